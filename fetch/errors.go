@@ -1,0 +1,86 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// What a provider or a store refused, for callers to branch on. A *CallError
+// wraps one of them.
+var (
+	ErrAuth      = errors.New("access denied")
+	ErrNotFound  = errors.New("not found")
+	ErrThrottled = errors.New("throttled")
+	ErrExpired   = errors.New("the URL has expired")
+	ErrChanged   = errors.New("changed at the source")
+	ErrTemporary = errors.New("temporary failure at the source")
+	ErrRefused   = errors.New("refused by the source") // and will be again
+)
+
+// Other ends of an attempt.
+var (
+	ErrHost     = errors.New("host refused")
+	ErrCorrupt  = errors.New("corrupt as the source holds it")
+	ErrUnproven = errors.New("nothing was promised that could prove it")
+)
+
+// A CallError is a service's refusal of one call, without any secret.
+type CallError struct {
+	Call      string // "GetDownloadJob", "GET https://host/path"
+	Status    int    // of HTTP; 0 if the service had a say before or beside it
+	Code      string // the service's own: "JobNotExist"
+	Message   string // the service's own
+	RequestID string
+	After     time.Duration // how long the service asks us to wait, or 0
+	Kind      error         // one of the sentinels above
+}
+
+func (e *CallError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %v", e.Call, e.Kind)
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": HTTP %d", e.Status)
+	}
+	for _, s := range []string{e.Code, e.Message} {
+		if s != "" {
+			fmt.Fprintf(&b, ": %s", s)
+		}
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " (request %s)", e.RequestID)
+	}
+	return b.String()
+}
+
+func (e *CallError) Unwrap() error { return e.Kind }
+
+// A NotReadyError says that the job has not ended yet.
+type NotReadyError struct {
+	State   State // the zero State: the provider used a word that we don't know
+	Status  string
+	Percent int
+}
+
+func (e *NotReadyError) Error() string {
+	if e.Percent > 0 {
+		return fmt.Sprintf("the job is not ready: %s, %d%%", e.Status, e.Percent)
+	}
+	return fmt.Sprintf("the job is not ready: %s", e.Status)
+}
+
+// A JobError says that the job ended without a result, or that its result is
+// gone.
+type JobError struct {
+	State   State // Failed or Expired
+	Status  string
+	Message string // the provider's own
+}
+
+func (e *JobError) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("the job %s: %s", e.State, e.Status)
+	}
+	return fmt.Sprintf("the job %s: %s: %s", e.State, e.Status, e.Message)
+}

@@ -1,0 +1,85 @@
+package fetch
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"tallyman/verify"
+)
+
+// A State is where an export job stands, in our words.
+type State string
+
+// The states of an export job. The zero State is that of a job whose provider
+// used a word that we don't know.
+const (
+	Pending State = "pending" // accepted, not begun
+	Running State = "running"
+	Ready   State = "ready"
+	Failed  State = "failed"
+	Expired State = "expired" // was ready once; its result is gone
+)
+
+// A Provider answers for the export jobs of one service.
+type Provider interface {
+	// Export reports where the job named by ref stands and, once it is Ready,
+	// what it yielded. It asks once: waiting is the caller's business. It may
+	// be called by many goroutines at once. Errors that a caller can act on
+	// are *CallError.
+	Export(ctx context.Context, ref Ref) (*Export, error)
+}
+
+// A Lister is a Provider that can name the jobs of a place, newest first.
+type Lister interface {
+	List(ctx context.Context, place Ref, since time.Time) iter.Seq2[Listed, error]
+}
+
+// Listed is one job of a place.
+type Listed struct {
+	Ref     Ref
+	State   State
+	Status  string // the provider's own word
+	Created time.Time
+}
+
+// An Export is what a job yields, or how far it is from that.
+type Export struct {
+	State     State
+	Status    string // the provider's own word
+	Message   string // what the provider says of a failure, or ""
+	Percent   int    // -1 where the provider does not say
+	RequestID string // the provider's name for this answer, or ""
+
+	Objects iter.Seq2[Object, error] // once Ready
+	Records int64                    // over all objects, or verify.Unknown
+	Doubts  []string                 // reasons to look twice at what landed
+	Answer  any                      // for the receipt: the provider's answer, without a secret, as it marshals to JSON
+}
+
+// An Object is one remote file of an export.
+type Object struct {
+	Name    string      // slash-separated; unique in the export
+	Content string      // "csv" or "json" where the job declares it, or ""
+	Want    verify.Want // what the job promised
+	Source  Source
+}
+
+// A Source reads ranges of a remote object.
+type Source interface {
+	// ReadRange opens n bytes of the object at off, or all from off on where
+	// n is verify.Unknown. With an etag, as an earlier Range wanted it, it
+	// reads that version only: another one is ErrChanged. It may be called by
+	// many goroutines at once. The caller closes the Range.
+	ReadRange(ctx context.Context, off, n int64, etag string) (*Range, error)
+}
+
+// A Range is one answer of a store: bytes of an object, and what the store
+// says of the whole of it.
+type Range struct {
+	io.ReadCloser
+	Off  int64       // where the bytes begin: 0 if the store ignored the range and sends all
+	Len  int64       // how many the store announced, or verify.Unknown
+	Want verify.Want // of the whole object
+}

@@ -1,0 +1,299 @@
+package fetch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"tallyman/verify"
+)
+
+// A Ref names an export: a job of a service, the objects under a prefix of a
+// bucket, or one URL.
+type Ref struct {
+	scheme string
+	parts  []string // sls: region, project, job; https: host, path with its public query
+	tid    string
+	region string
+	query  string // of a signed URL: a secret, in memory only
+	want   verify.Want
+	count  int64
+}
+
+// forms tells how the path of each scheme divides into parts. The last part
+// may hold slashes where rest is set.
+var forms = map[string]struct {
+	parts []string
+	rest  bool
+}{
+	"sls":   {parts: []string{"REGION", "PROJECT", "JOB"}},
+	"dms":   {parts: []string{"REGION", "ORDER_ID", "KEY_ID"}},
+	"dbs":   {parts: []string{"REGION", "INSTANCE", "TASK_ID"}},
+	"dis":   {parts: []string{"REGION", "TASK_ID", "TRANSFER_FILE_NAME"}},
+	"oss":   {parts: []string{"BUCKET", "PREFIX"}, rest: true},
+	"obs":   {parts: []string{"BUCKET", "PREFIX"}, rest: true},
+	"https": {parts: []string{"HOST", "PATH"}, rest: true},
+	"http":  {parts: []string{"HOST", "PATH"}, rest: true},
+}
+
+// ParseRef reads a reference. String gives it back, but for the query of a
+// signed URL, which only URL gives.
+func ParseRef(s string) (Ref, error) {
+	ref, err := parseRef(s)
+	if err != nil {
+		return Ref{}, fmt.Errorf("reference %s: %w", Redact(s), err)
+	}
+	return ref, nil
+}
+
+func parseRef(s string) (Ref, error) {
+	scheme, path, ok := strings.Cut(s, "://")
+	form, known := forms[scheme]
+	if !ok || !known {
+		return Ref{}, fmt.Errorf("want SCHEME://…, with sls, dms, dbs, dis, oss, obs or https for SCHEME")
+	}
+	if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
+		return Ref{}, fmt.Errorf("it holds a control character or is not UTF-8")
+	}
+	ref := Ref{scheme: scheme, want: verify.Nothing(), count: verify.Unknown}
+	if scheme == "https" || scheme == "http" {
+		return ref.parseURL(s)
+	}
+	path, err := ref.takeOptions(path)
+	if err != nil {
+		return Ref{}, err
+	}
+	n := len(form.parts)
+	if !form.rest {
+		n++ // one more than there may be, so that too many are seen
+	}
+	ref.parts = strings.SplitN(path, "/", n)
+	if len(ref.parts) != len(form.parts) {
+		return Ref{}, fmt.Errorf("want %s://%s", scheme, strings.Join(form.parts, "/"))
+	}
+	for i, part := range ref.parts {
+		if err := checkPart(form.parts[i], part); err != nil {
+			return Ref{}, err
+		}
+	}
+	return ref, nil
+}
+
+// takeOptions cuts ?tid=N or ?region=R off the path.
+func (r *Ref) takeOptions(path string) (string, error) {
+	options := map[string]map[string]*string{
+		"dms": {"tid": &r.tid}, "oss": {"region": &r.region}, "obs": {"region": &r.region},
+	}[r.scheme]
+	i := strings.LastIndexByte(path, '?')
+	if i < 0 {
+		return path, nil
+	}
+	name, value, _ := strings.Cut(path[i+1:], "=")
+	option, ok := options[name]
+	if !ok {
+		if r.scheme == "oss" || r.scheme == "obs" {
+			return path, nil // a question mark in a key
+		}
+		return "", fmt.Errorf("%s references have no option %q", r.scheme, name)
+	}
+	if !label.MatchString(value) {
+		return "", fmt.Errorf("option %s is %q, want letters, digits and dashes", name, value)
+	}
+	*option = value
+	return path[:i], nil
+}
+
+// label is what may stand in a host name between two dots. Regions, projects
+// and buckets become part of host names, so nothing else may be in them.
+var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+
+func checkPart(name, part string) error {
+	switch name {
+	case "REGION", "PROJECT", "BUCKET", "TASK_ID", "ORDER_ID", "KEY_ID", "INSTANCE":
+		if !label.MatchString(part) || strings.Contains(part, "..") {
+			return fmt.Errorf("%s is %q, want letters, digits, dashes and dots", name, part)
+		}
+	case "PREFIX":
+	default:
+		if part == "" || part == "." || part == ".." {
+			return fmt.Errorf("%s is %q", name, part)
+		}
+	}
+	return nil
+}
+
+func (r Ref) parseURL(s string) (Ref, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return Ref{}, fmt.Errorf("it is not a URL")
+	}
+	if u.User != nil {
+		return Ref{}, fmt.Errorf("a URL with a user name or a password is refused: it would be kept on disk")
+	}
+	if u.Hostname() == "" || u.Opaque != "" {
+		return Ref{}, fmt.Errorf("want %s://HOST/PATH", r.scheme)
+	}
+	path := u.EscapedPath()
+	if secretQuery(u.RawQuery) {
+		r.query = u.RawQuery
+	} else if u.RawQuery != "" {
+		path += "?" + u.RawQuery
+	}
+	r.parts = []string{strings.ToLower(u.Host), strings.TrimPrefix(path, "/")}
+	return r, r.parsePromises(u.EscapedFragment())
+}
+
+// parsePromises reads the fragment of a URL: our own promises, never sent.
+func (r *Ref) parsePromises(fragment string) error {
+	if fragment == "" {
+		return nil
+	}
+	for _, promise := range strings.Split(fragment, "&") {
+		name, value, _ := strings.Cut(promise, "=")
+		if err := r.promise(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Ref) promise(name, value string) (err error) {
+	switch name {
+	case "size":
+		r.want.Size, err = parseCount(name, value)
+	case "records":
+		r.count, err = parseCount(name, value)
+	case "md5":
+		if b, err := hex.DecodeString(value); err != nil || len(b) != 16 {
+			return fmt.Errorf("#md5=%s: want 32 hex digits", value)
+		}
+		r.want.MD5 = strings.ToLower(value)
+	case "crc64":
+		n, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			return fmt.Errorf("#crc64=%s: want CRC-64/XZ in decimal, as OSS gives it", value)
+		}
+		r.want.CRC64 = strconv.FormatUint(n, 10)
+	default:
+		return fmt.Errorf("unknown promise #%s, want md5, crc64, size or records", name)
+	}
+	return err
+}
+
+func parseCount(name, value string) (int64, error) {
+	n, err := strconv.ParseUint(value, 10, 63)
+	if err != nil {
+		return 0, fmt.Errorf("#%s=%s: want a whole number", name, value)
+	}
+	return int64(n), nil
+}
+
+// Scheme is the name of the reference's provider, or http or https.
+func (r Ref) Scheme() string { return r.scheme }
+
+// Parts are the parts of the reference's path: region, project and job of an
+// sls reference, host and path of an https one. The caller must not change
+// them.
+func (r Ref) Parts() []string { return r.parts }
+
+// Tenant is the tid of a dms reference, Region that of an oss or obs one, or "".
+func (r Ref) Tenant() string { return r.tid }
+
+// Region is the region that an oss or obs reference names, or "".
+func (r Ref) Region() string { return r.region }
+
+// Want is what the reference itself promises of its one file.
+func (r Ref) Want() verify.Want { return r.want }
+
+// Records is how many records the reference promises, or verify.Unknown.
+func (r Ref) Records() int64 { return r.count }
+
+// Signed reports whether the reference is a URL whose query is a secret. Such
+// a reference must not leave the process.
+func (r Ref) Signed() bool { return r.query != "" }
+
+// URL is the address that an https or http reference names, query and all: a
+// secret if the reference is Signed. It has no fragment.
+func (r Ref) URL() string {
+	s := r.scheme + "://" + strings.Join(r.parts, "/")
+	if r.query != "" {
+		s += "?" + r.query
+	}
+	return s
+}
+
+// String is the reference in its canonical form, without the query of a
+// signed URL.
+func (r Ref) String() string {
+	s := r.scheme + "://" + strings.Join(r.parts, "/")
+	for _, option := range [][2]string{{"tid", r.tid}, {"region", r.region}} {
+		if option[1] != "" {
+			s += "?" + option[0] + "=" + option[1]
+		}
+	}
+	return s + r.fragment()
+}
+
+func (r Ref) fragment() string {
+	var promises []string
+	add := func(name, value string, promised bool) {
+		if promised {
+			promises = append(promises, name+"="+value)
+		}
+	}
+	add("md5", r.want.MD5, r.want.MD5 != "")
+	add("crc64", r.want.CRC64, r.want.CRC64 != "")
+	add("size", strconv.FormatInt(r.want.Size, 10), r.want.Size != verify.Unknown)
+	add("records", strconv.FormatInt(r.count, 10), r.count != verify.Unknown)
+	if len(promises) == 0 {
+		return ""
+	}
+	return "#" + strings.Join(promises, "&")
+}
+
+// Key is the reference's path in the archive, slash-separated and local: its
+// scheme, its parts and its tid, each one segment. Two references have one
+// key only if they name one export.
+func (r Ref) Key() string {
+	segments := []string{r.scheme}
+	for _, part := range r.parts {
+		segments = append(segments, escapeSegment(part))
+	}
+	if r.tid != "" {
+		segments[len(segments)-1] = escapeSegment(r.parts[len(r.parts)-1] + "?tid=" + r.tid)
+	}
+	return strings.Join(segments, "/")
+}
+
+// Hash is 32 hex digits of the SHA-256 of Key.
+func (r Ref) Hash() string { return hash32(r.Key()) }
+
+func hash32(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
+}
+
+// longSegment is the length past which a segment is cut and hashed: file
+// systems allow 255 bytes, and names with a suffix must fit too.
+const longSegment = 180
+
+// escapeSegment makes one file name of any text. A tilde in the result stands
+// only before the hash of a text that was too long.
+func escapeSegment(s string) string {
+	e := strings.ReplaceAll(url.PathEscape(s), "~", "%7E")
+	switch {
+	case e == "":
+		return "%"
+	case strings.Trim(e, ".") == "":
+		return strings.ReplaceAll(e, ".", "%2E")
+	case strings.HasPrefix(e, "."):
+		return "%2E" + e[1:]
+	case len(e) > longSegment:
+		return e[:120] + "~" + hash32(s)
+	}
+	return e
+}

@@ -1,0 +1,3 @@
+module tallyman
+
+go 1.26.8
