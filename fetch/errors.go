@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"tallyman/verify/archive"
 )
 
 // What a provider or a store refused, for callers to branch on. A *CallError
@@ -14,17 +16,38 @@ var (
 	ErrNotFound  = errors.New("not found")
 	ErrThrottled = errors.New("throttled")
 	ErrExpired   = errors.New("the URL has expired")
-	ErrChanged   = errors.New("changed at the source")
+	ErrChanged   = archive.ErrChanged
 	ErrTemporary = errors.New("temporary failure at the source")
 	ErrRefused   = errors.New("refused by the source") // and will be again
 )
 
 // Other ends of an attempt.
 var (
-	ErrHost     = errors.New("host refused")
-	ErrCorrupt  = errors.New("corrupt as the source holds it")
-	ErrUnproven = errors.New("nothing was promised that could prove it")
+	ErrHost    = errors.New("host refused")
+	ErrCorrupt = errors.New("corrupt as the source holds it")
 )
+
+// A transferError is bytes that did not come: it may pass.
+type transferError struct {
+	what string
+	err  error
+}
+
+func (e *transferError) Error() string   { return e.what + ": " + e.err.Error() }
+func (e *transferError) Unwrap() []error { return []error{e.err, ErrTemporary} }
+
+// passing reports whether the same request may well succeed a little later.
+func passing(err error) bool {
+	return errors.Is(err, ErrTemporary) || errors.Is(err, ErrThrottled)
+}
+
+// After is how long a service asked us to wait, or 0.
+func After(err error) time.Duration {
+	if call, ok := errors.AsType[*CallError](err); ok {
+		return call.After
+	}
+	return 0
+}
 
 // A CallError is a service's refusal of one call, without any secret.
 type CallError struct {

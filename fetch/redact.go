@@ -3,64 +3,84 @@ package fetch
 import (
 	"net/url"
 	"regexp"
-	"sort"
 	"strings"
 )
 
 // secretNames are the query parameters that make a URL a secret: those of
-// signed URLs of OSS (V1, V2, V4), OBS, S3 and their like, and what people
-// call a token.
-var secretNames = regexp.MustCompile(`(?i)^(sig|sign|auth|authorization|expires|policy|password|passwd|pwd|key-pair-id|api_?key|access_?key|(oss|aws)?accesskeyid|x-(oss|obs|amz|goog)-.*|.*(signature|token|secret|credential))$`)
+// signed URLs of OSS (V1, V2, V4), OBS, S3, content networks and their like,
+// and what people call a token.
+var secretNames = regexp.MustCompile(`(?i)^(sig|sign|auth|auth[_-]?(key|info)|authorization|expires|policy|password|passwd|pwd|key-pair-id|api_?key|access_?key|(oss|aws)?accesskeyid|x-(oss|obs|amz|goog)-.*|.*(signature|token|secret|credential))$`)
 
-// secretQuery reports whether a query holds a secret. One that can't be read
-// may.
+// secretQuery reports whether a query holds a secret, be it in a URL that is
+// the value of a parameter. A query that can't be read may hold one.
 func secretQuery(query string) bool {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return true
-	}
-	for name := range values {
-		if secretNames.MatchString(name) {
+	for _, parameter := range parameters(query) {
+		name, value, ok := strings.Cut(parameter, "=")
+		if !ok {
+			continue
+		}
+		name, nameErr := url.QueryUnescape(name)
+		value, valueErr := url.QueryUnescape(value)
+		if nameErr != nil || valueErr != nil || secretNames.MatchString(name) {
+			return true
+		}
+		if _, inner, ok := strings.Cut(value, "?"); ok && secretQuery(inner) {
 			return true
 		}
 	}
 	return false
 }
 
-var anyURL = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+`)
-
-// Redact takes the secrets out of a text: the query of each URL in it is
-// replaced by the names of its parameters, and user names and passwords are
-// dropped.
-func Redact(s string) string { return anyURL.ReplaceAllStringFunc(s, redactURL) }
-
-func redactURL(s string) string {
-	s, fragment, _ := strings.Cut(s, "#")
-	path, query, found := strings.Cut(s, "?")
-	scheme, rest, _ := strings.Cut(path, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	if at := strings.LastIndexByte(host, '@'); at >= 0 {
-		path = scheme + "://" + rest[at+1:]
-	}
-	switch {
-	case secretQuery(query):
-		path += "?" + strings.Join(names(query), "&")
-	case found:
-		path += "?" + query
-	}
-	if fragment != "" {
-		path += "#" + fragment
-	}
-	return path
+// parameters divides a query, and what stands behind it, more eagerly than
+// servers do: a secret must show wherever it stands.
+func parameters(query string) []string {
+	query = strings.ReplaceAll(query, `\u0026`, "&") // as encoding/json writes it
+	return strings.FieldsFunc(query, func(r rune) bool { return strings.ContainsRune("?#&;", r) })
 }
 
-// names are those of a query's parameters, as far as it can be read.
-func names(query string) []string {
-	values, _ := url.ParseQuery(query)
-	var names []string
-	for name := range values {
-		names = append(names, name)
+// anyURL matches a URL, or its query where the rest is not there: up to what
+// may not stand in a URL, and without the punctuation behind it.
+var anyURL = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://|\?)[^\s"<>]*[^\s"<>'.,:;!)]`)
+
+// Redact takes the secrets out of a text: in each URL in it, a query that
+// holds one is replaced by the names of its parameters, and user names and
+// passwords are dropped.
+func Redact(s string) string { return anyURL.ReplaceAllStringFunc(s, redactURL) }
+
+// redactURL redacts a text that is one URL, or the query of one.
+func redactURL(s string) string {
+	address, query := s, ""
+	if i := strings.IndexAny(s, "?#"); i >= 0 {
+		address, query = s[:i], s[i:]
 	}
-	sort.Strings(names)
+	if scheme, rest, ok := strings.Cut(address, "://"); ok {
+		host, path := rest, ""
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			host, path = rest[:i], rest[i:]
+		}
+		host = host[strings.LastIndexByte(host, '@')+1:]
+		if !hosts.MatchString(host) {
+			return scheme + "://…"
+		}
+		address = scheme + "://" + host + path
+	}
+	if secretQuery(query) {
+		query = query[:1] + strings.Join(names(query), "&")
+	}
+	return address + query
+}
+
+// hosts matches one host and its port, or several. What does not match is the
+// start of a password that holds a slash, a question mark or a number sign.
+var hosts = regexp.MustCompile(`^((\[[^\]]*\]|[^\[\]:]*)(:[0-9]*)?(,|$))+$`)
+
+// names are those of a query's parameters that have a value.
+func names(query string) []string {
+	var names []string
+	for _, parameter := range parameters(query) {
+		if name, _, ok := strings.Cut(parameter, "="); ok {
+			names = append(names, name)
+		}
+	}
 	return names
 }

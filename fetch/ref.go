@@ -45,7 +45,7 @@ var forms = map[string]struct {
 func ParseRef(s string) (Ref, error) {
 	ref, err := parseRef(s)
 	if err != nil {
-		return Ref{}, fmt.Errorf("reference %s: %w", Redact(s), err)
+		return Ref{}, fmt.Errorf("reference %q: %w", redactURL(s), err)
 	}
 	return ref, nil
 }
@@ -134,17 +134,36 @@ func (r Ref) parseURL(s string) (Ref, error) {
 	if u.User != nil {
 		return Ref{}, fmt.Errorf("a URL with a user name or a password is refused: it would be kept on disk")
 	}
-	if u.Hostname() == "" || u.Opaque != "" {
-		return Ref{}, fmt.Errorf("want %s://HOST/PATH", r.scheme)
+	host := strings.ToLower(u.Host)
+	if !urlHost.MatchString(host) {
+		return Ref{}, fmt.Errorf("want %s://HOST/PATH, with letters, digits, dashes and dots in HOST", r.scheme)
 	}
 	path := u.EscapedPath()
+	if u.RawPath != "" {
+		path = u.RawPath // EscapedPath would lose a %2F where another byte is not escaped
+	}
 	if secretQuery(u.RawQuery) {
 		r.query = u.RawQuery
 	} else if u.RawQuery != "" {
 		path += "?" + u.RawQuery
 	}
-	r.parts = []string{strings.ToLower(u.Host), strings.TrimPrefix(path, "/")}
+	r.parts = []string{host, escapeURL(strings.TrimPrefix(path, "/"))}
 	return r, r.parsePromises(u.EscapedFragment())
+}
+
+var urlHost = regexp.MustCompile(`^([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?$`)
+
+// escapeURL escapes the bytes that may not stand in a URL, and no others.
+func escapeURL(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // parsePromises reads the fragment of a URL: our own promises, never sent.
@@ -152,8 +171,13 @@ func (r *Ref) parsePromises(fragment string) error {
 	if fragment == "" {
 		return nil
 	}
+	seen := map[string]bool{}
 	for _, promise := range strings.Split(fragment, "&") {
 		name, value, _ := strings.Cut(promise, "=")
+		if seen[name] {
+			return fmt.Errorf("#%s is promised twice", name)
+		}
+		seen[name] = true
 		if err := r.promise(name, value); err != nil {
 			return err
 		}
@@ -161,6 +185,7 @@ func (r *Ref) parsePromises(fragment string) error {
 	return nil
 }
 
+// promise shows no value in an error: it may be a misplaced query.
 func (r *Ref) promise(name, value string) (err error) {
 	switch name {
 	case "size":
@@ -169,13 +194,13 @@ func (r *Ref) promise(name, value string) (err error) {
 		r.count, err = parseCount(name, value)
 	case "md5":
 		if b, err := hex.DecodeString(value); err != nil || len(b) != 16 {
-			return fmt.Errorf("#md5=%s: want 32 hex digits", value)
+			return fmt.Errorf("#md5: want 32 hex digits")
 		}
 		r.want.MD5 = strings.ToLower(value)
 	case "crc64":
 		n, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
-			return fmt.Errorf("#crc64=%s: want CRC-64/XZ in decimal, as OSS gives it", value)
+			return fmt.Errorf("#crc64: want CRC-64/XZ in decimal, as OSS gives it")
 		}
 		r.want.CRC64 = strconv.FormatUint(n, 10)
 	default:
@@ -187,7 +212,7 @@ func (r *Ref) promise(name, value string) (err error) {
 func parseCount(name, value string) (int64, error) {
 	n, err := strconv.ParseUint(value, 10, 63)
 	if err != nil {
-		return 0, fmt.Errorf("#%s=%s: want a whole number", name, value)
+		return 0, fmt.Errorf("#%s: want a whole number", name)
 	}
 	return int64(n), nil
 }
@@ -282,17 +307,17 @@ func hash32(s string) string {
 const longSegment = 180
 
 // escapeSegment makes one file name of any text. A tilde in the result stands
-// only before the hash of a text that was too long.
+// only before the hash of a text that was too long. There is no @ in it and no
+// dot at its start: names that the archive makes have those.
 func escapeSegment(s string) string {
-	e := strings.ReplaceAll(url.PathEscape(s), "~", "%7E")
-	switch {
-	case e == "":
+	e := strings.NewReplacer("~", "%7E", "@", "%40").Replace(url.PathEscape(s))
+	if e == "" {
 		return "%"
-	case strings.Trim(e, ".") == "":
-		return strings.ReplaceAll(e, ".", "%2E")
-	case strings.HasPrefix(e, "."):
-		return "%2E" + e[1:]
-	case len(e) > longSegment:
+	}
+	if strings.HasPrefix(e, ".") {
+		e = "%2E" + e[1:]
+	}
+	if len(e) > longSegment {
 		return e[:120] + "~" + hash32(s)
 	}
 	return e

@@ -31,17 +31,21 @@ func parseETag(s string) etag {
 		return etag{}
 	}
 	sum, count, dashed := strings.Cut(s, "-")
-	if weak || !isHex32(sum) {
+	if !isHex32(sum) {
 		return etag{form: etagOpaque, sum: s}
 	}
-	if !dashed {
-		return etag{form: etagMD5, sum: strings.ToLower(sum)}
+	tag := etag{form: etagMD5, sum: strings.ToLower(sum)}
+	if dashed {
+		parts, err := strconv.ParseUint(count, 10, 16)
+		if err != nil || parts < 1 || parts > maxParts {
+			return etag{form: etagOpaque, sum: s}
+		}
+		tag.form, tag.parts = etagParts, int(parts)
 	}
-	parts, err := strconv.ParseUint(count, 10, 16)
-	if err != nil || parts < 1 || parts > maxParts {
-		return etag{form: etagOpaque, sum: s}
+	if weak {
+		tag.form = etagOpaque
 	}
-	return etag{form: etagParts, sum: strings.ToLower(sum), parts: int(parts)}
+	return tag
 }
 
 // maxParts is the most parts that a multipart upload can have
@@ -49,10 +53,11 @@ func parseETag(s string) etag {
 const maxParts = 10000
 
 // SameETag reports whether two ETags name the same version, however they are
-// quoted and whatever the case of their hex. Two that are both absent do not.
+// quoted, whatever the case of their hex, weak or not. Two that are both
+// absent do not.
 func SameETag(a, b string) bool {
 	x, y := parseETag(a), parseETag(b)
-	return x.form != etagNone && x == y
+	return x.form != etagNone && x.sum == y.sum && x.parts == y.parts
 }
 
 func isHex32(s string) bool {

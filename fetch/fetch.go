@@ -1,0 +1,161 @@
+// Package fetch makes one attempt at one export: it asks the job, streams what
+// the job yielded, holds every byte and every record against what was
+// promised, and commits the result to an archive. It knows no queue and never
+// waits for a job.
+//
+// The bytes run in one line:
+//
+//	ref → landed already? → Provider.Export → Archive.Begin → Partial, with the
+//	parts already here → the missing ranges, in flight at once, read in order →
+//	Wire, which keeps and hashes all of it → decode by magic bytes → content
+//	files, records counted → hear the wire out → Commit
+//
+// [Fetcher.Fetch] and its receive are that line. A provider of export jobs is
+// a [Provider] in a package of its own; a store is a [Source].
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"tallyman/verify/archive"
+)
+
+// A Fetcher fetches exports into an archive. Its methods may be called by many
+// goroutines at once; its fields must not change after the first call.
+type Fetcher struct {
+	Providers map[string]Provider // by the scheme of the reference
+	Archive   *archive.Archive
+	Parallel  int           // range requests in flight per object; 0 means 8
+	PartSize  int64         // bytes of a range request; 0 means 4 MiB
+	Stall     time.Duration // how long a store may send nothing; 0 means 30 s
+
+	// Progress is told of each event of an attempt, by many goroutines at once.
+	// It may be nil.
+	Progress func(Progress)
+}
+
+// Progress is an event of an attempt.
+type Progress struct {
+	Ref    Ref
+	Object string
+	Bytes  int64  // of the object as transferred that have just come, or were here
+	Size   int64  // of the object as transferred, or verify.Unknown
+	Note   string // what a person should know: "the URL has expired: asking the job again"
+}
+
+// Fetch makes one attempt at the export that ref names and returns its
+// receipt. What has landed before is not fetched again. A job that has not
+// ended is a *NotReadyError, one that failed a *JobError. What was received by
+// an attempt that failed is kept for the next.
+func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) {
+	receipt, err := f.Archive.Landed(ref.Key(), ref.Hash())
+	if !errors.Is(err, fs.ErrNotExist) {
+		return receipt, err
+	}
+	export, err := f.ask(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	in, err := f.Archive.Begin(ref.String(), ref.Key(), ref.Hash())
+	if errors.Is(err, archive.ErrLanded) {
+		return f.Archive.Receipt(ref.Key())
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	for object, err := range nameAll(ref, export.Objects) {
+		if err != nil {
+			return nil, err
+		}
+		if err := f.receive(ctx, in, ref, object); err != nil {
+			return nil, fmt.Errorf("receive %s: %w", object.Name, err)
+		}
+	}
+	return in.Commit(archive.Claim{
+		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
+		Records: export.Records, Doubts: export.Doubts, Answer: export.Answer,
+	})
+}
+
+// ask asks the job once. An export that is not Ready is an error.
+func (f *Fetcher) ask(ctx context.Context, ref Ref) (*Export, error) {
+	provider, ok := f.Providers[ref.Scheme()]
+	if !ok {
+		return nil, fmt.Errorf("fetch %s: %w: no provider for %s references", ref, errors.ErrUnsupported, ref.Scheme())
+	}
+	export, err := provider.Export(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	switch export.State {
+	case Ready:
+		return export, nil
+	case Failed, Expired:
+		return nil, &JobError{export.State, export.Status, export.Message}
+	}
+	return nil, &NotReadyError{export.State, export.Status, export.Percent}
+}
+
+// receive takes one object from its store into the bag. A decode error is
+// judged only once the wire was heard out: if the wire is bad, the transfer
+// is at fault; if it is good, the file is corrupt as the source holds it.
+func (f *Fetcher) receive(ctx context.Context, in *archive.Ingest, ref Ref, object named) error {
+	if in.Done(object.Name, object.Want) {
+		return nil
+	}
+	partial, err := in.Partial(object.Name, object.Want)
+	if err != nil {
+		return err
+	}
+	defer partial.Close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ranges := f.ranges(ref, object.Object, partial)
+	defer ranges.wait()
+	if err := ranges.begin(ctx); err != nil {
+		return err
+	}
+	wire := partial.Wire(ctx)
+	ranges.start(ctx)
+	ahead := readAhead(wire)
+	defer ahead.Close()
+	defer stop() // before the two that wait for what it stops
+	decoded, err := decode(ahead, object, partial.Create)
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	io.Copy(io.Discard, ahead) // what comes of it is the wire's verdict
+	if verdict := wire.Verdict(); !errors.Is(verdict, io.EOF) {
+		return verdict
+	}
+	if err != nil {
+		return err
+	}
+	return partial.Finish(decoded.codec, decoded.summed)
+}
+
+func (f *Fetcher) parallel() int { return or(f.Parallel, 8) }
+
+func (f *Fetcher) partSize() int64 { return or(f.PartSize, 4<<20) }
+
+func (f *Fetcher) stall() time.Duration { return or(f.Stall, 30*time.Second) }
+
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+func (f *Fetcher) tell(p Progress) {
+	if f.Progress != nil {
+		f.Progress(p)
+	}
+}

@@ -1,0 +1,159 @@
+package fetch
+
+import "encoding/binary"
+
+// always is the summer of a format that can't be without a checksum.
+type always struct{}
+
+func (always) Write(p []byte) (int, error) { return len(p), nil }
+func (always) summed() bool                { return true }
+
+// frames walks over encoded bytes, frame by frame and block by block, without
+// decoding them: it gathers a header, says how many bytes to pass over, and
+// goes on with the next.
+type frames struct {
+	need  int                    // bytes of the header to gather
+	head  []byte                 // gathered
+	skip  int64                  // bytes to pass over first
+	next  func(head []byte) bool // takes the header and sets need, skip and next; false: not of the format
+	all   bool                   // every frame so far had a checksum
+	lost  bool
+	count int
+}
+
+// Write implements io.Writer and never fails.
+func (f *frames) Write(p []byte) (int, error) {
+	total := len(p)
+	for len(p) > 0 && !f.lost {
+		if f.skip > 0 {
+			n := min(f.skip, int64(len(p)))
+			f.skip -= n
+			p = p[n:]
+			continue
+		}
+		n := min(f.need-len(f.head), len(p))
+		f.head = append(f.head, p[:n]...)
+		p = p[n:]
+		if len(f.head) == f.need {
+			head := f.head
+			f.head = f.head[:0]
+			f.lost = !f.next(head)
+		}
+	}
+	return total, nil
+}
+
+func (f *frames) summed() bool { return f.count > 0 && f.all && !f.lost }
+
+func (f *frames) want(need int, next func([]byte) bool) bool {
+	f.need, f.next = need, next
+	return true
+}
+
+func (f *frames) frame(summed bool) {
+	f.count++
+	f.all = (f.all || f.count == 1) && summed
+}
+
+// skippable passes over a skippable frame, which zstd and lz4 share.
+func (f *frames) skippable(head []byte, magic func([]byte) bool) (bool, bool) {
+	if head[0]&0xf0 != 0x50 || string(head[1:4]) != "\x2a\x4d\x18" {
+		return false, false
+	}
+	return true, f.want(4, func(size []byte) bool {
+		f.skip = int64(binary.LittleEndian.Uint32(size))
+		return f.want(4, magic)
+	})
+}
+
+// zstdFrames walks zstd frames (RFC 8878).
+type zstdFrames struct {
+	frames
+	trailer int64 // of this frame's checksum
+}
+
+func newZstdFrames() *zstdFrames {
+	z := &zstdFrames{}
+	z.want(4, z.magic)
+	return z
+}
+
+func (z *zstdFrames) magic(head []byte) bool {
+	if skips, ok := z.skippable(head, z.magic); skips {
+		return ok
+	}
+	if binary.LittleEndian.Uint32(head) != 0xfd2fb528 {
+		return false
+	}
+	return z.want(1, z.descriptor)
+}
+
+func (z *zstdFrames) descriptor(head []byte) bool {
+	d := head[0]
+	single := d>>5&1 == 1
+	size := []int64{0, 2, 4, 8}[d>>6]
+	if single && size == 0 {
+		size = 1
+	}
+	if !single {
+		size++ // the window descriptor
+	}
+	z.skip = size + []int64{0, 1, 2, 4}[d&3]
+	z.trailer = int64(d >> 2 & 1 * 4)
+	z.frame(z.trailer > 0)
+	return z.want(3, z.block)
+}
+
+func (z *zstdFrames) block(head []byte) bool {
+	h := uint32(head[0]) | uint32(head[1])<<8 | uint32(head[2])<<16
+	last, kind := h&1 == 1, h>>1&3
+	z.skip = int64(h >> 3)
+	if kind == 1 {
+		z.skip = 1 // one byte, repeated
+	}
+	if !last {
+		return z.want(3, z.block)
+	}
+	z.skip += z.trailer
+	return z.want(4, z.magic)
+}
+
+// lz4Frames walks lz4 frames (lz4_Frame_format 1.6).
+type lz4Frames struct {
+	frames
+	blockSum, trailer int64
+}
+
+func newLZ4Frames() *lz4Frames {
+	l := &lz4Frames{}
+	l.want(4, l.magic)
+	return l
+}
+
+func (l *lz4Frames) magic(head []byte) bool {
+	if skips, ok := l.skippable(head, l.magic); skips {
+		return ok
+	}
+	if binary.LittleEndian.Uint32(head) != 0x184d2204 {
+		return false
+	}
+	return l.want(1, l.flags)
+}
+
+func (l *lz4Frames) flags(head []byte) bool {
+	bit := func(n int) int64 { return int64(head[0] >> n & 1) }
+	l.blockSum, l.trailer = 4*bit(4), 4*bit(2)
+	l.skip = 1 + 8*bit(3) + 4*bit(0) + 1 // BD, content size, dictionary, header checksum
+	l.frame(l.trailer > 0)
+	return l.want(4, l.block)
+}
+
+func (l *lz4Frames) block(head []byte) bool {
+	size := binary.LittleEndian.Uint32(head) &^ (1 << 31)
+	if size == 0 {
+		l.skip = l.trailer
+		return l.want(4, l.magic)
+	}
+	l.skip = int64(size) + l.blockSum
+	return l.want(4, l.block)
+}

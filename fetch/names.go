@@ -1,0 +1,106 @@
+package fetch
+
+import (
+	"fmt"
+	"iter"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A named object is one whose content has a name below data/ of its bag, but
+// for the extension where only the content can tell it.
+type named struct {
+	Object
+	base string
+}
+
+// nameAll gives each object of an export its place in the bag: the only one is
+// named after the reference, and of several each keeps its own name.
+func nameAll(ref Ref, objects iter.Seq2[Object, error]) iter.Seq2[named, error] {
+	return func(yield func(named, error) bool) {
+		next, stop := iter.Pull2(objects)
+		defer stop()
+		object, err, ok := next()
+		more, moreErr, any := next()
+		if ok && !any {
+			yield(named{object, lastSegment(ref)}, err)
+			return
+		}
+		for ok {
+			if !yield(named{object, object.Name}, err) {
+				return
+			}
+			object, err, ok = more, moreErr, any
+			more, moreErr, any = next()
+		}
+	}
+}
+
+// lastSegment is the last part of a reference, without the directories of a
+// path or the query of a URL.
+func lastSegment(ref Ref) string {
+	parts := ref.Parts()
+	last, _, _ := strings.Cut(parts[len(parts)-1], "?")
+	if ref.Scheme() == "https" || ref.Scheme() == "http" {
+		if plain, err := url.PathUnescape(last); err == nil {
+			last = plain
+		}
+	}
+	last = path.Base("/" + strings.TrimRight(last, "/"))
+	if last == "/" {
+		return parts[0]
+	}
+	return last
+}
+
+// file is the name of the object's content in the bag: without the suffix of a
+// codec, since the content is decoded, and with the extension that tells what
+// it holds.
+func (o named) file() string {
+	base := withoutCodec(o.base)
+	extension := path.Ext(withoutCodec(o.Name))
+	if extension == "" && o.Content != "" {
+		extension = "." + o.Content
+	}
+	if !strings.EqualFold(path.Ext(base), extension) {
+		base += extension
+	}
+	return safeName(base)
+}
+
+func withoutCodec(name string) string {
+	extension := path.Ext(name)
+	if len(extension) < len(path.Base(name)) && slices.Contains(codecSuffixes, strings.ToLower(extension)) {
+		return strings.TrimSuffix(name, extension)
+	}
+	return name
+}
+
+// safeName makes a name that any file system and any manifest can hold as it
+// is: a percent sign, a backslash and control characters become _ and their
+// hex digits, and elements that mean a place are escaped likewise.
+func safeName(name string) string {
+	var b strings.Builder
+	for _, c := range []byte(name) {
+		if c < ' ' || c == 0x7f || c == '%' || c == '\\' {
+			fmt.Fprintf(&b, "_%02x", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	elements := strings.Split(b.String(), "/")
+	for i, e := range elements {
+		switch e {
+		case "":
+			elements[i] = "_"
+		case ".", "..":
+			elements[i] = strings.ReplaceAll(e, ".", "_2e")
+		}
+		if len(e) > longSegment {
+			elements[i] = e[:120] + "~" + hash32(e) + path.Ext(e[len(e)-20:])
+		}
+	}
+	return strings.Join(elements, "/")
+}

@@ -1,0 +1,328 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+// ranges receives what is missing of one object.
+type ranges struct {
+	f       *Fetcher
+	ref     Ref
+	name    string
+	source  Source
+	partial *archive.Partial
+
+	first *Range        // the answer to the first request
+	part  *archive.Part // that it is for
+	next  func() (*archive.Part, bool)
+	stop  func()
+	done  sync.WaitGroup
+}
+
+func (f *Fetcher) ranges(ref Ref, object Object, partial *archive.Partial) *ranges {
+	r := &ranges{f: f, ref: ref, name: object.Name, partial: partial}
+	r.source = &renewing{f: f, ref: ref, object: object}
+	r.stop = func() {}
+	return r
+}
+
+// begin makes the first request, so that all that is promised is known before
+// a byte is kept. If every byte is here already there is nothing to ask.
+func (r *ranges) begin(ctx context.Context) error {
+	size := r.partial.Want().Size
+	if size == verify.Unknown || r.missing(size) {
+		if err := r.ask(ctx, size); err != nil {
+			return err
+		}
+	}
+	r.tell(r.partial.Received(), "")
+	return nil
+}
+
+// missing takes the first missing part of an object of known size.
+func (r *ranges) missing(size int64) bool {
+	r.next, r.stop = iter.Pull(r.partial.Missing(size, r.f.partSize()))
+	part, ok := r.next()
+	r.part = part
+	return ok
+}
+
+// ask opens the first part. Where the size is not known, its answer tells.
+func (r *ranges) ask(ctx context.Context, size int64) error {
+	off, n := int64(0), r.f.partSize()
+	if size != verify.Unknown {
+		off, n = r.part.Rest()
+	}
+	err := r.retry(ctx, func() (err error) {
+		r.first, err = r.open(ctx, off, n)
+		return err
+	}, func() bool { return false })
+	if err == nil && size == verify.Unknown {
+		r.missing(r.partial.Want().Size)
+	}
+	return err
+}
+
+// open asks the store for a range of the version that is being received. What
+// the store says of the object is held against what was said before.
+func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
+	ctx, watch := newWatch(ctx, r.f.stall())
+	answer, err := r.source.ReadRange(ctx, off, n, r.partial.Version())
+	if err != nil {
+		defer watch.stop()
+		if errors.Is(err, ErrChanged) {
+			r.partial.Spoil()
+		}
+		return nil, watch.cause(err)
+	}
+	answer.ReadCloser = watch.over(answer.ReadCloser)
+	err = r.partial.Promise(answer.Want)
+	if err == nil {
+		err = answer.skipTo(off)
+	}
+	if err != nil {
+		answer.Close()
+		return nil, err
+	}
+	return answer, nil
+}
+
+// skipTo drops what a store that ignores ranges sends before off.
+func (a *Range) skipTo(off int64) error {
+	if a.Off > off {
+		return &transferError{fmt.Sprintf("read at %d", off), fmt.Errorf("the store answered from %d on", a.Off)}
+	}
+	return a.skip(off - a.Off)
+}
+
+func (a *Range) skip(n int64) error {
+	if _, err := io.CopyN(io.Discard, a, n); err != nil {
+		return &transferError{fmt.Sprintf("skip %d bytes", n), err}
+	}
+	return nil
+}
+
+// start receives every missing part, several at once. What ends it goes to
+// the reader of the wire.
+func (r *ranges) start(ctx context.Context) {
+	r.done.Go(func() {
+		if r.first == nil {
+			return
+		}
+		if err := r.fillAll(ctx); err != nil {
+			r.partial.Fail(err)
+		}
+	})
+}
+
+func (r *ranges) fillAll(ctx context.Context) error {
+	first := r.first
+	r.first = nil
+	if r.part == nil {
+		return first.Close()
+	}
+	if first.runsOn(r.part) {
+		return r.runOn(ctx, first)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(r.f.parallel())
+	for part, ok := r.part, true; ok && ctx.Err() == nil; part, ok = r.next() {
+		answer := first
+		first = nil
+		group.Go(func() error {
+			rest, err := r.fillPart(ctx, part, answer)
+			if err != nil {
+				r.partial.Fail(err) // now, not when the others have ended
+			}
+			rest.drop()
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// runsOn reports whether the answer goes on after the part: the store ignores
+// ranges, and asking it for others would bring all the bytes each time.
+func (a *Range) runsOn(part *archive.Part) bool {
+	off, n := part.Rest()
+	return n == verify.Unknown || a.Len == verify.Unknown || a.Off+a.Len > off+n
+}
+
+// drop closes an answer that there may be.
+func (a *Range) drop() {
+	if a != nil {
+		a.Close()
+	}
+}
+
+// runOn fills part after part, in order, from one answer if it lasts.
+func (r *ranges) runOn(ctx context.Context, answer *Range) error {
+	for part := r.part; ; {
+		var err error
+		if answer, err = r.fillPart(ctx, part, answer); err != nil {
+			return err
+		}
+		next, ok := r.next()
+		if !ok {
+			answer.drop()
+			return nil
+		}
+		if answer != nil {
+			off, _ := part.Rest()
+			to, _ := next.Rest()
+			if err := answer.skip(to - off); err != nil {
+				return errors.Join(err, answer.Close())
+			}
+		}
+		part = next
+	}
+}
+
+// fillPart receives a part: from the answer that is open, if there is one,
+// then from as many as it takes. It returns the answer that goes on after it,
+// if one does.
+func (r *ranges) fillPart(ctx context.Context, part *archive.Part, answer *Range) (*Range, error) {
+	var before int64
+	err := r.retry(ctx, func() (err error) {
+		before, _ = part.Rest()
+		answer, err = r.receive(ctx, part, answer)
+		return err
+	}, func() bool {
+		off, _ := part.Rest()
+		return off > before
+	})
+	return answer, err
+}
+
+func (r *ranges) receive(ctx context.Context, part *archive.Part, answer *Range) (*Range, error) {
+	off, n := part.Rest()
+	if n == 0 {
+		return answer, nil
+	}
+	if answer == nil {
+		var err error
+		if answer, err = r.open(ctx, off, n); err != nil {
+			return nil, err
+		}
+	}
+	goesOn := n != verify.Unknown && answer.runsOn(part)
+	if err := r.copy(part, answer, n); err != nil || !goesOn {
+		return nil, errors.Join(err, answer.Close())
+	}
+	return answer, nil
+}
+
+var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// copy keeps n bytes, or all there are where n is verify.Unknown.
+func (r *ranges) copy(part *archive.Part, from *Range, n int64) error {
+	buffer := buffers.Get().(*[128 << 10]byte)
+	defer buffers.Put(buffer)
+	for n != 0 {
+		b := buffer[:]
+		if n > 0 {
+			b = b[:min(n, int64(len(b)))]
+		}
+		read, err := from.Read(b)
+		if err := r.keep(part, from, b[:read]); err != nil {
+			return err
+		}
+		if n > 0 {
+			n -= int64(read)
+		}
+		switch {
+		case errors.Is(err, io.EOF) && n == verify.Unknown:
+			return part.End()
+		case errors.Is(err, io.EOF) && n > 0:
+			return &transferError{"read " + r.name, io.ErrUnexpectedEOF}
+		case err != nil && n != 0:
+			return &transferError{"read " + r.name, err}
+		}
+	}
+	return nil
+}
+
+// keep writes bytes of a part. Where the store did not announce how many it
+// sends, the object's last must be the last sent.
+func (r *ranges) keep(part *archive.Part, from *Range, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	off, n := part.Rest()
+	size := r.partial.Want().Size
+	if n == int64(len(b)) && off+n == size && from.Len == verify.Unknown {
+		if more, _ := io.ReadFull(from, make([]byte, 1)); more > 0 {
+			return &verify.Mismatch{Object: r.name, Check: verify.CheckSize, Got: fmt.Sprintf("%d or more", size+1), Want: fmt.Sprint(size)}
+		}
+	}
+	if _, err := part.Write(b); err != nil {
+		return err
+	}
+	r.tell(int64(len(b)), "")
+	return nil
+}
+
+// wait returns when all that start began has ended.
+func (r *ranges) wait() {
+	r.done.Wait()
+	r.stop()
+	r.first.drop()
+}
+
+func (r *ranges) tell(n int64, note string) {
+	r.f.tell(Progress{Ref: r.ref, Object: r.name, Bytes: n, Size: r.partial.Want().Size, Note: note})
+}
+
+// How often a request is made again while it brings nothing, and how long
+// between the first two. The wait doubles.
+const (
+	tries    = 4
+	firstTry = 200 * time.Millisecond
+	longest  = 10 * time.Second
+)
+
+// retry does it again after a failure that may pass, until it has failed tries
+// times without a gain.
+func (r *ranges) retry(ctx context.Context, do func() error, gained func() bool) error {
+	failed, delay := 0, firstTry
+	for {
+		err := do()
+		if err == nil || !passing(err) {
+			return err
+		}
+		if gained() {
+			failed, delay = 0, firstTry
+		}
+		if failed++; failed == tries {
+			return err
+		}
+		r.tell(0, fmt.Sprintf("%v: trying again", err))
+		if err := sleep(ctx, max(delay, min(After(err), longest))); err != nil {
+			return err
+		}
+		delay *= 2
+	}
+}
+
+// sleep waits for d, or fails when ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,102 @@
+package web
+
+import (
+	"encoding/xml"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"tallyman/fetch"
+)
+
+// storeError is the XML in which OSS, OBS and S3 refuse.
+type storeError struct {
+	Code      string `xml:"Code"`
+	Message   string `xml:"Message"`
+	RequestID string `xml:"RequestId"`
+}
+
+// kinds classifies the codes of OSS, OBS and S3 that their HTTP status does
+// not tell apart. A message, where there is one, must be part of theirs.
+var kinds = []struct {
+	code, message string
+	kind          error
+}{
+	{"AccessDenied", "expired", fetch.ErrExpired}, // "Request has expired."; EC codes may change, the words have not
+	{"RequestTimeTooSkewed", "expired", fetch.ErrExpired},
+	{"SecurityTokenExpired", "", fetch.ErrExpired},
+	{"ExpiredToken", "", fetch.ErrExpired},
+	{"RequestTimeTooSkewed", "", fetch.ErrAuth},
+	{"TooManyWrongSignature", "", fetch.ErrAuth},
+	{"RequestTimeout", "", fetch.ErrTemporary},
+	{"InvalidObjectState", "", fetch.ErrRefused}, // archived: to be restored first
+	{"SlowDown", "", fetch.ErrThrottled},
+	{"QpsLimitExceeded", "", fetch.ErrThrottled},
+	{"TotalQpsLimitExceeded", "", fetch.ErrThrottled},
+	{"MetaOperationQpsLimitExceeded", "", fetch.ErrThrottled},
+	{"DownloadTrafficRateLimitExceeded", "", fetch.ErrThrottled},
+	{"ActiveRequestLimitExceeded", "", fetch.ErrThrottled},
+	{"MirrorFailed", "", fetch.ErrTemporary},
+}
+
+// statuses classifies what no code does.
+var statuses = map[int]error{
+	http.StatusUnauthorized:                 fetch.ErrAuth,
+	http.StatusForbidden:                    fetch.ErrAuth,
+	http.StatusNotFound:                     fetch.ErrNotFound,
+	http.StatusMethodNotAllowed:             fetch.ErrNotFound, // OSS: a version that is a delete marker
+	http.StatusGone:                         fetch.ErrNotFound,
+	http.StatusRequestTimeout:               fetch.ErrTemporary,
+	http.StatusPreconditionFailed:           fetch.ErrChanged,
+	http.StatusRequestedRangeNotSatisfiable: fetch.ErrChanged,
+	http.StatusTooEarly:                     fetch.ErrTemporary,
+	http.StatusTooManyRequests:              fetch.ErrThrottled,
+}
+
+// refusal makes an error of an answer that is not the file.
+func refusal(call string, resp *http.Response, body []byte) error {
+	var said storeError
+	_ = xml.Unmarshal(body, &said) // what is not XML says nothing
+	return &fetch.CallError{
+		Call: call, Status: resp.StatusCode, Code: said.Code, Message: fetch.Redact(strings.TrimSpace(said.Message)),
+		RequestID: first(said.RequestID, resp.Header.Get("X-Oss-Request-Id"), resp.Header.Get("X-Obs-Request-Id")),
+		After:     retryAfter(resp.Header.Get("Retry-After")),
+		Kind:      kindOf(resp.StatusCode, said),
+	}
+}
+
+func kindOf(status int, said storeError) error {
+	for _, k := range kinds {
+		if k.code == said.Code && strings.Contains(strings.ToLower(said.Message), k.message) {
+			return k.kind
+		}
+	}
+	if kind, ok := statuses[status]; ok {
+		return kind
+	}
+	if status >= 500 {
+		return fetch.ErrTemporary
+	}
+	return fetch.ErrRefused
+}
+
+func first(texts ...string) string {
+	for _, s := range texts {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// retryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
+func retryAfter(s string) time.Duration {
+	if seconds, err := strconv.ParseUint(s, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}

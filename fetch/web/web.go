@@ -1,0 +1,220 @@
+// Package web reads files by URL: those that people name, and those that
+// export jobs point to.
+//
+// A URL may be a secret that expires, and its signature may cover the method
+// and every x-oss- header. So it is only ever asked by GET, with no header but
+// Range, If-Match, Accept-Encoding and User-Agent, and never shown beyond host
+// and path.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"tallyman/fetch"
+	"tallyman/verify"
+)
+
+// A Provider answers for https and http references, each of which is an export
+// of one file that is always ready.
+type Provider struct {
+	Hosts  *fetch.Hosts
+	Client *http.Client
+}
+
+// Export implements fetch.Provider. It asks nobody.
+func (p *Provider) Export(_ context.Context, ref fetch.Ref) (*fetch.Export, error) {
+	source, err := Open(p.Client, p.Hosts, ref.URL())
+	if err != nil {
+		return nil, err
+	}
+	object := fetch.Object{Name: source.name(), Want: ref.Want(), Source: source}
+	return &fetch.Export{
+		State: fetch.Ready, Percent: -1, Records: ref.Records(), Objects: one(object),
+	}, nil
+}
+
+func one(object fetch.Object) iter.Seq2[fetch.Object, error] {
+	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }
+}
+
+// A Source reads ranges of the file at a URL. It implements fetch.Source.
+type Source struct {
+	client *http.Client
+	url    string
+	shown  string // without its query
+}
+
+// Open makes a Source of a URL, or fails with fetch.ErrHost if the hosts don't
+// include its own. It sends nothing. The client is one of the hosts'.
+func Open(client *http.Client, hosts *fetch.Hosts, rawURL string) (*Source, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+		return nil, fmt.Errorf("open URL: %w: it is not an https address", fetch.ErrHost)
+	}
+	if err := hosts.Check(u); err != nil {
+		return nil, fmt.Errorf("open URL: %w", err)
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return &Source{client, u.String(), u.Scheme + "://" + u.Host + u.EscapedPath()}, nil
+}
+
+// name is the last element of the URL's path, unescaped.
+func (s *Source) name() string {
+	u, err := url.Parse(s.shown)
+	if err != nil {
+		return s.shown
+	}
+	if name := path.Base(u.Path); name != "/" && name != "." {
+		return name
+	}
+	return u.Hostname()
+}
+
+// Name is the last element of a URL's path, unescaped: the name of its file.
+func Name(s *Source) string { return s.name() }
+
+// ReadRange implements fetch.Source.
+func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
+	answer, err := s.readRange(ctx, off, n, etag)
+	if !errors.Is(err, fetch.ErrChanged) || etag == "" {
+		return answer, err
+	}
+	// Some stores refuse If-Match even for the ETag that they give.
+	answer, err = s.readRange(ctx, off, n, "")
+	if err == nil && !verify.SameETag(answer.Want.ETag, etag) {
+		answer.Close()
+		return nil, fmt.Errorf("GET %s: %w: ETag is %s, was %s", s.shown, fetch.ErrChanged, answer.Want.ETag, etag)
+	}
+	return answer, err
+}
+
+func (s *Source) readRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
+	req, err := s.request(ctx, off, n, etag)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, s.transport(ctx, err)
+	}
+	answer, err := s.answer(resp, off, n)
+	if err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
+	return answer, nil
+}
+
+func (s *Source) request(ctx context.Context, off, n int64, etag string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: it is not a URL", s.shown)
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", "tallyman")
+	if n == verify.Unknown {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", off))
+	} else if n > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
+	}
+	if etag != "" && !strings.HasPrefix(etag, "W/") { // a weak one never matches
+		req.Header.Set("If-Match", etag)
+	}
+	return req, nil
+}
+
+// transport is an error that no answer came with, without the URL's query that
+// net/http puts into it.
+func (s *Source) transport(ctx context.Context, err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, fetch.ErrHost):
+		return fmt.Errorf("GET %s: %w", s.shown, err)
+	}
+	return &fetch.CallError{Call: "GET " + s.shown, Message: fetch.Redact(err.Error()), Kind: fetch.ErrTemporary}
+}
+
+// answer takes an answer for what it is: stores answer a range by 206, by 200
+// with all the bytes, or by 416 if the object is empty.
+func (s *Source) answer(resp *http.Response, off, n int64) (*fetch.Range, error) {
+	answer := &fetch.Range{ReadCloser: resp.Body, Off: off, Len: resp.ContentLength, Want: wantOf(resp)}
+	switch resp.StatusCode {
+	case http.StatusPartialContent:
+		return answer, s.partial(answer, resp.Header.Get("Content-Range"), n)
+	case http.StatusOK:
+		answer.Off = 0
+		answer.Want.Size = resp.ContentLength
+		return answer, nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		if off == 0 && strings.TrimSpace(resp.Header.Get("Content-Range")) == "bytes */0" {
+			resp.Body.Close()
+			answer.ReadCloser, answer.Len, answer.Want = http.NoBody, 0, verify.Want{ETag: answer.Want.ETag}
+			return answer, nil
+		}
+	}
+	return nil, s.refusal(resp)
+}
+
+// partial takes in a Content-Range, which must say what was asked for.
+func (s *Source) partial(answer *fetch.Range, header string, n int64) error {
+	first, last, size, ok := parseContentRange(header)
+	if !ok || first != answer.Off || n != verify.Unknown && last-first+1 > n {
+		return &fetch.CallError{Call: "GET " + s.shown, Status: http.StatusPartialContent, Kind: fetch.ErrTemporary,
+			Message: fmt.Sprintf("the answer has Content-Range %q for %d bytes at %d", header, n, answer.Off)}
+	}
+	if size == verify.Unknown {
+		return &fetch.CallError{Call: "GET " + s.shown, Status: http.StatusPartialContent, Kind: fetch.ErrRefused,
+			Message: "the store does not say how large the file is"}
+	}
+	answer.Len = last - first + 1
+	answer.Want.Size = size
+	return nil
+}
+
+// parseContentRange reads "bytes FIRST-LAST/SIZE" (RFC 9110, 14.4); a size of
+// "*" is verify.Unknown.
+func parseContentRange(s string) (first, last, size int64, ok bool) {
+	s, ok = strings.CutPrefix(strings.TrimSpace(s), "bytes ")
+	span, total, cut := strings.Cut(s, "/")
+	from, to, dashed := strings.Cut(span, "-")
+	if !ok || !cut || !dashed {
+		return 0, 0, 0, false
+	}
+	numbers := [3]uint64{}
+	for i, text := range []string{from, to, total} {
+		if i == 2 && text == "*" {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 63)
+		if err != nil {
+			return 0, 0, 0, false
+		}
+		numbers[i] = n
+	}
+	first, last, size = int64(numbers[0]), int64(numbers[1]), int64(numbers[2])
+	if total == "*" {
+		size = verify.Unknown
+	}
+	return first, last, size, first <= last && (size == verify.Unknown || last < size)
+}
+
+// limit is how much of an error's body is read.
+const limit = 64 << 10
+
+func (s *Source) refusal(resp *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, limit))
+	return refusal("GET "+s.shown, resp, body)
+}

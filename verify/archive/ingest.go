@@ -1,0 +1,147 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// An Ingest is an export being received, by the one attempt that may be. Its
+// objects may be received by many goroutines at once.
+type Ingest struct {
+	archive *Archive
+	key     string
+	dir     string
+	lock    *flock.Flock
+	root    *os.Root // of bag/data: nothing is created outside it
+	state   State
+	objects ledger
+}
+
+// State is what state.json says of an export that has not landed.
+type State struct {
+	Schema    string    `json:"schema"`
+	Reference string    `json:"reference"`
+	Key       string    `json:"key"`
+	FirstSeen time.Time `json:"first_seen"`
+}
+
+// Begin takes up an export: the reference as it may be shown, its key and its
+// hash. It finds what earlier attempts received. It fails with ErrBusy while
+// another attempt holds the export, and with ErrLanded once it is under its
+// final name. The caller closes the Ingest.
+func (a *Archive) Begin(reference, key, hash string) (*Ingest, error) {
+	in := &Ingest{archive: a, key: key, dir: filepath.Join(a.dir, ingestDir, hash)}
+	if err := in.begin(reference); err != nil {
+		in.Close()
+		return nil, fmt.Errorf("begin %s: %w", reference, err)
+	}
+	return in, nil
+}
+
+func (in *Ingest) begin(reference string) (err error) {
+	if in.lock, err = in.archive.acquire(in.dir); err != nil {
+		return err
+	}
+	landed, err := in.archive.landed(in.key)
+	if err != nil {
+		return err
+	}
+	if landed {
+		return errors.Join(ErrLanded, in.discard())
+	}
+	if err := in.archive.disk.mkdirs(in.path("parts")); err != nil {
+		return err
+	}
+	if err := in.recall(reference); err != nil {
+		return err
+	}
+	return in.openBag()
+}
+
+func (in *Ingest) path(elem ...string) string {
+	return filepath.Join(append([]string{in.dir}, elem...)...)
+}
+
+// recall reads state.json, or writes it at the first attempt.
+func (in *Ingest) recall(reference string) error {
+	path := in.path("state.json")
+	if err := readJSON(path, &in.state); err == nil && in.state.Key == in.key {
+		return nil
+	}
+	in.state = State{"tallyman.state/v1", reference, in.key, time.Now().UTC().Truncate(time.Second)}
+	return in.archive.disk.replace(path, in.state)
+}
+
+// openBag opens the content directory, with the files of the objects that are
+// done and no others.
+func (in *Ingest) openBag() error {
+	data := in.path("bag", dataDir)
+	if err := in.archive.disk.mkdirs(data); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(data)
+	if err != nil {
+		return err
+	}
+	in.root = root
+	if err := in.objects.load(in.path("objects.jsonl"), root); err != nil {
+		return err
+	}
+	return in.sweep()
+}
+
+// sweep removes what an attempt that was cut short left in the bag.
+func (in *Ingest) sweep() error {
+	keep := in.objects.files()
+	if len(keep) == 0 {
+		return in.emptyBag()
+	}
+	return walkFiles(in.path("bag", dataDir), func(name string) error {
+		if keep[name] {
+			return nil
+		}
+		return in.archive.disk.removeAll(in.path("bag", dataDir, filepath.FromSlash(name)))
+	})
+}
+
+func (in *Ingest) emptyBag() error {
+	entries, err := os.ReadDir(in.path("bag", dataDir))
+	for _, e := range entries {
+		err = errors.Join(err, in.archive.disk.removeAll(in.path("bag", dataDir, e.Name())))
+	}
+	return err
+}
+
+// discard removes the ingest. The lock's file goes last: who waits for it
+// sees that it is gone and begins anew.
+func (in *Ingest) discard() error {
+	disk := in.archive.disk
+	for _, name := range []string{"parts", "bag", "objects.jsonl", "state.json", "lock"} {
+		if err := disk.removeAll(in.path(name)); err != nil {
+			return err
+		}
+	}
+	if err := disk.begin("remove", in.dir); err != nil {
+		return err
+	}
+	os.Remove(in.dir) // best effort: another attempt may have made its lock there
+	return nil
+}
+
+// Close ends the attempt and frees the export for another. What was received
+// is kept, unless the export was committed.
+func (in *Ingest) Close() error {
+	var err error
+	if in.root != nil {
+		err = in.root.Close()
+	}
+	if in.lock != nil {
+		err = errors.Join(err, in.lock.Close())
+	}
+	return err
+}

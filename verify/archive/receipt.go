@@ -1,0 +1,195 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tallyman/verify"
+)
+
+const receiptSchema = "tallyman.receipt/v1"
+
+// A Receipt says what was promised of an export that landed and whether it
+// held. It is receipt.json of the bag.
+type Receipt struct {
+	Schema    string         `json:"schema"`
+	Reference string         `json:"reference"`
+	Key       string         `json:"key"`
+	FirstSeen time.Time      `json:"first_seen"`
+	Landed    time.Time      `json:"landed"`
+	Status    string         `json:"status,omitempty"`     // the provider's own word
+	RequestID string         `json:"request_id,omitempty"` // of the provider's answer
+	Doubts    []string       `json:"doubts"`               // reasons to look twice; mostly none
+	Bytes     int64          `json:"bytes"`                // of content
+	Files     int            `json:"files"`
+	Records   int64          `json:"records"` // counted, or -1: not countable
+	Checks    []verify.Check `json:"checks"`  // of the export as a whole
+	Objects   []Object       `json:"objects,omitempty"`
+	Answer    any            `json:"answer,omitempty"` // the provider's answer, without its secrets
+}
+
+// An Object of a receipt is one remote file as it was transferred.
+type Object struct {
+	Name   string         `json:"name"`
+	Size   int64          `json:"size"`
+	CRC64  string         `json:"crc64"` // as received
+	Job    Promise        `json:"job"`   // what the job promised
+	Store  Promise        `json:"store"` // what the store promised
+	Checks []verify.Check `json:"checks"`
+	Proof  string         `json:"proof,omitempty"` // the check that proves the bytes
+	Codec  string         `json:"codec,omitempty"`
+	Files  []File         `json:"files"`
+}
+
+// A Promise is a verify.Want as it is kept on disk.
+type Promise struct {
+	Size  *int64 `json:"size,omitempty"`
+	ETag  string `json:"etag,omitempty"`
+	MD5   string `json:"md5,omitempty"`
+	CRC64 string `json:"crc64,omitempty"`
+}
+
+// A File of a receipt is one content file, below data/.
+type File struct {
+	Path    string `json:"path"`
+	Size    int64  `json:"size"`
+	SHA256  string `json:"sha256"`
+	Format  string `json:"format,omitempty"` // "csv" or "json" if its records were counted
+	Records int64  `json:"records"`          // rows, a header row among them; -1: not countable
+}
+
+func promised(w verify.Want) Promise {
+	p := Promise{ETag: w.ETag, MD5: w.MD5, CRC64: w.CRC64}
+	if w.Size != verify.Unknown {
+		p.Size = &w.Size
+	}
+	return p
+}
+
+func (p Promise) want() verify.Want {
+	w := verify.Want{Size: verify.Unknown, ETag: p.ETag, MD5: p.MD5, CRC64: p.CRC64}
+	if p.Size != nil {
+		w.Size = *p.Size
+	}
+	return w
+}
+
+// proof is the check that proves an object, or "" if none does: its size
+// alone is no proof, but with the codec's own checksum it is.
+func proof(check string, summed bool) string {
+	switch {
+	case check != verify.CheckSize:
+		return check
+	case summed:
+		return "size and the codec's checksum"
+	}
+	return ""
+}
+
+// Receipt reads the receipt of an export that landed. It fails with
+// fs.ErrNotExist if the export has not, and with ErrDamaged if the receipt
+// can't be read.
+func (a *Archive) Receipt(key string) (*Receipt, error) {
+	landed, err := a.landed(key)
+	if err != nil {
+		return nil, fmt.Errorf("read receipt: %w", err)
+	}
+	if !landed {
+		return nil, fmt.Errorf("read receipt of %s: %w", key, fs.ErrNotExist)
+	}
+	var r Receipt
+	if err := readJSON(filepath.Join(a.Path(key), receiptFile), &r); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	if r.Schema != receiptSchema || r.Key != key {
+		return nil, fmt.Errorf("%w: the receipt of %s is not its own", ErrDamaged, key)
+	}
+	return &r, nil
+}
+
+// Landed is Receipt, and clears up after a commit that was cut short once the
+// export of that key and hash was under its final name.
+func (a *Archive) Landed(key, hash string) (*Receipt, error) {
+	r, err := a.Receipt(key)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(filepath.Join(a.dir, ingestDir, hash)); err == nil {
+		in, _ := a.Begin(r.Reference, key, hash) // best effort: it is ErrLanded, or ErrBusy
+		in.Close()
+	}
+	return r, nil
+}
+
+// A Claim is what an export's provider said of it as a whole.
+type Claim struct {
+	Reference string
+	Status    string
+	RequestID string
+	Records   int64 // promised, or verify.Unknown
+	Doubts    []string
+	Answer    any
+}
+
+// receipt sums up what the ingest holds under a claim.
+func (in *Ingest) receipt(claim Claim) *Receipt {
+	r := &Receipt{
+		Schema: receiptSchema, Reference: claim.Reference, Key: in.key,
+		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
+		Status: claim.Status, RequestID: claim.RequestID, Answer: claim.Answer,
+		Doubts: append([]string{}, claim.Doubts...), Checks: []verify.Check{},
+		Objects: in.objects.all(),
+	}
+	var counts []verify.Count
+	for _, o := range r.Objects {
+		if o.Proof == "" {
+			r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %s only its size was promised", o.Name))
+		}
+		for _, f := range o.Files {
+			r.add(f)
+			counts = append(counts, verify.Count{Format: f.Format, Rows: f.Records})
+		}
+	}
+	r.countRecords(claim.Records, counts)
+	return r
+}
+
+func (r *Receipt) add(f File) {
+	r.Files++
+	r.Bytes += f.Size
+	if r.Records != verify.Unknown && f.Records != verify.Unknown {
+		r.Records += f.Records
+	} else {
+		r.Records = verify.Unknown
+	}
+}
+
+func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
+	check, any := verify.CheckCounts(promised, counts)
+	if !any {
+		return
+	}
+	r.Checks = append(r.Checks, check)
+	if check.Verdict == verify.Broken {
+		r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s records, the job promised %s", check.Got, check.Want))
+	}
+}
+
+// Commit lets the export land: it is under its final name and durable when
+// Commit returns. If Commit fails the export is absent, or whole but perhaps
+// not durable; another attempt finds out which. Commit takes the verdicts on the
+// bytes from the objects that are done; what is not done is not in the export.
+func (in *Ingest) Commit(claim Claim) (*Receipt, error) {
+	r := in.receipt(claim)
+	if len(r.Objects) == 0 {
+		return nil, errors.New("commit: the export has no objects")
+	}
+	if err := in.commit(r); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return r, nil
+}
