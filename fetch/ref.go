@@ -92,6 +92,9 @@ func (r *Ref) takeOptions(path string) (string, error) {
 	if i < 0 {
 		return path, nil
 	}
+	if _, query, _ := strings.Cut(path, "?"); secretQuery(query) {
+		return "", fmt.Errorf("it holds a secret, which would be kept on disk: want the https URL as it was signed")
+	}
 	name, value, _ := strings.Cut(path[i+1:], "=")
 	option, ok := options[name]
 	if !ok {
@@ -134,8 +137,7 @@ func (r Ref) parseURL(s string) (Ref, error) {
 	if u.User != nil {
 		return Ref{}, fmt.Errorf("a URL with a user name or a password is refused: it would be kept on disk")
 	}
-	host := strings.ToLower(u.Host)
-	if !urlHost.MatchString(host) {
+	if !urlHost.MatchString(u.Host) {
 		return Ref{}, fmt.Errorf("want %s://HOST/PATH, with letters, digits, dashes and dots in HOST", r.scheme)
 	}
 	path := u.EscapedPath()
@@ -147,11 +149,11 @@ func (r Ref) parseURL(s string) (Ref, error) {
 	} else if u.RawQuery != "" {
 		path += "?" + u.RawQuery
 	}
-	r.parts = []string{host, escapeURL(strings.TrimPrefix(path, "/"))}
+	r.parts = []string{strings.ToLower(u.Host), escapeURL(strings.TrimPrefix(path, "/"))}
 	return r, r.parsePromises(u.EscapedFragment())
 }
 
-var urlHost = regexp.MustCompile(`^([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?$`)
+var urlHost = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
 
 // escapeURL escapes the bytes that may not stand in a URL, and no others.
 func escapeURL(s string) string {

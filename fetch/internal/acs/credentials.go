@@ -1,0 +1,88 @@
+package acs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/aliyun/credentials-go/credentials/providers"
+
+	"tallyman/fetch"
+)
+
+// Credentials find keys and renew those that expire. The zero Credentials are
+// the Default ones. Their methods may be called by many goroutines at once.
+type Credentials struct {
+	mu    sync.Mutex
+	ask   func() (*providers.Credentials, error) // nil until first needed
+	found bool                                   // ask has given keys before
+}
+
+// Default are the credentials of Alibaba's default chain: the environment, an
+// OIDC token, ~/.aliyun/config.json, ~/.alibabacloud/credentials, the role of
+// an ECS instance. Nothing is read before the first call of Keys.
+func Default() *Credentials { return new(Credentials) }
+
+// Static are credentials that don't change.
+func Static(keys Keys) *Credentials {
+	return &Credentials{ask: func() (*providers.Credentials, error) {
+		return &providers.Credentials{
+			AccessKeyId:     keys.AccessKeyID,
+			AccessKeySecret: keys.AccessKeySecret,
+			SecurityToken:   keys.SecurityToken,
+		}, nil
+	}}
+}
+
+const call = "find Alibaba Cloud credentials"
+
+// Keys are keys that are good for some minutes. Where there are none the
+// error is a *fetch.CallError: ErrAuth, or ErrTemporary if there were keys
+// once and they could not be renewed.
+func (c *Credentials) Keys(ctx context.Context) (Keys, error) {
+	type answer struct {
+		keys Keys
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		keys, err := c.keys()
+		answers <- answer{keys, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return Keys{}, fmt.Errorf("%s: %w", call, ctx.Err())
+	case a := <-answers:
+		return a.keys, a.err
+	}
+}
+
+func (c *Credentials) keys() (Keys, error) {
+	c.mu.Lock() // the library's chain is not safe for many goroutines
+	defer c.mu.Unlock()
+	if c.ask == nil {
+		c.ask = providers.NewDefaultCredentialsProvider().GetCredentials
+	}
+	got, err := c.ask()
+	if err != nil {
+		return Keys{}, c.lost()
+	}
+	c.found = true
+	return Keys{
+		AccessKeyID:     strings.TrimSpace(got.AccessKeyId),
+		AccessKeySecret: strings.TrimSpace(got.AccessKeySecret),
+		SecurityToken:   strings.TrimSpace(got.SecurityToken),
+	}, nil
+}
+
+// lost says that there are no keys, in our own words: the library's quote
+// configuration files and answers, secrets and all.
+func (c *Credentials) lost() error {
+	if c.found {
+		return &fetch.CallError{Call: call, Kind: fetch.ErrTemporary, Message: "the keys have expired and could not be renewed"}
+	}
+	c.ask = nil // a chain that found nothing asks only its last link from then on
+	return &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "there are none: " +
+		"set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run `aliyun configure`"}
+}

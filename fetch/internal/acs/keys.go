@@ -1,0 +1,27 @@
+// Package acs holds what the providers of Alibaba Cloud share: the keys that
+// they sign their calls with.
+package acs
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Keys sign a call. Printed with any verb, logged or marshalled they show
+// their ID only. Keep them out of unexported fields, which package fmt prints
+// by reflection.
+type Keys struct {
+	AccessKeyID     string
+	AccessKeySecret string `json:"-"`
+	SecurityToken   string `json:"-"` // of STS, or ""
+}
+
+// String names the keys by their ID.
+func (k Keys) String() string { return "access key " + k.AccessKeyID }
+
+// Format prints String, whatever the verb.
+func (k Keys) Format(s fmt.State, _ rune) { io.WriteString(s, k.String()) }
+
+// LogValue is String.
+func (k Keys) LogValue() slog.Value { return slog.StringValue(k.String()) }

@@ -1,0 +1,105 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options say whom the cloud believes, and what time it is there.
+type Options struct {
+	AccessKeyID     string
+	AccessKeySecret string
+	// SecurityToken is the one STS token that goes with the key. Empty: the
+	// key is a plain one, and a request that bears a token is refused.
+	SecurityToken string
+	// URLLifetime is how long a download URL is good for. 0 = an hour.
+	URLLifetime time.Duration
+	// Now tells the cloud's time. nil = time.Now.
+	Now func() time.Time
+}
+
+// A Cloud is an http.Handler that answers for all of its projects, and for
+// the store that holds their files. Its methods may be called at any time,
+// from any goroutine, while it serves.
+type Cloud struct {
+	options  Options
+	storeKey string // signs download URLs: the cloud's own, not the customer's
+
+	mu       sync.Mutex
+	projects map[string]map[string]*entry
+	added    int
+	counts   Counts
+}
+
+// New returns a cloud with no projects.
+func New(o Options) *Cloud {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.URLLifetime == 0 {
+		o.URLLifetime = time.Hour
+	}
+	return &Cloud{options: o, storeKey: rand.Text(), projects: map[string]map[string]*entry{}, counts: newCounts()}
+}
+
+// ServeHTTP answers a job API call or a request for a file. A fault that cuts
+// a response panics with http.ErrAbortHandler, which net/http understands.
+func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isJobCall(r) {
+		c.serveJobs(w, r)
+		return
+	}
+	c.serveFile(w, r)
+}
+
+// Start serves on a free port of 127.0.0.1 until stop is called. The base URL
+// has no project in it: a client puts "PROJECT." before its host.
+func (c *Cloud) Start() (baseURL string, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.Serve(ctx, l)
+	}()
+	return "http://" + l.Addr().String(), func() { cancel(); <-done }, nil
+}
+
+// Serve serves on l until ctx ends, then closes l and every connection. The
+// end of ctx is no error.
+func (c *Cloud) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{Handler: c, ReadHeaderTimeout: time.Minute}
+	defer context.AfterFunc(ctx, func() { server.Close() })()
+	err := server.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// splitHost divides a Host header into the project and the host that serves
+// it. An IP address, or a name of one label, has no project.
+func splitHost(host string) (project, rest string) {
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	label, _, dotted := strings.Cut(name, ".")
+	if !dotted || net.ParseIP(name) != nil {
+		return "", host
+	}
+	return label, host[len(label)+1:]
+}
+
+func requestID() string {
+	return rand.Text()[:24]
+}

@@ -1,0 +1,61 @@
+package sandbox
+
+import (
+	"bytes"
+	"cmp"
+	"path"
+)
+
+// A File is what a job made: rows that Generate makes, compressed, or Body as
+// it is. Cloud.AddJob panics if Format or Codec is none of those named here.
+type File struct {
+	Name   string // "" = the job's name with ".csv.zst", ".json.gzip" and the like
+	Rows   int    // with a Body: how many it is said to hold
+	Format string // csv (as is ""), json
+	Codec  string // zstd, gzip, lz4, none (as is "")
+	Seed   uint64
+	Body   []byte // the bytes to be sent, instead of generated rows; empty is a body too, nil is none
+
+	ContentType     string // "" = by the name
+	ContentEncoding string // stored with the object, and sent with it
+
+	Gone   bool // the store has it no more: 404 NoSuchKey
+	Faults Faults
+}
+
+var contentTypes = map[string]string{
+	".csv":  "text/csv",
+	".json": "application/json",
+	".txt":  "text/plain",
+	".gz":   "application/gzip",
+	".zip":  "application/zip",
+}
+
+func (f File) contentType(name string) string {
+	return cmp.Or(f.ContentType, contentTypes[path.Ext(name)], "application/octet-stream")
+}
+
+func (f File) format() string { return cmp.Or(f.Format, "csv") }
+func (f File) codec() string  { return cmp.Or(f.Codec, "none") }
+
+// extension is the vendor's: of gzip it makes ".gzip", not ".gz".
+func (f File) extension() string {
+	return "." + f.format() + codecs[f.codec()].extension
+}
+
+func (f File) wire() []byte {
+	if f.Body != nil {
+		return f.Body
+	}
+	return Compress(f.codec(), Generate(f.Rows, f.format(), f.Seed))
+}
+
+func (f File) sameObject(g File) bool {
+	return f.Rows == g.Rows && f.format() == g.format() && f.codec() == g.codec() && f.Seed == g.Seed &&
+		f.Faults.MultipartETag == g.Faults.MultipartETag &&
+		sameBody(f.Body, g.Body) && sameBody(f.Faults.Replace.Body, g.Faults.Replace.Body)
+}
+
+func sameBody(a, b []byte) bool {
+	return (a == nil) == (b == nil) && bytes.Equal(a, b)
+}

@@ -1,0 +1,256 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// refused makes a call that is to be refused, and returns status and code.
+func refused(t *testing.T, base, method, path, body string) string {
+	t.Helper()
+	var e struct{ ErrorCode, ErrorMessage string }
+	resp := ask(t, base, method, path, body, &e)
+	if e.ErrorMessage == "" || resp.Header.Get("x-log-requestid") == "" {
+		t.Errorf("%s %s: no message or request ID", method, path)
+	}
+	return fmt.Sprint(resp.StatusCode, " ", e.ErrorCode)
+}
+
+func TestStatusesAreToldOneAGetAndTheLastStays(t *testing.T) {
+	_, base := started(t, Job{Name: "walks", Statuses: []string{Starting, Running, "PAUSING", Succeeded}, File: File{Rows: 3}})
+	var told []string
+	for range 5 {
+		d := getJob(t, base, "walks")
+		told = append(told, fmt.Sprint(d.Status, d.Details.Progress))
+		if done := d.Status == Succeeded; done != (d.Details.FilePath != "") || done != (d.Details.LogCount != nil) {
+			t.Errorf("%s tells of a file: %+v", d.Status, d.Details)
+		}
+	}
+	if want := []string{"STARTING0", "RUNNING25", "PAUSING50", "SUCCEEDED100", "SUCCEEDED100"}; !slices.Equal(told, want) {
+		t.Errorf("got %v, want %v", told, want)
+	}
+}
+
+func TestPromisesAreTheFilesUnlessTheJobLies(t *testing.T) {
+	_, base := started(t,
+		Job{Name: "honest", AllowIncomplete: true, Notice: "some shards were slow", File: File{Rows: 7, Body: []byte("123456789")}},
+		Job{Name: "liar", LogCount: new(int64(8)), FileSize: new(int64(10)), CheckSum: "EXSFGSDASDASDG123ASD", DeclaredCompression: "none",
+			File: File{Codec: "zstd", Rows: 7}},
+		Job{Name: "silent", LogCount: new(int64(-1)), FileSize: new(int64(-1)), CheckSum: Absent},
+		Job{Name: "elsewhere", Bucket: "own", Prefix: "p/", RoleARN: "acs:ram::1:role/r"},
+		Job{Name: "broken", Statuses: []string{Failed}, Error: "timeout"})
+	honest := getJob(t, base, "honest")
+	if d := honest.Details; *d.LogCount != 7 || *d.FileSize != 9 || d.CheckSum != "25F9E794323B453885F5181F1B624D0B" || d.Notice == "" {
+		t.Errorf("honest: %+v", d)
+	}
+	if honest.Configuration.AllowInComplete != true {
+		t.Errorf("allowInComplete of a GET: %#v", honest.Configuration.AllowInComplete)
+	}
+	liar := getJob(t, base, "liar")
+	if d := liar.Details; *d.LogCount != 8 || *d.FileSize != 10 || d.CheckSum != "EXSFGSDASDASDG123ASD" || !strings.Contains(d.FilePath, "/liar.csv.zst?") {
+		t.Errorf("liar: %+v", d)
+	}
+	if liar.Configuration.Sink.CompressionType != "none" {
+		t.Errorf("liar: %+v", liar.Configuration.Sink)
+	}
+	if d := getJob(t, base, "silent").Details; d.LogCount != nil || d.FileSize != nil || d.CheckSum != "" || d.FilePath == "" {
+		t.Errorf("silent: %+v", d)
+	}
+	if d := getJob(t, base, "elsewhere"); d.Details.FilePath != "" || d.Configuration.Sink.Bucket != "own" {
+		t.Errorf("elsewhere: %+v", d)
+	}
+	if d := getJob(t, base, "broken").Details; d.ErrorMessage != "timeout" || d.FilePath != "" {
+		t.Errorf("broken: %+v", d)
+	}
+}
+
+func TestBusyAndThrottledCallsUseUpNoStatus(t *testing.T) {
+	c, base := started(t, Job{Name: "loved", Unavailable: 1, Throttles: 2, Statuses: []string{Starting, Succeeded}})
+	if resp := ask(t, base, "GET", "/downloadjobs/loved", "", nil); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("first: %d", resp.StatusCode)
+	}
+	for range 2 {
+		if got := refused(t, base, "GET", "/downloadjobs/loved", ""); got != "403 MetaOperationQpsLimitExceeded" {
+			t.Error(got)
+		}
+	}
+	if d := getJob(t, base, "loved"); d.Status != Starting {
+		t.Error(d.Status)
+	}
+	n := c.Counts()
+	if n.Calls["GetDownloadJob"] != 4 || n.Refused["ServerBusy"] != 1 || n.Jobs[project+"/loved"].Gets != 4 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestListingIsNewestFirstAndPaged(t *testing.T) {
+	var jobs []Job
+	for i := range 5 {
+		jobs = append(jobs, Job{Name: fmt.Sprint("job-", i), CreateTime: now().Add(time.Duration(i/2) * time.Hour), Logstore: []string{"a", "b c"}[i%2]})
+	}
+	_, base := started(t, jobs...)
+	for _, row := range []struct {
+		query string
+		total int
+		names string
+	}{
+		{"", 5, "job-4 job-3 job-2 job-1 job-0"},
+		{"?offset=1&size=2", 5, "job-3 job-2"},
+		{"?offset=4&size=10", 5, "job-0"},
+		{"?offset=9&size=10", 5, ""},
+		{"?logstore=" + url.QueryEscape("b c"), 2, "job-3 job-1"},
+		{"?logstore=none", 0, ""},
+	} {
+		var l listing
+		ask(t, base, "GET", "/downloadjobs"+row.query, "", &l)
+		var names []string
+		for _, d := range l.Results {
+			names = append(names, d.Name)
+			if d.Configuration.AllowInComplete != "false" {
+				t.Errorf("allowInComplete in a listing: %#v", d.Configuration.AllowInComplete)
+			}
+		}
+		if got := strings.Join(names, " "); got != row.names || l.Total != row.total || l.Count != len(names) {
+			t.Errorf("%s: got %q of %d", row.query, got, l.Total)
+		}
+	}
+	for _, query := range []string{"?size=0", "?size=x", "?offset=-1", "?size=501"} {
+		if got := refused(t, base, "GET", "/downloadjobs"+query, ""); got != "400 ParameterInvalid" {
+			t.Errorf("%s: %s", query, got)
+		}
+	}
+}
+
+func TestListingRepeatsTheStatusAndURLOfTheLastGet(t *testing.T) {
+	_, base := started(t, Job{Name: "seen", Statuses: []string{Starting, Succeeded, "GONE"}})
+	getJob(t, base, "seen")
+	given := getJob(t, base, "seen").Details.FilePath
+	for range 2 {
+		var l listing
+		ask(t, base, "GET", "/downloadjobs", "", &l)
+		if d := l.Results[0]; d.Status != Succeeded || d.Details.FilePath != given {
+			t.Errorf("%s %s, want %s", d.Status, d.Details.FilePath, given)
+		}
+	}
+}
+
+const creation = `{"name":"NAME","displayName":"d","configuration":{"logstore":"l","query":"*","fromTime":100,"toTime":150,
+	"allowInComplete":true,"sink":{"type":"AliyunOSS","contentType":"json","compressionType":"lz4"}}}`
+
+func TestCreatedJobWalksToAFileOfItsRows(t *testing.T) {
+	c, base := started(t)
+	c.AddProject(project)
+	resp := ask(t, base, "POST", "/downloadjobs", strings.Replace(creation, "NAME", "made-1", 1), nil)
+	if resp.StatusCode != 200 || resp.ContentLength != 0 {
+		t.Fatalf("%d, %d bytes", resp.StatusCode, resp.ContentLength)
+	}
+	if got := refused(t, base, "POST", "/downloadjobs", strings.Replace(creation, "NAME", "made-1", 1)); got != "400 JobAlreadyExist" {
+		t.Error(got)
+	}
+	for _, status := range []string{Starting, Running} {
+		if d := getJob(t, base, "made-1"); d.Status != status {
+			t.Error(d.Status)
+		}
+	}
+	d := getJob(t, base, "made-1")
+	file := fetch(t, "GET", d.Details.FilePath)
+	if rows := strings.Count(decompress(t, "lz4", file.body), "\n"); rows != 50 || *d.Details.LogCount != 50 {
+		t.Errorf("%d rows, %d promised", rows, *d.Details.LogCount)
+	}
+	if ask(t, base, "DELETE", "/downloadjobs/made-1", "", nil).StatusCode != 200 {
+		t.Error("not deleted")
+	}
+	for _, method := range []string{"GET", "DELETE"} {
+		if got := refused(t, base, method, "/downloadjobs/made-1", ""); got != "404 JobNotExist" {
+			t.Error(got)
+		}
+	}
+}
+
+func TestCreationKeepsToTheContract(t *testing.T) {
+	c, base := started(t)
+	c.AddProject(project)
+	good := strings.Replace(creation, "NAME", "made-1", 1)
+	for _, row := range [][2]string{
+		{`"made-1"`, `"x"`},
+		{`"made-1"`, `"Made"`},
+		{`"made-1"`, `"made-"`},
+		{`"made-1"`, `"_made"`},
+		{`"made-1"`, `"` + strings.Repeat("m", 65) + `"`},
+		{`"displayName":"d"`, `"displayName":""`},
+		{`"logstore":"l",`, ``},
+		{`"query":"*",`, ``},
+		{`"toTime":150`, `"toTime":100`},
+		{`"allowInComplete":true`, `"allowInComplete":"true"`},
+		{`"AliyunOSS"`, `"OSS"`},
+		{`"json"`, `"xml"`},
+		{`"lz4"`, `"snappy"`},
+		{`"type":"AliyunOSS"`, `"type":"AliyunOSS","bucket":"own"`},
+		{`{`, `[`},
+	} {
+		if got := refused(t, base, "POST", "/downloadjobs", strings.Replace(good, row[0], row[1], 1)); got != "400 ParameterInvalid" {
+			t.Errorf("%s: %s", row[1], got)
+		}
+	}
+	if got := c.Counts().Calls["CreateDownloadJob"]; got != 15 {
+		t.Errorf("%d calls counted", got)
+	}
+}
+
+func TestProjectIsTheHostsFirstLabel(t *testing.T) {
+	c, base := started(t, Job{Name: "job-1"})
+	c.AddJob("other-project", Job{Name: "job-2"})
+	address := strings.TrimPrefix(base, "http://")
+	for _, row := range []struct {
+		host, header, job, want string
+	}{
+		{project + "." + address, "", "job-1", "200"},
+		{"other-project." + address, "", "job-2", "200"},
+		{"other-project." + address, "", "job-1", "404 JobNotExist"},
+		{"nobody." + address, "", "job-1", "404 ProjectNotExist"},
+		{address, "", "job-1", "200"},
+		{address, "", "job-2", "200"},
+		{address, "", "job-3", "404 JobNotExist"},
+		{address, "other-project", "job-1", "404 JobNotExist"},
+		{"localhost:80", "other-project", "job-2", "200"},
+	} {
+		r := request("GET", base+"/downloadjobs/"+row.job, "", ProjectHeader, row.header)
+		r.Host = row.host
+		sign(r, "")
+		var e struct{ ErrorCode string }
+		resp := do(t, r, &e)
+		if got := strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", e.ErrorCode)); got != row.want {
+			t.Errorf("%+v: %s", row, got)
+		}
+	}
+}
+
+func TestUnknownCallsAreRefused(t *testing.T) {
+	_, base := started(t, Job{Name: "job-1"})
+	for _, method := range []string{http.MethodPut, http.MethodPost} {
+		if got := refused(t, base, method, "/downloadjobs/job-1", ""); got != "404 InvalidURI" {
+			t.Error(got)
+		}
+	}
+}
+
+func TestUpdateRestartsOnlyWhatItTouches(t *testing.T) {
+	c, base := started(t, Job{Name: "job-1", Statuses: []string{Running, Succeeded}, File: File{Body: []byte("old")}})
+	getJob(t, base, "job-1")
+	c.Update(project, "job-1", func(j *Job) { j.Notice = "n"; j.Name = "job-2"; j.File.Body = []byte("new!") })
+	if d := getJob(t, base, "job-1"); d.Status != Succeeded || d.Details.Notice != "n" || *d.Details.FileSize != 4 {
+		t.Errorf("%+v", d)
+	}
+	c.Update(project, "job-1", func(j *Job) { j.Statuses[0] = Starting })
+	if d := getJob(t, base, "job-1"); d.Status != Starting {
+		t.Error(d.Status)
+	}
+	if c.Update(project, "none", nil) || c.Update("none", "job-1", nil) {
+		t.Error("updated a job that is not there")
+	}
+}

@@ -1,0 +1,69 @@
+// Package sls asks Alibaba Cloud's Simple Log Service about its download jobs.
+//
+// One signed call, GetDownloadJob, says where a job stands and, in the end,
+// gives a signed URL to its one file. The answer is read leniently, since the
+// service, its page and its SDKs disagree about the types of its fields.
+package sls
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"tallyman/fetch"
+	"tallyman/fetch/internal/acs"
+)
+
+// A Provider answers for the download jobs of SLS. It must not be copied once
+// it is in use.
+type Provider struct {
+	// Client makes the API calls, through its Transport alone. nil is
+	// http.DefaultClient.
+	Client *http.Client
+	// Open makes a Source of the signed URL of a job's file, or refuses its
+	// host.
+	Open func(rawURL string) (fetch.Source, error)
+	// Keys sign the calls. nil is Alibaba's default chain.
+	Keys func(context.Context) (acs.Keys, error)
+	// Endpoint is where the calls go, like http://127.0.0.1:8080, with the
+	// project as a further label of the Host header. "" is the vendor's
+	// endpoint of the region.
+	Endpoint string
+	// Network is "internal" for the vendor's endpoints that only its own
+	// machines reach.
+	Network string
+	// Signature is the version to sign with: "v4", "v1" (HMAC-SHA256) or
+	// "v1-sha1". "" is v4.
+	Signature string
+
+	chain acs.Credentials
+}
+
+// StaticKeys are keys for a Provider that don't change. The token is that of
+// STS, or "".
+func StaticKeys(id, secret, token string) func(context.Context) (acs.Keys, error) {
+	return acs.Static(acs.Keys{AccessKeyID: id, AccessKeySecret: secret, SecurityToken: token}).Keys
+}
+
+// Export asks for the job that an sls reference names. A job whose result
+// went to a bucket and not to a URL is an error that wraps
+// errors.ErrUnsupported.
+func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
+	if ref.Scheme() != "sls" {
+		return nil, fmt.Errorf("export %s: not a reference to an SLS job", ref)
+	}
+	a, err := p.call(ctx, "GetDownloadJob", ref, "/downloadjobs/"+url.PathEscape(ref.Parts()[2]))
+	if err != nil {
+		return nil, err
+	}
+	j, err := a.job()
+	if err != nil {
+		return nil, err
+	}
+	export := j.export(a)
+	if export.State == fetch.Ready {
+		export.Objects, err = p.objects(ref, j, a)
+	}
+	return export, err
+}

@@ -1,0 +1,146 @@
+// Package worker runs attempts at exports: when to make the next one, how
+// many, and what each way to fail means.
+//
+// [Classify] is the one table from error to cause to what follows. The
+// commands take their exit codes from it.
+package worker
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strconv"
+	"syscall"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+// A Cause is why an export has not landed: one of a closed list, for scripts.
+type Cause string
+
+// An Outcome is what an error means.
+type Outcome struct {
+	Cause    Cause
+	Exit     int    // of a command that ends with it
+	Attempts int    // that a one-shot fetch makes in all; 0: as the person asks
+	Hint     string // the next step, or ""
+}
+
+// The exit codes of the commands.
+const (
+	ExitLanded      = 0
+	ExitUnknown     = 1
+	ExitUsage       = 2
+	ExitSomeFailed  = 3
+	ExitIntegrity   = 4
+	ExitTemporary   = 5
+	ExitAuth        = 6
+	ExitGone        = 7
+	ExitNotReady    = 8
+	ExitDoubts      = 9
+	ExitDisk        = 10
+	ExitBusy        = 11
+	ExitDamaged     = 12
+	ExitInterrupted = 130
+)
+
+// How many attempts a one-shot fetch makes.
+const (
+	once     = 1 // the same will come again
+	mismatch = 3
+	network  = 10
+)
+
+// outcomes are tried in order: what is more particular comes first.
+var outcomes = []struct {
+	is      func(error) bool
+	outcome Outcome
+}{
+	{is(context.Canceled), Outcome{"cancelled", ExitInterrupted, once, ""}},
+	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, once, "another process is fetching it; run again when that has ended"}},
+	{is(archive.ErrDamaged), Outcome{"damaged", ExitDamaged, once, "tallyman verify says what is wrong"}},
+	{errno(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG), Outcome{"disk-full", ExitDisk, once, "make room and run again: what was received is kept"}},
+	{errno(syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.EIO, syscall.EMFILE, syscall.ENFILE), Outcome{"disk", ExitDisk, once, "see that the archive can be written to, and run again"}},
+	{is(errUnknownStatus), Outcome{"unknown-status", ExitGone, once, "see the job in the provider's console"}},
+	{isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once, "run again later, or wait longer with --wait"}},
+	{jobIs(fetch.Expired), Outcome{"job-expired", ExitGone, once, "export it anew"}},
+	{jobIs(fetch.Failed), Outcome{"job-failed", ExitGone, once, "export it anew"}},
+	{is(fetch.ErrExpired), Outcome{"url-expired", ExitGone, mismatch, "get a fresh URL"}},
+	{is(fetch.ErrAuth), Outcome{"auth-denied", ExitAuth, once, "check the credentials and what they are allowed to do"}},
+	{is(fetch.ErrThrottled), Outcome{"throttled", ExitTemporary, network, "run again later: what was received is kept"}},
+	{is(fetch.ErrHost), Outcome{"host-refused", ExitIntegrity, once, ""}},
+	{is(fetch.ErrChanged), Outcome{"changed-at-source", ExitTemporary, network, "run again"}},
+	{is(fetch.ErrNotFound), Outcome{"not-found", ExitGone, once, "see the job in the provider's console"}},
+	{truncated, Outcome{"truncated", ExitIntegrity, mismatch, "run again; if it stays, the source has less than it promised"}},
+	{isA[*verify.Mismatch], Outcome{"checksum-mismatch", ExitIntegrity, mismatch, "run again; if it stays, the source does not keep its promise"}},
+	{is(verify.ErrUnproven), Outcome{"unproven", ExitIntegrity, once, "promise something by #md5=…, #crc64=… or #size=…"}},
+	{is(fetch.ErrCorrupt), Outcome{"corrupt", ExitIntegrity, once, "the file arrived as the source holds it: export it anew"}},
+	{is(fetch.ErrTemporary), Outcome{"network", ExitTemporary, network, "run again: what was received is kept"}},
+	{is(fetch.ErrRefused), Outcome{"job-failed", ExitGone, once, ""}},
+	{is(errors.ErrUnsupported), Outcome{"bad-task", ExitUsage, once, ""}},
+}
+
+// Classify tells what an error means. An error that no row knows has the zero
+// Cause and exits with 1.
+func Classify(err error) Outcome {
+	for _, row := range outcomes {
+		if row.is(err) {
+			return row.outcome
+		}
+	}
+	return Outcome{Exit: ExitUnknown, Attempts: once}
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// errno knows errors of our own disk. Those of a connection have numbers too.
+func errno(numbers ...syscall.Errno) func(error) bool {
+	return func(err error) bool {
+		if !isA[*fs.PathError](err) {
+			return false
+		}
+		for _, n := range numbers {
+			if errors.Is(err, n) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func jobIs(state fetch.State) func(error) bool {
+	return func(err error) bool {
+		job, ok := errors.AsType[*fetch.JobError](err)
+		return ok && job.State == state
+	}
+}
+
+// truncated knows a size that fell short.
+func truncated(err error) bool {
+	m, ok := errors.AsType[*verify.Mismatch](err)
+	if !ok || m.Check != verify.CheckSize {
+		return false
+	}
+	got, gotErr := strconv.ParseInt(m.Got, 10, 64)
+	want, wantErr := strconv.ParseInt(m.Want, 10, 64)
+	return gotErr == nil && wantErr == nil && got < want
+}
+
+// delay is the wait before attempt n+1, n from 1 on: it doubles, and is never
+// shorter than the source asked for.
+func (o Outcome) delay(n int, asked time.Duration) time.Duration {
+	if o.Attempts == mismatch {
+		return max(time.Duration(n)*time.Second, asked)
+	}
+	return max(min(250*time.Millisecond<<(n-1), 5*time.Second), asked)
+}
