@@ -85,22 +85,41 @@ type decoded struct {
 // the wire below it, is ErrCorrupt: which of the two it was, the wire tells.
 // Any other is a failure to write.
 func decode(wire io.Reader, object named, create func(name, declared string) (io.WriteCloser, error)) (decoded, error) {
+	d, err := decodeInto(wire, func() (io.WriteCloser, error) { return create(object.file(), object.Content) })
+	if err != nil {
+		return decoded{}, fmt.Errorf("decode %s: %w", object.Name, err)
+	}
+	return d, nil
+}
+
+func decodeInto(wire io.Reader, create func() (io.WriteCloser, error)) (decoded, error) {
 	encoded := bufio.NewReaderSize(wire, 64<<10)
 	head, err := encoded.Peek(headSize)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return decoded{}, corrupt(err)
 	}
-	out, err := create(object.file(), object.Content)
+	out, err := create()
 	if err != nil {
 		return decoded{}, err
 	}
-	for _, c := range codecs {
+	var d decoded
+	if c := codecOf(head); c != nil {
+		d.codec = c.name
+		d.summed, err = c.decode(out, encoded)
+	} else {
+		err = pass(out, encoded)
+	}
+	return d, errors.Join(err, out.Close())
+}
+
+// codecOf is nil for what is not encoded.
+func codecOf(head []byte) *codec {
+	for i, c := range codecs {
 		if c.is(head) {
-			summed, err := c.decode(out, encoded)
-			return decoded{c.name, summed}, errors.Join(err, out.Close())
+			return &codecs[i]
 		}
 	}
-	return decoded{}, errors.Join(pass(out, encoded), out.Close())
+	return nil
 }
 
 func (c codec) decode(out io.Writer, encoded io.Reader) (bool, error) {
@@ -141,7 +160,7 @@ func corrupt(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: decode: %w", ErrCorrupt, err)
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
 // readAhead reads in a goroutine of its own, so that what is before it and

@@ -1,8 +1,12 @@
 package fetch
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +43,47 @@ func (e *transferError) Unwrap() []error { return []error{e.err, ErrTemporary} }
 // passing reports whether the same request may well succeed a little later.
 func passing(err error) bool {
 	return errors.Is(err, ErrTemporary) || errors.Is(err, ErrThrottled)
+}
+
+// Unanswered is the error of a call that no answer came to: what ended ctx, or
+// a *CallError that may pass. It drops the URL that net/http puts into its
+// errors, since that may be a secret. A host that was refused stays ErrHost.
+func Unanswered(ctx context.Context, call string, err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", call, context.Cause(ctx))
+	case errors.Is(err, ErrHost):
+		return fmt.Errorf("%s: %w", call, err)
+	}
+	return &CallError{Call: call, Message: Redact(err.Error()), Kind: ErrTemporary}
+}
+
+// RetryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
+// One that is absent or can't be read is 0.
+func RetryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+// Sleep waits for d, or returns what ended ctx.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
 }
 
 // After is how long a service asked us to wait, or 0.

@@ -15,6 +15,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 			return nil, err
 		}
 		if err := f.receive(ctx, in, ref, object); err != nil {
-			return nil, fmt.Errorf("receive %s: %w", object.Name, err)
+			return nil, err
 		}
 	}
 	return in.Commit(archive.Claim{
@@ -140,19 +141,11 @@ func (f *Fetcher) receive(ctx context.Context, in *archive.Ingest, ref Ref, obje
 	return partial.Finish(decoded.codec, decoded.summed)
 }
 
-func (f *Fetcher) parallel() int { return or(f.Parallel, 8) }
+func (f *Fetcher) parallel() int { return cmp.Or(f.Parallel, 8) }
 
-func (f *Fetcher) partSize() int64 { return or(f.PartSize, 4<<20) }
+func (f *Fetcher) partSize() int64 { return cmp.Or(f.PartSize, 4<<20) }
 
-func (f *Fetcher) stall() time.Duration { return or(f.Stall, 30*time.Second) }
-
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
-}
+func (f *Fetcher) stall() time.Duration { return cmp.Or(f.Stall, 30*time.Second) }
 
 func (f *Fetcher) tell(p Progress) {
 	if f.Progress != nil {

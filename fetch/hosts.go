@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -43,6 +44,12 @@ func (h *Hosts) inDomains(host string) bool {
 	return slices.ContainsFunc(h.Domains, func(domain string) bool {
 		return domain == "*" || strings.HasSuffix(host, "."+domain)
 	})
+}
+
+// Allows reports whether Allow names the host of an address, HOST or
+// HOST:PORT.
+func (h *Hosts) Allows(hostport string) bool {
+	return h.allowed(hostport, (&url.URL{Host: hostport}).Port())
 }
 
 // allowed reports whether Allow names host:port, or host without a port.
@@ -148,7 +155,7 @@ func proxiesFromEnvironment() []string {
 		}
 		if u, err := url.Parse(proxy); err == nil {
 			ports := map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
-			addrs = append(addrs, net.JoinHostPort(u.Hostname(), or(u.Port(), ports[u.Scheme])))
+			addrs = append(addrs, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), ports[u.Scheme])))
 		}
 	}
 	return addrs

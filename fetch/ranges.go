@@ -308,21 +308,9 @@ func (r *ranges) retry(ctx context.Context, do func() error, gained func() bool)
 			return err
 		}
 		r.tell(0, fmt.Sprintf("%v: trying again", err))
-		if err := sleep(ctx, max(delay, min(After(err), longest))); err != nil {
+		if err := Sleep(ctx, max(delay, min(After(err), longest))); err != nil {
 			return err
 		}
 		delay *= 2
-	}
-}
-
-// sleep waits for d, or fails when ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

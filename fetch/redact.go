@@ -53,21 +53,32 @@ func redactURL(s string) string {
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
 		address, query = s[:i], s[i:]
 	}
-	if scheme, rest, ok := strings.Cut(address, "://"); ok {
-		host, path := rest, ""
-		if i := strings.IndexByte(rest, '/'); i >= 0 {
-			host, path = rest[:i], rest[i:]
-		}
-		host = host[strings.LastIndexByte(host, '@')+1:]
-		if !hosts.MatchString(host) {
-			return scheme + "://…"
-		}
-		address = scheme + "://" + host + path
+	address, ok := dropUser(address)
+	if !ok {
+		return address
 	}
 	if secretQuery(query) {
 		query = query[:1] + strings.Join(names(query), "&")
 	}
 	return address + query
+}
+
+// dropUser drops the user name and the password. It is not ok if they run on
+// behind the address: what it returns then is all that may be shown.
+func dropUser(address string) (string, bool) {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		return address, true
+	}
+	host, path, slash := strings.Cut(rest, "/")
+	host = host[strings.LastIndexByte(host, '@')+1:]
+	if !hosts.MatchString(host) {
+		return scheme + "://…", false
+	}
+	if slash {
+		path = "/" + path
+	}
+	return scheme + "://" + host + path, true
 }
 
 // hosts matches one host and its port, or several. What does not match is the

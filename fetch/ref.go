@@ -140,10 +140,7 @@ func (r Ref) parseURL(s string) (Ref, error) {
 	if !urlHost.MatchString(u.Host) {
 		return Ref{}, fmt.Errorf("want %s://HOST/PATH, with letters, digits, dashes and dots in HOST", r.scheme)
 	}
-	path := u.EscapedPath()
-	if u.RawPath != "" {
-		path = u.RawPath // EscapedPath would lose a %2F where another byte is not escaped
-	}
+	path := rawPath(u)
 	if secretQuery(u.RawQuery) {
 		r.query = u.RawQuery
 	} else if u.RawQuery != "" {
@@ -151,6 +148,15 @@ func (r Ref) parseURL(s string) (Ref, error) {
 	}
 	r.parts = []string{strings.ToLower(u.Host), escapeURL(strings.TrimPrefix(path, "/"))}
 	return r, r.parsePromises(u.EscapedFragment())
+}
+
+// rawPath is the path as it was given. EscapedPath loses a %2F in it where
+// another byte should be escaped and is not.
+func rawPath(u *url.URL) string {
+	if u.RawPath != "" {
+		return u.RawPath
+	}
+	return u.EscapedPath()
 }
 
 var urlHost = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)

@@ -11,24 +11,32 @@ import (
 // received. Then the job is asked again, and the new URL goes on at the same
 // byte. The caller sees to it that it leads to the same version.
 type renewing struct {
-	f      *Fetcher
-	ref    Ref
-	object Object
+	f   *Fetcher
+	ref Ref
 
-	mu    sync.Mutex
-	times int // renewed
+	mu     sync.Mutex
+	object Object
+	times  int // renewed
+	vain   int // renewed since a URL last worked
 }
 
+// vainRenewals is how many new URLs in a row may be of no use.
+const vainRenewals = 3
+
 func (s *renewing) ReadRange(ctx context.Context, off, n int64, etag string) (*Range, error) {
-	source, times := s.current()
-	answer, err := source.ReadRange(ctx, off, n, etag)
-	if !errors.Is(err, ErrExpired) {
-		return answer, err
+	for {
+		source, times := s.current()
+		answer, err := source.ReadRange(ctx, off, n, etag)
+		if err == nil {
+			s.works()
+		}
+		if !errors.Is(err, ErrExpired) {
+			return answer, err
+		}
+		if err := s.renew(ctx, times, err); err != nil {
+			return nil, err
+		}
 	}
-	if source, err = s.renew(ctx, times); err != nil {
-		return nil, err
-	}
-	return source.ReadRange(ctx, off, n, etag)
 }
 
 func (s *renewing) current() (Source, int) {
@@ -37,22 +45,32 @@ func (s *renewing) current() (Source, int) {
 	return s.object.Source, s.times
 }
 
+func (s *renewing) works() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.vain = 0
+}
+
 // renew asks the job for a new source, once for all who saw the old one
 // expire.
-func (s *renewing) renew(ctx context.Context, seen int) (Source, error) {
+func (s *renewing) renew(ctx context.Context, seen int, why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.times > seen {
-		return s.object.Source, nil
+		return nil
+	}
+	if s.vain == vainRenewals {
+		return why
 	}
 	s.f.tell(Progress{Ref: s.ref, Object: s.object.Name, Size: s.object.Want.Size, Note: "the URL has expired: asking the job for a new one"})
 	object, err := s.again(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("renew the URL of %s: %w", s.object.Name, err)
+		return fmt.Errorf("renew the URL of %s: %w", s.object.Name, err)
 	}
 	s.object.Source = object.Source
 	s.times++
-	return object.Source, nil
+	s.vain++
+	return nil
 }
 
 // again finds the object in the job's answer of now. A promise that has

@@ -55,7 +55,7 @@ func (o *OneShot) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, e
 		if err != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := fetch.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
@@ -133,15 +133,4 @@ func (a *attempts) note(text string) {
 // jitter spreads the polls of many jobs that began at once.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

@@ -24,6 +24,18 @@ var subresources = []string{
 	"response-content-language", "response-content-type", "response-expires", "security-token", "x-oss-process",
 }
 
+// URL gives a fresh signed URL of a job's file, as a console would, on the
+// origin "http://HOST:PORT". It is "" if there is no such job.
+func (c *Cloud) URL(origin, project, job string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.jobs(project)[job]
+	if e == nil {
+		return ""
+	}
+	return c.freshURL(e, origin)
+}
+
 // freshURL gives a URL of e's file that no other GET was given: two within one
 // second differ by Expires.
 func (c *Cloud) freshURL(e *entry, origin string) string {

@@ -49,7 +49,7 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 		return nil, &fetch.CallError{Call: name, Kind: fetch.ErrTemporary, Message: fmt.Sprintf("no answer within %v", callTime)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fetch.Unanswered(ctx, name, err)
 	}
 	a.call, a.clean = name, cleaner(keys)
 	return a, a.check()

@@ -28,7 +28,7 @@ func TestACallGoesToTheVendor(t *testing.T) {
 				return nil, io.ErrUnexpectedEOF
 			})
 			p.Network = c.network
-			if _, err := p.Export(t.Context(), parseRef(t, jobRef)); !errors.Is(err, io.ErrUnexpectedEOF) {
+			if _, err := p.Export(t.Context(), parseRef(t, jobRef)); !errors.Is(err, fetch.ErrTemporary) {
 				t.Error(err)
 			}
 		})

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -79,10 +78,9 @@ func (a *answer) check() error {
 }
 
 func (a *answer) refusal(code, message string) error {
-	now := time.Now()
 	return &fetch.CallError{
-		Call: a.call, Status: a.status, Code: a.clean(code), Message: a.clean(message) + a.clockHint(code, now),
-		RequestID: a.requestID(), After: a.after(now), Kind: kind(code, a.status),
+		Call: a.call, Status: a.status, Code: a.clean(code), Message: a.clean(message) + a.clockHint(code, time.Now()),
+		RequestID: a.requestID(), After: fetch.RetryAfter(a.header), Kind: kind(code, a.status),
 	}
 }
 
@@ -101,18 +99,6 @@ func (a *answer) clockHint(code string, now time.Time) string {
 		direction, off = "behind", -off
 	}
 	return fmt.Sprintf("; check this machine's clock: it is %v %s the service's", off.Round(time.Second), direction)
-}
-
-// after is how long Retry-After asks us to wait, or 0.
-func (a *answer) after(now time.Time) time.Duration {
-	value := a.header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		return max(0, date.Sub(now))
-	}
-	return 0
 }
 
 // anyQuery is all that may be a query in a text of unknown form, where URLs

@@ -163,7 +163,7 @@ func TestErrorsBeforeAndAfterTheCall(t *testing.T) {
 		{"a signature that we don't know", jobRef, func(p *Provider) { p.Signature = "v9" }, `GetDownloadJob: unknown signature version "v9"`},
 		{"an endpoint without a scheme", jobRef, func(p *Provider) { p.Endpoint = "127.0.0.1:80" }, "GetDownloadJob: endpoint 127.0.0.1:80: want http://HOST:PORT"},
 		{"an endpoint with a path", jobRef, func(p *Provider) { p.Endpoint = "http://u:canary@h/p" }, "GetDownloadJob: endpoint http://h/p: want http://HOST:PORT"},
-		{"a server that isn't there", jobRef, func(p *Provider) { p.Client, p.Endpoint = nil, "http://127.0.0.1:1" }, "GetDownloadJob: dial tcp 127.0.0.1:1: connect"},
+		{"a server that isn't there", jobRef, func(p *Provider) { p.Client, p.Endpoint = nil, "http://127.0.0.1:1" }, "GetDownloadJob: temporary failure at the source: dial tcp 127.0.0.1:1: connect"},
 		{"a host that is refused", jobRef, func(p *Provider) { p.Open = func(string) (fetch.Source, error) { return nil, refused } },
 			"open the file of " + jobRef + ": h.example: host refused"},
 	} {

@@ -1,11 +1,10 @@
 package web
 
 import (
+	"cmp"
 	"encoding/xml"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"tallyman/fetch"
 )
@@ -60,8 +59,8 @@ func refusal(call string, resp *http.Response, body []byte) error {
 	_ = xml.Unmarshal(body, &said) // what is not XML says nothing
 	return &fetch.CallError{
 		Call: call, Status: resp.StatusCode, Code: said.Code, Message: fetch.Redact(strings.TrimSpace(said.Message)),
-		RequestID: first(said.RequestID, resp.Header.Get("X-Oss-Request-Id"), resp.Header.Get("X-Obs-Request-Id")),
-		After:     retryAfter(resp.Header.Get("Retry-After")),
+		RequestID: cmp.Or(said.RequestID, resp.Header.Get("X-Oss-Request-Id"), resp.Header.Get("X-Obs-Request-Id")),
+		After:     fetch.RetryAfter(resp.Header),
 		Kind:      kindOf(resp.StatusCode, said),
 	}
 }
@@ -79,24 +78,4 @@ func kindOf(status int, said storeError) error {
 		return fetch.ErrTemporary
 	}
 	return fetch.ErrRefused
-}
-
-func first(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-// retryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
-func retryAfter(s string) time.Duration {
-	if seconds, err := strconv.ParseUint(s, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(s); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
 }

@@ -79,9 +79,6 @@ func (s *Source) name() string {
 	return u.Hostname()
 }
 
-// Name is the last element of a URL's path, unescaped: the name of its file.
-func Name(s *Source) string { return s.name() }
-
 // ReadRange implements fetch.Source.
 func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
 	answer, err := s.readRange(ctx, off, n, etag)
@@ -104,7 +101,7 @@ func (s *Source) readRange(ctx context.Context, off, n int64, etag string) (*fet
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, s.transport(ctx, err)
+		return nil, fetch.Unanswered(ctx, "GET "+s.shown, err)
 	}
 	answer, err := s.answer(resp, off, n)
 	if err != nil {
@@ -130,21 +127,6 @@ func (s *Source) request(ctx context.Context, off, n int64, etag string) (*http.
 		req.Header.Set("If-Match", etag)
 	}
 	return req, nil
-}
-
-// transport is an error that no answer came with, without the URL's query that
-// net/http puts into it.
-func (s *Source) transport(ctx context.Context, err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, fetch.ErrHost):
-		return fmt.Errorf("GET %s: %w", s.shown, err)
-	}
-	return &fetch.CallError{Call: "GET " + s.shown, Message: fetch.Redact(err.Error()), Kind: fetch.ErrTemporary}
 }
 
 // answer takes an answer for what it is: stores answer a range by 206, by 200

@@ -74,6 +74,16 @@ func Open(dir string) (*Archive, error) {
 	return a, nil
 }
 
+// OpenExisting opens the archive in dir, and fails with fs.ErrNotExist if there
+// is none.
+func OpenExisting(dir string) (*Archive, error) {
+	id, err := readID(filepath.Join(dir, "archive.json"))
+	if err != nil {
+		return nil, fmt.Errorf("open archive: %w", err)
+	}
+	return &Archive{dir: dir, id: id}, nil
+}
+
 // identify reads the archive's ID. The first to open an archive makes it up:
 // of many at once, the one whose link comes first.
 func (a *Archive) identify() (string, error) {

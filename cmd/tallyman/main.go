@@ -1,0 +1,102 @@
+// Command tallyman fetches cloud exports into an archive where nothing
+// unverified is ever visible.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"tallyman/fetch"
+	"tallyman/worker"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program. Every way out of it returns here.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return exitCode(ctx, root.ExecuteContext(ctx), stderr)
+}
+
+// A exit is an error whose code is settled and of which all is said.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// A usageError is something wrong with how the command was called.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(ctx context.Context, err error, stderr io.Writer) int {
+	if err == nil {
+		return worker.ExitLanded
+	}
+	if code, ok := errors.AsType[exit](err); ok {
+		return int(code)
+	}
+	fmt.Fprintf(stderr, "tallyman: %s\n", fetch.Redact(err.Error()))
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return worker.ExitUsage
+	}
+	if ctx.Err() != nil {
+		return worker.ExitInterrupted
+	}
+	outcome := worker.Classify(err)
+	hint(stderr, outcome.Hint)
+	return outcome.Exit
+}
+
+func hint(w io.Writer, text string) {
+	if text != "" {
+		fmt.Fprintf(w, "hint: %s\n", text)
+	}
+}
+
+func newRoot() *cobra.Command {
+	o := new(options)
+	root := &cobra.Command{
+		Use:   "tallyman",
+		Short: "Fetch cloud exports, prove them, keep them",
+		Long: `Tallyman waits for an export job to finish, streams its result, checks every
+byte and every record against what the job promised, and lands it in a local
+archive where nothing unverified can ever be seen.`,
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return o.complete(cmd) },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w\nSee 'tallyman %s --help'", err, strings.TrimPrefix(cmd.CommandPath(), "tallyman "))
+	})
+	o.common(root.PersistentFlags())
+	for _, add := range []func(*options) *cobra.Command{newFetch, newVerify, newDemo, newSandbox} {
+		root.AddCommand(add(o))
+	}
+	return root
+}
+
+// usage makes a failed check of arguments a usage error.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usagef("%w\nSee '%s --help'", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"tallyman/fetch/sandbox"
+)
+
+func newSandbox(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "sandbox",
+		Short:   "Run a cloud to try things on, until interrupted",
+		Example: `  tallyman sandbox --listen 127.0.0.1:8080`,
+		Args:    usage(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.sandbox(cmd) },
+	}
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "serve at `ADDR`, which must be this machine's own")
+	return cmd
+}
+
+const sandboxProject = "sandbox"
+
+func (o *options) sandbox(cmd *cobra.Command) error {
+	host, _, err := net.SplitHostPort(o.listen)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
+		return usagef("--listen %s: want 127.0.0.1:PORT: the sandbox is for this machine only", o.listen)
+	}
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("start the sandbox: %w", err)
+	}
+	cloud := sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})
+	out, address := cmd.OutOrStdout(), listener.Addr()
+	fmt.Fprintf(out, "export ALIBABA_CLOUD_ACCESS_KEY_ID=%s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s\n", demoKey, demoSecret)
+	fmt.Fprintf(out, "export TALLYMAN_ENDPOINT_SLS=http://%s TALLYMAN_ALLOW_HOST=%s\n\n", address, address)
+	for _, s := range shows() {
+		cloud.AddJob(sandboxProject, s.job)
+		fmt.Fprintf(out, "tallyman fetch sls://%s/%s/%s  # %s\n", demoRegion, sandboxProject, s.job.Name, s.title)
+	}
+	return cloud.Serve(cmd.Context(), listener)
+}

@@ -1,0 +1,157 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// signedForms are the queries of signed URLs as the stores' SDKs make them.
+// What must not be shown is SECRET or an access key.
+var signedForms = []struct{ name, query, names string }{
+	{"OSS V1", "Expires=1756539753&OSSAccessKeyId=STS.AKSECRET&Signature=D8iq2%2BSECRET%3D&security-token=CAISSECRET%2F",
+		"Expires&OSSAccessKeyId&Signature&security-token"},
+	{"OSS V1 without a token", "Expires=1756539753&OSSAccessKeyId=AKSECRET&Signature=SECRET%3D", "Expires&OSSAccessKeyId&Signature"},
+	{"OSS V2", "x-oss-signature-version=OSS2&x-oss-expires=1756539753&x-oss-access-key-id=AKSECRET&x-oss-signature=SECRET&x-oss-additional-headers=host&security-token=SECRET",
+		"x-oss-signature-version&x-oss-expires&x-oss-access-key-id&x-oss-signature&x-oss-additional-headers&security-token"},
+	{"OSS V4", "x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=AKSECRET%2F20250830%2Fcn-hangzhou%2Foss%2Faliyun_v4_request&x-oss-date=20250830T074233Z&x-oss-expires=3600&x-oss-signature=SECRET&x-oss-security-token=SECRET&x-oss-additional-headers=host",
+		"x-oss-signature-version&x-oss-credential&x-oss-date&x-oss-expires&x-oss-signature&x-oss-security-token&x-oss-additional-headers"},
+	{"OBS", "AccessKeyId=AKSECRET&Expires=1756539753&Signature=SECRET&x-obs-security-token=SECRET&Policy=SECRET",
+		"AccessKeyId&Expires&Signature&x-obs-security-token&Policy"},
+	{"S3 V2", "AWSAccessKeyId=AKSECRET&Expires=1756539753&Signature=SECRET&x-amz-security-token=SECRET",
+		"AWSAccessKeyId&Expires&Signature&x-amz-security-token"},
+	{"S3 V4", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKSECRET%2F20250830&X-Amz-Date=20250830T074233Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Signature=SECRET&X-Amz-Security-Token=SECRET",
+		"X-Amz-Algorithm&X-Amz-Credential&X-Amz-Date&X-Amz-Expires&X-Amz-SignedHeaders&X-Amz-Signature&X-Amz-Security-Token"},
+	{"content network", "auth_key=1756539753-0-0-SECRET", "auth_key"},
+	{"padding not escaped", "Signature=SECRET==&x=y", "Signature&x"},
+	{"names in other case", "EXPIRES=1&signature=SECRET", "EXPIRES&signature"},
+	{"one secret among others", "response-content-type=text%2Fcsv&Signature=SECRET", "response-content-type&Signature"},
+	{"name escaped", "Signatur%65=SECRET", "Signatur%65"},
+	{"not readable", "a=%zzSECRET", "a"},
+	{"URL in the query", "url=https%3A%2F%2Fh%2Fa%3FSignature%3DSECRET", "url"},
+	{"URL in the query, not escaped", "url=https://h/a?Signature=SECRET", "url&Signature"},
+}
+
+func TestEachFormOfSignedURLIsRedactedToItsNames(t *testing.T) {
+	for _, form := range signedForms {
+		if !secretQuery(form.query) {
+			t.Errorf("%s: not seen as a secret", form.name)
+		}
+		got := Redact("https://bucket.oss-cn-hangzhou.aliyuncs.com/a%2Fb.csv?" + form.query)
+		if want := "https://bucket.oss-cn-hangzhou.aliyuncs.com/a%2Fb.csv?" + form.names; got != want {
+			t.Errorf("%s: %s, want %s", form.name, got, want)
+		}
+		if again := Redact(got); again != got {
+			t.Errorf("%s: redacted again: %s, want %s", form.name, again, got)
+		}
+	}
+}
+
+func TestEachSecretParameterAloneMakesAURLASecret(t *testing.T) {
+	for _, form := range signedForms[:7] {
+		for parameter := range strings.SplitSeq(form.query, "&") {
+			if !secretQuery(parameter) {
+				t.Errorf("%s: %s is not seen as a secret", form.name, parameter)
+			}
+		}
+	}
+}
+
+func TestPublicQueriesAreKept(t *testing.T) {
+	for _, query := range []string{"", "a=b", "page=2&size=10", "versionId=CAEQ", "author=x&key=y", "a=b%20c", "a", "sort=token", "design=1", "Signature", "a=b;c=d", "uploadId=1&partNumber=2", "u=https%3A%2F%2Fh%2F%3Fa%3Db"} {
+		if s := "https://h/a?" + query + " end"; secretQuery(query) || Redact(s) != s {
+			t.Errorf("%q becomes %q", s, Redact(s))
+		}
+	}
+}
+
+func TestRedactKeepsTheTextAroundURLs(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"no URL", "the job is not ready: RUNNING, 40%", "the job is not ready: RUNNING, 40%"},
+		{"question", "why? a=b", "why? a=b"},
+		{"no query", "GET https://h/a: HTTP 403", "GET https://h/a: HTTP 403"},
+		{"in quotes", `Get "https://h/a?Signature=SECRET": EOF`, `Get "https://h/a?Signature": EOF`},
+		{"in single quotes", "get 'https://h/a?Signature=SECRET': EOF", "get 'https://h/a?Signature': EOF"},
+		{"in brackets", "see <https://h/a?Signature=SECRET> (https://h/b?token=SECRET).", "see <https://h/a?Signature> (https://h/b?token)."},
+		{"several", "https://h/a?Signature=SECRET https://h/b?c=d\nhttps://h/e?token=SECRET, end", "https://h/a?Signature https://h/b?c=d\nhttps://h/e?token, end"},
+		{"apostrophe in the path", "https://h/it's.csv?Signature=SECRET end", "https://h/it's.csv?Signature end"},
+		{"space in the path", "https://h/a b?Signature=SECRET end", "https://h/a b?Signature end"},
+		{"quote in the path", `https://h/a\"b?Signature=SECRET end`, `https://h/a\"b?Signature end`},
+		{"without a host", `parse "/a?Signature=SECRET": bad`, `parse "/a?Signature": bad`},
+		{"without a scheme", "h/a?Signature=SECRET", "h/a?Signature"},
+		{"other scheme", "oss://b/a?Signature=SECRET", "oss://b/a?Signature"},
+		{"JSON", `{"url":"https://h/a?b=c\u0026Signature=SECRET\u0026d=e"}`, `{"url":"https://h/a?b&Signature&d"}`},
+		{"XML", "<Url>https://h/a?b=c&amp;Signature=SECRET</Url>", "<Url>https://h/a?b&Signature</Url>"},
+		{"public fragment", "https://h/a#size=5", "https://h/a#size=5"},
+		{"secret in the fragment", "https://h/a#access_token=SECRET&size=5", "https://h/a#access_token&size"},
+		{"query behind the fragment", "https://h/a#size=5?Signature=SECRET", "https://h/a#size&Signature"},
+		{"fragment behind a secret", "https://h/a?Signature=SEC#RET", "https://h/a?Signature"},
+	} {
+		if got := Redact(tt.in); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestRedactDropsUserNamesAndPasswords(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"https://user:SECRET@h/a", "https://h/a"},
+		{"https://SECRET@h/a?b=c", "https://h/a?b=c"},
+		{"https://user:SE@CRET@h:443/a", "https://h:443/a"},
+		{"redis://:SECRET@127.0.0.1:6379/0: connection refused", "redis://127.0.0.1:6379/0: connection refused"},
+		{"redis-sentinel://:SECRET@a:5000,b:5000/0", "redis-sentinel://a:5000,b:5000/0"},
+		{"https://user:SECRET@[::1]:443/a", "https://[::1]:443/a"},
+		{"redis://:x/SECRET@h:6379", "redis://…"},
+		{"redis://:x?SECRET@h:6379", "redis://…"},
+		{"redis://:x#SECRET@h:6379", "redis://…"},
+		{"https://h/@scope/a", "https://h/@scope/a"},
+		{"https://h/a?b=c@d", "https://h/a?b=c@d"},
+	} {
+		if got := Redact(tt.in); got != tt.want {
+			t.Errorf("%s becomes %s, want %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestRedactedErrorOfNetHTTPTellsNoSecret(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, form := range signedForms {
+		request, err := http.NewRequestWithContext(ctx, "GET", "http://127.0.0.1:1/it's%20a.csv?"+form.query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = http.DefaultClient.Do(request)
+		var failed *url.Error
+		if !errors.As(err, &failed) {
+			t.Fatalf("%s: %v, want a *url.Error", form.name, err)
+		}
+		got := Redact(err.Error())
+		if want := `Get "http://127.0.0.1:1/it's%20a.csv?` + form.names + `": context canceled`; got != want {
+			t.Errorf("%s: %s, want %s", form.name, got, want)
+		}
+	}
+}
+
+func FuzzRedactTellsNoSecret(f *testing.F) {
+	for _, s := range []string{"", "https://h/a", "https://h/it's", "Get \"https://h/a", "a\\", "https://h/a?b=c", "https://h/a#b", "https://u:p@h/"} {
+		f.Add(s, "Expires=1", " end")
+		f.Add(s, "a=b;c", "\" end")
+	}
+	f.Fuzz(func(t *testing.T, text, query, rest string) {
+		if strings.ContainsAny(query, " \t\r\n\v\f\"<>") || strings.Contains(text+query+rest, "SECRET") {
+			return
+		}
+		s := text + "?" + query + "&Signature=SECRET" + rest
+		got := Redact(s)
+		if strings.Contains(got, "SECRET") {
+			t.Errorf("%q becomes %q", s, got)
+		}
+		if again := Redact(got); again != got {
+			t.Errorf("%q becomes %q, then %q", s, got, again)
+		}
+	})
+}
