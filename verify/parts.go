@@ -36,17 +36,25 @@ func (h *partsHash) Write(p []byte) (int, error) {
 }
 
 func (h *partsHash) endPart() {
-	sum := h.part.Sum(nil)
+	h.add(h.part.Sum(nil))
+	h.left = h.size
+	h.part.Reset()
+}
+
+// add takes in the MD5 of a part.
+func (h *partsHash) add(sum []byte) {
 	fmt.Fprintf(h.oss, "%X", sum)
 	h.s3.Write(sum)
 	h.n++
-	h.left = h.size
-	h.part.Reset()
 }
 
 // matches ends the last part and compares.
 func (h *partsHash) matches(tag etag) bool {
 	h.endPart()
+	return h.is(tag)
+}
+
+func (h *partsHash) is(tag etag) bool {
 	return h.n == tag.parts && (sumHex(h.oss) == tag.sum || sumHex(h.s3) == tag.sum)
 }
 

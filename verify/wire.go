@@ -9,6 +9,7 @@ import (
 	"hash/crc64"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // The names of the checks, as receipts and messages give them.
@@ -76,7 +77,7 @@ func NewWire(object string, want Want, r io.Reader) *Wire {
 
 // Read implements io.Reader.
 func (w *Wire) Read(p []byte) (int, error) {
-	if w.err != nil {
+	if w.err != nil || len(p) == 0 {
 		return 0, w.err
 	}
 	n, err := w.r.Read(p)
@@ -85,12 +86,24 @@ func (w *Wire) Read(p []byte) (int, error) {
 		w.err = &Mismatch{w.object, CheckSize, fmt.Sprintf("%d or more", w.n), fmt.Sprint(w.want.Size)}
 		return 0, w.err
 	}
-	if errors.Is(err, io.EOF) {
-		err = w.verdict()
+	switch {
+	case err == io.EOF:
+		w.err = w.verdict()
+	case errors.Is(err, io.EOF):
+		w.err = noVerdict{err}
+	default:
+		w.err = err
 	}
-	w.err = err
-	return n, err
+	return n, w.err
 }
+
+// noVerdict is an error of the underlying reader that wraps io.EOF, as those
+// of connections do. It is all that the error is, but not io.EOF.
+type noVerdict struct{ err error }
+
+func (e noVerdict) Error() string        { return e.err.Error() }
+func (e noVerdict) Is(target error) bool { return target != io.EOF && errors.Is(e.err, target) }
+func (e noVerdict) As(target any) bool   { return errors.As(e.err, target) }
 
 func (w *Wire) hash(p []byte) {
 	w.n += int64(len(p))
@@ -168,7 +181,7 @@ func (w *Wire) checkETag() (Check, bool) {
 }
 
 func compare(check, got, want string) Check {
-	if got == want {
+	if strings.EqualFold(got, want) {
 		return Check{check, want, got, Held}
 	}
 	return Check{check, want, got, Broken}

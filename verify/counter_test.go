@@ -1,0 +1,241 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+// countInPieces writes the text in pieces of the sizes that next gives.
+func countInPieces(content, name, text string, next func() int) Count {
+	c := NewCounter(content, name)
+	for p := []byte(text); len(p) > 0; {
+		n := min(max(next(), 0), len(p))
+		piece := bytes.Clone(p[:n])
+		if m, err := c.Write(piece); m != n || err != nil {
+			panic(fmt.Sprintf("Write of %d bytes = %d, %v", n, m, err))
+		}
+		clear(piece) // a Counter must not keep what it was given
+		p = p[n:]
+	}
+	return c.Count()
+}
+
+func countWhole(content, name, text string) Count {
+	return countInPieces(content, name, text, func() int { return len(text) })
+}
+
+const bom = "\uFEFF"
+
+var csvTable = []struct {
+	name, text string
+	rows       int64
+}{
+	{"nothing", "", 0},
+	{"one row", "a,b\n", 1},
+	{"last row without newline", "a,b\nc,d", 2},
+	{"CRLF", "a,b\r\nc,d\r\n", 2},
+	{"empty lines", "\n\na\n\n\nb\n\n", 2},
+	{"empty CRLF lines", "\r\n\r\na\r\n\r\nb\r\n\r\n", 2},
+	{"lone CR is text", "a\rb\rc\n", 1},
+	{"two CR and LF are a row", "\r\r\n", 1},
+	{"CR at the end is no row", "a\n\r", 1},
+	{"two CR at the end are a row", "a\n\r\r", 2},
+	{"blanks are a row", " \n\t\n", 2},
+	{"newline in quotes", "a,\"b\nc\"\nd,e\n", 2},
+	{"CRLF in quotes", "\"a\r\nb\"\r\nc\r\n", 2},
+	{"empty lines in quotes", "\"\n\n\n\"\n", 1},
+	{"doubled quote", "\"a\"\"\n\"\"b\"\nc\n", 2},
+	{"doubled quote at the start of a field", "\"\"\"\n\"\nc\n", 2},
+	{"empty quoted field", "\"\"\n\"\",\"\"\n", 2},
+	{"quote inside a field is text", "a,5\" disk\nb,6\" disk\n", 2},
+	{"quote behind a blank is text", "a, \"b\nc\"\n", 2},
+	{"text behind a closing quote", "\"a\"b\n\"c\n\"\n", 2},
+	{"quote behind text behind a closing quote", "\"a\"b\"\nc\n", 2},
+	{"quote behind CR is text", "\r\"a\nb\"\n", 2},
+	{"semicolon", "a;\"b\nc\"\n", 1},
+	{"tab", "a\t\"b\nc\"\n", 1},
+	{"pipe", "a|\"b\nc\"\n", 1},
+	{"delimiter in quotes opens nothing", "\",\"\n\"\n", 2},
+	{"unclosed quote", "a,\"b\nc\nd\n", 1},
+	{"only a quote", "\"", 1},
+	{"byte order mark", bom + "a\nb\n", 2},
+	{"byte order mark before a quote", bom + "\"a\nb\"\n", 1},
+	{"only a byte order mark", bom, 0},
+	{"byte order mark and CR", bom + "\r", 0},
+	{"byte order mark and empty line", bom + "\n", 0},
+	{"half a byte order mark is text", bom[:2], 1},
+	{"byte order mark in the text is text", "a\n" + bom + "\n", 2},
+	{"Chinese", "时间,内容\n1,\"第一行\n第二行\"\n", 2},
+}
+
+func TestCounterCountsRowsAsEncodingCSVDoes(t *testing.T) {
+	for _, tt := range csvTable {
+		want := Count{"csv", tt.rows}
+		if got := countWhole("csv", "", tt.text); got != want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, want)
+		}
+		if rows := referenceCSV(tt.text); rows != tt.rows {
+			t.Errorf("%s: the reference counts %d rows, want %d", tt.name, rows, tt.rows)
+		}
+	}
+}
+
+var jsonTable = []struct {
+	name, text string
+	rows       int64 // Unknown: not countable
+}{
+	{"nothing", "", 0},
+	{"objects", "{\"a\":1}\n{\"a\":2}\n", 2},
+	{"last line without newline", "{}\n{}", 2},
+	{"one line without newline", `{"a":"b"}`, 1},
+	{"CRLF", "{}\r\n{}\r\n", 2},
+	{"blank lines", "\n \n\t\r\n{}\n\n  \n{}\n \t", 2},
+	{"indented", "  {}\n\t{}\n", 2},
+	{"lone CR ends nothing", "{\"a\":\r1}\n{}\n", 2},
+	{"escaped newline", "{\"a\":\"\\n\"}\n", 1},
+	{"other values", "1\n\"a\"\nnull\n", 3},
+	{"byte order mark", bom + "{}\n{}\n", 2},
+	{"only blanks", " \n\t\n", 0},
+	{"later lines are not looked at", "{}\n{\nx\n", 3},
+	{"pretty-printed", "{\n  \"a\": 1\n}\n", Unknown},
+	{"pretty-printed after a blank line", "\n{\n}\n", Unknown},
+	{"array", "[{},{}]\n", Unknown},
+	{"indented array", " \n [1]\n{}\n", Unknown},
+	{"array over lines", "[\n{},\n{}\n]\n", Unknown},
+	{"two values in the first line", "{} {}\n", Unknown},
+	{"cut in the first line", `{"a":`, Unknown},
+	{"no JSON", "a,b\n1,2\n", Unknown},
+}
+
+func jsonWant(rows int64) Count {
+	if rows == Unknown {
+		return Count{"", Unknown}
+	}
+	return Count{"json", rows}
+}
+
+func TestCounterCountsJSONLines(t *testing.T) {
+	for _, tt := range jsonTable {
+		want := jsonWant(tt.rows)
+		if got := countWhole("json", "", tt.text); got != want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, want)
+		}
+		if got := referenceJSON(tt.text); got != want {
+			t.Errorf("%s: the reference counts %+v, want %+v", tt.name, got, want)
+		}
+	}
+}
+
+func TestCountDoesNotDependOnHowWritesSplitTheFile(t *testing.T) {
+	check := func(content, text string) {
+		t.Helper()
+		want := countWhole(content, "", text)
+		for i := range len(text) + 1 {
+			for j := i; j <= len(text); j++ {
+				sizes := []int{i, j - i, len(text)}
+				next := func() (n int) { n, sizes = sizes[0], sizes[1:]; return n }
+				if got := countInPieces(content, "", text, next); got != want {
+					t.Errorf("%s %q split at %d and %d: %+v, want %+v", content, text, i, j, got, want)
+				}
+			}
+		}
+		one := func() int { return 1 }
+		if got := countInPieces(content, "", text, one); got != want {
+			t.Errorf("%s %q byte by byte: %+v, want %+v", content, text, got, want)
+		}
+	}
+	for _, tt := range csvTable {
+		check("csv", tt.text)
+		check("", tt.text)
+	}
+	for _, tt := range jsonTable {
+		check("json", tt.text)
+		check("", tt.text)
+	}
+}
+
+func TestCountMidwayIsThatOfAFileThatEndsThere(t *testing.T) {
+	for _, content := range []string{"csv", "json", ""} {
+		text := bom + "{\"a\":\"b\"}\r\n\n{\"c\":\n1}\n\"x\"\"\ny\",\"z\"\n"
+		c := NewCounter(content, "")
+		for i := range len(text) {
+			if got, want := c.Count(), countWhole(content, "", text[:i]); got != want {
+				t.Errorf("%q after %q: %+v, want %+v", content, text[:i], got, want)
+			}
+			io.WriteString(c, text[i:i+1])
+		}
+	}
+}
+
+func TestFormatIsDeclaredOrNamedOrSniffed(t *testing.T) {
+	for _, tt := range []struct{ content, name, text, want string }{
+		{"csv", "a.json", "{}\n", "csv"},
+		{"json", "a.csv", "{}\n", "json"},
+		{"", "a.csv", "{}\n", "csv"},
+		{"", "A.CSV", "{}\n", "csv"},
+		{"", "a.csv.zst", "{}\n", "csv"},
+		{"", "a.csv.gzip", "{}\n", "csv"},
+		{"", "d.json/a.tsv", "{}\n", "csv"},
+		{"", "a.json", "{}\n", "json"},
+		{"", "a.jsonl.gz", "{}\n", "json"},
+		{"", "a.ndjson", "{}\n", "json"},
+		{"", "a.sql", "a,b\n", ""},
+		{"", "a.parquet", "a,b\n", ""},
+		{"", "a.orc", "{}\n", ""},
+		{"", "a.avro", "{}\n", ""},
+		{"", "a.xml", "<a/>\n", ""},
+		{"", "a.zip", "a,b\n", ""},
+		{"", "a.bin", "a,b\n", ""},
+		{"", "a.bin", "", ""},
+		{"", "d.csv/download-123", "{}\n", "json"},
+		{"", "2025.08.30", "a,b\n", "csv"},
+		{"", "", "a,b\n", "csv"},
+		{"", "", "\na,b\n", "csv"},
+		{"", "", "时间\n", "csv"},
+		{"", "", bom + "{}\n", "json"},
+		{"", "", bom + "a\n", "csv"},
+		{"", "", "[1]\n", ""},
+		{"", "", "", "csv"},
+		{"", "", bom, "csv"},
+		{"", "", "\x00", ""},
+		{"", "", "PAR1\x15\x04", ""},
+		{"", "", "Obj\x01", ""},
+		{"", "", "\x7fELF", ""},
+		{"csv", "", "\xff\xfea\x00\n\x00", ""},
+		{"", "a.csv", "\xfe\xff\x00a\x00\n", ""},
+	} {
+		got := countWhole(tt.content, tt.name, tt.text)
+		if got.Format != tt.want {
+			t.Errorf("%q, %q, %q: format %q, want %q", tt.content, tt.name, tt.text, got.Format, tt.want)
+		}
+		if (got.Rows == Unknown) != (tt.want == "") {
+			t.Errorf("%q, %q, %q: %d rows of format %q", tt.content, tt.name, tt.text, got.Rows, got.Format)
+		}
+	}
+}
+
+func TestFirstJSONRecordIsJudgedUpToOneMebibyte(t *testing.T) {
+	object := func(size int, end string) string {
+		return `{"a":"` + strings.Repeat("x", size-len(`{"a":"`)-len(end)) + end
+	}
+	for _, tt := range []struct {
+		name, first string
+		want        Count
+	}{
+		{"whole, as long as is looked at", object(maxFirst, `"}`), Count{"json", 2}},
+		{"broken, as long as is looked at", object(maxFirst, `"`), Count{"", Unknown}},
+		{"longer", object(maxFirst+1, `"`), Count{"json", 2}},
+		{"blanks do not count", strings.Repeat(" ", maxFirst) + object(9, `"`), Count{"", Unknown}},
+		{"long array", "[" + strings.Repeat("1,", maxFirst), Count{"", Unknown}},
+	} {
+		text := tt.first + "\n{}\n"
+		for _, size := range []int{len(text), 65536, 4093} {
+			if got := countInPieces("json", "", text, func() int { return size }); got != tt.want {
+				t.Errorf("%s, %d at a time: %+v, want %+v", tt.name, size, got, tt.want)
+			}
+		}
+	}
+}

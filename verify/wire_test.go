@@ -1,0 +1,324 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+const text = "time,level\n1722409860,INFO\n1722409861,WARN\n"
+
+func md5Of(b string) string { return fmt.Sprintf("%x", md5.Sum([]byte(b))) }
+
+func crcOf(b string) string { return fmt.Sprint(crc64.Checksum([]byte(b), ECMA)) }
+
+// hear reads a Wire to its end.
+func hear(want Want, r io.Reader) (*Wire, string, error) {
+	w := NewWire("o", want, r)
+	b, err := io.ReadAll(w)
+	return w, string(b), err
+}
+
+// readers give the same bytes in ways that io.Reader allows.
+var readers = map[string]func(io.Reader) io.Reader{
+	"whole":         func(r io.Reader) io.Reader { return r },
+	"one byte":      iotest.OneByteReader,
+	"half":          iotest.HalfReader,
+	"data with EOF": iotest.DataErrReader,
+}
+
+func TestEOFIsTheVerdictThatEveryPromiseHeld(t *testing.T) {
+	size := int64(len(text))
+	for _, tt := range []struct {
+		name  string
+		want  Want
+		proof string
+	}{
+		{"size", Want{Size: size}, CheckSize},
+		{"crc64", Want{Size: Unknown, CRC64: crcOf(text)}, CheckCRC64},
+		{"md5", Want{Size: Unknown, MD5: md5Of(text)}, CheckMD5},
+		{"upper-case md5", Want{Size: Unknown, MD5: strings.ToUpper(md5Of(text))}, CheckMD5},
+		{"etag", Want{Size: Unknown, ETag: `"` + strings.ToUpper(md5Of(text)) + `"`}, CheckETag},
+		{"all", Want{size, md5Of(text), md5Of(text), crcOf(text)}, CheckCRC64},
+		{"size and an opaque etag", Want{Size: size, ETag: "EXSFGSDASDASDG123ASD"}, CheckSize},
+	} {
+		for name, reader := range readers {
+			w, got, err := hear(tt.want, reader(strings.NewReader(text)))
+			if err != nil || got != text || w.Proof() != tt.proof || w.Verdict() != io.EOF {
+				t.Errorf("%s, %s: %q, %v, proof %q, verdict %v", tt.name, name, got, err, w.Proof(), w.Verdict())
+			}
+		}
+	}
+}
+
+func TestNoBytesKeepTheirPromisesToo(t *testing.T) {
+	for _, want := range []Want{{Size: 0}, {Size: 0, CRC64: "0", MD5: md5Of("")}, {Size: Unknown, ETag: md5Of("")}} {
+		if _, _, err := hear(want, strings.NewReader("")); err != nil {
+			t.Errorf("%+v: %v", want, err)
+		}
+	}
+}
+
+func TestOtherBytesThanPromisedAreAMismatchAndNeverEOF(t *testing.T) {
+	size := int64(len(text))
+	wants := map[string]Want{
+		CheckSize:  {Size: size},
+		CheckCRC64: {Size: Unknown, CRC64: crcOf(text)},
+		CheckMD5:   {Size: Unknown, MD5: md5Of(text)},
+		CheckETag:  {Size: Unknown, ETag: md5Of(text)},
+	}
+	flipped := []byte(text)
+	flipped[7] ^= 1
+	for lie, body := range map[string]string{
+		"empty": "", "short": text[:size-1], "long by one byte": text + "\n", "long": text + text, "flipped": string(flipped),
+	} {
+		for check, want := range wants {
+			if lie == "flipped" && check == CheckSize {
+				continue
+			}
+			for name, reader := range readers {
+				w, _, err := hear(want, reader(strings.NewReader(body)))
+				var mismatch *Mismatch
+				if !errors.As(err, &mismatch) || mismatch.Check != check || mismatch.Object != "o" || errors.Is(err, io.EOF) {
+					t.Errorf("%s against %s, %s: %v", lie, check, name, err)
+				}
+				if n, again := w.Read(make([]byte, 8)); n != 0 || again != err || w.Verdict() != err {
+					t.Errorf("%s against %s, %s: then %d, %v", lie, check, name, n, again)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPromiseMustHold(t *testing.T) {
+	whole := Want{int64(len(text)), md5Of(text), md5Of(text), crcOf(text)}
+	for _, tt := range []struct {
+		check string
+		spoil func(*Want)
+	}{
+		{CheckSize, func(w *Want) { w.Size++ }},
+		{CheckCRC64, func(w *Want) { w.CRC64 = "0" }},
+		{CheckMD5, func(w *Want) { w.MD5 = otherMD5 }},
+	} {
+		want := whole
+		tt.spoil(&want)
+		_, _, err := hear(want, strings.NewReader(text))
+		var mismatch *Mismatch
+		if !errors.As(err, &mismatch) || mismatch.Check != tt.check {
+			t.Errorf("%s: %v", tt.check, err)
+		}
+	}
+}
+
+func TestAnEndlessObjectIsCutOffAtItsSize(t *testing.T) {
+	const size = 1000
+	var sent int64
+	endless := readerFunc(func(p []byte) (int, error) { sent += int64(len(p)); return len(p), nil })
+	w, got, err := hear(Want{Size: size}, endless)
+	var mismatch *Mismatch
+	if !errors.As(err, &mismatch) || mismatch.Check != CheckSize || len(got) > size || w.Size() != sent || sent > 2*size {
+		t.Errorf("%v after %d bytes, of which %d were given", err, sent, len(got))
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestNothingPromisedIsUnproven(t *testing.T) {
+	for _, etag := range []string{"", `""`, "EXSFGSDASDASDG123ASD", `W/"` + md5Of(text) + `"`, `"null"`, otherMD5 + "-3", otherMD5 + "-1"} {
+		w, _, err := hear(Want{Size: Unknown, ETag: etag}, strings.NewReader(text))
+		if !errors.Is(err, ErrUnproven) || errors.Is(err, io.EOF) || w.Proof() != "" {
+			t.Errorf("%s: %v, proof %q", etag, err, w.Proof())
+		}
+	}
+}
+
+// A flaky reader fails once and would then go on.
+type flaky struct {
+	r      io.Reader
+	err    error
+	failed bool
+}
+
+func (f *flaky) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if err == io.EOF && !f.failed {
+		f.failed = true
+		return n, f.err
+	}
+	return n, err
+}
+
+func TestErrorsOfTheReaderPassThroughAndStay(t *testing.T) {
+	broken := &fs.PathError{Op: "read", Path: "wire", Err: errors.New("input/output error")}
+	for _, failure := range []error{broken, io.ErrUnexpectedEOF, fmt.Errorf("read: %w", broken), &Mismatch{Object: "o"}} {
+		w, got, err := hear(Want{Size: int64(len(text))}, &flaky{r: strings.NewReader(text), err: failure})
+		if err != failure || got != text || w.Verdict() != failure || w.Checks() != nil {
+			t.Errorf("%v: %q, %v, verdict %v", failure, got, err, w.Verdict())
+		}
+		if n, err := w.Read(make([]byte, 1)); n != 0 || err != failure {
+			t.Errorf("%v: then %d, %v", failure, n, err)
+		}
+	}
+}
+
+// Errors of connections wrap io.EOF. A body that is whole by then may have
+// been followed by more.
+func TestAnErrorThatWrapsEOFIsNoVerdict(t *testing.T) {
+	lost := &fs.PathError{Op: "read", Path: "connection", Err: io.EOF}
+	for _, want := range []Want{{Size: int64(len(text))}, {Size: 5 * int64(len(text))}, {Size: Unknown, CRC64: crcOf(text)}, Nothing()} {
+		w, _, err := hear(want, &flaky{r: strings.NewReader(text), err: lost})
+		var path *fs.PathError
+		switch {
+		case errors.Is(err, io.EOF) || errors.Is(w.Verdict(), io.EOF):
+			t.Errorf("%+v: %v is io.EOF", want, err)
+		case !errors.Is(err, lost) || !errors.As(err, &path) || path != lost || err.Error() != lost.Error():
+			t.Errorf("%+v: %v is not what the reader gave", want, err)
+		case w.Proof() != "" || w.Checks() != nil:
+			t.Errorf("%+v: judged %v", want, w.Checks())
+		}
+	}
+}
+
+func TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes(t *testing.T) {
+	size := int64(len(text))
+	multipart := func(etag string) string { return fmt.Sprintf("%X-1", md5.Sum([]byte(strings.ToUpper(etag)))) }
+	for _, tt := range []struct {
+		name    string
+		want    Want
+		verdict string // of the ETag
+		proof   string
+	}{
+		{"right", Want{Size: size, ETag: md5Of(text)}, Held, CheckETag},
+		{"wrong", Want{Size: size, ETag: otherMD5}, Broken, ""},
+		{"wrong and alone", Want{Size: Unknown, ETag: otherMD5}, Broken, ""},
+		{"wrong where CRC64 holds", Want{Size: size, ETag: otherMD5, CRC64: crcOf(text)}, NotComparable, CheckCRC64},
+		{"wrong where MD5 holds", Want{Size: size, ETag: otherMD5, MD5: md5Of(text)}, NotComparable, CheckMD5},
+		{"right beside CRC64", Want{Size: size, ETag: md5Of(text), CRC64: crcOf(text)}, Held, CheckCRC64},
+		{"of one part, right", Want{Size: size, ETag: multipart(md5Of(text))}, Held, CheckETag},
+		{"of one part, wrong", Want{Size: size, ETag: otherMD5 + "-1"}, NotComparable, CheckSize},
+		{"of parts, wrong", Want{Size: size, ETag: otherMD5 + "-7"}, NotComparable, CheckSize},
+		{"of parts, wrong, where CRC64 holds", Want{Size: size, ETag: otherMD5 + "-7", CRC64: crcOf(text)}, NotComparable, CheckCRC64},
+		{"of more parts than bytes", Want{Size: size, ETag: otherMD5 + "-9999"}, NotComparable, CheckSize},
+		{"of parts of nothing", Want{Size: 0, ETag: otherMD5 + "-1"}, "", ""},
+		{"weak", Want{Size: size, ETag: `W/"` + md5Of(text) + `"`}, NotComparable, CheckSize},
+		{"opaque", Want{Size: size, ETag: "null"}, NotComparable, CheckSize},
+	} {
+		w, _, err := hear(tt.want, strings.NewReader(text))
+		i := slices.IndexFunc(w.Checks(), func(c Check) bool { return c.Check == CheckETag })
+		switch {
+		case tt.verdict == "":
+			if err == nil {
+				t.Errorf("%s: no error", tt.name)
+			}
+		case i < 0 || w.Checks()[i].Verdict != tt.verdict || w.Checks()[i].Want != tt.want.ETag:
+			t.Errorf("%s: %+v, want %s", tt.name, w.Checks(), tt.verdict)
+		case (err != nil) != (tt.verdict == Broken):
+			t.Errorf("%s: %v", tt.name, err)
+		case err == nil && w.Proof() != tt.proof:
+			t.Errorf("%s: proof %q, want %q", tt.name, w.Proof(), tt.proof)
+		}
+	}
+}
+
+func TestWireListsEachPromiseInOrder(t *testing.T) {
+	w, _, err := hear(Want{int64(len(text)), "null", md5Of(text), crcOf(text)}, strings.NewReader(text))
+	want := []Check{
+		{CheckSize, fmt.Sprint(len(text)), fmt.Sprint(len(text)), Held},
+		{CheckCRC64, crcOf(text), crcOf(text), Held},
+		{CheckMD5, md5Of(text), md5Of(text), Held},
+		{CheckETag, "null", "", NotComparable},
+	}
+	if err != nil || !slices.Equal(w.Checks(), want) {
+		t.Errorf("%v, %v, want %v", w.Checks(), err, want)
+	}
+}
+
+func TestThereIsNoVerdictBeforeTheEnd(t *testing.T) {
+	w := NewWire("o", Want{Size: int64(len(text))}, strings.NewReader(text))
+	if _, err := io.ReadFull(w, make([]byte, len(text))); err != nil {
+		t.Fatal(err)
+	}
+	if w.Verdict() != nil || w.Checks() != nil || w.Proof() != "" {
+		t.Errorf("%v, %v, %q before io.EOF", w.Verdict(), w.Checks(), w.Proof())
+	}
+}
+
+func TestWireIsAnIOReader(t *testing.T) {
+	body := make([]byte, 5000)
+	for i := range body {
+		body[i] = byte(rand.Uint32())
+	}
+	want := Want{int64(len(body)), md5Of(string(body)), md5Of(string(body)), crcOf(string(body))}
+	for name, reader := range readers {
+		if err := iotest.TestReader(NewWire("o", want, reader(bytes.NewReader(body))), body); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The published check value of CRC-64/XZ, as OSS and OBS give it.
+func TestCRC64IsThatOfTheStores(t *testing.T) {
+	w, _, _ := hear(Want{Size: 9}, strings.NewReader("123456789"))
+	if w.CRC64() != "11051210869376104954" {
+		t.Errorf("%s", w.CRC64())
+	}
+}
+
+func FuzzWireGivesEOFIfAndOnlyIfEveryPromiseIsTrue(f *testing.F) {
+	f.Add([]byte(text), uint8(0xff), int8(0), uint8(0))
+	f.Add([]byte(text), uint8(1), int8(1), uint8(3))
+	f.Add([]byte(""), uint8(3), int8(-1), uint8(9))
+	f.Add([]byte(text), uint8(0), int8(0), uint8(0))
+	f.Add([]byte(text), uint8(0x70), int8(0), uint8(1))
+	f.Fuzz(func(t *testing.T, body []byte, promises uint8, off int8, pieces uint8) {
+		want, lies := Nothing(), false
+		promise := func(bit int, field *string, truth, lie string) {
+			if promises&(1<<bit) == 0 {
+				return
+			}
+			*field = truth
+			if promises&(1<<(bit+4)) == 0 {
+				*field, lies = lie, true
+			}
+		}
+		if promises&1 != 0 {
+			want.Size = max(0, int64(len(body))+int64(off))
+			lies = want.Size != int64(len(body))
+		}
+		promise(1, &want.CRC64, crcOf(string(body)), "1")
+		promise(2, &want.MD5, md5Of(string(body)), otherMD5)
+		proven := want.CRC64 != "" || want.MD5 != ""
+		if promises&8 != 0 {
+			want.ETag = strings.ToUpper(md5Of(string(body)))
+			if promises&0x80 == 0 {
+				want.ETag, lies = otherMD5, lies || !proven
+			}
+		}
+		held := want != Nothing() && !lies && crcOf(string(body)) != "1"
+		rest := body
+		w, got, err := hear(want, readerFunc(func(p []byte) (n int, err error) {
+			n = copy(p[:min(len(p), int(pieces)+1)], rest)
+			if rest = rest[n:]; len(rest) == 0 {
+				err = io.EOF
+			}
+			return n, err
+		}))
+		if (err == nil) != held || (w.Verdict() == io.EOF) != held || held && got != string(body) {
+			t.Errorf("%+v over %q: %v, want held %v", want, body, err, held)
+		}
+		if err != nil && errors.Is(err, io.EOF) {
+			t.Errorf("%v is io.EOF", err)
+		}
+	})
+}
