@@ -22,7 +22,8 @@
 // and [Ingest.Commit] takes no verdict from its caller: it asks the wires. Then
 // files are made durable, the directory bag/ gets its final name by one
 // rename, and the rename is made durable. A crash before the rename leaves the
-// export absent, a crash after it leaves it whole.
+// export absent, a crash after it leaves it whole, and who finds it so makes the
+// rename durable before saying that it landed.
 //
 // # Resume
 //
@@ -41,6 +42,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Errors that a caller may branch on.
@@ -62,21 +64,25 @@ type Archive struct {
 
 // Open opens the archive in dir and makes one if there is none.
 func Open(dir string) (*Archive, error) {
-	a := &Archive{dir: dir}
-	if err := a.disk.mkdirs(filepath.Join(dir, ingestDir)); err != nil {
+	a := &Archive{dir: filepath.Clean(dir)}
+	if err := a.open(); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
-	id, err := a.identify()
-	if err != nil {
-		return nil, fmt.Errorf("open archive: %w", err)
-	}
-	a.id = id
 	return a, nil
+}
+
+func (a *Archive) open() (err error) {
+	if err := a.disk.mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
+		return err
+	}
+	a.id, err = a.identify()
+	return err
 }
 
 // OpenExisting opens the archive in dir, and fails with fs.ErrNotExist if there
 // is none.
 func OpenExisting(dir string) (*Archive, error) {
+	dir = filepath.Clean(dir)
 	id, err := readID(filepath.Join(dir, "archive.json"))
 	if err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
@@ -92,13 +98,13 @@ func (a *Archive) identify() (string, error) {
 		return id, err
 	}
 	draft := filepath.Join(a.dir, ingestDir, rand.Text()+".json")
-	defer os.Remove(draft)
+	defer a.disk.removeAll(draft)
 	id := make([]byte, 16)
 	rand.Read(id)
 	if err := a.disk.writeJSON(draft, identity{"tallyman.archive/v1", hex.EncodeToString(id)}); err != nil {
 		return "", err
 	}
-	if err := os.Link(draft, path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := a.disk.link(draft, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
 	if err := a.disk.syncDir(a.dir); err != nil {
@@ -130,21 +136,19 @@ func (a *Archive) ID() string { return a.id }
 // Path is where the export of that key is, or will be.
 func (a *Archive) Path(key string) string { return filepath.Join(a.dir, filepath.FromSlash(key)) }
 
-// All yields the key of each export that landed, in lexical order.
+// All yields the key of each export that landed, whole or damaged, ordered by
+// the segments of the keys. An error ends it.
 func (a *Archive) All() iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		err := filepath.WalkDir(a.dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.IsDir() || path == a.dir {
+		err := fs.WalkDir(os.DirFS(a.dir), ".", func(key string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil || key == ".":
 				return err
-			}
-			if d.Name() == ingestDir && filepath.Dir(path) == filepath.Clean(a.dir) {
+			case key == ingestDir:
 				return fs.SkipDir
-			}
-			if _, err := os.Lstat(filepath.Join(path, bagDeclaration)); err != nil {
+			case !d.IsDir() || !a.isBag(key):
 				return nil
-			}
-			key, err := filepath.Rel(a.dir, path)
-			if err == nil && !yield(filepath.ToSlash(key), nil) {
+			case !yield(key, nil):
 				return fs.SkipAll
 			}
 			return fs.SkipDir
@@ -153,6 +157,16 @@ func (a *Archive) All() iter.Seq2[string, error] {
 			yield("", fmt.Errorf("list archive: %w", err))
 		}
 	}
+}
+
+// isBag knows a bag by any of its tag files: one that has lost some of them is
+// damaged, and is not to be overlooked. A key may have a segment of that name,
+// which is a directory.
+func (a *Archive) isBag(key string) bool {
+	return slices.ContainsFunc(tagFiles, func(name string) bool {
+		info, err := os.Lstat(filepath.Join(a.Path(key), name))
+		return err == nil && info.Mode().IsRegular()
+	})
 }
 
 // landed reports whether an export is under its final name.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,9 +24,14 @@ const (
 	dataDir        = "data"
 )
 
+const declaration = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+
 // fewObjects is how many objects a receipt lists itself. More are in
 // objects.jsonl.
 const fewObjects = 100
+
+// tagFiles are those that every bag has.
+var tagFiles = []string{bagDeclaration, bagInfo, manifest, tagManifest, receiptFile}
 
 // commit writes the bag around the content and gives it its final name.
 func (in *Ingest) commit(r *Receipt) error {
@@ -42,18 +48,41 @@ func (in *Ingest) commit(r *Receipt) error {
 	if err := disk.rename(in.path("bag"), final); err != nil {
 		return err
 	}
-	if err := disk.syncDir(in.dir); err != nil {
+	if err := in.archive.settle(in.key); err != nil {
 		return err
 	}
 	_ = in.discard() // the export has landed; Landed clears up what may be left
 	return nil
 }
 
-// writeBag writes the tag files: first those that the tag manifest lists, then
-// the tag manifest.
+// settle makes the final name of an export durable.
+func (a *Archive) settle(key string) error {
+	return a.disk.syncUp(filepath.Dir(a.Path(key)), a.dir)
+}
+
+// writeBag writes the tag files around what is in the export, and nothing
+// else.
 func (in *Ingest) writeBag(r *Receipt) error {
+	tags, err := in.tags(r)
+	if err != nil {
+		return err
+	}
+	if err := in.sweep(); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		if err := in.archive.disk.write(in.path("bag", name), tags[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tags are the tag files: first those that the tag manifest lists, then the
+// tag manifest.
+func (in *Ingest) tags(r *Receipt) (map[string][]byte, error) {
 	tags := map[string][]byte{
-		bagDeclaration: []byte("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"),
+		bagDeclaration: []byte(declaration),
 		bagInfo:        in.info(r),
 		manifest:       manifestOf(r.Objects),
 	}
@@ -64,23 +93,11 @@ func (in *Ingest) writeBag(r *Receipt) error {
 	}
 	receipt, err := json.MarshalIndent(shown, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tags[receiptFile] = append(receipt, '\n')
 	tags[tagManifest] = tagManifestOf(tags)
-	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		path := in.path("bag", name)
-		if err := in.archive.disk.removeAll(path); err != nil { // left read-only by an attempt that was cut short
-			return err
-		}
-		if err := in.archive.disk.write(path, tags[name]); err != nil {
-			return err
-		}
-		if err := in.archive.disk.readOnly(path); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tags, nil
 }
 
 func (in *Ingest) info(r *Receipt) []byte {
@@ -93,7 +110,7 @@ func manifestOf(objects []Object) []byte {
 	for _, o := range objects {
 		files = append(files, o.Files...)
 	}
-	slices.SortFunc(files, func(a, b File) int { return bytes.Compare([]byte(a.Path), []byte(b.Path)) })
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	var b []byte
 	for _, f := range files {
 		b = fmt.Appendf(b, "%s  %s/%s\n", f.SHA256, dataDir, f.Path)

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -23,50 +23,62 @@ type content struct {
 	size    int64
 	sum     hash.Hash
 	counter *verify.Counter
+	err     error // of the first write that failed
 }
 
 // Create opens a content file of the object for writing, in the bag of its
 // export. The name is slash-separated and must be local and new. declared is
 // the content type that the job declared, "csv" or "json", or "". The file
-// counts once it is closed without an error.
+// counts once it is closed without an error, which it is not if a write failed.
 func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
-	if strings.ContainsFunc(name, unwritable) {
-		return nil, fmt.Errorf("create %q: a manifest can't hold that name", name)
+	if !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, unwritable) {
+		return nil, fmt.Errorf("create %q: no file of a bag can have that name", name)
 	}
+	file, err := p.create(name)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", name, err)
+	}
+	p.writing++
+	return &content{partial: p, name: name, file: file, sum: sha256.New(), counter: verify.NewCounter(declared, name)}, nil
+}
+
+func (p *Partial) create(name string) (*os.File, error) {
 	if err := p.in.archive.disk.begin("create", p.in.path("bag", dataDir, name)); err != nil {
 		return nil, err
 	}
 	local := filepath.FromSlash(name)
 	if err := p.in.root.MkdirAll(filepath.Dir(local), 0o755); err != nil {
-		return nil, fmt.Errorf("create %s: %w", name, err)
+		return nil, err
 	}
-	file, err := p.in.root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", name, err)
-	}
-	return &content{partial: p, name: path.Clean(name), file: file, sum: sha256.New(), counter: verify.NewCounter(declared, name)}, nil
+	return p.in.root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
 }
 
 // unwritable are the characters that BagIt or sha256sum would escape, each in
 // a way of its own.
 func unwritable(r rune) bool { return r < ' ' || r == 0x7f || r == '%' || r == '\\' }
 
-func (c *content) Write(b []byte) (int, error) {
-	if err := c.partial.in.archive.disk.begin("write", c.file.Name()); err != nil {
-		return 0, err
+func (c *content) Write(b []byte) (n int, err error) {
+	if c.err == nil {
+		c.err = c.partial.in.archive.disk.begin("write", c.file.Name())
 	}
-	n, err := c.file.Write(b)
+	if c.err == nil {
+		n, c.err = c.file.Write(b)
+	}
 	c.size += int64(n)
 	c.sum.Write(b[:n])
 	c.counter.Write(b[:n])
-	return n, err
+	return n, c.err
 }
 
-// Close makes the file durable and read-only.
+var errCutShort = errors.New("not all of it was written")
+
+// Close makes the file durable.
 func (c *content) Close() error {
-	disk := c.partial.in.archive.disk
-	err := errors.Join(disk.sync(c.file), c.file.Chmod(0o444), c.file.Close())
-	if err != nil {
+	err := errCutShort
+	if c.err == nil {
+		err = c.partial.in.archive.disk.sync(c.file)
+	}
+	if err = errors.Join(err, c.file.Close()); err != nil {
 		return fmt.Errorf("close %s: %w", c.name, err)
 	}
 	count := c.counter.Count()
@@ -74,5 +86,6 @@ func (c *content) Close() error {
 		Path: c.name, Size: c.size, SHA256: hex.EncodeToString(c.sum.Sum(nil)),
 		Format: count.Format, Records: count.Rows,
 	})
+	c.partial.writing--
 	return nil
 }

@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 )
 
+// readOnly is the mode of the files of a bag. Who creates a file may write to it
+// all the same.
+const readOnly = 0o444
+
 // A disk makes each change that an archive makes to files. Tests set step to
 // see, fail or cut short every one of them.
 type disk struct {
@@ -24,7 +28,7 @@ func (d disk) begin(op, path string) error {
 // mkdirs makes a directory and its parents, each durable in its own parent.
 func (d disk) mkdirs(dir string) error {
 	dir = filepath.Clean(dir)
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+	if isDir(dir) {
 		return nil
 	}
 	parent := filepath.Dir(dir)
@@ -36,10 +40,15 @@ func (d disk) mkdirs(dir string) error {
 	if err := d.begin("mkdir", dir); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o755); err != nil && !isDir(dir) { // another attempt may have been first
 		return err
 	}
 	return d.syncDir(parent)
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // syncDir makes the names in a directory durable.
@@ -65,6 +74,17 @@ func (d disk) syncTree(dir string) error {
 	})
 }
 
+// syncUp makes the names in a directory durable, and those in the directories
+// above it, up to top. That they are there does not say that they are durable:
+// the attempt that made them may have been cut short.
+func (d disk) syncUp(dir, top string) error {
+	for ; ; dir = filepath.Dir(dir) {
+		if err := d.syncDir(dir); err != nil || dir == top {
+			return err
+		}
+	}
+}
+
 // sync makes what was written to a file durable.
 func (d disk) sync(f *os.File) error {
 	if err := d.begin("sync", f.Name()); err != nil {
@@ -73,12 +93,16 @@ func (d disk) sync(f *os.File) error {
 	return f.Sync()
 }
 
-// write writes a whole small file, durably. Its name is not durable yet.
+// write writes a whole small file, durable and read-only, in place of one that
+// an attempt that was cut short may have left. Its name is not durable yet.
 func (d disk) write(path string, b []byte) (err error) {
+	if err := d.removeAll(path); err != nil {
+		return err
+	}
 	if err := d.begin("write", path); err != nil {
 		return err
 	}
-	f, err := os.Create(path)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
 	if err != nil {
 		return err
 	}
@@ -103,26 +127,25 @@ func (d disk) replace(path string, v any) error {
 	if err := d.writeJSON(draft, v); err != nil {
 		return err
 	}
-	return d.rename(draft, path)
+	if err := d.rename(draft, path); err != nil {
+		return err
+	}
+	return d.syncDir(filepath.Dir(path))
 }
 
-// rename moves a file or a directory, durably where both names are in one
-// directory or the old one does not matter.
+// rename moves a file or a directory. The new name is not durable yet.
 func (d disk) rename(from, to string) error {
 	if err := d.begin("rename", to); err != nil {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	return d.syncDir(filepath.Dir(to))
+	return os.Rename(from, to)
 }
 
-func (d disk) readOnly(path string) error {
-	if err := d.begin("chmod", path); err != nil {
+func (d disk) link(from, to string) error {
+	if err := d.begin("link", to); err != nil {
 		return err
 	}
-	return os.Chmod(path, 0o444)
+	return os.Link(from, to)
 }
 
 func (d disk) removeAll(path string) error {
@@ -130,4 +153,16 @@ func (d disk) removeAll(path string) error {
 		return err
 	}
 	return os.RemoveAll(path)
+}
+
+// removeEmpty removes a directory unless another attempt has made something in
+// it since. That it is not empty is fs.ErrExist too.
+func (d disk) removeEmpty(dir string) error {
+	if err := d.begin("remove", dir); err != nil {
+		return err
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

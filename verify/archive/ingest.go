@@ -3,6 +3,7 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -35,6 +36,9 @@ type State struct {
 // another attempt holds the export, and with ErrLanded once it is under its
 // final name. The caller closes the Ingest.
 func (a *Archive) Begin(reference, key, hash string) (*Ingest, error) {
+	if !fs.ValidPath(key) || key == "." {
+		return nil, fmt.Errorf("begin %s: no export can have the key %q", reference, key)
+	}
 	in := &Ingest{archive: a, key: key, dir: filepath.Join(a.dir, ingestDir, hash)}
 	if err := in.begin(reference); err != nil {
 		in.Close()
@@ -52,7 +56,7 @@ func (in *Ingest) begin(reference string) (err error) {
 		return err
 	}
 	if landed {
-		return errors.Join(ErrLanded, in.discard())
+		return in.clear()
 	}
 	if err := in.archive.disk.mkdirs(in.path("parts")); err != nil {
 		return err
@@ -61,6 +65,15 @@ func (in *Ingest) begin(reference string) (err error) {
 		return err
 	}
 	return in.openBag()
+}
+
+// clear ends the ingest of an export that has landed. The attempt that renamed
+// it may have been cut short then and there.
+func (in *Ingest) clear() error {
+	if err := in.archive.settle(in.key); err != nil {
+		return err
+	}
+	return errors.Join(ErrLanded, in.discard())
 }
 
 func (in *Ingest) path(elem ...string) string {
@@ -95,42 +108,41 @@ func (in *Ingest) openBag() error {
 	return in.sweep()
 }
 
-// sweep removes what an attempt that was cut short left in the bag.
+// sweep removes from the bag all but the files of the objects that are done:
+// what attempts that were cut short left there.
 func (in *Ingest) sweep() error {
-	keep := in.objects.files()
-	if len(keep) == 0 {
-		return in.emptyBag()
-	}
-	return walkFiles(in.path("bag", dataDir), func(name string) error {
-		if keep[name] {
-			return nil
+	bag, keep := in.path("bag"), in.objects.paths()
+	return fs.WalkDir(os.DirFS(bag), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || keep[name] {
+			return err
 		}
-		return in.archive.disk.removeAll(in.path("bag", dataDir, filepath.FromSlash(name)))
+		err = in.archive.disk.removeAll(filepath.Join(bag, filepath.FromSlash(name)))
+		if err == nil && e.IsDir() {
+			return fs.SkipDir
+		}
+		return err
 	})
-}
-
-func (in *Ingest) emptyBag() error {
-	entries, err := os.ReadDir(in.path("bag", dataDir))
-	for _, e := range entries {
-		err = errors.Join(err, in.archive.disk.removeAll(in.path("bag", dataDir, e.Name())))
-	}
-	return err
 }
 
 // discard removes the ingest. The lock's file goes last: who waits for it
 // sees that it is gone and begins anew.
 func (in *Ingest) discard() error {
-	disk := in.archive.disk
-	for _, name := range []string{"parts", "bag", "objects.jsonl", "state.json", "lock"} {
-		if err := disk.removeAll(in.path(name)); err != nil {
-			return err
-		}
-	}
-	if err := disk.begin("remove", in.dir); err != nil {
+	entries, err := os.ReadDir(in.dir)
+	if err != nil {
 		return err
 	}
-	os.Remove(in.dir) // best effort: another attempt may have made its lock there
-	return nil
+	for _, e := range entries {
+		if e.Name() != lockFile {
+			err = errors.Join(err, in.archive.disk.removeAll(in.path(e.Name())))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := in.archive.disk.removeAll(in.path(lockFile)); err != nil {
+		return err
+	}
+	return in.archive.disk.removeEmpty(in.dir)
 }
 
 // Close ends the attempt and frees the export for another. What was received

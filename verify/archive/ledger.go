@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,12 +24,13 @@ type ledger struct {
 	mu      sync.Mutex
 	path    string
 	objects map[string]Object // by name
+	asked   map[string]bool   // by name: this attempt's export has it
 }
 
 // load reads the ledger as far as it holds: an object whose files are not as
 // its line says is received again, and a line that was cut short is none.
 func (l *ledger) load(path string, root *os.Root) error {
-	l.path, l.objects = path, map[string]Object{}
+	l.path, l.objects, l.asked = path, map[string]Object{}, map[string]bool{}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -64,37 +65,52 @@ func (l *ledger) add(d disk, o Object) error {
 	}
 	_, err = f.Write(slices.Concat([]byte("\n"), line, []byte("\n"))) // a line cut short must not swallow this one
 	if err = errors.Join(err, d.sync(f), f.Close()); err == nil {
-		l.objects[o.Name] = o
+		l.objects[o.Name], l.asked[o.Name] = o, true
 	}
 	return err
 }
 
-func (l *ledger) get(name string) (Object, bool) {
+// ask finds an object that the export has.
+func (l *ledger) ask(name string, holds func(Object) bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o, ok := l.objects[name]
-	return o, ok
+	l.asked[name] = ok && holds(o)
+	return l.asked[name]
 }
 
-func (l *ledger) forget(name string) {
+// forget makes an object one that is not done, and returns what it was.
+func (l *ledger) forget(name string) Object {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	o := l.objects[name]
 	delete(l.objects, name)
+	return o
 }
 
-// all lists the objects in the order of their names.
-func (l *ledger) all() []Object {
+// close ends the ledger: it keeps the objects that this attempt's export has,
+// and lists them in the order of their names.
+func (l *ledger) close() []Object {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.objects, func(name string, _ Object) bool { return !l.asked[name] })
 	return slices.SortedFunc(maps.Values(l.objects), func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
 }
 
-func (l *ledger) files() map[string]bool {
-	files := map[string]bool{}
+// paths are the files of the objects that are done and the directories above
+// them, as they lie in a bag.
+func (l *ledger) paths() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	paths := map[string]bool{".": true, dataDir: true}
 	for _, o := range l.objects {
 		for _, f := range o.Files {
-			files[f.Path] = true
+			for p := path.Join(dataDir, f.Path); !paths[p]; p = path.Dir(p) {
+				paths[p] = true
+			}
 		}
 	}
-	return files
+	return paths
 }
 
 // isIn reports whether the object's files are there as they were written.
@@ -115,26 +131,8 @@ func (o Object) isIn(root *os.Root) bool {
 
 func hashFile(r io.Reader) (int64, string, error) {
 	h := sha256.New()
-	n, err := io.Copy(h, bufio.NewReaderSize(r, 1<<20))
+	n, err := io.Copy(h, r)
 	return n, hex.EncodeToString(h.Sum(nil)), err
-}
-
-// walkFiles visits each regular file below dir by its slash-separated name.
-// Anything that is neither a regular file nor a directory is an error.
-func walkFiles(dir string, visit func(name string) error) error {
-	return filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		if !e.Type().IsRegular() {
-			return fmt.Errorf("%s is not a regular file", p)
-		}
-		name, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		return visit(filepath.ToSlash(name))
-	})
 }
 
 func readJSON(path string, v any) error {

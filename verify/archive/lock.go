@@ -10,11 +10,13 @@ import (
 	"github.com/gofrs/flock"
 )
 
+const lockFile = "lock"
+
 // acquire makes the directory and locks it against every other attempt, in
 // this process and in others. The one who held the lock before may have
 // removed its file, so a lock counts only on the file that is at the path.
 func (a *Archive) acquire(dir string) (*flock.Flock, error) {
-	path := filepath.Join(dir, "lock")
+	path := filepath.Join(dir, lockFile)
 	for {
 		if err := a.disk.mkdirs(dir); err != nil {
 			return nil, err

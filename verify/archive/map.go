@@ -6,43 +6,40 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"tallyman/verify"
 )
 
 // A mapEntry is a line of the map of a partial: a part that is whole, or, the
-// first of all, what the store said of the object.
+// first of all, what the store and the job said of the object.
 type mapEntry struct {
 	Store *Promise `json:"store,omitempty"`
+	Job   Promise  `json:"job,omitzero"`
 	Off   int64    `json:"off"`
 	Len   int64    `json:"len"`
 	CRC64 string   `json:"crc64,omitempty"`
 }
 
-// readMap reads the lines of a map that can be read. A map that does not begin
-// with what the store said is empty.
-func readMap(r io.Reader) (*verify.Want, []mapEntry, error) {
+// readMap reads the lines of a map that can be read: the first, and those of
+// parts. A map that does not begin with what the store said is empty, and one
+// that begins again is what follows.
+func readMap(r io.Reader) (first *mapEntry, parts []mapEntry, err error) {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	var store *verify.Want
-	var entries []mapEntry
 	for line := range bytes.Lines(b) {
 		var e mapEntry
-		if json.Unmarshal(line, &e) != nil || (e.Store == nil && store == nil) {
-			continue
+		switch {
+		case json.Unmarshal(line, &e) != nil:
+		case e.Store != nil:
+			first, parts = &e, nil
+		case first != nil:
+			parts = append(parts, e)
 		}
-		if e.Store != nil {
-			want := e.Store.want()
-			store = &want
-			continue
-		}
-		entries = append(entries, e)
 	}
-	return store, entries, nil
+	return first, parts, nil
 }
 
+// mark adds a line to the map.
 func (p *Partial) mark(e mapEntry) error {
 	line, err := json.Marshal(e)
 	if err != nil {
@@ -55,9 +52,4 @@ func (p *Partial) mark(e mapEntry) error {
 		return fmt.Errorf("map %s: %w", p.name, err)
 	}
 	return nil
-}
-
-func (p *Partial) markStore(said verify.Want) error {
-	store := promised(said)
-	return p.mark(mapEntry{Store: &store})
 }

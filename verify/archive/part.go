@@ -58,17 +58,34 @@ func (t *Part) End() error {
 	if t.whole {
 		return nil
 	}
+	if t.n < t.size {
+		return fmt.Errorf("end %s at %d: %w", t.partial.name, t.off+t.n, io.ErrUnexpectedEOF)
+	}
 	entry := mapEntry{Off: t.off, Len: t.n, CRC64: strconv.FormatUint(t.crc.Sum64(), 10)}
 	if err := t.partial.mark(entry); err != nil {
 		return err
 	}
-	t.partial.finish(t)
+	t.partial.whole(t)
 	return nil
+}
+
+func (p *Partial) advance(t *Part, n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.n += n
+	p.moved.Broadcast()
+}
+
+func (p *Partial) whole(t *Part) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.size, t.whole = t.n, true
+	p.moved.Broadcast()
 }
 
 // checkPart hashes a part that the map claims to be here.
 func checkPart(file io.ReaderAt, e mapEntry) bool {
 	crc := crc64.New(verify.ECMA)
-	n, err := io.CopyBuffer(crc, io.NewSectionReader(file, e.Off, e.Len), make([]byte, 1<<20))
+	n, err := io.Copy(crc, io.NewSectionReader(file, e.Off, e.Len))
 	return err == nil && n == e.Len && strconv.FormatUint(crc.Sum64(), 10) == e.CRC64
 }

@@ -45,14 +45,6 @@ type Object struct {
 	Files  []File         `json:"files"`
 }
 
-// A Promise is a verify.Want as it is kept on disk.
-type Promise struct {
-	Size  *int64 `json:"size,omitempty"`
-	ETag  string `json:"etag,omitempty"`
-	MD5   string `json:"md5,omitempty"`
-	CRC64 string `json:"crc64,omitempty"`
-}
-
 // A File of a receipt is one content file, below data/.
 type File struct {
 	Path    string `json:"path"`
@@ -60,22 +52,6 @@ type File struct {
 	SHA256  string `json:"sha256"`
 	Format  string `json:"format,omitempty"` // "csv" or "json" if its records were counted
 	Records int64  `json:"records"`          // rows, a header row among them; -1: not countable
-}
-
-func promised(w verify.Want) Promise {
-	p := Promise{ETag: w.ETag, MD5: w.MD5, CRC64: w.CRC64}
-	if w.Size != verify.Unknown {
-		p.Size = &w.Size
-	}
-	return p
-}
-
-func (p Promise) want() verify.Want {
-	w := verify.Want{Size: verify.Unknown, ETag: p.ETag, MD5: p.MD5, CRC64: p.CRC64}
-	if p.Size != nil {
-		w.Size = *p.Size
-	}
-	return w
 }
 
 // proof is the check that proves an object, or "" if none does: its size
@@ -111,15 +87,21 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 	return &r, nil
 }
 
-// Landed is Receipt, and clears up after a commit that was cut short once the
-// export of that key and hash was under its final name.
+// Landed is Receipt, and completes a commit that was cut short once the export
+// of that key and hash was under its final name: when Landed returns the
+// receipt, the export is durable.
 func (a *Archive) Landed(key, hash string) (*Receipt, error) {
 	r, err := a.Receipt(key)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Lstat(filepath.Join(a.dir, ingestDir, hash)); err == nil {
-		in, _ := a.Begin(r.Reference, key, hash) // best effort: it is ErrLanded, or ErrBusy
+	if _, err := os.Lstat(filepath.Join(a.dir, ingestDir, hash)); err != nil {
+		return r, nil
+	}
+	if err := a.settle(key); err != nil {
+		return nil, fmt.Errorf("settle %s: %w", key, err)
+	}
+	if in, err := a.Begin(r.Reference, key, hash); err == nil { // it clears up and is ErrLanded, or another does
 		in.Close()
 	}
 	return r, nil
@@ -142,7 +124,7 @@ func (in *Ingest) receipt(claim Claim) *Receipt {
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
 		Status: claim.Status, RequestID: claim.RequestID, Answer: claim.Answer,
 		Doubts: append([]string{}, claim.Doubts...), Checks: []verify.Check{},
-		Objects: in.objects.all(),
+		Objects: in.objects.close(),
 	}
 	var counts []verify.Count
 	for _, o := range r.Objects {
@@ -182,7 +164,8 @@ func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
 // Commit lets the export land: it is under its final name and durable when
 // Commit returns. If Commit fails the export is absent, or whole but perhaps
 // not durable; another attempt finds out which. Commit takes the verdicts on the
-// bytes from the objects that are done; what is not done is not in the export.
+// bytes from the objects that are done, of which this attempt must have asked
+// Done or called Finish; what else is in the ingest is not in the export.
 func (in *Ingest) Commit(claim Claim) (*Receipt, error) {
 	r := in.receipt(claim)
 	if len(r.Objects) == 0 {

@@ -1,16 +1,16 @@
 package archive
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // A Damage says what is wrong with an export that landed. It is an ErrDamaged.
@@ -29,31 +29,46 @@ func (d *Damage) Is(target error) bool { return target == ErrDamaged }
 // Recheck proves again that an export that landed is as it was then: that
 // every file of its bag is there with the bytes that its manifests say, and no
 // other. What is wrong is a *Damage; an export that has not landed is
-// fs.ErrNotExist.
+// fs.ErrNotExist. It opens nothing outside the bag.
 func (a *Archive) Recheck(ctx context.Context, key string) error {
-	landed, err := a.landed(key)
+	problems, err := a.recheck(ctx, key)
 	if err != nil {
 		return fmt.Errorf("recheck %s: %w", key, err)
 	}
-	if !landed {
-		return fmt.Errorf("recheck %s: %w", key, fs.ErrNotExist)
-	}
-	b := bag{dir: a.Path(key), listed: map[string]string{}}
-	if err := b.check(ctx); err != nil {
-		return fmt.Errorf("recheck %s: %w", key, err)
-	}
-	if _, err := a.Receipt(key); errors.Is(err, ErrDamaged) {
-		b.problem("%v", err)
-	}
-	if len(b.problems) > 0 {
-		return &Damage{key, b.problems}
+	if len(problems) > 0 {
+		return &Damage{key, problems}
 	}
 	return nil
 }
 
+func (a *Archive) recheck(ctx context.Context, key string) ([]string, error) {
+	landed, err := a.landed(key)
+	switch {
+	case err != nil:
+		return nil, err
+	case !landed:
+		return nil, fs.ErrNotExist
+	case !isDir(a.Path(key)):
+		return []string{"it is not a directory"}, nil
+	}
+	root, err := os.OpenRoot(a.Path(key))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	b := bag{root: root, listed: map[string]string{}}
+	if err := b.check(ctx); err != nil || len(b.problems) > 0 {
+		return b.problems, err
+	}
+	if _, err := a.Receipt(key); err != nil {
+		b.problem("%v", err)
+	}
+	return b.problems, nil
+}
+
 // A bag is one being checked.
 type bag struct {
-	dir      string
+	root     *os.Root
 	listed   map[string]string // path → SHA-256
 	problems []string
 	octets   int64
@@ -64,56 +79,70 @@ func (b *bag) problem(format string, args ...any) {
 	b.problems = append(b.problems, fmt.Sprintf(format, args...))
 }
 
+// check fails only if ctx ends.
 func (b *bag) check(ctx context.Context) error {
 	b.checkDeclaration()
-	b.readManifest(tagManifest, false)
+	if b.readManifest(tagManifest, false) {
+		b.checkListed()
+	}
 	b.readManifest(manifest, true)
 	for _, path := range slices.Sorted(maps.Keys(b.listed)) {
+		b.checkFile(ctx, path)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b.checkFile(path)
 	}
 	b.checkOxum()
-	return b.checkStrangers()
+	b.checkStrangers()
+	return nil
 }
 
 func (b *bag) checkDeclaration() {
-	text, err := os.ReadFile(filepath.Join(b.dir, bagDeclaration))
-	if err != nil || !strings.HasPrefix(string(text), "BagIt-Version: 1.0\n") {
-		b.problem("%s is not a BagIt 1.0 declaration", bagDeclaration)
+	if text, err := b.read(bagDeclaration); err == nil && text != declaration {
+		b.problem("%s is not the declaration of a BagIt 1.0 bag", bagDeclaration)
 	}
 }
 
-// readManifest takes in a manifest's lines. One manifest is for data, the
-// other for all else.
-func (b *bag) readManifest(name string, data bool) {
-	text, err := os.ReadFile(filepath.Join(b.dir, name))
+// readManifest takes in a manifest's lines, if it can be read. One manifest is
+// for data, the other for all else.
+func (b *bag) readManifest(name string, data bool) bool {
+	text, err := b.read(name)
 	if err != nil {
-		b.problem("%s is missing", name)
-		return
+		b.cannot(name, err)
+		return false
 	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		sum, path, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
-		if !ok || !filepath.IsLocal(path) || strings.HasPrefix(path, dataDir+"/") != data {
-			b.problem("%s has a line that it may not have", name)
+		_, twice := b.listed[path]
+		if !ok || twice || !fs.ValidPath(path) || strings.HasPrefix(path, dataDir+"/") != data {
+			b.problem("%s has a line that it may not have: %q", name, line)
 			continue
 		}
 		b.listed[path] = sum
 	}
+	return true
 }
 
-func (b *bag) checkFile(path string) {
-	f, err := os.Open(filepath.Join(b.dir, path))
+// checkListed finds what the tag manifest must list and does not.
+func (b *bag) checkListed() {
+	for _, name := range tagFiles {
+		if _, ok := b.listed[name]; !ok && name != tagManifest {
+			b.problem("%s does not list %s", tagManifest, name)
+		}
+	}
+}
+
+func (b *bag) checkFile(ctx context.Context, path string) {
+	f, err := b.open(path)
 	if err != nil {
-		b.problem("%s is missing", path)
+		b.cannot(path, err)
 		return
 	}
 	defer f.Close()
-	size, sum, err := hashFile(f)
+	size, sum, err := hashFile(cancelable{ctx, f})
 	switch {
 	case err != nil:
-		b.problem("%s can't be read: %v", path, err)
+		b.cannot(path, err)
 	case sum != b.listed[path]:
 		b.problem("%s has other bytes than when it landed", path)
 	}
@@ -123,17 +152,28 @@ func (b *bag) checkFile(path string) {
 	}
 }
 
-func (b *bag) checkOxum() {
-	f, err := os.Open(filepath.Join(b.dir, bagInfo))
-	if err != nil {
-		return // its absence is a problem already, by the tag manifest
+type cancelable struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c cancelable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
 	}
-	defer f.Close()
+	return c.r.Read(p)
+}
+
+func (b *bag) checkOxum() {
+	text, err := b.read(bagInfo)
+	if err != nil {
+		return // a problem already, by the tag manifest
+	}
 	oxum := fmt.Sprintf("%d.%d", b.octets, b.files)
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if said, ok := strings.CutPrefix(s.Text(), "Payload-Oxum: "); ok {
+	for line := range strings.Lines(text) {
+		if said, ok := strings.CutPrefix(strings.TrimSpace(line), "Payload-Oxum: "); ok {
 			if said != oxum {
-				b.problem("the payload is %s, not %s", oxum, said)
+				b.problem("the payload is %s, and %s says %s", oxum, bagInfo, said)
 			}
 			return
 		}
@@ -142,16 +182,48 @@ func (b *bag) checkOxum() {
 }
 
 // checkStrangers finds what no manifest lists.
-func (b *bag) checkStrangers() error {
-	for _, name := range []string{bagDeclaration, bagInfo, manifest, receiptFile} {
-		if _, ok := b.listed[name]; !ok {
-			b.problem("%s does not list %s", tagManifest, name)
-		}
-	}
-	return walkFiles(b.dir, func(path string) error {
-		if _, ok := b.listed[path]; !ok && path != tagManifest {
+func (b *bag) checkStrangers() {
+	_ = fs.WalkDir(b.root.FS(), ".", func(path string, e fs.DirEntry, err error) error {
+		switch _, listed := b.listed[path]; {
+		case err != nil:
+			b.cannot(path, err)
+			return fs.SkipDir
+		case !e.IsDir() && !listed && path != tagManifest:
 			b.problem("%s is in no manifest", path)
 		}
 		return nil
 	})
+}
+
+func (b *bag) cannot(path string, err error) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		b.problem("%s is missing", path)
+		return
+	}
+	b.problem("%s can't be read: %v", path, err)
+}
+
+func (b *bag) read(name string) (string, error) {
+	f, err := b.open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	return string(text), err
+}
+
+var errNoFile = errors.New("it is not a regular file")
+
+// open opens regular files only: a pipe would not open until someone writes to
+// it.
+func (b *bag) open(path string) (*os.File, error) {
+	info, err := b.root.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNoFile
+	}
+	return b.root.Open(path)
 }

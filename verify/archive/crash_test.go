@@ -1,0 +1,198 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+var errCrash = errors.New("crash")
+
+// A crash ends the changes to a disk at the n-th of them: for good, or for that
+// one alone.
+type crash struct {
+	at      int
+	once    bool
+	platter *platter
+	seen    int
+}
+
+func (c *crash) step(op, path string) error {
+	c.seen++
+	if c.seen == c.at || c.seen > c.at && !c.once {
+		return fmt.Errorf("%s %s: %w", op, path, errCrash)
+	}
+	return c.platter.step(op, path)
+}
+
+// atEachStep lets an attempt at an export crash at its first change to the
+// disk, at its second, and so on, until it comes to its end.
+func atEachStep(t *testing.T, once bool, then func(t *testing.T, dir string, p *platter, landed bool)) {
+	for at, ended := 1, false; !ended; at++ {
+		dir := t.TempDir()
+		c := &crash{at: at, once: once, platter: newPlatter(t, dir)}
+		a, err := openWith(dir, c.step)
+		if err == nil {
+			_, err = land(a, threeObjects())
+		}
+		ended = c.seen < at
+		if ended && err != nil {
+			t.Fatalf("an attempt without a crash: %v", err)
+		}
+		if !t.Run(fmt.Sprint(at), func(t *testing.T) { then(t, dir, c.platter, err == nil) }) || at == 1000 {
+			t.Fatalf("a crash at step %d: %v", at, err)
+		}
+	}
+}
+
+// wholeOrAbsent asserts that a crash left the export whole or absent, and that
+// another attempt lands it.
+func wholeOrAbsent(t *testing.T, dir string, step func(op, path string) error) (landed bool) {
+	t.Helper()
+	a, err := openWith(dir, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.Receipt(testKey)
+	landed = err == nil
+	switch {
+	case landed:
+		if err := a.Recheck(t.Context(), testKey); err != nil {
+			t.Errorf("half there: %v", err)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		t.Error(err)
+	case len(keys(t, a)) > 0:
+		t.Errorf("%q are visible", keys(t, a))
+	}
+	if _, err := land(a, threeObjects()); err != nil {
+		t.Fatalf("the next attempt: %v", err)
+	}
+	mustHold(t, a, threeObjects())
+	return landed
+}
+
+func TestAnExportIsWholeOrAbsentAfterACrash(t *testing.T) {
+	atEachStep(t, false, func(t *testing.T, dir string, _ *platter, landed bool) {
+		if there := wholeOrAbsent(t, dir, nil); landed && !there {
+			t.Error("it had landed")
+		}
+	})
+}
+
+func TestAnExportIsWholeOrAbsentAfterAnIOError(t *testing.T) {
+	atEachStep(t, true, func(t *testing.T, dir string, _ *platter, landed bool) {
+		if there := wholeOrAbsent(t, dir, nil); landed && !there {
+			t.Error("it had landed")
+		}
+	})
+}
+
+func noLuck() bool { return false }
+
+func gamble() func() bool {
+	r := rand.New(rand.NewPCG(1, 2))
+	return func() bool { return r.IntN(2) == 0 }
+}
+
+func TestAnExportIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
+	for _, lucky := range []func() bool{noLuck, gamble()} {
+		for _, once := range []bool{false, true} {
+			atEachStep(t, once, func(t *testing.T, _ string, p *platter, landed bool) {
+				after := filepath.Join(t.TempDir(), "after")
+				p.cutPower(after, lucky)
+				if there := wholeOrAbsent(t, after, nil); landed && !there {
+					t.Error("it had landed")
+				}
+			})
+		}
+	}
+}
+
+// A power cut may come long after a crash, and after an attempt that found
+// what the crash left.
+func TestWhatLandedStaysAfterAPowerCut(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		atEachStep(t, once, func(t *testing.T, dir string, p *platter, _ bool) {
+			wholeOrAbsent(t, dir, p.step)
+			mustHaveSurvived(t, p)
+		})
+	}
+}
+
+// Who finds the export landed while its rename may not be durable must make it
+// so, whichever way it asks.
+func TestWhoSaysThatAnExportLandedHasMadeItDurable(t *testing.T) {
+	for name, ask := range map[string]func(*Archive) error{
+		"Landed": func(a *Archive) error { _, err := a.Landed(testKey, testHash); return err },
+		"Landed, while another is about to": func(a *Archive) error {
+			lock, err := a.acquire(filepath.Join(a.dir, ingestDir, testHash))
+			if err != nil {
+				return err
+			}
+			defer lock.Close()
+			_, err = a.Landed(testKey, testHash)
+			return err
+		},
+		"Begin": func(a *Archive) error {
+			if _, err := a.Begin(testRef, testKey, testHash); !errors.Is(err, ErrLanded) {
+				return fmt.Errorf("not ErrLanded: %w", err)
+			}
+			return nil
+		},
+	} {
+		dir := t.TempDir()
+		p := newPlatter(t, dir)
+		renamed := false
+		a, err := openWith(dir, func(op, path string) error {
+			if renamed {
+				return errCrash
+			}
+			renamed = path == filepath.Join(dir, testKey)
+			return p.step(op, path)
+		})
+		if err == nil {
+			_, err = land(a, threeObjects())
+		}
+		if !errors.Is(err, errCrash) {
+			t.Fatal(err)
+		}
+		a, _ = openWith(dir, p.step)
+		if err := ask(a); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		mustHaveSurvived(t, p)
+	}
+}
+
+// mustHaveSurvived asserts that the export is there after a power cut that
+// leaves no more than what was synced.
+func mustHaveSurvived(t *testing.T, p *platter) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "after")
+	p.cutPower(dir, noLuck)
+	a := mustOpen(t, dir)
+	if _, err := a.Landed(testKey, testHash); err != nil {
+		t.Fatal(err)
+	}
+	mustHold(t, a, threeObjects())
+}
+
+func TestALeftoverOfTheIngestAreaIsNeverVisible(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	in := mustBegin(t, a)
+	defer in.Close()
+	if err := receive(in, "a.csv", rows(100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(in.path("bag", bagDeclaration), []byte(declaration), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := keys(t, a); len(got) > 0 {
+		t.Errorf("%q are visible", got)
+	}
+}

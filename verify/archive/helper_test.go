@@ -1,0 +1,209 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"tallyman/verify"
+)
+
+const (
+	testRef  = "sls://cn-hangzhou/ali-test-project/download-123"
+	testKey  = "sls/cn-hangzhou/ali-test-project/download-123"
+	testHash = "0f5ac3d2a1b4c6e8f90717263544abcd"
+	testPart = 64
+)
+
+// An export of the tests: its objects by name. They are plain, and each is one
+// content file of the same name.
+type export map[string]string
+
+func (e export) names() []string {
+	var names []string
+	for name := range e {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func rows(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%d,INFO,request %x\n", 1722409860+i, i*i*7919)
+	}
+	return b.String()[:n]
+}
+
+func threeObjects() export {
+	return export{"a.csv": rows(100), "logs/deep/b.csv": rows(30), "empty": ""}
+}
+
+func promise(body string) verify.Want {
+	return verify.Want{Size: int64(len(body)), ETag: `"v1"`, CRC64: fmt.Sprint(crc64.Checksum([]byte(body), verify.ECMA))}
+}
+
+func openWith(dir string, step func(op, path string) error) (*Archive, error) {
+	a := &Archive{dir: filepath.Clean(dir), disk: disk{step: step}}
+	return a, a.open()
+}
+
+func mustOpen(t testing.TB, dir string) *Archive {
+	t.Helper()
+	a, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func mustBegin(t testing.TB, a *Archive) *Ingest {
+	t.Helper()
+	in, err := a.Begin(testRef, testKey, testHash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func mustPartial(t testing.TB, in *Ingest, name string, want verify.Want) *Partial {
+	t.Helper()
+	p, err := in.Partial(name, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// land is one attempt at an export.
+func land(a *Archive, e export) (*Receipt, error) {
+	if r, err := a.Landed(testKey, testHash); !errors.Is(err, fs.ErrNotExist) {
+		return r, err
+	}
+	in, err := a.Begin(testRef, testKey, testHash)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	for _, name := range e.names() {
+		if in.Done(name, promise(e[name])) {
+			continue
+		}
+		if err := receive(in, name, e[name]); err != nil {
+			return nil, err
+		}
+	}
+	return in.Commit(Claim{Reference: testRef, Status: "SUCCEEDED", Records: verify.Unknown})
+}
+
+func mustLand(t testing.TB, dir string, e export) (*Archive, string) {
+	t.Helper()
+	a := mustOpen(t, dir)
+	if _, err := land(a, e); err != nil {
+		t.Fatal(err)
+	}
+	return a, a.Path(testKey)
+}
+
+// receive takes one object into the bag.
+func receive(in *Ingest, name, body string) (err error) {
+	p, err := in.Partial(name, promise(body))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if err := p.Promise(promise(body)); err != nil {
+		return err
+	}
+	for t := range p.Missing(p.Want().Size, testPart) {
+		if err := fill(t, body); err != nil {
+			return err
+		}
+	}
+	return decode(p, name)
+}
+
+func fill(t *Part, body string) error {
+	off, n := t.Rest()
+	if n == verify.Unknown {
+		n = int64(len(body)) - off
+	}
+	_, err := t.Write([]byte(body[off : off+n]))
+	return err
+}
+
+// decode hears the wire out and writes what came as content.
+func decode(p *Partial, name string) error {
+	body, err := io.ReadAll(p.Wire(context.Background()))
+	if err != nil {
+		return err
+	}
+	if err := create(p, name, body); err != nil {
+		return err
+	}
+	return p.Finish("", false)
+}
+
+func create(p *Partial, name string, body []byte) error {
+	w, err := p.Create(name, "")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, bytes.NewReader(body))
+	return errors.Join(err, w.Close())
+}
+
+// missing are the parts that an object of that size lacks, as off+len.
+func missing(p *Partial, size int64) string {
+	var parts []string
+	for t := range p.Missing(size, testPart) {
+		off, n := t.Rest()
+		parts = append(parts, fmt.Sprintf("%d+%d", off, n))
+	}
+	return strings.Join(parts, " ")
+}
+
+func keys(t testing.TB, a *Archive) []string {
+	t.Helper()
+	var keys []string
+	for key, err := range a.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// mustHold asserts that the export landed, whole, with that content, and that
+// nothing is left of its ingest.
+func mustHold(t testing.TB, a *Archive, e export) {
+	t.Helper()
+	if err := a.Recheck(context.Background(), testKey); err != nil {
+		t.Fatal(err)
+	}
+	if got := keys(t, a); !slices.Equal(got, []string{testKey}) {
+		t.Errorf("%q are visible", got)
+	}
+	for name, body := range e {
+		if got, err := os.ReadFile(filepath.Join(a.Path(testKey), dataDir, name)); err != nil || string(got) != body {
+			t.Errorf("%s has %q, %v", name, got, err)
+		}
+	}
+	if err := checkBag(a.Path(testKey)); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(a.dir, ingestDir, testHash, "*")); len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
+}

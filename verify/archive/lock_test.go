@@ -1,0 +1,189 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+func TestOneAttemptAtATime(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	in := mustBegin(t, a)
+	for range 2 {
+		if _, err := a.Begin(testRef, testKey, testHash); !errors.Is(err, ErrBusy) {
+			t.Errorf("a second one: %v", err)
+		}
+	}
+	if _, err := mustOpen(t, a.dir).Begin(testRef, testKey, testHash); !errors.Is(err, ErrBusy) {
+		t.Errorf("through another Archive: %v", err)
+	}
+	other, err := a.Begin(testRef+"4", testKey+"4", testHash+"4")
+	if err != nil {
+		t.Fatalf("at another export: %v", err)
+	}
+	other.Close()
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustBegin(t, a).Close()
+}
+
+func TestOneAttemptAtATimeAcrossProcesses(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	report := func(want string) {
+		t.Helper()
+		if got, err := inAnotherProcess(a.dir); err != nil || !strings.HasPrefix(got, a.ID()+" "+want) {
+			t.Errorf("another process: %q, %v, want %s", got, err, want)
+		}
+	}
+	in := mustBegin(t, a)
+	report("busy")
+	in.Close()
+	report("begun")
+	mustBegin(t, a).Close()
+	if _, err := land(a, threeObjects()); err != nil {
+		t.Fatal(err)
+	}
+	report("landed")
+	mustHold(t, a, threeObjects())
+}
+
+// The one who commits removes the lock's file while others have it open and
+// wait to lock it.
+func TestOfManyAttemptsOneCommits(t *testing.T) {
+	const attempts = 8
+	for range 10 {
+		a := mustOpen(t, t.TempDir())
+		var commits, landed atomic.Int32
+		var all sync.WaitGroup
+		for range attempts {
+			all.Go(func() {
+				if attempt(t, a) {
+					commits.Add(1)
+				} else {
+					landed.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if commits.Load() != 1 || landed.Load() != attempts-1 {
+			t.Fatalf("%d of %d attempts committed, %d found it landed", commits.Load(), attempts, landed.Load())
+		}
+		mustHold(t, a, threeObjects())
+	}
+}
+
+// attempt tries until the export has landed, and reports whether it was the
+// one to commit it.
+func attempt(t *testing.T, a *Archive) bool {
+	e := threeObjects()
+	for {
+		in, err := a.Begin(testRef, testKey, testHash)
+		if errors.Is(err, ErrBusy) {
+			continue
+		}
+		if err != nil {
+			if !errors.Is(err, ErrLanded) {
+				t.Error(err)
+			}
+			return false
+		}
+		for name, body := range e {
+			err = errors.Join(err, receive(in, name, body))
+		}
+		_, commit := in.Commit(Claim{Reference: testRef})
+		if err := errors.Join(err, commit, in.Close()); err != nil {
+			t.Error(err)
+		}
+		return true
+	}
+}
+
+func TestALockWhoseFileIsRemovedIsStillExclusive(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	dir := filepath.Join(a.dir, ingestDir, testHash)
+	var holders atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for n := 0; n < 50; {
+				lock, err := a.acquire(dir)
+				if errors.Is(err, ErrBusy) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if holders.Add(1) != 1 {
+					t.Error("two hold it")
+				}
+				n++
+				holders.Add(-1)
+				os.Remove(filepath.Join(dir, lockFile)) // from here on another may hold it
+				os.Remove(dir)
+				lock.Close()
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestALockOnAFileThatIsGoneIsNone(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	in := mustBegin(t, a)
+	defer in.Close()
+	if err := os.Remove(in.path(lockFile)); err != nil {
+		t.Fatal(err)
+	}
+	if isAt(in.lock, in.path(lockFile)) {
+		t.Error("its file is gone")
+	}
+	if err := os.WriteFile(in.path(lockFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if isAt(in.lock, in.path(lockFile)) {
+		t.Error("another file is there")
+	}
+}
+
+func TestObjectsAreReceivedManyAtOnce(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	in := mustBegin(t, a)
+	defer in.Close()
+	e := export{}
+	for i := range 20 {
+		e[fmt.Sprintf("logs/%02d.csv", i)] = rows(50 * i)
+	}
+	var all sync.WaitGroup
+	for name, body := range e {
+		all.Go(func() {
+			if in.Done(name, promise(body)) {
+				t.Errorf("%s is done", name)
+			}
+			if err := receive(in, name, body); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if _, err := in.Commit(Claim{Reference: testRef}); err != nil {
+		t.Fatal(err)
+	}
+	mustHold(t, a, e)
+}
+
+func TestAKeyIsAPathInTheArchive(t *testing.T) {
+	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
+	for _, key := range []string{"", ".", "..", "../x", "/etc/x", "sls/../../x", "sls//x", "sls/x/"} {
+		if in, err := a.Begin(testRef, key, testHash); err == nil {
+			in.Close()
+			t.Errorf("%q begins", key)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// childVar makes the test binary another process with that archive open.
+const childVar = "ARCHIVE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childVar); dir != "" {
+		fmt.Print(child(dir))
+		return
+	}
+	if os.Getenv("TMPDIR") == "" && isDir("/dev/shm") { // thousands of fsyncs that tell nothing of a real disk
+		os.Setenv("TMPDIR", "/dev/shm")
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child opens the archive, tries to begin the export of the tests, and reports
+// what came of it.
+func child(dir string) string {
+	a, err := Open(dir)
+	if err != nil {
+		return err.Error()
+	}
+	in, err := a.Begin(testRef, testKey, testHash)
+	switch {
+	case errors.Is(err, ErrBusy):
+		return a.ID() + " busy"
+	case errors.Is(err, ErrLanded):
+		return a.ID() + " landed"
+	case err != nil:
+		return err.Error()
+	}
+	return fmt.Sprint(a.ID(), " begun", in.Close())
+}
+
+func inAnotherProcess(dir string) (string, error) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVar+"="+dir)
+	out, err := cmd.Output()
+	return string(out), err
+}

@@ -1,0 +1,142 @@
+package archive
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// A platter knows what of a directory would be there after a power cut: a
+// file's bytes as they were at its last sync, and a directory's names as they
+// were at its last sync. What was not synced may be there all the same.
+type platter struct {
+	mu    sync.Mutex
+	root  string
+	files map[uint64][]byte
+	names map[uint64]map[string]inode
+	held  map[uint64]*os.File // so that no number is used twice
+}
+
+type inode struct {
+	number uint64
+	dir    bool
+}
+
+func newPlatter(t testing.TB, root string) *platter {
+	p := &platter{root: root, files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: map[uint64]*os.File{}}
+	t.Cleanup(func() {
+		for _, f := range p.held {
+			f.Close()
+		}
+	})
+	return p
+}
+
+func number(info os.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t).Ino) }
+
+func (p *platter) inode(path string) inode {
+	info, err := os.Lstat(path)
+	if err != nil {
+		panic(err)
+	}
+	n := number(info)
+	if p.held[n] == nil {
+		if p.held[n], err = os.Open(path); err != nil {
+			panic(err)
+		}
+	}
+	return inode{n, info.IsDir()}
+}
+
+func (p *platter) namesIn(dir string) map[string]inode {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		panic(err)
+	}
+	names := map[string]inode{}
+	for _, e := range entries {
+		names[e.Name()] = p.inode(filepath.Join(dir, e.Name()))
+	}
+	return names
+}
+
+// step sees the syncs just before they are made.
+func (p *platter) step(op, path string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch op {
+	case "sync":
+		b, err := os.ReadFile(path)
+		if err != nil {
+			panic(err)
+		}
+		p.files[p.inode(path).number] = b
+	case "syncdir":
+		p.names[p.inode(path).number] = p.namesIn(path)
+	}
+	return nil
+}
+
+// cutPower makes in dir what a power cut leaves. lucky tells, for each file and
+// directory, whether it is there as it was at last, synced or not.
+func (p *platter) cutPower(dir string, lucky func() bool) {
+	after := platter{files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: p.held}
+	after.see(p.root)
+	for n := range after.files {
+		if !lucky() {
+			after.files[n] = p.files[n]
+		}
+	}
+	for n := range after.names {
+		if !lucky() {
+			after.names[n] = p.names[n]
+		}
+	}
+	for n, names := range p.names {
+		if after.names[n] == nil {
+			after.names[n] = names
+		}
+	}
+	for n, b := range p.files {
+		if after.files[n] == nil {
+			after.files[n] = b
+		}
+	}
+	after.write(p.inode(p.root).number, dir)
+}
+
+// see takes in all that is below a directory.
+func (p *platter) see(dir string) {
+	names := p.namesIn(dir)
+	p.names[p.inode(dir).number] = names
+	for name, node := range names {
+		path := filepath.Join(dir, name)
+		if node.dir {
+			p.see(path)
+			continue
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			panic(err)
+		}
+		p.files[node.number] = append([]byte{}, b...)
+	}
+}
+
+func (p *platter) write(number uint64, dir string) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		panic(err)
+	}
+	for name, node := range p.names[number] {
+		path := filepath.Join(dir, name)
+		if node.dir {
+			p.write(node.number, path)
+			continue
+		}
+		if err := os.WriteFile(path, p.files[node.number], 0o644); err != nil {
+			panic(err)
+		}
+	}
+}

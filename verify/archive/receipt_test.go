@@ -1,0 +1,107 @@
+package archive
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+	"testing"
+	"time"
+
+	"tallyman/verify"
+)
+
+// landPlain lands one object of that body, under the promise want of its job
+// and a claim.
+func landPlain(t *testing.T, body string, want verify.Want, summed bool, claim Claim) *Receipt {
+	t.Helper()
+	a := mustOpen(t, t.TempDir())
+	in := mustBegin(t, a)
+	defer in.Close()
+	p := mustPartial(t, in, "o.csv", want)
+	defer p.Close()
+	for part := range p.Missing(int64(len(body)), testPart) {
+		if err := fill(part, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := io.ReadAll(p.Wire(t.Context()))
+	if err := errors.Join(err, create(p, "o.csv", b), p.Finish("zstd", summed)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := in.Commit(claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := a.Receipt(testKey)
+	if err != nil || kept.Landed != r.Landed || !slices.Equal(kept.Doubts, r.Doubts) || len(kept.Objects) != 1 {
+		t.Errorf("%+v on disk, %v", kept, err)
+	}
+	return r
+}
+
+func TestTheReceiptTellsWhatWasPromisedAndWhatHeld(t *testing.T) {
+	body := "a,b\n1,2\n3,4\n"
+	size := int64(len(body))
+	for _, tt := range []struct {
+		name    string
+		want    verify.Want
+		summed  bool
+		records int64
+		doubts  []string
+		proof   string
+		check   string // of the records
+	}{
+		{"all held", promise(body), false, 3, nil, verify.CheckCRC64, verify.Held},
+		{"a header row", promise(body), false, 2, nil, verify.CheckCRC64, verify.Held},
+		{"other records", promise(body), false, 7, []string{"count-mismatch: 3 records, the job promised 7"}, verify.CheckCRC64, verify.Broken},
+		{"no records promised", promise(body), false, verify.Unknown, nil, verify.CheckCRC64, ""},
+		{"size alone", verify.Want{Size: size}, false, 3, []string{"unproven: of o.csv only its size was promised"}, "", verify.Held},
+		{"size and the codec's checksum", verify.Want{Size: size}, true, 3, nil, "size and the codec's checksum", verify.Held},
+	} {
+		r := landPlain(t, body, tt.want, tt.summed, Claim{Reference: testRef, Status: "OK", Records: tt.records, Doubts: []string{"notice"}})
+		o := r.Objects[0]
+		if !slices.Equal(r.Doubts, append([]string{"notice"}, tt.doubts...)) && !slices.Equal(r.Doubts[1:], tt.doubts) || o.Proof != tt.proof {
+			t.Errorf("%s: doubts %q, proof %q", tt.name, r.Doubts, o.Proof)
+		}
+		if tt.check != "" && (len(r.Checks) != 1 || r.Checks[0].Verdict != tt.check) || tt.check == "" && len(r.Checks) > 0 {
+			t.Errorf("%s: %v", tt.name, r.Checks)
+		}
+		if r.Bytes != size || r.Files != 1 || r.Records != 3 || r.Reference != testRef || r.Key != testKey || o.Codec != "zstd" || o.Job.want() != tt.want {
+			t.Errorf("%s: %+v", tt.name, r)
+		}
+	}
+}
+
+// The job may promise no bytes at all: then nobody asks the store.
+func TestAnObjectOfNoBytesLandsWithoutItsStore(t *testing.T) {
+	r := landPlain(t, "", verify.Want{Size: 0}, false, Claim{Reference: testRef, Records: 0})
+	if r.Files != 1 || r.Bytes != 0 || r.Records != 0 || r.Objects[0].Store.want() != verify.Nothing() {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestAnExportWasFirstSeenAtItsFirstAttempt(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	in := mustBegin(t, a)
+	in.state.FirstSeen = time.Date(2025, 8, 1, 2, 3, 4, 0, time.UTC)
+	if err := errors.Join(a.disk.replace(in.path("state.json"), in.state), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := land(a, threeObjects())
+	if err != nil || !r.FirstSeen.Equal(in.state.FirstSeen) {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
+func TestTheReceiptOfWhatHasNotLandedDoesNotExist(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	mustBegin(t, a).Close()
+	_, receipt := a.Receipt(testKey)
+	_, landed := a.Landed(testKey, testHash)
+	for _, err := range []error{receipt, landed, a.Recheck(t.Context(), testKey)} {
+		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
+			t.Errorf("%v", err)
+		}
+	}
+}
