@@ -57,7 +57,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if err != nil {
 		return nil, err
 	}
-	j, err := a.job()
+	j, err := readJob(a)
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,6 @@
 // Package acs holds what the providers of Alibaba Cloud share: the keys that
-// they sign their calls with.
+// they sign their calls with, and the RPC call of those whose API has that
+// form.
 package acs
 
 import (
@@ -25,3 +26,6 @@ func (k Keys) Format(s fmt.State, _ rune) { io.WriteString(s, k.String()) }
 
 // LogValue is String.
 func (k Keys) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// Secrets are what must not be shown of the keys.
+func (k Keys) Secrets() []string { return []string{k.SecurityToken, k.AccessKeySecret} }
