@@ -1,0 +1,74 @@
+package oss
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/aliyun/aliyun-oss-go-sdk/oss"
+
+	"tallyman/fetch"
+	"tallyman/fetch/internal/acs"
+)
+
+// refused is the error of an answer that is no success. What the SDK made of
+// it is asked only for what the shared classification does not read.
+func (c call) refused(resp *http.Response, err error, keys acs.Keys) error {
+	body, _ := io.ReadAll(resp.Body)
+	refusal := refusal(c.name, resp, body)
+	if call, ok := errors.AsType[*fetch.CallError](refusal); ok {
+		said, _ := errors.AsType[oss.ServiceError](err)
+		call.Code, call.Message = withoutKeys(call.Code, keys), withoutKeys(call.Message, keys)
+		explain(call, said.Endpoint)
+	}
+	return refusal
+}
+
+// explain adds what helps, and what a call that is signed with keys means
+// otherwise than a URL.
+func explain(call *fetch.CallError, endpoint string) {
+	var hint string
+	switch {
+	case call.Code == "AccessDenied" && strings.Contains(call.Message, "specified endpoint"):
+		call.Kind, hint = fetch.ErrRefused, elsewhere(endpoint)
+	case call.Code == "InvalidObjectState":
+		hint = "it is archived: restore it first"
+	case call.Code == "RequestTimeTooSkewed":
+		hint = "check this machine's clock"
+	case call.Status/100 == 3:
+		hint = "a redirect is not followed"
+	}
+	if hint != "" && call.Message != "" {
+		hint = strings.TrimSuffix(call.Message, ".") + "; " + hint
+	}
+	call.Message = cmp.Or(hint, call.Message)
+	if errors.Is(call.Kind, fetch.ErrExpired) {
+		call.Kind = fetch.ErrAuth // there is no URL: the keys have expired, and those of now were asked for
+	}
+}
+
+// elsewhere names the endpoint that a bucket has, and the region to ask in.
+func elsewhere(endpoint string) string {
+	host, ok := strings.CutSuffix(endpoint, ".aliyuncs.com")
+	region, named := strings.CutPrefix(strings.TrimSuffix(host, "-internal"), "oss-")
+	if !ok || !named || !label.MatchString(region) {
+		return ""
+	}
+	return fmt.Sprintf("the bucket is at %s: add ?region=%s to the reference", endpoint, region)
+}
+
+// shortest is the length from which on a key is a secret that can be told
+// from other text.
+const shortest = 8
+
+func withoutKeys(s string, keys acs.Keys) string {
+	for _, secret := range []string{keys.SecurityToken, keys.AccessKeySecret} {
+		if len(secret) >= shortest {
+			s = strings.ReplaceAll(s, secret, "***")
+		}
+	}
+	return s
+}
