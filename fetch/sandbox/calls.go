@@ -133,8 +133,12 @@ func (c *Cloud) projectWith(job string) string {
 
 func origin(r *http.Request) string {
 	_, host := splitHost(r.Host)
+	return schemeOf(r) + host
+}
+
+func schemeOf(r *http.Request) string {
 	if r.TLS != nil {
-		return "https://" + host
+		return "https://"
 	}
-	return "http://" + host
+	return "http://"
 }

@@ -24,8 +24,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A Cloud is an http.Handler that answers for all of its projects, and for
-// the store that holds their files. Its methods may be called at any time,
+// A Cloud is an http.Handler that answers for all of its projects and orders,
+// and for the store that holds their files. Its methods may be called at any time,
 // from any goroutine, while it serves.
 type Cloud struct {
 	options  Options
@@ -34,10 +34,13 @@ type Cloud struct {
 	mu       sync.Mutex
 	projects map[string]map[string]*entry
 	added    int
+	orders   map[string]*orderEntry // by "ORDER/KEY"
+	nonces   map[string]time.Time   // that were used, and when
+	buckets  map[string]*bucketState
 	counts   Counts
 }
 
-// New returns a cloud with no projects.
+// New returns a cloud with nothing in it.
 func New(o Options) *Cloud {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -45,27 +48,36 @@ func New(o Options) *Cloud {
 	if o.URLLifetime == 0 {
 		o.URLLifetime = time.Hour
 	}
-	return &Cloud{options: o, storeKey: rand.Text(), projects: map[string]map[string]*entry{}, counts: newCounts()}
+	return &Cloud{
+		options: o, storeKey: rand.Text(), counts: newCounts(),
+		projects: map[string]map[string]*entry{}, orders: map[string]*orderEntry{},
+		nonces: map[string]time.Time{}, buckets: map[string]*bucketState{},
+	}
 }
 
-// ServeHTTP answers a job API call or a request for a file. A fault that cuts
-// a response panics with http.ErrAbortHandler, which net/http understands.
+// ServeHTTP answers a call of the job API, an RPC, or a request of the store. A
+// fault that cuts a response panics with http.ErrAbortHandler, which net/http understands.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if isJobCall(r) {
+	switch {
+	case isJobCall(r):
 		c.serveJobs(w, r)
-		return
+	case isRPC(r):
+		c.serveRPC(w, r)
+	default:
+		c.serveStore(w, r)
 	}
-	c.serveFile(w, r)
 }
 
 // Start serves on a free port of 127.0.0.1 until stop is called. The base URL
-// has no project in it: a client puts "PROJECT." before its host.
+// has no project in it: a client of jobs puts "PROJECT." before its host. Of
+// orders it is the endpoint as it is, and of buckets that of path style.
 func (c *Cloud) Start() (baseURL string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ctx, cancel := context.WithCancel(context.Background())
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
+		cancel()
 		return "", nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

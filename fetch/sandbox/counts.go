@@ -4,22 +4,27 @@ import "maps"
 
 // Counts are what has been asked of a cloud so far.
 type Counts struct {
-	Calls    map[string]int       // job API calls by name (GetDownloadJob …), refused ones too
+	Calls    map[string]int       // calls by name, refused ones too: of the job API (GetDownloadJob …), of the orders', and of the store by key (GetObject, ListObjectsV2 …)
 	Refused  map[string]int       // refusals by error code, of calls and of requests for files
-	Requests int                  // for files, refused ones too
-	Bytes    int64                // of files, as sent in bodies
+	Requests int                  // for files and objects, by URL or by key, refused ones too
+	Bytes    int64                // of files and objects, as sent in bodies
 	Jobs     map[string]JobCounts // by "PROJECT/JOB"
+	Orders   map[string]JobCounts // by "ORDER/KEY"
+	Objects  map[string]JobCounts // by "BUCKET/KEY"
 }
 
-// JobCounts are what has been asked of one job.
+// JobCounts are what has been asked of one job, order or object.
 type JobCounts struct {
-	Gets     int   // GetDownloadJob calls let in, throttled ones too
-	Requests int   // for its file, with a good URL
+	Gets     int   // calls for its status let in, throttled ones too
+	Requests int   // for its file, with a good URL or key
 	Bytes    int64 // of its file, as sent in bodies
 }
 
 func newCounts() Counts {
-	return Counts{Calls: map[string]int{}, Refused: map[string]int{}, Jobs: map[string]JobCounts{}}
+	return Counts{
+		Calls: map[string]int{}, Refused: map[string]int{},
+		Jobs: map[string]JobCounts{}, Orders: map[string]JobCounts{}, Objects: map[string]JobCounts{},
+	}
 }
 
 // Counts returns a copy of the counts so far.
@@ -27,7 +32,8 @@ func (c *Cloud) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.counts
-	n.Calls, n.Refused, n.Jobs = maps.Clone(n.Calls), maps.Clone(n.Refused), maps.Clone(n.Jobs)
+	n.Calls, n.Refused = maps.Clone(n.Calls), maps.Clone(n.Refused)
+	n.Jobs, n.Orders, n.Objects = maps.Clone(n.Jobs), maps.Clone(n.Orders), maps.Clone(n.Objects)
 	return n
 }
 
@@ -49,21 +55,22 @@ func (c *Cloud) countRefusal(code string) {
 	c.counts.Refused[code]++
 }
 
-// countBytes counts n bytes of e's file, sent under the URL of that use.
-func (c *Cloud) countBytes(e *entry, u *use, n int) {
+// countBytes counts n bytes of o, sent in that use of it, if in one.
+func (c *Cloud) countBytes(o *object, u *use, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.Bytes += int64(n)
-	u.bytes += int64(n)
-	c.countJob(e, JobCounts{Bytes: int64(n)})
+	if u != nil {
+		u.bytes += int64(n)
+	}
+	o.count(JobCounts{Bytes: int64(n)})
 }
 
-// countJob needs the lock.
-func (c *Cloud) countJob(e *entry, more JobCounts) {
-	key := e.project + "/" + e.Name
-	n := c.counts.Jobs[key]
+// count needs the lock.
+func (o *object) count(more JobCounts) {
+	n := o.tally[o.tallied]
 	n.Gets += more.Gets
 	n.Requests += more.Requests
 	n.Bytes += more.Bytes
-	c.counts.Jobs[key] = n
+	o.tally[o.tallied] = n
 }

@@ -62,6 +62,7 @@ func (c *Cloud) describe(e *entry, n int, fileURL string) jobDescription {
 	}
 	switch {
 	case succeeded(d.Status):
+		c.write(e)
 		e.promise(&d.Details, fileURL)
 	case d.Status == Failed:
 		d.Details.ErrorMessage = e.Error
@@ -89,16 +90,32 @@ func (j Job) configuration() configuration {
 	}
 }
 
-// promise tells of the file what the job says of it, true or not.
+// promise tells of the files what the job says of them, true or not.
 func (e *entry) promise(d *details, fileURL string) {
+	d.FilePath = e.FilePath
+	size, rows, etag := int64(len(e.object.first.body)), e.File.Rows, e.object.first.etag
 	if e.Bucket == "" {
 		d.FilePath = cmp.Or(e.FilePath, fileURL)
+	} else {
+		size, rows, etag = e.sums()
 	}
-	d.FileSize = promised(e.FileSize, int64(len(e.first.body)))
-	d.LogCount = promised(e.LogCount, int64(e.File.Rows))
+	d.FileSize = promised(e.FileSize, size)
+	d.LogCount = promised(e.LogCount, int64(rows))
 	if e.CheckSum != Absent {
-		d.CheckSum = cmp.Or(e.CheckSum, e.first.etag)
+		d.CheckSum = cmp.Or(e.CheckSum, etag)
 	}
+}
+
+// sums are the size and the rows of all exports, and the ETag of a sole one.
+func (e *entry) sums() (size int64, rows int, etag string) {
+	for _, o := range e.exports {
+		size += int64(len(o.first.body))
+		rows += o.file.Rows
+	}
+	if len(e.exports) == 1 {
+		etag = e.exports[0].first.etag
+	}
+	return size, rows, etag
 }
 
 func promised(said *int64, truth int64) *int64 {

@@ -3,15 +3,15 @@ package sandbox
 import (
 	"net/http"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 )
 
 // A delivery is one response of the store, decided on: what it sends, and
 // what goes wrong while it does.
 type delivery struct {
-	entry  *entry
-	use    *use
+	of     *object
+	use    *use // nil = by key
 	file   File
 	name   string
 	object stored
@@ -23,81 +23,88 @@ type delivery struct {
 	stallAt int64
 }
 
-func (c *Cloud) serveFile(w http.ResponseWriter, r *http.Request) {
-	c.countRequest()
-	w.Header().Set("x-oss-request-id", requestID())
-	w.Header().Set("x-oss-server-time", "1")
-	d, bad := c.deliver(r)
-	if bad != nil {
-		c.countRefusal(bad.code)
-		bad.writeXML(w, r.Host)
-		return
-	}
-	c.send(w, r, d)
-}
-
-// deliver lets a request in and decides, in one piece, what becomes of it.
-func (c *Cloud) deliver(r *http.Request) (*delivery, *refusal) {
-	expires, bad := c.admit(r)
+func (c *Cloud) getObject(v visit, in admission) (func(http.ResponseWriter), *refusal) {
+	o, bad := c.object(v)
 	if bad != nil {
 		return nil, bad
 	}
-	if r.Method != http.MethodGet {
-		return nil, refuse(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.")
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, bad := c.findFile(r.URL.Path)
-	if bad != nil {
-		return nil, bad
-	}
-	u := e.use(expires)
-	if e.File.Faults.ExpireAfter.reached(*u) {
+	u := o.use(in.expires)
+	if u != nil && o.file.Faults.ExpireAfter.reached(*u) {
 		now := c.options.Now()
 		return nil, expired(now.Add(-time.Second), now)
 	}
-	c.countJob(e, JobCounts{Requests: 1})
-	if strike(e.File.Faults.Busy, &e.spent.busy) {
-		return nil, refuse(http.StatusServiceUnavailable, "ServiceUnavailable", "Please reduce your request rate.").after("1")
+	o.count(JobCounts{Requests: 1})
+	d, bad := o.deliver(v, u)
+	if bad != nil {
+		return nil, bad
 	}
-	return e.deliver(r, u)
+	return func(w http.ResponseWriter) { c.send(w, v.Request, d) }, nil
 }
 
-func (c *Cloud) findFile(path string) (*entry, *refusal) {
-	parts := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 4)
-	if parts[0] != bucket {
-		return nil, refuse(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist.").with("BucketName", parts[0]).numbered("0015-00000101")
+func (o *object) deliver(v visit, u *use) (*delivery, *refusal) {
+	d := &delivery{of: o, use: u, file: *o.file, name: o.key(), object: o.now()}
+	if strike(d.file.Faults.Busy, &o.spent.busy) {
+		return nil, busy()
 	}
-	if len(parts) == 4 {
-		e := c.projects[parts[1]][parts[2]]
-		if e != nil && !e.File.Gone && e.filename() == parts[3] {
-			return e, nil
-		}
+	if d.file.frozen() {
+		return nil, refuse(http.StatusForbidden, "InvalidObjectState", "The operation is not valid for the object's state").
+			with("ObjectName", o.key()).numbered("0016-00000404")
 	}
-	return nil, refuse(http.StatusNotFound, "NoSuchKey", "The specified key does not exist.").with("Key", strings.TrimPrefix(path, "/"+bucket+"/")).numbered("0026-00000001")
-}
-
-func (e *entry) deliver(r *http.Request, u *use) (*delivery, *refusal) {
-	object := e.object(e.served)
-	if want := r.Header.Get("If-Match"); want != "" && want != "*" && strings.Trim(want, `"`) != object.etag {
-		return nil, refuse(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.").
-			with("Condition", "If-Match").numbered("0015-00000404")
+	if bad := d.object.check(v.Header); bad != nil {
+		return nil, bad
 	}
-	e.served++
-	u.requests++
-	d := &delivery{entry: e, use: u, file: e.File, name: e.filename(), object: object}
-	d.span = d.asked(r)
-	d.gzip = d.gzipped(r)
-	d.strike(&e.spent)
+	if bad := d.ask(v.Header); bad != nil {
+		return nil, bad
+	}
+	o.served++
+	if u != nil {
+		u.requests++
+	}
+	d.gzip = d.gzipped(v.Request)
+	d.strike(&o.spent)
 	return d, nil
 }
 
-func (d *delivery) asked(r *http.Request) span {
-	header := r.Header.Get("Range")
-	if d.file.Faults.NoRange {
-		header = ""
+// headObject tells of an object, and is struck by no fault that is counted
+// but Busy.
+func (c *Cloud) headObject(v visit) (func(http.ResponseWriter), *refusal) {
+	o, bad := c.object(v)
+	if bad != nil {
+		return nil, bad
 	}
-	return readSpan(header, int64(len(d.object.body)))
+	o.count(JobCounts{Requests: 1})
+	if strike(o.file.Faults.Busy, &o.spent.busy) {
+		return nil, busy()
+	}
+	d := &delivery{of: o, file: *o.file, name: o.key(), object: o.now()}
+	d.span.end = int64(len(d.object.body))
+	if bad := d.object.check(v.Header); bad != nil {
+		return nil, bad
+	}
+	return func(w http.ResponseWriter) { d.header(w.Header()) }, nil
+}
+
+func busy() *refusal {
+	return refuse(http.StatusServiceUnavailable, "ServiceUnavailable", "Please reduce your request rate.").set("Retry-After", "1")
+}
+
+// ask reads which part is wanted, in either of the store's two ways.
+func (d *delivery) ask(h http.Header) *refusal {
+	wanted, size := h.Get("Range"), int64(len(d.object.body))
+	if d.file.Faults.NoRange {
+		wanted = ""
+	}
+	if h.Get("x-oss-range-behavior") != "standard" {
+		d.span = readSpan(wanted, size)
+		return nil
+	}
+	s, ok := readStandardSpan(wanted, size)
+	if !ok {
+		return refuse(http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range cannot be satisfied.").
+			with("ActualObjectSize", strconv.FormatInt(size, 10)).with("RangeRequested", wanted)
+	}
+	d.span = s
+	return nil
 }
 
 // strike decides which faults this response suffers.

@@ -16,8 +16,11 @@ func fileURL(t *testing.T, base, job string) string {
 // storeError reads the code and the message of an error of the store.
 func storeError(t *testing.T, g got) (code, message string) {
 	t.Helper()
-	var e struct{ Code, Message, RequestId string }
-	if err := xml.Unmarshal([]byte(g.body), &e); err != nil || e.RequestId == "" || e.RequestId != g.header.Get("x-oss-request-id") {
+	var e struct {
+		Code, Message string
+		RequestID     string `xml:"RequestId"`
+	}
+	if err := xml.Unmarshal([]byte(g.body), &e); err != nil || e.RequestID == "" || e.RequestID != g.header.Get("x-oss-request-id") {
 		t.Errorf("no error of the store: %s", g.body)
 	}
 	return e.Code, e.Message
@@ -31,8 +34,8 @@ func TestStoreSignsAsPublished(t *testing.T) {
 	} {
 		h.Set(name, value)
 	}
-	c := Cloud{storeKey: "OtxrzxIsfpFjA7SwPzILwy8Bw21TLhquhboDYROV"}
-	got := c.signURL(storeText("PUT", "Thu, 17 Nov 2005 18:49:58 GMT", "/oss-example/nelson", h, nil))
+	got := signStore("OtxrzxIsfpFjA7SwPzILwy8Bw21TLhquhboDYROV",
+		storeText("PUT", "Thu, 17 Nov 2005 18:49:58 GMT", "/oss-example/nelson", h, nil))
 	if want := "26NBxoKdsyly4EDv6inkoDft/yA="; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -1,10 +1,17 @@
 package sandbox
 
 import (
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -87,12 +94,58 @@ func do(t *testing.T, r *http.Request, v any) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v != nil {
+	if r, ok := v.(*raw); ok {
+		*r = raw(text)
+	} else if v != nil {
 		if err := json.Unmarshal(text, v); err != nil {
 			t.Fatalf("%s: %s", err, text)
 		}
 	}
 	return resp
+}
+
+// query makes a signed call of the orders' API and decodes the answer into v.
+func query(t *testing.T, base string, v any, parameters ...string) *http.Response {
+	t.Helper()
+	q := url.Values{
+		"Action": {"QueryDataTrackResultDownloadStatus"}, "Version": {rpcVersion}, "Format": {"JSON"}, "AccessKeyId": {mockID},
+		"SignatureMethod": {"HMAC-SHA1"}, "SignatureVersion": {"1.0"}, "SignatureNonce": {rand.Text()},
+		"Timestamp": {now().Format(rpcTime)}, "OrderId": {"11"}, "DownloadKeyId": {"key-1"},
+	}
+	for i := 0; i < len(parameters); i += 2 {
+		q[parameters[i]] = []string{parameters[i+1]}
+		if parameters[i+1] == "" {
+			delete(q, parameters[i])
+		}
+	}
+	q.Set("Signature", base64.StdEncoding.EncodeToString(mac(sha1.New, []byte(mockSecret+"&"), rpcText("GET", q))))
+	r, err := http.NewRequest("GET", base+"/?"+q.Encode(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, r, v)
+}
+
+// visited asks the store for a path, signed by key.
+func visited(t *testing.T, method, base, path string, headers ...string) got {
+	t.Helper()
+	r, err := http.NewRequest(method, base+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	setHeaders(r, "Date", now().Format(http.TimeFormat), "Accept-Encoding", "identity")
+	setHeaders(r, headers...)
+	return send(t, signedVisit(r))
+}
+
+// signedVisit signs as mockID does, for the bucket in the path.
+func signedVisit(r *http.Request) *http.Request {
+	claim, bad := readOSS(New(options()).visit(r), "")
+	if bad != nil {
+		panic(bad.code)
+	}
+	r.Header.Set("Authorization", "OSS "+mockID+":"+claim.sign(mockSecret))
+	return r
 }
 
 // getJob asks for a job, which must be told.
@@ -122,6 +175,11 @@ func fetch(t *testing.T, method, url string, headers ...string) got {
 	}
 	setHeaders(r, "Accept-Encoding", "identity")
 	setHeaders(r, headers...)
+	return send(t, r)
+}
+
+func send(t *testing.T, r *http.Request) got {
+	t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
@@ -129,4 +187,13 @@ func fetch(t *testing.T, method, url string, headers ...string) got {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return got{resp.StatusCode, resp.Header, string(body), err}
+}
+
+// raw takes an answer that need not be JSON.
+type raw string
+
+func sha256Hex(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+
+func sha256MAC(secret, text string) string {
+	return hex.EncodeToString(mac(sha256.New, []byte(secret), text))
 }

@@ -14,7 +14,7 @@ const (
 	Failed    = "ERROR"
 )
 
-// Absent, as a CheckSum, leaves the field out of the answer.
+// Absent is a CheckSum that leaves the field out of the answer.
 const Absent = "-"
 
 // A Job is a download job as the cloud knows it: what it tells, and the file
@@ -30,9 +30,16 @@ type Job struct {
 	FromTime, ToTime time.Time
 	PowerSQL         bool
 	AllowIncomplete  bool
-	// With a Bucket the file goes to the customer's own bucket: the answer
-	// has no filePath.
+	// With a Bucket the job writes to the customer's own bucket, which is made
+	// if need be, and the answer has no filePath but one given below. It writes
+	// once it tells SUCCEEDED; from then on what is there is changed by
+	// UpdateObject only, until an Update of the job makes it write anew.
 	Bucket, Prefix, RoleARN string
+	// Files are what it writes there, at PREFIX and the file's name; a nameless
+	// one takes the job's, and of several "JOB-1.csv", "JOB-2.csv" and on.
+	// nil = File. What else is to lie there, older or of another job, is put
+	// there by AddObject.
+	Files []File
 	// DeclaredCompression is told as compressionType, whatever the file is.
 	// "" = the file's codec.
 	DeclaredCompression string
@@ -43,11 +50,12 @@ type Job struct {
 	Error    string // errorMessage, told with ERROR
 	Notice   string
 
-	// What the job promises of its file, where that is not the truth.
+	// What the job promises of its file, where that is not the truth. Of several
+	// files it tells the sums, and no checksum.
 	LogCount *int64 // nil = File.Rows; negative = not told
 	FileSize *int64 // nil = the file's; negative = not told
 	CheckSum string // "" = the file's ETag, unquoted; Absent = not told
-	FilePath string // "" = a signed URL of File
+	FilePath string // "" = a signed URL of File; with a Bucket, none
 
 	// The first GETs answer 503 ServerBusy (Unavailable of them), the next
 	// 403 MetaOperationQpsLimitExceeded (Throttles of them). They tell no
@@ -93,10 +101,10 @@ func (c *Cloud) Update(project, job string, change func(*Job)) bool {
 		return false
 	}
 	old := e.Job
-	old.Statuses = slices.Clone(old.Statuses)
+	old.Statuses, old.Files = slices.Clone(old.Statuses), slices.Clone(old.Files)
 	change(&e.Job)
 	e.Name = old.Name
-	e.changed(old)
+	c.changed(e, old)
 	return true
 }
 
@@ -122,6 +130,12 @@ func (c *Cloud) put(e *entry) {
 	c.added++
 	e.number = c.added
 	c.jobs(e.project)[e.Name] = e
+	if e.Bucket != "" {
+		c.bucket(e.Bucket)
+	}
+	if succeeded(e.status(0)) {
+		c.write(e)
+	}
 }
 
 // status is the one that the n-th GET is told.

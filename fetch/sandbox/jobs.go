@@ -12,16 +12,16 @@ func (c *Cloud) getJob(q call) (any, *refusal) {
 	if bad != nil {
 		return nil, bad
 	}
-	c.countJob(e, JobCounts{Gets: 1})
+	e.object.count(JobCounts{Gets: 1})
 	if strike(e.Unavailable, &e.unavailable) {
-		return nil, refuse(http.StatusServiceUnavailable, "ServerBusy", "The server is busy, please try again later.").after("1")
+		return nil, refuse(http.StatusServiceUnavailable, "ServerBusy", "The server is busy, please try again later.").set("Retry-After", "1")
 	}
 	if strike(e.Throttles, &e.throttled) {
 		return nil, refuse(http.StatusForbidden, "MetaOperationQpsLimitExceeded", "Qps limit for the meta operation is exceeded.")
 	}
 	n := e.gets
 	e.gets++
-	return c.describe(e, n, c.freshURL(e, q.origin)), nil
+	return c.describe(e, n, c.freshURL(e.object, q.origin)), nil
 }
 
 // Where a listing does not say how many jobs it wants, and the most it gets.
@@ -48,7 +48,7 @@ func (c *Cloud) listJobs(q call) (any, *refusal) {
 	all := c.newestFirst(q.project, q.query.Get("logstore"))
 	l := listing{Total: len(all), Results: []jobDescription{}}
 	for _, e := range all[min(offset, len(all)):min(offset+size, len(all))] {
-		d := c.describe(e, max(e.gets-1, 0), c.lastURL(e, q.origin))
+		d := c.describe(e, max(e.gets-1, 0), c.lastURL(e.object, q.origin))
 		d.Configuration.AllowInComplete = strconv.FormatBool(e.AllowIncomplete)
 		l.Results = append(l.Results, d)
 	}

@@ -1,24 +1,11 @@
 package sandbox
 
 import (
-	"crypto/hmac"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// skew is how far a request's clock may be from the cloud's.
-const skew = 15 * time.Minute
-
-// A claim is what a request's Authorization says, in either scheme.
-type claim struct {
-	id        string
-	signature string
-	date      time.Time
-	sound     bool                       // the body is the one that was signed, for a scope that is one
-	sign      func(secret string) string // the signature as it should be
-}
 
 type reader func(r *http.Request, body []byte, credentials string) (claim, *refusal)
 
@@ -33,7 +20,8 @@ func scheme(r *http.Request) reader {
 	return schemes[word]
 }
 
-// judge finds a request good, or says what the vendor says against it.
+// judge finds a request of the job API good, or says what the vendor says
+// against it.
 func (c *Cloud) judge(r *http.Request, body []byte) *refusal {
 	if bad := checkHeaders(r, body); bad != nil {
 		return bad
@@ -47,26 +35,22 @@ func (c *Cloud) judge(r *http.Request, body []byte) *refusal {
 	if bad != nil {
 		return bad
 	}
-	return c.verify(claim, r.Header.Get("x-acs-security-token"))
+	claim.token = r.Header.Get("x-acs-security-token")
+	return c.verify(claim)
 }
 
-func (c *Cloud) verify(claim claim, token string) *refusal {
-	now := c.options.Now()
-	switch {
-	case claim.date.Before(now.Add(-skew)), claim.date.After(now.Add(skew)):
+func (c *Cloud) verify(claim claim) *refusal {
+	switch c.weigh(claim) {
+	case outOfTime:
 		return refuse(http.StatusBadRequest, "RequestTimeExpired", "Request time exceeds server time more than 15 minutes.")
-	case claim.id != c.options.AccessKeyID:
+	case unknownKey:
 		return refuse(http.StatusUnauthorized, "Unauthorized", "AccessKeyId not found: %s", claim.id)
-	case !equal(token, c.options.SecurityToken):
+	case wrongToken:
 		return refuse(http.StatusUnauthorized, "Unauthorized", "The security token you provided is invalid.")
-	case !claim.sound, !equal(claim.signature, claim.sign(c.options.AccessKeySecret)):
+	case mismatched:
 		return refuse(http.StatusUnauthorized, "SignatureNotMatch", "Signature %s is not matched.", claim.signature)
 	}
 	return nil
-}
-
-func equal(a, b string) bool {
-	return hmac.Equal([]byte(a), []byte(b))
 }
 
 // checkHeaders checks what both schemes ask of every request.

@@ -1,17 +1,19 @@
 package sandbox
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"net/http"
 )
 
-// A refusal is an error in the vendor's words, for either plane.
+// A refusal is an error in the vendor's words, for any API.
 type refusal struct {
-	status     int
-	code       string
-	message    string
-	retryAfter string
+	status  int
+	code    string
+	message string
+	headers map[string]string
 
 	ec    string // the store's own number for it
 	extra []element
@@ -38,16 +40,19 @@ func (e *refusal) numbered(ec string) *refusal {
 	return e
 }
 
-// after asks for a pause of so many seconds.
-func (e *refusal) after(seconds string) *refusal {
-	e.retryAfter = seconds
+// set gives it a header.
+func (e *refusal) set(name, value string) *refusal {
+	if e.headers == nil {
+		e.headers = map[string]string{}
+	}
+	e.headers[name] = value
 	return e
 }
 
 func (e *refusal) header(w http.ResponseWriter, contentType string) {
 	w.Header().Set("Content-Type", contentType)
-	if e.retryAfter != "" {
-		w.Header().Set("Retry-After", e.retryAfter)
+	for name, value := range e.headers {
+		w.Header().Set(name, value)
 	}
 	w.WriteHeader(e.status)
 }
@@ -61,21 +66,30 @@ func (e *refusal) writeJSON(w http.ResponseWriter) {
 	}{e.code, e.message})
 }
 
-// writeXML writes it as the store does.
-func (e *refusal) writeXML(w http.ResponseWriter, host string) {
-	body := struct {
+// writeXML writes it as the store does, which has no body for HEAD, and tells
+// it in a header.
+func (e *refusal) writeXML(w http.ResponseWriter, r *http.Request) {
+	if e.status == http.StatusNotModified {
+		w.WriteHeader(e.status)
+		return
+	}
+	var text bytes.Buffer
+	text.WriteString(xml.Header)
+	xml.NewEncoder(&text).Encode(struct {
 		XMLName   xml.Name `xml:"Error"`
 		Code      string
 		Message   string
-		RequestId string
-		HostId    string
+		RequestID string `xml:"RequestId"`
+		HostID    string `xml:"HostId"`
 		Extra     []element
 		EC        string `xml:",omitempty"`
-	}{Code: e.code, Message: e.message, RequestId: w.Header().Get("x-oss-request-id"), HostId: host, Extra: e.extra, EC: e.ec}
+	}{Code: e.code, Message: e.message, RequestID: w.Header().Get("x-oss-request-id"), HostID: r.Host, Extra: e.extra, EC: e.ec})
 	if e.ec != "" {
 		w.Header().Set("x-oss-ec", e.ec)
 	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("x-oss-err", base64.StdEncoding.EncodeToString(text.Bytes()))
+	}
 	e.header(w, "application/xml")
-	fmt.Fprint(w, xml.Header)
-	xml.NewEncoder(w).Encode(body)
+	w.Write(text.Bytes())
 }

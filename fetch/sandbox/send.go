@@ -35,7 +35,7 @@ func (c *Cloud) send(w http.ResponseWriter, r *http.Request, d *delivery) {
 		// else net/http gives a short body a length of its own accord
 		http.NewResponseController(w).Flush()
 	}
-	wire := &faultyWriter{w: w, r: r, d: d, sent: func(n int) { c.countBytes(d.entry, d.use, n) }}
+	wire := &faultyWriter{w: w, r: r, d: d, sent: func(n int) { c.countBytes(d.of, d.use, n) }}
 	if !d.gzip {
 		wire.Write(d.body)
 		return
@@ -60,12 +60,12 @@ func (d *delivery) header(h http.Header) {
 	set("Content-Encoding", d.file.ContentEncoding, false)
 	set("Last-Modified", d.object.modified.UTC().Format(http.TimeFormat), false)
 	set("x-oss-object-type", d.object.kind, false)
-	set("x-oss-storage-class", "Standard", false)
+	set("x-oss-storage-class", d.file.storageClass(), false)
 	set("x-oss-hash-crc64ecma", strconv.FormatUint(crc, 10), f.NoCRC)
 	set("Content-MD5", d.object.md5, f.NoMD5)
 	set("ETag", `"`+d.object.etag+`"`, f.NoETag || d.gzip)
 	set("Accept-Ranges", "bytes", d.gzip)
-	set("Content-Length", strconv.Itoa(len(d.body)), f.NoLength || d.gzip)
+	set("Content-Length", strconv.FormatInt(d.span.end-d.span.off, 10), f.NoLength || d.gzip)
 	set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", d.span.off, d.span.end-1, len(d.object.body)), !d.span.part)
 	set("Content-Encoding", "gzip", !d.gzip)
 	set("Vary", "Accept-Encoding", !d.gzip)

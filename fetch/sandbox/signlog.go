@@ -42,7 +42,7 @@ func readLog(r *http.Request, body []byte, credentials string) (claim, *refusal)
 	}
 	id, signature, _ := strings.Cut(credentials, ":")
 	text := logText(r, date)
-	return claim{id, signature, when, keepsMD5(r, body), func(secret string) string {
+	return claim{id: id, signature: signature, date: when, sound: keepsMD5(r, body), sign: func(secret string) string {
 		return base64.StdEncoding.EncodeToString(mac(algorithm, []byte(secret), text))
 	}}, nil
 }
@@ -56,7 +56,7 @@ func keepsMD5(r *http.Request, body []byte) bool {
 func logText(r *http.Request, date string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n%s\n%s\n", r.Method, r.Header.Get("Content-MD5"), r.Header.Get("Content-Type"), date)
-	signed := vendorHeaders(r.Header)
+	signed := headersWith(r.Header, "x-log-", "x-acs-")
 	for _, name := range slices.Sorted(maps.Keys(signed)) {
 		fmt.Fprintf(&b, "%s:%s\n", name, signed[name])
 	}
@@ -78,16 +78,18 @@ func logQuery(query url.Values) string {
 	return b.String()
 }
 
-// vendorHeaders are the x-log-* and x-acs-* ones, by lower-case name.
-func vendorHeaders(h http.Header) map[string]string {
-	signed := map[string]string{}
+// headersWith are those whose names begin so, by lower-case name.
+func headersWith(h http.Header, prefixes ...string) map[string]string {
+	found := map[string]string{}
 	for name := range h {
 		lower := strings.ToLower(name)
-		if strings.HasPrefix(lower, "x-log-") || strings.HasPrefix(lower, "x-acs-") {
-			signed[lower] = strings.TrimSpace(h.Get(name))
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(lower, prefix) {
+				found[lower] = strings.TrimSpace(h.Get(name))
+			}
 		}
 	}
-	return signed
+	return found
 }
 
 func mac(algorithm func() hash.Hash, key []byte, text string) []byte {

@@ -27,13 +27,13 @@ func readSLS4(r *http.Request, body []byte, credentials string) (claim, *refusal
 	said := r.Header.Get("x-log-content-sha256")
 	canonical := sls4Request(r.Method, r.URL.EscapedPath(), r.URL.Query(), sls4Headers(r), said)
 	kept := said == fmt.Sprintf("%x", sha256.Sum256(body)) && properScope(scope, date)
-	return claim{id, signature, when, kept, func(secret string) string {
+	return claim{id: id, signature: signature, date: when, sound: kept, sign: func(secret string) string {
 		return sls4Sign(secret, date, scope, canonical)
 	}}, nil
 }
 
 func sls4Headers(r *http.Request) map[string]string {
-	signed := vendorHeaders(r.Header)
+	signed := headersWith(r.Header, "x-log-", "x-acs-")
 	signed["host"] = r.Host
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		signed["content-type"] = kind
@@ -76,11 +76,21 @@ func properScope(scope, date string) bool {
 }
 
 func sls4Sign(secret, date, scope, canonical string) string {
+	return scopedSign(secret, scope, scopedText("SLS4-HMAC-SHA256", date, scope, canonical))
+}
+
+// scopedText is what is signed of a canonical request, in the schemes whose
+// keys have a scope.
+func scopedText(scheme, date, scope, canonical string) string {
+	sum := sha256.Sum256([]byte(canonical))
+	return scheme + "\n" + date + "\n" + scope + "\n" + hex.EncodeToString(sum[:])
+}
+
+// scopedSign signs with a key that is good for one day, region and product.
+func scopedSign(secret, scope, text string) string {
 	key := []byte("aliyun_v4" + secret)
 	for part := range strings.SplitSeq(scope, "/") {
 		key = mac(sha256.New, key, part)
 	}
-	sum := sha256.Sum256([]byte(canonical))
-	text := "SLS4-HMAC-SHA256\n" + date + "\n" + scope + "\n" + hex.EncodeToString(sum[:])
 	return hex.EncodeToString(mac(sha256.New, key, text))
 }

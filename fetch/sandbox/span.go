@@ -15,24 +15,40 @@ type span struct {
 // give in full, or cannot read, it answers with the whole object. Of several
 // ranges it gives the first.
 func readSpan(header string, size int64) span {
-	whole := span{0, size, false}
+	s, ok := readRange(header, size)
+	if !ok || s.off < 0 || s.off >= s.end || s.end > size {
+		return span{0, size, false}
+	}
+	return s
+}
+
+// readStandardSpan reads it as others do: it gives what there is of a range,
+// and is not ok if there is nothing.
+func readStandardSpan(header string, size int64) (s span, ok bool) {
+	s, ok = readRange(header, size)
+	if !ok || s.end <= s.off && s.off < size {
+		return span{0, size, false}, true
+	}
+	s.off, s.end = max(s.off, 0), min(s.end, size)
+	return s, s.off < s.end
+}
+
+// readRange is not ok for what it cannot read. What it reads may lie beyond
+// the object, or be empty.
+func readRange(header string, size int64) (s span, ok bool) {
 	spec, ok := strings.CutPrefix(header, "bytes=")
 	spec, _, _ = strings.Cut(spec, ",")
 	first, last, dash := strings.Cut(strings.TrimSpace(spec), "-")
-	if !ok || !dash {
-		return whole
-	}
 	off, end := position(first), position(last)+1
 	switch {
-	case first == "" && end > 0:
+	case !ok || !dash || first != "" && off < 0 || last != "" && end == 0 || first == "" && last == "":
+		return span{}, false
+	case first == "":
 		off, end = size-(end-1), size
 	case last == "":
-		end = size
+		end = max(off, size)
 	}
-	if off < 0 || off >= end || end > size {
-		return whole
-	}
-	return span{off, end, true}
+	return span{off, end, true}, true
 }
 
 // position is -1 for what is no number; there end becomes 0, which is no end.

@@ -22,8 +22,8 @@ type stored struct {
 
 var ecma = crc64.MakeTable(crc64.ECMA)
 
-func keep(body []byte, partSize int64, modified time.Time) stored {
-	s := stored{body: body, crc: crc64.Checksum(body, ecma), modified: modified}
+func keep(body []byte, partSize int64) stored {
+	s := stored{body: body, crc: crc64.Checksum(body, ecma)}
 	if partSize > 0 {
 		s.kind, s.etag = "Multipart", partsETag(body, int(partSize))
 		return s

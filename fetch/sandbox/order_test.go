@@ -1,0 +1,242 @@
+package sandbox
+
+import (
+	"archive/zip"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// status is an answer, as a client reads it.
+type status struct {
+	RequestID, HostID, Code, Message string
+	Success                          any
+	ErrorCode, ErrorMessage          string
+	StatusResult                     *struct {
+		DownloadStatus, StatusDesc string
+		DownloadURL                string `json:"DownloadUrl"`
+		TotalCount                 *int64
+	}
+}
+
+// withOrder returns a cloud that has the order 11/key-1, as changed.
+func withOrder(t *testing.T, o Order) (*Cloud, string) {
+	t.Helper()
+	c, base := started(t)
+	o.ID, o.Key = 11, "key-1"
+	c.AddOrder(o)
+	return c, base
+}
+
+func TestOrderTellsAStatusACallAndTheLastStays(t *testing.T) {
+	body := Zip(Entry{"a.sql", []byte("UPDATE t")})
+	c, base := withOrder(t, Order{Statuses: []string{OrderInit, OrderListing, "PACKING", OrderDownloading, OrderSucceeded}, File: File{Rows: 69, Body: body}})
+	var told []string
+	for range 6 {
+		var s status
+		query(t, base, &s)
+		told = append(told, s.StatusResult.DownloadStatus+" "+s.StatusResult.StatusDesc)
+		if done := s.StatusResult.DownloadStatus == OrderSucceeded; done != (s.StatusResult.DownloadURL != "") || done != (s.StatusResult.TotalCount != nil) {
+			t.Errorf("%+v", s.StatusResult)
+		}
+		if s.Success != true || s.RequestID == "" {
+			t.Errorf("%+v", s)
+		}
+	}
+	want := []string{"INIT INIT", "LISTING LISTING", "PACKING PACKING", "DOWNLOADING DOWNLOADING", "DOWNLOAD_SUCCESS SUCCESS", "DOWNLOAD_SUCCESS SUCCESS"}
+	if !slices.Equal(told, want) {
+		t.Errorf("got %v", told)
+	}
+	if n := c.Counts(); n.Calls["QueryDataTrackResultDownloadStatus"] != 6 || n.Orders["11/key-1"].Gets != 6 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestOrdersFileIsTheZipAndSuffersFaults(t *testing.T) {
+	body := Zip(Entry{"b.sql", []byte("two")}, Entry{"a.sql", []byte("one")})
+	c, base := withOrder(t, Order{File: File{Body: body, Faults: Faults{Busy: 1, ExpireAfter: Expiry{Requests: 2}}}})
+	given := func() string {
+		var s status
+		query(t, base, &s)
+		return strings.TrimSpace(s.StatusResult.DownloadURL)
+	}
+	signed := given()
+	if g := fetch(t, "GET", signed); g.status != 503 {
+		t.Errorf("%d", g.status)
+	}
+	g := fetch(t, "GET", signed)
+	z, err := zip.NewReader(strings.NewReader(g.body), int64(len(g.body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, f := range z.File {
+		r, _ := f.Open()
+		text, _ := io.ReadAll(r)
+		files = append(files, f.Name+"="+string(text))
+	}
+	if !slices.Equal(files, []string{"b.sql=two", "a.sql=one"}) || g.header.Get("Content-Type") != "application/zip" {
+		t.Errorf("%v %v", files, g.header)
+	}
+	if g := fetch(t, "GET", signed, "Range", "bytes=0-1"); g.body != "PK" || g.status != 206 {
+		t.Errorf("%d %s", g.status, g.body)
+	}
+	if _, message := storeError(t, fetch(t, "GET", signed)); message != "Request has expired." {
+		t.Error(message)
+	}
+	if g := fetch(t, "GET", given()); g.status != 200 {
+		t.Errorf("a fresh URL: %d", g.status)
+	}
+	if n := c.Counts().Orders["11/key-1"]; n.Gets != 2 || n.Requests != 4 || n.Bytes != int64(2*len(body)+2) {
+		t.Errorf("%+v", n)
+	}
+	c.RemoveOrder(11, "key-1")
+	if code, _ := storeError(t, fetch(t, "GET", signed)); code != "NoSuchKey" {
+		t.Error(code)
+	}
+}
+
+func TestAnswerHasTheVendorsQuirksUnlessTold(t *testing.T) {
+	for name, row := range map[string]struct {
+		order   Order
+		url     string
+		code    string
+		success any
+		total   string
+	}{
+		"vendor's": {Order{File: File{Rows: 3}}, "\n", "UnknownError", true, "3"},
+		"plain":    {Order{NoNewline: true, NoUnknown: true}, "", "", true, "0"},
+		"text":     {Order{TextSuccess: true, Total: new(int64(69))}, "\n", "UnknownError", "true", "69"},
+		"silent":   {Order{Total: new(int64(-1))}, "\n", "UnknownError", true, "none"},
+		"own URL":  {Order{URL: "https://elsewhere/x"}, "\n", "UnknownError", true, "0"},
+	} {
+		_, base := withOrder(t, row.order)
+		var s status
+		query(t, base, &s)
+		r := s.StatusResult
+		total := "none"
+		if r.TotalCount != nil {
+			total = fmt.Sprint(*r.TotalCount)
+		}
+		if s.Success != row.success || s.ErrorCode != row.code || s.ErrorMessage != row.code || total != row.total {
+			t.Errorf("%s: %+v, total %s", name, s, total)
+		}
+		if strings.HasSuffix(r.DownloadURL, "\n") != (row.url == "\n") || !strings.HasPrefix(r.DownloadURL, row.order.URL) {
+			t.Errorf("%s: %q", name, r.DownloadURL)
+		}
+	}
+}
+
+func TestRefusedAndFailedCallsUseUpNoStatus(t *testing.T) {
+	c, base := withOrder(t, Order{Unavailable: 1, Throttles: 2, Failure: Failure{"SystemError", "try again", 1}, Statuses: []string{OrderInit, OrderFailed}})
+	ask := func() (*http.Response, status) {
+		var s status
+		return query(t, base, &s), s
+	}
+	if r, s := ask(); r.StatusCode != 503 || s.Code != "ServiceUnavailable" || s.RequestID == "" || s.HostID == "" || s.Message == "" {
+		t.Errorf("%d %+v", r.StatusCode, s)
+	}
+	for range 2 {
+		if r, s := ask(); r.StatusCode != 400 || s.Code != "Throttling.User" || r.Header.Get("x-ratelimit-user-api") != "Limit:1,Remain:0,TimeLeft:700,Reset:1" {
+			t.Errorf("%d %+v", r.StatusCode, s)
+		}
+	}
+	if r, s := ask(); r.StatusCode != 200 || s.Success != false || s.ErrorCode != "SystemError" || s.StatusResult != nil {
+		t.Errorf("%d %+v", r.StatusCode, s)
+	}
+	if _, s := ask(); s.StatusResult.DownloadStatus != OrderInit {
+		t.Errorf("%+v", s.StatusResult)
+	}
+	if n := c.Counts().Refused; n["ServiceUnavailable"] != 1 || n["Throttling.User"] != 2 || n["SystemError"] != 1 {
+		t.Errorf("%v", n)
+	}
+	if !c.UpdateOrder(11, "key-1", func(o *Order) { o.Throttles = 1; o.ID = 12 }) || c.UpdateOrder(12, "key-1", nil) {
+		t.Error("an order is known by an ID that it does not have")
+	}
+	if r, _ := ask(); r.StatusCode != 400 {
+		t.Errorf("after the change: %d", r.StatusCode)
+	}
+	if _, s := ask(); s.StatusResult.DownloadStatus != OrderFailed || s.StatusResult.StatusDesc != "FAIL" {
+		t.Errorf("%+v", s.StatusResult)
+	}
+}
+
+func TestWhatIsAskedForMustBeThere(t *testing.T) {
+	_, base := withOrder(t, Order{Tenant: 3})
+	for _, row := range []struct {
+		parameters []string
+		status     int
+		code       string
+	}{
+		{nil, 200, "UnknownError"},
+		{[]string{"Tid", "3"}, 200, "UnknownError"},
+		{[]string{"Tid", "4"}, 200, "TenantNotExist"},
+		{[]string{"OrderId", "12"}, 200, "OrderNotExist"},
+		{[]string{"DownloadKeyId", "key-2"}, 200, "OrderNotExist"},
+		{[]string{"OrderId", ""}, 400, "MissingOrderId"},
+		{[]string{"OrderId", "x"}, 400, "InvalidOrderId"},
+		{[]string{"DownloadKeyId", ""}, 400, "MissingDownloadKeyId"},
+		{[]string{"Action", "Other"}, 404, "InvalidAction.NotFound"},
+		{[]string{"Version", "2021-01-01"}, 400, "InvalidVersion"},
+		{[]string{"AccessKeyId", "other", "OrderId", "12"}, 404, "InvalidAccessKeyId.NotFound"},
+	} {
+		var s status
+		r := query(t, base, &s, row.parameters...)
+		if r.StatusCode != row.status || s.Code+s.ErrorCode != row.code {
+			t.Errorf("%v: %d %+v", row.parameters, r.StatusCode, s)
+		}
+	}
+}
+
+func TestV1AnswersXMLUnlessJSONIsAskedFor(t *testing.T) {
+	_, base := withOrder(t, Order{File: File{Rows: 2}})
+	for _, row := range []struct {
+		parameters []string
+		want       []string
+	}{
+		{[]string{"Format", ""}, []string{"<?xml ", "<QueryDataTrackResultDownloadStatusResponse><RequestId>", "<Success>true</Success>", "<TotalCount>2</TotalCount>", "<DownloadUrl>http://"}},
+		{[]string{"Format", "XML"}, []string{"<DownloadStatus>DOWNLOAD_SUCCESS</DownloadStatus>"}},
+		{[]string{"Format", "", "OrderId", "x"}, []string{"<Error><RequestId>", "<Code>InvalidOrderId</Code>", "<HostId>"}},
+		{[]string{"Format", "json"}, []string{`{"RequestId":`}},
+	} {
+		var text raw
+		query(t, base, &text, row.parameters...)
+		for _, want := range row.want {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%v: no %s in %s", row.parameters, want, text)
+			}
+		}
+	}
+}
+
+func TestParametersMayComeInAForm(t *testing.T) {
+	_, base := withOrder(t, Order{})
+	form := "OrderId=11&DownloadKeyId=key-1"
+	names := []string{"content-type", "host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version"}
+	for _, hashed := range []string{"another form", form} {
+		good, hash := hashed == form, sha256Hex(hashed)
+		r, _ := http.NewRequest("POST", base+"/", strings.NewReader(form))
+		setHeaders(r, "Content-Type", "application/x-www-form-urlencoded", "x-acs-action", "QueryDataTrackResultDownloadStatus", "x-acs-version", rpcVersion,
+			"x-acs-date", now().Format(rpcTime), "x-acs-signature-nonce", hash, "x-acs-content-sha256", hash)
+		canonical := acs3Request(rpc{Request: r, values: url.Values{}}, names, hash)
+		setHeaders(r, "Authorization", acs3+" Credential="+mockID+", SignedHeaders="+strings.Join(names, ";")+", Signature="+sha256MAC(mockSecret, acs3Text(canonical)))
+		var s status
+		if resp := do(t, r, &s); (resp.StatusCode == 200) != good || good != (s.Success == true) {
+			t.Errorf("%d %+v", resp.StatusCode, s)
+		}
+	}
+}
+
+func TestZipOfTheSameEntriesIsTheSame(t *testing.T) {
+	entries := []Entry{{"../../evil", []byte("x")}, {"", nil}}
+	if a, b := Zip(entries...), Zip(entries...); string(a) != string(b) {
+		t.Error("they differ")
+	}
+	if n := len(Zip()); n != 22 {
+		t.Errorf("an empty zip has %d bytes", n)
+	}
+}
