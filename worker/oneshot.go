@@ -29,7 +29,7 @@ type OneShot struct {
 	Fetcher  Fetcher
 	Wait     time.Duration // for the job to become ready; 0 asks once
 	Poll     time.Duration // between the first two questions; then half as long again each time
-	Attempts int           // in all; 0 means as many as the cause of the failure deserves
+	Attempts int           // for each cause to fail; 0 means as many as the cause deserves
 
 	// Note is told what a person should know while it goes on. It may be nil.
 	Note func(ref fetch.Ref, note string)
@@ -42,7 +42,7 @@ const longestPoll = time.Minute
 // once no attempt is left. A job that is not ready when the wait ends is a
 // *fetch.NotReadyError.
 func (o *OneShot) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-	run := attempts{o: o, ref: ref, deadline: time.Now().Add(o.Wait), poll: o.Poll}
+	run := attempts{o: o, ref: ref, deadline: time.Now().Add(o.Wait), poll: o.Poll, failed: map[Cause]int{}}
 	for {
 		receipt, err := o.Fetcher.Fetch(ctx, ref)
 		if err == nil {
@@ -61,15 +61,16 @@ func (o *OneShot) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, e
 	}
 }
 
-// attempts are those at one export.
+// attempts are those at one export. Each cause has a budget of its own, so
+// that an end comes even if causes take turns.
 type attempts struct {
 	o        *OneShot
 	ref      fetch.Ref
 	deadline time.Time
 	poll     time.Duration
-	failed   int
-	cause    Cause // of the last failure
-	unknown  int   // unknown status words in a row
+	failed   map[Cause]int // since the job last answered that it is not ready
+	unknown  int           // unknown status words in a row
+	noted    string
 }
 
 // after tells how long to wait before the next attempt, or why there is none.
@@ -78,27 +79,25 @@ func (a *attempts) after(err error) (time.Duration, error) {
 		return a.afterPoll(waiting)
 	}
 	outcome := Classify(err)
-	if outcome.Cause != a.cause {
-		a.cause, a.failed = outcome.Cause, 0
-	}
-	a.failed++
 	budget := outcome.Attempts
 	if a.o.Attempts > 0 && budget > once {
 		budget = a.o.Attempts
 	}
-	if a.failed >= budget {
+	a.failed[outcome.Cause]++
+	failed := a.failed[outcome.Cause]
+	if failed >= budget {
 		return 0, err
 	}
-	pause := outcome.delay(a.failed, fetch.After(err))
-	a.note(fmt.Sprintf("attempt %d of %d failed: %v; the next in %v", a.failed, budget, err, pause))
+	pause := outcome.delay(failed, fetch.After(err))
+	a.note(fmt.Sprintf("attempt %d of %d failed: %v; the next in %v", failed, budget, err, pause))
 	return pause, nil
 }
 
 // afterPoll waits for a job that has not ended. When the deadline is nearer
 // than the next poll, it is the last poll.
 func (a *attempts) afterPoll(waiting *fetch.NotReadyError) (time.Duration, error) {
-	a.failed = 0
-	if err := a.countUnknown(waiting); err != nil {
+	clear(a.failed)
+	if err := a.look(waiting); err != nil {
 		return 0, err
 	}
 	left := time.Until(a.deadline)
@@ -107,27 +106,30 @@ func (a *attempts) afterPoll(waiting *fetch.NotReadyError) (time.Duration, error
 	}
 	pause := min(jitter(a.poll), left)
 	a.poll = min(a.poll*3/2, longestPoll)
-	a.note(waiting.Error())
 	return pause, nil
 }
 
-func (a *attempts) countUnknown(waiting *fetch.NotReadyError) error {
+// look notes where the job stands. Words that are not known are counted.
+func (a *attempts) look(waiting *fetch.NotReadyError) error {
 	if waiting.State != "" {
 		a.unknown = 0
+		a.note(waiting.Error())
 		return nil
 	}
 	a.unknown++
 	if a.unknown == unknownStatuses {
 		return fmt.Errorf("%w: %q, %d times in a row", errUnknownStatus, waiting.Status, a.unknown)
 	}
-	a.note(fmt.Sprintf("the job has a status that is not known: %q; asking again (%d of %d)", waiting.Status, a.unknown, unknownStatuses))
+	a.note(fmt.Sprintf("the job has a status that is not known: %q (%d of %d in a row)", waiting.Status, a.unknown, unknownStatuses))
 	return nil
 }
 
+// note tells what has not just been told.
 func (a *attempts) note(text string) {
-	if a.o.Note != nil {
+	if a.o.Note != nil && text != a.noted {
 		a.o.Note(a.ref, text)
 	}
+	a.noted = text
 }
 
 // jitter spreads the polls of many jobs that began at once.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -25,7 +26,7 @@ type Cause string
 type Outcome struct {
 	Cause    Cause
 	Exit     int    // of a command that ends with it
-	Attempts int    // that a one-shot fetch makes in all; 0: as the person asks
+	Attempts int    // that a one-shot fetch makes, failures of this cause alone counted
 	Hint     string // the next step, or ""
 }
 
@@ -59,11 +60,11 @@ var outcomes = []struct {
 	is      func(error) bool
 	outcome Outcome
 }{
-	{is(context.Canceled), Outcome{"cancelled", ExitInterrupted, once, ""}},
+	{is(context.Canceled), Outcome{"cancelled", ExitInterrupted, once, "run again: what was received is kept"}},
 	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, once, "another process is fetching it; run again when that has ended"}},
 	{is(archive.ErrDamaged), Outcome{"damaged", ExitDamaged, once, "tallyman verify says what is wrong"}},
-	{errno(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG), Outcome{"disk-full", ExitDisk, once, "make room and run again: what was received is kept"}},
-	{errno(syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.EIO, syscall.EMFILE, syscall.ENFILE), Outcome{"disk", ExitDisk, once, "see that the archive can be written to, and run again"}},
+	{diskFull, Outcome{"disk-full", ExitDisk, once, "make room and run again: what was received is kept"}},
+	{onDisk, Outcome{"disk", ExitDisk, once, "see that the archive can be written to, and run again"}},
 	{is(errUnknownStatus), Outcome{"unknown-status", ExitGone, once, "see the job in the provider's console"}},
 	{isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once, "run again later, or wait longer with --wait"}},
 	{jobIs(fetch.Expired), Outcome{"job-expired", ExitGone, once, "export it anew"}},
@@ -103,19 +104,14 @@ func isA[E error](err error) bool {
 	return ok
 }
 
-// errno knows errors of our own disk. Those of a connection have numbers too.
-func errno(numbers ...syscall.Errno) func(error) bool {
-	return func(err error) bool {
-		if !isA[*fs.PathError](err) {
-			return false
-		}
-		for _, n := range numbers {
-			if errors.Is(err, n) {
-				return true
-			}
-		}
-		return false
-	}
+func diskFull(err error) bool {
+	return onDisk(err) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
+}
+
+// onDisk knows what the system says of our own files. Its errors of a
+// connection have numbers too.
+func onDisk(err error) bool {
+	return isA[syscall.Errno](err) && (isA[*fs.PathError](err) || isA[*os.LinkError](err))
 }
 
 func jobIs(state fetch.State) func(error) bool {
@@ -136,11 +132,12 @@ func truncated(err error) bool {
 	return gotErr == nil && wantErr == nil && got < want
 }
 
-// delay is the wait before attempt n+1, n from 1 on: it doubles, and is never
-// shorter than the source asked for.
+// delay is the wait before attempt n+1, n from 1 on. It is never shorter than
+// the source asked for.
 func (o Outcome) delay(n int, asked time.Duration) time.Duration {
 	if o.Attempts == mismatch {
 		return max(time.Duration(n)*time.Second, asked)
 	}
-	return max(min(250*time.Millisecond<<(n-1), 5*time.Second), asked)
+	doubled := 250 * time.Millisecond << min(n-1, 5)
+	return max(min(doubled, 5*time.Second), asked)
 }

@@ -14,7 +14,6 @@ import (
 	"tallyman/fetch"
 	"tallyman/fetch/sandbox"
 	"tallyman/fetch/sls"
-	"tallyman/verify"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -60,7 +59,7 @@ func shows() []show {
 		{title: "A byte flipped on the way: caught, and fetched again", job: sandbox.Job{Name: "flipped", File: flipped}},
 		{title: "A URL that expires in mid-transfer: the job gives a new one, and not a byte is lost", job: sandbox.Job{Name: "expiring", File: expiring}},
 		{title: "A file by its signed URL, with promises of our own", byURL: true, job: sandbox.Job{Name: "by-url",
-			File: sandbox.File{Name: "export.csv.gz", Body: sandbox.Compress("gzip", sandbox.Generate(5000, "csv", 6))}}},
+			File: sandbox.File{Name: "export.csv.gz", Rows: 5000, Body: sandbox.Compress("gzip", sandbox.Generate(5000, "csv", 6))}}},
 	}
 }
 
@@ -130,7 +129,8 @@ func (d *demo) show(ctx context.Context, fetcher *worker.OneShot, s show) error 
 		return fmt.Errorf("fetch %s: %w", ref, err)
 	}
 	d.landed = append(d.landed, receipt.Key)
-	d.prove(receipt)
+	prove(d.out, receipt)
+	fmt.Fprintf(d.out, "   landed   %s in %s\n", summary(receipt), d.store.Path(receipt.Key))
 	if len(receipt.Doubts) > 0 {
 		return fmt.Errorf("%s landed with doubts: %q", ref, receipt.Doubts)
 	}
@@ -143,24 +143,6 @@ func (d *demo) reference(s show) string {
 	}
 	promises := fmt.Sprintf("#md5=%x&size=%d&records=5000", md5.Sum(s.job.File.Body), len(s.job.File.Body))
 	return d.cloud.URL(d.origin, d.project, s.job.Name) + promises
-}
-
-// prove prints each promise and what held.
-func (d *demo) prove(receipt *archive.Receipt) {
-	for _, object := range receipt.Objects {
-		for _, check := range object.Checks {
-			d.check(check)
-		}
-		fmt.Fprintf(d.out, "   proof    %s of %s\n", object.Proof, object.Name)
-	}
-	for _, check := range receipt.Checks {
-		d.check(check)
-	}
-	fmt.Fprintf(d.out, "   landed   %s in %s\n", summary(receipt), d.store.Path(receipt.Key))
-}
-
-func (d *demo) check(c verify.Check) {
-	fmt.Fprintf(d.out, "   %-8s promised %s, got %s: %s\n", c.Check, c.Want, c.Got, c.Verdict)
 }
 
 func (d *demo) recheck(ctx context.Context) error {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -32,7 +31,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitCode(ctx, root.ExecuteContext(ctx), stderr)
 }
 
-// A exit is an error whose code is settled and of which all is said.
+// An exit is an error whose code is settled and of which all is said.
 type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
@@ -77,12 +76,22 @@ func newRoot() *cobra.Command {
 		Short: "Fetch cloud exports, prove them, keep them",
 		Long: `Tallyman waits for an export job to finish, streams its result, checks every
 byte and every record against what the job promised, and lands it in a local
-archive where nothing unverified can ever be seen.`,
+archive where nothing unverified can ever be seen.
+
+Each flag has a twin in the environment: --part-size is TALLYMAN_PART_SIZE, and
+--endpoint sls=URL is TALLYMAN_ENDPOINT_SLS=URL too.
+
+Exit codes: 0 all landed, 1 unclassified, 2 usage, 3 some of many failed,
+4 integrity, 5 temporary: run again, 6 credentials, 7 gone or failed at the
+source, 8 not ready within --wait, 9 landed with doubts, 10 disk, 11 busy,
+12 archive damaged, 130 interrupted.`,
 		SilenceErrors: true, SilenceUsage: true,
+		Args:              usage(cobra.NoArgs),
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return o.complete(cmd) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w\nSee 'tallyman %s --help'", err, strings.TrimPrefix(cmd.CommandPath(), "tallyman "))
+		return usagef("%w\nSee '%s --help'", err, cmd.CommandPath())
 	})
 	o.common(root.PersistentFlags())
 	for _, add := range []func(*options) *cobra.Command{newFetch, newVerify, newDemo, newSandbox} {

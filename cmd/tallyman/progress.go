@@ -24,18 +24,20 @@ type bars struct {
 
 // newBars returns nil if f is not a terminal.
 func newBars(f *os.File) *bars {
-	if !term.IsTerminal(int(f.Fd())) {
+	if !isTerminal(f) {
 		return nil
 	}
 	progress := mpb.New(mpb.WithOutput(f))
 	return &bars{Writer: progress, progress: progress, byKey: map[string]*mpb.Bar{}}
 }
 
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
 func (b *bars) add(p fetch.Progress) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	bar := b.byKey[p.Ref.Key()]
-	if bar == nil {
+	if bar == nil || bar.Completed() { // of the object before
 		bar = b.progress.AddBar(max(p.Size, 0),
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(p.Ref.String()+"  ")),
@@ -49,11 +51,13 @@ func (b *bars) add(p fetch.Progress) {
 	bar.IncrInt64(p.Bytes)
 }
 
+// end removes the bar of an export, until it is received again.
 func (b *bars) end(ref fetch.Ref) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if bar := b.byKey[ref.Key()]; bar != nil {
 		bar.Abort(true)
+		delete(b.byKey, ref.Key())
 	}
 }
 

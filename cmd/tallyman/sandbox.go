@@ -28,7 +28,7 @@ func (o *options) sandbox(cmd *cobra.Command) error {
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
 		return usagef("--listen %s: want 127.0.0.1:PORT: the sandbox is for this machine only", o.listen)
 	}
-	listener, err := net.Listen("tcp", o.listen)
+	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)
 	}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"io"
 	"io/fs"
 	"iter"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,16 +29,12 @@ func newVerify(o *options) *cobra.Command {
 	return cmd
 }
 
-// rechecked is what --json prints of an export.
-type rechecked struct {
-	Schema   string   `json:"schema"`
-	Key      string   `json:"key"`
-	State    string   `json:"state"` // "whole", "damaged" or "absent"
-	Problems []string `json:"problems,omitempty"`
-}
-
 func (o *options) verify(cmd *cobra.Command, args []string) error {
 	part, err := parsePart(o.part)
+	if err != nil {
+		return err
+	}
+	named, err := keysOf(args)
 	if err != nil {
 		return err
 	}
@@ -50,74 +45,18 @@ func (o *options) verify(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	keys, err := keysOf(store, args)
-	if err != nil {
+	keys := store.All()
+	if len(args) > 0 {
+		keys = named
+	}
+	r := &rechecks{o: o, store: store, out: cmd.OutOrStdout()}
+	if err := r.all(cmd.Context(), keys, part); err != nil {
 		return err
 	}
-	var whole, damaged, absent int
-	for key, err := range keys {
-		if err != nil {
-			return err
-		}
-		if !part.has(key) {
-			continue
-		}
-		line, err := recheck(cmd.Context(), store, key)
-		if err != nil {
-			return err
-		}
-		switch line.State {
-		case "whole":
-			whole++
-		case "damaged":
-			damaged++
-		case "absent":
-			absent++
-		}
-		o.show(cmd, line)
-	}
-	if !o.quiet {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d whole, %d damaged\n", whole, damaged)
-	}
-	switch {
-	case damaged > 0:
-		return exit(worker.ExitDamaged)
-	case absent > 0:
-		return exit(worker.ExitUnknown)
-	}
-	return nil
+	return r.exit(cmd.ErrOrStderr())
 }
 
-func (o *options) show(cmd *cobra.Command, line rechecked) {
-	switch {
-	case o.json:
-		writeJSON(cmd.OutOrStdout(), line)
-	case line.State != "whole":
-		fmt.Fprintf(cmd.OutOrStdout(), "%-7s  %s  %s\n", line.State, line.Key, strings.Join(line.Problems, "; "))
-	case !o.quiet:
-		fmt.Fprintf(cmd.OutOrStdout(), "%-7s  %s\n", line.State, line.Key)
-	}
-}
-
-// recheck fails only if the archive can't be read.
-func recheck(ctx context.Context, store *archive.Archive, key string) (rechecked, error) {
-	line := rechecked{Schema: "tallyman.recheck/v1", Key: key, State: "whole"}
-	err := store.Recheck(ctx, key)
-	if damage, ok := errors.AsType[*archive.Damage](err); ok {
-		line.State, line.Problems = "damaged", damage.Problems
-		return line, nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		line.State, line.Problems = "absent", []string{"it has not landed"}
-		return line, nil
-	}
-	return line, err
-}
-
-func keysOf(store *archive.Archive, args []string) (iter.Seq2[string, error], error) {
-	if len(args) == 0 {
-		return store.All(), nil
-	}
+func keysOf(args []string) (iter.Seq2[string, error], error) {
 	var keys []string
 	for _, arg := range args {
 		ref, err := fetch.ParseRef(arg)
@@ -135,26 +74,80 @@ func keysOf(store *archive.Archive, args []string) (iter.Seq2[string, error], er
 	}, nil
 }
 
-// A part is one of n, into which keys fall by their hash.
-type part struct{ k, n uint64 }
+// rechecks rechecks exports and counts how they fare.
+type rechecks struct {
+	o     *options
+	store *archive.Archive
+	out   io.Writer
 
-func parsePart(s string) (part, error) {
-	if s == "" {
-		return part{1, 1}, nil
-	}
-	k, n, _ := strings.Cut(s, "/")
-	p := part{}
-	var errK, errN error
-	p.k, errK = strconv.ParseUint(k, 10, 32)
-	p.n, errN = strconv.ParseUint(n, 10, 32)
-	if errK != nil || errN != nil || p.k < 1 || p.k > p.n {
-		return part{}, usagef("--part %s: want K/N, like 1/7", s)
-	}
-	return p, nil
+	whole, damaged, absent int
 }
 
-func (p part) has(key string) bool {
-	h := fnv.New64a()
-	h.Write([]byte(key))
-	return h.Sum64()%p.n == p.k-1
+func (r *rechecks) all(ctx context.Context, keys iter.Seq2[string, error], part part) error {
+	for key, err := range keys {
+		if err != nil {
+			return err
+		}
+		if !part.has(key) {
+			continue
+		}
+		if err := r.recheck(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recheck fails only if the archive can't be read.
+func (r *rechecks) recheck(ctx context.Context, key string) error {
+	line := rechecked{Schema: "tallyman.recheck/v1", Key: key, State: "whole"}
+	err := r.store.Recheck(ctx, key)
+	damage, damaged := errors.AsType[*archive.Damage](err)
+	switch {
+	case damaged:
+		r.damaged++
+		line.State, line.Problems = "damaged", damage.Problems
+	case errors.Is(err, fs.ErrNotExist):
+		r.absent++
+		line.State, line.Problems = "absent", []string{"it has not landed"}
+	case err != nil:
+		return err
+	default:
+		r.whole++
+	}
+	r.show(line)
+	return nil
+}
+
+// rechecked is what --json prints of an export.
+type rechecked struct {
+	Schema   string   `json:"schema"`
+	Key      string   `json:"key"`
+	State    string   `json:"state"` // "whole", "damaged" or "absent"
+	Problems []string `json:"problems,omitempty"`
+}
+
+func (r *rechecks) show(line rechecked) {
+	switch {
+	case r.o.json:
+		writeJSON(r.out, line)
+	case line.State != "whole":
+		fmt.Fprintf(r.out, "%-7s  %s  %s\n", line.State, line.Key, strings.Join(line.Problems, "; "))
+	case !r.o.quiet:
+		fmt.Fprintf(r.out, "%-7s  %s\n", line.State, line.Key)
+	}
+}
+
+func (r *rechecks) exit(stderr io.Writer) error {
+	if !r.o.quiet {
+		fmt.Fprintf(stderr, "%d whole, %d damaged, %d absent\n", r.whole, r.damaged, r.absent)
+	}
+	switch {
+	case r.damaged > 0:
+		hint(stderr, "move what is damaged out of the archive and fetch it again")
+		return exit(worker.ExitDamaged)
+	case r.absent > 0:
+		return exit(worker.ExitUnknown)
+	}
+	return nil
 }

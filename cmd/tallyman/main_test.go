@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary the command too, when it is called by that
+// name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"tallyman": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			for name, value := range environment(e.WorkDir) {
+				e.Setenv(name, value)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"cloud": cloudCommand, "exits": exitsCommand, "files": filesCommand, "flipbit": flipCommand, "jsonlines": jsonCommand, "serve": serveCommand,
+		},
+		Condition: func(name string) (bool, error) { return name == "root" && os.Getuid() == 0, nil },
+	})
+}
+
+// environment keeps a command from what is outside its test.
+func environment(dir string) map[string]string {
+	return map[string]string{
+		"HOME":                                dir,
+		"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
+		"ALIBABA_CLOUD_ACCESS_KEY_ID":         accessKeyID,
+		"ALIBABA_CLOUD_ACCESS_KEY_SECRET":     accessKeySecret,
+		"TALLYMAN_POLL":                       "10ms",
+		"GORACE":                              "atexit_sleep_ms=0",
+	}
+}
+
+// exitsCommand is "exits CODE COMMAND ARGS...".
+func exitsCommand(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	if code := exitOf(err); code != want {
+		ts.Fatalf("exit code %d, want %d: %v", code, want, err)
+	}
+}
+
+// exitOf is the exit code behind what Run or Wait of a command returned; -1 if
+// it was not started, or ended by a signal.
+func exitOf(err error) int {
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// flipCommand is "flipbit FILE": it damages a file as a disk does.
+func flipCommand(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	b[len(b)/2] ^= 1
+	ts.Check(os.Remove(path))
+	ts.Check(os.WriteFile(path, b, 0o444))
+}
+
+// jsonCommand is "jsonlines FILE": each of its lines is an object that names
+// its schema.
+func jsonCommand(ts *testscript.TestScript, _ bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		var object struct{ Schema, State string }
+		ts.Check(json.Unmarshal([]byte(line), &object))
+		if object.Schema == "" || object.State == "" {
+			ts.Fatalf("no schema or state: %s", line)
+		}
+	}
+}
