@@ -15,10 +15,10 @@ import (
 
 // A codec is a compression format.
 type codec struct {
-	name string
-	is   func(head []byte) bool // by the first bytes; names and declarations lie
-	open func(io.Reader) (io.Reader, func(), error)
-	sums func() summer
+	name  string
+	magic string // its first bytes; names and declarations lie
+	open  func(io.Reader) (io.Reader, func(), error)
+	sums  func() summer
 }
 
 // A summer watches encoded bytes and tells whether the codec's own checksum
@@ -30,26 +30,13 @@ type summer interface {
 
 // codecs are tried in order.
 var codecs = []codec{
-	{"zstd", isZstd, openZstd, func() summer { return newZstdFrames() }},
-	{"gzip", magic("\x1f\x8b"), openGzip, func() summer { return always{} }},
-	{"lz4", magic("\x04\x22\x4d\x18"), openLZ4, func() summer { return newLZ4Frames() }},
+	{"zstd", "\x28\xb5\x2f\xfd", openZstd, func() summer { return newZstdFrames() }},
+	{"gzip", "\x1f\x8b", openGzip, func() summer { return always{} }},
+	{"lz4", "\x04\x22\x4d\x18", openLZ4, func() summer { return newLZ4Frames() }},
 }
 
 // codecSuffixes are the extensions of encoded files, SLS's .gzip among them.
 var codecSuffixes = []string{".zst", ".zstd", ".gz", ".gzip", ".lz4"}
-
-// headSize is how many bytes tell the format.
-const headSize = 4
-
-func magic(m string) func([]byte) bool {
-	return func(head []byte) bool { return bytes.HasPrefix(head, []byte(m)) }
-}
-
-// isZstd knows a frame, and a skippable frame as some encoders put first.
-func isZstd(head []byte) bool {
-	return magic("\x28\xb5\x2f\xfd")(head) ||
-		len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte("\x2a\x4d\x18"))
-}
 
 // maxWindow is the largest window that a zstd frame may ask for: what
 // --long=27 writes. Larger ones are for memory that we don't promise.
@@ -94,35 +81,46 @@ func decode(wire io.Reader, object named, create func(name, declared string) (io
 
 func decodeInto(wire io.Reader, create func() (io.WriteCloser, error)) (decoded, error) {
 	encoded := bufio.NewReaderSize(wire, 64<<10)
-	head, err := encoded.Peek(headSize)
-	if err != nil && !errors.Is(err, io.EOF) {
+	c, err := codecOf(encoded)
+	if err != nil {
 		return decoded{}, corrupt(err)
 	}
 	out, err := create()
 	if err != nil {
 		return decoded{}, err
 	}
-	var d decoded
-	if c := codecOf(head); c != nil {
-		d.codec = c.name
-		d.summed, err = c.decode(out, encoded)
-	} else {
-		err = pass(out, encoded)
+	if c == nil {
+		return decoded{}, errors.Join(pass(out, encoded), out.Close())
 	}
-	return d, errors.Join(err, out.Close())
+	summed, err := c.decode(out, encoded)
+	return decoded{c.name, summed}, errors.Join(err, out.Close())
 }
 
-// codecOf is nil for what is not encoded.
-func codecOf(head []byte) *codec {
+// codecOf is nil for what is not encoded. It drops the skippable frames that
+// some encoders put first, since zstd and lz4 share them.
+func codecOf(encoded *bufio.Reader) (*codec, error) {
+	skipped, err := dropSkippable(encoded)
+	if err != nil {
+		return nil, err
+	}
+	head, err := encoded.Peek(magicSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
 	for i, c := range codecs {
-		if c.is(head) {
-			return &codecs[i]
+		if bytes.HasPrefix(head, []byte(c.magic)) || skipped && len(head) == 0 {
+			return &codecs[i], nil
 		}
 	}
-	return nil
+	if skipped {
+		return nil, errStray
+	}
+	return nil, nil
 }
 
-func (c codec) decode(out io.Writer, encoded io.Reader) (bool, error) {
+var errStray = errors.New("what follows a skippable frame is no frame")
+
+func (c codec) decode(out io.Writer, encoded io.Reader) (summed bool, err error) {
 	sums := c.sums()
 	content, closeContent, err := c.open(io.TeeReader(encoded, sums))
 	if err != nil {
@@ -131,16 +129,21 @@ func (c codec) decode(out io.Writer, encoded io.Reader) (bool, error) {
 	defer closeContent()
 	ahead := readAhead(content)
 	defer ahead.Close()
-	err = pass(out, ahead)
-	return sums.summed(), err
+	if err := pass(out, ahead); err != nil {
+		return false, err
+	}
+	return sums.summed(), nil
 }
 
 // pass copies, and tells apart which side failed.
 func pass(out io.Writer, in io.Reader) error {
 	w := &failing{Writer: out}
 	_, err := io.CopyBuffer(w, in, make([]byte, 64<<10))
-	if w.err != nil {
+	switch {
+	case w.err != nil:
 		return w.err
+	case err == io.EOF: // from a WriterTo that had been read to its end before
+		return nil
 	}
 	return corrupt(err)
 }

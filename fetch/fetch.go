@@ -38,6 +38,8 @@ type Fetcher struct {
 	// Progress is told of each event of an attempt, by many goroutines at once.
 	// It may be nil.
 	Progress func(Progress)
+
+	firstWait time.Duration // between two tries of a request; 0 means firstWait
 }
 
 // Progress is an event of an attempt.

@@ -1,6 +1,41 @@
 package fetch
 
-import "encoding/binary"
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// magicSize is how many bytes tell what a frame is.
+const magicSize = 4
+
+// isSkippable knows a skippable frame, which zstd and lz4 share, by its first
+// bytes.
+func isSkippable(head []byte) bool {
+	return len(head) >= magicSize && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18"
+}
+
+// dropSkippable drops the skippable frames that are next, and reports whether
+// there were any.
+func dropSkippable(encoded *bufio.Reader) (any bool, err error) {
+	for {
+		head, err := encoded.Peek(magicSize + 4)
+		if !isSkippable(head) {
+			return any, nil // an error will come again
+		}
+		if err == nil {
+			_, err = encoded.Discard(len(head) + int(binary.LittleEndian.Uint32(head[magicSize:])))
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return true, err
+		}
+		any = true
+	}
+}
 
 // always is the summer of a format that can't be without a checksum.
 type always struct{}
@@ -55,14 +90,11 @@ func (f *frames) frame(summed bool) {
 	f.all = (f.all || f.count == 1) && summed
 }
 
-// skippable passes over a skippable frame, which zstd and lz4 share.
-func (f *frames) skippable(head []byte, magic func([]byte) bool) (bool, bool) {
-	if head[0]&0xf0 != 0x50 || string(head[1:4]) != "\x2a\x4d\x18" {
-		return false, false
-	}
-	return true, f.want(4, func(size []byte) bool {
+// skippable passes over a skippable frame and goes on with the next magic.
+func (f *frames) skippable(magic func([]byte) bool) bool {
+	return f.want(4, func(size []byte) bool {
 		f.skip = int64(binary.LittleEndian.Uint32(size))
-		return f.want(4, magic)
+		return f.want(magicSize, magic)
 	})
 }
 
@@ -74,13 +106,13 @@ type zstdFrames struct {
 
 func newZstdFrames() *zstdFrames {
 	z := &zstdFrames{}
-	z.want(4, z.magic)
+	z.want(magicSize, z.magic)
 	return z
 }
 
 func (z *zstdFrames) magic(head []byte) bool {
-	if skips, ok := z.skippable(head, z.magic); skips {
-		return ok
+	if isSkippable(head) {
+		return z.skippable(z.magic)
 	}
 	if binary.LittleEndian.Uint32(head) != 0xfd2fb528 {
 		return false
@@ -115,7 +147,7 @@ func (z *zstdFrames) block(head []byte) bool {
 		return z.want(3, z.block)
 	}
 	z.skip += z.trailer
-	return z.want(4, z.magic)
+	return z.want(magicSize, z.magic)
 }
 
 // lz4Frames walks lz4 frames (lz4_Frame_format 1.6).
@@ -126,13 +158,13 @@ type lz4Frames struct {
 
 func newLZ4Frames() *lz4Frames {
 	l := &lz4Frames{}
-	l.want(4, l.magic)
+	l.want(magicSize, l.magic)
 	return l
 }
 
 func (l *lz4Frames) magic(head []byte) bool {
-	if skips, ok := l.skippable(head, l.magic); skips {
-		return ok
+	if isSkippable(head) {
+		return l.skippable(l.magic)
 	}
 	if binary.LittleEndian.Uint32(head) != 0x184d2204 {
 		return false
@@ -149,11 +181,11 @@ func (l *lz4Frames) flags(head []byte) bool {
 }
 
 func (l *lz4Frames) block(head []byte) bool {
-	size := binary.LittleEndian.Uint32(head) &^ (1 << 31)
-	if size == 0 {
+	size := binary.LittleEndian.Uint32(head)
+	if size == 0 { // the end; a block of no bytes has its highest bit set
 		l.skip = l.trailer
-		return l.want(4, l.magic)
+		return l.want(magicSize, l.magic)
 	}
-	l.skip = int64(size) + l.blockSum
+	l.skip = int64(size&^(1<<31)) + l.blockSum
 	return l.want(4, l.block)
 }

@@ -27,10 +27,11 @@ type Hosts struct {
 
 // Check reports whether the address may be asked, as ErrHost with the remedy.
 func (h *Hosts) Check(u *url.URL) error {
-	if h.allowed(u.Host, u.Port()) {
-		return nil
-	}
 	switch {
+	case u.User != nil:
+		return fmt.Errorf("%w: the address of %s has a user name", ErrHost, u.Host)
+	case h.allowed(u.Hostname(), cmp.Or(u.Port(), ports[u.Scheme])):
+		return nil
 	case u.Scheme != "https":
 		return fmt.Errorf("%w: %s by %s: https is a must but for a host that --allow-host names", ErrHost, u.Host, u.Scheme)
 	case !h.inDomains(u.Hostname()):
@@ -39,6 +40,9 @@ func (h *Hosts) Check(u *url.URL) error {
 	return nil
 }
 
+// ports are those of addresses without one.
+var ports = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
+
 func (h *Hosts) inDomains(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return slices.ContainsFunc(h.Domains, func(domain string) bool {
@@ -46,19 +50,21 @@ func (h *Hosts) inDomains(host string) bool {
 	})
 }
 
-// Allows reports whether Allow names the host of an address, HOST or
+// Allows reports whether Allow names the host of an http address, HOST or
 // HOST:PORT.
 func (h *Hosts) Allows(hostport string) bool {
-	return h.allowed(hostport, (&url.URL{Host: hostport}).Port())
+	u := url.URL{Host: hostport}
+	return h.allowed(u.Hostname(), cmp.Or(u.Port(), ports["http"]))
 }
 
-// allowed reports whether Allow names host:port, or host without a port.
-func (h *Hosts) allowed(hostport, port string) bool {
-	hostport = strings.ToLower(hostport)
-	host := strings.Trim(strings.TrimSuffix(hostport, ":"+port), "[]")
+// allowed reports whether Allow names the host, with that port or without any.
+func (h *Hosts) allowed(host, port string) bool {
 	return slices.ContainsFunc(h.Allow, func(allow string) bool {
-		allow = strings.ToLower(allow)
-		return allow == hostport || strings.Trim(allow, "[]") == host
+		if strings.Count(allow, ":") > 1 && !strings.HasPrefix(allow, "[") {
+			allow = "[" + allow + "]" // IPv6
+		}
+		u := url.URL{Host: allow}
+		return strings.EqualFold(u.Hostname(), host) && (u.Port() == "" || u.Port() == port)
 	})
 }
 
@@ -74,8 +80,8 @@ func (h *Hosts) Client() *http.Client {
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				_, port, _ := net.SplitHostPort(addr)
-				if h.allowed(addr, port) || slices.Contains(proxies, addr) {
+				host, port, _ := net.SplitHostPort(addr)
+				if h.allowed(host, port) || slices.Contains(proxies, addr) {
 					return dialer.DialContext(ctx, network, addr)
 				}
 				return guarded.DialContext(ctx, network, addr)
@@ -93,6 +99,7 @@ func (h *Hosts) Client() *http.Client {
 const maxRedirects = 3
 
 func (h *Hosts) checkRedirect(req *http.Request, via []*http.Request) error {
+	req.Header.Del("Referer") // it is the address before, with its query
 	if len(via) > maxRedirects {
 		return fmt.Errorf("%w: more than %d redirects", ErrHost, maxRedirects)
 	}
@@ -116,8 +123,11 @@ var (
 	vendorNet = netip.MustParsePrefix("100.64.0.0/10")
 	metadata  = netip.MustParseAddr("100.100.100.200")
 
+	// unicast6 are the IPv6 addresses that are routed on the Internet.
+	unicast6 = netip.MustParsePrefix("2000::/3")
+
 	// special are the blocks of RFC 6890 that netip has no word for, and those
-	// that carry an IPv4 address inside.
+	// of IPv6 that carry an IPv4 address inside.
 	special = []netip.Prefix{
 		vendorNet,
 		netip.MustParsePrefix("0.0.0.0/8"),
@@ -127,17 +137,15 @@ var (
 		netip.MustParsePrefix("198.51.100.0/24"),
 		netip.MustParsePrefix("203.0.113.0/24"),
 		netip.MustParsePrefix("240.0.0.0/4"),
-		netip.MustParsePrefix("64:ff9b::/96"),
-		netip.MustParsePrefix("64:ff9b:1::/48"),
-		netip.MustParsePrefix("100::/64"),
 		netip.MustParsePrefix("2001::/23"),
 		netip.MustParsePrefix("2001:db8::/32"),
 		netip.MustParsePrefix("2002::/16"),
+		netip.MustParsePrefix("3fff::/20"),
 	}
 )
 
 func isPublic(ip netip.Addr) bool {
-	return ip.IsGlobalUnicast() && !ip.IsPrivate() && ip.Zone() == "" &&
+	return ip.IsGlobalUnicast() && !ip.IsPrivate() && ip.Zone() == "" && (ip.Is4() || unicast6.Contains(ip)) &&
 		!slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
@@ -154,7 +162,6 @@ func proxiesFromEnvironment() []string {
 			proxy = "http://" + proxy
 		}
 		if u, err := url.Parse(proxy); err == nil {
-			ports := map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
 			addrs = append(addrs, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), ports[u.Scheme])))
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A named object is one whose content has a name below data/ of its bag, but
@@ -79,28 +81,41 @@ func withoutCodec(name string) string {
 }
 
 // safeName makes a name that any file system and any manifest can hold as it
-// is: a percent sign, a backslash and control characters become _ and their
-// hex digits, and elements that mean a place are escaped likewise.
+// is: a percent sign, a backslash, and what is not shown or not UTF-8 become _
+// and the hex digits of each byte, and elements that mean a place are escaped
+// likewise.
 func safeName(name string) string {
-	var b strings.Builder
-	for _, c := range []byte(name) {
-		if c < ' ' || c == 0x7f || c == '%' || c == '\\' {
-			fmt.Fprintf(&b, "_%02x", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	elements := strings.Split(b.String(), "/")
+	elements := strings.Split(escapeUnsafe(name), "/")
 	for i, e := range elements {
-		switch e {
-		case "":
+		switch {
+		case e == "":
 			elements[i] = "_"
-		case ".", "..":
+		case e == "." || e == "..":
 			elements[i] = strings.ReplaceAll(e, ".", "_2e")
-		}
-		if len(e) > longSegment {
-			elements[i] = e[:120] + "~" + hash32(e) + path.Ext(e[len(e)-20:])
+		case len(e) > longSegment:
+			head := strings.ToValidUTF8(e[:120], "") // without half a character
+			elements[i] = head + "~" + hash32(e) + path.Ext(e[len(e)-20:])
 		}
 	}
 	return strings.Join(elements, "/")
 }
+
+func escapeUnsafe(name string) string {
+	var b strings.Builder
+	for len(name) > 0 {
+		r, n := utf8.DecodeRuneInString(name)
+		if r == utf8.RuneError && n == 1 || r == '%' || r == '\\' || unicode.In(r, unshown...) {
+			for _, c := range []byte(name[:n]) {
+				fmt.Fprintf(&b, "_%02x", c)
+			}
+		} else {
+			b.WriteString(name[:n])
+		}
+		name = name[n:]
+	}
+	return b.String()
+}
+
+// unshown are the characters that break a line, or change how others are
+// shown.
+var unshown = []*unicode.RangeTable{unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,8 +40,8 @@ func (f *Fetcher) ranges(ref Ref, object Object, partial *archive.Partial) *rang
 // a byte is kept. If every byte is here already there is nothing to ask.
 func (r *ranges) begin(ctx context.Context) error {
 	size := r.partial.Want().Size
-	if size == verify.Unknown || r.missing(size) {
-		if err := r.ask(ctx, size); err != nil {
+	if size <= 0 || r.missing(size) { // nothing is missing of an empty object, but its store was not heard
+		if err := r.ask(ctx); err != nil {
 			return err
 		}
 	}
@@ -59,16 +58,16 @@ func (r *ranges) missing(size int64) bool {
 }
 
 // ask opens the first part. Where the size is not known, its answer tells.
-func (r *ranges) ask(ctx context.Context, size int64) error {
+func (r *ranges) ask(ctx context.Context) error {
 	off, n := int64(0), r.f.partSize()
-	if size != verify.Unknown {
+	if r.part != nil {
 		off, n = r.part.Rest()
 	}
 	err := r.retry(ctx, func() (err error) {
 		r.first, err = r.open(ctx, off, n)
 		return err
 	}, func() bool { return false })
-	if err == nil && size == verify.Unknown {
+	if err == nil && r.part == nil {
 		r.missing(r.partial.Want().Size)
 	}
 	return err
@@ -98,21 +97,6 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 	return answer, nil
 }
 
-// skipTo drops what a store that ignores ranges sends before off.
-func (a *Range) skipTo(off int64) error {
-	if a.Off > off {
-		return &transferError{fmt.Sprintf("read at %d", off), fmt.Errorf("the store answered from %d on", a.Off)}
-	}
-	return a.skip(off - a.Off)
-}
-
-func (a *Range) skip(n int64) error {
-	if _, err := io.CopyN(io.Discard, a, n); err != nil {
-		return &transferError{fmt.Sprintf("skip %d bytes", n), err}
-	}
-	return nil
-}
-
 // start receives every missing part, several at once. What ends it goes to
 // the reader of the wire.
 func (r *ranges) start(ctx context.Context) {
@@ -127,19 +111,16 @@ func (r *ranges) start(ctx context.Context) {
 }
 
 func (r *ranges) fillAll(ctx context.Context) error {
-	first := r.first
-	r.first = nil
-	if r.part == nil {
-		return first.Close()
-	}
-	if first.runsOn(r.part) {
-		return r.runOn(ctx, first)
+	switch {
+	case r.part == nil:
+		return nil
+	case r.first.runsOn(r.part):
+		return r.runOn(ctx, r.takeFirst())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(r.f.parallel())
 	for part, ok := r.part, true; ok && ctx.Err() == nil; part, ok = r.next() {
-		answer := first
-		first = nil
+		answer := r.takeFirst()
 		group.Go(func() error {
 			rest, err := r.fillPart(ctx, part, answer)
 			if err != nil {
@@ -152,18 +133,12 @@ func (r *ranges) fillAll(ctx context.Context) error {
 	return group.Wait()
 }
 
-// runsOn reports whether the answer goes on after the part: the store ignores
-// ranges, and asking it for others would bring all the bytes each time.
-func (a *Range) runsOn(part *archive.Part) bool {
-	off, n := part.Rest()
-	return n == verify.Unknown || a.Len == verify.Unknown || a.Off+a.Len > off+n
-}
-
-// drop closes an answer that there may be.
-func (a *Range) drop() {
-	if a != nil {
-		a.Close()
-	}
+// takeFirst is the answer to the first request, once; then nil. One that is
+// not taken is dropped in the end.
+func (r *ranges) takeFirst() *Range {
+	first := r.first
+	r.first = nil
+	return first
 }
 
 // runOn fills part after part, in order, from one answer if it lasts.
@@ -178,12 +153,11 @@ func (r *ranges) runOn(ctx context.Context, answer *Range) error {
 			answer.drop()
 			return nil
 		}
-		if answer != nil {
-			off, _ := part.Rest()
-			to, _ := next.Rest()
-			if err := answer.skip(to - off); err != nil {
-				return errors.Join(err, answer.Close())
-			}
+		off, _ := part.Rest()
+		to, _ := next.Rest()
+		if answer != nil && answer.skip(to-off) != nil {
+			answer.drop()
+			answer = nil
 		}
 		part = next
 	}
@@ -205,31 +179,45 @@ func (r *ranges) fillPart(ctx context.Context, part *archive.Part, answer *Range
 	return answer, err
 }
 
+// receive fills a part. A store may send less of it than it was asked for, so
+// one answer need not be enough.
 func (r *ranges) receive(ctx context.Context, part *archive.Part, answer *Range) (*Range, error) {
-	off, n := part.Rest()
-	if n == 0 {
-		return answer, nil
-	}
-	if answer == nil {
-		var err error
-		if answer, err = r.open(ctx, off, n); err != nil {
+	for {
+		off, n := part.Rest()
+		if n == 0 {
+			return answer, nil
+		}
+		if answer == nil {
+			var err error
+			if answer, err = r.open(ctx, off, n); err != nil {
+				return nil, err
+			}
+		}
+		goesOn := n != verify.Unknown && answer.runsOn(part)
+		err := r.copy(part, answer)
+		if err != nil || !goesOn {
+			answer.drop()
+			answer = nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	goesOn := n != verify.Unknown && answer.runsOn(part)
-	if err := r.copy(part, answer, n); err != nil || !goesOn {
-		return nil, errors.Join(err, answer.Close())
-	}
-	return answer, nil
 }
 
 var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
-// copy keeps n bytes, or all there are where n is verify.Unknown.
-func (r *ranges) copy(part *archive.Part, from *Range, n int64) error {
+// copy keeps what the part lacks, or all there is where that is not known, as
+// far as the answer lasts.
+func (r *ranges) copy(part *archive.Part, from *Range) error {
 	buffer := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buffer)
-	for n != 0 {
+	begun, _ := part.Rest()
+	for {
+		_, n := part.Rest()
+		if n == 0 {
+			return nil
+		}
 		b := buffer[:]
 		if n > 0 {
 			b = b[:min(n, int64(len(b)))]
@@ -238,19 +226,25 @@ func (r *ranges) copy(part *archive.Part, from *Range, n int64) error {
 		if err := r.keep(part, from, b[:read]); err != nil {
 			return err
 		}
-		if n > 0 {
-			n -= int64(read)
-		}
-		switch {
-		case errors.Is(err, io.EOF) && n == verify.Unknown:
-			return part.End()
-		case errors.Is(err, io.EOF) && n > 0:
-			return &transferError{"read " + r.name, io.ErrUnexpectedEOF}
-		case err != nil && n != 0:
-			return &transferError{"read " + r.name, err}
+		if err != nil && int64(read) != n {
+			return r.end(part, from, begun, err)
 		}
 	}
-	return nil
+}
+
+// end takes the end of an answer for what it is: that of an object of unknown
+// size, that of a range as it was announced, or a transfer cut short.
+func (r *ranges) end(part *archive.Part, from *Range, begun int64, err error) error {
+	off, n := part.Rest()
+	switch {
+	case !errors.Is(err, io.EOF):
+		return &transferError{"read " + r.name, err}
+	case n == verify.Unknown && (from.Want.Size == verify.Unknown || from.Want.Size == off):
+		return part.End()
+	case off > begun && from.Len != verify.Unknown && off == from.Off+from.Len:
+		return nil
+	}
+	return &transferError{"read " + r.name, io.ErrUnexpectedEOF}
 }
 
 // keep writes bytes of a part. Where the store did not announce how many it
@@ -282,35 +276,4 @@ func (r *ranges) wait() {
 
 func (r *ranges) tell(n int64, note string) {
 	r.f.tell(Progress{Ref: r.ref, Object: r.name, Bytes: n, Size: r.partial.Want().Size, Note: note})
-}
-
-// How often a request is made again while it brings nothing, and how long
-// between the first two. The wait doubles.
-const (
-	tries    = 4
-	firstTry = 200 * time.Millisecond
-	longest  = 10 * time.Second
-)
-
-// retry does it again after a failure that may pass, until it has failed tries
-// times without a gain.
-func (r *ranges) retry(ctx context.Context, do func() error, gained func() bool) error {
-	failed, delay := 0, firstTry
-	for {
-		err := do()
-		if err == nil || !passing(err) {
-			return err
-		}
-		if gained() {
-			failed, delay = 0, firstTry
-		}
-		if failed++; failed == tries {
-			return err
-		}
-		r.tell(0, fmt.Sprintf("%v: trying again", err))
-		if err := Sleep(ctx, max(delay, min(After(err), longest))); err != nil {
-			return err
-		}
-		delay *= 2
-	}
 }

@@ -58,11 +58,21 @@ func refusal(call string, resp *http.Response, body []byte) error {
 	var said storeError
 	_ = xml.Unmarshal(body, &said) // what is not XML says nothing
 	return &fetch.CallError{
-		Call: call, Status: resp.StatusCode, Code: said.Code, Message: fetch.Redact(strings.TrimSpace(said.Message)),
-		RequestID: cmp.Or(said.RequestID, resp.Header.Get("X-Oss-Request-Id"), resp.Header.Get("X-Obs-Request-Id")),
+		Call: call, Status: resp.StatusCode, Code: plain(said.Code), Message: plain(said.Message),
+		RequestID: cmp.Or(plain(said.RequestID), resp.Header.Get("X-Oss-Request-Id"), resp.Header.Get("X-Obs-Request-Id")),
 		After:     fetch.RetryAfter(resp.Header),
 		Kind:      kindOf(resp.StatusCode, said),
 	}
+}
+
+// longest is how much of a text of the store's is shown.
+const longest = 300
+
+// plain makes a text of the store's fit to be shown: in one line, without a
+// secret.
+func plain(s string) string {
+	s = fetch.Redact(strings.Join(strings.Fields(s), " "))
+	return strings.ToValidUTF8(s[:min(len(s), longest)], "")
 }
 
 func kindOf(status int, said storeError) error {

@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 
 	"tallyman/fetch"
@@ -57,7 +56,7 @@ type Source struct {
 // include its own. It sends nothing. The client is one of the hosts'.
 func Open(client *http.Client, hosts *fetch.Hosts, rawURL string) (*Source, error) {
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("open URL: %w: it is not an https address", fetch.ErrHost)
 	}
 	if err := hosts.Check(u); err != nil {
@@ -82,17 +81,29 @@ func (s *Source) name() string {
 // ReadRange implements fetch.Source.
 func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
 	answer, err := s.readRange(ctx, off, n, etag)
-	if !errors.Is(err, fetch.ErrChanged) || etag == "" {
-		return answer, err
+	refused, ok := errors.AsType[*fetch.CallError](err)
+	switch {
+	case ok && refused.Status == http.StatusPreconditionFailed && etag != "":
+		return s.readVersion(ctx, off, n, etag)
+	case ok && refused.Status == http.StatusRequestedRangeNotSatisfiable && off == 0:
+		return s.readRange(ctx, 0, noRange, etag) // of an empty object any range is refused
 	}
-	// Some stores refuse If-Match even for the ETag that they give.
-	answer, err = s.readRange(ctx, off, n, "")
+	return answer, err
+}
+
+// readVersion compares the ETag itself: some stores refuse If-Match even for
+// the one that they give.
+func (s *Source) readVersion(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
+	answer, err := s.readRange(ctx, off, n, "")
 	if err == nil && !verify.SameETag(answer.Want.ETag, etag) {
 		answer.Close()
 		return nil, fmt.Errorf("GET %s: %w: ETag is %s, was %s", s.shown, fetch.ErrChanged, answer.Want.ETag, etag)
 	}
 	return answer, err
 }
+
+// noRange, as a number of bytes, asks for all of them without a Range header.
+const noRange = 0
 
 func (s *Source) readRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
 	req, err := s.request(ctx, off, n, etag)
@@ -120,7 +131,7 @@ func (s *Source) request(ctx context.Context, off, n int64, etag string) (*http.
 	req.Header.Set("User-Agent", "tallyman")
 	if n == verify.Unknown {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", off))
-	} else if n > 0 {
+	} else if n != noRange {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
 	}
 	if etag != "" && !strings.HasPrefix(etag, "W/") { // a weak one never matches
@@ -129,8 +140,8 @@ func (s *Source) request(ctx context.Context, off, n int64, etag string) (*http.
 	return req, nil
 }
 
-// answer takes an answer for what it is: stores answer a range by 206, by 200
-// with all the bytes, or by 416 if the object is empty.
+// answer takes an answer for what it is: stores answer a range by 206, or by
+// 200 with all the bytes.
 func (s *Source) answer(resp *http.Response, off, n int64) (*fetch.Range, error) {
 	answer := &fetch.Range{ReadCloser: resp.Body, Off: off, Len: resp.ContentLength, Want: wantOf(resp)}
 	switch resp.StatusCode {
@@ -140,12 +151,6 @@ func (s *Source) answer(resp *http.Response, off, n int64) (*fetch.Range, error)
 		answer.Off = 0
 		answer.Want.Size = resp.ContentLength
 		return answer, nil
-	case http.StatusRequestedRangeNotSatisfiable:
-		if off == 0 && strings.TrimSpace(resp.Header.Get("Content-Range")) == "bytes */0" {
-			resp.Body.Close()
-			answer.ReadCloser, answer.Len, answer.Want = http.NoBody, 0, verify.Want{ETag: answer.Want.ETag}
-			return answer, nil
-		}
 	}
 	return nil, s.refusal(resp)
 }
@@ -164,33 +169,6 @@ func (s *Source) partial(answer *fetch.Range, header string, n int64) error {
 	answer.Len = last - first + 1
 	answer.Want.Size = size
 	return nil
-}
-
-// parseContentRange reads "bytes FIRST-LAST/SIZE" (RFC 9110, 14.4); a size of
-// "*" is verify.Unknown.
-func parseContentRange(s string) (first, last, size int64, ok bool) {
-	s, ok = strings.CutPrefix(strings.TrimSpace(s), "bytes ")
-	span, total, cut := strings.Cut(s, "/")
-	from, to, dashed := strings.Cut(span, "-")
-	if !ok || !cut || !dashed {
-		return 0, 0, 0, false
-	}
-	numbers := [3]uint64{}
-	for i, text := range []string{from, to, total} {
-		if i == 2 && text == "*" {
-			continue
-		}
-		n, err := strconv.ParseUint(text, 10, 63)
-		if err != nil {
-			return 0, 0, 0, false
-		}
-		numbers[i] = n
-	}
-	first, last, size = int64(numbers[0]), int64(numbers[1]), int64(numbers[2])
-	if total == "*" {
-		size = verify.Unknown
-	}
-	return first, last, size, first <= last && (size == verify.Unknown || last < size)
 }
 
 // limit is how much of an error's body is read.

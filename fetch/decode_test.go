@@ -1,0 +1,267 @@
+package fetch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// A sheet is a content file in memory.
+type sheet struct {
+	bytes.Buffer
+	name, declared string
+	closed         bool
+	err            error // of Write
+}
+
+func (s *sheet) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	return s.Buffer.Write(p)
+}
+
+func (s *sheet) Close() error {
+	s.closed = true
+	return nil
+}
+
+func (s *sheet) create(name, declared string) (io.WriteCloser, error) {
+	s.name, s.declared = name, declared
+	return s, nil
+}
+
+func decodeAll(wire io.Reader) (decoded, *sheet, error) {
+	s := &sheet{}
+	d, err := decode(wire, named{Object{Name: "a.csv", Content: "csv"}, "a.csv"}, s.create)
+	return d, s, err
+}
+
+func TestEachCodecDecodesWhatItEncoded(t *testing.T) {
+	for name, encode := range encoders {
+		for _, size := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 5 << 20} {
+			content := noise(size)
+			encoded := encode(t, content)
+			d, got, err := decodeAll(bytes.NewReader(encoded))
+			if err != nil || d != (decoded{name, true}) || !bytes.Equal(got.Bytes(), content) || !got.closed {
+				t.Errorf("%s of %d bytes: %+v, %d bytes, %v", name, size, d, got.Len(), err)
+			}
+			if size > 1<<20 {
+				continue
+			}
+			d, got, err = decodeAll(iotest.OneByteReader(bytes.NewReader(encoded)))
+			if err != nil || d != (decoded{name, true}) || !bytes.Equal(got.Bytes(), content) {
+				t.Errorf("%s of %d bytes, byte by byte: %+v, %d bytes, %v", name, size, d, got.Len(), err)
+			}
+		}
+	}
+}
+
+func TestWhatIsNotEncodedIsPassedAsItIs(t *testing.T) {
+	for _, content := range []string{"", "a", "ab\n", "abc", "abcd", "abcde", "\x28\xb5\x2f", "\x04\x22\x4d", "PK\x03\x04", "\x1e\x8b", strings.Repeat("a,b\n", 50000)} {
+		d, got, err := decodeAll(strings.NewReader(content))
+		if err != nil || d != (decoded{}) || got.String() != content || !got.closed || got.name != "a.csv" || got.declared != "csv" {
+			t.Errorf("%.20q: %+v, %d bytes of %d, %v", content, d, got.Len(), len(content), err)
+		}
+	}
+}
+
+func TestFramesOfOneFileAreDecodedAsOne(t *testing.T) {
+	zstdOf := func(content string, options ...zstd.EOption) []byte {
+		return encodeZstd(t, []byte(content), options...)
+	}
+	lz4Of := func(content string, options ...lz4.Option) []byte { return encodeLZ4(t, []byte(content), options...) }
+	noCRC, noSum := zstd.WithEncoderCRC(false), lz4.ChecksumOption(false)
+	for _, tt := range []struct {
+		name, codec, content string
+		summed               bool
+		parts                [][]byte
+	}{
+		{"zstd", "zstd", "ab", true, [][]byte{zstdOf("a"), zstdOf("b")}},
+		{"zstd, one without a checksum", "zstd", "abc", false, [][]byte{zstdOf("a"), zstdOf("b", noCRC), zstdOf("c")}},
+		{"zstd, the first without", "zstd", "ab", false, [][]byte{zstdOf("a", noCRC), zstdOf("b")}},
+		{"zstd, the last without", "zstd", "ab", false, [][]byte{zstdOf("a"), zstdOf("b", noCRC)}},
+		{"zstd, skippable first", "zstd", "a", true, [][]byte{skippable(4), zstdOf("a")}},
+		{"zstd, long skippable first", "zstd", "a", true, [][]byte{skippable(200000), zstdOf("a")}},
+		{"zstd, empty skippable first", "zstd", "a", true, [][]byte{skippable(0), zstdOf("a")}},
+		{"zstd, several skippable first", "zstd", "a", true, [][]byte{skippable(1), skippable(2), zstdOf("a")}},
+		{"zstd, skippable between", "zstd", "ab", true, [][]byte{zstdOf("a"), skippable(100), zstdOf("b")}},
+		{"zstd, skippable last", "zstd", "a", true, [][]byte{zstdOf("a"), skippable(100)}},
+		{"zstd, of nothing", "zstd", "", true, [][]byte{zstdOf(""), zstdOf("")}},
+		{"only skippable", "zstd", "", false, [][]byte{skippable(9), skippable(0)}},
+		{"gzip", "gzip", "ab", true, [][]byte{encodeGzip(t, []byte("a")), encodeGzip(t, []byte("b"))}},
+		{"lz4", "lz4", "ab", true, [][]byte{lz4Of("a"), lz4Of("b")}},
+		{"lz4, one without a checksum", "lz4", "abc", false, [][]byte{lz4Of("a"), lz4Of("b", noSum), lz4Of("c")}},
+		{"lz4, skippable first", "lz4", "a", true, [][]byte{skippable(4), lz4Of("a")}},
+		{"lz4, long skippable first", "lz4", "a", true, [][]byte{skippable(200000), lz4Of("a")}},
+		{"lz4, skippable between", "lz4", "ab", true, [][]byte{lz4Of("a"), skippable(100), lz4Of("b")}},
+		{"lz4, skippable last", "lz4", "a", true, [][]byte{lz4Of("a"), skippable(100)}},
+	} {
+		d, got, err := decodeAll(bytes.NewReader(slices.Concat(tt.parts...)))
+		if err != nil || d != (decoded{tt.codec, tt.summed}) || got.String() != tt.content {
+			t.Errorf("%s: %+v, %q, %v", tt.name, d, got, err)
+		}
+	}
+}
+
+// Cut at the end of a frame is the one cut that no decoder sees, and that of
+// gzip takes one in the name behind it for that. The size that was promised
+// tells.
+func TestFileCutAnywhereButBetweenFramesIsCorrupt(t *testing.T) {
+	for name, encode := range encoders {
+		first, second := encode(t, noise(200)), encode(t, noise(50))
+		clean := []int{len(first)}
+		if name == "gzip" {
+			clean = span(len(first), len(first)+len("1234567890\x05\x00extraexport.csv\x00a comment\x00"))
+		}
+		checkCuts(t, name, slices.Concat(first, second), clean)
+	}
+	for _, name := range []string{"zstd", "lz4"} {
+		first := encoders[name](t, noise(50))
+		checkCuts(t, name+" and skippable", slices.Concat(first, skippable(20)), []int{len(first)})
+		checkCuts(t, "skippable and "+name, slices.Concat(skippable(20), first), []int{len(skippable(20))})
+	}
+}
+
+func span(from, to int) (all []int) {
+	for n := from; n < to; n++ {
+		all = append(all, n)
+	}
+	return all
+}
+
+func checkCuts(t *testing.T, name string, encoded []byte, clean []int) {
+	t.Helper()
+	for n := magicSize; n < len(encoded); n++ {
+		if _, _, err := decodeAll(bytes.NewReader(encoded[:n])); !errors.Is(err, ErrCorrupt) && !slices.Contains(clean, n) {
+			t.Errorf("%s cut at %d of %d: %v", name, n, len(encoded), err)
+		}
+	}
+}
+
+func TestWhatFollowsTheLastFrameIsCorrupt(t *testing.T) {
+	for name, encode := range encoders {
+		for _, tail := range []string{"\x00", "\x00\x00", "\x00\x00\x00", strings.Repeat("\x00", 512), "a", "garbage", "\x1f", "\x28\xb5", "PK\x03\x04"} {
+			_, _, err := decodeAll(bytes.NewReader(append(encode(t, noise(1000)), tail...)))
+			if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s and %.10q: %v", name, tail, err)
+			}
+		}
+	}
+}
+
+func TestStrayBytesBehindASkippableFrameAreCorrupt(t *testing.T) {
+	for _, tail := range []string{"a", "a,b\n1,2\n", "\x28\xb5\x2f"} {
+		if _, _, err := decodeAll(bytes.NewReader(append(skippable(5), tail...))); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%q: %v", tail, err)
+		}
+	}
+}
+
+func TestFlippedBitInASummedFileIsCorrupt(t *testing.T) {
+	for name, encode := range encoders {
+		encoded := encode(t, noise(40))
+		for at := range encoded {
+			for bit := range 8 {
+				bad := bytes.Clone(encoded)
+				bad[at] ^= 1 << bit
+				d, got, err := decodeAll(bytes.NewReader(bad))
+				if err == nil && d.summed && !bytes.Equal(got.Bytes(), noise(40)) {
+					t.Errorf("%s: bit %d of byte %d turned over is not seen", name, bit, at)
+				}
+			}
+		}
+	}
+}
+
+func TestWindowLargerThanPromisedIsRefused(t *testing.T) {
+	descriptor := func(log, mantissa byte) []byte {
+		frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x04, (log-10)<<3 | mantissa}
+		return append(frame, 0x01, 0x00, 0x00, 0x99, 0xe9, 0xd8, 0x51) // an empty last block, and the checksum of nothing
+	}
+	single := func(size uint64) []byte {
+		frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0xe4}
+		frame = binary.LittleEndian.AppendUint64(frame, size)
+		return append(frame, 0x01, 0x00, 0x00, 0, 0, 0, 0)
+	}
+	if d, _, err := decodeAll(bytes.NewReader(descriptor(27, 0))); err != nil || !d.summed {
+		t.Errorf("128 MiB: %+v, %v", d, err)
+	}
+	for name, frame := range map[string][]byte{"144 MiB": descriptor(27, 1), "256 MiB": descriptor(28, 0), "2 GiB": descriptor(31, 0),
+		"3.75 TiB": descriptor(41, 7), "one segment of 1 GiB": single(1 << 30), "one segment of 8 EiB": single(1 << 63)} {
+		if _, _, err := decodeAll(bytes.NewReader(frame)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFailureOfTheWireIsKeptInTheErrorOfDecode(t *testing.T) {
+	broken := errors.New("the wire broke")
+	for name, encode := range encoders {
+		encoded := encode(t, noise(100000))
+		for _, n := range []int{0, 1, 3, 4, 7, 20, 1000, len(encoded) - 1, len(encoded)} {
+			_, _, err := decodeAll(io.MultiReader(bytes.NewReader(encoded[:n]), iotest.ErrReader(broken)))
+			if !errors.Is(err, broken) {
+				t.Errorf("%s broken at %d of %d: %v", name, n, len(encoded), err)
+			}
+		}
+	}
+}
+
+func TestFailureToWriteIsNotTheSources(t *testing.T) {
+	full := errors.New("disk full")
+	for name, encode := range encoders {
+		for _, encoded := range [][]byte{encode(t, noise(3<<20)), noise(3 << 20)} {
+			s := &sheet{err: full}
+			_, err := decode(bytes.NewReader(encoded), named{Object{Name: "a.csv"}, "a.csv"}, s.create)
+			if !errors.Is(err, full) || errors.Is(err, ErrCorrupt) || !s.closed {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	refused := func(string, string) (io.WriteCloser, error) { return nil, full }
+	_, err := decode(bytes.NewReader(encodeGzip(t, nil)), named{Object{Name: "a.csv"}, "a.csv"}, refused)
+	if !errors.Is(err, full) || errors.Is(err, ErrCorrupt) {
+		t.Errorf("a file that can't be created: %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, encode := range encoders {
+		f.Add(encode(f, []byte("a,b\n1,2\n")))
+		f.Add(slices.Concat(skippable(3), encode(f, noise(5000))))
+		f.Add(encode(f, make([]byte, 1<<20)))
+	}
+	f.Add([]byte("a,b\n"))
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		s := &limited{most: 1 << 20}
+		_, err := decode(bytes.NewReader(encoded), named{Object{Name: "a.csv"}, "a.csv"}, s.create)
+		if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, errMost) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+var errMost = errors.New("that is enough")
+
+// limited takes so many bytes and no more.
+type limited struct{ most int }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.most -= len(p); l.most < 0 {
+		return 0, errMost
+	}
+	return len(p), nil
+}
+
+func (*limited) Close() error { return nil }
+
+func (l *limited) create(string, string) (io.WriteCloser, error) { return l, nil }

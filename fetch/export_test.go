@@ -1,0 +1,6 @@
+package fetch
+
+import "time"
+
+// SetFirstWait sets how long f waits before it tries a request again.
+func SetFirstWait(f *Fetcher, d time.Duration) { f.firstWait = d }

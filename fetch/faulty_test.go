@@ -1,0 +1,303 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify"
+)
+
+var rows = csv(80) // a few parts of a thousand bytes
+
+// A fault is a store that lies, and what is to come of it.
+type fault struct {
+	name    string
+	lie     lie
+	codec   string // "" is plain
+	promise string // of the reference; %d is the right size
+
+	err      error  // nil: it lands
+	check    string // of the verify.Mismatch
+	doubt    string // it lands with
+	requests int    // 0: any number
+	quiet    bool   // without a note to people
+	stalls   bool
+}
+
+var faults = []fault{
+	{name: "reset once", lie: first(1, cut(500))},
+	{name: "reset three times", lie: first(3, cut(500))},
+	{name: "reset always, but with a gain", lie: cut(300)},
+	{name: "reset always, without a gain", lie: func(*store, http.ResponseWriter, *http.Request, int) bool { panic(http.ErrAbortHandler) }, err: fetch.ErrTemporary, requests: 4},
+	{name: "reset at the last byte of each part", lie: cut(999)},
+	{name: "the first part, and then nothing", lie: after(1, func(*store, http.ResponseWriter, *http.Request, int) bool { panic(http.ErrAbortHandler) }), err: fetch.ErrTemporary},
+
+	{name: "chunked and short once, size promised", lie: first(1, chunked(shorter)), promise: "#size=%d"},
+	{name: "chunked and short always, size promised", lie: chunked(shorter), promise: "#size=%d", err: fetch.ErrTemporary},
+	{name: "chunked and short always, size not promised", lie: chunked(shorter), err: errMismatch, check: verify.CheckCRC64},
+	{name: "chunked, size promised", lie: chunked(truth), promise: "#size=%d", requests: 1, quiet: true},
+	{name: "chunked, size not promised", lie: chunked(truth), requests: 1, quiet: true},
+	{name: "longer than promised, by its length", lie: func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+		w.Write(longer(s))
+		return true
+	}, promise: "#size=%d", err: errMismatch, check: verify.CheckSize, requests: 1},
+	{name: "longer than promised, without a length", lie: chunked(longer), promise: "#size=%d", err: errMismatch, check: verify.CheckSize, requests: 1},
+	{name: "longer than the CRC64 holds for, without a length", lie: chunked(longer), err: errMismatch, check: verify.CheckCRC64},
+
+	{name: "200 for every range", lie: whole, requests: 1, quiet: true},
+	{name: "200 for every range, reset with a gain", lie: all(first(3, cut(1500)), whole)},
+	{name: "ranges ignored from the second request on", lie: after(1, whole), quiet: true},
+	{name: "ranges ignored from the second request on, and short", lie: after(1, func(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
+		return chunked(func(s *store) []byte { return s.body[:500] })(s, w, nil, 0)
+	}), err: fetch.ErrTemporary},
+	{name: "range shorter than asked", lie: partly(func(off, end, size int) (string, int, int) {
+		end = min(end, off+300)
+		return fmt.Sprintf("bytes %d-%d/%d", off, end-1, size), off, end
+	}), quiet: true},
+
+	{name: "range at another place, once", lie: first(1, ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/%d", off+1, end, size) }))},
+	{name: "range at another place", lie: ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/%d", off+1, end, size) }), err: fetch.ErrTemporary, requests: 4},
+	{name: "range longer than asked", lie: ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/%d", off, end, size) }), err: fetch.ErrTemporary, requests: 4},
+	{name: "range announced longer than it is, once", lie: first(1, partly(func(off, end, size int) (string, int, int) {
+		return fmt.Sprintf("bytes %d-%d/%d", off, end-1, size), off, end - 100
+	}))},
+	{name: "range of garbage", lie: ranged(func(off, end, size int) string { return "bytes 0-/x" }), err: fetch.ErrTemporary, requests: 4},
+	{name: "range missing on 206", lie: ranged(func(off, end, size int) string { return "" }), err: fetch.ErrTemporary, requests: 4},
+	{name: "range of unknown total", lie: ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/*", off, end-1) }), err: fetch.ErrRefused, requests: 1},
+	{name: "total changed midway", lie: after(1, ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/%d", off, end-1, size+1) })), err: fetch.ErrChanged},
+
+	{name: "416 for any range", lie: rangeless(""), requests: 2, quiet: true},
+	{name: "416 for any request", lie: refuse(416, ""), err: fetch.ErrChanged, requests: 2},
+	{name: "416 midway", lie: after(1, refuse(416, "")), err: fetch.ErrChanged},
+
+	{name: "412 though the ETag is the same", lie: picky, quiet: true},
+	{name: "412 as the object was replaced", lie: replaced(1, csv(90)), err: fetch.ErrChanged},
+	{name: "replaced, and If-Match not looked at", lie: all(careless, replaced(1, csv(90))), err: fetch.ErrChanged},
+	{name: "ETag changed midway", lie: all(careless, after(1, with("ETag", `"other"`))), err: fetch.ErrChanged},
+	{name: "CRC64 changed midway", lie: after(1, with("X-Oss-Hash-Crc64ecma", "1")), err: fetch.ErrChanged},
+	{name: "no ETag", lie: with("ETag", ""), quiet: true},
+	{name: "no ETag after the first", lie: all(careless, after(1, with("ETag", ""))), quiet: true},
+	{name: "weak ETag", lie: with("ETag", `W/"1-2"`), quiet: true},
+
+	{name: "nothing promised", lie: all(with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), chunked(truth)), err: verify.ErrUnproven, requests: 1},
+	{name: "nothing promised but an ETag that says nothing", lie: all(with("ETag", `"1-2"`, "X-Oss-Hash-Crc64ecma", ""), chunked(truth)), err: verify.ErrUnproven},
+	{name: "nothing promised but a length", lie: with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), doubt: "unproven", quiet: true},
+	{name: "length and zstd's checksum", lie: with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), codec: "zstd"},
+	{name: "length and gzip's checksum", lie: with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), codec: "gzip"},
+	{name: "length and lz4's checksum", lie: with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), codec: "lz4"},
+	{name: "length and zstd without a checksum", lie: with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), codec: "zstd-", doubt: "unproven"},
+	{name: "length and lz4 without a checksum", lie: with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), codec: "lz4-", doubt: "unproven"},
+	{name: "no length but zstd's checksum", lie: all(with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), chunked(truth)), codec: "zstd", err: verify.ErrUnproven},
+
+	{name: "wrong CRC64", lie: with("X-Oss-Hash-Crc64ecma", "1"), err: errMismatch, check: verify.CheckCRC64},
+	{name: "wrong MD5 on OSS", lie: with("Content-MD5", base64MD5(nil), "X-Oss-Request-Id", "R1"), err: errMismatch, check: verify.CheckMD5},
+	{name: "wrong MD5 with 200", lie: all(with("Content-MD5", base64MD5(nil)), whole), err: errMismatch, check: verify.CheckMD5},
+	{name: "MD5 of the range, as other stores give it", lie: with("Content-MD5", base64MD5(nil))},
+	{name: "wrong MD5 as the ETag", lie: with("ETag", etagOf(nil), "X-Oss-Hash-Crc64ecma", ""), err: errMismatch, check: verify.CheckETag},
+	{name: "wrong MD5 as the ETag of what CRC64 proves", lie: with("ETag", etagOf(nil))},
+	{name: "ETag of parts", lie: func(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
+		set(w.Header(), "ETag", partsETag(s.body), "X-Oss-Hash-Crc64ecma", "")
+		return honest
+	}},
+	{name: "ETag of parts that can't be told", lie: with("ETag", partsETag(nil), "X-Oss-Hash-Crc64ecma", ""), doubt: "unproven"},
+
+	{name: "size promised otherwise", promise: "#size=17", err: errMismatch, check: verify.CheckSize, requests: 1},
+	{name: "size promised as 0", promise: "#size=0", err: errMismatch, check: verify.CheckSize, requests: 1},
+	{name: "size promised far beyond", promise: "#size=1000000", err: errMismatch, check: verify.CheckSize, requests: 1},
+	{name: "CRC64 promised otherwise", promise: "#crc64=17", err: errMismatch, check: verify.CheckCRC64, requests: 1},
+	{name: "MD5 promised otherwise", promise: "#md5=" + strings.Repeat("0", 32), err: errMismatch, check: verify.CheckMD5},
+
+	{name: "503 and Retry-After", lie: first(1, refuse(503, "", "Retry-After", "1"))},
+	{name: "503 midway", lie: func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+		return n%2 == 0 && refuse(503, xmlError("ServiceUnavailable", "Please reduce your request rate."))(s, w, r, n)
+	}},
+	{name: "429", lie: first(2, refuse(429, xmlError("QpsLimitExceeded", "Please reduce your request rate.")))},
+	{name: "429 always", lie: refuse(429, ""), err: fetch.ErrThrottled, requests: 4},
+	{name: "500 always", lie: refuse(500, xmlError("InternalError", "We encountered an internal error.")), err: fetch.ErrTemporary, requests: 4},
+	{name: "403 expired", lie: refuse(403, xmlError("AccessDenied", "Request has expired.")), err: fetch.ErrExpired},
+	{name: "403 wrong signature", lie: refuse(403, xmlError("SignatureDoesNotMatch", "The request signature we calculated does not match.")), err: fetch.ErrAuth, requests: 1},
+	{name: "404", lie: refuse(404, xmlError("NoSuchKey", "The specified key does not exist.")), err: fetch.ErrNotFound, requests: 1},
+	{name: "404 in HTML", lie: refuse(404, "<html><body><h1>Not Found<br></h1>", "Content-Type", "text/html"), err: fetch.ErrNotFound, requests: 1},
+	{name: "204", lie: refuse(204, ""), err: fetch.ErrRefused, requests: 1},
+
+	{name: "no answer, once", lie: first(1, stall(0)), stalls: true},
+	{name: "stalls once", lie: first(1, stall(500)), stalls: true},
+	{name: "stalls midway", lie: func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+		return n == 2 && stall(500)(s, w, r, n)
+	}, stalls: true},
+	{name: "no answer, ever", lie: stall(0), err: fetch.ErrTemporary, stalls: true},
+
+	{name: "redirected", lie: redirect(func(own string) string { return own + "/elsewhere" }), quiet: true},
+	{name: "redirected three times", lie: hops(3), quiet: true},
+	{name: "redirected four times", lie: hops(4), err: fetch.ErrHost, requests: 4},
+	{name: "redirected to a host by http", lie: redirect(func(string) string { return "http://bucket.oss-cn-hangzhou.aliyuncs.com/" }), err: fetch.ErrHost, requests: 1},
+	{name: "redirected into our network", lie: redirect(func(own string) string {
+		return strings.Replace(own, "http://127.0.0.1", "https://localhost", 1) + "/elsewhere"
+	}), err: fetch.ErrHost, requests: 1},
+	{name: "redirected to a user name", lie: redirect(func(own string) string { return strings.Replace(own, "://", "://user:CANARY@", 1) + "/elsewhere" }), err: fetch.ErrHost, requests: 1},
+
+	{name: "stored with Content-Encoding", lie: with("Content-Encoding", "gzip"), codec: "gzip"},
+	{name: "Content-Encoding of what is plain", lie: with("Content-Encoding", "gzip")},
+}
+
+// errMismatch stands for a *verify.Mismatch.
+var errMismatch = errors.New("a mismatch")
+
+func TestEachFaultOfAStoreHasItsVerdict(t *testing.T) {
+	for _, tt := range faults {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.run(t)
+		})
+	}
+}
+
+func (tt fault) run(t *testing.T) {
+	s := serve(t, encode(t, tt.codec, rows))
+	s.lie = tt.lie
+	f, _ := newFetcher(t, t.TempDir())
+	f.PartSize = 1000
+	if tt.stalls {
+		f.Stall = 100 * time.Millisecond
+	}
+	var notes atomic.Int64
+	f.Progress = func(p fetch.Progress) {
+		if p.Note != "" {
+			notes.Add(1)
+		}
+		if strings.Contains(p.Note, "CANARY") {
+			t.Errorf("a secret is told: %s", p.Note)
+		}
+	}
+	promise := tt.promise
+	if strings.Contains(promise, "%d") {
+		promise = fmt.Sprintf(promise, len(s.body))
+	}
+	receipt, err := f.Fetch(context.Background(), s.ref(t, "export.csv", promise))
+	key := s.ref(t, "export.csv", "").Key()
+	if n := s.count.Load(); tt.requests > 0 && n != int64(tt.requests) && tt.err != fetch.ErrExpired {
+		t.Errorf("%d requests, want %d", n, tt.requests)
+	}
+	if tt.quiet && notes.Load() > 0 {
+		t.Errorf("%d notes of what is no fault", notes.Load())
+	}
+	if tt.err != nil {
+		tt.checkError(t, err)
+		checkAbsent(t, f, key)
+		if !strings.Contains(tt.promise, "%d") {
+			promise = "" // it was a lie too
+		}
+		fetchHonest(t, s, f, promise)
+	} else if err != nil {
+		t.Fatal(err)
+	} else if got := strings.Join(receipt.Doubts, "; "); (got == "") != (tt.doubt == "") || !strings.Contains(got, tt.doubt) {
+		t.Errorf("doubts: %q, want %q", got, tt.doubt)
+	}
+	checkLanded(t, f, key, rows)
+}
+
+func (tt fault) checkError(t *testing.T, err error) {
+	t.Helper()
+	mismatch, ok := errors.AsType[*verify.Mismatch](err)
+	switch {
+	case err == nil:
+		t.Fatal("it landed")
+	case tt.err == errMismatch && (!ok || mismatch.Check != tt.check):
+		t.Errorf("%v, want a mismatch of %s", err, tt.check)
+	case tt.err != errMismatch && (ok || !errors.Is(err, tt.err)):
+		t.Errorf("%v, want %v", err, tt.err)
+	case strings.Contains(err.Error(), "CANARY"):
+		t.Errorf("a secret is told: %v", err)
+	}
+}
+
+// fetchHonest fetches again from a store that has become honest. What was
+// received of another version may cost one attempt.
+func fetchHonest(t *testing.T, s *store, f *fetch.Fetcher, promise string) {
+	t.Helper()
+	s.honest()
+	f.Stall = 0
+	_, err := f.Fetch(context.Background(), s.ref(t, "export.csv", promise))
+	if errors.Is(err, fetch.ErrChanged) {
+		_, err = f.Fetch(context.Background(), s.ref(t, "export.csv", promise))
+	}
+	if err != nil {
+		t.Errorf("when the store is honest again: %v", err)
+	}
+}
+
+func TestEmptyObjectLandsHoweverTheStoreAnswers(t *testing.T) {
+	for name, tt := range map[string]fault{
+		"200":                           {lie: whole},
+		"range ignored":                 {},
+		"416 with the size":             {lie: rangeless("bytes */0")},
+		"416 without":                   {lie: rangeless("")},
+		"chunked":                       {lie: chunked(truth)},
+		"promised":                      {promise: "#size=0"},
+		"promised and 416":              {promise: "#size=0", lie: rangeless("bytes */0")},
+		"promised and chunked":          {promise: "#size=0", lie: chunked(truth)},
+		"promised and nothing but so":   {promise: "#size=0", lie: with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), doubt: "unproven"},
+		"nothing promised by the store": {lie: all(with("ETag", "", "X-Oss-Hash-Crc64ecma", ""), chunked(truth)), err: verify.ErrUnproven},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, nil)
+			s.lie = tt.lie
+			f, _ := newFetcher(t, t.TempDir())
+			ref := s.ref(t, "export.csv", tt.promise)
+			receipt, err := f.Fetch(context.Background(), ref)
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("%v, want %v", err, tt.err)
+			}
+			if err == nil {
+				checkLanded(t, f, ref.Key(), nil)
+				if (len(receipt.Doubts) > 0) != (tt.doubt != "") {
+					t.Errorf("doubts: %q", receipt.Doubts)
+				}
+			}
+		})
+	}
+}
+
+func TestRefusedConnectionMayPass(t *testing.T) {
+	s := serve(t, rows)
+	ref := s.ref(t, "export.csv", "")
+	s.Close()
+	f, _ := newFetcher(t, t.TempDir())
+	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrTemporary) {
+		t.Errorf("%v, want a temporary failure", err)
+	}
+	checkAbsent(t, f, ref.Key())
+}
+
+func TestObjectReplacedBetweenAttemptsStartsOver(t *testing.T) {
+	s := serve(t, rows)
+	s.lie = after(2, refuse(500, ""))
+	f, _ := newFetcher(t, t.TempDir())
+	f.PartSize, f.Parallel = 1000, 1
+	ref := s.ref(t, "export.csv", "")
+	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrTemporary) {
+		t.Fatal(err)
+	}
+	s.body = bytes.ToUpper(rows)
+	s.honest()
+	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrChanged) {
+		t.Errorf("%v, want %v", err, fetch.ErrChanged)
+	}
+	checkAbsent(t, f, ref.Key())
+	before := s.sent.Load()
+	if _, err := f.Fetch(context.Background(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.sent.Load() - before; n != int64(len(s.body)) {
+		t.Errorf("%d bytes were sent of the new object, want all %d", n, len(s.body))
+	}
+	checkLanded(t, f, ref.Key(), s.body)
+}

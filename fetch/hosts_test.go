@@ -1,0 +1,187 @@
+package fetch
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestHostsAllowWhatTheyNameAndNoMore(t *testing.T) {
+	vendor := &Hosts{Domains: []string{"aliyuncs.com", "myhuaweicloud.com"},
+		Allow: []string{"store.internal", "10.0.0.5:9000", "[2001:db8::1]:8443", "::1", "secure.internal:443"}}
+	anywhere := &Hosts{Domains: []string{"*"}}
+	for _, tt := range []struct {
+		hosts *Hosts
+		url   string
+		ok    bool
+	}{
+		{vendor, "https://b.oss-cn-hangzhou.aliyuncs.com/a", true},
+		{vendor, "https://B.OSS-cn-hangzhou.ALIYUNCS.com/a", true},
+		{vendor, "https://b.obs.cn-north-4.myhuaweicloud.com/a", true},
+		{vendor, "https://b.oss-cn-hangzhou.aliyuncs.com:443/a", true},
+		{vendor, "https://b.oss-cn-hangzhou.aliyuncs.com./a", true},
+		{vendor, "http://b.oss-cn-hangzhou.aliyuncs.com/a", false},
+		{vendor, "ftp://b.oss-cn-hangzhou.aliyuncs.com/a", false},
+		{vendor, "https://aliyuncs.com/a", false},
+		{vendor, "https://xaliyuncs.com/a", false},
+		{vendor, "https://b.xaliyuncs.com/a", false},
+		{vendor, "https://aliyuncs.com.evil.com/a", false},
+		{vendor, "https://b.aliyuncs.com.evil.com/a", false},
+		{vendor, "https://evil.com/b.aliyuncs.com", false},
+		{vendor, "https://evil.com?b.aliyuncs.com", false},
+		{vendor, "https://evil.com#b.aliyuncs.com", false},
+		{vendor, "https://b.aliyuncs.com@evil.com/a", false},
+		{vendor, "https://user@b.aliyuncs.com/a", false},
+		{vendor, "https://user:password@store.internal/a", false},
+		{vendor, "https://evil.com:80\\@b.aliyuncs.com/", false},
+		{vendor, "https://100.100.100.200/a", false},
+		{vendor, "https://2130706433/a", false},
+		{vendor, "https://0x7f.1/a", false},
+		{vendor, "https://0177.0.0.1/a", false},
+		{vendor, "https://[::ffff:127.0.0.1]/a", false},
+		{vendor, "https:///a", false},
+
+		{vendor, "http://store.internal/a", true},
+		{vendor, "https://STORE.internal:8443/a", true},
+		{vendor, "http://store.internal.evil.com/a", false},
+		{vendor, "http://xstore.internal/a", false},
+		{vendor, "http://10.0.0.5:9000/a", true},
+		{vendor, "https://10.0.0.5:9000/a", true},
+		{vendor, "http://10.0.0.5/a", false},
+		{vendor, "http://10.0.0.5:90/a", false},
+		{vendor, "http://[2001:db8::1]:8443/a", true},
+		{vendor, "http://[2001:DB8::1]:8443/a", true},
+		{vendor, "http://[2001:db8::1]/a", false},
+		{vendor, "http://[::1]:7/a", true},
+		{vendor, "https://secure.internal/a", true},
+		{vendor, "http://secure.internal:443/a", true},
+		{vendor, "http://secure.internal/a", false},
+
+		{anywhere, "https://example.com/a", true},
+		{anywhere, "https://example.com:8443/a", true},
+		{anywhere, "http://example.com/a", false},
+		{anywhere, "https://user@example.com/a", false},
+	} {
+		u, err := url.Parse(tt.url)
+		if err != nil {
+			continue // refused before
+		}
+		err = tt.hosts.Check(u)
+		if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrHost) {
+			t.Errorf("%s: %v, want it allowed: %v", tt.url, err, tt.ok)
+		}
+		if err != nil && strings.Contains(err.Error(), "password") {
+			t.Errorf("%s: %v", tt.url, err)
+		}
+	}
+}
+
+func TestAllowsTakesAnAddressWithoutAPortForHTTP(t *testing.T) {
+	h := &Hosts{Allow: []string{"a", "b:80", "c:8080"}}
+	for hostport, want := range map[string]bool{"a": true, "A:1": true, "b": true, "b:80": true, "b:81": false, "c": false, "c:8080": true, "d": false, "": false} {
+		if h.Allows(hostport) != want {
+			t.Errorf("%q: %v", hostport, !want)
+		}
+	}
+}
+
+func TestOnlyPublicAddressesAreDialled(t *testing.T) {
+	for _, tt := range []struct {
+		ip               string
+		public, internal bool // allowed; allowed in the vendor's network
+	}{
+		{"8.8.8.8", true, true},
+		{"47.96.0.1", true, true},
+		{"2606:4700::1111", true, true},
+		{"::ffff:8.8.8.8", true, true},
+		{"100.63.255.255", true, true},
+		{"100.64.0.1", false, true},
+		{"100.118.28.44", false, true},
+		{"100.100.100.200", false, false},
+		{"::ffff:100.100.100.200", false, false},
+		{"100.128.0.1", true, true},
+		{"127.0.0.1", false, false},
+		{"127.255.255.254", false, false},
+		{"::1", false, false},
+		{"::", false, false},
+		{"0.0.0.0", false, false},
+		{"0.1.2.3", false, false},
+		{"10.1.2.3", false, false},
+		{"172.16.0.1", false, false},
+		{"172.31.255.255", false, false},
+		{"172.32.0.1", true, true},
+		{"192.168.1.1", false, false},
+		{"192.0.0.192", false, false},
+		{"169.254.169.254", false, false},
+		{"198.18.0.1", false, false},
+		{"203.0.113.1", false, false},
+		{"224.0.0.1", false, false},
+		{"240.0.0.1", false, false},
+		{"255.255.255.255", false, false},
+		{"::ffff:127.0.0.1", false, false},
+		{"::ffff:10.0.0.1", false, false},
+		{"::127.0.0.1", false, false},
+		{"::ffff:0:7f00:1", false, false},
+		{"64:ff9b::7f00:1", false, false},
+		{"64:ff9b:1::1", false, false},
+		{"100::1", false, false},
+		{"2001::1", false, false},
+		{"2001:db8::1", false, false},
+		{"2002:7f00:1::", false, false},
+		{"3fff::1", false, false},
+		{"fc00::1", false, false},
+		{"fd00:ec2::254", false, false},
+		{"fe80::1", false, false},
+		{"fe80::1%eth0", false, false},
+		{"fec0::1", false, false},
+		{"ff02::1", false, false},
+	} {
+		address := netip.AddrPortFrom(netip.MustParseAddr(tt.ip), 443).String()
+		for _, h := range []*Hosts{{}, {Internal: true}} {
+			want := tt.public || h.Internal && tt.internal
+			if err := h.control("tcp", address, nil); (err == nil) != want || err != nil && !errors.Is(err, ErrHost) {
+				t.Errorf("%s, internal %v: %v", tt.ip, h.Internal, err)
+			}
+		}
+	}
+	if err := new(Hosts).control("unix", "/var/run/docker.sock", nil); !errors.Is(err, ErrHost) {
+		t.Errorf("a socket: %v", err)
+	}
+}
+
+func TestNameThatLeadsIntoOurNetworkIsNotAsked(t *testing.T) {
+	asked := false
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer s.Close()
+	h := &Hosts{Domains: []string{"*"}}
+	client := h.Client()
+	defer client.CloseIdleConnections()
+	for _, host := range []string{"localhost", "127.0.0.1"} {
+		resp, err := client.Get(strings.Replace(s.URL, "127.0.0.1", host, 1))
+		if err == nil {
+			resp.Body.Close()
+		}
+		if !errors.Is(err, ErrHost) || asked {
+			t.Errorf("%s: %v, asked: %v", host, err, asked)
+		}
+	}
+}
+
+func TestProxyOfTheOperatorMayBePrivate(t *testing.T) {
+	for _, tt := range []struct{ proxy, want string }{
+		{"http://10.0.0.1:3128", "10.0.0.1:3128"},
+		{"10.0.0.1:3128", "10.0.0.1:3128"},
+		{"http://proxy.internal", "proxy.internal:80"},
+		{"https://proxy.internal", "proxy.internal:443"},
+		{"socks5://[::1]", "[::1]:1080"},
+	} {
+		t.Setenv("HTTPS_PROXY", tt.proxy)
+		if got := proxiesFromEnvironment(); len(got) == 0 || got[0] != tt.want {
+			t.Errorf("%s: %q, want %s", tt.proxy, got, tt.want)
+		}
+	}
+}

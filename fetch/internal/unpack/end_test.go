@@ -1,0 +1,119 @@
+package unpack
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+)
+
+func TestTheEndRecordsFitTheFileExactly(t *testing.T) {
+	with := func(change func(*testZip)) testZip {
+		z := centralLie(nil)
+		change(&z)
+		return z
+	}
+	emptyZip := string(testZip{}.bytes(t))
+	runAll(t, []zipCase{
+		{name: "junk behind", zip: with(func(z *testZip) { z.junk = "x" }), kind: ErrCorrupt, says: "goes on after its end record"},
+		{name: "zeros behind", zip: with(func(z *testZip) { z.junk = "\x00" }), kind: ErrCorrupt, says: "goes on after its end record"},
+		{name: "no end record", zip: endLie(func(e *testEnd) { e.magic = "PK\x05\x05" }), kind: ErrCorrupt, says: "no end record"},
+		{name: "comment cut short", zip: endLie(func(e *testEnd) { e.commentSize = 1 }), kind: ErrCorrupt, says: "comment is cut short"},
+		{name: "comment too long", zip: endLie(func(e *testEnd) { e.comment, e.commentSize = "xx", 1 }), kind: ErrCorrupt, says: "goes on after its end record"},
+		{name: "end record in a comment", zip: endLie(func(e *testEnd) { e.comment = emptyZip }), kind: ErrCorrupt, says: "two end records"},
+		{name: "cut end record in a comment", zip: endLie(func(e *testEnd) { e.comment = emptyZip + "x" }), kind: ErrCorrupt, says: "goes on after its end record"},
+		{name: "self-extractor", zip: with(func(z *testZip) { z.prefix = "MZ" }), kind: ErrCorrupt, says: "2 bytes before its first entry"},
+		{name: "self-extractor with old offsets", zip: with(func(z *testZip) {
+			z.prefix = "MZ"
+			z.end = func(e *testEnd) { e.offset -= 2 }
+		}), kind: ErrCorrupt, says: "self-extractor"},
+		{name: "nothing but a prefix", zip: testZip{prefix: "MZ"}, kind: ErrCorrupt, says: "before its first entry"},
+		{name: "disk", zip: endLie(func(e *testEnd) { e.disk = 1 }), kind: ErrCorrupt, says: "several disks"},
+		{name: "directory's disk", zip: endLie(func(e *testEnd) { e.startDisk = 1 }), kind: ErrCorrupt, says: "several disks"},
+		{name: "entries elsewhere", zip: endLie(func(e *testEnd) { e.here = 0 }), kind: ErrCorrupt, says: "several disks"},
+		{name: "one entry too few", zip: endLie(func(e *testEnd) { e.here, e.entries = 0, 0 }), kind: ErrCorrupt, says: "too few or too many"},
+		{name: "one entry too many", zip: endLie(func(e *testEnd) { e.here, e.entries = 2, 2 }), kind: ErrCorrupt, says: "too few or too many"},
+		{name: "entries behind the count", zip: testZip{entries: []testEntry{{name: "a"}, {name: "b"}},
+			end: func(e *testEnd) { e.here, e.entries = 1, 1 }}, kind: ErrCorrupt, says: "goes on behind its 1 entries"},
+		{name: "entries before the count", zip: testZip{entries: []testEntry{{name: "a", central: func(h *testHeader) { h.comment = strings.Repeat("x", 99) }}},
+			end: func(e *testEnd) { e.here, e.entries = 2, 2 }}, kind: ErrCorrupt, says: "cut short"},
+		{name: "directory too small", zip: endLie(func(e *testEnd) { e.directory-- }), kind: ErrCorrupt, says: "does not end at"},
+		{name: "directory before its place", zip: endLie(func(e *testEnd) { e.offset-- }), kind: ErrCorrupt, says: "does not end at"},
+		{name: "directory larger than all", zip: endLie(func(e *testEnd) { e.directory, e.offset = 1000, 0 }), kind: ErrCorrupt, says: "does not end at"},
+		{name: "bytes behind the directory", zip: with(func(z *testZip) { z.trailer = "PK\x05\x05\x00\x00" }), kind: ErrCorrupt, says: "does not end at"},
+		{name: "bytes behind the directory, counted", zip: with(func(z *testZip) {
+			z.trailer = "PK\x05\x05\x00\x00"
+			z.end = func(e *testEnd) { e.directory += 6 }
+		}), kind: ErrCorrupt, says: "goes on behind"},
+		{name: "bytes before the directory", zip: with(func(z *testZip) { z.filler = "xx" }), kind: ErrCorrupt, says: "2 bytes lie between"},
+		{name: "no directory header", zip: centralLie(func(h *testHeader) { h.magic = "PK\x01\x03" }), kind: ErrCorrupt, says: "header is missing in the directory"},
+	})
+}
+
+func TestZip64RecordsAgreeWithTheEndRecord(t *testing.T) {
+	both := func(narrow lie[testEnd]) testZip {
+		z := end64Lie(nil)
+		z.end = narrow
+		return z
+	}
+	runAll(t, []zipCase{
+		{name: "though not needed", zip: end64Lie(nil)},
+		{name: "and all in the end record too", zip: both(func(e *testEnd) {
+			e.here, e.entries, e.directory, e.offset = 1, 1, 47, 32
+		})},
+		{name: "entries", zip: both(func(e *testEnd) { e.entries = 2 }), kind: ErrCorrupt, says: "end record says entries 2, zip64 end record says 1"},
+		{name: "entries here", zip: both(func(e *testEnd) { e.here = 2 }), kind: ErrCorrupt, says: "entries here 2"},
+		{name: "directory size", zip: both(func(e *testEnd) { e.directory = 2 }), kind: ErrCorrupt, says: "directory size 2"},
+		{name: "directory offset", zip: both(func(e *testEnd) { e.offset = 2 }), kind: ErrCorrupt, says: "directory offset 2"},
+		{name: "disk", zip: both(func(e *testEnd) { e.disk = 2 }), kind: ErrCorrupt, says: "end record says disk 2"},
+		{name: "wide disk", zip: end64Lie(func(e *testEnd) { e.disk = 2 }), kind: ErrCorrupt, says: "disk 0"},
+		{name: "record's size", zip: end64Lie(func(e *testEnd) { e.size++ }), kind: ErrCorrupt, says: "zip64 end record has 45 bytes"},
+		{name: "record elsewhere", zip: end64Lie(func(e *testEnd) { e.locatorOffset-- }), kind: ErrCorrupt, says: "not where its locator says"},
+		{name: "record behind its locator", zip: end64Lie(func(e *testEnd) { e.locatorOffset = 1 << 63 }), kind: ErrCorrupt, says: "behind its locator"},
+		{name: "record missing", zip: end64Lie(func(e *testEnd) { e.magic = "PK\x06\x05" }), kind: ErrCorrupt, says: "not where its locator says"},
+		{name: "gap before the locator", zip: end64Lie(func(e *testEnd) { e.extensible = "x" }), kind: ErrCorrupt, says: "should be at"},
+		{name: "gap behind the locator", zip: end64Lie(func(e *testEnd) { e.locatorFollower = "x" }), kind: ErrCorrupt, says: "does not end at"},
+		{name: "two disks", zip: end64Lie(func(e *testEnd) { e.disks = 2 }), kind: ErrCorrupt, says: "one of 2 disks"},
+		{name: "another disk", zip: end64Lie(func(e *testEnd) { e.locatorDisk = 1 }), kind: ErrCorrupt, says: "disks"},
+		{name: "directory beyond all", zip: end64Lie(func(e *testEnd) { e.offset = 1<<64 - 1 }), kind: ErrCorrupt, says: "does not end at"},
+		{name: "sum wraps around", zip: end64Lie(func(e *testEnd) { e.directory, e.offset = 1<<64-1, 80 }), kind: ErrCorrupt, says: "does not end at"},
+		{name: "entries beyond all", zip: end64Lie(func(e *testEnd) { e.here, e.entries = 1<<63, 1<<63 }), kind: ErrCorrupt, says: "too few or too many"},
+	})
+}
+
+func TestAZipCutAnywhereIsRefused(t *testing.T) {
+	second := methodOf(methodDeflate)
+	second.descriptor = 24
+	z := testZip{entries: []testEntry{{name: "a", content: "x", zip64: true}, second}, zip64: true}
+	whole := z.bytes(t)
+	for n := range whole {
+		if _, err := unzip(t, whole[:n], Limits{}); err == nil {
+			t.Errorf("accepted the first %d of %d bytes", n, len(whole))
+		}
+	}
+}
+
+func TestIsZipKnowsAFileAndAnEmptyZip(t *testing.T) {
+	for head, want := range map[string]bool{
+		"PK\x03\x04": true, "PK\x05\x06": true, "PK\x07\x08": false, "PK\x03": false, "": false, "MZ\x90\x00": false,
+	} {
+		if got := IsZip([]byte(head)); got != want {
+			t.Errorf("IsZip(%q) = %v", head, got)
+		}
+	}
+}
+
+func TestADirectoryHasAtMost256MiB(t *testing.T) {
+	const size = maxDirectory + 1
+	end := le.AppendUint32([]byte("PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00"), size)
+	end = append(end, make([]byte, 6)...)
+	_, err := findDirectory(sparse{size + endSize, map[int64][]byte{size: end}}, size+endSize, Limits{}.orDefault())
+	refused(t, err, ErrBomb, "directory has 268435457 bytes, over the limit of 268435456")
+}
+
+func TestNothingIsNoZip(t *testing.T) {
+	for _, size := range []int64{-1, 0, 1, endSize - 1} {
+		_, err := Zip(context.Background(), bytes.NewReader(make([]byte, endSize)), size, 1, Limits{}, (&sink{}).create)
+		refused(t, err, ErrCorrupt, "no end record")
+	}
+}

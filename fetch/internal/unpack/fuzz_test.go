@@ -1,0 +1,117 @@
+package unpack
+
+import (
+	"archive/zip"
+	"bytes"
+	"io"
+	"path/filepath"
+	"runtime/metrics"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+var fuzzLimits = Limits{Bytes: 1 << 20, Entries: 1000}
+
+func FuzzZip(f *testing.F) {
+	for _, b := range corpus(f, "zip") {
+		f.Add(b)
+	}
+	for _, size := range []int{0, 12, 16, 20, 24} {
+		z := someEntries(3)
+		z.entries[0].zip64, z.zip64 = true, size > 16
+		for i := range z.entries {
+			z.entries[i].descriptor = size
+		}
+		f.Add(z.bytes(f))
+	}
+	f.Add(quotedOverlap(f, 3))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := heapAllocs()
+		got, err := unzip(t, b, fuzzLimits)
+		// Two workers may have a zstd window each.
+		if n := heapAllocs() - before; n > 2*maxWindow+64<<20+20*uint64(len(b)) {
+			t.Errorf("allocated %d bytes for %d", n, len(b))
+		}
+		safe(t, got)
+		if err == nil {
+			asOthersRead(t, b, got)
+		}
+	})
+}
+
+func FuzzTar(f *testing.F) {
+	for _, b := range corpus(f, "tar") {
+		if len(b) < 100_000 {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := heapAllocs()
+		got, _ := untarred(t, b, fuzzLimits)
+		if n := heapAllocs() - before; n > 64<<20+20*uint64(len(b)) {
+			t.Errorf("allocated %d bytes for %d", n, len(b))
+		}
+		safe(t, got)
+	})
+}
+
+func heapAllocs() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// safe checks what a container made, refused or not.
+func safe(t *testing.T, files map[string]string) {
+	t.Helper()
+	total := 0
+	folded := map[string]bool{}
+	for name, content := range files {
+		total += len(content)
+		if !filepath.IsLocal(name) || filepath.Clean(name) != name || strings.ContainsAny(name, "\\:\x00") {
+			t.Errorf("created %q", name)
+		}
+		if key := strings.ToLower(name); folded[key] {
+			t.Errorf("created %q in two cases", name)
+		} else {
+			folded[key] = true
+		}
+	}
+	if total > int(fuzzLimits.Bytes) || len(files) > fuzzLimits.Entries {
+		t.Errorf("created %d files of %d bytes", len(files), total)
+	}
+}
+
+// asOthersRead checks that another reader finds the same in a zip.
+func asOthersRead(t *testing.T, b []byte, want map[string]string) {
+	t.Helper()
+	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatalf("only we can read it: %v", err)
+	}
+	r.RegisterDecompressor(methodZstd, zstd.ZipDecompressor())
+	got := map[string]string{}
+	for _, f := range r.File {
+		in, err := f.Open()
+		if err != nil {
+			t.Fatalf("only we can open %q: %v", f.Name, err)
+		}
+		content, err := io.ReadAll(in)
+		if err != nil {
+			t.Fatalf("only we can read %q: %v", f.Name, err)
+		}
+		if !strings.HasSuffix(f.Name, "/") {
+			got[f.Name] = string(content)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("others find %d files, we %d", len(got), len(want))
+	}
+	for name, content := range want {
+		if got[name] != content {
+			t.Errorf("others find %.100q in %q, we %.100q", got[name], name, content)
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package unpack
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// tarred writes entries with Go's own writer. The content of h is in
+// h.Linkname if it is a file.
+func tarred(t testing.TB, headers ...tar.Header) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range headers {
+		content := ""
+		if h.Typeflag == 0 || h.Typeflag == tar.TypeReg {
+			h.Typeflag, content, h.Linkname = tar.TypeReg, h.Linkname, ""
+			h.Size = int64(len(content))
+		}
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func untarred(t testing.TB, b []byte, limits Limits) (map[string]string, error) {
+	t.Helper()
+	var s sink
+	n, err := Tar(context.Background(), bytes.NewReader(b), limits, s.create)
+	return s.contents(t, n, err), err
+}
+
+// resum makes the checksum of the first header right.
+func resum(b []byte) []byte {
+	copy(b[148:], "        ")
+	sum := 0
+	for _, c := range b[:tarBlock] {
+		sum += int(c)
+	}
+	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	return b
+}
+
+// patched is a tar of one file whose header is changed at an offset.
+func patched(t testing.TB, at int, to string) []byte {
+	b := tarred(t, tar.Header{Name: "a", Linkname: "x", Mode: 0o644})
+	copy(b[at:], to)
+	return resum(b)
+}
+
+func TestHonestTarsUnpack(t *testing.T) {
+	long := strings.Repeat("long/", 100) + "name"
+	for _, format := range []tar.Format{tar.FormatUnknown, tar.FormatPAX, tar.FormatGNU} {
+		got, err := untarred(t, tarred(t,
+			tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755, Format: format},
+			tar.Header{Name: "./d/", Typeflag: tar.TypeDir, Mode: 0o42775, Format: format},
+			tar.Header{Name: "./d/a", Linkname: "x", Mode: 0o644, Format: format},
+			tar.Header{Name: "b", Mode: 0o100644, Format: format},
+			tar.Header{Name: "订单.csv", Linkname: strings.Repeat("y", 511), Mode: 0o600, Format: format},
+			tar.Header{Name: "zeros", Linkname: strings.Repeat("\x00", 4096), Mode: 0o600, Format: format},
+			tar.Header{Name: long, Linkname: "z", Mode: 0o600, Format: format},
+		), Limits{})
+		refused(t, err, nil, "")
+		want := map[string]string{"d/a": "x", "b": "", "订单.csv": strings.Repeat("y", 511), "zeros": strings.Repeat("\x00", 4096), long: "z"}
+		if !maps.Equal(got, want) {
+			t.Errorf("format %v: unpacked %q", format, got)
+		}
+	}
+}
+
+func TestOfATarOnlyFilesAndDirectoriesPass(t *testing.T) {
+	file := func(name string) tar.Header { return tar.Header{Name: name, Mode: 0o644} }
+	special := func(kind byte) []byte { return tarred(t, tar.Header{Name: "a", Typeflag: kind, Linkname: "b"}) }
+	pax := func(key, value string) tar.Header {
+		return tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{key: value}}
+	}
+	for _, c := range []struct {
+		name string
+		tar  []byte
+		kind error
+		says string
+	}{
+		{"symbolic link", special(tar.TypeSymlink), ErrUnsafeName, `"a": is a symbolic link`},
+		{"hard link", special(tar.TypeLink), ErrUnsafeName, "is a hard link"},
+		{"character device", special(tar.TypeChar), ErrUnsafeName, "is a character device"},
+		{"block device", special(tar.TypeBlock), ErrUnsafeName, "is a block device"},
+		{"pipe", special(tar.TypeFifo), ErrUnsafeName, "is a named pipe"},
+		{"contiguous file", patched(t, 156, "7"), ErrUnsafeName, "is a contiguous file"},
+		{"unknown type", patched(t, 156, "Z"), ErrUnsafeName, "unknown type 'Z'"},
+		{"setuid", tarred(t, tar.Header{Name: "a", Mode: 0o4755}), ErrUnsafeName, "runs as its owner"},
+		{"mode of a link", tarred(t, tar.Header{Name: "a", Mode: 0o120777}), ErrUnsafeName, "is a symbolic link"},
+		{"directory with content", patched(t, 156, "5"), ErrCorrupt, "directory with 1 bytes"},
+		{"file with a slash", patched(t, 0, "a/"), ErrUnsafeName, "slash at its end"},
+		{"file without a name", patched(t, 0, "\x00"), ErrUnsafeName, "without a name"},
+		{"file of the root's name", patched(t, 0, "./"), ErrUnsafeName, "slash at its end"},
+		{"unsafe", tarred(t, file("../a")), ErrUnsafeName, "the element .."},
+		{"unsafe behind ./", tarred(t, file("./../a")), ErrUnsafeName, "the element .."},
+		{"absolute", tarred(t, file("/a")), ErrUnsafeName, "absolute"},
+		{"absolute behind ./", tarred(t, file(".//a")), ErrUnsafeName, "absolute"},
+		{"not UTF-8", patched(t, 0, "\xff"), ErrUnsafeName, "not UTF-8"},
+		{"twice", tarred(t, file("a"), file("./a")), ErrUnsafeName, "is there twice"},
+		{"other case", tarred(t, file("a"), file("A")), ErrUnsafeName, "are one"},
+		{"file and directory", tarred(t, file("a"), file("a/b")), ErrUnsafeName, "is a file and a directory"},
+		{"global comment", tarred(t, pax("comment", "commit 1"), file("a")), nil, ""},
+		{"global path", tarred(t, pax("path", "b"), file("a")), ErrCorrupt, `global header of "path"`},
+		{"global size", tarred(t, pax("size", "1"), file("a")), ErrCorrupt, `global header of "size"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := untarred(t, c.tar, Limits{})
+			refused(t, err, c.kind, c.says)
+		})
+	}
+}
+
+func TestATarEndsProperly(t *testing.T) {
+	whole := tarred(t, tar.Header{Name: "a", Linkname: "x", Mode: 0o644}, tar.Header{Name: "b", Linkname: strings.Repeat("\x00", 2048), Mode: 0o644})
+	end := len(whole) - 1024
+	meta := tarred(t, tar.Header{Name: strings.Repeat("n", 200), Mode: 0o644, Format: tar.FormatPAX})[:1024]
+	for _, c := range []struct {
+		name string
+		tar  []byte
+		says string // "": unpacks
+	}{
+		{"as written", whole, ""},
+		{"nothing but the end", whole[end:], ""},
+		{"padded", append(bytes.Clone(whole), make([]byte, 9999)...), ""},
+		{"empty", nil, "no end marker"},
+		{"cut between entries", whole[:end], "no end marker"},
+		{"cut in the end marker", whole[:end+512], "no end marker"},
+		{"one byte short", whole[:len(whole)-1], "after"},
+		{"cut in a header", whole[:100], "unexpected EOF"},
+		{"cut in the content", whole[:tarBlock], "unexpected EOF"},
+		{"cut in the padding", whole[:tarBlock+1], "no end marker"},
+		{"one block of zeros, then more", append(append(bytes.Clone(whole[:end]), make([]byte, 512)...), whole...), "after"},
+		{"bytes behind", append(bytes.Clone(whole), 'x'), "goes on behind its end marker"},
+		{"bytes far behind", append(append(bytes.Clone(whole), make([]byte, 99999)...), 'x'), "goes on behind its end marker"},
+		{"second tar behind", append(bytes.Clone(whole), whole...), "goes on behind its end marker"},
+		{"header of nothing", append(append(bytes.Clone(whole[:end]), meta...), make([]byte, 1024)...), "no end marker"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := untarred(t, c.tar, Limits{})
+			kind := ErrCorrupt
+			if c.says == "" {
+				kind = nil
+			}
+			refused(t, err, kind, c.says)
+		})
+	}
+	for n := range whole {
+		if _, err := untarred(t, whole[:n], Limits{}); err == nil {
+			t.Errorf("accepted the first %d of %d bytes", n, len(whole))
+		}
+	}
+}
+
+func TestLimitsOfATarAreNamed(t *testing.T) {
+	two := tarred(t, tar.Header{Name: "a", Linkname: "12345", Mode: 0o644}, tar.Header{Name: "b/c", Linkname: "12345", Mode: 0o644})
+	size := int64(len(two))
+	padded := append(bytes.Clone(two), make([]byte, 1<<20)...)
+	for _, c := range []struct {
+		name   string
+		tar    []byte
+		limits Limits
+		says   string // "": unpacks
+	}{
+		{"as many bytes", two, Limits{Bytes: size}, ""},
+		{"too many bytes", two, Limits{Bytes: size - 1}, "limit of 3071 bytes"},
+		{"too much padding", padded, Limits{Bytes: size}, "limit of 3072 bytes"},
+		{"as large an entry", two, Limits{EntryBytes: 5}, ""},
+		{"too large an entry", two, Limits{EntryBytes: 4}, "limit of 4 bytes for an entry"},
+		{"as many entries", two, Limits{Entries: 3}, ""},
+		{"too many entries", two, Limits{Entries: 2}, "limit of 2 entries"},
+		{"too many bytes declared", patched(t, 124, "77777777777"), Limits{Bytes: 1 << 20}, "limit of 1048576 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := untarred(t, c.tar, c.limits)
+			kind := ErrBomb
+			if c.says == "" {
+				kind = nil
+			}
+			refused(t, err, kind, c.says)
+		})
+	}
+}
+
+func TestErrorsAroundATarComeBackAsTheyAre(t *testing.T) {
+	b := tarred(t, tar.Header{Name: "a", Linkname: strings.Repeat("x", 99999), Mode: 0o644})
+	for _, c := range []struct {
+		name                 string
+		create, write, close error
+	}{{name: "create", create: syscall.ENOSPC}, {name: "write", write: syscall.ENOSPC}, {name: "close", close: syscall.ENOSPC}} {
+		var closed atomic.Int32
+		_, err := Tar(context.Background(), bytes.NewReader(b), Limits{}, func(string) (io.WriteCloser, error) {
+			return brokenFile{c.write, c.close, &closed}, c.create
+		})
+		if err != syscall.ENOSPC || c.create == nil && closed.Load() != 1 { //nolint:errorlint // as it is
+			t.Errorf("%s: error %v, closed %d", c.name, err, closed.Load())
+		}
+	}
+	for n := range []int{0, 1, 600, 66000, len(b) - 1} {
+		in := io.MultiReader(bytes.NewReader(b[:n]), brokenReader{})
+		if _, err := Tar(context.Background(), in, Limits{}, (&sink{}).create); err != syscall.EIO { //nolint:errorlint // as it is
+			t.Errorf("broken after %d bytes: error %v", n, err)
+		}
+	}
+	cause := errors.New("drained")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	_, err := Tar(ctx, bytes.NewReader(b), Limits{}, func(string) (io.WriteCloser, error) {
+		cancel(cause)
+		return &counter{}, nil
+	})
+	if !errors.Is(err, cause) {
+		t.Errorf("ended: error %v", err)
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, syscall.EIO }
+
+func TestIsTarKnowsPOSIXAndGNU(t *testing.T) {
+	old := patched(t, 257, "\x00\x00\x00\x00\x00\x00\x00\x00")
+	for _, c := range []struct {
+		name string
+		head []byte
+		want bool
+	}{
+		{"POSIX", tarred(t, tar.Header{Name: "a", Format: tar.FormatUSTAR}), true},
+		{"PAX", tarred(t, tar.Header{Name: "a", Format: tar.FormatPAX, PAXRecords: map[string]string{"comment": "c"}}), true},
+		{"GNU", tarred(t, tar.Header{Name: "a", Format: tar.FormatGNU}), true},
+		{"too short", tarred(t, tar.Header{Name: "a"})[:511], false},
+		{"v7", old, false},
+		{"wrong checksum", func() []byte { b := tarred(t, tar.Header{Name: "a"}); b[0]++; return b }(), false},
+		{"no checksum", func() []byte { b := tarred(t, tar.Header{Name: "a"}); copy(b[148:], "        "); return b }(), false},
+		{"zeros", make([]byte, 1024), false},
+		{"text", bytes.Repeat([]byte("a,b\n"), 256), false},
+	} {
+		if got := IsTar(c.head); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
