@@ -117,7 +117,15 @@ func (r *ranges) fillAll(ctx context.Context) error {
 	case r.first.runsOn(r.part):
 		return r.runOn(ctx, r.takeFirst())
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	return r.fillSeveral(ctx)
+}
+
+// fillSeveral fills parts at once. The context that ends the others when one
+// fails is not the group's: the error of one is not the cause of another's.
+func (r *ranges) fillSeveral(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var group errgroup.Group
 	group.SetLimit(r.f.parallel())
 	for part, ok := r.part, true; ok && ctx.Err() == nil; part, ok = r.next() {
 		answer := r.takeFirst()
@@ -125,6 +133,7 @@ func (r *ranges) fillAll(ctx context.Context) error {
 			rest, err := r.fillPart(ctx, part, answer)
 			if err != nil {
 				r.partial.Fail(err) // now, not when the others have ended
+				stop()
 			}
 			rest.drop()
 			return err

@@ -40,7 +40,7 @@ func (d disk) mkdirs(dir string) error {
 	if err := d.begin("mkdir", dir); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !isDir(dir) { // another attempt may have been first
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // another attempt may have been first
 		return err
 	}
 	return d.syncDir(parent)

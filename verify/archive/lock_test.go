@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestOneAttemptAtATime(t *testing.T) {
@@ -124,6 +125,7 @@ func TestALockWhoseFileIsRemovedIsStillExclusive(t *testing.T) {
 					t.Error("two hold it")
 				}
 				n++
+				time.Sleep(50 * time.Microsecond)
 				holders.Add(-1)
 				os.Remove(filepath.Join(dir, lockFile)) // from here on another may hold it
 				os.Remove(dir)
