@@ -27,7 +27,7 @@ type content struct {
 }
 
 // Create opens a content file of the object for writing, in the bag of its
-// export. The name is slash-separated and must be local and new. declared is
+// export. Several may be written at once. The name is slash-separated and must be local and new. declared is
 // the content type that the job declared, "csv" or "json", or "". The file
 // counts once it is closed without an error, which it is not if a write failed.
 func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
@@ -38,7 +38,7 @@ func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", name, err)
 	}
-	p.writing++
+	p.write(1)
 	return &content{partial: p, name: name, file: file, sum: sha256.New(), counter: verify.NewCounter(declared, name)}, nil
 }
 
@@ -82,10 +82,17 @@ func (c *content) Close() error {
 		return fmt.Errorf("close %s: %w", c.name, err)
 	}
 	count := c.counter.Count()
-	c.partial.files = append(c.partial.files, File{
+	c.partial.add(File{
 		Path: c.name, Size: c.size, SHA256: hex.EncodeToString(c.sum.Sum(nil)),
 		Format: count.Format, Records: count.Rows,
 	})
-	c.partial.writing--
+	c.partial.write(-1)
 	return nil
+}
+
+// write counts the content files that are being written.
+func (p *Partial) write(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writing += n
 }

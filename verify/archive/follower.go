@@ -23,7 +23,11 @@ func (p *Partial) Fail(err error) {
 // io.EOF is the verdict; see [verify.Wire]. There is one Wire of a Partial,
 // made after the first Promise.
 func (p *Partial) Wire(ctx context.Context) *verify.Wire {
-	p.wire = verify.NewWire(p.name, p.Want(), &follower{ctx: ctx, partial: p})
+	var bytes io.Reader = &follower{ctx: ctx, partial: p}
+	if p.keep != nil {
+		bytes = io.TeeReader(bytes, p.keep.sum)
+	}
+	p.wire = verify.NewWire(p.name, p.Want(), bytes)
 	return p.wire
 }
 

@@ -18,12 +18,11 @@ import (
 // offset, and a map of the parts. Parts are received by many goroutines at
 // once, while one reads the Wire.
 type Partial struct {
-	in      *Ingest
-	name    string
-	file    *os.File
-	chart   *os.File
-	files   []File
-	writing int // content files that are not closed
+	in    *Ingest
+	name  string
+	file  *os.File
+	chart *os.File
+	keep  *keeper // of the bytes as transferred, or nil
 
 	mu      sync.Mutex
 	moved   sync.Cond // parts, end or failed changed
@@ -31,6 +30,9 @@ type Partial struct {
 	store   *verify.Want // nil until the store has answered
 	want    verify.Want  // both, merged
 	parts   []*Part      // by offset; they don't overlap
+	writing int          // content files that are not closed
+	files   []File
+	counted []Counted
 	failed  error
 	spoiled bool // what was received is of no use
 	wire    *verify.Wire
@@ -122,7 +124,11 @@ func (p *Partial) empty() error {
 	if err := p.in.archive.disk.begin("empty", p.chart.Name()); err != nil {
 		return err
 	}
-	return errors.Join(p.chart.Truncate(0), p.file.Truncate(0))
+	err := p.chart.Truncate(0)
+	if p.file != nil {
+		err = errors.Join(err, p.file.Truncate(0))
+	}
+	return err
 }
 
 // Received is how many bytes are here.
@@ -148,10 +154,13 @@ func (p *Partial) Finish(codec string, summed bool) error {
 
 func (p *Partial) finish(codec string, summed bool) error {
 	switch {
-	case p.wire == nil || !errors.Is(p.wire.Verdict(), io.EOF):
-		return errors.New("its bytes are not proven")
+	case !p.proven():
+		return errUnproven
 	case p.writing > 0:
 		return errors.New("its content is not whole")
+	}
+	if err := p.keepWire(); err != nil {
+		return err
 	}
 	if err := p.syncNames(); err != nil {
 		return err
@@ -163,12 +172,26 @@ func (p *Partial) finish(codec string, summed bool) error {
 	return nil
 }
 
+var errUnproven = errors.New("its bytes are not proven")
+
+// proven reports whether the wire was heard out and its verdict is good.
+func (p *Partial) proven() bool { return p.wire != nil && errors.Is(p.wire.Verdict(), io.EOF) }
+
+// Whole gives all bytes of the object as transferred, once its Wire has given
+// io.EOF. They are there until the Partial is finished or closed.
+func (p *Partial) Whole() (io.ReaderAt, int64, error) {
+	if !p.proven() {
+		return nil, 0, fmt.Errorf("read %s as a whole: %w", p.name, errUnproven)
+	}
+	return io.NewSectionReader(p.file, 0, p.wire.Size()), p.wire.Size(), nil
+}
+
 func (p *Partial) object(codec string, summed bool) Object {
 	return Object{
 		Name: p.name, Size: p.wire.Size(), CRC64: p.wire.CRC64(),
 		Job: promised(p.job), Store: promised(p.said()),
 		Checks: p.wire.Checks(), Proof: proof(p.wire.Proof(), summed),
-		Codec: codec, Files: p.files,
+		Codec: codec, Files: p.files, Counted: p.counted,
 	}
 }
 

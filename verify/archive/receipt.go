@@ -43,6 +43,9 @@ type Object struct {
 	Proof  string         `json:"proof,omitempty"` // the check that proves the bytes
 	Codec  string         `json:"codec,omitempty"`
 	Files  []File         `json:"files"`
+
+	// Counted is what was decoded to prove and to count it, and not kept.
+	Counted []Counted `json:"counted,omitempty"`
 }
 
 // A File of a receipt is one content file, below data/.
@@ -50,8 +53,16 @@ type File struct {
 	Path    string `json:"path"`
 	Size    int64  `json:"size"`
 	SHA256  string `json:"sha256"`
+	Wire    bool   `json:"wire,omitempty"`   // the object's bytes as transferred
 	Format  string `json:"format,omitempty"` // "csv" or "json" if its records were counted
 	Records int64  `json:"records"`          // rows, a header row among them; -1: not countable
+}
+
+// Counted is content that was decoded and not kept.
+type Counted struct {
+	Name    string `json:"name"`
+	Format  string `json:"format,omitempty"`
+	Records int64  `json:"records"`
 }
 
 // proof is the check that proves an object, or "" if none does: its size
@@ -132,25 +143,36 @@ func (in *Ingest) receipt(claim Claim) *Receipt {
 			r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %s only its size was promised", o.Name))
 		}
 		for _, f := range o.Files {
-			r.add(f)
-			counts = append(counts, verify.Count{Format: f.Format, Rows: f.Records})
+			r.Files++
+			r.Bytes += f.Size
 		}
+		counts = append(counts, o.counts()...)
 	}
 	r.countRecords(claim.Records, counts)
 	return r
 }
 
-func (r *Receipt) add(f File) {
-	r.Files++
-	r.Bytes += f.Size
-	if r.Records != verify.Unknown && f.Records != verify.Unknown {
-		r.Records += f.Records
-	} else {
-		r.Records = verify.Unknown
+// counts are those of all content that was decoded.
+func (o Object) counts() (counts []verify.Count) {
+	for _, f := range o.Files {
+		if !f.Wire {
+			counts = append(counts, verify.Count{Format: f.Format, Rows: f.Records})
+		}
 	}
+	for _, c := range o.Counted {
+		counts = append(counts, verify.Count{Format: c.Format, Rows: c.Records})
+	}
+	return counts
 }
 
 func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
+	for _, c := range counts {
+		if c.Rows == verify.Unknown {
+			r.Records = verify.Unknown
+			break
+		}
+		r.Records += c.Rows
+	}
 	check, any := verify.CheckCounts(promised, counts)
 	if !any {
 		return
