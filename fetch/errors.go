@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"tallyman/fetch/internal/unpack"
 	"tallyman/verify/archive"
 )
 
@@ -29,6 +30,10 @@ var (
 var (
 	ErrHost    = errors.New("host refused")
 	ErrCorrupt = errors.New("corrupt as the source holds it")
+
+	ErrUnsafeName = unpack.ErrUnsafeName
+	ErrBomb       = unpack.ErrBomb
+	ErrEncrypted  = unpack.ErrEncrypted
 )
 
 // A transferError is bytes that did not come: it may pass.

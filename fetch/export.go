@@ -51,10 +51,12 @@ type Export struct {
 	Percent   int    // -1 where the provider does not say
 	RequestID string // the provider's name for this answer, or ""
 
-	Objects iter.Seq2[Object, error] // once Ready
-	Records int64                    // over all objects, or verify.Unknown
-	Doubts  []string                 // reasons to look twice at what landed
-	Answer  any                      // for the receipt: the provider's answer, without a secret, as it marshals to JSON
+	Objects  iter.Seq2[Object, error] // once Ready; each range over it begins anew
+	Snapshot bool                     // Objects is what is there now: an attempt keeps to what the first one saw
+
+	Records int64    // over all objects, or verify.Unknown
+	Doubts  []string // reasons to look twice at what landed
+	Answer  any      // for the receipt: the provider's answer, without a secret, as it marshals to JSON
 }
 
 // An Object is one remote file of an export.

@@ -23,6 +23,10 @@ import (
 	"io/fs"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"tallyman/fetch/internal/unpack"
 	"tallyman/verify/archive"
 )
 
@@ -38,6 +42,10 @@ type Fetcher struct {
 	// Progress is told of each event of an attempt, by many goroutines at once.
 	// It may be nil.
 	Progress func(Progress)
+
+	Keep   Keep          // what of an object goes into the bag; "" means KeepContent
+	Limit  *rate.Limiter // of bytes a second, over all that the Fetcher does; nil: none
+	Limits unpack.Limits // of what a container may unpack to
 
 	firstWait time.Duration // between two tries of a request; 0 means firstWait
 }
@@ -72,13 +80,9 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 		return nil, err
 	}
 	defer in.Close()
-	for object, err := range nameAll(ref, export.Objects) {
-		if err != nil {
-			return nil, err
-		}
-		if err := f.receive(ctx, in, ref, object); err != nil {
-			return nil, err
-		}
+	a := &attempt{Fetcher: f, ref: ref, in: in, slots: make(chan struct{}, f.parallel())}
+	if err := a.receiveAll(ctx, export); err != nil {
+		return nil, err
 	}
 	return in.Commit(archive.Claim{
 		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
@@ -105,32 +109,65 @@ func (f *Fetcher) ask(ctx context.Context, ref Ref) (*Export, error) {
 	return nil, &NotReadyError{export.State, export.Status, export.Percent}
 }
 
+// An attempt is one at one export.
+type attempt struct {
+	*Fetcher
+	ref   Ref
+	in    *archive.Ingest
+	slots chan struct{} // one for each request in flight
+}
+
+// receiveAll receives the objects of an export, several at once.
+func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
+	group, receiving := errgroup.WithContext(ctx)
+	group.SetLimit(a.parallel())
+	for object, err := range a.objects(export) {
+		if receiving.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if err != nil {
+				return err
+			}
+			return a.receive(receiving, object)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
 // receive takes one object from its store into the bag. A decode error is
 // judged only once the wire was heard out: if the wire is bad, the transfer
 // is at fault; if it is good, the file is corrupt as the source holds it.
-func (f *Fetcher) receive(ctx context.Context, in *archive.Ingest, ref Ref, object named) error {
-	if in.Done(object.Name, object.Want) {
+func (a *attempt) receive(ctx context.Context, object named) error {
+	if a.in.Done(object.Name, object.Want) {
 		return nil
 	}
-	partial, err := in.Partial(object.Name, object.Want)
+	partial, err := a.in.Partial(object.Name, object.Want)
 	if err != nil {
 		return err
 	}
 	defer partial.Close()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ranges := f.ranges(ref, object.Object, partial)
+	ranges := a.ranges(object.Object, partial)
 	defer ranges.wait()
 	if err := ranges.begin(ctx); err != nil {
 		return err
 	}
+	d, err := a.decoding(object, partial)
+	if err != nil {
+		return err
+	}
 	wire := partial.Wire(ctx)
 	ranges.start(ctx)
-	ahead := readAhead(wire)
+	ahead := readAhead(wire, partial.Want().Size)
 	defer ahead.Close()
 	defer stop() // before the two that wait for what it stops
-	decoded, err := decode(ahead, object, partial.Create)
-	if err != nil && !errors.Is(err, ErrCorrupt) {
+	err = d.decode(ctx, ahead)
+	if _, own := errors.AsType[*ownError](err); own {
 		return err
 	}
 	io.Copy(io.Discard, ahead) // what comes of it is the wire's verdict
@@ -140,7 +177,7 @@ func (f *Fetcher) receive(ctx context.Context, in *archive.Ingest, ref Ref, obje
 	if err != nil {
 		return err
 	}
-	return partial.Finish(decoded.codec, decoded.summed)
+	return partial.Finish(d.codec, d.summed)
 }
 
 func (f *Fetcher) parallel() int { return cmp.Or(f.Parallel, 8) }

@@ -15,7 +15,9 @@ import (
 // for the extension where only the content can tell it.
 type named struct {
 	Object
-	base string
+	base     string
+	only     bool // it is the only object of its export
+	suffixed bool // the suffix of its codec stays, to tell it from another
 }
 
 // nameAll gives each object of an export its place in the bag: the only one is
@@ -27,11 +29,11 @@ func nameAll(ref Ref, objects iter.Seq2[Object, error]) iter.Seq2[named, error] 
 		object, err, ok := next()
 		more, moreErr, any := next()
 		if ok && !any {
-			yield(named{object, lastSegment(ref)}, err)
+			yield(named{Object: object, base: lastSegment(ref), only: true}, err)
 			return
 		}
 		for ok {
-			if !yield(named{object, object.Name}, err) {
+			if !yield(named{Object: object, base: object.Name}, err) {
 				return
 			}
 			object, err, ok = more, moreErr, any
@@ -61,6 +63,9 @@ func lastSegment(ref Ref) string {
 // codec, since the content is decoded, and with the extension that tells what
 // it holds.
 func (o named) file() string {
+	if o.suffixed {
+		return safeName(o.base)
+	}
 	base := withoutCodec(o.base)
 	extension := path.Ext(withoutCodec(o.Name))
 	if extension == "" && o.Content != "" {
@@ -70,6 +75,23 @@ func (o named) file() string {
 		base += extension
 	}
 	return safeName(base)
+}
+
+// entry is the name of the content of a container's entry.
+func (o named) entry(name string) string {
+	if o.only {
+		return safeName(name)
+	}
+	return safeName(withoutCodec(o.base) + "/" + name)
+}
+
+// wireFile is the name of the object's bytes as transferred.
+func (o named) wireFile() string {
+	name := o.file()
+	if suffix := strings.TrimPrefix(o.Name, withoutCodec(o.Name)); !o.suffixed {
+		name += suffix
+	}
+	return name
 }
 
 func withoutCodec(name string) string {

@@ -16,8 +16,7 @@ import (
 
 // ranges receives what is missing of one object.
 type ranges struct {
-	f       *Fetcher
-	ref     Ref
+	f       *attempt
 	name    string
 	source  Source
 	partial *archive.Partial
@@ -29,9 +28,9 @@ type ranges struct {
 	done  sync.WaitGroup
 }
 
-func (f *Fetcher) ranges(ref Ref, object Object, partial *archive.Partial) *ranges {
-	r := &ranges{f: f, ref: ref, name: object.Name, partial: partial}
-	r.source = &renewing{f: f, ref: ref, object: object}
+func (a *attempt) ranges(object Object, partial *archive.Partial) *ranges {
+	r := &ranges{f: a, name: object.Name, partial: partial}
+	r.source = &renewing{f: a.Fetcher, ref: a.ref, object: object}
 	r.stop = func() {}
 	return r
 }
@@ -76,16 +75,21 @@ func (r *ranges) ask(ctx context.Context) error {
 // open asks the store for a range of the version that is being received. What
 // the store says of the object is held against what was said before.
 func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
+	leave, err := r.f.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ctx, watch := newWatch(ctx, r.f.stall())
 	answer, err := r.source.ReadRange(ctx, off, n, r.partial.Version())
 	if err != nil {
+		defer leave()
 		defer watch.stop()
 		if errors.Is(err, ErrChanged) {
 			r.partial.Spoil()
 		}
 		return nil, watch.cause(err)
 	}
-	answer.ReadCloser = watch.over(answer.ReadCloser)
+	answer.ReadCloser = watch.over(r.f.throttle(ctx, answer.ReadCloser), leave)
 	err = r.partial.Promise(answer.Want)
 	if err == nil {
 		err = answer.skipTo(off)
@@ -95,6 +99,16 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 		return nil, err
 	}
 	return answer, nil
+}
+
+// enter waits for a slot, and gives it back by what it returns.
+func (a *attempt) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case a.slots <- struct{}{}:
+		return sync.OnceFunc(func() { <-a.slots }), nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // start receives every missing part, several at once. What ends it goes to
@@ -284,5 +298,5 @@ func (r *ranges) wait() {
 }
 
 func (r *ranges) tell(n int64, note string) {
-	r.f.tell(Progress{Ref: r.ref, Object: r.name, Bytes: n, Size: r.partial.Want().Size, Note: note})
+	r.f.tell(Progress{Ref: r.f.ref, Object: r.name, Bytes: n, Size: r.partial.Want().Size, Note: note})
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // errStalled ends a request whose store sends nothing any more.
@@ -41,12 +43,14 @@ func (w *watch) stop() {
 	w.end(nil)
 }
 
-// over makes a body reset the watch as it is read, and end it when closed.
-func (w *watch) over(body io.ReadCloser) io.ReadCloser { return &watched{w, body} }
+// over makes a body reset the watch as it is read, and end it when closed;
+// then leave is called.
+func (w *watch) over(body io.ReadCloser, leave func()) io.ReadCloser { return &watched{w, body, leave} }
 
 type watched struct {
 	watch *watch
 	body  io.ReadCloser
+	leave func()
 }
 
 func (b *watched) Read(p []byte) (int, error) {
@@ -61,6 +65,30 @@ func (b *watched) Read(p []byte) (int, error) {
 }
 
 func (b *watched) Close() error {
+	defer b.leave()
 	b.watch.stop()
 	return b.body.Close()
+}
+
+// throttle slows a body down to the Fetcher's limit, in pieces so small that
+// no connection waits for long.
+func (f *Fetcher) throttle(ctx context.Context, body io.ReadCloser) io.ReadCloser {
+	if f.Limit == nil {
+		return body
+	}
+	return &throttled{body, ctx, f.Limit}
+}
+
+type throttled struct {
+	io.ReadCloser
+	ctx   context.Context
+	limit *rate.Limiter
+}
+
+func (t *throttled) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p[:min(len(p), t.limit.Burst())])
+	if wait := t.limit.WaitN(t.ctx, n); wait != nil && err == nil {
+		err = context.Cause(t.ctx)
+	}
+	return n, err
 }

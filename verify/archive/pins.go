@@ -21,36 +21,52 @@ type pin struct {
 	Total *int    `json:"total,omitempty"`
 }
 
+// A Pinned is one object of an export as it was listed.
+type Pinned struct {
+	Name string
+	Want verify.Want
+}
+
 // Pin writes down which objects the export has, and what was promised of each,
-// so that later attempts fetch those and no others.
-func (in *Ingest) Pin(objects iter.Seq2[string, verify.Want]) (err error) {
+// so that later attempts fetch those and no others. An error among the objects
+// ends it, and pins nothing.
+func (in *Ingest) Pin(objects iter.Seq2[Pinned, error]) error {
 	draft := in.path(pinsFile + ".new")
-	if err := in.archive.disk.begin("write", draft); err != nil {
-		return err
-	}
-	f, err := os.Create(draft)
-	if err != nil {
-		return fmt.Errorf("pin: %w", err)
-	}
-	defer f.Close()
-	w := bufio.NewWriter(f)
-	lines := json.NewEncoder(w)
-	total := 0
-	for name, want := range objects {
-		if err := lines.Encode(pin{Name: name, Want: promised(want)}); err != nil {
-			return fmt.Errorf("pin %s: %w", name, err)
-		}
-		total++
-	}
-	if err := errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), in.archive.disk.sync(f)); err != nil {
+	if err := in.writePins(draft, objects); err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
 	return in.archive.disk.rename(draft, in.path(pinsFile))
 }
 
-// Pinned reads what Pin wrote, or fails with fs.ErrNotExist if no attempt came
-// so far.
-func (in *Ingest) Pinned() (map[string]verify.Want, error) {
+func (in *Ingest) writePins(path string, objects iter.Seq2[Pinned, error]) error {
+	if err := in.archive.disk.begin("write", path); err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriter(f)
+	lines, total := json.NewEncoder(w), 0
+	for object, err := range objects {
+		if err != nil {
+			return err
+		}
+		if err := lines.Encode(pin{Name: object.Name, Want: promised(object.Want)}); err != nil {
+			return err
+		}
+		total++
+	}
+	return errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), in.archive.disk.sync(f))
+}
+
+// Unpin forgets what was pinned: the source has changed since.
+func (in *Ingest) Unpin() error { return in.archive.disk.removeAll(in.path(pinsFile)) }
+
+// Pins reads what Pin wrote, by name, or fails with fs.ErrNotExist if no
+// attempt came so far.
+func (in *Ingest) Pins() (map[string]verify.Want, error) {
 	f, err := os.Open(in.path(pinsFile))
 	if err != nil {
 		return nil, fmt.Errorf("read pins: %w", err)

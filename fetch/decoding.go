@@ -1,0 +1,212 @@
+package fetch
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"tallyman/fetch/internal/unpack"
+	"tallyman/verify/archive"
+)
+
+// Keep says what of an object goes into the bag. What is not kept is decoded
+// all the same, to prove and to count it.
+type Keep string
+
+// What may be kept.
+const (
+	KeepContent Keep = "content"
+	KeepWire    Keep = "wire" // the bytes as transferred
+	KeepBoth    Keep = "both"
+)
+
+// A decoding takes one object from its wire into content files: one codec,
+// then at most one container, whose entries are not opened further.
+type decoding struct {
+	object  named
+	partial *archive.Partial
+	create  func(name, declared string) (io.WriteCloser, error)
+	workers int
+	limits  unpack.Limits
+
+	codec  string // what it turned out to be: "gzip+tar"
+	summed bool   // the format's own checksums proved all of it
+}
+
+func (a *attempt) decoding(object named, partial *archive.Partial) (*decoding, error) {
+	d := &decoding{object: object, partial: partial, create: partial.Create, workers: a.parallel(), limits: a.Limits}
+	switch a.Keep {
+	case KeepWire:
+		d.create = partial.Count
+	case KeepBoth:
+	default:
+		return d, nil
+	}
+	return d, partial.Keep(object.wireFile())
+}
+
+// decode decodes the object. An error that is not an *ownError is the
+// object's, or that of the wire below it: which of the two, the wire tells.
+func (d *decoding) decode(ctx context.Context, wire io.Reader) error {
+	encoded := bufio.NewReaderSize(wire, 64<<10)
+	f, err := formatOf(encoded)
+	switch {
+	case err != nil:
+	case f == nil:
+		err = d.contents(ctx, encoded)
+	default:
+		d.codec = f.name
+		err = f.decode(ctx, d, encoded)
+	}
+	if err != nil {
+		return fmt.Errorf("decode %s: %w", d.object.Name, judge(err))
+	}
+	return nil
+}
+
+// judge makes ErrCorrupt of what has no other kind.
+func judge(err error) error {
+	if _, own := errors.AsType[*ownError](err); own {
+		return err
+	}
+	for _, kind := range []error{ErrCorrupt, ErrUnsafeName, ErrBomb, ErrEncrypted} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+// formatOf is nil for what is not encoded. It drops the skippable frames that
+// some encoders put first, since zstd and lz4 share them.
+func formatOf(encoded *bufio.Reader) (*format, error) {
+	skipped, err := dropSkippable(encoded)
+	if err != nil {
+		return nil, err
+	}
+	head, err := encoded.Peek(magicSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	for i, f := range formats {
+		if bytes.HasPrefix(head, []byte(f.magic)) || skipped && len(head) == 0 {
+			return &formats[i], nil
+		}
+	}
+	if skipped {
+		return nil, errStray
+	}
+	return nil, nil
+}
+
+var errStray = errors.New("what follows a skippable frame is no frame")
+
+// stream makes the decode of a format whose content comes as it is read.
+func stream(open func(io.Reader) (io.Reader, func(), error), sums func() summer) func(context.Context, *decoding, io.Reader) error {
+	return func(ctx context.Context, d *decoding, encoded io.Reader) error {
+		sums := sums()
+		content, closeContent, err := open(io.TeeReader(encoded, sums))
+		if err != nil {
+			return err
+		}
+		defer closeContent()
+		ahead := readAhead(content, d.partial.Want().Size)
+		defer ahead.Close()
+		err = d.contents(ctx, ahead)
+		d.summed = err == nil && sums.summed()
+		return err
+	}
+}
+
+// contents writes what was decoded: the entries of a tar, or one file.
+func (d *decoding) contents(ctx context.Context, content io.Reader) error {
+	ahead := bufio.NewReaderSize(content, 64<<10)
+	head, err := ahead.Peek(512)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if !unpack.IsTar(head) {
+		return d.file(ahead)
+	}
+	d.codec += map[bool]string{true: "tar", false: "+tar"}[d.codec == ""]
+	_, err = unpack.Tar(ctx, ahead, d.limits, d.entry)
+	return container(err)
+}
+
+func (d *decoding) file(content io.Reader) error {
+	out, err := d.open(d.object.file(), d.object.Content)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, content); err != nil && !errors.Is(err, io.EOF) { // io.EOF is from a WriterTo that was read to its end
+		return errors.Join(err, out.Close())
+	}
+	return out.Close()
+}
+
+// unzip waits for the wire's verdict, since a zip can only be judged as a
+// whole. Its CRC-32s cover all of it.
+func unzip(ctx context.Context, d *decoding, encoded io.Reader) error {
+	if _, err := io.Copy(io.Discard, encoded); err != nil {
+		return err
+	}
+	whole, size, err := d.partial.Whole()
+	if err != nil {
+		return err
+	}
+	_, err = unpack.Zip(ctx, whole, size, d.workers, d.limits, d.entry)
+	d.summed = err == nil
+	return container(err)
+}
+
+// container makes our own ErrCorrupt of a container's.
+func container(err error) error {
+	if errors.Is(err, unpack.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+// entry opens the content file of a container's entry.
+func (d *decoding) entry(name string) (io.WriteCloser, error) {
+	return d.open(d.object.entry(name), "")
+}
+
+func (d *decoding) open(name, declared string) (io.WriteCloser, error) {
+	out, err := d.create(name, declared)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%w: two files would be %s", ErrUnsafeName, name)
+	}
+	if err != nil {
+		return nil, &ownError{err}
+	}
+	return own{out}, nil
+}
+
+// An ownError is a failure of our own disk. It says nothing of the object.
+type ownError struct{ err error }
+
+func (e *ownError) Error() string { return e.err.Error() }
+func (e *ownError) Unwrap() error { return e.err }
+
+// own marks the failures of a content file as ours.
+type own struct{ io.WriteCloser }
+
+func (o own) Write(p []byte) (int, error) {
+	n, err := o.WriteCloser.Write(p)
+	if err != nil {
+		err = &ownError{err}
+	}
+	return n, err
+}
+
+func (o own) Close() error {
+	if err := o.WriteCloser.Close(); err != nil {
+		return &ownError{err}
+	}
+	return nil
+}
