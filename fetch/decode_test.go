@@ -41,7 +41,7 @@ func (s *sheet) create(name, declared string) (io.WriteCloser, error) {
 
 func decodeAll(wire io.Reader) (decoded, *sheet, error) {
 	s := &sheet{}
-	d, err := decode(wire, named{Object{Name: "a.csv", Content: "csv"}, "a.csv"}, s.create)
+	d, err := decode(wire, named{Object: Object{Name: "a.csv", Content: "csv"}, base: "a.csv"}, s.create)
 	return d, s, err
 }
 
@@ -66,7 +66,7 @@ func TestEachCodecDecodesWhatItEncoded(t *testing.T) {
 }
 
 func TestWhatIsNotEncodedIsPassedAsItIs(t *testing.T) {
-	for _, content := range []string{"", "a", "ab\n", "abc", "abcd", "abcde", "\x28\xb5\x2f", "\x04\x22\x4d", "PK\x03\x04", "\x1e\x8b", strings.Repeat("a,b\n", 50000)} {
+	for _, content := range []string{"", "a", "ab\n", "abc", "abcd", "abcde", "\x28\xb5\x2f", "\x04\x22\x4d", "PK\x03", "\x1e\x8b", strings.Repeat("a,b\n", 50000)} {
 		d, got, err := decodeAll(strings.NewReader(content))
 		if err != nil || d != (decoded{}) || got.String() != content || !got.closed || got.name != "a.csv" || got.declared != "csv" {
 			t.Errorf("%.20q: %+v, %d bytes of %d, %v", content, d, got.Len(), len(content), err)
@@ -221,14 +221,14 @@ func TestFailureToWriteIsNotTheSources(t *testing.T) {
 	for name, encode := range encoders {
 		for _, encoded := range [][]byte{encode(t, noise(3<<20)), noise(3 << 20)} {
 			s := &sheet{err: full}
-			_, err := decode(bytes.NewReader(encoded), named{Object{Name: "a.csv"}, "a.csv"}, s.create)
+			_, err := decode(bytes.NewReader(encoded), named{Object: Object{Name: "a.csv"}, base: "a.csv"}, s.create)
 			if !errors.Is(err, full) || errors.Is(err, ErrCorrupt) || !s.closed {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}
 	refused := func(string, string) (io.WriteCloser, error) { return nil, full }
-	_, err := decode(bytes.NewReader(encodeGzip(t, nil)), named{Object{Name: "a.csv"}, "a.csv"}, refused)
+	_, err := decode(bytes.NewReader(encodeGzip(t, nil)), named{Object: Object{Name: "a.csv"}, base: "a.csv"}, refused)
 	if !errors.Is(err, full) || errors.Is(err, ErrCorrupt) {
 		t.Errorf("a file that can't be created: %v", err)
 	}
@@ -243,7 +243,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("a,b\n"))
 	f.Fuzz(func(t *testing.T, encoded []byte) {
 		s := &limited{most: 1 << 20}
-		_, err := decode(bytes.NewReader(encoded), named{Object{Name: "a.csv"}, "a.csv"}, s.create)
+		_, err := decode(bytes.NewReader(encoded), named{Object: Object{Name: "a.csv"}, base: "a.csv"}, s.create)
 		if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, errMost) {
 			t.Errorf("%v", err)
 		}

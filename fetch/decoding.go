@@ -28,8 +28,9 @@ const (
 // then at most one container, whose entries are not opened further.
 type decoding struct {
 	object  named
-	partial *archive.Partial
+	size    int64 // as transferred, or verify.Unknown
 	create  func(name, declared string) (io.WriteCloser, error)
+	whole   func() (io.ReaderAt, int64, error) // once the wire was heard out
 	workers int
 	limits  unpack.Limits
 
@@ -38,7 +39,10 @@ type decoding struct {
 }
 
 func (a *attempt) decoding(object named, partial *archive.Partial) (*decoding, error) {
-	d := &decoding{object: object, partial: partial, create: partial.Create, workers: a.parallel(), limits: a.Limits}
+	d := &decoding{
+		object: object, size: partial.Want().Size, create: partial.Create, whole: partial.Whole,
+		workers: a.parallel(), limits: a.Limits,
+	}
 	switch a.Keep {
 	case KeepWire:
 		d.create = partial.Count
@@ -114,7 +118,7 @@ func stream(open func(io.Reader) (io.Reader, func(), error), sums func() summer)
 			return err
 		}
 		defer closeContent()
-		ahead := readAhead(content, d.partial.Want().Size)
+		ahead := readAhead(content, d.size)
 		defer ahead.Close()
 		err = d.contents(ctx, ahead)
 		d.summed = err == nil && sums.summed()
@@ -154,7 +158,7 @@ func unzip(ctx context.Context, d *decoding, encoded io.Reader) error {
 	if _, err := io.Copy(io.Discard, encoded); err != nil {
 		return err
 	}
-	whole, size, err := d.partial.Whole()
+	whole, size, err := d.whole()
 	if err != nil {
 		return err
 	}

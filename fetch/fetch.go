@@ -119,7 +119,10 @@ type attempt struct {
 
 // receiveAll receives the objects of an export, several at once.
 func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
-	group, receiving := errgroup.WithContext(ctx)
+	receiving, stop := context.WithCancel(ctx) // not the group's: what ended one object is no verdict on another
+	defer stop()
+	group, failed := errgroup.WithContext(ctx)
+	defer context.AfterFunc(failed, stop)()
 	group.SetLimit(a.parallel())
 	for object, err := range a.objects(export) {
 		if receiving.Err() != nil {
@@ -163,7 +166,7 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 	}
 	wire := partial.Wire(ctx)
 	ranges.start(ctx)
-	ahead := readAhead(wire, partial.Want().Size)
+	ahead := readAhead(wire, d.size)
 	defer ahead.Close()
 	defer stop() // before the two that wait for what it stops
 	err = d.decode(ctx, ahead)

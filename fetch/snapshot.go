@@ -45,13 +45,13 @@ func (a *attempt) pins(export *Export) (map[string]verify.Want, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return pins, err
 	}
-	if err := a.in.Pin(listed(export.Objects)); err != nil {
+	if err := a.in.Pin(asPinned(export.Objects)); err != nil {
 		return nil, err
 	}
 	return a.in.Pins()
 }
 
-func listed(objects iter.Seq2[Object, error]) iter.Seq2[archive.Pinned, error] {
+func asPinned(objects iter.Seq2[Object, error]) iter.Seq2[archive.Pinned, error] {
 	return func(yield func(archive.Pinned, error) bool) {
 		for object, err := range objects {
 			if !yield(archive.Pinned{Name: object.Name, Want: object.Want}, err) {
