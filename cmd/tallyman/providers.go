@@ -4,26 +4,39 @@ import (
 	"net/url"
 
 	"tallyman/fetch"
+	"tallyman/fetch/dms"
+	"tallyman/fetch/oss"
 	"tallyman/fetch/sls"
 	"tallyman/fetch/web"
 )
 
-// newProviders is the only list of providers. What people name by URL may be
+// An account is who the providers are asked as.
+type account struct {
+	profile string // of ~/.aliyun/config.json; "" is Alibaba's default chain
+	sandbox bool   // the sandbox's own
+}
+
+func (o *options) newProviders() map[string]fetch.Provider { return o.providersOf(account{}) }
+
+// providersOf is the only list of providers. What people name by URL may be
 // anywhere in public; what a vendor's API points to must be the vendor's.
-func (o *options) newProviders() map[string]fetch.Provider {
+func (o *options) providersOf(a account) map[string]fetch.Provider {
+	keys := sls.ProfileKeys(a.profile)
+	if a.sandbox {
+		keys = sls.StaticKeys(demoKey, demoSecret, "")
+	}
 	anywhere := &fetch.Hosts{Domains: []string{"*"}, Allow: o.hosts}
 	alibaba := &fetch.Hosts{Domains: []string{"aliyuncs.com"}, Allow: o.hosts, Internal: o.network == "internal"}
 	files := alibaba.Client()
+	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, alibaba, rawURL) }
 	urls := &web.Provider{Hosts: anywhere, Client: anywhere.Client()}
+	bucket := &oss.Store{Client: o.callers(alibaba, "oss").Client(), Keys: keys, Endpoint: o.endpoints["oss"], Network: o.network}
 	return map[string]fetch.Provider{
 		"https": urls,
 		"http":  urls,
-		"sls": &sls.Provider{
-			Client:   o.callers(alibaba, "sls").Client(),
-			Endpoint: o.endpoints["sls"],
-			Network:  o.network,
-			Open:     func(rawURL string) (fetch.Source, error) { return web.Open(files, alibaba, rawURL) },
-		},
+		"oss":   &oss.Provider{Store: bucket},
+		"dms":   &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: keys, Endpoint: o.endpoints["dms"], Network: o.network, Open: open},
+		"sls":   &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: keys, Endpoint: o.endpoints["sls"], Network: o.network, Open: open},
 	}
 }
 

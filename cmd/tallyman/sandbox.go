@@ -35,10 +35,14 @@ func (o *options) sandbox(cmd *cobra.Command) error {
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})
 	out, address := cmd.OutOrStdout(), listener.Addr()
 	fmt.Fprintf(out, "export ALIBABA_CLOUD_ACCESS_KEY_ID=%s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s\n", demoKey, demoSecret)
-	fmt.Fprintf(out, "export TALLYMAN_ENDPOINT_SLS=http://%s TALLYMAN_ALLOW_HOST=%s\n\n", address, address)
+	fmt.Fprint(out, "export")
+	for _, name := range []string{"SLS", "DMS", "OSS"} {
+		fmt.Fprintf(out, " TALLYMAN_ENDPOINT_%s=http://%s", name, address)
+	}
+	fmt.Fprintf(out, " TALLYMAN_ALLOW_HOST=%s\n\n", address)
 	for _, s := range shows() {
-		cloud.AddJob(sandboxProject, s.job)
-		fmt.Fprintf(out, "tallyman fetch sls://%s/%s/%s  # %s\n", demoRegion, sandboxProject, s.job.Name, s.title)
+		reference := s.stage(cloud, fmt.Sprintf("http://%s", address), sandboxProject)
+		fmt.Fprintf(out, "tallyman fetch '%s'  # %s\n", reference, s.title)
 	}
 	return cloud.Serve(cmd.Context(), listener)
 }

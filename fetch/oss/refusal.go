@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
@@ -12,19 +11,17 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
+	"tallyman/fetch/web"
 )
 
 // refused is the error of an answer that is no success. What the SDK made of
 // it is asked only for what the shared classification does not read.
 func (c call) refused(resp *http.Response, err error, keys acs.Keys) error {
-	body, _ := io.ReadAll(resp.Body)
-	refusal := refusal(c.name, resp, body)
-	if call, ok := errors.AsType[*fetch.CallError](refusal); ok {
-		said, _ := errors.AsType[oss.ServiceError](err)
-		call.Code, call.Message = withoutKeys(call.Code, keys), withoutKeys(call.Message, keys)
-		explain(call, said.Endpoint)
-	}
-	return refusal
+	call := web.Refusal(c.name, resp)
+	said, _ := errors.AsType[oss.ServiceError](err)
+	call.Code, call.Message = withoutKeys(call.Code, keys), withoutKeys(call.Message, keys)
+	explain(call, said.Endpoint)
+	return call
 }
 
 // explain adds what helps, and what a call that is signed with keys means

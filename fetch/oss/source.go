@@ -11,6 +11,7 @@ import (
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
 
 	"tallyman/fetch"
+	"tallyman/fetch/web"
 	"tallyman/verify"
 )
 
@@ -53,7 +54,7 @@ func (o *source) read(ctx context.Context, off, n int64, etag string) (*fetch.Ra
 	if err != nil {
 		return nil, err
 	}
-	taken, err := answer(c.name, resp, off, n)
+	taken, err := web.Answer(c.name, resp, off, n)
 	if err != nil {
 		resp.Body.Close()
 		return nil, err

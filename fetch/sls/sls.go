@@ -40,6 +40,12 @@ type Provider struct {
 	chain acs.Credentials
 }
 
+// ProfileKeys are those of a profile of ~/.aliyun/config.json, or of Alibaba's
+// default chain for "". Providers of one account share them.
+func ProfileKeys(profile string) func(context.Context) (acs.Keys, error) {
+	return acs.Profile(profile).Keys
+}
+
 // StaticKeys are keys for a Provider that don't change. The token is that of
 // STS, or "".
 func StaticKeys(id, secret, token string) func(context.Context) (acs.Keys, error) {

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"encoding/xml"
+	"io"
 	"net/http"
 	"strings"
 
@@ -53,10 +54,16 @@ var statuses = map[int]error{
 	http.StatusTooManyRequests:              fetch.ErrThrottled,
 }
 
-// refusal makes an error of an answer that is not the file.
-func refusal(call string, resp *http.Response, body []byte) error {
+// limit is how much of an error's body is read.
+const limit = 64 << 10
+
+// Refusal makes a *fetch.CallError of an answer that is not the file, by the
+// codes that OSS, OBS and S3 have in common. It reads the body and does not
+// close it.
+func Refusal(call string, resp *http.Response) *fetch.CallError {
 	var said storeError
-	_ = xml.Unmarshal(body, &said) // what is not XML says nothing
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, limit)) // what came of it is all that it says
+	_ = xml.Unmarshal(body, &said)                          // and what is not XML says nothing
 	return &fetch.CallError{
 		Call: call, Status: resp.StatusCode, Code: plain(said.Code), Message: plain(said.Message),
 		RequestID: cmp.Or(plain(said.RequestID), resp.Header.Get("X-Oss-Request-Id"), resp.Header.Get("X-Obs-Request-Id")),

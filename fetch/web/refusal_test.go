@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,9 +13,7 @@ import (
 )
 
 func answered(status int, body string, header http.Header) *fetch.CallError {
-	err := refusal("GET https://h/a", &http.Response{StatusCode: status, Header: header}, []byte(body))
-	call, _ := errors.AsType[*fetch.CallError](err)
-	return call
+	return Refusal("GET https://h/a", &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))})
 }
 
 func said(code, message string) string {

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -114,7 +113,7 @@ func (s *Source) readRange(ctx context.Context, off, n int64, etag string) (*fet
 	if err != nil {
 		return nil, fetch.Unanswered(ctx, "GET "+s.shown, err)
 	}
-	answer, err := s.answer(resp, off, n)
+	answer, err := Answer("GET "+s.shown, resp, off, n)
 	if err != nil {
 		resp.Body.Close()
 		return nil, err
@@ -138,43 +137,4 @@ func (s *Source) request(ctx context.Context, off, n int64, etag string) (*http.
 		req.Header.Set("If-Match", etag)
 	}
 	return req, nil
-}
-
-// answer takes an answer for what it is: stores answer a range by 206, or by
-// 200 with all the bytes.
-func (s *Source) answer(resp *http.Response, off, n int64) (*fetch.Range, error) {
-	answer := &fetch.Range{ReadCloser: resp.Body, Off: off, Len: resp.ContentLength, Want: wantOf(resp)}
-	switch resp.StatusCode {
-	case http.StatusPartialContent:
-		return answer, s.partial(answer, resp.Header.Get("Content-Range"), n)
-	case http.StatusOK:
-		answer.Off = 0
-		answer.Want.Size = resp.ContentLength
-		return answer, nil
-	}
-	return nil, s.refusal(resp)
-}
-
-// partial takes in a Content-Range, which must say what was asked for.
-func (s *Source) partial(answer *fetch.Range, header string, n int64) error {
-	first, last, size, ok := parseContentRange(header)
-	if !ok || first != answer.Off || n != verify.Unknown && last-first+1 > n {
-		return &fetch.CallError{Call: "GET " + s.shown, Status: http.StatusPartialContent, Kind: fetch.ErrTemporary,
-			Message: fmt.Sprintf("the answer has Content-Range %q for %d bytes at %d", header, n, answer.Off)}
-	}
-	if size == verify.Unknown {
-		return &fetch.CallError{Call: "GET " + s.shown, Status: http.StatusPartialContent, Kind: fetch.ErrRefused,
-			Message: "the store does not say how large the file is"}
-	}
-	answer.Len = last - first + 1
-	answer.Want.Size = size
-	return nil
-}
-
-// limit is how much of an error's body is read.
-const limit = 64 << 10
-
-func (s *Source) refusal(resp *http.Response) error {
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, limit))
-	return refusal("GET "+s.shown, resp, body)
 }

@@ -17,12 +17,29 @@ type Credentials struct {
 	mu    sync.Mutex
 	ask   func() (*providers.Credentials, error) // nil until first needed
 	found bool                                   // ask has given keys before
+
+	profile string // "" for the chain
 }
 
 // Default are the credentials of Alibaba's default chain: the environment, an
 // OIDC token, ~/.aliyun/config.json, ~/.alibabacloud/credentials, the role of
 // an ECS instance. Nothing is read before the first call of Keys.
 func Default() *Credentials { return new(Credentials) }
+
+// Profile are the credentials of a profile of ~/.aliyun/config.json, as
+// `aliyun configure --profile NAME` makes it, or the Default ones for "".
+func Profile(name string) *Credentials {
+	if name == "" {
+		return Default()
+	}
+	return &Credentials{profile: name, ask: func() (*providers.Credentials, error) {
+		profile, err := providers.NewCLIProfileCredentialsProviderBuilder().WithProfileName(name).Build()
+		if err != nil {
+			return nil, err
+		}
+		return profile.GetCredentials()
+	}}
+}
 
 // Static are credentials that don't change.
 func Static(keys Keys) *Credentials {
@@ -81,6 +98,10 @@ func (c *Credentials) keys() (Keys, error) {
 func (c *Credentials) lost() error {
 	if c.found {
 		return &fetch.CallError{Call: call, Kind: fetch.ErrTemporary, Message: "the keys have expired and could not be renewed"}
+	}
+	if c.profile != "" {
+		return &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "profile " + c.profile + " has none: " +
+			"run `aliyun configure --profile " + c.profile + "`"}
 	}
 	c.ask = nil // a chain that found nothing asks only its last link from then on
 	return &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "there are none: " +
