@@ -112,7 +112,7 @@ func TestALockWhoseFileIsRemovedIsStillExclusive(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			for n := 0; n < 50; {
+			for n := 0; n < 20; {
 				lock, err := a.acquire(dir)
 				if errors.Is(err, ErrBusy) {
 					continue
