@@ -1,7 +1,6 @@
 package fetch_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -264,40 +263,4 @@ func TestEmptyObjectLandsHoweverTheStoreAnswers(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestRefusedConnectionMayPass(t *testing.T) {
-	s := serve(t, rows)
-	ref := s.ref(t, "export.csv", "")
-	s.Close()
-	f, _ := newFetcher(t, t.TempDir())
-	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrTemporary) {
-		t.Errorf("%v, want a temporary failure", err)
-	}
-	checkAbsent(t, f, ref.Key())
-}
-
-func TestObjectReplacedBetweenAttemptsStartsOver(t *testing.T) {
-	s := serve(t, rows)
-	s.lie = after(2, refuse(500, ""))
-	f, _ := newFetcher(t, t.TempDir())
-	f.PartSize, f.Parallel = 1000, 1
-	ref := s.ref(t, "export.csv", "")
-	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrTemporary) {
-		t.Fatal(err)
-	}
-	s.body = bytes.ToUpper(rows)
-	s.honest()
-	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrChanged) {
-		t.Errorf("%v, want %v", err, fetch.ErrChanged)
-	}
-	checkAbsent(t, f, ref.Key())
-	before := s.sent.Load()
-	if _, err := f.Fetch(context.Background(), ref); err != nil {
-		t.Fatal(err)
-	}
-	if n := s.sent.Load() - before; n != int64(len(s.body)) {
-		t.Errorf("%d bytes were sent of the new object, want all %d", n, len(s.body))
-	}
-	checkLanded(t, f, ref.Key(), s.body)
 }

@@ -1,8 +1,15 @@
 package fetch_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"testing"
+
+	"tallyman/fetch"
+	"tallyman/verify"
 )
 
 func TestEachCodecLands(t *testing.T) {
@@ -27,4 +34,110 @@ func TestEachCodecLands(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNamesAndDeclarationsOfACodecAreIgnored(t *testing.T) {
+	for _, codec := range []string{"zstd", "gzip", "lz4", "plain"} {
+		for _, name := range []string{"export.csv", "export.csv.zst", "export.csv.gz", "export.csv.lz4"} {
+			s := serve(t, encode(t, codec, rows))
+			s.header.Set("Content-Type", "application/gzip")
+			f, _ := newFetcher(t, t.TempDir())
+			ref := s.ref(t, name, "")
+			if _, err := f.Fetch(context.Background(), ref); err != nil {
+				t.Errorf("%s as %s: %v", codec, name, err)
+				continue
+			}
+			checkLanded(t, f, ref.Key(), rows)
+		}
+	}
+}
+
+// The wire is heard out before the content is judged.
+func TestCorruptFileAndBrokenTransferAreToldApart(t *testing.T) {
+	for _, codec := range []string{"zstd", "gzip", "lz4"} {
+		good := encode(t, codec, rows)
+		bad := slices.Clone(good)
+		bad[len(bad)-6] ^= 1
+		for _, tt := range []struct {
+			name  string
+			body  []byte // as the store has it
+			lie   lie
+			check func(error) bool
+		}{
+			{"corrupt at the source", bad, nil, func(err error) bool { return errors.Is(err, fetch.ErrCorrupt) }},
+			{"cut at the source", good[:len(good)-9], nil, func(err error) bool { return errors.Is(err, fetch.ErrCorrupt) }},
+			{"trailing zeros at the source", append(slices.Clone(good), make([]byte, 512)...), nil, func(err error) bool { return errors.Is(err, fetch.ErrCorrupt) }},
+			{"corrupt on the way", good, chunked(func(*store) []byte { return bad }), isMismatch},
+			{"cut on the way", good, chunked(shorter), isMismatch},
+		} {
+			s := serve(t, tt.body)
+			s.lie = tt.lie
+			f, _ := newFetcher(t, t.TempDir())
+			ref := s.ref(t, "export.csv", "")
+			_, err := f.Fetch(context.Background(), ref)
+			if !tt.check(err) || isMismatch(err) && errors.Is(err, fetch.ErrCorrupt) {
+				t.Errorf("%s %s: %v", codec, tt.name, err)
+			}
+			checkAbsent(t, f, ref.Key())
+		}
+	}
+}
+
+func isMismatch(err error) bool {
+	_, ok := errors.AsType[*verify.Mismatch](err)
+	return ok
+}
+
+func TestFileCutBetweenFramesIsSeenByThePromiseOfTheWhole(t *testing.T) {
+	for _, codec := range []string{"zstd", "gzip", "lz4"} {
+		half := encode(t, codec, rows)
+		whole := slices.Concat(half, encode(t, codec, rows))
+		s := serve(t, half)
+		f, _ := newFetcher(t, t.TempDir())
+		ref := s.ref(t, "export.csv", fmt.Sprintf("#size=%d", len(whole)))
+		if _, err := f.Fetch(context.Background(), ref); !isMismatch(err) {
+			t.Errorf("%s: %v, want a mismatch", codec, err)
+		}
+		checkAbsent(t, f, ref.Key())
+		ref = s.ref(t, "export.csv", fmt.Sprintf("#size=%d", len(half)))
+		if _, err := f.Fetch(context.Background(), ref); err != nil {
+			t.Errorf("%s: it is all that was promised, but %v", codec, err)
+		}
+	}
+}
+
+func TestRefusedConnectionMayPass(t *testing.T) {
+	s := serve(t, rows)
+	ref := s.ref(t, "export.csv", "")
+	s.Close()
+	f, _ := newFetcher(t, t.TempDir())
+	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrTemporary) {
+		t.Errorf("%v, want a temporary failure", err)
+	}
+	checkAbsent(t, f, ref.Key())
+}
+
+func TestObjectReplacedBetweenAttemptsStartsOver(t *testing.T) {
+	s := serve(t, rows)
+	s.lie = after(2, refuse(500, ""))
+	f, _ := newFetcher(t, t.TempDir())
+	f.PartSize, f.Parallel = 1000, 1
+	ref := s.ref(t, "export.csv", "")
+	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrTemporary) {
+		t.Fatal(err)
+	}
+	s.body = bytes.ToUpper(rows)
+	s.honest()
+	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrChanged) {
+		t.Errorf("%v, want %v", err, fetch.ErrChanged)
+	}
+	checkAbsent(t, f, ref.Key())
+	before := s.sent.Load()
+	if _, err := f.Fetch(context.Background(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.sent.Load() - before; n != int64(len(s.body)) {
+		t.Errorf("%d bytes were sent of the new object, want all %d", n, len(s.body))
+	}
+	checkLanded(t, f, ref.Key(), s.body)
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 )
 
 // honest leaves the answer to the store.
@@ -217,12 +216,8 @@ func rangeless(contentRange string) lie {
 
 // replaced puts another object in the place of the first, once so many
 // requests were answered.
-func replaced(requests int64, body []byte) lie {
-	var answered atomic.Int64
-	return func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
-		if answered.Add(1) <= requests {
-			return honest
-		}
+func replaced(requests int, body []byte) lie {
+	return after(requests, func(_ *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		other := &store{body: body}
 		other.honest()
 		for k, v := range other.header {
@@ -230,7 +225,7 @@ func replaced(requests int64, body []byte) lie {
 		}
 		other.serve(w, r)
 		return true
-	}
+	})
 }
 
 func base64MD5(body []byte) string {
