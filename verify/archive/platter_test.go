@@ -34,7 +34,7 @@ func newPlatter(t testing.TB, root string) *platter {
 	return p
 }
 
-func number(info os.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t).Ino) }
+func number(info os.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
 func (p *platter) inode(path string) inode {
 	info, err := os.Lstat(path)

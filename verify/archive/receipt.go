@@ -90,7 +90,7 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 	}
 	var r Receipt
 	if err := readJSON(filepath.Join(a.Path(key), receiptFile), &r); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: %s", ErrDamaged, err.Error()) // not wrapped: a receipt that is missing is no export that is
 	}
 	if r.Schema != receiptSchema || r.Key != key {
 		return nil, fmt.Errorf("%w: the receipt of %s is not its own", ErrDamaged, key)
@@ -106,8 +106,12 @@ func (a *Archive) Landed(key, hash string) (*Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Lstat(filepath.Join(a.dir, ingestDir, hash)); err != nil {
+	_, err = os.Lstat(filepath.Join(a.dir, ingestDir, hash))
+	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("settle %s: %w", key, err)
 	}
 	if err := a.settle(key); err != nil {
 		return nil, fmt.Errorf("settle %s: %w", key, err)

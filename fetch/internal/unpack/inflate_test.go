@@ -68,7 +68,7 @@ func TestErrorsOfFilesComeBackAsTheyAre(t *testing.T) {
 					return brokenFile{c.write, c.close, &closed}, nil
 				}
 				_, err := Zip(context.Background(), bytes.NewReader(b), int64(len(b)), workers, Limits{}, create)
-				if err != syscall.ENOSPC { //nolint:errorlint // as it is
+				if err != syscall.ENOSPC {
 					t.Errorf("error %v", err)
 				}
 				if opened.Load() != closed.Load() {
@@ -117,7 +117,7 @@ func (shortWriter) Close() error                { return nil }
 func TestAShortWriteIsNotTheContainers(t *testing.T) {
 	b := someEntries(3).bytes(t)
 	_, err := Zip(context.Background(), bytes.NewReader(b), int64(len(b)), 1, Limits{}, func(string) (io.WriteCloser, error) { return shortWriter{}, nil })
-	if err != io.ErrShortWrite { //nolint:errorlint // as it is
+	if err != io.ErrShortWrite {
 		t.Errorf("error %v", err)
 	}
 }

@@ -208,13 +208,13 @@ func TestErrorsAroundATarComeBackAsTheyAre(t *testing.T) {
 		_, err := Tar(context.Background(), bytes.NewReader(b), Limits{}, func(string) (io.WriteCloser, error) {
 			return brokenFile{c.write, c.close, &closed}, c.create
 		})
-		if err != syscall.ENOSPC || c.create == nil && closed.Load() != 1 { //nolint:errorlint // as it is
+		if err != syscall.ENOSPC || c.create == nil && closed.Load() != 1 {
 			t.Errorf("%s: error %v, closed %d", c.name, err, closed.Load())
 		}
 	}
 	for n := range []int{0, 1, 600, 66000, len(b) - 1} {
 		in := io.MultiReader(bytes.NewReader(b[:n]), brokenReader{})
-		if _, err := Tar(context.Background(), in, Limits{}, (&sink{}).create); err != syscall.EIO { //nolint:errorlint // as it is
+		if _, err := Tar(context.Background(), in, Limits{}, (&sink{}).create); err != syscall.EIO {
 			t.Errorf("broken after %d bytes: error %v", n, err)
 		}
 	}
