@@ -1,150 +1,43 @@
 package dms
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/txtar"
-
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 )
-
-var update = flag.Bool("update", false, "write what testdata should want")
 
 const downloadRef = "dms://cn-hangzhou/1234567/e23dd7ec-a19f-4a69-8eb3-8ffd26e60000?tid=42"
 
-func parseRef(t testing.TB, s string) fetch.Ref {
-	t.Helper()
-	ref, err := fetch.ParseRef(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
-}
+var parseRef, open, object = fetchtest.ParseRef, fetchtest.Open, fetchtest.Object
 
-// opened is a Source that remembers the URL it was opened with.
-type opened string
-
-func (opened) ReadRange(context.Context, int64, int64, string) (*fetch.Range, error) {
-	return nil, errors.ErrUnsupported
-}
-
-func open(rawURL string) (fetch.Source, error) { return opened(rawURL), nil }
-
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+type transport = fetchtest.Transport
 
 // provider is one whose every call gets the answer of that transport.
 func provider(f transport) *Provider {
 	return &Provider{
 		Client: &http.Client{Transport: f},
 		Open:   open,
-		Keys:   StaticKeys("LTAIid", "SECRETcanary", "CAISTOKENcanary=="),
+		Keys:   StaticKeys(fetchtest.KeyID, fetchtest.Secret, fetchtest.Token),
 	}
 }
 
 // answering is a provider whose service always says that.
 func answering(status int, body string, headers ...string) *Provider {
-	return provider(func(req *http.Request) (*http.Response, error) {
-		resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: req}
-		for i := 0; i < len(headers); i += 2 {
-			resp.Header.Set(headers[i], headers[i+1])
-		}
-		return resp, nil
-	})
+	return provider(fetchtest.Answering(status, body, headers...))
 }
 
-// object is the one object of an export.
-func object(t testing.TB, export *fetch.Export) fetch.Object {
-	t.Helper()
-	var all []fetch.Object
-	for object, err := range export.Objects {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, object)
-	}
-	if len(all) != 1 {
-		t.Fatalf("got %d objects, want one", len(all))
-	}
-	return all[0]
-}
-
-// describe writes down all of an export, or of an error, that a caller can
-// see, but for the URL.
-func describe(t testing.TB, export *fetch.Export, err error) string {
-	t.Helper()
-	var call *fetch.CallError
-	if errors.As(err, &call) {
-		return fmt.Sprintf("%v\nkind: %v\nafter: %v\n", err, call.Kind, call.After)
-	} else if err != nil {
-		return err.Error() + "\n"
-	}
-	var objects []fetch.Object
-	if export.Objects != nil {
-		o := object(t, export)
-		o.Source = nil
-		objects = []fetch.Object{o}
-	}
-	shown := struct {
-		*fetch.Export
-		Objects []fetch.Object
-	}{export, objects}
-	b, err := json.MarshalIndent(shown, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b) + "\n"
-}
-
-func TestRecordedAnswers(t *testing.T) {
-	names, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no recorded answers", err)
-	}
-	for _, name := range names {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) { replay(t, name) })
-	}
-}
-
-func replay(t *testing.T, name string) {
-	archive, err := txtar.ParseFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string]string{}
-	for _, f := range archive.Files {
-		files[f.Name] = string(f.Data)
-	}
-	p := provider(func(req *http.Request) (*http.Response, error) {
-		return http.ReadResponse(bufio.NewReader(strings.NewReader(files["answer"])), req)
-	})
-	export, err := p.Export(t.Context(), parseRef(t, downloadRef))
-	got := describe(t, export, err)
-	if strings.Contains(got, "canary") {
-		t.Errorf("a secret in\n%s", got)
-	}
-	if *update {
-		archive.Files = append(archive.Files[:1], txtar.File{Name: "want", Data: []byte(got)})
-		if err := os.WriteFile(name, txtar.Format(archive), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	} else if got != files["want"] {
-		t.Errorf("%sgot\n%s\nwant\n%s", archive.Comment, got, files["want"])
-	}
+func TestProvider(t *testing.T) {
+	fetchtest.Suite{Ref: downloadRef, New: func(client *http.Client) fetch.Provider {
+		return &Provider{Client: client, Open: open, Keys: StaticKeys(fetchtest.KeyID, fetchtest.Secret, fetchtest.Token)}
+	}}.Run(t)
 }
 
 func TestACallGoesToTheVendor(t *testing.T) {
@@ -227,17 +120,5 @@ func TestErrorsBeforeAndAfterTheCall(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
-	}
-}
-
-func TestTheCallersEndIsTheCallers(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	p := provider(func(req *http.Request) (*http.Response, error) {
-		cancel()
-		<-req.Context().Done()
-		return nil, req.Context().Err()
-	})
-	if _, err := p.Export(ctx, parseRef(t, downloadRef)); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want context.Canceled", err)
 	}
 }

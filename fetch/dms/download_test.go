@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 )
 
@@ -51,26 +52,26 @@ func TestQuirksOfADownloadThatSucceeded(t *testing.T) {
 		{"RequestId may be missing", []string{`"RequestId": "R1",`, ``}, func(e *fetch.Export, _ *fetch.Object) { e.RequestID = "H1" }},
 		{"fields that we don't know are no matter", []string{`"Success"`, `"New": [{"a": 1}], "Success"`}, nil},
 		{"the URL may be http", []string{`https:`, `http:`}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Source = opened("http://h.example/d/1_REDO_31201_207.zip?Signature=canary")
+			o.Source = fetchtest.Opened("http://h.example/d/1_REDO_31201_207.zip?Signature=canary")
 		}},
 		{"an ampersand may be escaped", []string{`Signature=canary`, `Expires=1\u0026Signature=canary`}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Source = opened("https://h.example/d/1_REDO_31201_207.zip?Expires=1&Signature=canary")
+			o.Source = fetchtest.Opened("https://h.example/d/1_REDO_31201_207.zip?Expires=1&Signature=canary")
 		}},
 		{"the name is unescaped, and the URL kept as it came", []string{`/d/1_REDO_31201_207.zip`, `/d%2Fa%20b%2Bc.zip`}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Name, o.Source = "a b+c.zip", opened("https://h.example/d%2Fa%20b%2Bc.zip?Signature=canary")
+			o.Name, o.Source = "a b+c.zip", fetchtest.Opened("https://h.example/d%2Fa%20b%2Bc.zip?Signature=canary")
 		}},
 		{"stars in the name stay", []string{`1_REDO`, `****_REDO`}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Name, o.Source = "****_REDO_31201_207.zip", opened("https://h.example/d/****_REDO_31201_207.zip?Signature=canary")
+			o.Name, o.Source = "****_REDO_31201_207.zip", fetchtest.Opened("https://h.example/d/****_REDO_31201_207.zip?Signature=canary")
 		}},
 		{"a URL without a path has the key's name", []string{`/d/1_REDO_31201_207.zip`, ``}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Name, o.Source = "e23dd7ec-a19f-4a69-8eb3-8ffd26e60000", opened("https://h.example?Signature=canary")
+			o.Name, o.Source = "e23dd7ec-a19f-4a69-8eb3-8ffd26e60000", fetchtest.Opened("https://h.example?Signature=canary")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want := fetch.Export{State: fetch.Ready, Status: "DOWNLOAD_SUCCESS", Percent: -1, Records: 69, RequestID: "R1"}
 			wantObject := fetch.Object{
 				Name: "1_REDO_31201_207.zip", Want: verify.Nothing(),
-				Source: opened("https://h.example/d/1_REDO_31201_207.zip?Signature=canary"),
+				Source: fetchtest.Opened("https://h.example/d/1_REDO_31201_207.zip?Signature=canary"),
 			}
 			if c.change != nil {
 				c.change(&want, &wantObject)
@@ -208,7 +209,7 @@ func TestNoSecretInWhatTheServiceSays(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			export, err := answering(c.status, c.body).Export(t.Context(), parseRef(t, downloadRef))
-			if got := describe(t, export, err); strings.Contains(got, "canary") {
+			if got := fetchtest.Describe(t, export, err); strings.Contains(got, "canary") {
 				t.Errorf("got %s", got)
 			}
 		})
@@ -230,7 +231,7 @@ func FuzzAnswer(f *testing.F) {
 		if export == nil && err == nil {
 			t.Fatal("neither an export nor an error")
 		}
-		describe(t, export, err)
+		fetchtest.Describe(t, export, err)
 		secret := "canary" + hex.EncodeToString([]byte(query))
 		if strings.Contains(path, secret) {
 			t.Skip("no secret: it is in the path too")
@@ -240,7 +241,7 @@ func FuzzAnswer(f *testing.F) {
 			"StatusResult": map[string]any{"DownloadStatus": "DOWNLOAD_SUCCESS", "DownloadUrl": path + "?" + query + secret},
 		})
 		export, err = answering(200, string(answer)).Export(t.Context(), ref)
-		if got := describe(t, export, err); strings.Contains(got, secret) {
+		if got := fetchtest.Describe(t, export, err); strings.Contains(got, secret) {
 			t.Errorf("%s in %s", secret, got)
 		}
 	})

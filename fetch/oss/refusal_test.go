@@ -3,7 +3,6 @@ package oss
 import (
 	"bufio"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,10 +16,9 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/internal/acs"
 )
-
-var update = flag.Bool("update", false, "write what testdata should want")
 
 func TestRecordedRefusals(t *testing.T) {
 	all, err := filepath.Glob("testdata/*.txtar")
@@ -77,7 +75,7 @@ func replay(t *testing.T, name string) {
 	if !body.closed {
 		t.Error("the body was not closed")
 	}
-	if *update {
+	if *fetchtest.Update {
 		archive.Files = append(archive.Files[:1], txtar.File{Name: "want", Data: []byte(got)})
 		if err := os.WriteFile(name, txtar.Format(archive), 0o666); err != nil {
 			t.Fatal(err)
