@@ -72,7 +72,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	if err != nil {
 		return nil, err
 	}
-	in, err := f.Archive.Begin(ref.String(), ref.Key(), ref.Hash())
+	in, err := f.Archive.Begin(ctx, ref.String(), ref.Key(), ref.Hash())
 	if errors.Is(err, archive.ErrLanded) {
 		return f.Archive.Receipt(ref.Key())
 	}
@@ -148,7 +148,7 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 	if a.in.Done(object.Name, object.Want) {
 		return nil
 	}
-	partial, err := a.in.Partial(object.Name, object.Want)
+	partial, err := a.in.Partial(ctx, object.Name, object.Want)
 	if err != nil {
 		return err
 	}

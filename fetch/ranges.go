@@ -45,6 +45,9 @@ func (r *ranges) begin(ctx context.Context) error {
 		}
 	}
 	r.tell(r.partial.Received(), "")
+	if r.partial.Anew() {
+		r.tell(0, "the job has changed what it promises: starting over")
+	}
 	return nil
 }
 

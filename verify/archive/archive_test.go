@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -99,7 +100,7 @@ func TestNoFileStaysOpen(t *testing.T) {
 		}
 		land(a, threeObjects())
 		a.Recheck(t.Context(), testKey)
-		if in, err := a.Begin(testRef, testKey, testHash); err == nil {
+		if in, err := a.Begin(context.Background(), testRef, testKey, testHash); err == nil {
 			in.Close()
 		}
 	}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -139,7 +140,7 @@ func TestWhoSaysThatAnExportLandedHasMadeItDurable(t *testing.T) {
 			return err
 		},
 		"Begin": func(a *Archive) error {
-			if _, err := a.Begin(testRef, testKey, testHash); !errors.Is(err, ErrLanded) {
+			if _, err := a.Begin(context.Background(), testRef, testKey, testHash); !errors.Is(err, ErrLanded) {
 				return fmt.Errorf("not ErrLanded: %w", err)
 			}
 			return nil

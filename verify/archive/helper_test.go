@@ -69,7 +69,7 @@ func mustOpen(t testing.TB, dir string) *Archive {
 
 func mustBegin(t testing.TB, a *Archive) *Ingest {
 	t.Helper()
-	in, err := a.Begin(testRef, testKey, testHash)
+	in, err := a.Begin(context.Background(), testRef, testKey, testHash)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func mustBegin(t testing.TB, a *Archive) *Ingest {
 
 func mustPartial(t testing.TB, in *Ingest, name string, want verify.Want) *Partial {
 	t.Helper()
-	p, err := in.Partial(name, want)
+	p, err := in.Partial(context.Background(), name, want)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func land(a *Archive, e export) (*Receipt, error) {
 	if r, err := a.Landed(testKey, testHash); !errors.Is(err, fs.ErrNotExist) {
 		return r, err
 	}
-	in, err := a.Begin(testRef, testKey, testHash)
+	in, err := a.Begin(context.Background(), testRef, testKey, testHash)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func mustLand(t testing.TB, dir string, e export) (*Archive, string) {
 
 // receive takes one object into the bag.
 func receive(in *Ingest, name, body string) (err error) {
-	p, err := in.Partial(name, promise(body))
+	p, err := in.Partial(context.Background(), name, promise(body))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,19 +36,19 @@ type State struct {
 // hash. It finds what earlier attempts received. It fails with ErrBusy while
 // another attempt holds the export, and with ErrLanded once it is under its
 // final name. The caller closes the Ingest.
-func (a *Archive) Begin(reference, key, hash string) (*Ingest, error) {
+func (a *Archive) Begin(ctx context.Context, reference, key, hash string) (*Ingest, error) {
 	if !fs.ValidPath(key) || key == "." {
 		return nil, fmt.Errorf("begin %s: no export can have the key %q", reference, key)
 	}
 	in := &Ingest{archive: a, key: key, dir: filepath.Join(a.dir, ingestDir, hash)}
-	if err := in.begin(reference); err != nil {
+	if err := in.begin(ctx, reference); err != nil {
 		in.Close()
 		return nil, fmt.Errorf("begin %s: %w", reference, err)
 	}
 	return in, nil
 }
 
-func (in *Ingest) begin(reference string) (err error) {
+func (in *Ingest) begin(ctx context.Context, reference string) (err error) {
 	if in.lock, err = in.archive.acquire(in.dir); err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (in *Ingest) begin(reference string) (err error) {
 	if err := in.recall(reference); err != nil {
 		return err
 	}
-	return in.openBag()
+	return in.openBag(ctx)
 }
 
 // clear ends the ingest of an export that has landed. The attempt that renamed
@@ -92,7 +93,7 @@ func (in *Ingest) recall(reference string) error {
 
 // openBag opens the content directory, with the files of the objects that are
 // done and no others.
-func (in *Ingest) openBag() error {
+func (in *Ingest) openBag(ctx context.Context) error {
 	data := in.path("bag", dataDir)
 	if err := in.archive.disk.mkdirs(data); err != nil {
 		return err
@@ -102,7 +103,7 @@ func (in *Ingest) openBag() error {
 		return err
 	}
 	in.root = root
-	if err := in.objects.load(in.path("objects.jsonl"), root); err != nil {
+	if err := in.objects.load(ctx, in.path("objects.jsonl"), root); err != nil {
 		return err
 	}
 	return in.sweep()

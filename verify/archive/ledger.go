@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -29,7 +30,7 @@ type ledger struct {
 
 // load reads the ledger as far as it holds: an object whose files are not as
 // its line says is received again, and a line that was cut short is none.
-func (l *ledger) load(path string, root *os.Root) error {
+func (l *ledger) load(ctx context.Context, path string, root *os.Root) error {
 	l.path, l.objects, l.asked = path, map[string]Object{}, map[string]bool{}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,8 +45,8 @@ func (l *ledger) load(path string, root *os.Root) error {
 			l.objects[o.Name] = o
 		}
 	}
-	maps.DeleteFunc(l.objects, func(_ string, o Object) bool { return !o.isIn(root) })
-	return nil
+	maps.DeleteFunc(l.objects, func(_ string, o Object) bool { return !o.isIn(ctx, root) })
+	return context.Cause(ctx) // of which it may be that an object was not found
 }
 
 // add makes an object done.
@@ -114,13 +115,13 @@ func (l *ledger) paths() map[string]bool {
 }
 
 // isIn reports whether the object's files are there as they were written.
-func (o Object) isIn(root *os.Root) bool {
+func (o Object) isIn(ctx context.Context, root *os.Root) bool {
 	for _, f := range o.Files {
 		r, err := root.Open(filepath.FromSlash(f.Path))
 		if err != nil {
 			return false
 		}
-		size, sum, err := hashFile(r)
+		size, sum, err := hashFile(cancelable{ctx, r})
 		r.Close()
 		if err != nil || size != f.Size || sum != f.SHA256 {
 			return false

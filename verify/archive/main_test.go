@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +32,7 @@ func child(dir string) string {
 	if err != nil {
 		return err.Error()
 	}
-	in, err := a.Begin(testRef, testKey, testHash)
+	in, err := a.Begin(context.Background(), testRef, testKey, testHash)
 	switch {
 	case errors.Is(err, ErrBusy):
 		return a.ID() + " busy"

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -202,12 +203,28 @@ func TestAChangedPromiseOfTheJobStartsOver(t *testing.T) {
 				}
 			})
 			torn.with(tt.now, func(p *Partial) {
-				if got := missing(p, 256); got != tt.want {
-					t.Errorf("missing %s, want %s", got, tt.want)
+				if got := missing(p, 256); got != tt.want || p.Anew() != (tt.want == allParts) {
+					t.Errorf("missing %s, want %s; anew: %t", got, tt.want, p.Anew())
 				}
 			})
 		})
 	}
+}
+
+func TestTakingUpWhatIsHereCanBeInterruptedWithoutLoss(t *testing.T) {
+	torn := newTorn(t)
+	ended, end := context.WithCancel(context.Background())
+	end()
+	in := mustBegin(t, torn.a)
+	if _, err := in.Partial(ended, "o", verify.Nothing()); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	in.Close()
+	torn.with(verify.Nothing(), func(p *Partial) {
+		if got := missing(p, 256); got == allParts {
+			t.Errorf("missing %s after an interrupt", got)
+		}
+	})
 }
 
 func TestAChangeAtTheStoreDropsWhatWasReceived(t *testing.T) {

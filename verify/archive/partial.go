@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -30,6 +31,7 @@ type Partial struct {
 	store   *verify.Want // nil until the store has answered
 	want    verify.Want  // both, merged
 	parts   []*Part      // by offset; they don't overlap
+	anew    bool         // parts were here, under a promise that the job has changed since
 	writing int          // content files that are not closed
 	files   []File
 	counted []Counted
@@ -52,7 +54,7 @@ func (in *Ingest) Done(name string, want verify.Want) bool {
 // parts that an earlier attempt received, unless the promise has changed
 // since. If the object was done, it is no longer. The caller closes the
 // Partial, after all who use it have ended.
-func (in *Ingest) Partial(name string, want verify.Want) (*Partial, error) {
+func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (*Partial, error) {
 	p := &Partial{in: in, name: name, job: want, want: want}
 	p.moved.L = &p.mu
 	err := in.undo(name)
@@ -60,7 +62,7 @@ func (in *Ingest) Partial(name string, want verify.Want) (*Partial, error) {
 		err = p.open()
 	}
 	if err == nil {
-		err = p.load()
+		err = p.load(ctx)
 	}
 	if err != nil {
 		p.close()
@@ -93,15 +95,19 @@ func (p *Partial) open() (err error) {
 }
 
 // load believes what the map says as far as the bytes bear it out.
-func (p *Partial) load() error {
+func (p *Partial) load(ctx context.Context) error {
 	first, parts, err := readMap(p.chart)
 	if err != nil {
 		return err
 	}
 	if first == nil || !p.takeUp(first.Job.want(), first.Store.want()) {
+		p.anew = len(parts) > 0
 		return p.empty()
 	}
 	for _, e := range parts {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		p.recall(e)
 	}
 	return nil
@@ -130,6 +136,10 @@ func (p *Partial) empty() error {
 	}
 	return err
 }
+
+// Anew reports whether an earlier attempt received parts under a promise that
+// the job has changed since, so that they are of no use.
+func (p *Partial) Anew() bool { return p.anew }
 
 // Received is how many bytes are here.
 func (p *Partial) Received() int64 {

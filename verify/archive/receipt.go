@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,7 +117,7 @@ func (a *Archive) Landed(key, hash string) (*Receipt, error) {
 	if err := a.settle(key); err != nil {
 		return nil, fmt.Errorf("settle %s: %w", key, err)
 	}
-	if in, err := a.Begin(r.Reference, key, hash); err == nil { // it clears up and is ErrLanded, or another does
+	if in, err := a.Begin(context.Background(), r.Reference, key, hash); err == nil { // it clears up and is ErrLanded, or another does
 		in.Close()
 	}
 	return r, nil
