@@ -21,6 +21,7 @@ type content struct {
 	name    string
 	file    *os.File
 	size    int64
+	started int64 // of which writing back has begun
 	sum     hash.Hash
 	counter *verify.Counter
 	err     error // of the first write that failed
@@ -65,10 +66,23 @@ func (c *content) Write(b []byte) (n int, err error) {
 		n, c.err = c.file.Write(b)
 	}
 	c.size += int64(n)
+	c.writeBack()
 	c.sum.Write(b[:n])
 	c.counter.Write(b[:n])
 	return n, c.err
 }
+
+// writeBack starts writing what is dirty now, every few MiB, so that making
+// the file durable in the end has little left to do.
+func (c *content) writeBack() {
+	if c.size-c.started < writeBackEach {
+		return
+	}
+	startWriteBack(c.file, c.started, c.size-c.started)
+	c.started = c.size
+}
+
+const writeBackEach = 16 << 20
 
 var errCutShort = errors.New("not all of it was written")
 
