@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"tallyman/verify"
@@ -19,24 +20,27 @@ type Ref struct {
 	tid    string
 	region string
 	query  string // of a signed URL: a secret, in memory only
+	again  string // when what had landed was to be fetched once more, or ""
 	want   verify.Want
 	count  int64
 }
 
 // forms tells how the path of each scheme divides into parts. The last part
-// may hold slashes where rest is set.
+// may hold slashes where rest is set. A scheme has places unless placeless says
+// why it has none.
 var forms = map[string]struct {
-	parts []string
-	rest  bool
+	parts     []string
+	rest      bool
+	placeless string
 }{
 	"sls":   {parts: []string{"REGION", "PROJECT", "JOB"}},
-	"dms":   {parts: []string{"REGION", "ORDER_ID", "KEY_ID"}},
+	"dms":   {parts: []string{"REGION", "ORDER_ID", "KEY_ID"}, placeless: "dms has no places: a key exists only once asked for"},
 	"dbs":   {parts: []string{"REGION", "INSTANCE", "TASK_ID"}},
 	"dis":   {parts: []string{"REGION", "TASK_ID", "TRANSFER_FILE_NAME"}},
-	"oss":   {parts: []string{"BUCKET", "PREFIX"}, rest: true},
-	"obs":   {parts: []string{"BUCKET", "PREFIX"}, rest: true},
-	"https": {parts: []string{"HOST", "PATH"}, rest: true},
-	"http":  {parts: []string{"HOST", "PATH"}, rest: true},
+	"oss":   {parts: []string{"BUCKET", "PREFIX"}, rest: true, placeless: "an oss prefix is an export itself: fetch it"},
+	"obs":   {parts: []string{"BUCKET", "PREFIX"}, rest: true, placeless: "an obs prefix is an export itself: fetch it"},
+	"https": {parts: []string{"HOST", "PATH"}, rest: true, placeless: "a URL is one file: fetch it"},
+	"http":  {parts: []string{"HOST", "PATH"}, rest: true, placeless: "a URL is one file: fetch it"},
 }
 
 // ParseRef reads a reference. String gives it back, but for the query of a
@@ -55,8 +59,8 @@ func parseRef(s string) (Ref, error) {
 	if !ok || !known {
 		return Ref{}, fmt.Errorf("want SCHEME://…, with sls, dms, dbs, dis, oss, obs or https for SCHEME")
 	}
-	if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
-		return Ref{}, fmt.Errorf("it holds a control character or is not UTF-8")
+	if err := checkText(path); err != nil {
+		return Ref{}, err
 	}
 	ref := Ref{scheme: scheme, want: verify.Nothing(), count: verify.Unknown}
 	if scheme == "https" || scheme == "http" {
@@ -66,20 +70,32 @@ func parseRef(s string) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	n := len(form.parts)
-	if !form.rest {
+	return ref, ref.divide(path, form.parts, form.rest)
+}
+
+func checkText(s string) error {
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
+		return fmt.Errorf("it holds a control character or is not UTF-8")
+	}
+	return nil
+}
+
+// divide divides a path into parts of those names.
+func (r *Ref) divide(path string, names []string, rest bool) error {
+	n := len(names)
+	if !rest {
 		n++ // one more than there may be, so that too many are seen
 	}
-	ref.parts = strings.SplitN(path, "/", n)
-	if len(ref.parts) != len(form.parts) {
-		return Ref{}, fmt.Errorf("want %s://%s", scheme, strings.Join(form.parts, "/"))
+	r.parts = strings.SplitN(path, "/", n)
+	if len(r.parts) != len(names) {
+		return fmt.Errorf("want %s://%s", r.scheme, strings.Join(names, "/"))
 	}
-	for i, part := range ref.parts {
-		if err := checkPart(form.parts[i], part); err != nil {
-			return Ref{}, err
+	for i, part := range r.parts {
+		if err := checkPart(names[i], part); err != nil {
+			return err
 		}
 	}
-	return ref, nil
+	return nil
 }
 
 // takeOptions cuts ?tid=N or ?region=R off the path.
@@ -102,11 +118,18 @@ func (r *Ref) takeOptions(path string) (string, error) {
 		}
 		return "", fmt.Errorf("%s references have no option %q", r.scheme, name)
 	}
-	if !label.MatchString(value) {
-		return "", fmt.Errorf("option %s is %q, want letters, digits and dashes", name, value)
-	}
 	*option = value
-	return path[:i], nil
+	return path[:i], checkOption(name, value)
+}
+
+func checkOption(name, value string) error {
+	switch {
+	case name == "tid":
+		return checkNumber("option tid", value)
+	case !label.MatchString(value):
+		return fmt.Errorf("option %s is %q, want letters, digits and dashes", name, value)
+	}
+	return nil
 }
 
 // label is what may stand in a host name between two dots. Regions, projects
@@ -115,15 +138,25 @@ var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$
 
 func checkPart(name, part string) error {
 	switch name {
-	case "REGION", "PROJECT", "BUCKET", "TASK_ID", "ORDER_ID", "KEY_ID", "INSTANCE":
+	case "ORDER_ID":
+		return checkNumber(name, part)
+	case "REGION", "PROJECT", "BUCKET", "TASK_ID", "KEY_ID", "INSTANCE":
 		if !label.MatchString(part) || strings.Contains(part, "..") {
 			return fmt.Errorf("%s is %q, want letters, digits, dashes and dots", name, part)
 		}
-	case "PREFIX":
+	case "PREFIX", "": // "" is where a place has no name
 	default:
 		if part == "" || part == "." || part == ".." {
 			return fmt.Errorf("%s is %q", name, part)
 		}
+	}
+	return nil
+}
+
+// checkNumber holds what a service knows as a number to the digits of one.
+func checkNumber(name, s string) error {
+	if _, err := strconv.ParseUint(s, 10, 63); err != nil {
+		return fmt.Errorf("%s is %q, want a number", name, s)
 	}
 	return nil
 }
@@ -220,8 +253,8 @@ func (r Ref) String() string {
 }
 
 // Key is the reference's path in the archive, slash-separated and local: its
-// scheme, its parts and its tid, each one segment. Two references have one
-// key only if they name one export.
+// scheme, its parts and its tid, each one segment, and what At adds. Two
+// references have one key only if they name one export.
 func (r Ref) Key() string {
 	segments := []string{r.scheme}
 	for _, part := range r.parts {
@@ -230,7 +263,7 @@ func (r Ref) Key() string {
 	if r.tid != "" {
 		segments[len(segments)-1] = escapeSegment(r.parts[len(r.parts)-1] + "?tid=" + r.tid)
 	}
-	return strings.Join(segments, "/")
+	return strings.Join(segments, "/") + r.again
 }
 
 // Hash is 32 hex digits of the SHA-256 of Key.

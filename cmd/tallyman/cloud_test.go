@@ -28,6 +28,7 @@ var clouds sync.Map
 //	cloud change NAME SETTING...      changes one
 //	cloud url NAME                    sets URL, SIGNATURE and EXPIRES to those of a fresh signed URL
 //	cloud asked NAME N, sent NAME N   how often the job or its file was asked for
+//	cloud called NAME N               how often a call of that name was made
 func cloudCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == "start" {
 		startCloud(ts, args[1:])
@@ -47,6 +48,8 @@ func cloudCommand(ts *testscript.TestScript, neg bool, args []string) {
 		setURL(ts, cloud.URL(ts.Getenv("ENDPOINT"), testProject, name))
 	case "asked":
 		expect(ts, neg, args, counts.Gets)
+	case "called":
+		expect(ts, neg, args, cloud.Counts().Calls[name])
 	case "sent":
 		expect(ts, neg, args, counts.Requests)
 	default:
@@ -97,6 +100,12 @@ var settings = map[string]func(*sandbox.Job, string) error{
 	"body": func(j *sandbox.Job, s string) error {
 		body, err := strconv.Unquote(`"` + s + `"`)
 		j.File.Body = []byte(body)
+		return err
+	},
+	"created": func(j *sandbox.Job, s string) error {
+		var w when
+		err := w.Set(s)
+		j.CreateTime = w.Time
 		return err
 	},
 	"rows":      number(func(j *sandbox.Job) *int { return &j.File.Rows }),

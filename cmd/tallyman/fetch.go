@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/time/rate"
 
 	"tallyman/fetch"
 	"tallyman/verify/archive"
@@ -16,12 +19,24 @@ func newFetch(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fetch REF... | -f FILE",
 		Short: "Wait for exports, fetch them, prove them and let them land",
+		Long: `Fetch waits until each export's job is done, streams the result, proves it and
+lets it land in the archive. What has landed before is skipped, so that running
+it again tries only what failed.
+
+With -f, references come from a file too, one a line; a line that is empty or
+begins with # is none. A file is checked in whole before anything is fetched.
+From a pipe, and from standard input (-f -), references are taken as they come,
+up to 1024 of them under way at once, and a bad line is one that failed.`,
 		Example: `  tallyman fetch sls://cn-hangzhou/ali-test-project/download-123
   tallyman fetch 'https://example.com/export.csv.gz#md5=9e107d9d372bb6826bd81d3542a419d6&records=1200'
-  tallyman fetch -f - < references.txt`,
+  tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman fetch -f -
+  tallyman fetch -f references.txt --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.fetch(cmd, args) },
 	}
+	o.input(cmd.Flags())
 	o.transfer(cmd.Flags())
+	o.waiting(cmd.Flags())
+	o.calls(cmd.Flags())
 	return cmd
 }
 
@@ -29,10 +44,13 @@ func (o *options) fetch(cmd *cobra.Command, args []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	providers := o.newProviders()
+	providers := o.pace(o.newProviders())
 	refs, err := o.references(cmd, args, providers)
 	if err != nil {
 		return err
+	}
+	if o.dryRun {
+		return o.plan(cmd, refs)
 	}
 	store, err := archive.Open(o.archive)
 	if err != nil {
@@ -40,19 +58,72 @@ func (o *options) fetch(cmd *cobra.Command, args []string) error {
 	}
 	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
 	defer out.close()
-	fetchAll(cmd.Context(), o.oneShot(providers, store, out), refs, out)
+	l := &landing{o.oneShot(providers, store, out), store, out, o.again, time.Now()}
+	each(cmd.Context(), refs, mostOpen, out, l.fetch)
 	return out.exit()
 }
 
-func fetchAll(ctx context.Context, oneShot *worker.OneShot, refs []fetch.Ref, out *report) {
+// mostOpen is how many references are under way at once. Most of those may be
+// jobs that are waited for.
+const mostOpen = 1024
+
+// each does it for every reference, so many at once, and returns when all is
+// done. Lines that are no references are reported, and what ends ctx is.
+func each(ctx context.Context, refs *references, most int, out *report, do func(context.Context, fetch.Ref)) {
 	var all sync.WaitGroup
-	for _, ref := range refs {
+	defer all.Wait()
+	open := make(chan struct{}, most)
+	for ref, err := range refs.all(ctx) {
+		if err != nil {
+			out.refuse(err)
+			continue
+		}
+		select {
+		case open <- struct{}{}:
+		case <-ctx.Done():
+			out.refuse(context.Cause(ctx))
+			return
+		}
 		all.Go(func() {
-			receipt, err := oneShot.Fetch(ctx, ref)
-			out.end(ref, receipt, err)
+			defer func() { <-open }()
+			do(ctx, ref)
 		})
 	}
-	all.Wait()
+}
+
+// A landing is a run of the command.
+type landing struct {
+	oneShot *worker.OneShot
+	store   *archive.Archive
+	out     *report
+	again   bool
+	began   time.Time
+}
+
+// fetch fetches what has not landed, or again what has, be it damaged.
+func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
+	receipt, err := l.store.Landed(ref.Key(), ref.Hash())
+	switch {
+	case l.again && !errors.Is(err, fs.ErrNotExist):
+		ref = l.anew(ref)
+	case err == nil:
+		l.out.skip(receipt)
+		return
+	}
+	receipt, err = l.oneShot.Fetch(ctx, ref)
+	l.out.end(ref, receipt, err)
+}
+
+// anew is the reference for a bag that is not there yet. Two calls may fall
+// into one second.
+func (l *landing) anew(ref fetch.Ref) fetch.Ref {
+	at := l.began
+	for {
+		if receipt, err := landedIn(l.store, ref.At(at)); receipt == nil && err == nil {
+			return ref.At(at)
+		}
+		at = at.Add(time.Second)
+	}
 }
 
 // oneShot puts together what makes attempts at exports.
@@ -60,12 +131,30 @@ func (o *options) oneShot(providers map[string]fetch.Provider, store *archive.Ar
 	fetcher := &fetch.Fetcher{
 		Providers: providers, Archive: store,
 		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: out.progress,
+		Keep: fetch.Keep(o.keep), Limit: o.limiter(),
 	}
 	return &worker.OneShot{
 		Fetcher: &turns{fetcher, make(chan struct{}, o.parallel)},
 		Wait:    time.Duration(o.wait), Poll: time.Duration(o.poll),
 		Attempts: o.attempts, Note: out.pause,
 	}
+}
+
+const (
+	leastRate  = 1 << 10   // bytes a second; one that reads slower would seem to stall
+	mostAtOnce = 128 << 10 // bytes that one read takes
+)
+
+// limiter is what --limit-rate asks for, or nil. What may come at once, and
+// what one read takes, is a tenth of a second's bytes, and so much less that
+// every connection there may be gets its turn in ten seconds.
+func (o *options) limiter() *rate.Limiter {
+	if o.limitRate == 0 {
+		return nil
+	}
+	bytes, connections := int64(o.limitRate), int64(o.parallel)*int64(o.parallel)
+	burst := max(1, min(bytes/10, bytes*10/connections, mostAtOnce))
+	return rate.NewLimiter(rate.Limit(bytes), int(burst))
 }
 
 // turns lets so many attempts be made at once. An export whose job is not

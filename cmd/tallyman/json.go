@@ -5,8 +5,9 @@ import (
 	"io"
 )
 
-// writeJSON prints v on one line. A writer that fails is the terminal gone,
-// or a pipe closed: there is nobody to tell.
-func writeJSON(w io.Writer, v any) {
-	_ = json.NewEncoder(w).Encode(v)
-}
+// printJSON prints v on one line.
+func printJSON(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+
+// writeJSON is printJSON to a writer that matters to nobody if it fails: the
+// terminal is gone then, or a pipe closed.
+func writeJSON(w io.Writer, v any) { _ = printJSON(w, v) }

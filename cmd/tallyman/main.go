@@ -76,29 +76,55 @@ func newRoot() *cobra.Command {
 		Short: "Fetch cloud exports, prove them, keep them",
 		Long: `Tallyman waits for an export job to finish, streams its result, checks every
 byte and every record against what the job promised, and lands it in a local
-archive where nothing unverified can ever be seen.
-
-Each flag has a twin in the environment: --part-size is TALLYMAN_PART_SIZE, and
---endpoint sls=URL is TALLYMAN_ENDPOINT_SLS=URL too.
-
-Exit codes: 0 all landed, 1 unclassified, 2 usage, 3 some of many failed,
-4 integrity, 5 temporary: run again, 6 credentials, 7 gone or failed at the
-source, 8 not ready within --wait, 9 landed with doubts, 10 disk, 11 busy,
-12 archive damaged, 130 interrupted.`,
+archive where nothing unverified can ever be seen.`,
+		Example: `  tallyman demo                        # no account needed
+  tallyman fetch sls://cn-hangzhou/ali-test-project/download-123
+  tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman fetch -f -
+  tallyman verify`,
+		Annotations:   map[string]string{notesOf: notes},
 		SilenceErrors: true, SilenceUsage: true,
-		Args:              usage(cobra.NoArgs),
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return o.complete(cmd) },
+		Version: version(),
+		Args:    usage(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if plain(cmd) {
+				return nil
+			}
+			return o.complete(cmd)
+		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w\nSee '%s --help'", err, cmd.CommandPath())
 	})
+	root.SetHelpFunc(showHelp)
+	root.SetUsageFunc(func(cmd *cobra.Command) error { showUsage(cmd.OutOrStdout(), cmd); return nil })
+	root.SetVersionTemplate("tallyman {{.Version}}\n")
 	o.common(root.PersistentFlags())
-	for _, add := range []func(*options) *cobra.Command{newFetch, newVerify, newDemo, newSandbox} {
-		root.AddCommand(add(o))
+	_ = root.MarkPersistentFlagDirname("archive")
+	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
+	for _, add := range []func(*options) *cobra.Command{newFetch, newDiscover, newVerify, newDemo, newSandbox} {
+		cmd := add(o)
+		cmd.Flags().SortFlags = false
+		completions(cmd)
+		root.AddCommand(cmd)
 	}
 	return root
 }
+
+// notes are what holds for every command.
+const notes = `Each flag has a twin in the environment, and in the configuration file that
+--config names: --part-size is TALLYMAN_PART_SIZE, and part-size: in the file;
+--endpoint sls=URL is TALLYMAN_ENDPOINT_SLS=URL, and endpoint: {sls: URL}. What
+is given counts before the environment, and that before the file. The file may
+name the profile of credentials for each place too:
+
+  places:
+    - {match: "sls://cn-hangzhou/team-a/", profile: team-a}
+
+Exit codes: 0 all landed, 1 unclassified, 2 usage, 3 some of many failed,
+4 integrity, 5 temporary: run again, 6 credentials, 7 gone or failed at the
+source, 8 not ready within --wait, 9 landed with doubts, 10 disk, 11 busy,
+12 archive damaged, 130 interrupted.`
 
 // usage makes a failed check of arguments a usage error.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {

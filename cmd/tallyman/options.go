@@ -1,33 +1,53 @@
 package main
 
 import (
+	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"tallyman/fetch"
 )
 
 // options are what the flags say. Each flag has a twin in the environment,
-// TALLYMAN_ and its name in capitals, that counts where the flag is not given.
+// TALLYMAN_ and its name in capitals, that counts where the flag is not given,
+// and one in the configuration file, that counts where neither is.
 type options struct {
-	archive   string
-	json      bool
-	quiet     bool
-	verbose   bool
-	file      string
+	archive string
+	json    bool
+	quiet   bool
+	verbose bool
+	config  string
+	places  []place // of the configuration file
+
+	file   string
+	dryRun bool
+
 	parallel  int
 	partSize  size
-	wait      span
-	poll      span
+	limitRate size
 	attempts  int
-	endpoints endpoints
+	keep      keep
+	again     bool
 	hosts     []string
+
+	wait span
+	poll span
+
+	endpoints endpoints
 	network   string
-	part      string
-	listen    string
+	apiRate   float64
+
+	since, until when
+	match        string
+
+	part   string
+	listen string
 }
 
 func (o *options) common(f *pflag.FlagSet) {
@@ -35,41 +55,79 @@ func (o *options) common(f *pflag.FlagSet) {
 	f.BoolVar(&o.json, "json", false, "print one JSON object a line")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing but what landed, doubts and errors")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say of each promise whether it held")
+	f.StringVar(&o.config, "config", "", "read settings from `FILE` (default: config.yaml in $XDG_CONFIG_HOME/tallyman or ~/.config/tallyman, if it is there)")
+}
+
+// input adds the flags of commands that take many references.
+func (o *options) input(f *pflag.FlagSet) {
+	f.StringVarP(&o.file, "file", "f", "", "read references from `FILE` too, one a line; - is standard input")
+	f.BoolVar(&o.dryRun, "dry-run", false, "ask each job once, say what would be fetched, and write nothing")
+	f.BoolVar(&o.again, "again", false, "fetch what has landed once more, into a new bag KEY@TIME; the old one stays")
+	group(f, "What to fetch", "file", "dry-run", "again")
 }
 
 // transfer adds the flags of commands that fetch.
 func (o *options) transfer(f *pflag.FlagSet) {
-	o.partSize, o.wait, o.poll = 4<<20, span(24*time.Hour), span(2*time.Second)
-	o.endpoints = endpoints{}
-	f.StringVarP(&o.file, "file", "f", "", "read references from `FILE` too, one a line; - is standard input")
+	o.partSize, o.keep = 4<<20, keep(fetch.KeepContent)
+	f.Var(&o.keep, "keep", "what to keep of a file: its decoded content, the wire's bytes as transferred, or both")
 	f.IntVar(&o.parallel, "parallel", 8, "`N` exports at once, and requests in flight for each")
 	f.Var(&o.partSize, "part-size", "bytes of one request, at least 64KiB")
-	f.Var(&o.wait, "wait", "how long to wait for a job to become ready")
-	f.Var(&o.poll, "poll", "how long to wait between the first two polls; later ones are further apart")
+	f.Var(&o.limitRate, "limit-rate", "bytes a second that all transfers may take together, at least 1KiB; 0 is no limit")
+	f.Lookup("limit-rate").DefValue = "0" // which is not worth showing
 	f.IntVar(&o.attempts, "attempts", 0, "`N` attempts for each cause to fail; 0 is 3 for a checksum and 10 for the network")
-	f.Var(o.endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
 	f.StringSliceVar(&o.hosts, "allow-host", nil, "trust data URLs at `HOST[:PORT]`, by http and at private addresses too (repeatable, or with commas)")
-	f.StringVar(&o.network, "network", "public", "which of the vendors' endpoints: `public|internal`")
+	group(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "attempts", "allow-host")
 }
 
-// complete takes the environment for flags that were not given, and checks
-// what flags can't check one by one. A variable that is empty is not there.
+// waiting adds the flags of commands that wait for jobs.
+func (o *options) waiting(f *pflag.FlagSet) {
+	o.wait, o.poll = span(24*time.Hour), span(2*time.Second)
+	f.Var(&o.wait, "wait", "how long to wait for a job to become ready")
+	f.Var(&o.poll, "poll", "how long to wait between the first two polls; later ones are further apart")
+	group(f, "How to wait for it", "wait", "poll")
+}
+
+// calls adds the flags of commands that call the services.
+func (o *options) calls(f *pflag.FlagSet) {
+	if o.endpoints == nil {
+		o.endpoints = endpoints{}
+	}
+	f.Var(o.endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
+	f.StringVar(&o.network, "network", "public", "which of the vendors' endpoints: `public|internal`")
+	f.Float64Var(&o.apiRate, "api-rate", 5, "`N` calls a second of each service and account; 0 is no limit")
+	group(f, "Whom to ask", "endpoint", "network", "api-rate")
+}
+
+// complete takes the environment for flags that were not given, then the
+// configuration file, and checks what flags can't check one by one. A variable
+// that is empty is not there.
 func (o *options) complete(cmd *cobra.Command) error {
-	var err error
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+	if err := fromEnvironment(cmd.Flags()); err != nil {
+		return err
+	}
+	if cmd.Flags().Lookup("endpoint") != nil {
+		if err := o.endpoints.fromEnvironment(); err != nil {
+			return err
+		}
+	}
+	if err := o.fromFile(cmd); err != nil {
+		return err
+	}
+	if o.archive == "" {
+		return usagef("--archive: want a directory")
+	}
+	return nil
+}
+
+func fromEnvironment(flags *pflag.FlagSet) (err error) {
+	flags.VisitAll(func(f *pflag.Flag) {
 		name := "TALLYMAN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		if value := os.Getenv(name); value != "" && !f.Changed && err == nil {
-			if e := cmd.Flags().Set(f.Name, value); e != nil {
+			if e := flags.Set(f.Name, value); e != nil {
 				err = usagef("%s: %w", name, e)
 			}
 		}
 	})
-	if err == nil && cmd.Flags().Lookup("endpoint") != nil {
-		err = o.endpoints.fromEnvironment()
-	}
-	if err == nil && o.archive == "" {
-		err = usagef("--archive: want a directory")
-	}
 	return err
 }
 
@@ -79,14 +137,30 @@ func (o *options) check() error {
 		return usagef("--parallel %d: want 1 or more", o.parallel)
 	case o.partSize < 64<<10:
 		return usagef("--part-size %v: want at least 64KiB", &o.partSize)
+	case o.limitRate != 0 && o.limitRate < leastRate:
+		return usagef("--limit-rate %v: want at least %s, or 0 for no limit", &o.limitRate, formatSize(leastRate))
 	case o.poll <= 0:
 		return usagef("--poll %v: want more than 0", &o.poll)
 	case o.attempts < 0:
 		return usagef("--attempts %d: want 0 or more", o.attempts)
-	case o.network != "public" && o.network != "internal":
-		return usagef("--network %s: want public or internal", o.network)
+	}
+	if err := o.checkCalls(); err != nil {
+		return err
 	}
 	return o.checkHosts()
+}
+
+// mostCalls is a second's, and more than any service answers.
+const mostCalls = 1_000_000
+
+func (o *options) checkCalls() error {
+	switch {
+	case o.network != "public" && o.network != "internal":
+		return usagef("--network %s: want public or internal", o.network)
+	case !(o.apiRate >= 0 && o.apiRate <= mostCalls): // nor what is no number
+		return usagef("--api-rate %v: want a number from 0 to %d", o.apiRate, mostCalls)
+	}
+	return nil
 }
 
 // checkHosts sees to it that what is meant to be allowed will be.
@@ -96,5 +170,21 @@ func (o *options) checkHosts() error {
 			return usagef("--allow-host %s: want HOST or HOST:PORT", host)
 		}
 	}
+	return nil
+}
+
+// A keep is one of the ways to keep a file.
+type keep fetch.Keep
+
+var keeps = []string{string(fetch.KeepContent), string(fetch.KeepWire), string(fetch.KeepBoth)}
+
+func (k *keep) Type() string   { return strings.Join(keeps, "|") }
+func (k *keep) String() string { return string(*k) }
+
+func (k *keep) Set(text string) error {
+	if !slices.Contains(keeps, text) {
+		return fmt.Errorf("want %s", strings.Join(keeps, ", "))
+	}
+	*k = keep(text)
 	return nil
 }

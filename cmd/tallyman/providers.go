@@ -10,14 +10,6 @@ import (
 	"tallyman/fetch/web"
 )
 
-// An account is who the providers are asked as.
-type account struct {
-	profile string // of ~/.aliyun/config.json; "" is Alibaba's default chain
-	sandbox bool   // the sandbox's own
-}
-
-func (o *options) newProviders() map[string]fetch.Provider { return o.providersOf(account{}) }
-
 // providersOf is the only list of providers. What people name by URL may be
 // anywhere in public; what a vendor's API points to must be the vendor's.
 func (o *options) providersOf(a account) map[string]fetch.Provider {
@@ -36,7 +28,7 @@ func (o *options) providersOf(a account) map[string]fetch.Provider {
 		"http":  urls,
 		"oss":   &oss.Provider{Store: bucket},
 		"dms":   &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: keys, Endpoint: o.endpoints["dms"], Network: o.network, Open: open},
-		"sls":   &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: keys, Endpoint: o.endpoints["sls"], Network: o.network, Open: open},
+		"sls":   &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: keys, Endpoint: o.endpoints["sls"], Network: o.network, Open: open, Store: bucket},
 	}
 }
 

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"io"
+	"iter"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -15,34 +13,94 @@ import (
 	"tallyman/fetch"
 )
 
-// references reads those of the command line and of --file, each once. What
-// can't be fetched is refused before anything is.
-func (o *options) references(cmd *cobra.Command, args []string, providers map[string]fetch.Provider) ([]fetch.Ref, error) {
-	lines, err := o.lines(cmd.Context(), cmd.InOrStdin())
-	if err != nil {
-		return nil, err
-	}
-	args = append(args, lines...)
+// references are those of the command line, and then those of --file.
+type references struct {
+	o         *options
+	args      []string
+	stdin     io.Reader
+	providers map[string]fetch.Provider
+}
+
+// references refuses what can be seen to be wrong before anything is fetched:
+// on the command line, and in a file. What comes through a pipe is judged line
+// by line, as it comes.
+func (o *options) references(cmd *cobra.Command, args []string, providers map[string]fetch.Provider) (*references, error) {
 	if len(args) == 0 && o.file == "" {
 		return nil, usagef("want a reference, or -f FILE\nSee '%s --help'", cmd.CommandPath())
 	}
-	var refs []fetch.Ref
-	seen := map[string]fetch.Ref{}
-	for _, arg := range args {
-		ref, err := o.reference(arg, providers)
+	r := &references{o, args, cmd.InOrStdin(), providers}
+	twice, err := o.canCheck()
+	if err != nil {
+		return nil, err
+	}
+	lines := r.lines(cmd.Context())
+	if !twice {
+		lines = r.argLines()
+	}
+	for _, err := range r.parse(lines) {
 		if err != nil {
 			return nil, err
 		}
-		first, again := seen[ref.Key()]
-		switch {
-		case !again:
-			seen[ref.Key()] = ref
-			refs = append(refs, ref)
-		case first.String() != ref.String() || first.Signed() && first.URL() != ref.URL():
-			return nil, usagef("%s and %s are one export: want one of them", first, ref)
+	}
+	return r, nil
+}
+
+// all yields each reference once, as far as recent remembers. An error is that
+// of one line; the others go on. It ends with ctx.
+func (r *references) all(ctx context.Context) iter.Seq2[fetch.Ref, error] {
+	return r.parse(r.lines(ctx))
+}
+
+func (r *references) lines(ctx context.Context) iter.Seq[line] {
+	return func(yield func(line) bool) {
+		for _, lines := range []iter.Seq[line]{r.argLines(), r.o.fileLines(ctx, r.stdin)} {
+			for l := range lines {
+				if !yield(l) {
+					return
+				}
+			}
 		}
 	}
-	return refs, nil
+}
+
+func (r *references) argLines() iter.Seq[line] {
+	return func(yield func(line) bool) {
+		for _, arg := range r.args {
+			if !yield(line{text: arg}) {
+				return
+			}
+		}
+	}
+}
+
+func (r *references) parse(lines iter.Seq[line]) iter.Seq2[fetch.Ref, error] {
+	return func(yield func(fetch.Ref, error) bool) {
+		seen := newRecent()
+		for l := range lines {
+			ref, again, err := r.read(l, seen)
+			if !again && !yield(ref, err) {
+				return
+			}
+		}
+	}
+}
+
+// read reads one line. It reports whether the same was read before.
+func (r *references) read(l line, seen *recent) (ref fetch.Ref, again bool, err error) {
+	if l.err != nil {
+		return ref, false, l.err
+	}
+	if ref, err = r.o.reference(l.text, r.providers); err == nil {
+		before, alike := seen.see(ref)
+		if alike {
+			return ref, before, nil
+		}
+		err = usagef("%s and one before it are one export, with other promises or another query: want one of them", ref)
+	}
+	if l.file != "" {
+		err = l.blame(err)
+	}
+	return ref, false, err
 }
 
 func (o *options) reference(text string, providers map[string]fetch.Provider) (fetch.Ref, error) {
@@ -58,51 +116,4 @@ func (o *options) reference(text string, providers map[string]fetch.Provider) (f
 		return ref, usagef("%s: http needs --allow-host %s", ref, ref.Parts()[0])
 	}
 	return ref, nil
-}
-
-// lines are those of --file that are not empty and don't begin with #. What
-// it names may be a pipe that nobody writes to.
-func (o *options) lines(ctx context.Context, stdin io.Reader) ([]string, error) {
-	var lines []string
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		lines, err = o.readLines(stdin)
-	}()
-	select {
-	case <-done:
-		return lines, err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("--file: %w", context.Cause(ctx))
-	}
-}
-
-func (o *options) readLines(stdin io.Reader) ([]string, error) {
-	if o.file == "" {
-		return nil, nil
-	}
-	if o.file == "-" {
-		return readLines(stdin)
-	}
-	f, err := os.Open(o.file)
-	if err != nil {
-		return nil, usagef("--file: %w", err)
-	}
-	defer f.Close()
-	return readLines(f)
-}
-
-func readLines(r io.Reader) (lines []string, err error) {
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		if line := strings.TrimSpace(s.Text()); line != "" && line[0] != '#' {
-			lines = append(lines, line)
-		}
-	}
-	if s.Err() != nil {
-		return nil, usagef("--file: %w", s.Err())
-	}
-	return lines, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,8 +21,9 @@ type report struct {
 	store    *archive.Archive
 	bars     *bars // nil but on a terminal
 
-	landed, doubted, failed, notReady, cancelled int
-	last                                         worker.Outcome // of the last that failed
+	landed, before, doubted, failed, notReady, cancelled int // before and doubted are of the landed
+	plans                                                int
+	last                                                 worker.Outcome // of the last that failed
 }
 
 func newReport(out, err io.Writer, o *options, store *archive.Archive) *report {
@@ -79,17 +81,49 @@ func (r *report) end(ref fetch.Ref, receipt *archive.Receipt, err error) {
 		r.bars.end(ref)
 	}
 	if err != nil {
-		r.fail(ref, err)
+		r.fail(ref.String(), err)
 		return
 	}
-	r.land(receipt)
+	r.land(receipt, false)
 }
 
-func (r *report) land(receipt *archive.Receipt) {
+// skip reports one export that landed before.
+func (r *report) skip(receipt *archive.Receipt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before++
+	r.land(receipt, true)
+}
+
+// refuse reports a line that names no export, or the end of a list before its
+// time.
+func (r *report) refuse(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail("", err)
+}
+
+// planned reports one export that would be fetched, or why it would not.
+func (r *report) planned(ref fetch.Ref, p planned, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err != nil:
+		r.fail(ref.String(), err)
+		return
+	case r.o.json:
+		writeJSON(r.out, p)
+	default:
+		fmt.Fprintln(r.out, p.String())
+	}
+	r.plans++
+}
+
+func (r *report) land(receipt *archive.Receipt, before bool) {
 	path := r.store.Path(receipt.Key)
 	switch {
 	case r.o.json:
-		writeJSON(r.out, landed{"tallyman.landed/v1", "landed", path, receipt})
+		writeJSON(r.out, landed{"tallyman.landed/v1", "landed", path, before, receipt})
 	case r.o.quiet:
 		fmt.Fprintln(r.out, path)
 	default:
@@ -128,23 +162,26 @@ type landed struct {
 	Schema  string           `json:"schema"`
 	State   string           `json:"state"`
 	Path    string           `json:"path"`
+	Before  bool             `json:"before,omitempty"` // this call did not fetch it
 	Receipt *archive.Receipt `json:"receipt"`
 }
 
 type failed struct {
 	Schema    string       `json:"schema"`
-	Reference string       `json:"reference"`
-	State     string       `json:"state"` // "failed", "not-ready" or "cancelled"
+	Reference string       `json:"reference,omitempty"` // a line that can't be read has none
+	State     string       `json:"state"`               // "failed", "not-ready" or "cancelled"
 	Cause     worker.Cause `json:"cause,omitempty"`
 	Message   string       `json:"message"`
 	Hint      string       `json:"hint,omitempty"`
 }
 
-func (r *report) fail(ref fetch.Ref, err error) {
-	outcome := worker.Classify(err)
+// fail reports what did not land: an export, or a line that names none, of
+// which the error says all.
+func (r *report) fail(ref string, err error) {
+	outcome := classify(err)
 	message := fetch.Redact(err.Error())
-	if state := r.count(outcome); r.o.json {
-		writeJSON(r.out, failed{"tallyman.failed/v1", ref.String(), state, outcome.Cause, message, outcome.Hint})
+	if state := r.count(outcome); r.o.json && (ref != "" || state == "failed") {
+		writeJSON(r.out, failed{"tallyman.failed/v1", ref, state, outcome.Cause, message, outcome.Hint})
 	}
 	if outcome.Exit == worker.ExitInterrupted {
 		return // said once, by exit
@@ -152,8 +189,18 @@ func (r *report) fail(ref fetch.Ref, err error) {
 	if outcome.Cause != "" {
 		message = string(outcome.Cause) + ": " + message
 	}
-	fmt.Fprintf(r.err, "tallyman: %s: %s\n", ref, message)
+	if ref != "" {
+		message = ref + ": " + message
+	}
+	fmt.Fprintf(r.err, "tallyman: %s\n", message)
 	hint(r.err, outcome.Hint)
+}
+
+func classify(err error) worker.Outcome {
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return worker.Outcome{Cause: "bad-task", Exit: worker.ExitUsage}
+	}
+	return worker.Classify(err)
 }
 
 // count counts an export that did not land, and says what state that is.
@@ -173,9 +220,9 @@ func (r *report) count(outcome worker.Outcome) string {
 
 // exit is nil if all landed without a doubt.
 func (r *report) exit() error {
-	total := r.landed + r.failed + r.notReady + r.cancelled
-	if total > 1 && !r.o.quiet {
-		fmt.Fprintf(r.err, "%d landed, %d failed, %d not ready\n", r.landed, r.failed, r.notReady)
+	total := r.landed + r.plans + r.failed + r.notReady + r.cancelled
+	if (total > 1 || r.o.file != "") && !r.o.quiet {
+		fmt.Fprintln(r.err, r.sums())
 	}
 	switch {
 	case r.cancelled > 0:
@@ -190,4 +237,15 @@ func (r *report) exit() error {
 		return exit(worker.ExitDoubts)
 	}
 	return nil
+}
+
+func (r *report) sums() string {
+	s := fmt.Sprintf("%d landed", r.landed)
+	if r.before > 0 {
+		s += fmt.Sprintf(" (%d before)", r.before)
+	}
+	if r.o.dryRun {
+		s += fmt.Sprintf(", %d to fetch", r.plans)
+	}
+	return s + fmt.Sprintf(", %d failed, %d not ready", r.failed, r.notReady)
 }

@@ -40,7 +40,7 @@ func TestASignalEndsAFetchAndKeepsWhatWasReceived(t *testing.T) {
 // A pipe that goes on for ever keeps nobody from interrupting.
 func TestASignalEndsTheReadingOfReferences(t *testing.T) {
 	t.Parallel()
-	p := command(t, "fetch", "-f", "-")
+	p := command(t, "fetch", "-f", "-", "--archive", t.TempDir())
 	stdin, err := p.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func readSandbox(t *testing.T, r io.Reader) (refs, environment []string) {
 		case strings.HasPrefix(line, "export "):
 			environment = append(environment, words[1:]...)
 		case strings.HasPrefix(line, "tallyman fetch "):
-			refs = append(refs, words[2])
+			refs = append(refs, strings.Trim(words[2], "'"))
 		}
 	}
 	return refs, environment

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
@@ -83,14 +82,8 @@ func parameters(ref fetch.Ref) (map[string]string, error) {
 		return nil, fmt.Errorf("not a reference to a DMS download")
 	}
 	query := map[string]string{"OrderId": ref.Parts()[1], "DownloadKeyId": ref.Parts()[2]}
-	if _, err := strconv.ParseInt(query["OrderId"], 10, 64); err != nil {
-		return nil, fmt.Errorf("ORDER_ID is %q, want a number", query["OrderId"])
-	}
 	if ref.Tenant() != "" {
 		query["Tid"] = ref.Tenant()
-		if _, err := strconv.ParseInt(query["Tid"], 10, 64); err != nil {
-			return nil, fmt.Errorf("option tid is %q, want a number", query["Tid"])
-		}
 	}
 	return query, nil
 }

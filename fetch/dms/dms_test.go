@@ -97,9 +97,6 @@ func TestErrorsBeforeAndAfterTheCall(t *testing.T) {
 		want   string
 	}{
 		{"a reference to something else", "oss://bucket/prefix", func(*Provider) {}, "export oss://bucket/prefix: not a reference to a DMS download"},
-		{"an order that is no number", "dms://r/a1/k", func(*Provider) {}, `export dms://r/a1/k: ORDER_ID is "a1", want a number`},
-		{"an order past all numbers", "dms://r/9223372036854775808/k", func(*Provider) {}, `export dms://r/9223372036854775808/k: ORDER_ID is "9223372036854775808", want a number`},
-		{"a tenant that is no number", "dms://r/1/k?tid=x", func(*Provider) {}, `export dms://r/1/k?tid=x: option tid is "x", want a number`},
 		{"no keys", downloadRef, func(p *Provider) { p.Keys = nil }, "find Alibaba Cloud credentials: access denied"},
 		{"a signature that we don't know", downloadRef, func(p *Provider) { p.Signature = "v9" }, action + `: unknown signature version "v9", want acs3 or v1`},
 		{"an endpoint without a scheme", downloadRef, func(p *Provider) { p.Endpoint = "127.0.0.1:80" }, action + ": endpoint 127.0.0.1:80: want http://HOST:PORT"},

@@ -73,8 +73,8 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	}
 	return &fetch.Export{
 		State: fetch.Ready, Percent: -1, Records: verify.Unknown,
-		Objects: p.Store.Objects(ctx, in),
-		Answer:  answered{in.Bucket, in.Prefix, where.region, where.endpoint},
+		Objects: p.Store.Objects(ctx, in), Snapshot: true,
+		Answer: answered{in.Bucket, in.Prefix, where.region, where.endpoint},
 	}, nil
 }
 

@@ -23,7 +23,7 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	a, err := api.Send(name, p.Client, req, keys.Secrets()...)
+	a, err := api.SendLong(name, p.Client, req, keys.Secrets()...)
 	if err != nil {
 		return nil, err
 	}

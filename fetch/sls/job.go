@@ -1,19 +1,22 @@
 package sls
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
 	"tallyman/verify"
 )
 
-// A job is what we read of GetDownloadJob's answer.
+// A job is what we read of one, as GetDownloadJob and ListDownloadJobs tell it.
 type job struct {
+	Name          api.Loose `json:"name"`
 	Status        api.Loose `json:"status"`
+	CreateTime    api.Loose `json:"createTime"`
 	Configuration struct {
 		AllowInComplete api.Loose `json:"allowInComplete"`
 		Sink            struct {
@@ -48,9 +51,11 @@ var states = map[string]fetch.State{
 	"ERROR":     fetch.Failed,
 }
 
+func (j *job) state() fetch.State { return states[strings.ToUpper(string(j.Status))] }
+
 func (j *job) export(a *api.Answer) *fetch.Export {
 	export := &fetch.Export{
-		State:     states[strings.ToUpper(string(j.Status))],
+		State:     j.state(),
 		Status:    a.Line(string(j.Status)),
 		Message:   a.Line(string(j.ExecutionDetails.ErrorMessage)),
 		Percent:   int(j.ExecutionDetails.Progress.Count()),
@@ -86,29 +91,47 @@ func (j *job) doubts(line func(string) string) (doubts []string) {
 	return doubts
 }
 
-// objects is the one file of a job that succeeded.
-func (p *Provider) objects(ref fetch.Ref, j *job, a *api.Answer) (iter.Seq2[fetch.Object, error], error) {
-	address := string(j.ExecutionDetails.FilePath)
-	name, ok := api.FileName(address, ref.Parts()[2])
-	if !ok {
-		return nil, j.fileless(ref, a)
+// year10000 is where times end that can be written down, in seconds.
+const year10000 = 253402300800
+
+// created is when the job was created, or zero where that can't be read: it is
+// text that holds a number of seconds.
+func (j *job) created() time.Time {
+	seconds := j.CreateTime.Count()
+	if seconds <= 0 || seconds >= year10000 {
+		return time.Time{}
 	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// hasURL reports whether the result is one file with a URL, even if there is a
+// bucket too.
+func (j *job) hasURL() bool {
+	_, ok := api.FileName(string(j.ExecutionDetails.FilePath), "")
+	return ok
+}
+
+// objects are what a job that succeeded yielded.
+func (p *Provider) objects(ctx context.Context, ref fetch.Ref, j *job, a *api.Answer) (iter.Seq2[fetch.Object, error], error) {
+	switch {
+	case j.hasURL():
+		return p.file(ref, j)
+	case j.Configuration.Sink.Bucket != "":
+		return p.sunk(ctx, ref, j)
+	}
+	return nil, &fetch.CallError{Call: a.Call, Message: "the job succeeded but names no file", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
+}
+
+// file is the one file of a job that has a URL.
+func (p *Provider) file(ref fetch.Ref, j *job) (iter.Seq2[fetch.Object, error], error) {
+	address := string(j.ExecutionDetails.FilePath)
 	source, err := p.Open(address)
 	if err != nil {
 		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
 	}
+	name, _ := api.FileName(address, ref.Parts()[2])
 	object := fetch.Object{Name: name, Content: j.content(), Want: j.want(), Source: source}
 	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
-}
-
-// fileless is the error of a job that succeeded without a URL.
-func (j *job) fileless(ref fetch.Ref, a *api.Answer) error {
-	sink := j.Configuration.Sink
-	if sink.Bucket != "" {
-		return fmt.Errorf("export %s: results in a bucket of one's own are not supported yet by this version: bucket %s, prefix %q: %w",
-			ref, sink.Bucket, sink.Prefix, errors.ErrUnsupported)
-	}
-	return &fetch.CallError{Call: a.Call, Message: "the job succeeded but names no file", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
 }
 
 func (j *job) content() string {

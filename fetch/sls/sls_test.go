@@ -56,13 +56,15 @@ func provider(f transport) *Provider {
 
 // answering is a provider whose service always says that.
 func answering(status int, body string, headers ...string) *Provider {
-	return provider(func(req *http.Request) (*http.Response, error) {
-		resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: req}
-		for i := 0; i < len(headers); i += 2 {
-			resp.Header.Set(headers[i], headers[i+1])
-		}
-		return resp, nil
-	})
+	return provider(func(*http.Request) (*http.Response, error) { return answered(status, body, headers...), nil })
+}
+
+func answered(status int, body string, headers ...string) *http.Response {
+	resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+	for i := 0; i < len(headers); i += 2 {
+		resp.Header.Set(headers[i], headers[i+1])
+	}
+	return resp
 }
 
 // object is the one object of an export.

@@ -20,6 +20,7 @@ import (
 const (
 	callTime  = 60 * time.Second
 	maxAnswer = 1 << 20
+	maxLong   = 8 << 20
 )
 
 // An Answer is what a service said to one call.
@@ -31,6 +32,7 @@ type Answer struct {
 	RequestID string // the service's name for this answer, or ""
 
 	secrets []secret
+	most    int // bytes of Body
 }
 
 // Send makes one call, once, and gives the answer whatever its status. It
@@ -38,14 +40,22 @@ type Answer struct {
 // would follow redirects. The secrets are those that the call was signed
 // with.
 func Send(call string, client *http.Client, req *http.Request, secrets ...string) (*Answer, error) {
-	a := &Answer{Call: call, secrets: forms(secrets)}
+	return (&Answer{Call: call, secrets: forms(secrets), most: maxAnswer}).of(client, req)
+}
+
+// SendLong is Send for an answer that may be a list.
+func SendLong(call string, client *http.Client, req *http.Request, secrets ...string) (*Answer, error) {
+	return (&Answer{Call: call, secrets: forms(secrets), most: maxLong}).of(client, req)
+}
+
+func (a *Answer) of(client *http.Client, req *http.Request) (*Answer, error) {
 	timed, cancel := context.WithTimeout(req.Context(), callTime)
 	defer cancel()
 	if err := a.exchange(client, req.WithContext(timed)); err != nil {
 		return nil, a.unanswered(req.Context(), err)
 	}
-	if len(a.Body) > maxAnswer {
-		return nil, a.Refusal("", fmt.Sprintf("the answer is longer than %d bytes", maxAnswer), Kind(a.Status))
+	if len(a.Body) > a.most {
+		return nil, a.Refusal("", fmt.Sprintf("the answer is longer than %d bytes", a.most), Kind(a.Status))
 	}
 	return a, nil
 }
@@ -62,7 +72,7 @@ func (a *Answer) exchange(client *http.Client, req *http.Request) error {
 	defer resp.Body.Close()
 	a.Status, a.Header = resp.StatusCode, resp.Header
 	a.RequestID = a.Line(cmp.Or(a.Header.Get("x-log-requestid"), a.Header.Get("x-acs-request-id")))
-	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1)); err != nil {
+	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, int64(a.most)+1)); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	return nil

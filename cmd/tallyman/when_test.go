@@ -1,0 +1,49 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTimesAreNamedAsPeopleDo(t *testing.T) {
+	zone := time.FixedZone("", 2*3600)
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, zone) // a Wednesday
+	for text, want := range map[string]string{
+		"90m":                       "2026-03-04T03:36:07+02:00",
+		"7d":                        "2026-02-25T05:06:07+02:00",
+		"1w1d":                      "2026-02-24T05:06:07+02:00",
+		"0":                         "2026-03-04T05:06:07+02:00",
+		"tue":                       "2026-03-03T00:00:00+02:00",
+		"Wed":                       "2026-03-04T00:00:00+02:00",
+		"thursday":                  "2026-02-26T00:00:00+02:00",
+		"FRI":                       "2026-02-27T00:00:00+02:00",
+		"sun":                       "2026-03-01T00:00:00+02:00",
+		"2026-01-31":                "2026-01-31T00:00:00+02:00",
+		"2026-01-31T06:00:00Z":      "2026-01-31T06:00:00Z",
+		"2026-01-31T06:00:00-07:00": "2026-01-31T06:00:00-07:00",
+	} {
+		w := when{now: func() time.Time { return now }}
+		if err := w.Set(text); err != nil || w.Format(time.RFC3339) != want || w.String() != text {
+			t.Errorf("%s is %s, %v; want %s", text, w.Format(time.RFC3339), err, want)
+		}
+	}
+	for _, text := range []string{"", "f", "fr", "frid", "-1d", "tomorrow", "2026-02-30", "2026-1-2", "2026-01-31 06:00", "2026-01-31T06:00:00", "06:00", "99999w"} {
+		var w when
+		if w.Set(text) == nil || !w.IsZero() {
+			t.Errorf("%q is %v", text, w.Time)
+		}
+	}
+}
+
+// A day may have 23 or 25 hours, and a weekday begins at midnight all the same.
+func TestAWeekdayBeginsAtMidnightAcrossAChangeOfClocks(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip(err)
+	}
+	now := time.Date(2026, 3, 30, 9, 0, 0, 0, zone) // clocks went forward the day before
+	got, ok := parseWhen("sat", now)
+	if want := time.Date(2026, 3, 28, 0, 0, 0, 0, zone); !ok || !got.Equal(want) {
+		t.Errorf("sat is %v, want %v", got, want)
+	}
+}

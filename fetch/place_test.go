@@ -1,0 +1,145 @@
+package fetch
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func parsePlaceOf(t *testing.T, s string) Ref {
+	t.Helper()
+	place, err := ParsePlace(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return place
+}
+
+func TestPlaceIsAReferenceWithoutItsLastPart(t *testing.T) {
+	for _, tt := range []struct {
+		in    string
+		parts []string
+	}{
+		{"sls://cn-hangzhou/ali-test-project/", []string{"cn-hangzhou", "ali-test-project", ""}},
+		{"dbs://cn-hangzhou/rm-uf6wjk5xxxxxxx/", []string{"cn-hangzhou", "rm-uf6wjk5xxxxxxx", ""}},
+		{"dis://cn-north-1/CDaRPdvKUfZrAhzTaYs/", []string{"cn-north-1", "CDaRPdvKUfZrAhzTaYs", ""}},
+	} {
+		for _, in := range []string{tt.in, strings.TrimSuffix(tt.in, "/")} {
+			place := parsePlaceOf(t, in)
+			if place.String() != tt.in || !slices.Equal(place.Parts(), tt.parts) || !place.IsPlace() {
+				t.Errorf("%s: got %s of %q", in, place, place.Parts())
+			}
+			if ref, err := ParseRef(in); err == nil {
+				t.Errorf("%s is taken for a reference, as %s", in, ref)
+			}
+		}
+	}
+}
+
+func TestReferencesAreNoPlaces(t *testing.T) {
+	for _, s := range refCorpus {
+		if ref, err := ParseRef(s); err == nil && ref.IsPlace() {
+			t.Errorf("%s is", s)
+		}
+	}
+	if (Ref{}).IsPlace() {
+		t.Error("the zero Ref is")
+	}
+}
+
+func TestParsePlaceRefuses(t *testing.T) {
+	for _, tt := range []struct{ in, message string }{
+		{"", "want SCHEME://…/, with sls, dbs or dis for SCHEME"},
+		{"ftp://h/a/", "want SCHEME://"},
+		{"SLS://r/p/", "want SCHEME://"},
+		{"dms://r/1/", "dms has no places: a key exists only once asked for"},
+		{"oss://b/x/", "an oss prefix is an export itself: fetch it"},
+		{"obs://b/x/", "an obs prefix is an export itself: fetch it"},
+		{"https://h/a/", "a URL is one file: fetch it"},
+		{"http://h/a/?token=SECRET", "a URL is one file: fetch it"},
+		{"sls://", "want sls://REGION/PROJECT/"},
+		{"sls://r", "want sls://REGION/PROJECT/"},
+		{"sls://r/", "want sls://REGION/PROJECT/"},
+		{"sls://r/p/j", "want sls://REGION/PROJECT/"},
+		{"sls://r/p//", "want sls://REGION/PROJECT/"},
+		{"sls:///p/", "REGION"},
+		{"sls://r//", "PROJECT"},
+		{"sls://r/../", "PROJECT"},
+		{"sls://evil.example%2F/p/", "REGION"},
+		{"sls://r@evil.example/p/", "REGION"},
+		{"sls://r/p?/", "no option"},
+		{"sls://r/p/?token=SECRET", "secret"},
+		{"sls://r/p#/", "PROJECT"},
+		{"sls://r/p/\n", "control character"},
+		{"sls://r/\xff/", "not UTF-8"},
+		{"dbs://r/a b/", "INSTANCE"},
+		{"dis://r/t/f", "want dis://REGION/TASK_ID/"},
+	} {
+		place, err := ParsePlace(tt.in)
+		if err == nil {
+			t.Errorf("%q is taken, as %s", tt.in, place)
+		} else if text := err.Error(); !strings.Contains(text, tt.message) || strings.Contains(text, "SECRET") {
+			t.Errorf("%q: %v, want %q in it", tt.in, err, tt.message)
+		}
+	}
+}
+
+func TestWithIsTheReferenceToAJobOfThePlace(t *testing.T) {
+	place := parsePlaceOf(t, "sls://cn-hangzhou/ali-test-project")
+	ref, err := place.With("Nightly export #3")
+	if want := parse(t, "sls://cn-hangzhou/ali-test-project/Nightly export #3"); err != nil || ref.String() != want.String() || ref.Key() != want.Key() {
+		t.Errorf("got %s, %v", ref, err)
+	}
+	if place.String() != "sls://cn-hangzhou/ali-test-project/" {
+		t.Errorf("the place is now %s", place)
+	}
+	for _, name := range []string{"", ".", "..", "a/b", "/", "a?b", "a?tid=1", "a\nb", "\xff"} {
+		if ref, err := place.With(name); err == nil {
+			t.Errorf("%q is taken, as %s", name, ref)
+		}
+	}
+	if got, err := ref.With("x"); err == nil {
+		t.Errorf("a job of a job is taken, as %s", got)
+	}
+	if got, err := parse(t, "oss://b/").With("x"); err == nil {
+		t.Errorf("an object for a job is taken, as %s", got)
+	}
+}
+
+func FuzzParsePlace(f *testing.F) {
+	for _, s := range refCorpus {
+		f.Add(s, "job")
+	}
+	for _, name := range []string{"job", "", "..", "a/b", "a?tid=1", "#", "\x00", "%2F", "日志"} {
+		f.Add("sls://cn-hangzhou/ali-test-project/", name)
+		f.Add("dis://r/t", name)
+	}
+	f.Fuzz(func(t *testing.T, s, name string) {
+		place, err := ParsePlace(s)
+		if err != nil {
+			return
+		}
+		if !place.IsPlace() || strings.TrimSuffix(place.String(), "/") != strings.TrimSuffix(s, "/") {
+			t.Errorf("%q gives %q", s, place)
+		}
+		if again := parsePlaceOf(t, place.String()); !slices.Equal(again.Parts(), place.Parts()) {
+			t.Errorf("%q gives %q, that gives %q", s, place.Parts(), again.Parts())
+		}
+		if ref, err := ParseRef(place.String()); err == nil {
+			t.Errorf("%q is taken for the reference %s", s, ref)
+		}
+		if ref, err := place.With(name); err == nil {
+			checkWith(t, place, ref, name)
+		}
+	})
+}
+
+// checkWith holds the reference to a job to its place and its name.
+func checkWith(t *testing.T, place, ref Ref, name string) {
+	t.Helper()
+	checkKey(t, ref)
+	last := len(place.Parts()) - 1
+	if ref.String() != place.String()+name || ref.IsPlace() || ref.Parts()[last] != name || !slices.Equal(ref.Parts()[:last], place.Parts()[:last]) {
+		t.Errorf("%s with %q is %s", place, name, ref)
+	}
+}
