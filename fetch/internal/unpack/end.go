@@ -63,7 +63,7 @@ func readEnd(r io.ReaderAt, size int64) (end, int64, error) {
 	if err != nil {
 		return end{}, 0, err
 	}
-	f := fields(tail[at+4:])
+	f := tail[at+4:]
 	e := end{
 		disk: uint64(f.u16()), startDisk: uint64(f.u16()),
 		here: uint64(f.u16()), entries: uint64(f.u16()),
