@@ -90,6 +90,9 @@ archive where nothing unverified can ever be seen.`,
 			if plain(cmd) {
 				return nil
 			}
+			if err := checkDebug(); err != nil {
+				return err
+			}
 			return o.complete(cmd)
 		},
 	}
