@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"sync"
 
 	"tallyman/fetch/internal/unpack"
 	"tallyman/verify/archive"
@@ -31,6 +31,7 @@ type decoding struct {
 	size    int64 // as transferred, or verify.Unknown
 	create  func(name, declared string) (io.WriteCloser, error)
 	whole   func() (io.ReaderAt, int64, error) // once the wire was heard out
+	stop    func()                             // ends the wire: what comes of it does not matter any more
 	workers int
 	limits  unpack.Limits
 
@@ -38,25 +39,25 @@ type decoding struct {
 	summed bool   // the format's own checksums proved all of it
 }
 
-func (a *attempt) decoding(object named, partial *archive.Partial) (*decoding, error) {
+func (a *attempt) decoding(object named, partial *archive.Partial, stop func()) *decoding {
 	d := &decoding{
 		object: object, size: partial.Want().Size, create: partial.Create, whole: partial.Whole,
-		workers: a.parallel(), limits: a.Limits,
+		stop: stop, workers: a.parallel(), limits: a.Limits,
 	}
-	switch a.Keep {
-	case KeepWire:
+	if a.Keep == KeepWire || a.Keep == KeepBoth {
+		partial.Keep(object.wireFile)
+	}
+	if a.Keep == KeepWire {
 		d.create = partial.Count
-	case KeepBoth:
-	default:
-		return d, nil
 	}
-	return d, partial.Keep(object.wireFile())
+	return d
 }
 
 // decode decodes the object. An error that is not an *ownError is the
 // object's, or that of the wire below it: which of the two, the wire tells.
 func (d *decoding) decode(ctx context.Context, wire io.Reader) error {
-	encoded := bufio.NewReaderSize(wire, 64<<10)
+	encoded := takeReader(wire)
+	defer dropReader(encoded)
 	f, err := formatOf(encoded)
 	switch {
 	case err != nil:
@@ -66,15 +67,18 @@ func (d *decoding) decode(ctx context.Context, wire io.Reader) error {
 		d.codec = f.name
 		err = f.decode(ctx, d, encoded)
 	}
-	if err != nil {
-		return fmt.Errorf("decode %s: %w", d.object.Name, judge(err))
+	switch {
+	case err == nil:
+		return nil
+	case !isOwn(err) && ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
-	return nil
+	return fmt.Errorf("decode %s: %w", d.object.Name, judge(err))
 }
 
 // judge makes ErrCorrupt of what has no other kind.
 func judge(err error) error {
-	if _, own := errors.AsType[*ownError](err); own {
+	if isOwn(err) {
 		return err
 	}
 	for _, kind := range []error{ErrCorrupt, ErrUnsafeName, ErrBomb, ErrEncrypted} {
@@ -109,6 +113,20 @@ func formatOf(encoded *bufio.Reader) (*format, error) {
 
 var errStray = errors.New("what follows a skippable frame is no frame")
 
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
+func takeReader(r io.Reader) *bufio.Reader {
+	b := readers.Get().(*bufio.Reader)
+	b.Reset(r)
+	return b
+}
+
+// dropReader is called when no one reads it any more.
+func dropReader(b *bufio.Reader) {
+	b.Reset(nil)
+	readers.Put(b)
+}
+
 // stream makes the decode of a format whose content comes as it is read.
 func stream(open func(io.Reader) (io.Reader, func(), error), sums func() summer) func(context.Context, *decoding, io.Reader) error {
 	return func(ctx context.Context, d *decoding, encoded io.Reader) error {
@@ -121,6 +139,9 @@ func stream(open func(io.Reader) (io.Reader, func(), error), sums func() summer)
 		ahead := readAhead(content, d.size)
 		defer ahead.Close()
 		err = d.contents(ctx, ahead)
+		if isOwn(err) {
+			d.stop() // or Close would wait for what the wire brings next
+		}
 		d.summed = err == nil && sums.summed()
 		return err
 	}
@@ -128,7 +149,11 @@ func stream(open func(io.Reader) (io.Reader, func(), error), sums func() summer)
 
 // contents writes what was decoded: the entries of a tar, or one file.
 func (d *decoding) contents(ctx context.Context, content io.Reader) error {
-	ahead := bufio.NewReaderSize(content, 64<<10)
+	ahead, ok := content.(*bufio.Reader)
+	if !ok {
+		ahead = takeReader(content)
+		defer dropReader(ahead)
+	}
 	head, err := ahead.Peek(512)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -146,23 +171,32 @@ func (d *decoding) file(content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(out, content); err != nil && !errors.Is(err, io.EOF) { // io.EOF is from a WriterTo that was read to its end
+	if err := copyAll(out, content); err != nil {
 		return errors.Join(err, out.Close())
 	}
 	return out.Close()
 }
 
+// copyAll is io.Copy, but for the io.EOF of a WriterTo that was read to its
+// end before.
+func copyAll(to io.Writer, from io.Reader) error {
+	if _, err := io.Copy(to, from); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
 // unzip waits for the wire's verdict, since a zip can only be judged as a
 // whole. Its CRC-32s cover all of it.
 func unzip(ctx context.Context, d *decoding, encoded io.Reader) error {
-	if _, err := io.Copy(io.Discard, encoded); err != nil {
+	if err := copyAll(io.Discard, encoded); err != nil {
 		return err
 	}
 	whole, size, err := d.whole()
 	if err != nil {
 		return err
 	}
-	_, err = unpack.Zip(ctx, whole, size, d.workers, d.limits, d.entry)
+	_, err = unpack.Zip(ctx, ownReaderAt{whole}, size, d.workers, d.limits, d.entry)
 	d.summed = err == nil
 	return container(err)
 }
@@ -182,13 +216,19 @@ func (d *decoding) entry(name string) (io.WriteCloser, error) {
 
 func (d *decoding) open(name, declared string) (io.WriteCloser, error) {
 	out, err := d.create(name, declared)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%w: two files would be %s", ErrUnsafeName, name)
-	}
 	if err != nil {
-		return nil, &ownError{err}
+		return nil, unfit(err)
 	}
 	return own{out}, nil
+}
+
+// unfit tells a name that the bag can't hold, which is the object's fault, from
+// a failure of our own disk.
+func unfit(err error) error {
+	if errors.Is(err, archive.ErrName) {
+		return fmt.Errorf("%w: %v", ErrUnsafeName, err) // not wrapped: no failure of the disk
+	}
+	return &ownError{err}
 }
 
 // An ownError is a failure of our own disk. It says nothing of the object.
@@ -196,6 +236,22 @@ type ownError struct{ err error }
 
 func (e *ownError) Error() string { return e.err.Error() }
 func (e *ownError) Unwrap() error { return e.err }
+
+func isOwn(err error) bool {
+	_, own := errors.AsType[*ownError](err)
+	return own
+}
+
+// ownReaderAt marks the failures to read what was received as ours.
+type ownReaderAt struct{ io.ReaderAt }
+
+func (r ownReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &ownError{err}
+	}
+	return n, err
+}
 
 // own marks the failures of a content file as ours.
 type own struct{ io.WriteCloser }

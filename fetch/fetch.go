@@ -135,10 +135,11 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 			return a.receive(receiving, object)
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
+	err := group.Wait()
+	if export.Snapshot && outdated(err) {
+		err = errors.Join(err, a.in.Unpin()) // the next attempt takes a new one
 	}
-	return context.Cause(ctx)
+	return cmp.Or(err, context.Cause(ctx))
 }
 
 // receive takes one object from its store into the bag. A decode error is
@@ -160,27 +161,24 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 	if err := ranges.begin(ctx); err != nil {
 		return err
 	}
-	d, err := a.decoding(object, partial)
-	if err != nil {
-		return err
-	}
+	d := a.decoding(object, partial, stop)
 	wire := partial.Wire(ctx)
 	ranges.start(ctx)
 	ahead := readAhead(wire, d.size)
 	defer ahead.Close()
 	defer stop() // before the two that wait for what it stops
 	err = d.decode(ctx, ahead)
-	if _, own := errors.AsType[*ownError](err); own {
+	if isOwn(err) {
 		return err
 	}
 	io.Copy(io.Discard, ahead) // what comes of it is the wire's verdict
-	if verdict := wire.Verdict(); !errors.Is(verdict, io.EOF) {
+	if verdict := wire.Verdict(); verdict != nil && !errors.Is(verdict, io.EOF) {
 		return verdict
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = partial.Finish(d.codec, d.summed)
 	}
-	return partial.Finish(d.codec, d.summed)
+	return err
 }
 
 func (f *Fetcher) parallel() int { return cmp.Or(f.Parallel, 8) }

@@ -1,9 +1,27 @@
 package fetch_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	var n int
+	var dir string
+	if _, err := fmt.Sscan(os.Getenv(crowdVar), &n, &dir); err == nil {
+		peak, err := landCrowd(dir, n)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Print(peak)
+		return
+	}
+	if _, err := os.Stat("/dev/shm"); err == nil && os.Getenv("TMPDIR") == "" { // thousands of fsyncs that tell nothing of a real disk
+		os.Setenv("TMPDIR", "/dev/shm")
+	}
+	goleak.VerifyTestMain(m)
+}

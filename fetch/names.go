@@ -79,19 +79,26 @@ func (o named) file() string {
 
 // entry is the name of the content of a container's entry.
 func (o named) entry(name string) string {
-	if o.only {
+	switch {
+	case o.only:
 		return safeName(name)
+	case o.suffixed:
+		return safeName(o.base + "/" + name)
 	}
 	return safeName(withoutCodec(o.base) + "/" + name)
 }
 
-// wireFile is the name of the object's bytes as transferred.
-func (o named) wireFile() string {
-	name := o.file()
-	if suffix := strings.TrimPrefix(o.Name, withoutCodec(o.Name)); !o.suffixed {
-		name += suffix
+// wireFile is the name of the object's bytes as transferred: with the suffix
+// that its own name has, or else that of the codec they turned out to be in.
+func (o named) wireFile(codec string) string {
+	suffix := strings.TrimPrefix(o.Name, withoutCodec(o.Name))
+	switch {
+	case suffix == "":
+		return o.file() + suffixOf(codec)
+	case o.suffixed:
+		return o.file()
 	}
-	return name
+	return o.file() + suffix
 }
 
 func withoutCodec(name string) string {

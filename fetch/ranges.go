@@ -92,7 +92,7 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 		}
 		return nil, watch.cause(err)
 	}
-	answer.ReadCloser = watch.over(r.f.throttle(ctx, answer.ReadCloser), leave)
+	answer.ReadCloser = r.f.throttle(ctx, watch.over(answer.ReadCloser, leave))
 	err = r.partial.Promise(answer.Want)
 	if err == nil {
 		err = answer.skipTo(off)

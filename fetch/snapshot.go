@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
+	"path"
+	"slices"
 
-	"tallyman/verify"
 	"tallyman/verify/archive"
 )
 
@@ -21,26 +23,33 @@ func (a *attempt) objects(export *Export) iter.Seq2[named, error] {
 			yield(named{}, err)
 			return
 		}
-		places := newPlaces(a.ref, pins)
+		places, err := newPlaces(a.ref, pins)
+		if err != nil {
+			yield(named{}, err)
+			return
+		}
 		for object, err := range export.Objects {
-			want, pinned := pins[object.Name]
-			if err == nil && !pinned {
+			pin, pinned := pins[object.Name]
+			switch {
+			case err != nil:
+			case !pinned:
 				continue // came after the snapshot was taken
+			case !archive.SameVersion(pin.Want, object.Want):
+				err = fmt.Errorf("%s: %w since the first attempt", object.Name, ErrChanged)
 			}
 			delete(pins, object.Name)
-			if err == nil {
-				err = a.unchanged(&object, want)
-			}
 			if !yield(places.of(object), err) {
 				return
 			}
 		}
-		a.missing(pins, yield)
+		if err := a.gone(pins); err != nil {
+			yield(named{}, err)
+		}
 	}
 }
 
 // pins are the objects that the first attempt saw.
-func (a *attempt) pins(export *Export) (map[string]verify.Want, error) {
+func (a *attempt) pins(export *Export) (map[string]archive.Pinned, error) {
 	pins, err := a.in.Pins()
 	if !errors.Is(err, fs.ErrNotExist) {
 		return pins, err
@@ -51,59 +60,78 @@ func (a *attempt) pins(export *Export) (map[string]verify.Want, error) {
 	return a.in.Pins()
 }
 
+// asPinned fails where there is nothing to pin: what is written to an empty
+// place later would never be seen.
 func asPinned(objects iter.Seq2[Object, error]) iter.Seq2[archive.Pinned, error] {
 	return func(yield func(archive.Pinned, error) bool) {
+		none := true
 		for object, err := range objects {
-			if !yield(archive.Pinned{Name: object.Name, Want: object.Want}, err) {
+			none = false
+			if !yield(archive.Pinned{Name: object.Name, Content: object.Content, Want: object.Want}, err) {
 				return
 			}
 		}
-	}
-}
-
-// unchanged holds an object to what it was when it was pinned. One that has
-// changed ends the snapshot: the next attempt takes a new one.
-func (a *attempt) unchanged(object *Object, want verify.Want) error {
-	merged, err := want.Merge(object.Name, object.Want)
-	if err != nil {
-		return errors.Join(fmt.Errorf("%w: %w", ErrChanged, err), a.in.Unpin())
-	}
-	object.Want = merged
-	return nil
-}
-
-// missing yields an error for the first pinned object that is gone, unless an
-// earlier attempt has it.
-func (a *attempt) missing(pins map[string]verify.Want, yield func(named, error) bool) {
-	for name, want := range pins {
-		if !a.in.Done(name, want) {
-			yield(named{}, errors.Join(fmt.Errorf("%s: %w: it was there at the first attempt", name, ErrNotFound), a.in.Unpin()))
-			return
+		if none {
+			yield(archive.Pinned{}, fmt.Errorf("%w: there are no objects", ErrNotFound))
 		}
 	}
 }
+
+// gone is an error for the first of the pinned objects that was not listed,
+// unless an earlier attempt has it.
+func (a *attempt) gone(pins map[string]archive.Pinned) error {
+	for _, name := range slices.Sorted(maps.Keys(pins)) {
+		if !a.in.Done(name, pins[name].Want) {
+			return fmt.Errorf("%s: %w: it was there at the first attempt", name, ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// outdated reports whether an error says that what was pinned is no longer
+// what is there.
+func outdated(err error) bool { return errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound) }
 
 // places gives the objects of a snapshot their places in the bag.
 type places struct {
 	ref  Ref
 	only bool
-	uses map[string]int // of each content name
+	uses map[string]int // of each name without the suffix of a codec
 }
 
-func newPlaces(ref Ref, pins map[string]verify.Want) *places {
-	n := &places{ref: ref, only: len(pins) == 1, uses: map[string]int{}}
-	for name := range pins {
-		n.uses[named{Object: Object{Name: name}, base: name}.file()]++
+// newPlaces fails if two objects would have one place, or one a place below
+// another's.
+func newPlaces(ref Ref, pins map[string]archive.Pinned) (*places, error) {
+	p := &places{ref: ref, only: len(pins) == 1, uses: map[string]int{}}
+	for _, pin := range pins {
+		p.uses[named{Object: pinned(pin), base: pin.Name}.file()]++
 	}
-	return n
+	taken := make(map[string]string, len(pins)) // by whom
+	for _, name := range slices.Sorted(maps.Keys(pins)) {
+		file := p.of(pinned(pins[name])).file()
+		if other, ok := taken[file]; ok {
+			return nil, fmt.Errorf("%w: %q and %q would both be %s", ErrUnsafeName, other, name, file)
+		}
+		taken[file] = name
+	}
+	for file, name := range taken {
+		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
+			if other, ok := taken[dir]; ok {
+				return nil, fmt.Errorf("%w: %q would be a directory of %q", ErrUnsafeName, other, name)
+			}
+		}
+	}
+	return p, nil
 }
+
+func pinned(p archive.Pinned) Object { return Object{Name: p.Name, Content: p.Content} }
 
 // of keeps the suffix of the codec where two objects would have one name.
-func (n *places) of(object Object) named {
-	if n.only {
-		return named{Object: object, base: lastSegment(n.ref), only: true}
+func (p *places) of(object Object) named {
+	if p.only {
+		return named{Object: object, base: lastSegment(p.ref), only: true}
 	}
 	o := named{Object: object, base: object.Name}
-	o.suffixed = n.uses[o.file()] > 1
+	o.suffixed = p.uses[o.file()] > 1
 	return o
 }

@@ -13,7 +13,8 @@ import (
 // errStalled ends a request whose store sends nothing any more.
 var errStalled = errors.New("the store has stalled")
 
-// A watch ends a request that brings no byte for too long.
+// A watch ends a request that brings no byte for too long while one waits for
+// it. What is done with the bytes may take its time.
 type watch struct {
 	limit time.Duration
 	timer *time.Timer
@@ -43,9 +44,12 @@ func (w *watch) stop() {
 	w.end(nil)
 }
 
-// over makes a body reset the watch as it is read, and end it when closed;
+// over makes a body that has come be watched as it is read, until it is closed;
 // then leave is called.
-func (w *watch) over(body io.ReadCloser, leave func()) io.ReadCloser { return &watched{w, body, leave} }
+func (w *watch) over(body io.ReadCloser, leave func()) io.ReadCloser {
+	w.timer.Stop()
+	return &watched{w, body, leave}
+}
 
 type watched struct {
 	watch *watch
@@ -54,10 +58,9 @@ type watched struct {
 }
 
 func (b *watched) Read(p []byte) (int, error) {
+	b.watch.timer.Reset(b.watch.limit)
 	n, err := b.body.Read(p)
-	if n > 0 {
-		b.watch.timer.Reset(b.watch.limit)
-	}
+	b.watch.timer.Stop()
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.watch.cause(err)
 	}
@@ -85,10 +88,15 @@ type throttled struct {
 	limit *rate.Limiter
 }
 
+// Read pays for what it has read. It waits even where ctx will end before it
+// is its turn.
 func (t *throttled) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p[:min(len(p), t.limit.Burst())])
-	if wait := t.limit.WaitN(t.ctx, n); wait != nil && err == nil {
-		err = context.Cause(t.ctx)
+	if t.limit.Limit() != rate.Inf {
+		p = p[:min(len(p), max(1, t.limit.Burst()))]
+	}
+	n, err := t.ReadCloser.Read(p)
+	if ended := Sleep(t.ctx, t.limit.ReserveN(time.Now(), n).Delay()); ended != nil {
+		return n, ended
 	}
 	return n, err
 }

@@ -80,6 +80,7 @@ var outcomes = []struct {
 	{is(verify.ErrUnproven), Outcome{"unproven", ExitIntegrity, once, "promise something by #md5=…, #crc64=… or #size=…"}},
 	{is(fetch.ErrCorrupt), Outcome{"corrupt", ExitIntegrity, once, "the file arrived as the source holds it: export it anew"}},
 	{is(fetch.ErrUnsafeName), Outcome{"unsafe-name", ExitIntegrity, once, "ask for an export of plain files with plain names"}},
+	{is(archive.ErrName), Outcome{"unsafe-name", ExitIntegrity, once, "ask for an export of plain files with plain names"}},
 	{is(fetch.ErrBomb), Outcome{"bomb-refused", ExitIntegrity, once, ""}},
 	{is(fetch.ErrEncrypted), Outcome{"encrypted", ExitIntegrity, once, "ask for an unencrypted export"}},
 	{is(fetch.ErrTemporary), Outcome{"network", ExitTemporary, network, "run again: what was received is kept"}},

@@ -1,11 +1,11 @@
 package archive
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -63,41 +63,39 @@ func (a *Archive) settle(key string) error {
 // writeBag writes the tag files around what is in the export, and nothing
 // else.
 func (in *Ingest) writeBag(r *Receipt) error {
-	tags, err := in.tags(r)
-	if err != nil {
-		return err
-	}
 	if err := in.sweep(); err != nil {
 		return err
 	}
+	receipt, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	tags := map[string]func(io.Writer) error{
+		bagDeclaration: text([]byte(declaration)),
+		bagInfo:        text(in.info(r)),
+		manifest:       in.writeManifest,
+		receiptFile:    text(append(receipt, '\n')),
+	}
+	if len(r.Objects) == 0 {
+		tags[objectsFile] = in.objects.writeTo
+	}
+	sums := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		if err := in.archive.disk.write(in.path("bag", name), tags[name]); err != nil {
+		if sums[name], err = in.writeTag(name, tags[name]); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err = in.writeTag(tagManifest, text(tagManifestOf(sums)))
+	return err
 }
 
-// tags are the tag files: first those that the tag manifest lists, then the
-// tag manifest.
-func (in *Ingest) tags(r *Receipt) (map[string][]byte, error) {
-	tags := map[string][]byte{
-		bagDeclaration: []byte(declaration),
-		bagInfo:        in.info(r),
-		manifest:       manifestOf(r.Objects),
-	}
-	shown := *r
-	if len(r.Objects) > fewObjects {
-		shown.Objects = nil
-		tags[objectsFile] = lines(r.Objects)
-	}
-	receipt, err := json.MarshalIndent(shown, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	tags[receiptFile] = append(receipt, '\n')
-	tags[tagManifest] = tagManifestOf(tags)
-	return tags, nil
+// writeTag writes a tag file and returns its SHA-256.
+func (in *Ingest) writeTag(name string, write func(io.Writer) error) (string, error) {
+	sum := sha256.New()
+	err := in.archive.disk.write(in.path("bag", name), func(w io.Writer) error {
+		return write(io.MultiWriter(w, sum))
+	})
+	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 func (in *Ingest) info(r *Receipt) []byte {
@@ -105,33 +103,33 @@ func (in *Ingest) info(r *Receipt) []byte {
 		r.Landed.Format(time.DateOnly), r.Reference, r.Bytes, r.Files)
 }
 
-func manifestOf(objects []Object) []byte {
-	var files []File
-	for _, o := range objects {
-		files = append(files, o.Files...)
+// writeManifest lists the files in the order of their names.
+func (in *Ingest) writeManifest(w io.Writer) error {
+	var lines []string
+	for o, err := range in.objects.all() {
+		if err != nil {
+			return err
+		}
+		for _, f := range o.Files {
+			lines = append(lines, f.line())
+		}
 	}
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	var b []byte
-	for _, f := range files {
-		b = fmt.Appendf(b, "%s  %s/%s\n", f.SHA256, dataDir, f.Path)
+	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[2*sha256.Size:], b[2*sha256.Size:]) })
+	for _, line := range lines {
+		if _, err := io.WriteString(w, line); err != nil {
+			return err
+		}
 	}
-	return b
+	return nil
 }
 
-func tagManifestOf(tags map[string][]byte) []byte {
+// line is the file in a manifest.
+func (f File) line() string { return fmt.Sprintf("%s  %s/%s\n", f.SHA256, dataDir, f.Path) }
+
+func tagManifestOf(sums map[string]string) []byte {
 	var b []byte
-	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		sum := sha256.Sum256(tags[name])
-		b = fmt.Appendf(b, "%s  %s\n", hex.EncodeToString(sum[:]), name)
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		b = fmt.Appendf(b, "%s  %s\n", sums[name], name)
 	}
 	return b
-}
-
-func lines(objects []Object) []byte {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	for _, o := range objects {
-		encoder.Encode(o) // a buffer takes all, and an Object marshals
-	}
-	return b.Bytes()
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"tallyman/verify"
 )
@@ -27,31 +28,42 @@ type content struct {
 	err     error // of the first write that failed
 }
 
+// ErrName says that a bag can hold no file of that name, or none beside what it
+// holds already.
+var ErrName = errors.New("no file of the bag can have that name")
+
 // Create opens a content file of the object for writing, in the bag of its
-// export. Several may be written at once. The name is slash-separated and must be local and new. declared is
-// the content type that the job declared, "csv" or "json", or "". The file
-// counts once it is closed without an error, which it is not if a write failed.
+// export. Several may be written at once. The name is slash-separated and must
+// be local and new, or it is ErrName. declared is the content type that the job
+// declared, "csv" or "json", or "". The file counts once it is closed without
+// an error, which it is not if a write failed.
 func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
-	if !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, unwritable) {
-		return nil, fmt.Errorf("create %q: no file of a bag can have that name", name)
-	}
 	file, err := p.create(name)
 	if err != nil {
-		return nil, fmt.Errorf("create %s: %w", name, err)
+		return nil, fmt.Errorf("create %.200q: %w", name, err)
 	}
 	p.write(1)
 	return &content{partial: p, name: name, file: file, sum: sha256.New(), counter: verify.NewCounter(declared, name)}, nil
 }
 
-func (p *Partial) create(name string) (*os.File, error) {
+func (p *Partial) create(name string) (file *os.File, err error) {
+	if !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, unwritable) {
+		return nil, ErrName
+	}
 	if err := p.in.archive.disk.begin("create", p.in.path("bag", dataDir, name)); err != nil {
 		return nil, err
 	}
 	local := filepath.FromSlash(name)
-	if err := p.in.root.MkdirAll(filepath.Dir(local), 0o755); err != nil {
-		return nil, err
+	err = p.in.root.MkdirAll(filepath.Dir(local), 0o755)
+	if err == nil {
+		file, err = p.in.root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
 	}
-	return p.in.root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
+	for _, cause := range []error{fs.ErrExist, syscall.ENOTDIR, syscall.ENAMETOOLONG} {
+		if errors.Is(err, cause) {
+			return nil, fmt.Errorf("%w: %w", ErrName, err)
+		}
+	}
+	return file, err
 }
 
 // unwritable are the characters that BagIt or sha256sum would escape, each in

@@ -1,8 +1,10 @@
 package archive
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,9 +95,9 @@ func (d disk) sync(f *os.File) error {
 	return f.Sync()
 }
 
-// write writes a whole small file, durable and read-only, in place of one that
-// an attempt that was cut short may have left. Its name is not durable yet.
-func (d disk) write(path string, b []byte) (err error) {
+// write writes a whole file, durable and read-only, in place of one that an
+// attempt that was cut short may have left. Its name is not durable yet.
+func (d disk) write(path string, content func(io.Writer) error) (err error) {
 	if err := d.removeAll(path); err != nil {
 		return err
 	}
@@ -107,10 +109,19 @@ func (d disk) write(path string, b []byte) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.Write(b); err != nil {
+	w := bufio.NewWriter(f)
+	if err := errors.Join(content(w), w.Flush()); err != nil {
 		return err
 	}
 	return d.sync(f)
+}
+
+// text writes what is there as a whole.
+func text(b []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	}
 }
 
 func (d disk) writeJSON(path string, v any) error {
@@ -118,7 +129,7 @@ func (d disk) writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return d.write(path, append(b, '\n'))
+	return d.write(path, text(append(b, '\n')))
 }
 
 // replace writes a small file so that its name holds the old or the new bytes.

@@ -112,7 +112,11 @@ func (in *Ingest) openBag(ctx context.Context) error {
 // sweep removes from the bag all but the files of the objects that are done:
 // what attempts that were cut short left there.
 func (in *Ingest) sweep() error {
-	bag, keep := in.path("bag"), in.objects.paths()
+	bag := in.path("bag")
+	keep, err := in.objects.paths()
+	if err != nil {
+		return err
+	}
 	return fs.WalkDir(os.DirFS(bag), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || keep[name] {
 			return err
@@ -152,6 +156,9 @@ func (in *Ingest) Close() error {
 	var err error
 	if in.root != nil {
 		err = in.root.Close()
+	}
+	if in.objects.file != nil {
+		err = errors.Join(err, in.objects.file.Close())
 	}
 	if in.lock != nil {
 		err = errors.Join(err, in.lock.Close())

@@ -16,18 +16,15 @@ import (
 
 // A keeper keeps the bytes of an object as transferred, as a file of the bag.
 type keeper struct {
-	name string
+	name func(codec string) string
 	sum  hash.Hash
 }
 
-// Keep makes the bytes as transferred a file of the bag under that name, once
-// the object is finished. It is called before Wire.
-func (p *Partial) Keep(name string) error {
-	if strings.ContainsFunc(name, unwritable) || !filepath.IsLocal(filepath.FromSlash(name)) {
-		return fmt.Errorf("keep %q: a bag can't hold that name", name)
-	}
+// Keep makes the bytes as transferred a file of the bag once the object is
+// finished. Its name may depend on the codec; where that is the name of the
+// object's content, ".wire" follows it. Keep is called before Wire.
+func (p *Partial) Keep(name func(codec string) string) {
 	p.keep = &keeper{name: name, sum: sha256.New()}
-	return nil
 }
 
 // Count is Create for content that is decoded only to prove and to count it.
@@ -51,27 +48,46 @@ func (c *counting) Close() error {
 
 // keepWire moves the bytes as transferred into the bag, unless the content is
 // just that.
-func (p *Partial) keepWire() error {
-	if p.keep == nil || slices.ContainsFunc(p.files, func(f File) bool { return f.Path == p.keep.name }) {
+func (p *Partial) keepWire(codec string) error {
+	if p.keep == nil || codec == "" && len(p.files) > 0 {
 		return nil
 	}
-	disk, local := p.in.archive.disk, filepath.FromSlash(p.keep.name)
-	if err := p.in.root.MkdirAll(filepath.Dir(local), 0o755); err != nil {
+	name := p.keep.name(codec)
+	if p.isTaken(name) {
+		name += ".wire"
+	}
+	place, err := p.create(name)
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", name, err)
+	}
+	if err := errors.Join(place.Close(), p.moveWire(p.in.path("bag", dataDir, filepath.FromSlash(name)))); err != nil {
 		return err
 	}
-	from, to := p.file.Name(), p.in.path("bag", dataDir, local)
-	err := errors.Join(disk.sync(p.file), p.file.Chmod(0o444), p.file.Close())
+	p.add(File{
+		Path: name, Size: p.wire.Size(), SHA256: hex.EncodeToString(p.keep.sum.Sum(nil)),
+		Wire: true, Records: verify.Unknown,
+	})
+	return nil
+}
+
+// isTaken reports whether the object's content has that name, as a file or as a
+// directory.
+func (p *Partial) isTaken(name string) bool {
+	return slices.ContainsFunc(p.files, func(f File) bool { return f.Path == name || strings.HasPrefix(f.Path, name+"/") })
+}
+
+// moveWire makes the partial's file that of the bag. Only there it becomes
+// read-only: where it was it must stay fit to be taken up.
+func (p *Partial) moveWire(to string) error {
+	disk, file := p.in.archive.disk, p.file
+	if err := disk.sync(file); err != nil {
+		return err
+	}
+	if err := disk.rename(file.Name(), to); err != nil {
+		return err
+	}
 	p.file = nil // so that emptying the partial leaves it alone
-	if err == nil {
-		err = disk.rename(from, to)
-	}
-	if err == nil {
-		p.add(File{
-			Path: p.keep.name, Size: p.wire.Size(), SHA256: hex.EncodeToString(p.keep.sum.Sum(nil)),
-			Wire: true, Records: verify.Unknown,
-		})
-	}
-	return err
+	return errors.Join(file.Chmod(readOnly), file.Close())
 }
 
 // add makes a file of the bag one of the object's.

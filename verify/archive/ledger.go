@@ -1,7 +1,7 @@
 package archive
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,65 +9,124 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
+	"time"
 )
 
-// A ledger lists the objects of an ingest that are done: received, proven,
-// decoded and durable. A line is written once its object is.
+// A ledger lists the objects of an ingest that are done: received, proven and
+// decoded. A line is written once its object is. An export may have more
+// objects than there is memory for, so what they are stays on disk.
 type ledger struct {
-	mu      sync.Mutex
-	path    string
-	objects map[string]Object // by name
-	asked   map[string]bool   // by name: this attempt's export has it
+	mu     sync.Mutex
+	file   *os.File
+	lines  map[string]line // by the name of the object
+	synced time.Time
+}
+
+// A line is where a line of a ledger is.
+type line struct {
+	off   int64
+	size  int
+	asked bool // this attempt's export has the object
 }
 
 // load reads the ledger as far as it holds: an object whose files are not as
 // its line says is received again, and a line that was cut short is none.
-func (l *ledger) load(ctx context.Context, path string, root *os.Root) error {
-	l.path, l.objects, l.asked = path, map[string]Object{}, map[string]bool{}
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+func (l *ledger) load(ctx context.Context, path string, root *os.Root) (err error) {
+	l.lines = map[string]line{}
+	if l.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
 		return err
 	}
-	for line := range bytes.Lines(b) {
-		var o Object
-		if json.Unmarshal(line, &o) == nil && o.Name != "" {
-			l.objects[o.Name] = o
+	if err := l.find(); err != nil {
+		return err
+	}
+	for name := range l.lines {
+		if o, err := l.read(name); err != nil || !o.isIn(ctx, root) {
+			delete(l.lines, name)
 		}
 	}
-	maps.DeleteFunc(l.objects, func(_ string, o Object) bool { return !o.isIn(ctx, root) })
 	return context.Cause(ctx) // of which it may be that an object was not found
+}
+
+// find finds the last line of each object.
+func (l *ledger) find() error {
+	in := bufio.NewReader(l.file)
+	for off := int64(0); ; {
+		b, err := in.ReadBytes('\n')
+		var o struct{ Name string }
+		if json.Unmarshal(b, &o) == nil && o.Name != "" {
+			l.lines[o.Name] = line{off: off, size: len(b)}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		off += int64(len(b))
+	}
+}
+
+// raw is the line of an object.
+func (l *ledger) raw(name string) ([]byte, error) {
+	b := make([]byte, l.lines[name].size)
+	_, err := l.file.ReadAt(b, l.lines[name].off)
+	return b, err
+}
+
+func (l *ledger) read(name string) (o Object, err error) {
+	b, err := l.raw(name)
+	if err == nil {
+		err = json.Unmarshal(b, &o)
+	}
+	if err != nil {
+		return o, fmt.Errorf("read what was received of %s: %w", name, err)
+	}
+	return o, nil
 }
 
 // add makes an object done.
 func (l *ledger) add(d disk, o Object) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	line, err := json.Marshal(o)
+	b, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
-	if err := d.begin("write", l.path); err != nil {
+	if err := d.begin("write", l.file.Name()); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	end, err := l.file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(slices.Concat([]byte("\n"), line, []byte("\n"))) // a line cut short must not swallow this one
-	if err = errors.Join(err, d.sync(f), f.Close()); err == nil {
-		l.objects[o.Name], l.asked[o.Name] = o, true
+	if _, err = l.file.Write(slices.Concat([]byte("\n"), b, []byte("\n"))); err != nil { // a line cut short must not swallow this one
+		return err
 	}
+	if err := l.sync(d); err != nil {
+		return err
+	}
+	l.lines[o.Name] = line{end + 1, len(b) + 1, true}
+	return nil
+}
+
+// eachSync is how much work a power cut may cost: what is not synced is
+// received again.
+const eachSync = time.Second
+
+// sync makes the lines durable, unless it did a moment ago.
+func (l *ledger) sync(d disk) error {
+	if time.Since(l.synced) < eachSync {
+		return nil
+	}
+	err := d.sync(l.file)
+	l.synced = time.Now()
 	return err
 }
 
@@ -75,43 +134,79 @@ func (l *ledger) add(d disk, o Object) error {
 func (l *ledger) ask(name string, holds func(Object) bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	o, ok := l.objects[name]
-	l.asked[name] = ok && holds(o)
-	return l.asked[name]
+	at, ok := l.lines[name]
+	if !ok {
+		return false
+	}
+	o, err := l.read(name)
+	at.asked = err == nil && holds(o)
+	l.lines[name] = at
+	return at.asked
 }
 
 // forget makes an object one that is not done, and returns what it was.
-func (l *ledger) forget(name string) Object {
+func (l *ledger) forget(name string) (o Object, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	o := l.objects[name]
-	delete(l.objects, name)
-	return o
+	if _, ok := l.lines[name]; ok {
+		o, err = l.read(name)
+	}
+	delete(l.lines, name)
+	return o, err
 }
 
 // close ends the ledger: it keeps the objects that this attempt's export has,
-// and lists them in the order of their names.
-func (l *ledger) close() []Object {
+// and tells how many they are.
+func (l *ledger) close() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.objects, func(name string, _ Object) bool { return !l.asked[name] })
-	return slices.SortedFunc(maps.Values(l.objects), func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+	maps.DeleteFunc(l.lines, func(_ string, at line) bool { return !at.asked })
+	return len(l.lines)
+}
+
+// all yields the objects that are done, in the order of their names.
+func (l *ledger) all() iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		for _, name := range l.names() {
+			if o, err := l.read(name); !yield(o, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (l *ledger) names() []string { return slices.Sorted(maps.Keys(l.lines)) }
+
+// writeTo writes a line for each object that is done, in the order of their
+// names.
+func (l *ledger) writeTo(w io.Writer) error {
+	for _, name := range l.names() {
+		b, err := l.raw(name)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // paths are the files of the objects that are done and the directories above
 // them, as they lie in a bag.
-func (l *ledger) paths() map[string]bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *ledger) paths() (map[string]bool, error) {
 	paths := map[string]bool{".": true, dataDir: true}
-	for _, o := range l.objects {
+	for o, err := range l.all() {
+		if err != nil {
+			return nil, err
+		}
 		for _, f := range o.Files {
 			for p := path.Join(dataDir, f.Path); !paths[p]; p = path.Dir(p) {
 				paths[p] = true
 			}
 		}
 	}
-	return paths
+	return paths, nil
 }
 
 // isIn reports whether the object's files are there as they were written.

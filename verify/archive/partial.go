@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"sync"
 
@@ -46,7 +45,7 @@ type Partial struct {
 func (in *Ingest) Done(name string, want verify.Want) bool {
 	return in.objects.ask(name, func(o Object) bool {
 		_, err := want.Merge(name, o.Store.want())
-		return err == nil && sameVersion(want, o.Job.want())
+		return err == nil && SameVersion(want, o.Job.want())
 	})
 }
 
@@ -73,7 +72,11 @@ func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (*
 
 // undo drops an object that is done and its files, which are in the way.
 func (in *Ingest) undo(name string) error {
-	for _, f := range in.objects.forget(name).Files {
+	o, err := in.objects.forget(name)
+	if err != nil {
+		return err
+	}
+	for _, f := range o.Files {
 		if err := in.archive.disk.removeAll(in.path("bag", dataDir, filepath.FromSlash(f.Path))); err != nil {
 			return err
 		}
@@ -117,7 +120,7 @@ func (p *Partial) load(ctx context.Context) error {
 // and the store does not contradict it.
 func (p *Partial) takeUp(job, store verify.Want) bool {
 	want, err := p.job.Merge(p.name, store)
-	if err != nil || !sameVersion(job, p.job) {
+	if err != nil || !SameVersion(job, p.job) {
 		return false
 	}
 	p.store, p.want = &store, want
@@ -169,10 +172,7 @@ func (p *Partial) finish(codec string, summed bool) error {
 	case p.writing > 0:
 		return errors.New("its content is not whole")
 	}
-	if err := p.keepWire(); err != nil {
-		return err
-	}
-	if err := p.syncNames(); err != nil {
+	if err := p.keepWire(codec); err != nil {
 		return err
 	}
 	if err := p.in.objects.add(p.in.archive.disk, p.object(codec, summed)); err != nil {
@@ -203,20 +203,6 @@ func (p *Partial) object(codec string, summed bool) Object {
 		Checks: p.wire.Checks(), Proof: proof(p.wire.Proof(), summed),
 		Codec: codec, Files: p.files, Counted: p.counted,
 	}
-}
-
-// syncNames makes the names of the content files durable.
-func (p *Partial) syncNames() error {
-	synced := map[string]bool{}
-	for _, f := range p.files {
-		for dir := path.Dir(f.Path); !synced[dir]; dir = path.Dir(dir) {
-			synced[dir] = true
-			if err := p.in.archive.disk.syncDir(p.in.path("bag", dataDir, dir)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // Close ends the use of the Partial. What was received is kept for the next

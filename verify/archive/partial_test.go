@@ -178,7 +178,7 @@ func TestAnAttemptGoesOnWhereTheLastWasCutShort(t *testing.T) {
 			if whole := (len(body)+testPart-1)/testPart - again; cut-whole*testPart > flight*(testPart-1) {
 				t.Fatalf("%d parts in flight, cut after %d bytes: %d parts are received again", flight, cut, again)
 			}
-			if got, err := os.ReadFile(filepath.Join(a.Path(testKey), manifest)); err != nil || string(got) != string(manifestOf([]Object{{Files: []File{{Path: "o", SHA256: sumOf(body)}}}})) {
+			if got, err := os.ReadFile(filepath.Join(a.Path(testKey), manifest)); err != nil || string(got) != (File{Path: "o", SHA256: sumOf(body)}).line() {
 				t.Fatalf("%s, %v", got, err)
 			}
 		}

@@ -16,15 +16,17 @@ const pinsFile = "pins.jsonl"
 
 // pin is a line of the pins: an object, or, the last, how many there are.
 type pin struct {
-	Name  string  `json:"name,omitempty"`
-	Want  Promise `json:"want"`
-	Total *int    `json:"total,omitempty"`
+	Name    string  `json:"name,omitempty"`
+	Content string  `json:"content,omitempty"`
+	Want    Promise `json:"want,omitzero"`
+	Total   *int    `json:"total,omitempty"`
 }
 
 // A Pinned is one object of an export as it was listed.
 type Pinned struct {
-	Name string
-	Want verify.Want
+	Name    string
+	Content string // as declared
+	Want    verify.Want
 }
 
 // Pin writes down which objects the export has, and what was promised of each,
@@ -53,7 +55,7 @@ func (in *Ingest) writePins(path string, objects iter.Seq2[Pinned, error]) error
 		if err != nil {
 			return err
 		}
-		if err := lines.Encode(pin{Name: object.Name, Want: promised(object.Want)}); err != nil {
+		if err := lines.Encode(pin{Name: object.Name, Content: object.Content, Want: promised(object.Want)}); err != nil {
 			return err
 		}
 		total++
@@ -66,21 +68,23 @@ func (in *Ingest) Unpin() error { return in.archive.disk.removeAll(in.path(pinsF
 
 // Pins reads what Pin wrote, by name, or fails with fs.ErrNotExist if no
 // attempt came so far.
-func (in *Ingest) Pins() (map[string]verify.Want, error) {
+func (in *Ingest) Pins() (map[string]Pinned, error) {
 	f, err := os.Open(in.path(pinsFile))
 	if err != nil {
 		return nil, fmt.Errorf("read pins: %w", err)
 	}
 	defer f.Close()
-	pins := map[string]verify.Want{}
-	for lines := json.NewDecoder(bufio.NewReader(f)); ; {
+	pins := map[string]Pinned{}
+	lines := json.NewDecoder(bufio.NewReader(f))
+	for n := 0; ; n++ {
 		var p pin
-		if err := lines.Decode(&p); err != nil {
+		err := lines.Decode(&p)
+		switch {
+		case err != nil || p.Total != nil && *p.Total != n:
 			return nil, fmt.Errorf("read pins: %w: they are cut short", fs.ErrNotExist)
-		}
-		if p.Total != nil {
+		case p.Total != nil:
 			return pins, nil
 		}
-		pins[p.Name] = p.Want.want()
+		pins[p.Name] = Pinned{p.Name, p.Content, p.Want.want()}
 	}
 }

@@ -41,7 +41,7 @@ func (p Promise) want() verify.Want {
 func (p *Partial) Promise(said verify.Want) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.store != nil && !sameVersion(*p.store, said) {
+	if p.store != nil && !SameVersion(*p.store, said) {
 		p.spoiled = true
 		return fmt.Errorf("%s: %w", p.name, ErrChanged)
 	}
@@ -64,9 +64,9 @@ func (p *Partial) Spoil() {
 	p.spoiled = true
 }
 
-// sameVersion reports whether two promises can be of the same bytes, as far as
+// SameVersion reports whether two promises can be of the same bytes, as far as
 // one and the same service makes both.
-func sameVersion(a, b verify.Want) bool {
+func SameVersion(a, b verify.Want) bool {
 	differ := func(x, y string) bool { return x != "" && y != "" && x != y }
 	return !(a.Size != verify.Unknown && b.Size != verify.Unknown && a.Size != b.Size) &&
 		!(a.ETag != "" && b.ETag != "" && !verify.SameETag(a.ETag, b.ETag)) &&

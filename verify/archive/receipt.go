@@ -27,10 +27,10 @@ type Receipt struct {
 	Doubts    []string       `json:"doubts"`               // reasons to look twice; mostly none
 	Bytes     int64          `json:"bytes"`                // of content
 	Files     int            `json:"files"`
-	Records   int64          `json:"records"` // counted, or -1: not countable
-	Checks    []verify.Check `json:"checks"`  // of the export as a whole
-	Objects   []Object       `json:"objects,omitempty"`
-	Answer    any            `json:"answer,omitempty"` // the provider's answer, without its secrets
+	Records   int64          `json:"records"`           // counted, or -1: not countable
+	Checks    []verify.Check `json:"checks"`            // of the export as a whole
+	Objects   []Object       `json:"objects,omitempty"` // none where they are many: see objects.jsonl
+	Answer    any            `json:"answer,omitempty"`  // the provider's answer, without its secrets
 }
 
 // An Object of a receipt is one remote file as it was transferred.
@@ -133,28 +133,50 @@ type Claim struct {
 	Answer    any
 }
 
-// receipt sums up what the ingest holds under a claim.
-func (in *Ingest) receipt(claim Claim) *Receipt {
+// receipt sums up what the ingest holds under a claim. Many objects are not in
+// the receipt but beside it.
+func (in *Ingest) receipt(claim Claim) (*Receipt, error) {
 	r := &Receipt{
 		Schema: receiptSchema, Reference: claim.Reference, Key: in.key,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
 		Status: claim.Status, RequestID: claim.RequestID, Answer: claim.Answer,
 		Doubts: append([]string{}, claim.Doubts...), Checks: []verify.Check{},
-		Objects: in.objects.close(),
+	}
+	objects := in.objects.close()
+	if objects == 0 {
+		return nil, errors.New("the export has no objects")
 	}
 	var counts []verify.Count
-	for _, o := range r.Objects {
+	unproven := 0
+	for o, err := range in.objects.all() {
+		if err != nil {
+			return nil, err
+		}
 		if o.Proof == "" {
-			r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %s only its size was promised", o.Name))
+			unproven++
+			r.doubt(unproven, o.Name)
 		}
 		for _, f := range o.Files {
 			r.Files++
 			r.Bytes += f.Size
 		}
 		counts = append(counts, o.counts()...)
+		if objects <= fewObjects {
+			r.Objects = append(r.Objects, o)
+		}
+	}
+	if unproven > fewObjects {
+		r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %d objects in all only their size was promised", unproven))
 	}
 	r.countRecords(claim.Records, counts)
-	return r
+	return r, nil
+}
+
+// doubt names the n-th object that is unproven, if it is one of the first.
+func (r *Receipt) doubt(n int, name string) {
+	if n <= fewObjects {
+		r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %s only its size was promised", name))
+	}
 }
 
 // counts are those of all content that was decoded.
@@ -194,11 +216,11 @@ func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
 // bytes from the objects that are done, of which this attempt must have asked
 // Done or called Finish; what else is in the ingest is not in the export.
 func (in *Ingest) Commit(claim Claim) (*Receipt, error) {
-	r := in.receipt(claim)
-	if len(r.Objects) == 0 {
-		return nil, errors.New("commit: the export has no objects")
+	r, err := in.receipt(claim)
+	if err == nil {
+		err = in.commit(r)
 	}
-	if err := in.commit(r); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	return r, nil
