@@ -17,7 +17,7 @@ const (
 )
 
 var aheads = sync.Pool{New: func() any {
-	buffers := make([][]byte, aheadBuffers)
+	buffers := new([aheadBuffers][]byte)
 	for i := range buffers {
 		buffers[i] = make([]byte, aheadSize)
 	}
@@ -31,8 +31,8 @@ func readAhead(r io.Reader, size int64) io.ReadCloser {
 	if size != verify.Unknown && size < small {
 		return io.NopCloser(r)
 	}
-	buffers := aheads.Get().([][]byte)
-	ahead, err := readahead.NewReaderBuffer(r, buffers)
+	buffers := aheads.Get().(*[aheadBuffers][]byte)
+	ahead, err := readahead.NewReaderBuffer(r, buffers[:])
 	if err != nil {
 		panic(err) // the buffers are ours
 	}
@@ -41,7 +41,7 @@ func readAhead(r io.Reader, size int64) io.ReadCloser {
 
 type pooled struct {
 	io.ReadCloser
-	buffers [][]byte
+	buffers *[aheadBuffers][]byte
 }
 
 // WriteTo implements io.WriterTo, as the reader below does.

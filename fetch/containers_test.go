@@ -3,10 +3,20 @@ package fetch_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zip"
 	"github.com/klauspost/compress/zstd"
+
+	"tallyman/fetch"
 )
 
 // A file is an entry of a container.
@@ -49,4 +59,271 @@ func tarOf(t testing.TB, files ...file) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+var twoFiles = []file{{"a.csv", rows[:2000]}, {"d/b.jsonl", []byte("{}\n{}\n{}\n")}}
+
+func TestContainersLandEntryByEntry(t *testing.T) {
+	for _, tt := range []struct {
+		name, codec string
+		body        []byte
+	}{
+		{"e.zip", "zip", zipOf(t, 0, twoFiles...)},
+		{"e.zip", "zip", zipOf(t, 8, twoFiles...)},
+		{"e.zip", "zip", zipOf(t, 93, twoFiles...)},
+		{"no-suffix", "zip", zipOf(t, 8, twoFiles...)},
+		{"e.tar", "tar", tarOf(t, twoFiles...)},
+		{"e.tar.gz", "gzip+tar", encode(t, "gzip", tarOf(t, twoFiles...))},
+		{"e.tar.zst", "zstd+tar", encode(t, "zstd", tarOf(t, twoFiles...))},
+		{"e.tar.lz4", "lz4+tar", encode(t, "lz4", tarOf(t, twoFiles...))},
+		{"e.csv", "zstd+tar", encode(t, "zstd", tarOf(t, twoFiles...))},
+	} {
+		s := newShelf(object(tt.name, tt.body))
+		f := shelved(t, s)
+		receipt := mustFetch(t, f)
+		checkFiles(t, f, map[string]string{"a.csv": string(rows[:2000]), "d/b.jsonl": "{}\n{}\n{}\n"})
+		want := int64(bytes.Count(rows[:2000], []byte("\n"))) + 1 - quotedNewlines(rows[:2000]) + 3
+		if o := receipt.Objects[0]; o.Codec != tt.codec || receipt.Records != want || len(receipt.Doubts) > 0 {
+			t.Errorf("%s: codec %q, want %q; %d records, want %d; doubts %q", tt.name, o.Codec, tt.codec, receipt.Records, want, receipt.Doubts)
+		}
+	}
+}
+
+func quotedNewlines(csv []byte) int64 { return int64(bytes.Count(csv, []byte("two\nlines"))) }
+
+func TestWhatIsInAContainerIsNotOpenedFurther(t *testing.T) {
+	inner := zipOf(t, 8, twoFiles...)
+	gz := encode(t, "gzip", rows)
+	for name, tt := range map[string]struct {
+		body []byte
+		want map[string]string
+	}{
+		"a zip in gzip":    {encode(t, "gzip", inner), map[string]string{"e.zip": string(inner)}},
+		"a gzip in gzip":   {encode(t, "gzip", gz), map[string]string{"e.zip": string(gz)}},
+		"a zip in a zip":   {zipOf(t, 0, file{"inner.zip", inner}), map[string]string{"inner.zip": string(inner)}},
+		"a gzip in a zip":  {zipOf(t, 0, file{"x.csv.gz", gz}), map[string]string{"x.csv.gz": string(gz)}},
+		"a tar in a tar":   {tarOf(t, file{"x.tar", tarOf(t, twoFiles...)}), map[string]string{"x.tar": string(tarOf(t, twoFiles...))}},
+		"a gzip in a tar":  {tarOf(t, file{"x.csv.gz", gz}), map[string]string{"x.csv.gz": string(gz)}},
+		"an empty zip":     {zipOf(t, 0), map[string]string{}},
+		"an empty tar":     {encode(t, "gzip", tarOf(t)), map[string]string{"e.zip": string(tarOf(t))}}, // nothing tells it from zeros
+		"an empty entry":   {zipOf(t, 8, file{"x", nil}), map[string]string{"x": ""}},
+		"only a directory": {zipOf(t, 0, file{"d/", nil}), map[string]string{}},
+	} {
+		f := shelved(t, newShelf(object("e.zip.gz", tt.body)))
+		mustFetch(t, f)
+		t.Log(name)
+		checkFiles(t, f, tt.want)
+	}
+}
+
+func TestUnfitContainersAreRefusedAndLeaveNothing(t *testing.T) {
+	evil := func(names ...string) (files []file) {
+		for _, name := range names {
+			files = append(files, file{name, []byte("evil\n")})
+		}
+		return files
+	}
+	locked := zipOf(t, 8, twoFiles...)
+	for at := bytes.Index(locked, []byte("PK\x01\x02")); at >= 0 && at < len(locked); { // the encryption bit, everywhere
+		locked[at+8] |= 1
+		next := bytes.Index(locked[at+4:], []byte("PK\x01\x02"))
+		if next < 0 {
+			break
+		}
+		at += 4 + next
+	}
+	rotten := zipOf(t, 0, twoFiles...)
+	rotten[bytes.Index(rotten, rows[:100])+50] ^= 1
+	for name, tt := range map[string]struct {
+		body []byte
+		why  error
+	}{
+		"up":                       {zipOf(t, 8, evil("../../evil.sql")...), fetch.ErrUnsafeName},
+		"up, stored":               {zipOf(t, 0, evil("good", "../evil.sql")...), fetch.ErrUnsafeName},
+		"absolute":                 {zipOf(t, 0, evil("/tmp/evil.sql")...), fetch.ErrUnsafeName},
+		"backslash":                {zipOf(t, 0, evil(`..\..\evil.sql`)...), fetch.ErrUnsafeName},
+		"a drive":                  {zipOf(t, 0, evil("C:evil.sql")...), fetch.ErrUnsafeName},
+		"twice":                    {zipOf(t, 0, evil("evil.sql", "EVIL.sql")...), fetch.ErrUnsafeName},
+		"a file and a directory":   {zipOf(t, 0, evil("evil.sql", "evil.sql/x")...), fetch.ErrUnsafeName},
+		"as long as the disk goes": {zipOf(t, 0, evil(strings.Repeat("evil/", 700)+strings.Repeat("%", 180))...), fetch.ErrUnsafeName},
+		"in a tar":                 {tarOf(t, evil("good", "../evil.sql")...), fetch.ErrUnsafeName},
+		"in a tar.gz":              {encode(t, "gzip", tarOf(t, evil("good", "../../../evil.sql")...)), fetch.ErrUnsafeName},
+		"encrypted":                {locked, fetch.ErrEncrypted},
+		"a wrong CRC-32":           {rotten, fetch.ErrCorrupt},
+		"cut short":                {zipOf(t, 8, twoFiles...)[:500], fetch.ErrCorrupt},
+		"behind other bytes":       {append([]byte("PK\x03\x04"), zipOf(t, 8, twoFiles...)...), fetch.ErrCorrupt},
+		"a tar cut short":          {tarOf(t, twoFiles...)[:1024], fetch.ErrCorrupt},
+		"a tar cut short, packed":  {encode(t, "zstd", tarOf(t, twoFiles...)[:1024]), fetch.ErrCorrupt},
+	} {
+		for _, keep := range []fetch.Keep{fetch.KeepContent, fetch.KeepWire, fetch.KeepBoth} {
+			s := newShelf(object("e.zip", tt.body), object("good.csv", rows))
+			f := shelved(t, s)
+			f.Keep = keep
+			_, err := fetchShelf(t, f)
+			if name == "as long as the disk goes" && keep == fetch.KeepWire {
+				continue // it is not written
+			}
+			if !errors.Is(err, tt.why) || isMismatch(err) {
+				t.Errorf("%s: %v, want %v", name, err, tt.why)
+			}
+			if kinds := kindsOf(err); len(kinds) != 1 {
+				t.Errorf("%s: %v is %v", name, err, kinds)
+			}
+			checkAbsent(t, f, shelfKey)
+			checkNoEvil(t, f)
+		}
+	}
+}
+
+func kindsOf(err error) (kinds []error) {
+	for _, kind := range []error{fetch.ErrUnsafeName, fetch.ErrBomb, fetch.ErrEncrypted, fetch.ErrCorrupt} {
+		if errors.Is(err, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// checkNoEvil sees to it that nothing is outside the bag that will be.
+func checkNoEvil(t *testing.T, f *fetch.Fetcher) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Dir(f.Archive.Path("")), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.Contains(path, "evil") && !strings.Contains(path, "/bag/data/") {
+			t.Errorf("there is %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLimitsOfTheFetcherBoundAContainer(t *testing.T) {
+	for _, body := range [][]byte{zipOf(t, 8, twoFiles...), tarOf(t, twoFiles...)} {
+		f := shelved(t, newShelf(object("e", body)))
+		f.Limits.EntryBytes = 1000
+		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrBomb) {
+			t.Errorf("%v, want %v", err, fetch.ErrBomb)
+		}
+		checkAbsent(t, f, shelfKey)
+	}
+}
+
+func TestContainerThatBrokeOnTheWayIsTheTransfersFault(t *testing.T) {
+	for _, body := range [][]byte{zipOf(t, 0, twoFiles...), zipOf(t, 8, twoFiles...), tarOf(t, twoFiles...), encode(t, "zstd", tarOf(t, twoFiles...))} {
+		for _, at := range []int{2, len(body) / 2, len(body) - 2} {
+			s := newShelf(object("e", body))
+			s.items[0].bend = flipped(int64(at))
+			f := shelved(t, s)
+			if _, err := fetchShelf(t, f); !isMismatch(err) || len(kindsOf(err)) > 0 {
+				t.Errorf("%v, want a mismatch", err)
+			}
+			checkAbsent(t, f, shelfKey)
+			s.items[0].bend = nil
+			mustFetch(t, f)
+			checkFiles(t, f, map[string]string{"a.csv": string(rows[:2000]), "d/b.jsonl": "{}\n{}\n{}\n"})
+		}
+	}
+}
+
+func TestLengthAloneProvesWhatHasItsOwnChecksums(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body   []byte
+		doubts int
+	}{
+		"zip":            {zipOf(t, 0, twoFiles...), 0},
+		"tar":            {tarOf(t, twoFiles...), 1},
+		"tar.gz":         {encode(t, "gzip", tarOf(t, twoFiles...)), 0},
+		"tar.zst":        {encode(t, "zstd", tarOf(t, twoFiles...)), 0},
+		"tar.zst unsure": {encode(t, "zstd-", tarOf(t, twoFiles...)), 1},
+		"plain":          {rows, 1},
+	} {
+		f := shelved(t, newShelf(&item{name: "e", body: tt.body, want: sizeAlone}))
+		receipt := mustFetch(t, f)
+		if len(receipt.Doubts) != tt.doubts || tt.doubts > 0 && !strings.HasPrefix(receipt.Doubts[0], "unproven") {
+			t.Errorf("%s: doubts %q", name, receipt.Doubts)
+		}
+	}
+}
+
+// A zip with its size alone promised is proven by its CRC-32s, so what they
+// tell is not the source's fault alone: but the wire has no word against it.
+func TestZipThatBrokeUnderItsSizeAloneDoesNotLand(t *testing.T) {
+	body := zipOf(t, 0, twoFiles...)
+	s := newShelf(&item{name: "e", body: body, want: sizeAlone, bend: flipped(int64(len(body) / 3))})
+	f := shelved(t, s)
+	if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+		t.Errorf("%v, want %v", err, fetch.ErrCorrupt)
+	}
+	checkAbsent(t, f, shelfKey)
+}
+
+func TestCancellationWhileUnpackingIsNotCorruption(t *testing.T) {
+	var entries []file
+	for i := range 200 {
+		entries = append(entries, file{fmt.Sprintf("%d.csv", i), rows})
+	}
+	for _, body := range [][]byte{zipOf(t, 8, entries...), tarOf(t, entries...), encode(t, "gzip", tarOf(t, entries...))} {
+		f := shelved(t, newShelf(object("e", body)))
+		f.PartSize = 0
+		stopped := 0
+		for wait := 100 * time.Microsecond; ; wait += wait / 4 {
+			ctx, cancel := context.WithTimeoutCause(context.Background(), wait, errStopped)
+			_, err := f.Fetch(ctx, parseRef(t, shelfRef))
+			cancel()
+			if err == nil {
+				break
+			}
+			if stopped++; !errors.Is(err, errStopped) || len(kindsOf(err)) > 0 {
+				t.Fatalf("%v, want the cause", err)
+			}
+		}
+		if got := files(t, f); len(got) != 200 || stopped == 0 {
+			t.Errorf("%d files after %d attempts", len(got), stopped)
+		}
+	}
+}
+
+// A disk that fails tells nothing of the object, and none waits for bytes that
+// are of no use any more.
+func TestFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
+	big := csv(40000)
+	for name, body := range map[string][]byte{
+		"plain": big, "tar": tarOf(t, file{"x", big}), "gzip": encode(t, "gzip", big), "zstd": encode(t, "zstd", big),
+		"tar.gz": encode(t, "gzip", tarOf(t, file{"x", big})), "zip": zipOf(t, 8, file{"x", big}),
+		"small": rows, "small gzip": encode(t, "gzip", rows),
+	} {
+		s := newShelf(object("e", body), object("never", rows))
+		f := shelved(t, s)
+		f.Stall, f.PartSize = time.Hour, 50_000
+		s.items[0].hinder = func(ctx context.Context, off int64) error {
+			if off == 0 {
+				lose(t, f, "bag/data")
+			}
+			if off < 300_000 || name == "zip" { // which is read as a whole
+				return nil
+			}
+			return until(ctx, off)
+		}
+		s.items[1].hinder = until
+		_, err := fetchShelf(t, f)
+		if _, ours := errors.AsType[*fs.PathError](err); !ours || len(kindsOf(err)) > 0 {
+			t.Errorf("%s: %v, want a failure of the disk", name, err)
+		}
+		checkAbsent(t, f, shelfKey)
+		s.items[0].hinder, s.items[1].hinder = nil, nil
+		mustFetch(t, f)
+	}
+}
+
+// lose removes something of the ingest of the shelf.
+func lose(t *testing.T, f *fetch.Fetcher, name string) {
+	t.Helper()
+	paths, err := filepath.Glob(f.Archive.Path(".ingest/*/" + name))
+	if err != nil || len(paths) != 1 {
+		t.Fatal(paths, err)
+	}
+	if err := os.RemoveAll(paths[0]); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -226,7 +226,7 @@ func (d *decoding) open(name, declared string) (io.WriteCloser, error) {
 // a failure of our own disk.
 func unfit(err error) error {
 	if errors.Is(err, archive.ErrName) {
-		return fmt.Errorf("%w: %v", ErrUnsafeName, err) // not wrapped: no failure of the disk
+		return fmt.Errorf("%w: %s", ErrUnsafeName, err.Error()) // not wrapped: no failure of the disk
 	}
 	return &ownError{err}
 }

@@ -93,7 +93,7 @@ func (i *item) counts() (requests, sent int) {
 }
 
 func (i *item) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
-	if etag != "" && !verify.SameETag(etag, etagOf(i.body)) {
+	if etag != "" && !verify.SameETag(etag, i.promise().ETag) {
 		return nil, fetch.ErrChanged
 	}
 	i.shelf.add(1)

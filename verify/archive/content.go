@@ -47,7 +47,7 @@ func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
 }
 
 func (p *Partial) create(name string) (file *os.File, err error) {
-	if !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, unwritable) {
+	if !fs.ValidPath(name) || name == "." || len(name) > longestName || strings.ContainsFunc(name, unwritable) {
 		return nil, ErrName
 	}
 	if err := p.in.archive.disk.begin("create", p.in.path("bag", dataDir, name)); err != nil {
@@ -65,6 +65,10 @@ func (p *Partial) create(name string) (file *os.File, err error) {
 	}
 	return file, err
 }
+
+// longestName is how many bytes a name may have, so that the path of the file in
+// the archive stays below the 4096 that most programs on Linux can open.
+const longestName = 2048
 
 // unwritable are the characters that BagIt or sha256sum would escape, each in
 // a way of its own.
