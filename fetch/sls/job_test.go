@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 )
 
@@ -65,16 +66,16 @@ func TestQuirksOfAJobThatSucceeded(t *testing.T) {
 		{"a sink of another type is no sink", []string{`{"contentType": "csv", "bucket": "", "prefix": ""}`, `[]`}, func(_ *fetch.Export, o *fetch.Object) { o.Content = "" }},
 		{"space around filePath is not of the URL", []string{`"https://`, `" https://`, `canary"`, `canary\n"`}, nil},
 		{"filePath may be http", []string{`https:`, `http:`}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Source = opened("http://h.example/d/download-123.csv.zst?Signature=canary")
+			o.Source = fetchtest.Opened("http://h.example/d/download-123.csv.zst?Signature=canary")
 		}},
 		{"the name is unescaped, and the URL kept as it came", []string{`/d/download-123.csv.zst`, `/d%2Fa%20b%2Bc.csv.gzip`}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Name, o.Source = "a b+c.csv.gzip", opened("https://h.example/d%2Fa%20b%2Bc.csv.gzip?Signature=canary")
+			o.Name, o.Source = "a b+c.csv.gzip", fetchtest.Opened("https://h.example/d%2Fa%20b%2Bc.csv.gzip?Signature=canary")
 		}},
 		{"a URL without a path has the job's name", []string{`/d/download-123.csv.zst`, ``}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Name, o.Source = "download-123", opened("https://h.example?Signature=canary")
+			o.Name, o.Source = "download-123", fetchtest.Opened("https://h.example?Signature=canary")
 		}},
 		{"a URL that ends in dots has the job's name", []string{`download-123.csv.zst`, `%2E.`}, func(_ *fetch.Export, o *fetch.Object) {
-			o.Name, o.Source = "download-123", opened("https://h.example/d/%2E.?Signature=canary")
+			o.Name, o.Source = "download-123", fetchtest.Opened("https://h.example/d/%2E.?Signature=canary")
 		}},
 		{"a URL is used even if there is a bucket", []string{`"bucket": ""`, `"bucket": "b"`}, nil},
 	} {
@@ -83,7 +84,7 @@ func TestQuirksOfAJobThatSucceeded(t *testing.T) {
 			wantObject := fetch.Object{
 				Name: "download-123.csv.zst", Content: "csv",
 				Want:   verify.Want{Size: 123456, ETag: "EXSFGSDASDASDG123ASD"},
-				Source: opened("https://h.example/d/download-123.csv.zst?Signature=canary"),
+				Source: fetchtest.Opened("https://h.example/d/download-123.csv.zst?Signature=canary"),
 			}
 			if c.change != nil {
 				c.change(&want, &wantObject)
@@ -178,7 +179,7 @@ func FuzzJob(f *testing.F) {
 	ref := parseRef(f, jobRef)
 	f.Fuzz(func(t *testing.T, body []byte, path, query string) {
 		if export, err := answering(200, string(body)).Export(t.Context(), ref); err == nil {
-			describeExport(t, export, nil)
+			fetchtest.Describe(t, export, nil)
 		}
 		secret := "canary" + hex.EncodeToString([]byte(query))
 		if strings.Contains(path, secret) {
@@ -189,7 +190,7 @@ func FuzzJob(f *testing.F) {
 			"executionDetails": map[string]any{"filePath": path + "?" + query + secret},
 		})
 		export, err := answering(200, string(job)).Export(t.Context(), ref)
-		if got := describeExport(t, export, err); strings.Contains(got, secret) {
+		if got := fetchtest.Describe(t, export, err); strings.Contains(got, secret) {
 			t.Errorf("%s in %s", secret, got)
 		}
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 )
 
@@ -76,7 +77,7 @@ func replayList(t *testing.T, name string) {
 	var b strings.Builder
 	for job, err := range p.List(t.Context(), parsePlace(t, placeRef), time.Time{}) {
 		if err != nil {
-			b.WriteString(describeError(err))
+			b.WriteString(fetchtest.Describe(t, nil, err))
 			continue
 		}
 		fmt.Fprintf(&b, "%s %q %q %s\n", job.Ref, job.State, job.Status, job.Created.Format(time.RFC3339))
@@ -84,7 +85,7 @@ func replayList(t *testing.T, name string) {
 	if strings.Contains(b.String(), "canary") || made != len(answers) {
 		t.Errorf("%d calls, %s", made, b.String())
 	}
-	if *update {
+	if *fetchtest.Update {
 		archive.Files = append(archive.Files[:len(answers):len(answers)], txtar.File{Name: "want", Data: []byte(b.String())})
 		if err := os.WriteFile(name, txtar.Format(archive), 0o666); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 )
 
 func TestRefusals(t *testing.T) {
@@ -117,7 +118,7 @@ func TestNoSecretInWhatTheServiceSays(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			export, err := answering(c.status, c.body).Export(t.Context(), parseRef(t, jobRef))
-			if got := describeExport(t, export, err); strings.Contains(got, "canary") {
+			if got := fetchtest.Describe(t, export, err); strings.Contains(got, "canary") {
 				t.Errorf("got %s", got)
 			}
 		})

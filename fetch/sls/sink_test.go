@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/oss"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify"
@@ -217,7 +218,7 @@ func TestAURLIsUsedEvenIfThereIsABucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := object(t, export); export.Snapshot || o.Source != opened("https://h.example/d/other.csv?Signature=canary") {
+	if o := object(t, export); export.Snapshot || o.Source != fetchtest.Opened("https://h.example/d/other.csv?Signature=canary") {
 		t.Errorf("got %+v of %+v", o, export)
 	}
 	if cloud.Counts().Calls["ListObjectsV2"] > 0 {
