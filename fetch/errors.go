@@ -110,6 +110,7 @@ type CallError struct {
 	Kind      error         // one of the sentinels above
 }
 
+// Error names the call, what kind of refusal it is, and what the service said.
 func (e *CallError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %v", e.Call, e.Kind)
@@ -127,6 +128,7 @@ func (e *CallError) Error() string {
 	return b.String()
 }
 
+// Unwrap is the kind.
 func (e *CallError) Unwrap() error { return e.Kind }
 
 // A NotReadyError says that the job has not ended yet.
@@ -136,6 +138,7 @@ type NotReadyError struct {
 	Percent int
 }
 
+// Error tells the provider's own word.
 func (e *NotReadyError) Error() string {
 	if e.Percent > 0 {
 		return fmt.Sprintf("the job is not ready: %s, %d%%", e.Status, e.Percent)
@@ -151,6 +154,7 @@ type JobError struct {
 	Message string // the provider's own
 }
 
+// Error tells the provider's own words.
 func (e *JobError) Error() string {
 	if e.Message == "" {
 		return fmt.Sprintf("the job %s: %s", e.State, e.Status)

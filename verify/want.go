@@ -70,6 +70,7 @@ func mergeETags(object, a, b string) (string, error) {
 // under it may be used.
 type Mismatch struct{ Object, Check, Got, Want string }
 
+// Error names the object, the check, and both sides of it.
 func (m *Mismatch) Error() string {
 	return fmt.Sprintf("%s: %s is %s, promised %s", m.Object, m.Check, m.Got, m.Want)
 }

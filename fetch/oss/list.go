@@ -22,6 +22,7 @@ type Selection struct {
 	Named  string    // if the names of some hold it as a word, only those
 }
 
+// String is where the objects are, as a reference would name it.
 func (in Selection) String() string { return "oss://" + in.Bucket + "/" + printable(in.Prefix) }
 
 // directory is what the names of objects leave out of their keys: the prefix

@@ -19,6 +19,7 @@ type Damage struct {
 	Problems []string
 }
 
+// Error names the export and each problem.
 func (d *Damage) Error() string {
 	return fmt.Sprintf("%s is damaged: %s", d.Key, strings.Join(d.Problems, "; "))
 }
