@@ -287,7 +287,7 @@ func TestCancellationWhileUnpackingIsNotCorruption(t *testing.T) {
 // A disk that fails tells nothing of the object, and none waits for bytes that
 // are of no use any more.
 func TestFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
-	big := csv(40000)
+	big := csv(20000)
 	for name, body := range map[string][]byte{
 		"plain": big, "tar": tarOf(t, file{"x", big}), "gzip": encode(t, "gzip", big), "zstd": encode(t, "zstd", big),
 		"tar.gz": encode(t, "gzip", tarOf(t, file{"x", big})), "zip": zipOf(t, 8, file{"x", big}),

@@ -225,7 +225,10 @@ func (d *decoding) open(name, declared string) (io.WriteCloser, error) {
 // unfit tells a name that the bag can't hold, which is the object's fault, from
 // a failure of our own disk.
 func unfit(err error) error {
-	if errors.Is(err, archive.ErrName) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, archive.ErrName):
 		return fmt.Errorf("%w: %s", ErrUnsafeName, err.Error()) // not wrapped: no failure of the disk
 	}
 	return &ownError{err}

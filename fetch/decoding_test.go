@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"io"
 
@@ -13,9 +14,13 @@ type decoded struct {
 	summed bool
 }
 
-// decode decodes an object whose size was not promised.
+// decode decodes an object whose size was promised if it is all in memory.
 func decode(wire io.Reader, object named, create func(name, declared string) (io.WriteCloser, error)) (decoded, error) {
-	d := &decoding{object: object, size: verify.Unknown, create: create, stop: func() {}, workers: 1}
+	size := int64(verify.Unknown)
+	if whole, ok := wire.(*bytes.Reader); ok {
+		size = whole.Size()
+	}
+	d := &decoding{object: object, size: size, create: create, stop: func() {}, workers: 1}
 	err := d.decode(context.Background(), wire)
 	if err != nil {
 		return decoded{}, err

@@ -33,11 +33,12 @@ func encodeZstd(t testing.TB, content []byte, options ...zstd.EOption) []byte {
 	return closed(t, &b, w, content)
 }
 
+// encodeLZ4 makes small blocks, since a decoder makes room for a whole one.
 func encodeLZ4(t testing.TB, content []byte, options ...lz4.Option) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := lz4.NewWriter(&b)
-	if err := w.Apply(options...); err != nil {
+	if err := w.Apply(append([]lz4.Option{lz4.BlockSizeOption(lz4.Block64Kb)}, options...)...); err != nil {
 		t.Fatal(err)
 	}
 	return closed(t, &b, w, content)

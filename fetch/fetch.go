@@ -176,7 +176,7 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 		return verdict
 	}
 	if err == nil {
-		err = partial.Finish(d.codec, d.summed)
+		err = unfit(partial.Finish(d.codec, d.summed))
 	}
 	return err
 }

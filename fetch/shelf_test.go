@@ -24,6 +24,7 @@ const shelfRef, shelfKey = "oss://bucket/e/", "oss/bucket/e%2F"
 // A shelf is a provider of one export, whose objects are in memory.
 type shelf struct {
 	snapshot bool
+	records  int64 // promised
 	items    []*item
 	broken   error // ends the listing
 
@@ -46,12 +47,14 @@ type item struct {
 	sent     int // bytes asked for and answered
 }
 
-func newShelf(items ...*item) *shelf { return &shelf{snapshot: true, items: items} }
+func newShelf(items ...*item) *shelf {
+	return &shelf{snapshot: true, records: verify.Unknown, items: items}
+}
 
 func object(name string, body []byte) *item { return &item{name: name, body: body} }
 
 func (s *shelf) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
-	return &fetch.Export{State: fetch.Ready, Status: "there", Snapshot: s.snapshot, Records: verify.Unknown, Objects: s.objects()}, nil
+	return &fetch.Export{State: fetch.Ready, Status: "there", Snapshot: s.snapshot, Records: s.records, Objects: s.objects()}, nil
 }
 
 func (s *shelf) objects() iter.Seq2[fetch.Object, error] {

@@ -1,0 +1,80 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"tallyman/fetch"
+)
+
+// In a bubble the clock goes only while all wait: how long it takes is how
+// often the limiter was asked, and no more.
+func TestLimitIsAskedForEachByte(t *testing.T) {
+	for _, burst := range []int{1, 100, 100_000} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newShelf(fiveObjects()...)
+			total := 0
+			for _, i := range s.items {
+				total += len(i.body)
+			}
+			f := shelved(t, s)
+			f.Limit = rate.NewLimiter(1000, burst)
+			began := time.Now()
+			mustFetch(t, f)
+			checkFiles(t, f, contents(s.items))
+			took, want := time.Since(began), time.Duration(max(0, total-burst))*time.Millisecond
+			if took < want || took > want+time.Millisecond {
+				t.Errorf("%d bytes and %d at once: %v, want %v", total, burst, took, want)
+			}
+		})
+	}
+}
+
+func TestLimitWithoutABoundIsNone(t *testing.T) {
+	s := newShelf(fiveObjects()...)
+	f := shelved(t, s)
+	f.Limit = rate.NewLimiter(rate.Inf, 0)
+	mustFetch(t, f)
+	checkFiles(t, f, contents(s.items))
+}
+
+// The store does not stall while it is us who wait.
+func TestWaitingForTheLimitIsNoStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(fiveObjects()...)
+		f := shelved(t, s)
+		f.Limit, f.Stall = rate.NewLimiter(10, 10), time.Second
+		f.Progress = func(p fetch.Progress) {
+			if p.Note != "" {
+				t.Error(p.Note)
+			}
+		}
+		mustFetch(t, f)
+		checkFiles(t, f, contents(s.items))
+	})
+}
+
+func TestLimitHoldsUntilADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(fiveObjects()...)
+		f := shelved(t, s)
+		f.Limit = rate.NewLimiter(100, 100)
+		ctx, cancel := context.WithTimeoutCause(context.Background(), 5*time.Second, errStopped)
+		defer cancel()
+		began, sum := time.Now(), watchProgress(f)
+		if _, err := f.Fetch(ctx, parseRef(t, shelfRef)); !errors.Is(err, errStopped) {
+			t.Errorf("%v, want the cause", err)
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("it ended after %v", took)
+		}
+		if bytes, _ := sum(); bytes > 600+4*100 { // what four connections had read and not paid for yet
+			t.Errorf("%d bytes came in 5 s", bytes)
+		}
+	})
+}
