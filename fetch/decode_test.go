@@ -47,7 +47,7 @@ func decodeAll(wire io.Reader) (decoded, *sheet, error) {
 
 func TestEachCodecDecodesWhatItEncoded(t *testing.T) {
 	for name, encode := range encoders {
-		for _, size := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 5 << 20} {
+		for _, size := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 3 << 19} {
 			content := noise(size)
 			encoded := encode(t, content)
 			d, got, err := decodeAll(bytes.NewReader(encoded))
@@ -217,9 +217,9 @@ func TestFailureOfTheWireIsKeptInTheErrorOfDecode(t *testing.T) {
 }
 
 func TestFailureToWriteIsNotTheSources(t *testing.T) {
-	full := errors.New("disk full")
+	full, content := errors.New("disk full"), noise(3<<19)
 	for name, encode := range encoders {
-		for _, encoded := range [][]byte{encode(t, noise(3<<20)), noise(3 << 20)} {
+		for _, encoded := range [][]byte{encode(t, content), content} {
 			s := &sheet{err: full}
 			_, err := decode(bytes.NewReader(encoded), named{Object: Object{Name: "a.csv"}, base: "a.csv"}, s.create)
 			if !errors.Is(err, full) || errors.Is(err, ErrCorrupt) || !s.closed {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,16 +15,15 @@ import (
 )
 
 // halfDone makes an attempt that ends at the item that is named, when all
-// before it are received.
+// before it are received, and none behind it is.
 func halfDone(t *testing.T, f *fetch.Fetcher, s *shelf, at string) {
 	t.Helper()
 	f.Parallel = 1
 	broken := errors.New("broken by a test")
-	for _, i := range s.items {
-		if i.name == at {
-			i.hinder = func(context.Context, int64) error { return broken }
-			defer func() { i.hinder = nil }()
-		}
+	from := slices.IndexFunc(s.items, func(i *item) bool { return i.name == at })
+	for _, i := range s.items[from:] {
+		i.hinder = func(context.Context, int64) error { return broken }
+		defer func() { i.hinder = nil }()
 	}
 	if _, err := fetchShelf(t, f); !errors.Is(err, broken) {
 		t.Fatal(err)
