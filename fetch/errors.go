@@ -30,6 +30,7 @@ var (
 var (
 	ErrHost    = errors.New("host refused")
 	ErrCorrupt = errors.New("corrupt as the source holds it")
+	ErrDrained = errors.New("stopped: what was received is kept")
 
 	ErrUnsafeName = unpack.ErrUnsafeName
 	ErrBomb       = unpack.ErrBomb

@@ -62,7 +62,7 @@ type Export struct {
 // An Object is one remote file of an export.
 type Object struct {
 	Name    string      // slash-separated; unique in the export
-	Content string      // "csv" or "json" where the job declares it, or ""
+	Content string      // "csv", "json" or a verify.Text where the job declares it, or ""
 	Want    verify.Want // what the job promised
 	Source  Source
 }

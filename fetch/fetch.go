@@ -47,7 +47,14 @@ type Fetcher struct {
 	Limit  *rate.Limiter // of bytes a second, over all that the Fetcher does; nil: none
 	Limits unpack.Limits // of what a container may unpack to
 
+	// Drain, once it is closed, makes the attempts under way end soon: they make
+	// no new request, let those in flight finish their part, keep what they
+	// received, and fail with ErrDrained. An attempt that lacks no byte any more
+	// goes on. Nil never drains.
+	Drain <-chan struct{}
+
 	firstWait time.Duration // between two tries of a request; 0 means firstWait
+	answers   answers       // of jobs that Ask found ready
 }
 
 // Progress is an event of an attempt.
@@ -60,21 +67,22 @@ type Progress struct {
 }
 
 // Fetch makes one attempt at the export that ref names and returns its
-// receipt. What has landed before is not fetched again. A job that has not
-// ended is a *NotReadyError, one that failed a *JobError. What was received by
-// an attempt that failed is kept for the next.
+// receipt. What has landed before is not fetched again, but it is a
+// *verify.Mismatch if ref promises otherwise. A job that has not ended is a
+// *NotReadyError, one that failed a *JobError. What was received by an attempt
+// that failed is kept for the next.
 func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) {
-	receipt, err := f.Archive.Landed(ref.Key(), ref.Hash())
+	receipt, err := f.landed(ref)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return receipt, err
 	}
-	export, err := f.ask(ctx, ref)
+	export, err := f.asked(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	in, err := f.Archive.Begin(ctx, ref.String(), ref.Key(), ref.Hash())
+	in, err := f.begin(ctx, ref)
 	if errors.Is(err, archive.ErrLanded) {
-		return f.Archive.Receipt(ref.Key())
+		return f.landed(ref)
 	}
 	if err != nil {
 		return nil, err
@@ -90,11 +98,41 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	})
 }
 
+// Ask asks the job that ref names once, and fetches nothing: it is nil if
+// Fetch would find the export ready, or has landed it before, and otherwise
+// the error of Fetch. A Fetch that follows within a minute goes on from the
+// answer.
+func (f *Fetcher) Ask(ctx context.Context, ref Ref) error {
+	_, err := f.landed(ref)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	ctx, loose, end := outlive(ctx)
+	export, err := f.ask(ctx, ref)
+	if err != nil || !loose() {
+		end()
+		return err
+	}
+	f.answers.keep(ref, answer{export, time.Now(), end})
+	return nil
+}
+
+// asked is the answer that Ask has just got, or a new one.
+func (f *Fetcher) asked(ctx context.Context, ref Ref) (*Export, error) {
+	if export := f.answers.take(ctx, ref); export != nil {
+		return export, nil
+	}
+	return f.ask(ctx, ref)
+}
+
 // ask asks the job once. An export that is not Ready is an error.
 func (f *Fetcher) ask(ctx context.Context, ref Ref) (*Export, error) {
 	provider, ok := f.Providers[ref.Scheme()]
 	if !ok {
 		return nil, fmt.Errorf("fetch %s: %w: no provider for %s references", ref, errors.ErrUnsupported, ref.Scheme())
+	}
+	if err := f.drained(); err != nil {
+		return nil, err
 	}
 	export, err := provider.Export(ctx, ref)
 	if err != nil {
@@ -102,11 +140,19 @@ func (f *Fetcher) ask(ctx context.Context, ref Ref) (*Export, error) {
 	}
 	switch export.State {
 	case Ready:
-		return export, nil
+		ready := *export
+		ready.Objects = f.listed(export.Objects)
+		return &ready, nil
 	case Failed, Expired:
 		return nil, &JobError{export.State, export.Status, export.Message}
 	}
 	return nil, &NotReadyError{export.State, export.Status, export.Percent}
+}
+
+func (f *Fetcher) begin(ctx context.Context, ref Ref) (*archive.Ingest, error) {
+	ctx, begun := f.untilDrained(ctx) // what is done is hashed again
+	defer begun()
+	return f.Archive.Begin(ctx, ref.String(), ref.Key(), ref.Hash())
 }
 
 // An attempt is one at one export.
@@ -124,18 +170,22 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 	group, failed := errgroup.WithContext(ctx)
 	defer context.AfterFunc(failed, stop)()
 	group.SetLimit(a.parallel())
+	var last lastWord
 	for object, err := range a.objects(export) {
 		if receiving.Err() != nil {
 			break
 		}
 		group.Go(func() error {
 			if err != nil {
-				return err
+				return last.hold(err)
 			}
-			return a.receive(receiving, object)
+			return last.hold(a.receive(receiving, object))
 		})
+		if err != nil {
+			break
+		}
 	}
-	err := group.Wait()
+	err := last.after(group.Wait())
 	if export.Snapshot && outdated(err) {
 		err = errors.Join(err, a.in.Unpin()) // the next attempt takes a new one
 	}
@@ -149,12 +199,13 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 	if a.in.Done(object.Name, object.Want) {
 		return nil
 	}
-	partial, err := a.in.Partial(ctx, object.Name, object.Want)
+	partial, err := a.takeUp(ctx, object.Object)
 	if err != nil {
 		return err
 	}
 	defer partial.Close()
-	ctx, stop := context.WithCancel(ctx)
+	ctx, end := context.WithCancelCause(ctx)
+	stop := func() { end(nil) }
 	defer stop()
 	ranges := a.ranges(object.Object, partial)
 	defer ranges.wait()
@@ -163,8 +214,8 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 	}
 	d := a.decoding(object, partial, stop)
 	wire := partial.Wire(ctx)
-	ranges.start(ctx)
-	ahead := readAhead(wire, d.size)
+	ranges.start(ctx, end)
+	ahead := readAhead(cancelable{ctx, wire}, d.size)
 	defer ahead.Close()
 	defer stop() // before the two that wait for what it stops
 	err = d.decode(ctx, ahead)
@@ -172,13 +223,19 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 		return err
 	}
 	io.Copy(io.Discard, ahead) // what comes of it is the wire's verdict
-	if verdict := wire.Verdict(); verdict != nil && !errors.Is(verdict, io.EOF) {
+	if verdict := cmp.Or(wire.Verdict(), context.Cause(ctx)); verdict != nil && !errors.Is(verdict, io.EOF) {
 		return verdict
 	}
 	if err == nil {
 		err = unfit(partial.Finish(d.codec, d.summed))
 	}
 	return err
+}
+
+func (a *attempt) takeUp(ctx context.Context, object Object) (*archive.Partial, error) {
+	ctx, taken := a.untilDrained(ctx) // what is here is hashed again
+	defer taken()
+	return a.in.Partial(ctx, object.Name, object.Want)
 }
 
 func (f *Fetcher) parallel() int { return cmp.Or(f.Parallel, 8) }

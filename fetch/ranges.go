@@ -1,12 +1,14 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,7 +28,15 @@ type ranges struct {
 	next  func() (*archive.Part, bool)
 	stop  func()
 	done  sync.WaitGroup
+
+	mu      sync.Mutex // of first and next, while several take parts
+	alone   bool       // one takes all parts that are left
+	ignored atomic.Int32
 }
+
+// enough is how often a store may ignore a range before it is asked for no
+// other: each would bring all the bytes before it.
+const enough = 2
 
 func (a *attempt) ranges(object Object, partial *archive.Partial) *ranges {
 	r := &ranges{f: a, name: object.Name, partial: partial}
@@ -95,7 +105,7 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 	answer.ReadCloser = r.f.throttle(ctx, watch.over(answer.ReadCloser, leave))
 	err = r.partial.Promise(answer.Want)
 	if err == nil {
-		err = answer.skipTo(off)
+		err = r.skipTo(answer, off)
 	}
 	if err != nil {
 		answer.Close()
@@ -104,25 +114,47 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 	return answer, nil
 }
 
-// enter waits for a slot, and gives it back by what it returns.
+// skipTo drops what a store that ignores ranges sends before off.
+func (r *ranges) skipTo(answer *Range, off int64) error {
+	if answer.Off < off {
+		r.ignored.Add(1)
+		defer r.f.closeOnDrain(answer)()
+	}
+	return answer.skipTo(off)
+}
+
+// enter waits for a slot, and gives it back by what it returns. No request is
+// made without one.
 func (a *attempt) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case a.slots <- struct{}{}:
-		return sync.OnceFunc(func() { <-a.slots }), nil
+	case <-a.Drain:
+		return nil, ErrDrained
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	leave = sync.OnceFunc(func() { <-a.slots })
+	if err := cmp.Or(a.drained(), context.Cause(ctx)); err != nil { // both were there to choose from
+		leave()
+		return nil, err
+	}
+	return leave, nil
 }
 
 // start receives every missing part, several at once. What ends it goes to
-// the reader of the wire.
-func (r *ranges) start(ctx context.Context) {
+// the reader of the wire. After a drain that need not read all that is here,
+// so it ends at once.
+func (r *ranges) start(ctx context.Context, end context.CancelCauseFunc) {
 	r.done.Go(func() {
 		if r.first == nil {
 			return
 		}
-		if err := r.fillAll(ctx); err != nil {
+		err := r.fillAll(ctx)
+		if err != nil {
 			r.partial.Fail(err)
+		}
+		if errors.Is(err, ErrDrained) {
+			end(err)
 		}
 	})
 }
@@ -132,7 +164,7 @@ func (r *ranges) fillAll(ctx context.Context) error {
 	case r.part == nil:
 		return nil
 	case r.first.runsOn(r.part):
-		return r.runOn(ctx, r.takeFirst())
+		return r.runOn(ctx, r.part, r.takeFirst())
 	}
 	return r.fillSeveral(ctx)
 }
@@ -143,20 +175,69 @@ func (r *ranges) fillSeveral(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var group errgroup.Group
-	group.SetLimit(r.f.parallel())
-	for part, ok := r.part, true; ok && ctx.Err() == nil; part, ok = r.next() {
-		answer := r.takeFirst()
+	var last lastWord
+	for range r.several() {
 		group.Go(func() error {
-			rest, err := r.fillPart(ctx, part, answer)
+			err := last.hold(r.fillParts(ctx))
 			if err != nil {
 				r.partial.Fail(err) // now, not when the others have ended
 				stop()
 			}
-			rest.drop()
 			return err
 		})
 	}
-	return group.Wait()
+	return last.after(group.Wait())
+}
+
+// several is how many parts are filled at once: no more than there can be.
+func (r *ranges) several() int64 {
+	parts := (r.partial.Want().Size-1)/r.f.partSize() + 1
+	return min(parts, int64(r.f.parallel()))
+}
+
+// fillParts fills one part after another until none is left to take.
+func (r *ranges) fillParts(ctx context.Context) error {
+	for {
+		part, answer := r.take()
+		if part == nil {
+			return nil
+		}
+		answer, err := r.fillPart(ctx, part, answer)
+		switch {
+		case err != nil:
+			return err
+		case answer != nil && r.takeAll():
+			return r.runOn(ctx, part, answer)
+		}
+		answer.drop()
+	}
+}
+
+// take takes the next part, and the answer that is open if it is the first. It
+// is nil when there are no more.
+func (r *ranges) take() (*archive.Part, *Range) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if answer := r.takeFirst(); answer != nil {
+		return r.part, answer
+	}
+	if r.alone {
+		return nil, nil
+	}
+	part, _ := r.next()
+	return part, nil
+}
+
+// takeAll takes all parts that are left, once the store has ignored enough
+// ranges to be known for it. It reports whether it did.
+func (r *ranges) takeAll() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.alone || r.ignored.Load() < enough {
+		return false
+	}
+	r.alone = true
+	return true
 }
 
 // takeFirst is the answer to the first request, once; then nil. One that is
@@ -168,25 +249,38 @@ func (r *ranges) takeFirst() *Range {
 }
 
 // runOn fills part after part, in order, from one answer if it lasts.
-func (r *ranges) runOn(ctx context.Context, answer *Range) error {
-	for part := r.part; ; {
-		var err error
+func (r *ranges) runOn(ctx context.Context, part *archive.Part, answer *Range) (err error) {
+	for {
 		if answer, err = r.fillPart(ctx, part, answer); err != nil {
 			return err
 		}
 		next, ok := r.next()
-		if !ok {
-			answer.drop()
-			return nil
+		if ok {
+			err = r.f.drained()
 		}
-		off, _ := part.Rest()
-		to, _ := next.Rest()
-		if answer != nil && answer.skip(to-off) != nil {
+		if !ok || err != nil {
 			answer.drop()
-			answer = nil
+			return err
 		}
+		answer = r.skip(answer, part, next)
 		part = next
 	}
+}
+
+// skip moves an answer on from the end of one part to another. It is nil if
+// that failed, or if there was none.
+func (r *ranges) skip(answer *Range, from, to *archive.Part) *Range {
+	if answer == nil {
+		return nil
+	}
+	defer r.f.closeOnDrain(answer)()
+	end, _ := from.Rest()
+	off, _ := to.Rest()
+	if answer.skip(off-end) != nil {
+		answer.drop()
+		return nil
+	}
+	return answer
 }
 
 // fillPart receives a part: from the answer that is open, if there is one,
@@ -238,7 +332,10 @@ var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 func (r *ranges) copy(part *archive.Part, from *Range) error {
 	buffer := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buffer)
-	begun, _ := part.Rest()
+	begun, n := part.Rest()
+	if n == verify.Unknown { // what is here can't be gone on from
+		defer r.f.closeOnDrain(from)()
+	}
 	for {
 		_, n := part.Rest()
 		if n == 0 {

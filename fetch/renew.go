@@ -57,7 +57,7 @@ func (s *renewing) renew(ctx context.Context, seen int, why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.times > seen {
-		return nil
+		return s.f.drained()
 	}
 	if s.vain == vainRenewals {
 		return why

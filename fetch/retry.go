@@ -28,6 +28,9 @@ func (r *ranges) retry(ctx context.Context, do func() error, gained func() bool)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if drained := r.f.drained(); drained != nil {
+			return drained
+		}
 		if gained() {
 			failed, wait = 0, first
 		}
@@ -35,9 +38,16 @@ func (r *ranges) retry(ctx context.Context, do func() error, gained func() bool)
 			return err
 		}
 		r.tell(0, fmt.Sprintf("%v: trying again", err))
-		if err := Sleep(ctx, max(wait, min(After(err), longest*first))); err != nil {
+		if err := r.f.pause(ctx, max(wait, min(After(err), longest*first))); err != nil {
 			return err
 		}
 		wait *= 2
 	}
+}
+
+// pause waits for d, unless ctx ends or f drains.
+func (f *Fetcher) pause(ctx context.Context, d time.Duration) error {
+	ctx, over := f.untilDrained(ctx)
+	defer over()
+	return Sleep(ctx, d)
 }

@@ -16,7 +16,7 @@ const (
 
 // A Count is what was counted in one content file.
 type Count struct {
-	Format string // "csv", "json", or "": not countable
+	Format string // "csv", "json", "text", or "": not countable
 	Rows   int64  // records, header row included; Unknown if not countable
 }
 
@@ -36,10 +36,10 @@ type records interface {
 }
 
 // NewCounter returns a Counter for a file of that name. Content is its
-// declared type: "csv", "json", or "" for the name to tell; where that says
-// nothing either, the first bytes do.
+// declared type: "csv", "json", one of Text, or "" for the name to tell; where
+// that says nothing either, the first bytes do.
 func NewCounter(content, name string) *Counter {
-	if content != formatCSV && content != formatJSON {
+	if content != formatCSV && content != formatJSON && !strings.HasPrefix(content, formatText) {
 		content = formatOf(name)
 	}
 	return &Counter{format: content}
@@ -111,6 +111,8 @@ func newRecords(format string, head []byte) records {
 	}
 	switch {
 	case isUTF16(head):
+	case strings.HasPrefix(format, formatText):
+		return newText(format)
 	case format == formatCSV:
 		return &csvRecords{opens: true}
 	case format == formatJSON:

@@ -24,11 +24,27 @@ type Cause string
 
 // An Outcome is what an error means.
 type Outcome struct {
-	Cause    Cause
-	Exit     int    // of a command that ends with it
-	Attempts int    // that a one-shot fetch makes, failures of this cause alone counted
-	Hint     string // the next step, or ""
+	Cause  Cause
+	Exit   int    // of a command that ends with it
+	Budget Budget // of attempts
+	Hint   string // the next step, or ""
 }
+
+// A Budget is how many attempts are made that end by one cause: by a command
+// that someone waits for, and by a worker.
+type Budget struct{ Command, Worker int }
+
+// The budgets. What will come again alike is tried once. What is not the
+// export's fault costs a worker nothing: it comes back until that has passed.
+var (
+	once     = Budget{1, 1}
+	mismatch = Budget{3, 3}
+	network  = Budget{10, 30} // some five hours of a worker's
+	passing  = Budget{10, endless}
+	outside  = Budget{1, endless}
+)
+
+const endless = 1 << 30
 
 // The exit codes of the commands.
 const (
@@ -48,30 +64,24 @@ const (
 	ExitInterrupted = 130
 )
 
-// How many attempts a one-shot fetch makes.
-const (
-	once     = 1 // the same will come again
-	mismatch = 3
-	network  = 10
-)
-
 // outcomes are tried in order: what is more particular comes first.
 var outcomes = []struct {
 	is      func(error) bool
 	outcome Outcome
 }{
+	{is(fetch.ErrDrained), Outcome{"cancelled", ExitInterrupted, once, "run again: what was received is kept"}},
 	{is(context.Canceled), Outcome{"cancelled", ExitInterrupted, once, "run again: what was received is kept"}},
-	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, once, "another process is fetching it; run again when that has ended"}},
+	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, outside, "another process is fetching it; run again when that has ended"}},
 	{is(archive.ErrDamaged), Outcome{"damaged", ExitDamaged, once, "tallyman verify says what is wrong"}},
-	{diskFull, Outcome{"disk-full", ExitDisk, once, "make room and run again: what was received is kept"}},
-	{onDisk, Outcome{"disk", ExitDisk, once, "see that the archive can be written to, and run again"}},
+	{diskFull, Outcome{"disk-full", ExitDisk, outside, "make room and run again: what was received is kept"}},
+	{onDisk, Outcome{"disk", ExitDisk, outside, "see that the archive can be written to, and run again"}},
 	{is(errUnknownStatus), Outcome{"unknown-status", ExitGone, once, "see the job in the provider's console"}},
 	{isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once, "run again later, or wait longer with --wait"}},
 	{jobIs(fetch.Expired), Outcome{"job-expired", ExitGone, once, "export it anew"}},
 	{jobIs(fetch.Failed), Outcome{"job-failed", ExitGone, once, "export it anew"}},
 	{is(fetch.ErrExpired), Outcome{"url-expired", ExitGone, mismatch, "get a fresh URL"}},
 	{is(fetch.ErrAuth), Outcome{"auth-denied", ExitAuth, once, "check the credentials and what they are allowed to do"}},
-	{is(fetch.ErrThrottled), Outcome{"throttled", ExitTemporary, network, "run again later: what was received is kept"}},
+	{is(fetch.ErrThrottled), Outcome{"throttled", ExitTemporary, passing, "run again later: what was received is kept"}},
 	{is(fetch.ErrHost), Outcome{"host-refused", ExitIntegrity, once, ""}},
 	{is(fetch.ErrChanged), Outcome{"changed-at-source", ExitTemporary, network, "run again"}},
 	{is(fetch.ErrNotFound), Outcome{"not-found", ExitGone, once, "see the job in the provider's console"}},
@@ -85,6 +95,11 @@ var outcomes = []struct {
 	{is(fetch.ErrEncrypted), Outcome{"encrypted", ExitIntegrity, once, "ask for an unencrypted export"}},
 	{is(fetch.ErrTemporary), Outcome{"network", ExitTemporary, network, "run again: what was received is kept"}},
 	{is(fetch.ErrRefused), Outcome{"job-failed", ExitGone, once, ""}},
+	{is(ErrRedis), Outcome{"redis", ExitTemporary, outside, "see that Redis runs, and run again"}},
+	{is(ErrUnfit), Outcome{"redis", ExitUsage, outside, ""}},
+	{is(ErrOtherArchive), Outcome{"redis", ExitUsage, once, ""}},
+	{is(errCrashed), Outcome{"crashed", ExitUnknown, once, "see what ends the worker, its memory for one, and run tallyman retry"}},
+	{is(errBadTask), Outcome{"bad-task", ExitUsage, once, ""}},
 	{is(errors.ErrUnsupported), Outcome{"bad-task", ExitUsage, once, ""}},
 }
 
@@ -96,7 +111,7 @@ func Classify(err error) Outcome {
 			return row.outcome
 		}
 	}
-	return Outcome{Exit: ExitUnknown, Attempts: once}
+	return Outcome{Exit: ExitUnknown, Budget: once}
 }
 
 func is(target error) func(error) bool {
@@ -136,12 +151,21 @@ func truncated(err error) bool {
 	return gotErr == nil && wantErr == nil && got < want
 }
 
-// delay is the wait before attempt n+1, n from 1 on. It is never shorter than
-// the source asked for.
+// delay is the wait of a command before attempt n+1, n from 1 on. It is never
+// shorter than the source asked for.
 func (o Outcome) delay(n int, asked time.Duration) time.Duration {
-	if o.Attempts == mismatch {
+	if o.Budget == mismatch {
 		return max(time.Duration(n)*time.Second, asked)
 	}
-	doubled := 250 * time.Millisecond << min(n-1, 5)
-	return max(min(doubled, 5*time.Second), asked)
+	return max(doubled(250*time.Millisecond, n, 5*time.Second), asked)
+}
+
+// patience is the same of a worker.
+func (o Outcome) patience(n int, asked time.Duration) time.Duration {
+	return max(jitter(doubled(time.Second, n, 15*time.Minute)), asked)
+}
+
+// doubled is a wait that doubles n-1 times, up to a longest.
+func doubled(first time.Duration, n int, longest time.Duration) time.Duration {
+	return min(first<<min(n-1, 20), longest)
 }

@@ -68,19 +68,25 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{call(fetch.ErrTemporary), "network", 5, 10},
 		{call(fetch.ErrRefused), "job-failed", 7, 1},
 		{errors.ErrUnsupported, "bad-task", 2, 1},
+		{errBadTask, "bad-task", 2, 1},
+		{errCrashed, "crashed", 1, 1},
+		{fetch.ErrDrained, "cancelled", 130, 1},
+		{ErrRedis, "redis", 5, 1},
+		{ErrUnfit, "redis", 2, 1},
+		{ErrOtherArchive, "redis", 2, 1},
 		{errors.New("what nobody knows"), "", 1, 1},
 	} {
 		got := Classify(fmt.Errorf("fetch it: %w", test.err))
-		if got.Cause != test.cause || got.Exit != test.exit || got.Attempts != test.attempts {
+		if got.Cause != test.cause || got.Exit != test.exit || got.Budget.Command != test.attempts {
 			t.Errorf("%v: %s, exit %d, %d attempts; want %s, exit %d, %d", test.err,
-				got.Cause, got.Exit, got.Attempts, test.cause, test.exit, test.attempts)
+				got.Cause, got.Exit, got.Budget.Command, test.cause, test.exit, test.attempts)
 		}
 	}
 }
 
 func TestEveryRowSaysAll(t *testing.T) {
 	for i, row := range outcomes {
-		if row.outcome.Cause == "" || row.outcome.Attempts < once || row.outcome.Exit == 0 {
+		if row.outcome.Cause == "" || row.outcome.Budget.Command < 1 || row.outcome.Budget.Worker < row.outcome.Budget.Command || row.outcome.Exit == 0 {
 			t.Errorf("row %d is %+v", i, row.outcome)
 		}
 	}

@@ -40,30 +40,26 @@ func (o *options) demo(ctx context.Context, out io.Writer) error {
 	}
 	d := &demo{out: out, cloud: cloud, origin: origin, store: store, project: "demo-" + time.Now().UTC().Format("20060102-150405")}
 	fmt.Fprintf(out, "A cloud runs in this process, at %s. Its exports land in %s.\n", origin, o.archive)
-	fetcher := d.fetcher()
+	queue, stopQueue := d.queue(ctx)
+	defer stopQueue()
 	for i, s := range shows() {
 		fmt.Fprintf(out, "\n%d. %s\n", i+1, s.title)
-		if err := d.show(ctx, fetcher, s); err != nil {
+		if err := d.show(ctx, queue, s); err != nil {
 			return err
 		}
 	}
 	return d.recheck(ctx)
 }
 
-// fetcher is what fetch would use, turned to the sandbox.
-func (d *demo) fetcher() *worker.OneShot {
+// queue is what fetch would use, turned to the sandbox.
+func (d *demo) queue(ctx context.Context) (queue *worker.Local, stop func()) {
 	address, _ := url.Parse(d.origin)
-	o := options{hosts: []string{address.Host}, endpoints: endpoints{}, network: "public"}
+	o := options{hosts: []string{address.Host}, endpoints: endpoints{}, network: "public", parallel: 4, partSize: 128 << 10}
 	for _, name := range []string{"sls", "dms", "oss"} {
 		o.endpoints[name] = d.origin
 	}
-	return &worker.OneShot{
-		Fetcher: &fetch.Fetcher{
-			Providers: o.providersOf(account{sandbox: true}), Archive: d.store, Parallel: 4, PartSize: 128 << 10,
-			Progress: func(p fetch.Progress) { d.note(p.Ref, p.Note) },
-		},
-		Wait: time.Minute, Poll: 100 * time.Millisecond, Note: d.note,
-	}
+	o.wait, o.poll = span(time.Minute), span(100*time.Millisecond)
+	return o.local(ctx, o.providersOf(account{sandbox: true}), d.store, d)
 }
 
 // A demo is one run of it.
@@ -76,19 +72,21 @@ type demo struct {
 	landed  []string
 }
 
-func (d *demo) note(_ fetch.Ref, text string) {
+func (d *demo) progress(p fetch.Progress) { d.pause(p.Ref, p.Note) }
+
+func (d *demo) pause(_ fetch.Ref, text string) {
 	if text != "" {
 		fmt.Fprintf(d.out, "   … %s\n", fetch.Redact(text))
 	}
 }
 
-func (d *demo) show(ctx context.Context, fetcher *worker.OneShot, s show) error {
+func (d *demo) show(ctx context.Context, queue *worker.Local, s show) error {
 	ref, err := fetch.ParseRef(s.stage(d.cloud, d.origin, d.project))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(d.out, "   tallyman fetch %s\n", ref)
-	receipt, err := fetcher.Fetch(ctx, ref)
+	receipt, err := queue.Fetch(ctx, ref)
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", ref, err)
 	}

@@ -58,7 +58,9 @@ func (o *options) fetch(cmd *cobra.Command, args []string) error {
 	}
 	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
 	defer out.close()
-	l := &landing{o.oneShot(providers, store, out), store, out, o.again, time.Now()}
+	queue, stop := o.local(cmd.Context(), providers, store, out)
+	defer stop()
+	l := &landing{queue, store, out, o.again, time.Now()}
 	each(cmd.Context(), refs, mostOpen, out, l.fetch)
 	return out.exit()
 }
@@ -93,11 +95,11 @@ func each(ctx context.Context, refs *references, most int, out *report, do func(
 
 // A landing is a run of the command.
 type landing struct {
-	oneShot *worker.OneShot
-	store   *archive.Archive
-	out     *report
-	again   bool
-	began   time.Time
+	queue *worker.Local
+	store *archive.Archive
+	out   *report
+	again bool
+	began time.Time
 }
 
 // fetch fetches what has not landed, or again what has, be it damaged.
@@ -110,7 +112,7 @@ func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
 		l.out.skip(receipt)
 		return
 	}
-	receipt, err = l.oneShot.Fetch(ctx, ref)
+	receipt, err = l.queue.Fetch(ctx, ref)
 	l.out.end(ref, receipt, err)
 }
 
@@ -126,17 +128,37 @@ func (l *landing) anew(ref fetch.Ref) fetch.Ref {
 	}
 }
 
-// oneShot puts together what makes attempts at exports.
-func (o *options) oneShot(providers map[string]fetch.Provider, store *archive.Archive, out *report) *worker.OneShot {
-	fetcher := &fetch.Fetcher{
-		Providers: providers, Archive: store,
-		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: out.progress,
-		Keep: fetch.Keep(o.keep), Limit: o.limiter(),
+// A listener is told how exports get on, by many goroutines at once.
+type listener interface {
+	progress(fetch.Progress)
+	pause(ref fetch.Ref, note string)
+}
+
+// local is a queue in this process, served with these settings.
+func (o *options) local(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, out listener) (queue *worker.Local, stop func()) {
+	redis, closeRedis := embedded()
+	queue = worker.Start(&worker.Worker{
+		Queue: worker.NewQueue(redis), Archive: store,
+		Fetcher: o.fetcher(ctx, providers, store, out.progress),
+		Polls:   o.parallel, Fetches: o.parallel,
+		Wait: time.Duration(o.wait), Poll: time.Duration(o.poll), Attempts: o.attempts,
+		Wake: wakeLocal, Note: out.pause,
+	})
+	return queue, func() {
+		queue.Close()
+		closeRedis()
 	}
-	return &worker.OneShot{
-		Fetcher: &turns{fetcher, make(chan struct{}, o.parallel)},
-		Wait:    time.Duration(o.wait), Poll: time.Duration(o.poll),
-		Attempts: o.attempts, Note: out.pause,
+}
+
+// wakeLocal is how soon a task that is due is noticed in this process.
+const wakeLocal = 50 * time.Millisecond
+
+// fetcher makes attempts with these settings. They end soon after ctx does.
+func (o *options) fetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
+	return &fetch.Fetcher{
+		Providers: providers, Archive: store,
+		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: progress,
+		Keep: fetch.Keep(o.keep), Limit: o.limiter(), Drain: ctx.Done(),
 	}
 }
 
@@ -155,22 +177,4 @@ func (o *options) limiter() *rate.Limiter {
 	bytes, connections := int64(o.limitRate), int64(o.parallel)*int64(o.parallel)
 	burst := max(1, min(bytes/10, bytes*10/connections, mostAtOnce))
 	return rate.NewLimiter(rate.Limit(bytes), int(burst))
-}
-
-// turns lets so many attempts be made at once. An export whose job is not
-// ready takes up none between two polls.
-type turns struct {
-	fetcher worker.Fetcher
-	taken   chan struct{}
-}
-
-// Fetch implements worker.Fetcher.
-func (t *turns) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-	select {
-	case t.taken <- struct{}{}:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	defer func() { <-t.taken }()
-	return t.fetcher.Fetch(ctx, ref)
 }

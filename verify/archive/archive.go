@@ -11,7 +11,8 @@
 //	    data/...                    the content, decoded
 //	.ingest/HASH/                   an export being received
 //	    lock                        held by the one attempt there may be
-//	    state.json                  which export this is
+//	    state.json                  which export this is, and where it stands
+//	    counts.json                 what changes too often to be made durable
 //	    parts/                      objects being received, and maps of their parts
 //	    objects.jsonl               objects that were received, proven and decoded
 //	    bag/                        the bag that will be
@@ -27,9 +28,9 @@
 //
 // # Resume
 //
-// The map beside a partial lists the parts received and the CRC64 of each. The
-// map may outlive the data that it speaks of (after a power cut, say), so each
-// part is hashed again before it is believed.
+// The map beside a partial lists the bytes received, some at a time, and the
+// CRC64 of each. The map may outlive the data that it speaks of (after a power
+// cut, say), so all of it is hashed again before it is believed.
 package archive
 
 import (
@@ -52,7 +53,10 @@ var (
 	ErrDamaged = errors.New("the archive is damaged")
 )
 
-const ingestDir = ".ingest"
+const (
+	ingestDir = ".ingest"
+	partsDir  = "parts"
+)
 
 // An Archive is a directory of proven exports. Its methods may be called by
 // many goroutines, and many processes may open one directory at once.
@@ -60,6 +64,8 @@ type Archive struct {
 	dir  string
 	id   string
 	disk disk
+
+	stride int64 // 0 means stride
 }
 
 // Open opens the archive in dir and makes one if there is none.

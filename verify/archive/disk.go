@@ -144,6 +144,22 @@ func (d disk) replace(path string, v any) error {
 	return d.syncDir(filepath.Dir(path))
 }
 
+// swap is replace for what may be lost in a power cut.
+func (d disk) swap(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	draft := path + ".new"
+	if err := d.begin("write", draft); err != nil {
+		return err
+	}
+	if err := os.WriteFile(draft, append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return d.rename(draft, path)
+}
+
 // rename moves a file or a directory. The new name is not durable yet.
 func (d disk) rename(from, to string) error {
 	if err := d.begin("rename", to); err != nil {

@@ -72,7 +72,7 @@ func (p *Partial) wait(ctx context.Context, off int64) (int64, error) {
 // available is how many bytes are here from off on, and whether the object
 // ends there.
 func (p *Partial) available(off int64) (n int64, ended bool) {
-	i := p.after(off)
+	i := p.parts.after(off)
 	if i < len(p.parts) && p.parts[i].off <= off {
 		return p.parts[i].off + p.parts[i].n - off, false
 	}

@@ -19,24 +19,39 @@ func FuzzReadMap(f *testing.F) {
 	f.Add([]byte(`{"store":{"size":-5}}`), int64(verify.Unknown))
 	f.Add([]byte(`{"store":{}}`+"\n"+`{"off":5,"len":5,"crc64":"x"}`), int64(verify.Unknown))
 	f.Fuzz(func(t *testing.T, text []byte, size int64) {
-		first, entries, err := readMap(bytes.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
+		p := &Partial{job: verify.Want{Size: max(size%1000, verify.Unknown)}, file: zeros(t)}
+		holds := false
+		for e, err := range readMap(bytes.NewReader(text)) {
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case e.Store != nil:
+				p.parts, holds = nil, p.takeUp(e.Job.want(), e.Store.want())
+			case holds:
+				p.recall(e)
+				e.CRC64 = zeroCRC(t, e.Len) // as if it were true
+				p.recall(e)
+			}
 		}
-		p := &Partial{job: verify.Want{Size: max(size%1000, verify.Unknown)}, want: verify.Nothing(), file: zeros(t)}
-		if first == nil || !p.takeUp(first.Job.want(), first.Store.want()) {
+		if !holds {
 			return
 		}
-		for _, e := range entries {
-			p.recall(e)
-			e.CRC64 = zeroCRC(t, e.Len) // as if it were true
-			p.recall(e)
-		}
+		mustBeRuns(t, p)
 		if p.want.Size > 1<<20 {
 			return
 		}
 		mustTile(t, p, p.want.Size)
 	})
+}
+
+// mustBeRuns asserts that no two parts that were recalled touch.
+func mustBeRuns(t *testing.T, p *Partial) {
+	t.Helper()
+	for i, part := range p.parts {
+		if i > 0 && part.off <= p.parts[i-1].end() || part.n <= 0 || part.n != part.size {
+			t.Fatalf("%+v", part)
+		}
+	}
 }
 
 // mustTile asserts that the parts that are here and those that are missing are

@@ -1,17 +1,17 @@
 package archive
 
 import (
+	"cmp"
 	"hash/crc64"
 	"iter"
-	"slices"
-	"sort"
 
 	"tallyman/verify"
 )
 
 // Missing yields what is not here yet of an object of that size, in order and
-// in parts of at most part bytes; who takes a part must fill it. Where the
-// size is verify.Unknown, the only part is the whole object.
+// in parts of at most part bytes, which end at multiples of it; who takes a
+// part must fill it. Where the size is verify.Unknown, the only part is the
+// whole object.
 func (p *Partial) Missing(size, part int64) iter.Seq[*Part] {
 	return func(yield func(*Part) bool) {
 		for off := int64(0); ; {
@@ -32,55 +32,26 @@ func (p *Partial) next(off *int64, size, part int64) *Part {
 		if len(p.parts) > 0 {
 			return nil
 		}
-		p.parts = append(p.parts, t)
+		p.parts.insert(0, t)
 		return t
 	}
-	i, end := p.hole(off, size)
+	i, end := p.parts.hole(off, size)
 	if *off >= end {
 		return nil
 	}
-	t.off, t.size = *off, min(part, end-*off)
-	p.parts = slices.Insert(p.parts, i, t)
+	t.off, t.size = *off, min(part-*off%part, end-*off)
+	p.parts.insert(i, t)
 	*off += t.size
 	return t
 }
 
-// hole moves off to where the first hole at or after it begins. It returns
-// where the hole ends and which part that is.
-func (p *Partial) hole(off *int64, size int64) (i int, end int64) {
-	i = sort.Search(len(p.parts), func(i int) bool { return p.parts[i].off+p.parts[i].size > *off })
-	for ; i < len(p.parts) && p.parts[i].off <= *off; i++ {
-		*off = p.parts[i].off + p.parts[i].size
-	}
-	if i < len(p.parts) {
-		return i, p.parts[i].off
-	}
-	return i, size
-}
+// stride is how many bytes of a part go on the map at once.
+func (p *Partial) stride() int64 { return cmp.Or(p.in.archive.stride, stride) }
 
-// after is the first part of which something is here behind off.
-func (p *Partial) after(off int64) int {
-	return sort.Search(len(p.parts), func(i int) bool { return p.parts[i].off+p.parts[i].n > off })
-}
-
-// recall believes an entry of the map if it lies in the object and on no other
-// part, and its bytes are here.
+// recall believes an entry of the map if it lies in the object and its bytes
+// are here.
 func (p *Partial) recall(e mapEntry) {
-	if !e.isIn(p.want.Size) {
-		return
+	if e.isIn(p.want.Size) && e.isTrue(p.file) {
+		p.parts.recall(p, e)
 	}
-	i := p.after(e.Off)
-	if i < len(p.parts) && e.Off+e.Len > p.parts[i].off || !checkPart(p.file, e) {
-		return
-	}
-	p.parts = slices.Insert(p.parts, i, &Part{partial: p, off: e.Off, size: e.Len, n: e.Len, whole: true})
-}
-
-// isIn reports whether the entry's part lies in an object of that size. If the
-// size is not known, the object is one part.
-func (e mapEntry) isIn(size int64) bool {
-	if size == verify.Unknown {
-		return e.Off == 0 && e.Len > 0
-	}
-	return e.Off >= 0 && e.Len > 0 && e.Len <= size-e.Off
 }

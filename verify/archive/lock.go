@@ -6,18 +6,23 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 )
 
-const lockFile = "lock"
+const (
+	lockFile  = "lock"
+	mostAsked = 1000
+)
 
 // acquire makes the directory and locks it against every other attempt, in
 // this process and in others. The one who held the lock before may have
-// removed its file, so a lock counts only on the file that is at the path.
+// removed its file, so a lock counts only on the file that is at the path. Who
+// only asks whether it is held is waited for, unless he is stopped himself.
 func (a *Archive) acquire(dir string) (*flock.Flock, error) {
 	path := filepath.Join(dir, lockFile)
-	for {
+	for asked := 0; ; {
 		if err := a.disk.mkdirs(dir); err != nil {
 			return nil, err
 		}
@@ -31,7 +36,11 @@ func (a *Archive) acquire(dir string) (*flock.Flock, error) {
 		}
 		if !locked {
 			lock.Close()
-			return nil, ErrBusy
+			if asked++; isHeld(path) || asked > mostAsked {
+				return nil, ErrBusy
+			}
+			time.Sleep(time.Millisecond)
+			continue
 		}
 		if isAt(lock, path) {
 			return lock, nil
@@ -47,4 +56,18 @@ func isAt(lock *flock.Flock, path string) bool {
 	}
 	there, err := os.Lstat(path)
 	return err == nil && os.SameFile(held, there)
+}
+
+// Busy reports whether an attempt or a Docket holds the export of that hash
+// now. It is in nobody's way.
+func (a *Archive) Busy(hash string) bool {
+	return isHeld(filepath.Join(a.dir, ingestDir, hash, lockFile))
+}
+
+// isHeld asks by a shared lock, which only an attempt's keeps away.
+func isHeld(path string) bool {
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	defer lock.Close()
+	free, err := lock.TryRLock()
+	return err == nil && !free
 }

@@ -1,14 +1,16 @@
 package archive
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 )
 
-// A mapEntry is a line of the map of a partial: a part that is whole, or, the
+// A mapEntry is a line of the map of a partial: bytes that are here, or, the
 // first of all, what the store and the job said of the object.
 type mapEntry struct {
 	Store *Promise `json:"store,omitempty"`
@@ -18,25 +20,38 @@ type mapEntry struct {
 	CRC64 string   `json:"crc64,omitempty"`
 }
 
-// readMap reads the lines of a map that can be read: the first, and those of
-// parts. A map that does not begin with what the store said is empty, and one
-// that begins again is what follows.
-func readMap(r io.Reader) (first *mapEntry, parts []mapEntry, err error) {
-	b, err := io.ReadAll(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	for line := range bytes.Lines(b) {
-		var e mapEntry
-		switch {
-		case json.Unmarshal(line, &e) != nil:
-		case e.Store != nil:
-			first, parts = &e, nil
-		case first != nil:
-			parts = append(parts, e)
+// readMap yields the lines of a map that can be read. A map begins with what
+// the store said; what comes before that means nothing. An error ends it.
+func readMap(r io.Reader) iter.Seq2[mapEntry, error] {
+	return func(yield func(mapEntry, error) bool) {
+		begun := false
+		for line, err := range lines(r) {
+			var e mapEntry
+			if err == nil && json.Unmarshal(line, &e) != nil {
+				continue
+			}
+			begun = begun || e.Store != nil
+			if (begun || err != nil) && !yield(e, err) {
+				return
+			}
 		}
 	}
-	return first, parts, nil
+}
+
+// lines yields each line, the last even if it is cut short. An error ends it.
+func lines(r io.Reader) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for in := bufio.NewReader(r); ; {
+			line, err := in.ReadBytes('\n')
+			ended := errors.Is(err, io.EOF)
+			if ended {
+				err = nil
+			}
+			if !yield(line, err) || ended || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // mark adds a line to the map.

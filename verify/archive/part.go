@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/crc64"
 	"io"
 	"strconv"
 
@@ -12,16 +11,22 @@ import (
 )
 
 // A Part is bytes of an object that are received by one goroutine, in order.
-// Writing the last of them makes the part whole: it is then on the map, and
-// no later attempt asks for it again.
+// What was written of it goes on the map a stride at a time, and the rest when
+// the part is whole or the Partial is closed: no later attempt asks for what is
+// on the map.
 type Part struct {
 	partial *Partial
 	off     int64
 	size    int64 // verify.Unknown: to the end of the object
 	n       int64 // received; written under the partial's lock
+	marked  int64 // of them on the map
 	whole   bool
-	crc     hash.Hash64
+	crc     hash.Hash64 // of those that are not
 }
+
+// stride is how much of each part that is being received a process loses that
+// is killed.
+const stride = 256 << 10
 
 var errTooMany = errors.New("more bytes than were asked for")
 
@@ -35,10 +40,30 @@ func (t *Part) Rest() (off, n int64) {
 }
 
 // Write keeps the next bytes of the part.
-func (t *Part) Write(b []byte) (int, error) {
+func (t *Part) Write(b []byte) (written int, err error) {
 	if t.size != verify.Unknown && t.n+int64(len(b)) > t.size {
 		return 0, fmt.Errorf("write %d bytes at %d of %s: %w", len(b), t.off+t.n, t.partial.name, errTooMany)
 	}
+	for err == nil && len(b) > 0 {
+		var n int
+		n, err = t.write(b[:t.beforeMark(len(b))])
+		written += n
+		b = b[n:]
+	}
+	return written, err
+}
+
+// beforeMark is how many of the next n bytes are written before those that
+// are here go on the map. Of an object of unknown size a piece would be taken
+// for all of it.
+func (t *Part) beforeMark(n int) int64 {
+	if t.size == verify.Unknown {
+		return int64(n)
+	}
+	return min(int64(n), t.marked+t.partial.stride()-t.n)
+}
+
+func (t *Part) write(b []byte) (int, error) {
 	disk := t.partial.in.archive.disk
 	if err := disk.begin("write", t.partial.file.Name()); err != nil {
 		return 0, err
@@ -46,8 +71,12 @@ func (t *Part) Write(b []byte) (int, error) {
 	n, err := t.partial.file.WriteAt(b, t.off+t.n)
 	t.crc.Write(b[:n])
 	t.partial.advance(t, int64(n))
-	if err == nil && t.n == t.size {
+	switch {
+	case err != nil:
+	case t.n == t.size:
 		err = t.End()
+	case t.beforeMark(1) == 0:
+		err = t.mark()
 	}
 	return n, err
 }
@@ -61,11 +90,33 @@ func (t *Part) End() error {
 	if t.n < t.size {
 		return fmt.Errorf("end %s at %d: %w", t.partial.name, t.off+t.n, io.ErrUnexpectedEOF)
 	}
-	entry := mapEntry{Off: t.off, Len: t.n, CRC64: strconv.FormatUint(t.crc.Sum64(), 10)}
-	if err := t.partial.mark(entry); err != nil {
+	if err := t.mark(); err != nil {
 		return err
 	}
 	t.partial.whole(t)
+	return nil
+}
+
+// leave marks what is here of a part that is not whole.
+func (t *Part) leave() error {
+	if t.whole || t.size == verify.Unknown {
+		return nil
+	}
+	return t.mark()
+}
+
+// mark puts on the map what is not on it.
+func (t *Part) mark() error {
+	n := t.n - t.marked
+	if n == 0 {
+		return nil
+	}
+	crc := strconv.FormatUint(t.crc.Sum64(), 10)
+	if err := t.partial.mark(mapEntry{Off: t.off + t.marked, Len: n, CRC64: crc}); err != nil {
+		return err
+	}
+	t.marked = t.n
+	t.crc.Reset()
 	return nil
 }
 
@@ -81,11 +132,4 @@ func (p *Partial) whole(t *Part) {
 	defer p.mu.Unlock()
 	t.size, t.whole = t.n, true
 	p.moved.Broadcast()
-}
-
-// checkPart hashes a part that the map claims to be here.
-func checkPart(file io.ReaderAt, e mapEntry) bool {
-	crc := crc64.New(verify.ECMA)
-	n, err := io.Copy(crc, io.NewSectionReader(file, e.Off, e.Len))
-	return err == nil && n == e.Len && strconv.FormatUint(crc.Sum64(), 10) == e.CRC64
 }

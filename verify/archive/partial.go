@@ -2,8 +2,6 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,7 @@ import (
 )
 
 // A Partial is one object being received: a file with each part at its
-// offset, and a map of the parts. Parts are received by many goroutines at
+// offset, and a map of what is here. Parts are received by many goroutines at
 // once, while one reads the Wire.
 type Partial struct {
 	in    *Ingest
@@ -29,9 +27,9 @@ type Partial struct {
 	job     verify.Want
 	store   *verify.Want // nil until the store has answered
 	want    verify.Want  // both, merged
-	parts   []*Part      // by offset; they don't overlap
-	anew    bool         // parts were here, under a promise that the job has changed since
-	writing int          // content files that are not closed
+	parts   parts
+	anew    bool // parts were here, under a promise that the job has changed since
+	writing int  // content files that are not closed
 	files   []File
 	counted []Counted
 	failed  error
@@ -85,8 +83,7 @@ func (in *Ingest) undo(name string) error {
 }
 
 func (p *Partial) open() (err error) {
-	sum := sha256.Sum256([]byte(p.name))
-	path := p.in.path("parts", hex.EncodeToString(sum[:16]))
+	path := p.in.path(partsDir, partialName(p.name))
 	if err := p.in.archive.disk.begin("create", path); err != nil {
 		return err
 	}
@@ -99,28 +96,35 @@ func (p *Partial) open() (err error) {
 
 // load believes what the map says as far as the bytes bear it out.
 func (p *Partial) load(ctx context.Context) error {
-	first, parts, err := readMap(p.chart)
-	if err != nil {
-		return err
-	}
-	if first == nil || !p.takeUp(first.Job.want(), first.Store.want()) {
-		p.anew = len(parts) > 0
-		return p.empty()
-	}
-	for _, e := range parts {
-		if ctx.Err() != nil {
+	holds := false
+	for e, err := range readMap(p.chart) {
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case e.Store != nil:
+			p.parts, p.anew = nil, false
+			holds = p.takeUp(e.Job.want(), e.Store.want())
+		case holds:
+			p.recall(e)
+		default:
+			p.anew = true
 		}
-		p.recall(e)
 	}
-	return nil
+	if holds {
+		return nil
+	}
+	return p.empty()
 }
 
 // takeUp reports whether the job promises what it did when the map was begun,
-// and the store does not contradict it.
+// and the store does not contradict it. Where the size is not known any more,
+// a piece would be taken for all.
 func (p *Partial) takeUp(job, store verify.Want) bool {
 	want, err := p.job.Merge(p.name, store)
-	if err != nil || !SameVersion(job, p.job) {
+	if err != nil || !SameVersion(job, p.job) || want.Size == verify.Unknown && job.Size != verify.Unknown {
+		p.store, p.want = nil, p.job
 		return false
 	}
 	p.store, p.want = &store, want
@@ -148,11 +152,7 @@ func (p *Partial) Anew() bool { return p.anew }
 func (p *Partial) Received() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var n int64
-	for _, t := range p.parts {
-		n += t.n
-	}
-	return n
+	return p.parts.received()
 }
 
 // Finish makes the object done, once its Wire has given io.EOF and its content
@@ -205,14 +205,25 @@ func (p *Partial) object(codec string, summed bool) Object {
 	}
 }
 
-// Close ends the use of the Partial. What was received is kept for the next
+// Close ends the use of the Partial. All that was received is kept for the next
 // attempt, unless it was proven wrong or is no longer needed.
 func (p *Partial) Close() error {
 	var err error
 	if p.spoiled || p.mismatched() {
 		err = p.empty()
+	} else {
+		err = p.leave()
 	}
 	return errors.Join(err, p.close())
+}
+
+func (p *Partial) leave() error {
+	for _, t := range p.parts {
+		if err := t.leave(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Partial) mismatched() bool {

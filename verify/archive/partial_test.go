@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -153,35 +154,153 @@ func TestAPartTakesNoMoreThanItsBytes(t *testing.T) {
 }
 
 // What was received of a file of 1000 bytes is cut after each of its bytes, and
-// after every seventh with three parts in flight.
+// after every seventh with three parts in flight: by the end of the process, and
+// by that of the attempt.
 func TestAnAttemptGoesOnWhereTheLastWasCutShort(t *testing.T) {
-	body, want := rows(1000), export{"o": rows(1000)}
+	body := rows(1000)
 	for flight, step := range map[int]int{1: 1, 3: 7} {
 		for cut := 0; cut <= len(body); cut += step {
-			a := mustOpen(t, t.TempDir())
-			in := mustBegin(t, a)
-			p := mustPartial(t, in, "o", promise(body))
-			p.Promise(promise(body))
-			receiveUpTo(p, body, cut, flight)
-			p.Close()
-			in.Close()
-			again := 0
-			counted, _ := openWith(a.dir, func(op, path string) error {
-				if op == "write" && strings.HasSuffix(path, ".wire") {
-					again++ // the bytes of a part that is filled at once
+			for _, killed := range []bool{true, false} {
+				a := mustOpen(t, t.TempDir())
+				a.stride = testStride
+				lost := cut - int(cutAt(t, a, body, cut, flight, killed))
+				if !killed && lost != 0 || lost < 0 || lost > flight*(testStride-1) {
+					t.Fatalf("%d parts in flight, cut after %d bytes, killed: %t: %d bytes are lost", flight, cut, killed, lost)
 				}
-				return nil
-			})
-			if _, err := land(counted, want); err != nil {
-				t.Fatal(err)
-			}
-			if whole := (len(body)+testPart-1)/testPart - again; cut-whole*testPart > flight*(testPart-1) {
-				t.Fatalf("%d parts in flight, cut after %d bytes: %d parts are received again", flight, cut, again)
-			}
-			if got, err := os.ReadFile(filepath.Join(a.Path(testKey), manifest)); err != nil || string(got) != (File{Path: "o", SHA256: sumOf(body)}).line() {
-				t.Fatalf("%s, %v", got, err)
+				if _, err := land(a, export{"o": body}); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := os.ReadFile(filepath.Join(a.Path(testKey), manifest)); err != nil || string(got) != (File{Path: "o", SHA256: sumOf(body)}).line() {
+					t.Fatalf("%s, %v", got, err)
+				}
 			}
 		}
+	}
+}
+
+const testStride = 16
+
+// cutAt receives that many bytes of an object, and tells how many the next
+// attempt finds.
+func cutAt(t *testing.T, a *Archive, body string, cut, flight int, killed bool) int64 {
+	t.Helper()
+	in := mustBegin(t, a)
+	defer in.Close()
+	p := mustPartial(t, in, "o", promise(body))
+	if err := p.Promise(promise(body)); err != nil {
+		t.Fatal(err)
+	}
+	receiveUpTo(p, body, cut, flight)
+	if killed {
+		kill(p)
+	} else if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p = mustPartial(t, in, "o", promise(body))
+	defer p.Close()
+	return p.Received()
+}
+
+// Bytes come in pieces of any size, and go on the map in the same.
+func TestThePiecesOnTheMapAreStrides(t *testing.T) {
+	const want = "0+16 16+16 32+16 48+16 64+16 80+16 96+4"
+	for piece := 1; piece <= 100; piece++ {
+		a := mustOpen(t, t.TempDir())
+		a.stride = testStride
+		in := mustBegin(t, a)
+		p := mustPartial(t, in, "o", promise(rows(100)))
+		if err := p.Promise(promise(rows(100))); err != nil {
+			t.Fatal(err)
+		}
+		for part := range p.Missing(100, 100) {
+			for rest := []byte(rows(100)); len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+				if n, err := part.Write(rest[:min(piece, len(rest))]); err != nil || n != min(piece, len(rest)) {
+					t.Fatal(n, err)
+				}
+			}
+		}
+		kill(p)
+		if got := entriesOf(t, p.chart.Name()); got != want {
+			t.Errorf("%d bytes at a time: %s, want %s", piece, got, want)
+		}
+		in.Close()
+	}
+}
+
+// entriesOf are the entries of a map, as off+len.
+func entriesOf(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []string
+	for e, err := range readMap(bytes.NewReader(b)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Store == nil {
+			entries = append(entries, fmt.Sprintf("%d+%d", e.Off, e.Len))
+		}
+	}
+	return strings.Join(entries, " ")
+}
+
+func TestAFlippedByteCostsItsStrideAlone(t *testing.T) {
+	body := rows(256)
+	for at := range len(body) {
+		a := mustOpen(t, t.TempDir())
+		a.stride = testStride
+		if got := cutAt(t, a, body, 256, 3, true); got != 256 {
+			t.Fatalf("%d bytes are here", got)
+		}
+		wires, _ := filepath.Glob(filepath.Join(ingestOf(a), partsDir, "*.wire"))
+		edit(t, wires[0], func(b []byte) []byte { b[at] ^= 1; return b })
+		in := mustBegin(t, a)
+		p := mustPartial(t, in, "o", promise(body))
+		if got, want := missing(p, 256), fmt.Sprintf("%d+%d", at/testStride*testStride, testStride); got != want {
+			t.Errorf("byte %d: missing %s, want %s", at, got, want)
+		}
+		kill(p)
+		in.Close()
+		if _, err := land(a, export{"o": body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A map has a line for each stride, and what is in memory of it is a part for
+// each run.
+func TestWhatTouchesOnTheMapIsOnePart(t *testing.T) {
+	const n = 1000
+	body := rows(n * testStride)
+	for name, order := range map[string]func(i int) int{
+		"forwards":  func(i int) int { return i },
+		"backwards": func(i int) int { return n - 1 - i },
+		"by turns":  func(i int) int { return i * 7 % n },
+		"but one":   func(i int) int { return max(i, 1) },
+	} {
+		torn := newTorn(t)
+		torn.body = body
+		chart := []byte(fmt.Sprintf(`{"store":{"size":%d}}`+"\n", len(body)))
+		for i := range n {
+			off := order(i) * testStride
+			chart = fmt.Appendf(chart, `{"off":%d,"len":%d,"crc64":%q}`+"\n", off, testStride, promise(body[off:off+testStride]).CRC64)
+		}
+		rewrite(t, torn.path, chart)
+		rewrite(t, torn.wire, []byte(body))
+		hole := int64(0)
+		if name == "but one" {
+			hole = testStride
+		}
+		torn.with(verify.Nothing(), func(p *Partial) {
+			if len(p.parts) != 1 || p.parts[0].off != hole || p.Received() != int64(len(body))-hole {
+				t.Errorf("%s: %d parts, of %d bytes", name, len(p.parts), p.Received())
+			}
+			if got := torn.a.Received(testHash); got != p.Received() {
+				t.Errorf("%s: %d bytes by the map", name, got)
+			}
+		})
 	}
 }
 
@@ -201,5 +320,28 @@ func receiveUpTo(p *Partial, body string, cut, flight int) {
 			cut -= int(n)
 		}
 		parts = slices.DeleteFunc(parts, func(part *Part) bool { return part.whole })
+	}
+}
+
+// A piece of an object whose size is known would be all of one whose size is
+// not.
+func TestAPieceIsNotTakenForTheWhole(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	a.stride = testStride
+	in := mustBegin(t, a)
+	defer in.Close()
+	for _, later := range []verify.Want{{Size: 100}, verify.Nothing()} {
+		p := mustPartial(t, in, "o", verify.Want{Size: 100})
+		if err := p.Promise(verify.Nothing()); err != nil {
+			t.Fatal(err)
+		}
+		receiveUpTo(p, rows(100), 40, 1)
+		p.Close()
+		p = mustPartial(t, in, "o", later)
+		if known := later.Size != verify.Unknown; p.Anew() == known || (p.Received() == 40) != known {
+			t.Errorf("%+v: %d bytes are here", later, p.Received())
+		}
+		p.Spoil()
+		p.Close()
 	}
 }

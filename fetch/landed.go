@@ -1,0 +1,74 @@
+package fetch
+
+import (
+	"cmp"
+	"fmt"
+
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+// landed is the receipt of an export that has landed, or fs.ErrNotExist. It is
+// a *verify.Mismatch if the reference promises what those bytes don't keep.
+func (f *Fetcher) landed(ref Ref) (*archive.Receipt, error) {
+	receipt, err := f.Archive.Landed(ref.Key(), ref.Hash())
+	if err != nil {
+		return nil, err
+	}
+	if err := compare(ref, receipt); err != nil {
+		return nil, fmt.Errorf("compare %s with what has landed: %w", ref, err)
+	}
+	return receipt, nil
+}
+
+// compare holds a receipt to the promises of a reference, which are of one
+// file, as far as the receipt tells.
+func compare(ref Ref, receipt *archive.Receipt) error {
+	if len(receipt.Objects) != 1 {
+		return nil
+	}
+	object := receipt.Objects[0]
+	landed := verify.Want{Size: object.Size, MD5: md5Of(object), CRC64: object.CRC64}
+	if _, err := ref.Want().Merge(object.Name, landed); err != nil {
+		return err
+	}
+	count, promised := verify.CheckCounts(ref.Records(), countsOf(object))
+	if !promised || count.Verdict != verify.Broken || promisedBefore(receipt, count) {
+		return nil
+	}
+	return &verify.Mismatch{Object: object.Name, Check: count.Check, Got: count.Got, Want: count.Want}
+}
+
+// md5Of is the MD5 of an object if it was found or promised, or "".
+func md5Of(object archive.Object) string {
+	for _, c := range object.Checks {
+		hash := c.Check == verify.CheckMD5 || c.Check == verify.CheckETag
+		if hash && len(c.Got) == 32 { // no ETag of parts
+			return c.Got
+		}
+	}
+	return cmp.Or(object.Job.MD5, object.Store.MD5)
+}
+
+func countsOf(object archive.Object) (counts []verify.Count) {
+	for _, f := range object.Files {
+		if !f.Wire {
+			counts = append(counts, verify.Count{Format: f.Format, Rows: f.Records})
+		}
+	}
+	for _, c := range object.Counted {
+		counts = append(counts, verify.Count{Format: c.Format, Rows: c.Records})
+	}
+	return counts
+}
+
+// promisedBefore reports whether the export landed under the same promise: that
+// it was broken is a doubt of the receipt.
+func promisedBefore(receipt *archive.Receipt, count verify.Check) bool {
+	for _, c := range receipt.Checks {
+		if c.Check == count.Check && c.Want == count.Want {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,474 @@
+package archive
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func mustDocket(t testing.TB, a *Archive) *Docket {
+	t.Helper()
+	d, err := a.Docket(testRef, testKey, testHash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func ingestOf(a *Archive) string { return filepath.Join(a.dir, ingestDir, testHash) }
+
+func namesIn(t testing.TB, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// fullState has something in each field.
+func fullState() State {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	return State{
+		Schema: stateSchema, Reference: testRef, Key: testKey, FirstSeen: at,
+		Phase: Failed, Asked: at.Add(1), Options: json.RawMessage(`{"keep":"both","n":[1,2]}`),
+		Attempts: 3, Failures: map[string]int{"network": 2, "throttled": 1},
+		Cause: "network", Message: `read "x": connection lost`, Hint: "run again",
+		Changed: at.Add(2), Next: at.Add(3),
+	}
+}
+
+func TestADocketOfAnExportThatIsNewSaysSo(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	if _, _, err := a.State(testHash); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before: %v", err)
+	}
+	d := mustDocket(t, a)
+	defer d.Close()
+	s := d.State
+	if s.Schema != stateSchema || s.Reference != testRef || s.Key != testKey || time.Since(s.FirstSeen) > time.Hour || s.Phase != "" || d.Tally != (Tally{}) {
+		t.Errorf("%+v, %+v", d.State, d.Tally)
+	}
+	if got, _, err := a.State(testHash); err != nil || !reflect.DeepEqual(got, s) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
+		t.Errorf("%q are there", names)
+	}
+}
+
+func TestWhatADocketSavesIsThereForTheNext(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	d := mustDocket(t, a)
+	state, tally := fullState(), Tally{Polls: 9, Unknown: 2, Starts: 1, Gain: 1 << 40}
+	d.State, d.Tally = state, tally
+	if err := errors.Join(d.Save(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d = mustDocket(t, mustOpen(t, a.dir))
+	defer d.Close()
+	if !reflect.DeepEqual(d.State, state) || d.Tally != tally {
+		t.Errorf("%+v, %+v", d.State, d.Tally)
+	}
+	if s, c, err := a.State(testHash); err != nil || !reflect.DeepEqual(s, state) || c != tally {
+		t.Errorf("%+v, %+v, %v", s, c, err)
+	}
+}
+
+func TestAnAttemptLeavesTheStateAsItIs(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	d := mustDocket(t, a)
+	d.State, d.Tally = fullState(), Tally{Starts: 1}
+	if err := errors.Join(d.Save(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.ReadFile(filepath.Join(ingestOf(a), stateFile))
+	in := mustBegin(t, a)
+	err := receive(in, "a.csv", rows(100))
+	if err := errors.Join(err, in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := os.ReadFile(filepath.Join(ingestOf(a), stateFile)); string(after) != string(before) {
+		t.Errorf("%s\nwas %s", after, before)
+	}
+	d = mustDocket(t, a)
+	d.Close()
+	if d.Tally.Starts != 1 {
+		t.Errorf("%+v", d.Tally)
+	}
+	if in = mustBegin(t, a); !in.Done("a.csv", promise(rows(100))) {
+		t.Error("a Docket lost what was received")
+	}
+	in.Close()
+	r, err := land(a, export{"a.csv": rows(100)})
+	if err != nil || !r.FirstSeen.Equal(d.State.FirstSeen) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestAStateOfAnotherVersionReads(t *testing.T) {
+	const older = `{"schema":"tallyman.state/v1","reference":%q,"key":%q,"first_seen":"2025-01-02T03:04:05Z"%s}`
+	for _, more := range []string{"", `,"polled":{"n":[1]},"phase":"waiting"`, `,"phase":"napping","options":null`} {
+		a := mustOpen(t, t.TempDir())
+		if err := os.Mkdir(ingestOf(a), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		rewrite(t, filepath.Join(ingestOf(a), stateFile), fmt.Appendf(nil, older, testRef, testKey, more))
+		for range 2 {
+			d := mustDocket(t, a)
+			if d.State.Reference != testRef || d.State.FirstSeen.Year() != 2025 {
+				t.Errorf("%s: %+v", more, d.State)
+			}
+			if err := errors.Join(d.Save(), d.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestAStateThatCannotBeMadeOutIsBegunAnew(t *testing.T) {
+	for _, text := range []string{"", "{", "null", "{}", `{"key":"another/export"}`, `{"key":7}`} {
+		a := mustOpen(t, t.TempDir())
+		mustDocket(t, a).Close()
+		rewrite(t, filepath.Join(ingestOf(a), stateFile), []byte(text))
+		d := mustDocket(t, a)
+		d.Close()
+		if s, _, err := a.State(testHash); err != nil || s.Key != testKey || !reflect.DeepEqual(s, d.State) {
+			t.Errorf("%q: %+v, %v", text, s, err)
+		}
+	}
+}
+
+func TestAStateThatCannotBeReadIsNotTakenForNone(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	mustDocket(t, a).Close()
+	path := filepath.Join(ingestOf(a), stateFile)
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Docket(testRef, testKey, testHash); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if a.Busy(testHash) {
+		t.Error("it is held")
+	}
+}
+
+func TestTheTallyOutlivesAProcessWithoutASync(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	d := mustDocket(t, a)
+	a.disk.step = func(op, path string) error {
+		if strings.HasPrefix(op, "sync") {
+			t.Errorf("%s %s", op, path)
+		}
+		return nil
+	}
+	d.hold.archive = a
+	for d.Tally.Polls = range 3 {
+		if err := d.Count(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Close()
+	if _, tally, err := a.State(testHash); err != nil || tally.Polls != 2 {
+		t.Errorf("%+v, %v", tally, err)
+	}
+}
+
+func TestATallyThatCannotBeReadIsZero(t *testing.T) {
+	for _, text := range []string{"", "\x00\x00\x00", "{", "[]", `{"polls":5,"gain":"x"}`} {
+		a := mustOpen(t, t.TempDir())
+		mustDocket(t, a).Close()
+		rewrite(t, filepath.Join(ingestOf(a), countsFile), []byte(text))
+		d := mustDocket(t, a)
+		if d.Tally != (Tally{}) {
+			t.Errorf("%q: %+v", text, d.Tally)
+		}
+		d.Tally.Polls = 1
+		if err := errors.Join(d.Count(), d.Close()); err != nil {
+			t.Error(err)
+		}
+		if _, tally, err := a.State(testHash); err != nil || tally.Polls != 1 {
+			t.Errorf("%q: %+v, %v", text, tally, err)
+		}
+	}
+}
+
+func TestADocketAndAnAttemptKeepEachOtherAway(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	d := mustDocket(t, a)
+	busy := func() {
+		t.Helper()
+		for _, a := range []*Archive{a, mustOpen(t, a.dir)} {
+			_, docket := a.Docket(testRef, testKey, testHash)
+			_, begin := a.Begin(t.Context(), testRef, testKey, testHash)
+			if !errors.Is(docket, ErrBusy) || !errors.Is(begin, ErrBusy) || !a.Busy(testHash) {
+				t.Errorf("%v, %v, busy: %t", docket, begin, a.Busy(testHash))
+			}
+		}
+		if got, err := inAnotherProcess(a.dir); err != nil || !strings.HasSuffix(got, " busy") {
+			t.Errorf("another process: %q, %v", got, err)
+		}
+	}
+	busy()
+	d.Close()
+	in := mustBegin(t, a)
+	busy()
+	in.Close()
+	mustDocket(t, a).Close()
+	if got, err := inAnotherProcess(a.dir); err != nil || !strings.Contains(got, " begun") {
+		t.Errorf("another process: %q, %v", got, err)
+	}
+}
+
+func TestAnExportThatLandedHasNoDocket(t *testing.T) {
+	a, _ := mustLand(t, t.TempDir(), threeObjects())
+	for _, left := range []string{"", stateFile, countsFile, draftFile, "parts/x.wire", "bag/data/x"} {
+		if left != "" {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(ingestOf(a), left)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			rewrite(t, filepath.Join(ingestOf(a), left), []byte("x"))
+		}
+		if _, err := a.Docket(testRef, testKey, testHash); !errors.Is(err, ErrLanded) {
+			t.Errorf("with %q: %v", left, err)
+		}
+		if names := namesIn(t, filepath.Join(a.dir, ingestDir)); len(names) > 0 {
+			t.Errorf("with %q: %q are left", left, names)
+		}
+	}
+	mustHold(t, a, threeObjects())
+}
+
+func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
+	a, e := fourObjects(t)
+	in := mustBegin(t, a)
+	if err := errors.Join(in.Pin(pinsOf(nil, somePins...)), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d := mustDocket(t, a)
+	d.State, d.Tally = fullState(), Tally{Gain: d.Gain(), Starts: 2}
+	if d.Tally.Gain == 0 {
+		t.Error("nothing was received")
+	}
+	if err := errors.Join(d.Save(), d.Discard()); err != nil {
+		t.Fatal(err)
+	}
+	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
+		t.Errorf("%q are left", names)
+	}
+	if d.Gain() != 0 || d.Tally != (Tally{}) || a.Received(testHash) != 0 {
+		t.Errorf("gain %d, %+v", d.Gain(), d.Tally)
+	}
+	if err := errors.Join(d.Save(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s, _, err := a.State(testHash); err != nil || !reflect.DeepEqual(s, fullState()) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if got := done(t, a, e); got != "" {
+		t.Errorf("%s are done", got)
+	}
+	mustLandAll(t, a, e)
+}
+
+// tryDocket is what one does with a Docket. It returns the last state that it
+// was told is saved.
+func tryDocket(a *Archive) (saved State, err error) {
+	d, err := a.Docket(testRef, testKey, testHash)
+	if err != nil {
+		return saved, err
+	}
+	defer d.Close()
+	saved = d.State
+	for _, phase := range []Phase{Waiting, Cancelled} {
+		d.State.Phase = phase
+		if err := d.Save(); err != nil {
+			return saved, err
+		}
+		saved = d.State
+	}
+	return saved, d.Discard()
+}
+
+// atEachStepOfADocket lets one crash at its first change to the disk, at its
+// second, and so on: of an export that is new, and of one that was received in
+// part.
+func atEachStepOfADocket(t *testing.T, once bool, then func(t *testing.T, dir string, p *platter, saved State)) {
+	for _, isNew := range []bool{true, false} {
+		for at, ended := 1, false; !ended; at++ {
+			dir := t.TempDir()
+			c := &crash{at: at, once: once, platter: newPlatter(t, dir)}
+			a := mustOpenIn(t, dir, c.platter, isNew)
+			a.disk.step = c.step
+			saved, err := tryDocket(a)
+			if ended = c.seen < at; ended && err != nil {
+				t.Fatalf("without a crash: %v", err)
+			}
+			if !t.Run(fmt.Sprint(at), func(t *testing.T) { then(t, dir, c.platter, saved) }) || at == 1000 {
+				t.Fatalf("a crash at step %d: %v", at, err)
+			}
+		}
+	}
+}
+
+func mustOpenIn(t *testing.T, dir string, p *platter, isNew bool) *Archive {
+	t.Helper()
+	a, err := openWith(dir, p.step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if isNew {
+		return a
+	}
+	in := mustBegin(t, a)
+	if err := errors.Join(receive(in, "a.csv", rows(100)), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// oldOrNew asserts that a crash left a state whole, not older than what was
+// saved, and that the next Docket goes on from there.
+func oldOrNew(t *testing.T, dir string, saved State) {
+	t.Helper()
+	order := []Phase{"", Waiting, Cancelled}
+	a := mustOpen(t, dir)
+	got, _, err := a.State(testHash)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if saved.Key != "" {
+			t.Errorf("what was saved is gone: %+v", saved)
+		}
+	case err != nil || got.Reference != testRef || got.Key != testKey:
+		t.Errorf("%+v, %v", got, err)
+	case slices.Index(order, got.Phase) < slices.Index(order, saved.Phase):
+		t.Errorf("%+v, after %+v was saved", got, saved)
+	}
+	if saved, err := tryDocket(a); err != nil || saved.Phase != Cancelled {
+		t.Errorf("the next: %+v, %v", saved, err)
+	}
+	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
+		t.Errorf("%q are left", names)
+	}
+	if _, err := land(a, threeObjects()); err != nil {
+		t.Error(err)
+	}
+	mustHold(t, a, threeObjects())
+}
+
+func TestAStateIsWholeOldOrNewAfterACrash(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		atEachStepOfADocket(t, once, func(t *testing.T, dir string, _ *platter, saved State) { oldOrNew(t, dir, saved) })
+	}
+}
+
+func TestAStateThatWasSavedIsThereAfterAPowerCut(t *testing.T) {
+	for _, lucky := range []func() bool{noLuck, gamble()} {
+		for _, once := range []bool{false, true} {
+			atEachStepOfADocket(t, once, func(t *testing.T, _ string, p *platter, saved State) {
+				after := filepath.Join(t.TempDir(), "after")
+				p.cutPower(after, lucky)
+				oldOrNew(t, after, saved)
+			})
+		}
+	}
+}
+
+// What a crash left may not be durable: who finds it there must make it so.
+func TestWhatADocketFoundIsThereAfterAPowerCut(t *testing.T) {
+	atEachStepOfADocket(t, false, func(t *testing.T, dir string, p *platter, _ State) {
+		a, err := openWith(dir, p.step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := mustDocket(t, a)
+		d.Close()
+		d.State.Phase = "" // of a Save that was cut short it may be the old
+		after := filepath.Join(t.TempDir(), "after")
+		p.cutPower(after, noLuck)
+		oldOrNew(t, after, d.State)
+	})
+}
+
+func TestTheGainGrowsWithWhatIsKept(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	last := int64(-1)
+	grown := func(what string) {
+		t.Helper()
+		d := mustDocket(t, a)
+		defer d.Close()
+		if now := d.Gain(); now <= last {
+			t.Errorf("%s: %d, was %d", what, now, last)
+		} else {
+			last = now
+		}
+	}
+	attempt := func(do func(in *Ingest, p *Partial) error) {
+		t.Helper()
+		in := mustBegin(t, a)
+		p := mustPartial(t, in, "o", promise(rows(256)))
+		if err := errors.Join(p.Promise(promise(rows(256))), do(in, p), p.Close(), in.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	grown("nothing")
+	for range 4 {
+		attempt(func(_ *Ingest, p *Partial) error {
+			for part := range p.Missing(256, testPart) {
+				return fill(part, rows(256))
+			}
+			return nil
+		})
+		grown("a part")
+	}
+	attempt(func(_ *Ingest, p *Partial) error { return decode(p, "o") })
+	grown("an object")
+	if got := a.Received(testHash); got != 256 {
+		t.Errorf("%d bytes are here", got)
+	}
+	in := mustBegin(t, a)
+	if err := errors.Join(receive(in, "empty", ""), in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	grown("an object of nothing")
+}
+
+func TestReceivedCountsEachByteOnce(t *testing.T) {
+	torn := newTorn(t)
+	if got := torn.a.Received(testHash); got != 192 {
+		t.Errorf("%d bytes are here", got)
+	}
+	edit(t, torn.path, func(b []byte) []byte {
+		return append(b, "garbage\n{}\n"+`{"off":0,"len":64}`+"\n"+`{"off":-5,"len":64}`+"\n"+`{"off":9223372036854775807,"len":5}`+"\n{\"off\""...)
+	})
+	if got := torn.a.Received(testHash); got != 192 {
+		t.Errorf("%d bytes are here by a map with more lines", got)
+	}
+	in := mustBegin(t, torn.a)
+	if err := receive(in, "o", torn.body); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(in, "p", torn.body); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if got := torn.a.Received(testHash); got != 512 {
+		t.Errorf("%d bytes of two objects", got)
+	}
+	if got := torn.a.Received("none"); got != 0 {
+		t.Errorf("%d bytes of none", got)
+	}
+}

@@ -1,0 +1,56 @@
+package worker
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"tallyman/fetch"
+)
+
+// later tells the queue when to run a task again. Its budget is none of the
+// queue's business.
+type later struct {
+	after  time.Duration
+	why    string
+	failed bool // for the queue's own statistics
+}
+
+func (l *later) Error() string { return l.why }
+
+// snooze is not a failure: the task comes back after that long.
+func snooze(after time.Duration, why error) *later {
+	return &later{after: after, why: shown(why)}
+}
+
+// shown is an error's text as others may see it: in the queue, or in a log.
+func shown(err error) string {
+	s := fetch.Redact(err.Error())
+	if len(s) > mostShown {
+		s = s[:mostShown] + "…"
+	}
+	return s
+}
+
+const mostShown = 1000 // bytes
+
+func isFailure(err error) bool {
+	l, ok := errors.AsType[*later](err)
+	switch {
+	case ok:
+		return l.failed
+	case errors.Is(err, asynq.ErrLeaseExpired): // its worker died, or could not reach Redis
+		return false
+	}
+	return true
+}
+
+// retryDelay is what the error says, and at once for a task whose worker was
+// lost.
+func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
+	if l, ok := errors.AsType[*later](err); ok {
+		return l.after
+	}
+	return 0
+}

@@ -1,0 +1,125 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// Local is a queue in this process alone, whose exports have someone who waits
+// for them. It may be used by many goroutines at once.
+type Local struct {
+	worker *Worker
+	stop   context.CancelFunc
+	done   chan struct{}
+	err    error
+
+	mu      sync.Mutex
+	waiting map[string]*wait // by the hash of the export
+}
+
+// A wait is for one export.
+type wait struct {
+	ref     fetch.Ref // whole: with the secret of a signed URL
+	ended   chan struct{}
+	receipt *archive.Receipt
+	err     error
+}
+
+// Start has a worker serve a queue that no other worker serves, until Close.
+// The worker is Local's from then on.
+func Start(w *Worker) *Local {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &Local{worker: w, stop: stop, done: make(chan struct{}), waiting: map[string]*wait{}}
+	w.local = l
+	go func() {
+		defer close(l.done)
+		l.err = w.Run(ctx)
+	}()
+	return l
+}
+
+// Close ends what still runs, once Drain is over, and returns when all has
+// ended.
+func (l *Local) Close() error {
+	l.stop()
+	<-l.done
+	return l.err
+}
+
+// Fetch waits for the export's job and makes as many attempts as it takes,
+// within a new budget. It returns the receipt once the export has landed, and
+// the last error once no attempt is left. A job that is not ready when the wait
+// ends is a *fetch.NotReadyError. If ctx ends first, attempts go on until
+// Close.
+func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	w, first := l.await(ref)
+	if first {
+		l.begin(ctx, ref)
+	}
+	select {
+	case <-w.ended:
+		return w.receipt, w.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// await is the wait for an export, and whether it is the first.
+func (l *Local) await(ref fetch.Ref) (w *wait, first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w := l.waiting[ref.Hash()]; w != nil {
+		return w, false
+	}
+	w = &wait{ref: ref, ended: make(chan struct{})}
+	l.waiting[ref.Hash()] = w
+	return w, true
+}
+
+func (l *Local) begin(ctx context.Context, ref fetch.Ref) {
+	a := l.worker.Archive
+	err := Renew(a, ref, Options{})
+	if errors.Is(err, archive.ErrLanded) {
+		receipt, err := a.Landed(ref.Key(), ref.Hash())
+		l.end(ref.Hash(), receipt, err)
+		return
+	}
+	if err == nil {
+		_, err = l.worker.Queue.Enqueue(ctx, ref, Options{})
+	}
+	if err != nil {
+		l.end(ref.Hash(), nil, err)
+	}
+}
+
+// whole is the reference with the secret that its task lacks.
+func (l *Local) whole(ref fetch.Ref) fetch.Ref {
+	if l == nil {
+		return ref
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w := l.waiting[ref.Hash()]; w != nil {
+		return w.ref
+	}
+	return ref
+}
+
+// end tells the one who waits for it how an export fared.
+func (l *Local) end(hash string, receipt *archive.Receipt, err error) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	w := l.waiting[hash]
+	delete(l.waiting, hash)
+	l.mu.Unlock()
+	if w != nil {
+		w.receipt, w.err = receipt, err
+		close(w.ended)
+	}
+}

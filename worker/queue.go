@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"tallyman/fetch"
+)
+
+// A Queue is what is to be done next, in Redis. It can be lost: what has been
+// done, and what was begun, is in the archive. Its methods may be called by
+// many goroutines at once.
+type Queue struct {
+	redis     redis.UniversalClient
+	client    *asynq.Client
+	inspector *asynq.Inspector
+}
+
+// NewQueue is the queue on a Redis, whose client is the caller's to close.
+func NewQueue(client redis.UniversalClient) *Queue {
+	return &Queue{client, asynq.NewClientFromRedisClient(client), asynq.NewInspectorFromRedisClient(client)}
+}
+
+// How long a run of a task may take. The budgets that count are in the
+// docket: asynq's own number of retries only must never be reached, since it
+// ends tasks that did not fail.
+const (
+	longestAsk  = time.Hour // of which most is waiting for a turn
+	longestRun  = 30 * 24 * time.Hour
+	neverEnough = 1 << 30
+)
+
+// Enqueue has a worker wait for an export's job, and fetch it. It reports
+// whether it is news: an export that is queued, is being fetched, or has failed
+// since someone last asked for it stays as it is.
+func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (bool, error) {
+	return q.add(ctx, ref, o, pollQueue, asynq.NewTask(typePoll, newTask(ref, o).payload(),
+		asynq.Queue(pollQueue), asynq.TaskID(pollID(ref.Hash())), asynq.Timeout(longestAsk), asynq.MaxRetry(neverEnough)))
+}
+
+// enqueueFetch has a worker fetch an export whose job is ready.
+func (q *Queue) enqueueFetch(ctx context.Context, ref fetch.Ref, o Options) error {
+	_, err := q.add(ctx, ref, o, fetchQueue, asynq.NewTask(typeFetch, newTask(ref, o).payload(),
+		asynq.Queue(fetchQueue), asynq.TaskID(fetchID(ref.Hash())), asynq.Timeout(longestRun), asynq.MaxRetry(neverEnough)))
+	return err
+}
+
+func (q *Queue) add(ctx context.Context, ref fetch.Ref, o Options, queue string, task *asynq.Task) (bool, error) {
+	_, err := q.client.EnqueueContext(ctx, task)
+	switch {
+	case errors.Is(err, asynq.ErrTaskIDConflict):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("enqueue %s: %w", ref, unqueued(ctx, err))
+	}
+	return true, nil
+}
+
+// Queued reports whether the queue has a task of the export that will run.
+func (q *Queue) Queued(hash string) (bool, error) {
+	for queue, id := range tasksOf(hash) {
+		task, err := q.inspector.GetTaskInfo(queue, id)
+		switch {
+		case absent(err):
+		case err != nil:
+			return false, fmt.Errorf("look up %s: %w", id, unqueued(context.Background(), err))
+		case task.State != asynq.TaskStateArchived:
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Forget takes the tasks of an export out of the queue. One that runs is told
+// to end, and reported as running: it is to be forgotten again.
+func (q *Queue) Forget(hash string) (running bool, err error) {
+	for queue, id := range tasksOf(hash) {
+		err := q.inspector.DeleteTask(queue, id)
+		if err == nil || absent(err) {
+			continue
+		}
+		task, lookErr := q.inspector.GetTaskInfo(queue, id)
+		if absent(lookErr) {
+			continue
+		}
+		if lookErr != nil || task.State != asynq.TaskStateActive {
+			return false, fmt.Errorf("forget %s: %w", id, unqueued(context.Background(), err))
+		}
+		running = true
+		if err := q.inspector.CancelProcessing(id); err != nil {
+			return true, fmt.Errorf("cancel %s: %w", id, unqueued(context.Background(), err))
+		}
+	}
+	return running, nil
+}
+
+func tasksOf(hash string) map[string]string {
+	return map[string]string{pollQueue: pollID(hash), fetchQueue: fetchID(hash)}
+}
+
+func absent(err error) bool {
+	return errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound)
+}

@@ -1,0 +1,249 @@
+package worker
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tallyman/fetch"
+)
+
+// Errors of a queue that a caller may branch on.
+var (
+	// ErrRedis is that Redis does not answer as it should. It may pass.
+	ErrRedis = errors.New("redis does not serve")
+	// ErrUnfit is a Redis that can't hold the queue as it is set up.
+	ErrUnfit = errors.New("redis is not fit for the queue")
+	// ErrOtherArchive is a Redis that serves the workers of another archive.
+	ErrOtherArchive = errors.New("this Redis serves another archive")
+)
+
+// An Address is where a Redis is and how to be let in.
+type Address struct {
+	URL      string // redis://, rediss:// or unix://, as go-redis reads it
+	Password string // "" is that of the URL, if it has one
+	CAFile   string // of PEM certificates to trust instead of the system's, or ""
+}
+
+// The patience of a command with a Redis that is away: about 20 s in all. The
+// leases of tasks are 30 s long, and a result that came later would be in vain.
+const (
+	redisTries   = 20
+	redisBackoff = time.Second
+	redisPool    = 64
+)
+
+// Dial makes a client; it does not connect yet. The query of the URL may hold
+// any of go-redis's settings; addr=HOST:PORT in it makes it a cluster, and
+// master_name=NAME a Sentinel's.
+func Dial(a Address) (redis.UniversalClient, error) {
+	client, err := a.dial()
+	if err != nil {
+		return nil, fmt.Errorf("redis %s: %w", fetch.Redact(a.URL), err)
+	}
+	return client, nil
+}
+
+func (a Address) dial() (redis.UniversalClient, error) {
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix:///PATH") // the parser's own error quotes the password
+	}
+	trust, err := a.trust()
+	if err != nil {
+		return nil, err
+	}
+	switch query := u.Query(); {
+	case query.Has("master_name"):
+		return a.sentinel(trust)
+	case query.Has("addr"):
+		return a.cluster(trust)
+	}
+	return a.single(trust)
+}
+
+func (a Address) single(trust func(*tls.Config)) (redis.UniversalClient, error) {
+	o, err := redis.ParseURL(a.URL)
+	if err != nil {
+		return nil, a.scrub(err)
+	}
+	a.login(&o.Password)
+	trust(o.TLSConfig)
+	patient(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
+	o.DisableIdentity = true
+	return redis.NewClient(o), nil
+}
+
+func (a Address) cluster(trust func(*tls.Config)) (redis.UniversalClient, error) {
+	o, err := redis.ParseClusterURL(a.URL)
+	if err != nil {
+		return nil, a.scrub(err)
+	}
+	a.login(&o.Password)
+	trust(o.TLSConfig)
+	patient(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
+	return redis.NewClusterClient(o), nil
+}
+
+func (a Address) sentinel(trust func(*tls.Config)) (redis.UniversalClient, error) {
+	o, err := redis.ParseFailoverURL(a.URL)
+	if err != nil {
+		return nil, a.scrub(err)
+	}
+	a.login(&o.Password)
+	trust(o.TLSConfig)
+	patient(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
+	return redis.NewFailoverClient(o), nil
+}
+
+func (a Address) login(password *string) {
+	if a.Password != "" {
+		*password = a.Password
+	}
+}
+
+// patient leaves what the URL set.
+func patient(tries *int, backoff *time.Duration, pool *int) {
+	if *tries == 0 {
+		*tries = redisTries
+	}
+	if *backoff == 0 {
+		*backoff = redisBackoff
+	}
+	if *pool == 0 {
+		*pool = redisPool
+	}
+}
+
+// trust reads the certificates to trust.
+func (a Address) trust() (func(*tls.Config), error) {
+	if a.CAFile == "" {
+		return func(*tls.Config) {}, nil
+	}
+	pem, err := os.ReadFile(a.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read %s: no PEM certificate in it", a.CAFile)
+	}
+	return func(c *tls.Config) {
+		if c != nil {
+			c.RootCAs = roots
+		}
+	}, nil
+}
+
+// scrub takes what may be a password out of an error about the URL.
+func (a Address) scrub(err error) error {
+	text := err.Error()
+	if u, parseErr := url.Parse(a.URL); parseErr == nil && u.User != nil {
+		if password, ok := u.User.Password(); ok && password != "" {
+			text = strings.ReplaceAll(text, password, "…")
+		}
+	}
+	return errors.New(fetch.Redact(text))
+}
+
+// refusals are what Redis says when it is not fit, and what to do about it.
+var refusals = []struct{ says, next string }{
+	{"NOAUTH", "it wants a password: --redis-password-file, or REDIS_PASSWORD"},
+	{"WRONGPASS", "the user name or the password is wrong"},
+	{"NOPERM", "the user lacks rights: see the README for the ACL that the queue needs"},
+	{"READONLY", "it is a read-only replica: name the primary"},
+	{"OOM", "it is out of memory: give it more, or a larger maxmemory"},
+	{"MISCONF", "it can't write to its disk: see its log"},
+	{"unknown command", "it is too old: want Redis 6.2 or later"},
+}
+
+// unqueued is the error of a command that Redis did not carry out: ErrUnfit
+// if a person must see to it, ErrRedis if it may pass.
+func unqueued(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	text := shown(err)
+	for _, r := range refusals {
+		if strings.Contains(text, r.says) {
+			return fmt.Errorf("%w: %s (%s)", ErrUnfit, r.next, text)
+		}
+	}
+	return fmt.Errorf("%w: %s", ErrRedis, text)
+}
+
+// archiveKey holds the ID of the archive whose workers the Redis serves.
+const archiveKey = "tallyman:archive"
+
+// Register claims the Redis for an archive, by its ID. It fails with
+// ErrOtherArchive if another was first.
+func (q *Queue) Register(ctx context.Context, id string) error {
+	if _, err := q.redis.SetNX(ctx, archiveKey, id, 0).Result(); err != nil { //nolint:staticcheck // SET with NX and GET at once needs Redis 7
+		return fmt.Errorf("register the archive: %w", unqueued(ctx, err))
+	}
+	// A client of asynq tells the names of its queues once, and Redis may have
+	// lost its memory since.
+	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue).Err(); err != nil {
+		return fmt.Errorf("register the queues: %w", unqueued(ctx, err))
+	}
+	return q.Serves(ctx, id)
+}
+
+// Serves is nil if the Redis serves the archive of that ID, or none yet.
+func (q *Queue) Serves(ctx context.Context, id string) error {
+	registered, err := q.redis.Get(ctx, archiveKey).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look up the archive: %w", unqueued(ctx, err))
+	case registered != id:
+		return fmt.Errorf("%w, %s; ours is %s: use a Redis or a database of its own for each archive", ErrOtherArchive, registered, id)
+	}
+	return nil
+}
+
+// Check asks Redis whether it is fit for the queue.
+func (q *Queue) Check(ctx context.Context) error {
+	said, err := q.redis.Info(ctx, "server", "memory").Result()
+	if err != nil {
+		return fmt.Errorf("check redis: %w", unqueued(ctx, err))
+	}
+	facts := readInfo(said)
+	if version := facts["redis_version"]; older(version, 6, 2) {
+		return fmt.Errorf("%w: it is Redis %s, want 6.2 or later", ErrUnfit, version)
+	}
+	if policy := facts["maxmemory_policy"]; policy != "" && policy != "noeviction" {
+		return fmt.Errorf("%w: its maxmemory-policy is %s, and it would drop tasks: set it to noeviction", ErrUnfit, policy)
+	}
+	return nil
+}
+
+func readInfo(said string) map[string]string {
+	facts := map[string]string{}
+	for line := range strings.Lines(said) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			facts[name] = value
+		}
+	}
+	return facts
+}
+
+// older reports whether a version is older than that. One that can't be read
+// is not: there are servers that speak for Redis and have their own.
+func older(version string, major, minor int) bool {
+	first, rest, _ := strings.Cut(version, ".")
+	second, _, _ := strings.Cut(rest, ".")
+	m, err1 := strconv.Atoi(first)
+	n, err2 := strconv.Atoi(second)
+	return err1 == nil && err2 == nil && (m < major || m == major && n < minor)
+}

@@ -1,0 +1,132 @@
+package worker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"tallyman/fetch"
+)
+
+// The types of the tasks and the queues they are in. Each queue has slots of
+// its own: a long fetch must not keep polls waiting, nor many polls a fetch.
+const (
+	typePoll   = "export:poll"
+	typeFetch  = "export:fetch"
+	pollQueue  = "tallyman.poll"
+	fetchQueue = "tallyman.fetch"
+)
+
+// pollID and fetchID name the tasks of an export, so that it has no two of a
+// kind at once.
+func pollID(hash string) string  { return "poll." + hash }
+func fetchID(hash string) string { return "fetch." + hash }
+
+// A Task is the payload of both: enough to find the export, and nothing in it
+// is secret or expires.
+type Task struct {
+	Version   int    `json:"v"`
+	Reference string `json:"ref"`
+	Options
+}
+
+// Options say how an export is wanted, beside its reference.
+type Options struct {
+	Wait Span `json:"wait,omitzero"` // for the job to become ready; zero is as the worker has it
+
+	Again  time.Time `json:"again,omitzero"`   // of the reference: see fetch.Ref.Again
+	Signed bool      `json:"signed,omitempty"` // its reference lacks a secret, which only the process knew that was given it
+}
+
+// A Span is a duration that marshals to its text.
+type Span time.Duration
+
+// MarshalText is like "1h30m0s".
+func (s Span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (s *Span) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	*s = Span(d)
+	return err
+}
+
+const (
+	taskVersion = 1
+	mostPayload = 16 << 10 // bytes; a reference is far shorter
+)
+
+// errBadTask is a task that nobody here can have made.
+var errBadTask = errors.New("it is no task of ours")
+
+func newTask(ref fetch.Ref, o Options) Task {
+	return Task{Version: taskVersion, Reference: ref.String(), Options: o.of(ref)}
+}
+
+func (t Task) payload() []byte {
+	b, _ := json.Marshal(t) // of texts, numbers and times: it can't fail
+	return b
+}
+
+// parseTask reads a payload. One with anything in it that newTask does not put
+// there is refused: it may mean something that this version would pass over.
+func parseTask(payload []byte) (Task, fetch.Ref, error) {
+	t, err := decodeTask(payload)
+	if err != nil {
+		return Task{}, fetch.Ref{}, fmt.Errorf("%w: %w", errBadTask, err)
+	}
+	ref, err := t.ref()
+	if err != nil {
+		return Task{}, fetch.Ref{}, fmt.Errorf("%w: %w", errBadTask, err)
+	}
+	return t, ref, nil
+}
+
+func decodeTask(payload []byte) (t Task, err error) {
+	if len(payload) > mostPayload {
+		return t, fmt.Errorf("its payload has %d bytes, more than %d", len(payload), mostPayload)
+	}
+	d := json.NewDecoder(bytes.NewReader(payload))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&t); err != nil {
+		return t, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return t, errors.New("something follows its payload")
+	}
+	if t.Version != taskVersion {
+		return t, fmt.Errorf("its payload has version %d, want %d", t.Version, taskVersion)
+	}
+	return t, nil
+}
+
+// ref is the reference of the export that the task names.
+func (t Task) ref() (fetch.Ref, error) {
+	ref, err := fetch.ParseRef(t.Reference)
+	switch {
+	case err != nil:
+		return fetch.Ref{}, err
+	case ref.Signed():
+		return fetch.Ref{}, errors.New("a signed URL has no place in a queue")
+	case t.Wait < 0:
+		return fetch.Ref{}, errors.New("it waits for less than nothing")
+	}
+	return t.at(ref), nil
+}
+
+// of fills in what the reference says.
+func (o Options) of(ref fetch.Ref) Options {
+	o.Again, o.Signed = ref.Again(), ref.Signed()
+	return o
+}
+
+// at is the reference with what its text does not say.
+func (o Options) at(ref fetch.Ref) fetch.Ref {
+	if o.Again.IsZero() {
+		return ref
+	}
+	return ref.At(o.Again)
+}

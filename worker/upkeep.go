@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// checkEvery is how often a worker looks whether Redis still is what it was.
+const checkEvery = 5 * time.Second
+
+// upkeep makes the queue one of this archive, with all in it that should be.
+// What it returns keeps it so until ctx ends.
+func (w *Worker) upkeep(ctx context.Context) (func(context.Context) error, error) {
+	if w.local != nil {
+		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
+	}
+	if err := errors.Join(w.Queue.Check(ctx), w.Queue.Register(ctx, w.Archive.ID())); err != nil {
+		return nil, err
+	}
+	return w.keepUp, nil
+}
+
+// keepUp tops the queue up at first, and then whenever Redis has started anew
+// or lost what it knew: the last second of it, or all.
+func (w *Worker) keepUp(ctx context.Context) error {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for life := ""; ; {
+		now, err := w.Queue.life(ctx)
+		if err == nil && now != life {
+			err = w.topUp(ctx)
+		}
+		if errors.Is(err, ErrOtherArchive) {
+			return err
+		}
+		if err == nil {
+			life = now
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (w *Worker) topUp(ctx context.Context) error {
+	if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
+		return err
+	}
+	n, err := w.Queue.TopUp(ctx, w.Archive)
+	if n > 0 {
+		w.log("exports that the archive knows of were enqueued", "exports", n)
+	}
+	return err
+}
+
+// life is a text that changes when Redis starts anew or is emptied.
+func (q *Queue) life(ctx context.Context) (string, error) {
+	said, err := q.redis.Info(ctx, "server").Result()
+	if err != nil {
+		return "", unqueued(ctx, err)
+	}
+	known, err := q.redis.Exists(ctx, archiveKey).Result()
+	if err != nil {
+		return "", unqueued(ctx, err)
+	}
+	return fmt.Sprint(readInfo(said)["run_id"], " ", known), nil
+}
+
+// TopUp enqueues each export that the archive's ingest area knows of, and that
+// has neither failed nor was cancelled, unless the queue has it. It returns how
+// many there were.
+func (q *Queue) TopUp(ctx context.Context, a *archive.Archive) (int, error) {
+	var n atomic.Int64
+	var group errgroup.Group
+	group.SetLimit(redisPool / 2)
+	for state, err := range a.States() {
+		if err != nil {
+			return int(n.Load()), errors.Join(err, group.Wait())
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			added, err := q.restore(ctx, a, state)
+			if added {
+				n.Add(1)
+			}
+			return err
+		})
+	}
+	return int(n.Load()), errors.Join(group.Wait(), context.Cause(ctx))
+}
+
+func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.State) (bool, error) {
+	if state.Phase == archive.Failed || state.Phase == archive.Cancelled {
+		return false, nil
+	}
+	ref, o, ok := RefOf(state)
+	if !ok || o.Signed {
+		return false, nil // another version's, or one that only a person can bring back
+	}
+	if _, err := a.Landed(ref.Key(), ref.Hash()); err == nil {
+		return false, nil
+	}
+	queued, err := q.Queued(ref.Hash())
+	if err != nil || queued {
+		return false, err
+	}
+	if _, err := q.Forget(ref.Hash()); err != nil { // a task that was given up, before the export was renewed
+		return false, err
+	}
+	return q.Enqueue(ctx, ref, o)
+}
+
+// RefOf reads a state's reference and its options. It is not ok if the state
+// is not one that this version can have written.
+func RefOf(state archive.State) (ref fetch.Ref, o Options, ok bool) {
+	if len(state.Options) > 0 && json.Unmarshal(state.Options, &o) != nil {
+		return ref, o, false
+	}
+	ref, err := fetch.ParseRef(state.Reference)
+	if err != nil {
+		return ref, o, false
+	}
+	ref = o.at(ref)
+	return ref, o, ref.Key() == state.Key
+}

@@ -1,0 +1,111 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/hibiken/asynq"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// poll asks an export's job once. A job that is ready gets a task to fetch it;
+// one that is not is asked again later, and takes up no slot until then.
+func (w *Worker) poll(ctx context.Context, t *asynq.Task) error {
+	return w.visit(ctx, t, func(ctx context.Context, v *visit) (*archive.Receipt, error) {
+		if err := w.Fetcher.Ask(ctx, v.ref); err != nil {
+			return nil, err
+		}
+		v.note(func(d *archive.Docket) { d.Tally.Ready, d.Tally.Said = true, "" }) // before the fetch wants the docket
+		return nil, w.Queue.enqueueFetch(ctx, v.ref, v.task.Options)
+	})
+}
+
+// fetch makes one attempt at an export.
+func (w *Worker) fetch(ctx context.Context, t *asynq.Task) error {
+	return w.visit(ctx, t, func(ctx context.Context, v *visit) (*archive.Receipt, error) {
+		return w.Fetcher.Fetch(ctx, v.ref)
+	})
+}
+
+// A visit is one run of a task.
+type visit struct {
+	w    *Worker
+	task Task
+	ref  fetch.Ref
+}
+
+// visit takes one step on an export and writes down what came of it. What it
+// returns tells the queue when to run the task again.
+func (w *Worker) visit(ctx context.Context, t *asynq.Task, step func(context.Context, *visit) (*archive.Receipt, error)) error {
+	task, ref, err := parseTask(t.Payload())
+	if err != nil {
+		return w.quarantine(err)
+	}
+	v := &visit{w, task, w.local.whole(ref)}
+	receipt, err := w.Archive.Landed(ref.Key(), ref.Hash())
+	if err == nil {
+		w.local.end(ref.Hash(), receipt, nil)
+		return nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		receipt, err = v.attempt(ctx, step)
+	}
+	return v.after(ctx, receipt, err)
+}
+
+func (v *visit) attempt(ctx context.Context, step func(context.Context, *visit) (*archive.Receipt, error)) (*archive.Receipt, error) {
+	if err := v.begin(); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(v.w.hard, func() { stop(context.Cause(v.w.hard)) })()
+	return step(ctx, v)
+}
+
+// after writes down what came of an attempt, and tells the queue what is to
+// follow. One that was cut short, as the worker stops or has lost its lease,
+// says nothing of the export.
+func (v *visit) after(ctx context.Context, receipt *archive.Receipt, err error) error {
+	switch {
+	case err == nil && receipt == nil: // its job is ready, and a fetch is in the queue
+		return nil
+	case err == nil || errors.Is(err, errSettled):
+		v.ended(receipt, err)
+		return nil
+	case ctx.Err() != nil || errors.Is(err, errStopped) || errors.Is(err, fetch.ErrDrained):
+		v.note(func(*archive.Docket) {})
+		return snooze(0, err)
+	}
+	return v.missed(err)
+}
+
+// quarantine puts a task that can't be read where no worker takes it from.
+func (w *Worker) quarantine(err error) error {
+	w.log("a task can't be read and is set aside", "cause", "bad-task", "error", shown(err))
+	return fmt.Errorf("bad-task: %s: %w", shown(err), asynq.SkipRetry)
+}
+
+// ended tells who waits for it how an export fared.
+func (v *visit) ended(receipt *archive.Receipt, err error) {
+	hash := v.ref.Hash()
+	v.w.noted.Delete(hash)
+	v.w.local.end(hash, receipt, err)
+	if v.w.Ended != nil {
+		v.w.Ended(v.ref, receipt, err)
+	}
+}
+
+// tell notes what a person should know, if it was not the last that was noted.
+func (v *visit) tell(text string) {
+	if v.w.Note == nil {
+		return
+	}
+	if last, _ := v.w.noted.Swap(v.ref.Hash(), text); last != text {
+		v.w.Note(v.ref, text)
+	}
+}

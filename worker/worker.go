@@ -1,0 +1,117 @@
+// Package worker serves a queue of exports: it waits for their jobs, makes
+// attempts at them, and knows what each way to fail means.
+//
+// An export has a task of type export:poll until its job is ready, then one of
+// type export:fetch until it has landed. Either may run twice, or be lost with
+// the Redis that it is in. So the truth about an export is in the archive: that
+// it has landed, or its docket, which says what was tried and what is left of
+// the budget. The lock of the docket decides between two runs of a task.
+//
+// [Classify] is the one table from error to cause to what follows. [Local] is
+// the same queue for one process, without any Redis to be found.
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// A Fetcher makes one attempt at an export.
+type Fetcher interface {
+	// Ask asks the export's job once, and is nil when it is ready.
+	Ask(ctx context.Context, ref fetch.Ref) error
+	// Fetch fetches the export, and returns the receipt once it has landed.
+	Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error)
+}
+
+// A Worker serves a queue. Its fields must not change once it runs.
+type Worker struct {
+	Queue   *Queue
+	Archive *archive.Archive
+	Fetcher Fetcher
+	Polls   int // jobs asked at once
+	Fetches int // exports fetched at once
+
+	Wait     time.Duration // for a job to become ready, where its task does not say; Forever
+	Poll     time.Duration // between the first two questions; later ones are further apart
+	Attempts int           // for each cause to fail; 0 means as many as the cause deserves
+	Drain    time.Duration // how long what runs may take to end once the worker is to stop
+	Wake     time.Duration // the longest that a task which is due lies unnoticed
+
+	// Note is told what a person should know while it goes on, and Ended how
+	// each export fared. They may be nil, and are called by many goroutines.
+	Note  func(ref fetch.Ref, note string)
+	Ended func(ref fetch.Ref, receipt *archive.Receipt, err error)
+
+	Log *slog.Logger // of Redis and the queue; nil for none
+
+	local *Local          // that it works for, or nil
+	hard  context.Context // ends what is still running when Drain is over
+	noted sync.Map        // the last note, by the hash of the export
+}
+
+// Forever is a Wait without an end.
+const Forever time.Duration = math.MaxInt64
+
+var errStopped = errors.New("the worker stops")
+
+// Run serves the queue until ctx ends. Then it takes no more tasks and gives
+// those that run, which the Fetcher is to have told, Drain to end: what they
+// received is kept, and their tasks go back to the queue. It fails with
+// ErrOtherArchive, ErrUnfit or ErrRedis if Redis can't be worked with, but not
+// if that goes away for a while.
+func (w *Worker) Run(ctx context.Context) error {
+	hard, kill := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer kill(nil)
+	w.hard = hard
+	upkeep, err := w.upkeep(ctx)
+	if err != nil {
+		return err
+	}
+	polls, fetches := w.server(pollQueue, w.Polls), w.server(fetchQueue, w.Fetches)
+	if err := errors.Join(polls.Start(asynq.HandlerFunc(w.poll)), fetches.Start(asynq.HandlerFunc(w.fetch))); err != nil {
+		return err
+	}
+	err = upkeep(ctx)
+	defer time.AfterFunc(w.Drain, func() { kill(errStopped) }).Stop()
+	both(polls.Stop, fetches.Stop)
+	both(polls.Shutdown, fetches.Shutdown)
+	return err
+}
+
+func both(a, b func()) {
+	var all sync.WaitGroup
+	all.Go(a)
+	b()
+	all.Wait()
+}
+
+// lastWords is what a handler gets past Drain, to write down where it is. The
+// queue takes its task back then, whether it has ended or not.
+const lastWords = 2 * time.Second
+
+func (w *Worker) server(queue string, slots int) *asynq.Server {
+	return asynq.NewServerFromRedisClient(w.Queue.redis, asynq.Config{
+		Concurrency: slots, Queues: map[string]int{queue: 1},
+		IsFailure: isFailure, RetryDelayFunc: retryDelay,
+		TaskCheckInterval: w.Wake / 2, DelayedTaskCheckInterval: w.Wake,
+		ShutdownTimeout: w.Drain + lastWords,
+		Logger:          queueLog{w.Log}, LogLevel: asynq.InfoLevel,
+	})
+}
+
+// log tells those who run the worker.
+func (w *Worker) log(text string, args ...any) {
+	if w.Log != nil {
+		w.Log.Warn(text, args...)
+	}
+}
