@@ -50,6 +50,20 @@ func Renew(a *archive.Archive, ref fetch.Ref, o Options) error {
 	return d.Save()
 }
 
+// Cancel drops what was received of an export, and keeps all from fetching it
+// until it is renewed. It fails with archive.ErrBusy while it is being fetched,
+// and with archive.ErrLanded once it has landed.
+func Cancel(a *archive.Archive, ref fetch.Ref) error {
+	d, err := a.Docket(ref.String(), ref.Key(), ref.Hash())
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	renew(d, Options{}.of(ref))
+	d.State.Phase, d.State.Cause = archive.Cancelled, "cancelled"
+	return errors.Join(d.Save(), d.Discard())
+}
+
 func renew(d *archive.Docket, o Options) {
 	now, old := time.Now().UTC(), d.State
 	d.State = archive.State{
@@ -67,7 +81,7 @@ func (v *visit) begin() error {
 		return err
 	}
 	defer d.Close()
-	if d.State.Phase == archive.Failed || d.State.Phase == archive.Cancelled {
+	if settled(d) {
 		return errSettled
 	}
 	if d.State.Asked.IsZero() {
@@ -86,6 +100,11 @@ func (v *visit) begin() error {
 	return d.Count()
 }
 
+// settled reports whether nothing is to be done until someone asks anew.
+func settled(d *archive.Docket) bool {
+	return d.State.Phase == archive.Failed || d.State.Phase == archive.Cancelled
+}
+
 // note writes down an attempt that did not crash. It is of no great matter: if
 // another attempt holds the docket by now, so be it.
 func (v *visit) note(what func(*archive.Docket)) {
@@ -100,17 +119,21 @@ func (v *visit) note(what func(*archive.Docket)) {
 }
 
 // missed writes down an attempt that did not bring the export in. If it can't,
-// another attempt may have the docket, or the disk has failed.
+// another attempt may have the docket or have brought it in, or the disk has
+// failed: then the next will see.
 func (v *visit) missed(missed error) error {
 	outcome := Classify(missed)
 	d, err := v.docket()
 	if err != nil {
-		if v.budget(outcome) == endless {
-			return snooze(v.interval(time.Time{}, missed), missed)
+		if v.w.local == nil || errors.Is(err, archive.ErrLanded) {
+			return snooze(v.interval(time.Time{}, err), missed)
 		}
 		return v.give(missed)
 	}
 	defer d.Close()
+	if settled(d) { // cancelled in the meantime
+		return v.give(errSettled)
+	}
 	d.Tally.Starts = 0
 	if waiting, ok := errors.AsType[*fetch.NotReadyError](missed); ok {
 		return v.wait(d, waiting)
@@ -133,6 +156,7 @@ func (v *visit) wait(d *archive.Docket, waiting *fetch.NotReadyError) error {
 	write := d.Count
 	if len(d.State.Failures) > 0 { // the job is well
 		d.State.Failures, d.State.Cause, d.State.Message, d.State.Hint = nil, "", "", ""
+		d.State.Next = time.Time{}
 		write = d.Save
 	}
 	_ = write()

@@ -49,8 +49,14 @@ func isFailure(err error) bool {
 // retryDelay is what the error says, and at once for a task whose worker was
 // lost.
 func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
-	if l, ok := errors.AsType[*later](err); ok {
-		return l.after
+	if l, ok := errors.AsType[*later](err); ok && l.after > 0 {
+		return whole(time.Now(), l.after)
 	}
 	return 0
+}
+
+// whole lengthens a wait to where a second begins: the queue drops the rest of
+// a second, and would end the wait too soon.
+func whole(now time.Time, wait time.Duration) time.Duration {
+	return now.Add(wait + time.Second - 1).Truncate(time.Second).Sub(now)
 }

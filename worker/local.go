@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -54,7 +55,7 @@ func (l *Local) Close() error {
 // within a new budget. It returns the receipt once the export has landed, and
 // the last error once no attempt is left. A job that is not ready when the wait
 // ends is a *fetch.NotReadyError. If ctx ends first, attempts go on until
-// Close.
+// Close, which ends all waits with fetch.ErrDrained.
 func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 	w, first := l.await(ref)
 	if first {
@@ -65,6 +66,8 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 		return w.receipt, w.err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	case <-l.done:
+		return nil, cmp.Or(l.err, fetch.ErrDrained)
 	}
 }
 
@@ -89,10 +92,28 @@ func (l *Local) begin(ctx context.Context, ref fetch.Ref) {
 		return
 	}
 	if err == nil {
-		_, err = l.worker.Queue.Enqueue(ctx, ref, Options{})
+		err = l.enqueue(ctx, ref)
 	}
 	if err != nil {
 		l.end(ref.Hash(), nil, err)
+	}
+}
+
+// enqueue enqueues an export that nobody waits for. The queue may have tasks of
+// it still that have just ended.
+func (l *Local) enqueue(ctx context.Context, ref fetch.Ref) error {
+	for {
+		running, err := l.worker.Queue.Forget(ref.Hash())
+		if err != nil {
+			return err
+		}
+		if !running {
+			_, err = l.worker.Queue.Enqueue(ctx, ref, Options{})
+			return err
+		}
+		if err := fetch.Sleep(ctx, l.worker.Wake); err != nil {
+			return err
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/redis/go-redis/v9"
+
 	"tallyman/fetch"
 )
 
@@ -38,3 +40,6 @@ func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
 		l.to.Log(ctx, slog.LevelDebug, "redis: "+fetch.Redact(fmt.Sprintf(format, args...)))
 	}
 }
+
+// LogRedis has all clients of go-redis log to there: it has one log for all.
+func LogRedis(to *slog.Logger) { redis.SetLogger(redisLog{to}) }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -112,6 +113,18 @@ func Classify(err error) Outcome {
 		}
 	}
 	return Outcome{Exit: ExitUnknown, Budget: once}
+}
+
+// Causes are all that there are.
+func Causes() []Cause {
+	var all []Cause
+	for _, row := range outcomes {
+		if !slices.Contains(all, row.outcome.Cause) {
+			all = append(all, row.outcome.Cause)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func is(target error) func(error) bool {

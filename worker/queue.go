@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -63,12 +64,12 @@ func (q *Queue) add(ctx context.Context, ref fetch.Ref, o Options, queue string,
 
 // Queued reports whether the queue has a task of the export that will run.
 func (q *Queue) Queued(hash string) (bool, error) {
-	for queue, id := range tasksOf(hash) {
-		task, err := q.inspector.GetTaskInfo(queue, id)
+	for _, t := range tasksOf(hash) {
+		task, err := q.inspector.GetTaskInfo(t.queue, t.id)
 		switch {
 		case absent(err):
 		case err != nil:
-			return false, fmt.Errorf("look up %s: %w", id, unqueued(context.Background(), err))
+			return false, fmt.Errorf("look up %s: %w", t.id, unqueued(context.Background(), err))
 		case task.State != asynq.TaskStateArchived:
 			return true, nil
 		}
@@ -79,28 +80,39 @@ func (q *Queue) Queued(hash string) (bool, error) {
 // Forget takes the tasks of an export out of the queue. One that runs is told
 // to end, and reported as running: it is to be forgotten again.
 func (q *Queue) Forget(hash string) (running bool, err error) {
-	for queue, id := range tasksOf(hash) {
-		err := q.inspector.DeleteTask(queue, id)
-		if err == nil || absent(err) {
-			continue
+	for _, t := range tasksOf(hash) {
+		runs, err := q.forget(t)
+		if err != nil {
+			return running, fmt.Errorf("forget %s: %w", t.id, unqueued(context.Background(), err))
 		}
-		task, lookErr := q.inspector.GetTaskInfo(queue, id)
-		if absent(lookErr) {
-			continue
-		}
-		if lookErr != nil || task.State != asynq.TaskStateActive {
-			return false, fmt.Errorf("forget %s: %w", id, unqueued(context.Background(), err))
-		}
-		running = true
-		if err := q.inspector.CancelProcessing(id); err != nil {
-			return true, fmt.Errorf("cancel %s: %w", id, unqueued(context.Background(), err))
-		}
+		running = running || runs
 	}
 	return running, nil
 }
 
-func tasksOf(hash string) map[string]string {
-	return map[string]string{pollQueue: pollID(hash), fetchQueue: fetchID(hash)}
+func (q *Queue) forget(t taskName) (running bool, err error) {
+	err = q.inspector.DeleteTask(t.queue, t.id)
+	if err == nil || absent(err) {
+		return false, nil
+	}
+	task, lookErr := q.inspector.GetTaskInfo(t.queue, t.id)
+	switch {
+	case absent(lookErr):
+		return false, nil
+	case lookErr == nil && task.State == asynq.TaskStateActive:
+		return true, q.inspector.CancelProcessing(t.id)
+	case strings.Contains(err.Error(), "in active state"): // when it was to be deleted
+		return true, nil
+	}
+	return false, err
+}
+
+// A taskName is where a task of an export is.
+type taskName struct{ queue, id string }
+
+// tasksOf are in their order: the first is not gone before the second is there.
+func tasksOf(hash string) []taskName {
+	return []taskName{{pollQueue, pollID(hash)}, {fetchQueue, fetchID(hash)}}
 }
 
 func absent(err error) bool {

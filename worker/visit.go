@@ -77,7 +77,7 @@ func (v *visit) after(ctx context.Context, receipt *archive.Receipt, err error) 
 	case err == nil || errors.Is(err, errSettled):
 		v.ended(receipt, err)
 		return nil
-	case ctx.Err() != nil || errors.Is(err, errStopped) || errors.Is(err, fetch.ErrDrained):
+	case ctx.Err() != nil || v.w.hard.Err() != nil || errors.Is(err, fetch.ErrDrained):
 		v.note(func(*archive.Docket) {})
 		return snooze(0, err)
 	}

@@ -44,7 +44,7 @@ type Worker struct {
 	Wait     time.Duration // for a job to become ready, where its task does not say; Forever
 	Poll     time.Duration // between the first two questions; later ones are further apart
 	Attempts int           // for each cause to fail; 0 means as many as the cause deserves
-	Drain    time.Duration // how long what runs may take to end once the worker is to stop
+	Drain    time.Duration // how long it may take to stop
 	Wake     time.Duration // the longest that a task which is due lies unnoticed
 
 	// Note is told what a person should know while it goes on, and Ended how
@@ -52,7 +52,11 @@ type Worker struct {
 	Note  func(ref fetch.Ref, note string)
 	Ended func(ref fetch.Ref, receipt *archive.Receipt, err error)
 
-	Log *slog.Logger // of Redis and the queue; nil for none
+	Log *slog.Logger // nil for none
+
+	// Hurry ends what runs without waiting for Drain, once the worker is to
+	// stop and Hurry has ended. It may be nil.
+	Hurry context.Context
 
 	local *Local          // that it works for, or nil
 	hard  context.Context // ends what is still running when Drain is over
@@ -82,7 +86,10 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	err = upkeep(ctx)
-	defer time.AfterFunc(w.Drain, func() { kill(errStopped) }).Stop()
+	defer time.AfterFunc(w.Drain*3/4, func() { kill(errStopped) }).Stop()
+	if w.Hurry != nil {
+		defer context.AfterFunc(w.Hurry, func() { kill(errStopped) })()
+	}
 	both(polls.Stop, fetches.Stop)
 	both(polls.Shutdown, fetches.Shutdown)
 	return err
@@ -95,16 +102,16 @@ func both(a, b func()) {
 	all.Wait()
 }
 
-// lastWords is what a handler gets past Drain, to write down where it is. The
-// queue takes its task back then, whether it has ended or not.
-const lastWords = 2 * time.Second
+// leastDrain is what a handler whose context has ended gets to write down where
+// it is.
+const leastDrain = time.Second
 
 func (w *Worker) server(queue string, slots int) *asynq.Server {
 	return asynq.NewServerFromRedisClient(w.Queue.redis, asynq.Config{
 		Concurrency: slots, Queues: map[string]int{queue: 1},
 		IsFailure: isFailure, RetryDelayFunc: retryDelay,
 		TaskCheckInterval: w.Wake / 2, DelayedTaskCheckInterval: w.Wake,
-		ShutdownTimeout: w.Drain + lastWords,
+		ShutdownTimeout: max(w.Drain, leastDrain), // then it takes back what does not end
 		Logger:          queueLog{w.Log}, LogLevel: asynq.InfoLevel,
 	})
 }

@@ -131,7 +131,7 @@ func (c *config) each(node ast.Node, do func(key, value ast.Node, name string) e
 	for entries := mapping.MapRange(); entries.Next(); {
 		key := entries.Key()
 		name := key.GetToken().Value
-		if secretName.MatchString(name) {
+		if secretName.MatchString(name) && !strings.HasSuffix(name, "-file") {
 			return c.bad(key, "%s: a secret has no place in this file: keep it in a profile of ~/.aliyun/config.json, "+
 				"as `aliyun configure` makes it, or in ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET; "+
 				"places: names a profile", name)

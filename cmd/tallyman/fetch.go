@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"sync"
 	"time"
 
@@ -69,9 +70,14 @@ func (o *options) fetch(cmd *cobra.Command, args []string) error {
 // jobs that are waited for.
 const mostOpen = 1024
 
+// allReferences yields references, and errors in place of those that are none.
+type allReferences interface {
+	all(context.Context) iter.Seq2[fetch.Ref, error]
+}
+
 // each does it for every reference, so many at once, and returns when all is
 // done. Lines that are no references are reported, and what ends ctx is.
-func each(ctx context.Context, refs *references, most int, out *report, do func(context.Context, fetch.Ref)) {
+func each(ctx context.Context, refs allReferences, most int, out *report, do func(context.Context, fetch.Ref)) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	open := make(chan struct{}, most)
@@ -107,7 +113,7 @@ func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
 	receipt, err := l.store.Landed(ref.Key(), ref.Hash())
 	switch {
 	case l.again && !errors.Is(err, fs.ErrNotExist):
-		ref = l.anew(ref)
+		ref = anew(l.store, ref, l.began)
 	case err == nil:
 		l.out.skip(receipt)
 		return
@@ -118,10 +124,9 @@ func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
 
 // anew is the reference for a bag that is not there yet. Two calls may fall
 // into one second.
-func (l *landing) anew(ref fetch.Ref) fetch.Ref {
-	at := l.began
+func anew(store *archive.Archive, ref fetch.Ref, at time.Time) fetch.Ref {
 	for {
-		if receipt, err := landedIn(l.store, ref.At(at)); receipt == nil && err == nil {
+		if receipt, err := landedIn(store, ref.At(at)); receipt == nil && err == nil {
 			return ref.At(at)
 		}
 		at = at.Add(time.Second)

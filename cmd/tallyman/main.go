@@ -105,7 +105,7 @@ archive where nothing unverified can ever be seen.`,
 	o.common(root.PersistentFlags())
 	_ = root.MarkPersistentFlagDirname("archive")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
-	for _, add := range []func(*options) *cobra.Command{newFetch, newDiscover, newVerify, newDemo, newSandbox} {
+	for _, add := range []func(*options) *cobra.Command{newFetch, newWorker, newEnqueue, newStatus, newRetry, newRequeue, newCancel, newDiscover, newVerify, newDemo, newSandbox} {
 		cmd := add(o)
 		cmd.Flags().SortFlags = false
 		completions(cmd)

@@ -36,8 +36,16 @@ type options struct {
 	again     bool
 	hosts     []string
 
-	wait span
-	poll span
+	wait     span
+	patience span // a worker's wait, 0 being none, and what a task asks for
+	poll     span
+	drain    span
+
+	redis         redisURL
+	redisPassword string // the file that holds it
+	redisCA       string
+	cause         string
+	all           bool
 
 	endpoints endpoints
 	network   string
@@ -81,10 +89,23 @@ func (o *options) transfer(f *pflag.FlagSet) {
 
 // waiting adds the flags of commands that wait for jobs.
 func (o *options) waiting(f *pflag.FlagSet) {
-	o.wait, o.poll = span(24*time.Hour), span(2*time.Second)
+	o.wait = span(24 * time.Hour)
 	f.Var(&o.wait, "wait", "how long to wait for a job to become ready")
-	f.Var(&o.poll, "poll", "how long to wait between the first two polls; later ones are further apart")
+	o.polling(f)
 	group(f, "How to wait for it", "wait", "poll")
+}
+
+func (o *options) polling(f *pflag.FlagSet) {
+	o.poll = span(2 * time.Second)
+	f.Var(&o.poll, "poll", "how long to wait between the first two polls; later ones are further apart")
+}
+
+// queueing adds the flags of commands that use the queue in a Redis.
+func (o *options) queueing(f *pflag.FlagSet) {
+	f.Var(&o.redis, "redis", "the queue's Redis: redis://[USER@]HOST[:PORT][/DB], rediss://… or unix://PATH (or in REDIS_URL)")
+	f.StringVar(&o.redisPassword, "redis-password-file", "", "`FILE` with the password of that Redis (or the password in REDIS_PASSWORD)")
+	f.StringVar(&o.redisCA, "redis-ca", "", "`FILE` of certificates to trust for rediss://, instead of the system's")
+	group(f, "Which queue", "redis", "redis-password-file", "redis-ca")
 }
 
 // calls adds the flags of commands that call the services.
@@ -102,6 +123,7 @@ func (o *options) calls(f *pflag.FlagSet) {
 // configuration file, and checks what flags can't check one by one. A variable
 // that is empty is not there.
 func (o *options) complete(cmd *cobra.Command) error {
+	redisGiven := cmd.Flags().Changed("redis")
 	if err := fromEnvironment(cmd.Flags()); err != nil {
 		return err
 	}
@@ -113,6 +135,9 @@ func (o *options) complete(cmd *cobra.Command) error {
 	if err := o.fromFile(cmd); err != nil {
 		return err
 	}
+	if !redisGiven {
+		o.redis.fromEnvironment()
+	}
 	if o.archive == "" {
 		return usagef("--archive: want a directory")
 	}
@@ -122,7 +147,7 @@ func (o *options) complete(cmd *cobra.Command) error {
 func fromEnvironment(flags *pflag.FlagSet) (err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "TALLYMAN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if value := os.Getenv(name); value != "" && !f.Changed && err == nil {
+		if value := os.Getenv(name); value != "" && !f.Changed && f.Name != "redis" && err == nil {
 			if e := flags.Set(f.Name, value); e != nil {
 				err = usagef("%s: %w", name, e)
 			}

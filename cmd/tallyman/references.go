@@ -25,6 +25,9 @@ type references struct {
 // on the command line, and in a file. What comes through a pipe is judged line
 // by line, as it comes.
 func (o *options) references(cmd *cobra.Command, args []string, providers map[string]fetch.Provider) (*references, error) {
+	if len(args) == 1 && args[0] == "-" && o.file == "" {
+		args, o.file = nil, "-"
+	}
 	if len(args) == 0 && o.file == "" {
 		return nil, usagef("want a reference, or -f FILE\nSee '%s --help'", cmd.CommandPath())
 	}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+	"tallyman/worker"
+)
+
+func newWorker(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Serve the queue: wait for exports, fetch, prove and land them",
+		Long: `Worker serves the queue in the Redis of --redis until it is told to stop. There
+may be any number of workers, on any number of machines, as long as all have the
+same archive: one file system, that all of them mount.
+
+SIGTERM lets what is under way come to a point where another worker goes on, for
+--drain at most; SIGINT does not wait for it. Nothing is lost by either, nor by
+kill -9.`,
+		Example: `  tallyman worker --redis redis://queue.internal:6379/0 --archive /mnt/archive
+  tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman enqueue -`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.work(cmd) },
+	}
+	f := cmd.Flags()
+	o.queueing(f)
+	o.transfer(f)
+	o.drain = span(10 * time.Second)
+	f.Var(&o.drain, "drain", "how long what is under way may take to end once the worker is to stop")
+	f.Var(&o.patience, "wait", "how long to wait for a job to become ready; 0 is for ever")
+	o.polling(f)
+	group(f, "How to wait for it", "wait", "poll", "drain")
+	o.calls(f)
+	return cmd
+}
+
+func (o *options) work(cmd *cobra.Command) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	queue, stop, err := o.queue()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	store, err := archive.Open(o.archive)
+	if err != nil {
+		return err
+	}
+	hurry, done := hurried()
+	defer done()
+	log := o.log(cmd)
+	worker.LogRedis(log)
+	w := o.worker(cmd.Context(), queue, store, log)
+	w.Hurry = hurry
+	log.Info("serving the queue", "redis", o.redis.String(), "archive", o.archive, "archive_id", store.ID(), "version", version())
+	if err := w.Run(cmd.Context()); err != nil {
+		return fmt.Errorf("--redis %s: %w", &o.redis, err)
+	}
+	log.Info("stopped: what was received is kept")
+	if hurry.Err() != nil {
+		return exit(worker.ExitInterrupted)
+	}
+	return nil
+}
+
+// worker serves a queue with these settings.
+func (o *options) worker(ctx context.Context, queue *worker.Queue, store *archive.Archive, log *slog.Logger) *worker.Worker {
+	told := &logged{log}
+	return &worker.Worker{
+		Queue: queue, Archive: store,
+		Fetcher: o.fetcher(ctx, o.pace(o.newProviders()), store, told.progress),
+		Polls:   pollsAtOnce, Fetches: o.parallel,
+		Wait: forever(o.patience), Poll: time.Duration(o.poll), Attempts: o.attempts,
+		Drain: time.Duration(o.drain), Wake: time.Second,
+		Note: told.pause, Ended: told.ended, Log: log,
+	}
+}
+
+// pollsAtOnce is how many jobs a worker asks at once. Asking is nearly all
+// waiting for the answer.
+const pollsAtOnce = 16
+
+func forever(wait span) time.Duration {
+	if wait == 0 {
+		return worker.Forever
+	}
+	return time.Duration(wait)
+}
+
+// hurried ends with SIGINT. The one after that ends the process.
+func hurried() (context.Context, func()) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// log goes to stderr: a line each, JSON with --json.
+func (o *options) log(cmd *cobra.Command) *slog.Logger {
+	level := slog.LevelInfo
+	switch {
+	case o.quiet:
+		level = slog.LevelWarn
+	case o.verbose:
+		level = slog.LevelDebug
+	}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redacted}
+	if o.json {
+		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), options))
+	}
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), options))
+}
+
+// redacted keeps secrets out of the log, wherever they come from.
+func redacted(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case string:
+		a.Value = slog.StringValue(fetch.Redact(v))
+	case error:
+		a.Value = slog.StringValue(fetch.Redact(v.Error()))
+	}
+	return a
+}
+
+// logged logs how exports get on.
+type logged struct{ to *slog.Logger }
+
+func (l *logged) progress(p fetch.Progress) {
+	if p.Note != "" {
+		l.pause(p.Ref, p.Note)
+	}
+}
+
+func (l *logged) pause(ref fetch.Ref, note string) {
+	l.to.Debug("note", "ref", ref.String(), "note", note)
+}
+
+func (l *logged) ended(ref fetch.Ref, receipt *archive.Receipt, err error) {
+	switch {
+	case err != nil:
+		outcome := worker.Classify(err)
+		l.to.Warn("failed", "ref", ref.String(), "cause", string(outcome.Cause), "error", err, "hint", outcome.Hint)
+	case len(receipt.Doubts) > 0:
+		l.to.Warn("landed with doubts", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "doubts", receipt.Doubts)
+	default:
+		l.to.Info("landed", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "files", receipt.Files)
+	}
+}

@@ -1,0 +1,398 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+func TestAnExportThatLandsIsFetchedOnce(t *testing.T) {
+	s := &script{ends: []error{nil}}
+	if err := s.run(t, &Worker{}); err != nil || len(s.times) != 1 {
+		t.Errorf("%d attempts, %v", len(s.times), err)
+	}
+}
+
+func TestPollsAreFurtherApartEachTime(t *testing.T) {
+	s := &script{ends: append(repeat(running, 14), nil)}
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: 2 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	for i, pause := range s.pauses()[:13] {
+		want := min(2*time.Second+s.times[i].Sub(s.times[0])/2, time.Minute)
+		if pause < want*9/10 || pause > want*11/10+late {
+			t.Errorf("pause %d is %v, want about %v", i, pause, want)
+		}
+	}
+}
+
+func TestPollsOfManyJobsDoNotFallTogether(t *testing.T) {
+	pauses := map[time.Duration]bool{}
+	for range 5 {
+		s := &script{ends: []error{running, running, nil}}
+		if err := s.run(t, &Worker{Wait: time.Hour, Poll: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		pauses[s.pauses()[0].Truncate(time.Second)] = true
+	}
+	if len(pauses) < 2 {
+		t.Error("5 jobs were all polled at one time")
+	}
+}
+
+func TestTheLastPollIsAtTheDeadline(t *testing.T) {
+	s := &script{ends: []error{running}}
+	err := s.run(t, &Worker{Wait: 10 * time.Second, Poll: 4 * time.Second})
+	if Classify(err).Exit != ExitNotReady {
+		t.Errorf("ended with %v", err)
+	}
+	if total := s.times[len(s.times)-1].Sub(s.times[0]); total < 10*time.Second || total > 10*time.Second+late {
+		t.Errorf("the last poll was at %v", total)
+	}
+	if len(s.times) != 3 {
+		t.Errorf("%d polls, %v apart", len(s.times), s.pauses())
+	}
+}
+
+func TestNoWaitAsksOnce(t *testing.T) {
+	s := &script{ends: []error{running}}
+	if err := s.run(t, &Worker{Poll: time.Second}); !errors.Is(err, running) || len(s.times) != 1 {
+		t.Errorf("%d attempts, %v", len(s.times), err)
+	}
+}
+
+// checkPauses holds pauses to those wanted, each up to a tick too long.
+func checkPauses(t *testing.T, got, want []time.Duration, late time.Duration) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("pauses %v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] < want[i] || got[i] > want[i]+late {
+			t.Errorf("pause %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+}
+
+func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
+	const second, quarter = time.Second, time.Second / 4
+	hours := make([]time.Duration, 9)
+	for i := range hours {
+		hours[i] = time.Hour
+	}
+	for name, test := range map[string]struct {
+		err    error
+		pauses []time.Duration
+		wake   time.Duration
+	}{
+		"mismatch":  {broken, []time.Duration{second, 2 * second}, wake},
+		"network":   {unreachable, []time.Duration{quarter, 2 * quarter, second, 2 * second, 4 * second, 5 * second, 5 * second, 5 * second, 5 * second}, wake},
+		"auth":      {fetch.ErrAuth, nil, wake},
+		"unknown":   {errors.New("what"), nil, wake},
+		"disk full": {onPath(syscall.ENOSPC), nil, wake},
+		"asked":     {&fetch.CallError{Kind: fetch.ErrThrottled, After: time.Hour}, hours, 20 * second},
+	} {
+		for _, asked := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
+				s := &script{ends: []error{test.err}, asked: asked}
+				if err := s.run(t, &Worker{Wake: test.wake}); !errors.Is(err, test.err) {
+					t.Errorf("ended with %v", err)
+				}
+				checkPauses(t, s.pauses(), test.pauses, second+2*test.wake)
+			})
+		}
+	}
+}
+
+func TestAPersonMaySayHowManyAttempts(t *testing.T) {
+	for _, err := range []error{broken, unreachable} {
+		s := &script{ends: []error{err}}
+		s.run(t, &Worker{Attempts: 20})
+		if len(s.times) != 20 {
+			t.Errorf("%v: %d attempts", err, len(s.times))
+		}
+		for i, pause := range s.pauses() {
+			if pause < time.Second/4 {
+				t.Errorf("%v: pause %d is %v", err, i, pause)
+			}
+		}
+	}
+	s := &script{ends: []error{fetch.ErrAuth}}
+	if s.run(t, &Worker{Attempts: 20}); len(s.times) != 1 {
+		t.Errorf("what will not pass was attempted %d times", len(s.times))
+	}
+}
+
+func TestEachCauseHasABudgetOfItsOwn(t *testing.T) {
+	s := &script{ends: []error{broken, broken, unreachable, unreachable, unreachable, nil}}
+	if err := s.run(t, &Worker{}); err != nil {
+		t.Errorf("a change of cause did not give a new budget: %v", err)
+	}
+}
+
+func TestCausesThatTakeTurnsEnd(t *testing.T) {
+	var ends []error
+	for range 100 {
+		ends = append(ends, broken, unreachable)
+	}
+	s := &script{ends: ends}
+	if err := s.run(t, &Worker{}); err == nil || len(s.times) > 6 {
+		t.Errorf("%d attempts, %v", len(s.times), err)
+	}
+}
+
+func TestAnAnswerOfTheJobGivesNewBudgets(t *testing.T) {
+	var ends []error
+	for range 8 {
+		ends = append(ends, unreachable, broken, running)
+	}
+	s := &script{ends: append(ends, nil)}
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnknownStatusesAreBounded(t *testing.T) {
+	s := &script{ends: []error{odd}}
+	err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second})
+	if Classify(err).Cause != "unknown-status" || len(s.times) != unknownStatuses {
+		t.Errorf("%d attempts, %v", len(s.times), err)
+	}
+	if !strings.Contains(strings.Join(s.notes, "\n"), `"REHEATING" (9 of 10 in a row)`) {
+		t.Errorf("noted %q", s.notes)
+	}
+}
+
+func TestUnknownStatusesAreCountedInARow(t *testing.T) {
+	ends := append(repeat(odd, 9), running)
+	s := &script{ends: append(append(ends, ends...), nil)}
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatDoesNotChangeIsNotedOnce(t *testing.T) {
+	s := &script{ends: append(repeat(running, 20), nil)}
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second}); err != nil || len(s.notes) != 1 {
+		t.Errorf("noted %q, %v", s.notes, err)
+	}
+}
+
+func TestCancelledWaitsEndAtOnce(t *testing.T) {
+	why := fmt.Errorf("enough: %w", context.Canceled)
+	for _, end := range []error{running, unreachable, broken} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			s, w := &script{ends: []error{end}}, &Worker{Wait: time.Hour, Poll: time.Minute}
+			s.serves(t, w)
+			l := Start(w)
+			defer l.Close()
+			time.AfterFunc(300*time.Millisecond, func() { cancel(why) })
+			began := time.Now()
+			_, err := l.Fetch(ctx, parseRef(t, jobRef))
+			if !errors.Is(err, why) || time.Since(began) != 300*time.Millisecond {
+				t.Errorf("%v after %v", err, time.Since(began))
+			}
+		})
+	}
+}
+
+func TestOneWhoComesLaterWaitsForTheSameAttempts(t *testing.T) {
+	s := &script{ends: append(repeat(running, 3), nil)}
+	synctest.Test(t, func(t *testing.T) {
+		w := &Worker{Wait: time.Hour, Poll: time.Second}
+		s.serves(t, w)
+		l := Start(w)
+		defer l.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		ref := parseRef(t, jobRef)
+		if _, err := l.Fetch(ctx, ref); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the first: %v", err)
+		}
+		if receipt, err := l.Fetch(t.Context(), ref); err != nil || receipt == nil || len(s.times) != 4 {
+			t.Errorf("the second: %v, %v after %d attempts", receipt, err, len(s.times))
+		}
+	})
+}
+
+func TestWhatFailedCanBeFetchedAgainAtOnce(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s, w := &script{ends: []error{fetch.ErrAuth}, asked: asked}, &Worker{}
+			s.serves(t, w)
+			l := Start(w)
+			defer l.Close()
+			for n := range 20 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				if _, err := l.Fetch(ctx, parseRef(t, jobRef)); !errors.Is(err, fetch.ErrAuth) || len(s.times) != n+1 {
+					t.Fatalf("the %dth time, asked %v: %v after %d attempts", n+1, asked, err, len(s.times))
+				}
+				cancel()
+			}
+		})
+	}
+}
+
+func TestCloseEndsThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, w := &script{ends: []error{running}}, &Worker{Wait: Forever, Poll: time.Second}
+		s.serves(t, w)
+		l := Start(w)
+		time.AfterFunc(10*time.Second, func() { l.Close() })
+		if _, err := l.Fetch(t.Context(), parseRef(t, jobRef)); Classify(err).Exit != ExitInterrupted {
+			t.Errorf("ended with %v", err)
+		}
+		if _, err := l.Fetch(t.Context(), parseRef(t, jobRef)); Classify(err).Exit != ExitInterrupted {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+// The same of a worker that nobody waits for.
+
+func TestAWorkerHasMorePatience(t *testing.T) {
+	var growing []time.Duration
+	for n := 1; n < 30; n++ {
+		growing = append(growing, min(time.Second<<min(n-1, 20), 15*time.Minute))
+	}
+	for name, test := range map[string]struct {
+		err    error
+		pauses []time.Duration
+		wake   time.Duration
+	}{
+		"mismatch": {broken, growing[:2], wake},
+		"network":  {unreachable, growing, 20 * time.Second},
+		"auth":     {fetch.ErrAuth, nil, wake},
+		"unknown":  {errors.New("what"), nil, wake},
+		"job":      {&fetch.JobError{State: fetch.Failed}, nil, wake},
+	} {
+		for _, asked := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
+				s := &script{ends: []error{test.err}, asked: asked}
+				if err := s.work(t, &Worker{Wake: test.wake}); !errors.Is(err, test.err) {
+					t.Errorf("ended with %v", err)
+				}
+				if len(s.times) != len(test.pauses)+1 {
+					t.Fatalf("%d attempts, want %d", len(s.times), len(test.pauses)+1)
+				}
+				for i, pause := range s.pauses() {
+					if want := test.pauses[i]; pause < want*9/10 || pause > want*11/10+time.Second+2*test.wake {
+						t.Errorf("pause %d is %v, want about %v", i, pause, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestAWorkerWaitsAsLongAsItIsAsked(t *testing.T) {
+	for _, after := range []time.Duration{1500 * time.Millisecond, 7 * time.Second, time.Hour} {
+		for _, kind := range []error{fetch.ErrThrottled, fetch.ErrTemporary} {
+			s := &script{ends: append(repeat(&fetch.CallError{Kind: kind, After: after}, 3), nil)}
+			if err := s.work(t, &Worker{Wake: time.Second, Poll: time.Second}); err != nil {
+				t.Fatal(err)
+			}
+			for i, pause := range s.pauses() {
+				if pause < after || pause > after+13*time.Second {
+					t.Errorf("%v, asked to wait for %v: pause %d is %v", kind, after, i, pause)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
+	for name, err := range map[string]error{
+		"throttled": call(fetch.ErrThrottled), "disk full": onPath(syscall.ENOSPC), "disk": onPath(syscall.EIO),
+		"busy": archive.ErrBusy, "redis": ErrRedis, "unfit": ErrUnfit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &script{ends: append(repeat(err, 40), broken, broken, nil)}
+			if err := s.work(t, &Worker{Wake: 5 * time.Second, Poll: time.Second, Attempts: 3}); err != nil {
+				t.Errorf("it ended with %v after %d attempts", err, len(s.times))
+			}
+			for i, pause := range s.pauses()[:40] {
+				if pause > longestPoll*11/10+time.Second+10*time.Second {
+					t.Errorf("pause %d is %v", i, pause)
+				}
+			}
+		})
+	}
+}
+
+func TestAWorkerWaitsAsLongAsItIsTold(t *testing.T) {
+	s := &script{ends: []error{running}}
+	if err := s.work(t, &Worker{Wait: 5 * time.Minute, Poll: time.Second, Wake: time.Second}); Classify(err).Cause != "not-ready" {
+		t.Errorf("ended with %v", err)
+	}
+	if total := s.times[len(s.times)-1].Sub(s.times[0]); total < 5*time.Minute || total > 5*time.Minute+3*time.Second {
+		t.Errorf("the last poll was at %v", total)
+	}
+}
+
+func TestATaskMayWaitLongerThanItsWorker(t *testing.T) {
+	for _, wait := range []time.Duration{time.Hour, Forever} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{ends: append(repeat(running, 20), nil)}
+			w := &Worker{Wait: time.Second, Poll: time.Second, Wake: time.Second}
+			s.serves(t, w)
+			ended := make(chan error, 1)
+			w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+			if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef), Options{Wait: Span(wait)}); err != nil {
+				t.Fatal(err)
+			}
+			defer serve(t, w)()
+			if err := <-ended; err != nil {
+				t.Errorf("wait %v: %v", wait, err)
+			}
+		})
+	}
+}
+
+// jobs is a Fetcher of jobs that don't end.
+type jobs struct {
+	script
+	polls map[string]int
+}
+
+func (j *jobs) Ask(_ context.Context, ref fetch.Ref) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.polls[ref.String()]++
+	return running
+}
+
+func TestSixHoursOfWaiting(t *testing.T) {
+	j := &jobs{polls: map[string]int{}}
+	synctest.Test(t, func(t *testing.T) {
+		w := &Worker{Wait: Forever, Poll: 2 * time.Second, Wake: 10 * time.Second}
+		j.serves(t, w)
+		w.Fetcher = j
+		for n := range 3 {
+			if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, fmt.Sprint(jobRef, n)), Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop := serve(t, w)
+		time.Sleep(6 * time.Hour)
+		stop()
+	})
+	for ref, n := range j.polls {
+		if n < 270 || n > 420 {
+			t.Errorf("%s was polled %d times", ref, n)
+		}
+	}
+	if len(j.polls) != 3 {
+		t.Errorf("%d jobs were polled", len(j.polls))
+	}
+}

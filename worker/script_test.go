@@ -1,0 +1,168 @@
+package worker
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+const jobRef = "sls://cn-hangzhou/project/job"
+
+func parseRef(t testing.TB, s string) fetch.Ref {
+	t.Helper()
+	ref, err := fetch.ParseRef(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// How a job, a store or a disk may answer.
+var (
+	running     = &fetch.NotReadyError{State: fetch.Running, Status: "RUNNING"}
+	odd         = &fetch.NotReadyError{Status: "REHEATING"}
+	broken      = &verify.Mismatch{Object: "a", Check: verify.CheckMD5, Got: "1", Want: "2"}
+	unreachable = &fetch.CallError{Call: "GET", Kind: fetch.ErrTemporary}
+)
+
+// A script is a Fetcher whose attempts end as it says, the last of its ends
+// for ever. nil is a landing, of which the archive does not know.
+type script struct {
+	ends  []error
+	asked bool // all ends but nil are of asking the job, not of fetching
+
+	mu    sync.Mutex
+	times []time.Time // of the attempts
+	notes []string
+}
+
+func (s *script) Ask(context.Context, fetch.Ref) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := s.ends[min(len(s.times), len(s.ends)-1)]
+	if _, waiting := end.(*fetch.NotReadyError); waiting || s.asked && end != nil {
+		s.times = append(s.times, time.Now())
+		return end
+	}
+	return nil
+}
+
+func (s *script) Fetch(context.Context, fetch.Ref) (*archive.Receipt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := s.ends[min(len(s.times), len(s.ends)-1)]
+	s.times = append(s.times, time.Now())
+	if end == nil {
+		return &archive.Receipt{}, nil
+	}
+	return nil, end
+}
+
+// pauses are those between the attempts.
+func (s *script) pauses() []time.Duration {
+	var pauses []time.Duration
+	for i := 1; i < len(s.times); i++ {
+		pauses = append(pauses, s.times[i].Sub(s.times[i-1]))
+	}
+	return pauses
+}
+
+func (s *script) note(_ fetch.Ref, note string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notes = append(s.notes, note)
+}
+
+func repeat(err error, n int) []error { return slices.Repeat([]error{err}, n) }
+
+// wake is how soon a worker of the tests notices a task that is due, and late
+// how much later than it was told it may then take it: the queue knows whole
+// seconds.
+const (
+	wake = 100 * time.Millisecond
+	late = time.Second + 2*wake
+)
+
+// serves gives a worker a queue in a Redis in the process, and an archive.
+func (s *script) serves(t testing.TB, w *Worker) *pretender {
+	t.Helper()
+	p := pretend(t)
+	w.Queue, w.Archive, w.Fetcher, w.Note = NewQueue(p.client), open(t), s, s.note
+	if w.Wake == 0 {
+		w.Wake = wake
+	}
+	w.Polls, w.Fetches = 2, 2
+	return p
+}
+
+// fetch fetches an export by a queue in the process alone.
+func (s *script) fetch(t testing.TB, ctx context.Context, w *Worker) error { //nolint:revive // as all helpers of tests
+	t.Helper()
+	s.serves(t, w)
+	l := Start(w)
+	defer l.Close()
+	_, err := l.Fetch(ctx, parseRef(t, jobRef))
+	return err
+}
+
+// run is fetch in a bubble of its own time.
+func (s *script) run(t *testing.T, w *Worker) (err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { err = s.fetch(t, t.Context(), w) })
+	return err
+}
+
+// work has a worker of a queue that others may serve too fetch an export, in a
+// bubble of its own time, and returns how it fared.
+func (s *script) work(t *testing.T, w *Worker) (err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s.serves(t, w)
+		err = endOf(t, w, parseRef(t, jobRef))
+	})
+	return err
+}
+
+// endOf enqueues an export and has the worker serve the queue until the export
+// has fared somehow.
+func endOf(t testing.TB, w *Worker, ref fetch.Ref) error {
+	t.Helper()
+	ended := make(chan error, 1)
+	w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+	stop := serve(t, w)
+	defer stop()
+	if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return <-ended
+}
+
+// serve runs a worker until stop.
+func serve(t testing.TB, w *Worker) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan error, 1)
+	go func() { over <- w.Run(ctx) }()
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func open(t testing.TB) *archive.Archive {
+	t.Helper()
+	a, err := archive.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
