@@ -2,6 +2,7 @@ package fetchtest
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -33,9 +34,10 @@ type Suite struct {
 }
 
 // Run runs the suite. The recorded answers are Dir/*.txtar of the
-// package under test: a comment, the answer to every call as it came over the
-// wire, and what Describe is to say of what the provider makes of it. The flag
-// -update writes the latter.
+// package under test: a comment, the answers to its calls in turn as they came
+// over the wire, of which the last is to all further calls too, and what
+// Describe is to say of what the provider makes of them. The flag -update
+// writes the latter.
 func (s Suite) Run(t *testing.T) {
 	t.Run("recorded answers", s.recorded)
 	t.Run("a reference of another service is refused unasked", s.foreign)
@@ -75,24 +77,27 @@ func (s Suite) replay(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{}
-	for _, f := range archive.Files {
-		files[f.Name] = string(f.Data)
+	want, answers := "", archive.Files
+	if last := len(answers) - 1; answers[last].Name == "want" {
+		want, answers = string(answers[last].Data), answers[:last:last]
 	}
+	made := 0
 	export, err := s.export(t.Context(), t, func(req *http.Request) (*http.Response, error) {
-		return http.ReadResponse(bufio.NewReader(strings.NewReader(files["answer"])), req)
+		answer := answers[min(made, len(answers)-1)]
+		made++
+		return http.ReadResponse(bufio.NewReader(bytes.NewReader(answer.Data)), req)
 	})
 	got := Describe(t, export, err)
 	if strings.Contains(got, Canary) {
 		t.Errorf("a secret in\n%s", got)
 	}
 	if *Update {
-		archive.Files = append(archive.Files[:1], txtar.File{Name: "want", Data: []byte(got)})
+		archive.Files = append(answers, txtar.File{Name: "want", Data: []byte(got)})
 		if err := os.WriteFile(name, txtar.Format(archive), 0o666); err != nil {
 			t.Fatal(err)
 		}
-	} else if got != files["want"] {
-		t.Errorf("%sgot\n%s\nwant\n%s", archive.Comment, got, files["want"])
+	} else if got != want {
+		t.Errorf("%sgot\n%s\nwant\n%s", archive.Comment, got, want)
 	}
 }
 

@@ -19,6 +19,7 @@ type Bucket struct {
 const (
 	jobBucket   = "sls-downloads"
 	orderBucket = "dms-downloads"
+	taskBucket  = "dbs-downloads"
 )
 
 // bucketState is a bucket with what is in it.
@@ -31,7 +32,8 @@ type bucketState struct {
 }
 
 // AddBucket makes a bucket, or changes the ways of one and leaves its objects.
-// What is in one called sls-downloads, dms-downloads or downloadjobs cannot be
+// What is in one called sls-downloads, dms-downloads, dbs-downloads or
+// downloadjobs cannot be
 // asked for: the cloud has other uses for these names.
 func (c *Cloud) AddBucket(name string, b Bucket) {
 	c.mu.Lock()
@@ -151,15 +153,23 @@ func (c *Cloud) own(bucket, key string) *object {
 		if e := c.orders[parts[0]+"/"+parts[1]]; e != nil {
 			return e.object
 		}
+	case taskBucket:
+		if i := c.instances[parts[0]]; i != nil && i.tasks[parts[1]] != nil {
+			return i.tasks[parts[1]].object
+		}
 	}
 	return nil
+}
+
+func isOwn(bucket string) bool {
+	return bucket == jobBucket || bucket == orderBucket || bucket == taskBucket
 }
 
 // object finds what a visit is for, and whoever came by key finds the
 // customer's buckets only.
 func (c *Cloud) object(v visit) (*object, *refusal) {
 	var o *object
-	if v.bucket == jobBucket || v.bucket == orderBucket {
+	if isOwn(v.bucket) {
 		o = c.own(v.bucket, v.key)
 	} else {
 		b, bad := c.opened(v)

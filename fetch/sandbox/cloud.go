@@ -18,6 +18,8 @@ type Options struct {
 	// SecurityToken is the one STS token that goes with the key. Empty: the
 	// key is a plain one, and a request that bears a token is refused.
 	SecurityToken string
+	// AuthToken is what DIS takes as X-Auth-Token. Empty: none.
+	AuthToken string
 	// URLLifetime is how long a download URL is good for. 0 = an hour.
 	URLLifetime time.Duration
 	// Now tells the cloud's time. nil = time.Now.
@@ -31,13 +33,15 @@ type Cloud struct {
 	options  Options
 	storeKey string // signs download URLs: the cloud's own, not the customer's
 
-	mu       sync.Mutex
-	projects map[string]map[string]*entry
-	added    int
-	orders   map[string]*orderEntry // by "ORDER/KEY"
-	nonces   map[string]time.Time   // that were used, and when
-	buckets  map[string]*bucketState
-	counts   Counts
+	mu        sync.Mutex
+	projects  map[string]map[string]*entry
+	added     int
+	orders    map[string]*orderEntry // by "ORDER/KEY"
+	instances map[string]*instanceEntry
+	nonces    map[string]time.Time // that were used, and when
+	buckets   map[string]*bucketState
+	dumps     map[string]*dumpEntry // by ID
+	counts    Counts
 }
 
 // New returns a cloud with nothing in it.
@@ -50,7 +54,7 @@ func New(o Options) *Cloud {
 	}
 	return &Cloud{
 		options: o, storeKey: rand.Text(), counts: newCounts(),
-		projects: map[string]map[string]*entry{}, orders: map[string]*orderEntry{},
+		projects: map[string]map[string]*entry{}, orders: map[string]*orderEntry{}, instances: map[string]*instanceEntry{},
 		nonces: map[string]time.Time{}, buckets: map[string]*bucketState{},
 	}
 }
@@ -63,6 +67,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.serveJobs(w, r)
 	case isRPC(r):
 		c.serveRPC(w, r)
+	case isDIS(r):
+		c.serveDIS(w, r)
+	case isOBS(r):
+		c.serveOBS(w, r)
 	default:
 		c.serveStore(w, r)
 	}

@@ -10,10 +10,11 @@ type Counts struct {
 	Bytes    int64                // of files and objects, as sent in bodies
 	Jobs     map[string]JobCounts // by "PROJECT/JOB"
 	Orders   map[string]JobCounts // by "ORDER/KEY"
+	Tasks    map[string]JobCounts // by "INSTANCE/TASK"
 	Objects  map[string]JobCounts // by "BUCKET/KEY"
 }
 
-// JobCounts are what has been asked of one job, order or object.
+// JobCounts are what has been asked of one job, order, task or object.
 type JobCounts struct {
 	Gets     int   // calls for its status let in, throttled ones too
 	Requests int   // for its file, with a good URL or key
@@ -23,7 +24,7 @@ type JobCounts struct {
 func newCounts() Counts {
 	return Counts{
 		Calls: map[string]int{}, Refused: map[string]int{},
-		Jobs: map[string]JobCounts{}, Orders: map[string]JobCounts{}, Objects: map[string]JobCounts{},
+		Jobs: map[string]JobCounts{}, Orders: map[string]JobCounts{}, Tasks: map[string]JobCounts{}, Objects: map[string]JobCounts{},
 	}
 }
 
@@ -33,7 +34,7 @@ func (c *Cloud) Counts() Counts {
 	defer c.mu.Unlock()
 	n := c.counts
 	n.Calls, n.Refused = maps.Clone(n.Calls), maps.Clone(n.Refused)
-	n.Jobs, n.Orders, n.Objects = maps.Clone(n.Jobs), maps.Clone(n.Orders), maps.Clone(n.Objects)
+	n.Jobs, n.Orders, n.Tasks, n.Objects = maps.Clone(n.Jobs), maps.Clone(n.Orders), maps.Clone(n.Tasks), maps.Clone(n.Objects)
 	return n
 }
 

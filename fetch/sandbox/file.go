@@ -22,6 +22,7 @@ type File struct {
 	ContentEncoding string    // stored with the object, and sent with it
 	LastModified    time.Time // zero = when it came to be there
 	StorageClass    string    // "" = Standard. Of Archive, ColdArchive and DeepColdArchive the bytes are not given
+	Encryption      string    // as OBS tells it, whose ETag is then no hash of the bytes: kms, AES256. "" = none
 
 	Gone   bool // the store has it no more: 404 NoSuchKey
 	Faults Faults

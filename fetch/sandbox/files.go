@@ -17,6 +17,7 @@ type delivery struct {
 	object stored
 	span   span
 	gzip   bool // compressed on the way
+	told   func(*delivery, http.Header)
 
 	body    []byte // of the span, as sent
 	cutAt   int64  // in the response; -1 = nowhere
@@ -42,25 +43,24 @@ func (c *Cloud) getObject(v visit, in admission) (func(http.ResponseWriter), *re
 }
 
 func (o *object) deliver(v visit, u *use) (*delivery, *refusal) {
-	d := &delivery{of: o, use: u, file: *o.file, name: o.key(), object: o.now()}
+	d := &delivery{of: o, use: u, file: *o.file, name: o.key(), object: v.sees(o), told: v.headers()}
 	if strike(d.file.Faults.Busy, &o.spent.busy) {
 		return nil, busy()
 	}
 	if d.file.frozen() {
-		return nil, refuse(http.StatusForbidden, "InvalidObjectState", "The operation is not valid for the object's state").
-			with("ObjectName", o.key()).numbered("0016-00000404")
+		return nil, v.unrestored(o)
 	}
 	if bad := d.object.check(v.Header); bad != nil {
 		return nil, bad
 	}
-	if bad := d.ask(v.Header); bad != nil {
+	if bad := d.ask(v); bad != nil {
 		return nil, bad
 	}
 	o.served++
 	if u != nil {
 		u.requests++
 	}
-	d.gzip = d.gzipped(v.Request)
+	d.gzip = !v.obs && d.gzipped(v.Request)
 	d.strike(&o.spent)
 	return d, nil
 }
@@ -76,12 +76,12 @@ func (c *Cloud) headObject(v visit) (func(http.ResponseWriter), *refusal) {
 	if strike(o.file.Faults.Busy, &o.spent.busy) {
 		return nil, busy()
 	}
-	d := &delivery{of: o, file: *o.file, name: o.key(), object: o.now()}
+	d := &delivery{of: o, file: *o.file, name: o.key(), object: v.sees(o), told: v.headers()}
 	d.span.end = int64(len(d.object.body))
 	if bad := d.object.check(v.Header); bad != nil {
 		return nil, bad
 	}
-	return func(w http.ResponseWriter) { d.header(w.Header()) }, nil
+	return func(w http.ResponseWriter) { d.told(d, w.Header()) }, nil
 }
 
 func busy() *refusal {
@@ -89,12 +89,12 @@ func busy() *refusal {
 }
 
 // ask reads which part is wanted, in either of the store's two ways.
-func (d *delivery) ask(h http.Header) *refusal {
-	wanted, size := h.Get("Range"), int64(len(d.object.body))
+func (d *delivery) ask(v visit) *refusal {
+	wanted, size := v.Header.Get("Range"), int64(len(d.object.body))
 	if d.file.Faults.NoRange {
 		wanted = ""
 	}
-	if h.Get("x-oss-range-behavior") != "standard" {
+	if !v.obs && v.Header.Get("x-oss-range-behavior") != "standard" {
 		d.span = readSpan(wanted, size)
 		return nil
 	}

@@ -35,7 +35,7 @@ type content struct {
 	Key          string
 	LastModified string
 	ETag         verbatim
-	Type         string
+	Type         string `xml:",omitempty"`
 	Size         int
 	StorageClass string
 	Owner        *owner `xml:",omitempty"`
@@ -61,14 +61,14 @@ func (b *bucketState) listed(v visit, p page) listed {
 	found.Prefix, found.Delimiter = found.encode(v.query.Get("prefix")), found.encode(v.query.Get("delimiter"))
 	for _, key := range p.keys {
 		o := b.objects[key]
-		now := o.now()
+		now := v.sees(o)
 		found.Contents = append(found.Contents, content{
 			Key:          found.encode(key),
 			LastModified: now.modified.UTC().Truncate(time.Second).Format(storeTime),
 			ETag:         verbatim{`"` + now.etag + `"`},
 			Type:         now.kind,
 			Size:         len(now.body),
-			StorageClass: o.file.storageClass(),
+			StorageClass: v.storageClass(*o.file),
 			Owner:        sandboxOwner,
 		})
 	}

@@ -24,8 +24,13 @@ type rpc struct {
 type rpcAnswer any
 
 // rpcs are known by their action. Each has the cloud's lock.
-var rpcs = map[string]func(*Cloud, rpc) (rpcAnswer, *refusal){
-	"QueryDataTrackResultDownloadStatus": (*Cloud).queryDownload,
+var rpcs = map[string]struct {
+	version string
+	answer  func(*Cloud, rpc) (rpcAnswer, *refusal)
+}{
+	"QueryDataTrackResultDownloadStatus":   {rpcVersion, (*Cloud).queryDownload},
+	"DescribeDownloadTask":                 {dbsVersion, (*Cloud).describeDownloadTask},
+	"DescribeDownloadBackupSetStorageInfo": {dbsVersion, (*Cloud).describeStorageInfo},
 }
 
 const rpcVersion = "2018-11-01"
@@ -86,8 +91,8 @@ func (r *rpc) readForm(w http.ResponseWriter) *refusal {
 // answerRPC judges the caller before it looks at what is asked for.
 func (c *Cloud) answerRPC(w http.ResponseWriter, q rpc) (rpcAnswer, *refusal) {
 	bad := q.readForm(w)
-	operation := rpcs[q.action()]
-	if operation == nil {
+	operation, known := rpcs[q.action()]
+	if !known {
 		c.countCall(unknownCall)
 	} else {
 		c.countCall(q.action())
@@ -98,14 +103,14 @@ func (c *Cloud) answerRPC(w http.ResponseWriter, q rpc) (rpcAnswer, *refusal) {
 	switch {
 	case bad != nil:
 		return nil, bad
-	case operation == nil:
+	case !known:
 		return nil, refuse(http.StatusNotFound, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
-	case q.parameter("x-acs-version", "Version") != rpcVersion:
+	case q.parameter("x-acs-version", "Version") != operation.version:
 		return nil, refuse(http.StatusBadRequest, "InvalidVersion", "Specified parameter Version is not valid.")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return operation(c, q)
+	return operation.answer(c, q)
 }
 
 // rpcError is how every operation tells of an error.

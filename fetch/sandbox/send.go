@@ -25,7 +25,7 @@ func (d *delivery) gzipped(r *http.Request) bool {
 }
 
 func (c *Cloud) send(w http.ResponseWriter, r *http.Request, d *delivery) {
-	d.header(w.Header())
+	d.told(d, w.Header())
 	status := http.StatusOK
 	if d.span.part {
 		status = http.StatusPartialContent

@@ -88,7 +88,11 @@ func scopedText(scheme, date, scope, canonical string) string {
 
 // scopedSign signs with a key that is good for one day, region and product.
 func scopedSign(secret, scope, text string) string {
-	key := []byte("aliyun_v4" + secret)
+	return keyedSign("aliyun_v4"+secret, scope, text)
+}
+
+func keyedSign(secret, scope, text string) string {
+	key := []byte(secret)
 	for part := range strings.SplitSeq(scope, "/") {
 		key = mac(sha256.New, key, part)
 	}

@@ -12,6 +12,7 @@ type visit struct {
 	*http.Request
 	bucket, key string
 	query       url.Values
+	obs         bool // by a signature of OBS, which is told what OBS would tell
 }
 
 // visit reads where a request goes: to the bucket that is the first label of
@@ -23,7 +24,7 @@ func (c *Cloud) visit(r *http.Request) visit {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	label, rest := splitHost(r.Host)
-	if label != "" && (c.buckets[label] != nil || strings.HasPrefix(rest, "oss-")) {
+	if label != "" && (c.buckets[label] != nil || strings.HasPrefix(rest, "oss-") || strings.HasPrefix(rest, "obs.")) {
 		v.bucket, v.key = label, path
 	} else {
 		v.bucket, v.key, _ = strings.Cut(path, "/")
@@ -93,7 +94,7 @@ func (c *Cloud) receive(v visit) (func(http.ResponseWriter), *refusal) {
 	if bad != nil {
 		return nil, bad
 	}
-	if in.customer == (v.bucket == jobBucket || v.bucket == orderBucket) {
+	if in.customer == isOwn(v.bucket) {
 		return nil, noRight()
 	}
 	c.mu.Lock()

@@ -25,6 +25,7 @@ type RPC struct {
 	// Signature is the version to sign with: "acs3" (ACS3-HMAC-SHA256) or
 	// "v1" (HMAC-SHA1 in the query). "" is acs3.
 	Signature string
+	Long      bool // the answer may be a list
 }
 
 // algorithms are the versions of signatures in the library's words.
@@ -57,7 +58,10 @@ func (r *RPC) send(ctx context.Context, action string, query map[string]string, 
 	if !ok {
 		return nil, fmt.Errorf("%s: unknown signature version %q, want acs3 or v1", action, r.Signature)
 	}
-	wire := &exchange{call: action, client: r.Client, secrets: keys.Secrets()}
+	wire := &exchange{call: action, client: r.Client, secrets: keys.Secrets(), send: api.Send}
+	if r.Long {
+		wire.send = api.SendLong
+	}
 	client, err := openapi.NewClient(&openapi.Config{
 		AccessKeyId: &keys.AccessKeyID, AccessKeySecret: &keys.AccessKeySecret, SecurityToken: &keys.SecurityToken,
 		Protocol: &r.Endpoint.Scheme, Endpoint: &r.Endpoint.Host,
@@ -100,6 +104,7 @@ type exchange struct {
 	call    string
 	client  *http.Client
 	secrets []string
+	send    func(string, *http.Client, *http.Request, ...string) (*api.Answer, error)
 
 	answer *api.Answer
 	err    error
@@ -107,6 +112,6 @@ type exchange struct {
 
 // Call is the library's way to the network.
 func (e *exchange) Call(req *http.Request, _ *http.Transport) (*http.Response, error) {
-	e.answer, e.err = api.Send(e.call, e.client, req, e.secrets...)
+	e.answer, e.err = e.send(e.call, e.client, req, e.secrets...)
 	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: req}, e.err
 }

@@ -1,0 +1,263 @@
+package obs
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/sandbox"
+	"tallyman/verify/archive"
+)
+
+func TestProvider(t *testing.T) {
+	k := Keys{AK: fetchtest.KeyID, SK: fetchtest.Secret, SecurityToken: fetchtest.Token}
+	fetchtest.Suite{Ref: "obs://logs/e/?region=cn-north-4", Dir: "testdata/listing", New: func(client *http.Client) fetch.Provider {
+		return &Provider{&Store{Client: client, Keys: StaticKeys(k)}}
+	}}.Run(t)
+}
+
+var errStop = errors.New("far enough")
+
+// asked is the first request that a store makes for the objects of a
+// reference.
+func asked(t *testing.T, s *Store, ref string) (*http.Request, error) {
+	t.Helper()
+	var seen *http.Request
+	ctx, cancel := context.WithCancelCause(t.Context())
+	s.Keys = StaticKeys(keys)
+	s.Client = &http.Client{Transport: transport(func(req *http.Request) (*http.Response, error) {
+		seen = req
+		cancel(errStop)
+		return nil, errStop
+	})}
+	export, err := (&Provider{s}).Export(ctx, fetchtest.ParseRef(t, ref))
+	if err != nil {
+		return nil, err
+	}
+	if _, err = names(export.Objects); !errors.Is(err, errStop) {
+		t.Errorf("got %v", err)
+	}
+	return seen, nil
+}
+
+func TestWhereABucketIsAsked(t *testing.T) {
+	const vendor = ".obs.cn-north-4.myhuaweicloud.com:443/"
+	for _, c := range []struct {
+		name  string
+		ref   string
+		store *Store
+		url   string
+		sign  string
+	}{
+		{"at the vendor's endpoint of the reference's region", "obs://bkt/p?region=cn-north-4", &Store{}, "https://bkt" + vendor, "OBS HUAWEIid:"},
+		{"in the configured region", "obs://bkt/p", &Store{Region: "cn-north-4"}, "https://bkt" + vendor, "OBS "},
+		{"in the reference's region before the configured", "obs://bkt/p?region=cn-north-4", &Store{Region: "cn-south-1"}, "https://bkt" + vendor, "OBS "},
+		{"signed as told", "obs://bkt/p?region=cn-north-4", &Store{Signature: "v4"}, "https://bkt" + vendor, "AWS4-HMAC-SHA256 Credential=HUAWEIid/"},
+		{"in the path where its dots fit no certificate", "obs://b.k.t/p?region=cn-north-4", &Store{}, "https://obs.cn-north-4.myhuaweicloud.com:443/b.k.t", "AWS4-"},
+		{"elsewhere by address, without a region", "obs://bkt/p", &Store{Endpoint: "http://127.0.0.1:1"}, "http://127.0.0.1:1/bkt", "AWS4-"},
+		{"on this machine", "obs://bkt/p", &Store{Endpoint: "http://localhost:1/"}, "http://localhost:1/bkt", "AWS4-"},
+		{"elsewhere by name", "obs://bkt/p", &Store{Endpoint: "https://obs.example:1"}, "https://bkt.obs.example:1/", "OBS "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req, err := asked(t, c.store, c.ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _, _ := strings.Cut(req.URL.String(), "?"); strings.TrimSuffix(got, "/") != strings.TrimSuffix(c.url, "/") {
+				t.Errorf("asked %s, want %s", got, c.url)
+			}
+			if got := req.Header.Get("Authorization"); !strings.HasPrefix(got, c.sign) {
+				t.Errorf("signed with %s, want %s", got, c.sign)
+			}
+		})
+	}
+}
+
+// The SDK cuts an address of IPv6 in two, and where the bucket is in the path
+// signs otherwise than it is told.
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		ref   string
+		store *Store
+		want  string
+	}{
+		{"no region anywhere names the ways to say it", "obs://bkt/p", &Store{}, "export obs://bkt/p: the bucket's region is not known: add ?region=REGION to the reference, or set --endpoint obs=URL"},
+		{"an unknown signature", "obs://bkt/p?region=r", &Store{Signature: "v2"}, `export obs://bkt/p?region=r: unknown signature version "v2", want obs or v4`},
+		{"a signature that the path rules out", "obs://bkt/p", &Store{Endpoint: "http://127.0.0.1:1", Signature: "obs"}, "export obs://bkt/p: signature obs is not for a bucket in the path, as http://127.0.0.1:1 has it: want v4"},
+		{"an endpoint without a scheme", "obs://bkt/p", &Store{Endpoint: "obs.example"}, "export obs://bkt/p: endpoint obs.example: want http://HOST:PORT"},
+		{"an endpoint with a password", "obs://bkt/p", &Store{Endpoint: "http://u:canary@h"}, "export obs://bkt/p: endpoint http://h: want http://HOST:PORT"},
+		{"an endpoint by address of IPv6", "obs://bkt/p", &Store{Endpoint: "http://[::1]:1"}, "export obs://bkt/p: endpoint http://[::1]:1: want a name or an IPv4 address"},
+		{"a region that is a host", "obs://bkt/p?region=evil.example", &Store{}, `export obs://bkt/p?region=evil.example: region "evil.example": want lower-case letters`},
+		{"a bucket that can't be", "obs://Bucket/p?region=r", &Store{}, `export obs://Bucket/p?region=r: bucket "Bucket": want 3 to 63 lower-case letters`},
+		{"a bucket that is too short", "obs://ab/p?region=r", &Store{}, `export obs://ab/p?region=r: bucket "ab": want 3 to 63`},
+		{"a bucket that is too long", "obs://a" + strings.Repeat("b", 63) + "/p?region=r", &Store{}, "export obs://a" + strings.Repeat("b", 63)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := (&Provider{c.store}).Export(t.Context(), fetchtest.ParseRef(t, c.ref))
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) || !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+			if got, want := errors.Is(err, ErrNoRegion), strings.Contains(c.want, "is not known"); got != want {
+				t.Errorf("ErrNoRegion: %t, want %t", got, want)
+			}
+		})
+	}
+	if _, err := (&Provider{&Store{}}).Export(t.Context(), fetchtest.ParseRef(t, "oss://abc/p")); err == nil {
+		t.Error("a reference to something else was taken")
+	}
+}
+
+// ways are those to sign and to name a bucket that can be told apart.
+var ways = map[string]Store{
+	"obs, host": {Endpoint: "http://obs.cn-north-4.myhuaweicloud.com"},
+	"v4, host":  {Endpoint: "http://obs.cn-north-4.myhuaweicloud.com", Signature: "v4", Region: "cn-north-4"},
+	"v4, path":  {},
+}
+
+// along is the store that asks its server that way.
+func along(way Store, store *Store) *Store {
+	if way.Endpoint != "" {
+		store.Endpoint = way.Endpoint
+	}
+	store.Signature, store.Region = way.Signature, way.Region
+	return store
+}
+
+// The SDK's V4 does not sign a prefix or a marker that has a space as others
+// verify it.
+func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
+	objects := map[string]string{}
+	for _, name := range odd {
+		objects["e +/"+name] = name
+	}
+	for way, as := range ways {
+		for name, k := range map[string]Keys{"keys": keys, "temporary keys": temporary} {
+			t.Run(way+" with "+name, func(t *testing.T) {
+				srv, store := serveTo(t, k, objects)
+				store = along(as, store)
+				store.PageSize = 1
+				for o, err := range store.Objects(t.Context(), Selection{Bucket: bucket, Prefix: "e +/"}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := readAll(t, o, 0, 100); got != o.Name {
+						t.Errorf("%s: read %q", o.Name, got)
+					}
+				}
+				if n := len(srv.seen()); n != 2*len(odd) {
+					t.Errorf("%d requests, want %d pages and %d objects", n, len(odd), len(odd))
+				}
+			})
+		}
+	}
+}
+
+// The SDK's V4 has the date in the Date header only, which MinIO and others
+// refuse.
+func TestV4HasTheDateWhereS3HasIt(t *testing.T) {
+	srv, store := serve(t, map[string]string{"a": "x"})
+	readAll(t, only(t, store), 0, 1)
+	for _, r := range srv.seen() {
+		if r.Header.Get("x-amz-date") == "" || !strings.Contains(r.Header.Get("Authorization"), "SignedHeaders=host;x-amz-content-sha256;x-amz-date,") {
+			t.Errorf("%s: %v", r.URL, r.Header)
+		}
+	}
+}
+
+func TestAWrongKeyIsRefused(t *testing.T) {
+	for way, as := range ways {
+		srv, store := serve(t, map[string]string{"a": "x"})
+		store = along(as, store)
+		for wrong, k := range map[string]Keys{
+			"SK": {AK: keys.AK, SK: "other"}, "AK": {AK: "other", SK: keys.SK}, "a token unasked for": {AK: keys.AK, SK: keys.SK, SecurityToken: "t"},
+		} {
+			store.Keys = StaticKeys(k)
+			if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, fetch.ErrAuth) {
+				t.Errorf("%s, %s: got %v", way, wrong, err)
+			}
+		}
+		if n := len(srv.seen()); n != 3 {
+			t.Errorf("%s: %d requests, want 3: too many wrong signatures block a key", way, n)
+		}
+	}
+}
+
+func TestKeysAreAskedForAtEachCall(t *testing.T) {
+	_, store := serve(t, map[string]string{"a": "x", "b": "y"})
+	asked := 0
+	store.PageSize, store.Keys = 1, func(context.Context) (Keys, error) { asked++; return keys, nil }
+	for o, err := range store.Objects(t.Context(), Selection{Bucket: bucket}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		readAll(t, o, 0, 1)
+	}
+	if asked != 4 {
+		t.Errorf("asked %d times, want 4", asked)
+	}
+	gone := errors.New("no keys")
+	store.Keys = func(context.Context) (Keys, error) { return Keys{}, gone }
+	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, gone) {
+		t.Errorf("got %v, want the error of the keys", err)
+	}
+}
+
+func TestAnExportIsReadyAndNamesItsPlace(t *testing.T) {
+	_, store := serve(t, nil)
+	export, err := (&Provider{store}).Export(t.Context(), fetchtest.ParseRef(t, "obs://"+bucket+"/p/?region=cn-north-4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := answered{bucket, "p/", "cn-north-4", store.Endpoint}
+	if export.State != fetch.Ready || export.Percent != -1 || export.Records != -1 || !export.Snapshot || export.Answer != want {
+		t.Errorf("got %+v", export)
+	}
+}
+
+// An object that its store encrypts has an ETag that looks like an MD5 and is
+// none; one that was uploaded in parts has one that can be worked out.
+func TestAPrefixLandsFromTheSandbox(t *testing.T) {
+	for way, as := range ways {
+		t.Run(way, func(t *testing.T) {
+			srv, store := serve(t, map[string]string{"e/b/": "", "f": "x"})
+			store = along(as, store)
+			store.PageSize = 2
+			for name, f := range map[string]sandbox.File{
+				"plain.csv":        {Rows: 2_000, Seed: 1},
+				"b/packed.csv.zst": {Rows: 2_000, Codec: "zstd", Seed: 2, Faults: sandbox.Faults{Cut: sandbox.Cut{After: 5000, Times: 1}}},
+				"parts.csv":        {Rows: 12_000, Seed: 3, Faults: sandbox.Faults{MultipartETag: 1 << 20, NoRange: true, NoCRC: true}},
+				"secret.csv.gzip":  {Rows: 2_000, Codec: "gzip", Seed: 4, Encryption: "kms", Faults: sandbox.Faults{NoCRC: true}},
+			} {
+				srv.AddObject(bucket, "e/"+name, f)
+			}
+			a, err := archive.Open(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &fetch.Fetcher{Providers: map[string]fetch.Provider{"obs": &Provider{store}}, Archive: a, PartSize: 64 << 10, Parallel: 4}
+			ref := fetchtest.ParseRef(t, "obs://"+bucket+"/e/")
+			receipt, err := f.Fetch(t.Context(), ref)
+			if err != nil || len(receipt.Doubts) > 0 {
+				t.Fatalf("%v, %+v", err, receipt)
+			}
+			for name, made := range map[string]sandbox.File{
+				"plain.csv": {Rows: 2_000, Seed: 1}, "b/packed.csv": {Rows: 2_000, Seed: 2}, "parts.csv": {Rows: 12_000, Seed: 3}, "secret.csv": {Rows: 2_000, Seed: 4},
+			} {
+				got, err := os.ReadFile(filepath.Join(a.Path(ref.Key()), "data", filepath.FromSlash(name)))
+				if err != nil || string(got) != string(sandbox.Generate(made.Rows, "csv", made.Seed)) {
+					t.Errorf("%s is not what the store has: %v", name, err)
+				}
+			}
+			if err := a.Recheck(t.Context(), ref.Key()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

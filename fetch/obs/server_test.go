@@ -1,0 +1,139 @@
+package obs
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+
+	"tallyman/fetch"
+	"tallyman/fetch/sandbox"
+)
+
+var (
+	keys      = Keys{AK: "HUAWEIid", SK: "SECRETcanary"}
+	temporary = Keys{AK: "HUAWEIid", SK: "SECRETcanary", SecurityToken: "TOKENcanary+/=="}
+)
+
+const bucket = "obs-test-bucket"
+
+// A server is the sandbox, which checks signatures, with an eye on what it is
+// asked.
+type server struct {
+	*sandbox.Cloud
+	lie func(http.ResponseWriter, *http.Request) bool // answers in its place, if true
+
+	mu       sync.Mutex
+	requests []*http.Request
+}
+
+// serve serves objects, and the store to ask for them with the bucket in the
+// path. Whatever host that is told to ask, it asks this server.
+func serve(t testing.TB, objects map[string]string) (*server, *Store) {
+	return serveTo(t, keys, objects)
+}
+
+func serveTo(t testing.TB, k Keys, objects map[string]string) (*server, *Store) {
+	s := &server{Cloud: sandbox.New(sandbox.Options{AccessKeyID: k.AK, AccessKeySecret: k.SK, SecurityToken: k.SecurityToken})}
+	s.AddBucket(bucket, sandbox.Bucket{})
+	for key, body := range objects {
+		s.AddObject(bucket, key, sandbox.File{Body: []byte(body)})
+	}
+	h := httptest.NewServer(s)
+	t.Cleanup(h.Close)
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, h.Listener.Addr().String())
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return s, &Store{Endpoint: h.URL, Keys: StaticKeys(k), Client: &http.Client{Transport: transport}}
+}
+
+func (s *server) seen() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.requests = append(s.requests, r)
+	s.mu.Unlock()
+	if s.lie == nil || !s.lie(w, r) {
+		s.Cloud.ServeHTTP(w, r)
+	}
+}
+
+// names ranges over a listing. It returns the names up to an error.
+func names(objects func(func(fetch.Object, error) bool)) (names []string, err error) {
+	for o, err := range objects {
+		if err != nil {
+			return names, err
+		}
+		names = append(names, o.Name)
+	}
+	return names, nil
+}
+
+// readAll reads a range of an object, from where it was asked for.
+func readAll(t testing.TB, o fetch.Object, off, n int64) string {
+	t.Helper()
+	answer, err := o.Source.ReadRange(t.Context(), off, n, "")
+	if err != nil {
+		t.Fatalf("%s: %v", o.Name, err)
+	}
+	defer answer.Close()
+	b, err := io.ReadAll(answer)
+	if err != nil || answer.Off > off {
+		t.Fatalf("%s: %v, from %d on", o.Name, err, answer.Off)
+	}
+	return string(b[off-answer.Off:])
+}
+
+// only is the one object of a bucket.
+func only(t testing.TB, store *Store) fetch.Object {
+	t.Helper()
+	var all []fetch.Object
+	for o, err := range store.Objects(t.Context(), Selection{Bucket: bucket}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, o)
+	}
+	if len(all) != 1 {
+		t.Fatalf("got %d objects, want one", len(all))
+	}
+	return all[0]
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// asking is a store whose calls go to f.
+func asking(f transport) *Store {
+	return &Store{Region: "cn-north-4", Keys: StaticKeys(temporary), Client: &http.Client{Transport: f}}
+}
+
+// read reads a range of an object that no listing told of.
+func read(t testing.TB, s *Store, key string) error {
+	t.Helper()
+	at, err := s.where("", bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := (&source{store: s, at: at, key: key, etag: `"etag"`}).ReadRange(t.Context(), 4, 4, "")
+	if err == nil {
+		answer.Close()
+	}
+	return err
+}
+
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message><RequestId>0000018A</RequestId></Error>", code, message)
+}
