@@ -22,14 +22,15 @@ func (f *Fetcher) drained() error {
 // onDrain calls do once f drains, unless cancel is called before. When cancel
 // returns, do has ended or will not begin.
 func (f *Fetcher) onDrain(do func()) (cancel func()) {
-	if f.Drain == nil {
+	drain := f.Drain
+	if drain == nil {
 		return func() {}
 	}
 	var once sync.Once
 	over := make(chan struct{})
 	go func() {
 		select {
-		case <-f.Drain:
+		case <-drain:
 			once.Do(do)
 		case <-over:
 		}

@@ -128,13 +128,11 @@ func (r *ranges) skipTo(answer *Range, off int64) error {
 func (a *attempt) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case a.slots <- struct{}{}:
-	case <-a.Drain:
-		return nil, ErrDrained
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 	leave = sync.OnceFunc(func() { <-a.slots })
-	if err := cmp.Or(a.drained(), context.Cause(ctx)); err != nil { // both were there to choose from
+	if err := cmp.Or(a.drained(), context.Cause(ctx)); err != nil { // it may have ended while this waited, too
 		leave()
 		return nil, err
 	}

@@ -56,8 +56,8 @@ func (s *renewing) works() {
 func (s *renewing) renew(ctx context.Context, seen int, why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.times > seen {
-		return s.f.drained()
+	if drained := s.f.drained(); s.times > seen || drained != nil {
+		return drained
 	}
 	if s.vain == vainRenewals {
 		return why

@@ -12,8 +12,9 @@
 //	.ingest/HASH/                   an export being received
 //	    lock                        held by the one attempt there may be
 //	    state.json                  which export this is, and where it stands
+//	    first.json                  beside the first state.json, until that is durable
 //	    counts.json                 what changes too often to be made durable
-//	    parts/                      objects being received, and maps of their parts
+//	    parts/                      objects being received, and maps of what is here
 //	    objects.jsonl               objects that were received, proven and decoded
 //	    bag/                        the bag that will be
 //

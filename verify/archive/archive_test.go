@@ -87,7 +87,7 @@ func TestNoFileStaysOpen(t *testing.T) {
 		return len(fds)
 	}
 	before := open()
-	for at := range 80 {
+	for at := range 100 {
 		seen := 0
 		a, err := openWith(t.TempDir(), func(string, string) error {
 			if seen++; seen == at {
@@ -98,7 +98,9 @@ func TestNoFileStaysOpen(t *testing.T) {
 		if err != nil {
 			continue
 		}
+		tryDocket(a)
 		land(a, threeObjects())
+		tryDocket(a)
 		a.Recheck(t.Context(), testKey)
 		if in, err := a.Begin(context.Background(), testRef, testKey, testHash); err == nil {
 			in.Close()

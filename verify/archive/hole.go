@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"cmp"
 	"hash/crc64"
 	"iter"
 
@@ -44,9 +43,6 @@ func (p *Partial) next(off *int64, size, part int64) *Part {
 	*off += t.size
 	return t
 }
-
-// stride is how many bytes of a part go on the map at once.
-func (p *Partial) stride() int64 { return cmp.Or(p.in.archive.stride, stride) }
 
 // recall believes an entry of the map if it lies in the object and its bytes
 // are here.

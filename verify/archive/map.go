@@ -38,7 +38,8 @@ func readMap(r io.Reader) iter.Seq2[mapEntry, error] {
 	}
 }
 
-// lines yields each line, the last even if it is cut short. An error ends it.
+// lines yields each line that is not blank, the last even if it is cut short.
+// An error ends it.
 func lines(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for in := bufio.NewReader(r); ; {
@@ -47,7 +48,7 @@ func lines(r io.Reader) iter.Seq2[[]byte, error] {
 			if ended {
 				err = nil
 			}
-			if !yield(line, err) || ended || err != nil {
+			if (len(line) > 1 || err != nil) && !yield(line, err) || ended || err != nil {
 				return
 			}
 		}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash"
@@ -27,6 +28,8 @@ type Part struct {
 // stride is how much of each part that is being received a process loses that
 // is killed.
 const stride = 256 << 10
+
+func (p *Partial) stride() int64 { return cmp.Or(p.in.archive.stride, stride) }
 
 var errTooMany = errors.New("more bytes than were asked for")
 

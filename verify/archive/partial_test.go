@@ -345,3 +345,46 @@ func TestAPieceIsNotTakenForTheWhole(t *testing.T) {
 		p.Close()
 	}
 }
+
+// What could not go on the map goes there later, or at the end.
+func TestAMapThatOnceCouldNotBeWrittenLacksNothing(t *testing.T) {
+	body := rows(100)
+	for at, ended := 1, false; !ended; at++ {
+		dir, seen, failed := t.TempDir(), 0, false
+		a, err := openWith(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.stride = testStride
+		in := mustBegin(t, a)
+		p := mustPartial(t, in, "o", promise(body))
+		if err := p.Promise(promise(body)); err != nil {
+			t.Fatal(err)
+		}
+		a.disk.step = func(op, path string) error {
+			if op == "write" && strings.HasSuffix(path, ".map") {
+				if seen++; seen == at {
+					failed = true
+					return errCrash
+				}
+			}
+			return nil
+		}
+		for part := range p.Missing(100, 50) {
+			for off, n := part.Rest(); n > 0; off, n = part.Rest() {
+				if _, err := part.Write([]byte(body[off : off+n])); err != nil && !errors.Is(err, errCrash) {
+					t.Fatal(err)
+				}
+			}
+		}
+		ended = !failed
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if p = mustPartial(t, in, "o", promise(body)); p.Received() != 100 {
+			t.Errorf("the map could not be written at %d: %d bytes are here", at, p.Received())
+		}
+		kill(p)
+		in.Close()
+	}
+}

@@ -1,0 +1,496 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify"
+)
+
+// drainable makes f one that drains when drain is called, which may be often.
+func drainable(f *fetch.Fetcher) (drain func()) {
+	drained := make(chan struct{})
+	f.Drain = drained
+	return sync.OnceFunc(func() { close(drained) })
+}
+
+// restart makes f what it would be in another process.
+func restart(f *fetch.Fetcher) { f.Drain, f.Progress = nil, nil }
+
+// asked tells of each time that a provider is asked.
+type asked struct {
+	fetch.Provider
+	tell func()
+}
+
+func (a asked) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
+	a.tell()
+	return a.Provider.Export(ctx, ref)
+}
+
+// late makes all requests but the first of each object wait until f drains, and
+// those further on in it for longer. None of them is to be cut short.
+func late(t *testing.T, s *shelf, f *fetch.Fetcher) {
+	for _, i := range s.items {
+		i.hinder = func(ctx context.Context, off int64) error {
+			if off == 0 {
+				return nil
+			}
+			<-f.Drain
+			err := fetch.Sleep(ctx, time.Duration(off)*time.Millisecond)
+			if err != nil {
+				t.Errorf("the request at %d was cut short: %v", off, err)
+			}
+			return err
+		}
+	}
+}
+
+func checkDrained(t *testing.T, f *fetch.Fetcher, err error) {
+	t.Helper()
+	if !errors.Is(err, fetch.ErrDrained) {
+		t.Errorf("%v, want %v", err, fetch.ErrDrained)
+	}
+	checkAbsent(t, f, shelfKey)
+}
+
+func totals(items []*item) (requests, sent, size int) {
+	for _, i := range items {
+		n, bytes := i.counts()
+		requests += n
+		sent += bytes
+		size += len(i.body)
+	}
+	return requests, sent, size
+}
+
+func TestDrainLetsThePartsInFlightEnd(t *testing.T) {
+	for name, items := range map[string][]*item{
+		"an object":       {object("a.csv", csv(500))},
+		"several objects": fiveObjects(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShelf(items...)
+				f := shelved(t, s)
+				f.Stall = time.Hour
+				time.AfterFunc(time.Minute, drainable(f))
+				late(t, s, f)
+				_, err := fetchShelf(t, f)
+				checkDrained(t, f, err)
+				if requests, _, _ := totals(s.items); requests < 5 || requests > 8 {
+					t.Errorf("%d requests were answered, want 4 and the first of each object", requests)
+				}
+				for _, i := range s.items {
+					i.hinder = nil
+				}
+				restart(f)
+				mustFetch(t, f)
+				if _, sent, size := totals(s.items); sent != size {
+					t.Errorf("%d bytes were sent of %d", sent, size)
+				}
+			})
+		})
+	}
+}
+
+func TestDrainInTheMidstOfAnObjectSendsNoByteTwice(t *testing.T) {
+	for _, parallel := range []int{1, 4} {
+		s := newShelf(object("a.csv", csv(500)))
+		f := shelved(t, s)
+		f.Parallel = parallel
+		drain := drainable(f)
+		s.items[0].hinder = func(_ context.Context, off int64) error {
+			if off == 7000 {
+				drain()
+			}
+			if off > 7000 {
+				<-f.Drain
+			}
+			return nil
+		}
+		_, err := fetchShelf(t, f)
+		checkDrained(t, f, err)
+		if requests, _, _ := totals(s.items); requests > 7+parallel {
+			t.Errorf("%d at once: %d requests were made", parallel, requests)
+		}
+		s.items[0].hinder = nil
+		restart(f)
+		mustFetch(t, f)
+		if _, sent, size := totals(s.items); sent != size {
+			t.Errorf("%d at once: %d bytes were sent of %d", parallel, sent, size)
+		}
+	}
+}
+
+func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
+	s := newShelf(fiveObjects()...)
+	f := shelved(t, s)
+	asks := 0
+	f.Providers["oss"] = asked{s, func() { asks++ }}
+	drainable(f)()
+	_, err := fetchShelf(t, f)
+	checkDrained(t, f, err)
+	if err := f.Ask(t.Context(), parseRef(t, shelfRef)); !errors.Is(err, fetch.ErrDrained) {
+		t.Errorf("%v, want %v", err, fetch.ErrDrained)
+	}
+	drain := drainable(f)
+	f.Providers["oss"] = asked{s, drain}
+	_, err = fetchShelf(t, f)
+	checkDrained(t, f, err)
+	if requests, _, _ := totals(s.items); requests > 0 || asks > 0 {
+		t.Errorf("%d requests were made, and the job was asked %d times", requests, asks)
+	}
+	restart(f)
+	mustFetch(t, f)
+	drainable(f)()
+	mustFetch(t, f) // it has landed
+}
+
+func TestDrainWhenAllBytesAreHereStillLands(t *testing.T) {
+	for name, items := range map[string][]*item{
+		"an object":   {object("a.csv", csv(500))},
+		"a container": {object("a.zip", zipOf(t, 8, file{"x.csv", csv(300)}, file{"y.csv", csv(200)}))},
+		"several":     fiveObjects(),
+	} {
+		s := newShelf(items...)
+		f := shelved(t, s)
+		drain, sum := drainable(f), watchProgress(f)
+		_, _, size := totals(items)
+		told := f.Progress
+		f.Progress = func(p fetch.Progress) {
+			told(p)
+			if bytes, _ := sum(); bytes == int64(size) {
+				drain()
+			}
+		}
+		if mustFetch(t, f); f.Drain == nil {
+			t.Error(name)
+		}
+		select {
+		case <-f.Drain:
+		default:
+			t.Errorf("%s: it did not drain", name)
+		}
+	}
+}
+
+func TestDrainBetweenObjectsKeepsThoseThatAreDone(t *testing.T) {
+	for _, snapshot := range []bool{true, false} {
+		s := newShelf(fiveObjects()...)
+		s.snapshot = snapshot
+		f := shelved(t, s)
+		f.Parallel = 1
+		drain := drainable(f)
+		left := len(s.items[2].body)
+		f.Progress = func(p fetch.Progress) {
+			if p.Object != "2.csv" {
+				return
+			}
+			if left -= int(p.Bytes); left == 0 {
+				drain()
+			}
+		}
+		_, err := fetchShelf(t, f)
+		checkDrained(t, f, err)
+		done, _, _ := totals(s.items[:3])
+		if _, sent, size := totals(s.items[:3]); sent != size {
+			t.Errorf("%d bytes were sent of %d", sent, size)
+		}
+		if requests, _, _ := totals(s.items[3:]); requests > 0 {
+			t.Errorf("%d requests for what was not begun", requests)
+		}
+		restart(f)
+		mustFetch(t, f)
+		if requests, _, _ := totals(s.items[:3]); requests != done {
+			t.Errorf("%d requests for what was done", requests-done)
+		}
+		checkFiles(t, f, contents(s.items))
+	}
+}
+
+func TestDrainDoesNotListOn(t *testing.T) {
+	for _, snapshot := range []bool{true, false} {
+		s := newShelf(fiveObjects()...)
+		s.snapshot, s.broken = snapshot, errors.New("listed to its end")
+		f := shelved(t, s)
+		f.Parallel = 1
+		drain := drainable(f)
+		s.items[2].want = func(w verify.Want) verify.Want { drain(); return w }
+		_, err := fetchShelf(t, f)
+		checkDrained(t, f, err)
+		if errors.Is(err, s.broken) {
+			t.Error(err)
+		}
+		s.broken, s.items[2].want = nil, nil
+		restart(f)
+		mustFetch(t, f)
+		checkFiles(t, f, contents(s.items))
+	}
+}
+
+// What comes of a request that does not end is up to the caller's patience.
+func TestCancelAfterADrainEndsAtOnceAndKeepsWhatIsHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(fiveObjects()...)
+		s.items[1].hinder = func(ctx context.Context, off int64) error {
+			if off == 0 {
+				return nil
+			}
+			return until(ctx, off)
+		}
+		f := shelved(t, s)
+		f.Stall = time.Hour
+		drain := drainable(f)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ended := make(chan error)
+		go func() {
+			_, err := f.Fetch(ctx, parseRef(t, shelfRef))
+			ended <- err
+		}()
+		synctest.Wait()
+		drain()
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			t.Fatalf("it did not wait for what was in flight: %v", err)
+		default:
+		}
+		began := time.Now()
+		cancel(errStopped)
+		if err := <-ended; !errors.Is(err, errStopped) || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		s.items[1].hinder = nil
+		restart(f)
+		mustFetch(t, f)
+		if _, sent, size := totals(s.items); sent != size {
+			t.Errorf("%d bytes were sent of %d", sent, size)
+		}
+	})
+}
+
+func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		hinder func(ctx context.Context, off int64) error
+		took   time.Duration
+	}{
+		"throttled": {func(context.Context, int64) error {
+			return &fetch.CallError{Kind: fetch.ErrThrottled, After: time.Hour}
+		}, 0},
+		"failing":     {func(context.Context, int64) error { return fetch.ErrTemporary }, 0},
+		"stalled":     {until, 59 * time.Minute}, // an hour after the request
+		"expired URL": {func(context.Context, int64) error { time.Sleep(2 * time.Minute); return fetch.ErrExpired }, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShelf(object("a.csv", csv(500)))
+				f := shelved(t, s)
+				f.Stall = time.Hour
+				fetch.SetFirstWait(f, time.Hour)
+				asks, tries := 0, 0
+				f.Providers["oss"] = asked{s, func() { asks++ }}
+				s.items[0].hinder = func(ctx context.Context, off int64) error {
+					if off != 3000 {
+						return nil
+					}
+					tries++
+					return tt.hinder(ctx, off)
+				}
+				drain := drainable(f)
+				f.Progress = func(p fetch.Progress) {
+					select {
+					case <-f.Drain:
+						t.Errorf("when it drains: %d bytes, %s", p.Bytes, p.Note)
+					default:
+					}
+				}
+				var drained time.Time
+				time.AfterFunc(time.Minute, func() { drained = time.Now(); drain() })
+				f.Parallel = 1 // or the others would have all else
+				_, err := fetchShelf(t, f)
+				checkDrained(t, f, err)
+				if took := time.Since(drained); took != tt.took || tries != 1 || asks != 1 {
+					t.Errorf("%v after the drain, in %d tries, and the job was asked %d times", took, tries, asks)
+				}
+				s.items[0].hinder = nil
+				restart(f)
+				mustFetch(t, f)
+				if _, sent, size := totals(s.items); sent != size {
+					t.Errorf("%d bytes were sent of %d", sent, size)
+				}
+			})
+		})
+	}
+}
+
+func TestDrainDoesNotUseAURLThatAnotherHasRenewed(t *testing.T) {
+	s := newShelf(object("a.csv", csv(500)))
+	f := shelved(t, s)
+	f.Parallel = 2
+	drain := drainable(f)
+	asks, renewed := 0, make(chan struct{})
+	f.Providers["oss"] = asked{s, func() {
+		if asks++; asks == 2 {
+			close(renewed)
+		}
+	}}
+	var mu sync.Mutex
+	tries := map[int64]int{}
+	s.items[0].hinder = func(_ context.Context, off int64) error {
+		mu.Lock()
+		tries[off]++
+		n := tries[off]
+		mu.Unlock()
+		if n > 1 || off != 1000 && off != 2000 {
+			return nil
+		}
+		if off == 2000 {
+			<-renewed
+			drain()
+		}
+		return fetch.ErrExpired
+	}
+	_, err := fetchShelf(t, f)
+	checkDrained(t, f, err)
+	if tries[2000] != 1 || asks != 2 {
+		t.Errorf("%d tries, and the job was asked %d times", tries[2000], asks)
+	}
+}
+
+func TestFailureOfAPartInFlightIsToldThoughItDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(fiveObjects()...)
+		f := shelved(t, s)
+		f.Stall = time.Hour
+		drain := drainable(f)
+		s.items[1].hinder = func(context.Context, int64) error {
+			<-f.Drain
+			time.Sleep(time.Second)
+			return fetch.ErrAuth
+		}
+		time.AfterFunc(time.Minute, drain)
+		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrAuth) {
+			t.Errorf("%v, want %v", err, fetch.ErrAuth)
+		}
+	})
+}
+
+// Each of these answers would go on for an hour.
+func TestDrainCutsAnAnswerThatGoesOnAndOn(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lie  lie
+		from int // the next attempt asks
+	}{
+		"a store without ranges, at a part's end":    {all(rangeDropped, stall(2700)), 1000},
+		"what a store without ranges sends in vain":  {after(1, all(rangeDropped, stall(300))), 1000},
+		"an object of unknown size, as it is":        {endless(700), 0},
+		"an object of unknown size, and no byte yet": {endless(0), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, rows)
+			f, _ := newFetcher(t, t.TempDir())
+			f.PartSize, f.Parallel, f.Stall = 1000, 1, time.Hour
+			drain := drainable(f)
+			requests := 0
+			s.lie = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+				if requests++; requests == 2 || name == "an object of unknown size, and no byte yet" {
+					drain()
+				}
+				return tt.lie(s, w, r, n)
+			}
+			f.Progress = func(p fetch.Progress) {
+				if p.Bytes > 0 && name != "what a store without ranges sends in vain" {
+					drain()
+				}
+			}
+			ref := s.ref(t, "export.csv", "")
+			if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrDrained) {
+				t.Errorf("%v, want %v", err, fetch.ErrDrained)
+			}
+			s.honest()
+			restart(f)
+			before := len(s.requests())
+			if _, err := f.Fetch(context.Background(), ref); err != nil {
+				t.Fatal(err)
+			}
+			if first, _ := span(t, s.requests()[before]); first != tt.from {
+				t.Errorf("the next attempt goes on at %d, want %d", first, tt.from)
+			}
+			checkLanded(t, f, ref.Key(), rows)
+		})
+	}
+}
+
+// endless sends so many bytes without a length, and then nothing.
+func endless(bytes int) lie {
+	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
+		w.Write(s.body[:bytes])
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func TestAskTellsWhatFetchWouldSay(t *testing.T) {
+	ref := parseRef(t, shelfRef)
+	refused := &fetch.CallError{Call: "GetJob", Kind: fetch.ErrAuth}
+	for name, tt := range map[string]struct {
+		export *fetch.Export
+		err    error
+	}{
+		"pending":      {export: &fetch.Export{State: fetch.Pending, Status: "WAITING", Percent: -1}},
+		"running":      {export: &fetch.Export{State: fetch.Running, Status: "RUNNING", Percent: 40}},
+		"unknown word": {export: &fetch.Export{Status: "NEW_WORD"}},
+		"failed":       {export: &fetch.Export{State: fetch.Failed, Status: "ERROR", Message: "quota"}},
+		"expired":      {export: &fetch.Export{State: fetch.Expired, Status: "GONE"}},
+		"refused":      {err: refused},
+	} {
+		f := shelved(t, newShelf())
+		f.Providers["oss"] = said{tt.export, tt.err}
+		err := f.Ask(t.Context(), ref)
+		if _, fetched := f.Fetch(t.Context(), ref); err == nil || err.Error() != fetched.Error() {
+			t.Errorf("%s: %v, but Fetch says %v", name, err, fetched)
+		}
+	}
+	f := shelved(t, newShelf())
+	clear(f.Providers)
+	if err := f.Ask(t.Context(), ref); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, want %v", err, errors.ErrUnsupported)
+	}
+}
+
+// said is a provider that always says the same.
+type said struct {
+	export *fetch.Export
+	err    error
+}
+
+func (s said) Export(context.Context, fetch.Ref) (*fetch.Export, error) { return s.export, s.err }
+
+func TestAskFetchesNothing(t *testing.T) {
+	s := newShelf(fiveObjects()...)
+	f := shelved(t, s)
+	asks := 0
+	f.Providers["oss"] = asked{s, func() { asks++ }}
+	ref := parseRef(t, shelfRef)
+	if err := f.Ask(t.Context(), ref); err != nil || asks != 1 {
+		t.Errorf("%v, in %d calls", err, asks)
+	}
+	if requests, _, _ := totals(s.items); requests > 0 {
+		t.Errorf("%d requests", requests)
+	}
+	mustFetch(t, f)
+	before := asks
+	if err := f.Ask(t.Context(), ref); err != nil || asks != before {
+		t.Errorf("%v, and what has landed was asked for", err)
+	}
+}

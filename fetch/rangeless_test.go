@@ -1,0 +1,71 @@
+package fetch_test
+
+import (
+	"context"
+	"testing"
+
+	"tallyman/fetch"
+)
+
+// Each range that is ignored brings all bytes before it.
+func TestStoreThatComesToIgnoreRangesIsNotAskedForEachPart(t *testing.T) {
+	body := csv(600) // some forty parts
+	for _, tt := range []struct {
+		name          string
+		lie           lie
+		parallel, max int64 // requests
+	}{
+		{"one at a time", after(1, whole), 1, 3},
+		{"one at a time, after some", after(5, whole), 1, 7},
+		{"several", after(1, whole), 4, 10},
+		{"without a length", after(1, chunked(truth)), 1, 3},
+		{"and cut short twice", after(1, all(rangeDropped, first(4, cut(20000)))), 1, 8},
+	} {
+		s := serve(t, body)
+		s.lie = tt.lie
+		f, _ := newFetcher(t, t.TempDir())
+		f.PartSize, f.Parallel = 1000, int(tt.parallel)
+		ref := s.ref(t, "export.csv", "")
+		if _, err := f.Fetch(context.Background(), ref); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if n := s.count.Load(); n > tt.max {
+			t.Errorf("%s: %d requests, want %d or less", tt.name, n, tt.max)
+		}
+		checkLanded(t, f, ref.Key(), body)
+	}
+}
+
+func TestStoreThatIgnoresRangesIsGoneOnFrom(t *testing.T) {
+	body := csv(600)
+	s := serve(t, body)
+	s.lie = after(1, whole)
+	f, _ := newFetcher(t, t.TempDir())
+	f.PartSize, f.Parallel = 1000, 1
+	drain := drainable(f)
+	f.Progress = watchUntil(10_500, drain)
+	ref := s.ref(t, "export.csv", "")
+	if _, err := f.Fetch(context.Background(), ref); err == nil {
+		t.Fatal("it did not drain")
+	}
+	restart(f)
+	s.honest()
+	before := len(s.requests())
+	if _, err := f.Fetch(context.Background(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if first, _ := span(t, s.requests()[before]); first != 11_000 {
+		t.Errorf("the next attempt goes on at %d, want %d", first, 11_000)
+	}
+	checkLanded(t, f, ref.Key(), body)
+}
+
+// watchUntil calls do once so many bytes have come.
+func watchUntil(bytes int64, do func()) func(fetch.Progress) {
+	return func(p fetch.Progress) {
+		if bytes -= p.Bytes; bytes <= 0 {
+			do()
+		}
+	}
+}
