@@ -7,6 +7,7 @@ import (
 	"hash"
 	"io"
 	"strconv"
+	"time"
 
 	"tallyman/verify"
 )
@@ -18,16 +19,20 @@ import (
 type Part struct {
 	partial *Partial
 	off     int64
-	size    int64 // verify.Unknown: to the end of the object
-	n       int64 // received; written under the partial's lock
-	marked  int64 // of them on the map
+	size    int64     // verify.Unknown: to the end of the object
+	n       int64     // received; written under the partial's lock
+	marked  int64     // of them on the map
+	since   time.Time // the last mark, or the first byte
 	whole   bool
 	crc     hash.Hash64 // of those that are not
 }
 
 // stride is how much of each part that is being received a process loses that
-// is killed.
-const stride = 256 << 10
+// is killed. Where bytes come slowly it is less: what came in the last while.
+const (
+	stride = 256 << 10
+	while  = 200 * time.Millisecond
+)
 
 func (p *Partial) stride() int64 { return cmp.Or(p.in.archive.stride, stride) }
 
@@ -78,10 +83,19 @@ func (t *Part) write(b []byte) (int, error) {
 	case err != nil:
 	case t.n == t.size:
 		err = t.End()
-	case t.beforeMark(1) == 0:
+	case t.beforeMark(1) == 0 || t.overdue():
 		err = t.mark()
 	}
 	return n, err
+}
+
+// overdue reports whether what came is long here without being on the map.
+func (t *Part) overdue() bool {
+	now := time.Now()
+	if t.since.IsZero() {
+		t.since = now
+	}
+	return t.size != verify.Unknown && now.Sub(t.since) > while
 }
 
 // End makes the part whole as it is: for one whose size was not known, when
@@ -118,7 +132,7 @@ func (t *Part) mark() error {
 	if err := t.partial.mark(mapEntry{Off: t.off + t.marked, Len: n, CRC64: crc}); err != nil {
 		return err
 	}
-	t.marked = t.n
+	t.marked, t.since = t.n, time.Now()
 	t.crc.Reset()
 	return nil
 }
