@@ -156,7 +156,7 @@ func (o *options) local(ctx context.Context, providers map[string]fetch.Provider
 }
 
 // wakeLocal is how soon a task that is due is noticed in this process.
-const wakeLocal = 50 * time.Millisecond
+const wakeLocal = 100 * time.Millisecond
 
 // fetcher makes attempts with these settings. They end soon after ctx does.
 func (o *options) fetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
