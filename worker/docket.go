@@ -30,6 +30,7 @@ var (
 	// word that we don't know.
 	errUnknownStatus = errors.New("the provider keeps using a status that is not known")
 	errCrashed       = errors.New("its worker died at each of the last attempts, and nothing was gained")
+	errPanicked      = errors.New("the attempt panicked")
 	errSettled       = errors.New("it has failed or was cancelled, and nobody has asked for it since")
 )
 
@@ -118,17 +119,12 @@ func (v *visit) note(what func(*archive.Docket)) {
 	_ = d.Count()
 }
 
-// missed writes down an attempt that did not bring the export in. If it can't,
-// another attempt may have the docket or have brought it in, or the disk has
-// failed: then the next will see.
+// missed writes down an attempt that did not bring the export in.
 func (v *visit) missed(missed error) error {
 	outcome := Classify(missed)
 	d, err := v.docket()
 	if err != nil {
-		if v.w.local == nil || errors.Is(err, archive.ErrLanded) {
-			return snooze(v.interval(time.Time{}, err), missed)
-		}
-		return v.give(missed)
+		return v.unwritten(missed, outcome, err)
 	}
 	defer d.Close()
 	if settled(d) { // cancelled in the meantime
@@ -139,6 +135,19 @@ func (v *visit) missed(missed error) error {
 		return v.wait(d, waiting)
 	}
 	return v.spend(d, missed, outcome)
+}
+
+// unwritten is of an attempt that can't be written down: another attempt has
+// the docket or has brought the export in, or the disk has failed.
+func (v *visit) unwritten(missed error, outcome Outcome, why error) error {
+	other := errors.Is(why, archive.ErrLanded) || v.w.local == nil && errors.Is(why, archive.ErrBusy)
+	switch {
+	case other && !errors.Is(missed, archive.ErrDamaged):
+		return snooze(jitter(busyPoll), missed)
+	case v.budget(outcome) == endless:
+		return snooze(v.interval(time.Time{}, missed), missed)
+	}
+	return v.give(missed)
 }
 
 // wait has a job that has not ended asked again. When the deadline is nearer
@@ -207,6 +216,7 @@ func (v *visit) spend(d *archive.Docket, failure error, outcome Outcome) error {
 func (v *visit) fail(d *archive.Docket, failure error) error {
 	d.State.Phase, d.State.Next = archive.Failed, time.Time{}
 	_ = blame(d, failure) // the next worker will see for itself
+	_ = d.Close()         // whoever is told may ask for it again at once
 	return v.give(failure)
 }
 

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -30,7 +31,7 @@ func shown(err error) string {
 	if len(s) > mostShown {
 		s = s[:mostShown] + "…"
 	}
-	return s
+	return strings.ToValidUTF8(s, "") // the queue can't keep anything else
 }
 
 const mostShown = 1000 // bytes

@@ -99,19 +99,16 @@ func (l *Local) begin(ctx context.Context, ref fetch.Ref) {
 	}
 }
 
-// enqueue enqueues an export that nobody waits for. The queue may have tasks of
-// it still that have just ended.
+// enqueue enqueues an export. The task that brought the last wait for it to an
+// end may be in the queue for a moment yet.
 func (l *Local) enqueue(ctx context.Context, ref fetch.Ref) error {
 	for {
-		running, err := l.worker.Queue.Forget(ref.Hash())
-		if err != nil {
-			return err
-		}
-		if !running {
+		queued, err := l.worker.Queue.Queued(ref.Hash())
+		if err == nil && !queued {
 			_, err = l.worker.Queue.Enqueue(ctx, ref, Options{})
 			return err
 		}
-		if err := fetch.Sleep(ctx, l.worker.Wake); err != nil {
+		if err := cmp.Or(err, fetch.Sleep(ctx, l.worker.Wake)); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -11,6 +12,7 @@ func TestMain(m *testing.M) {
 	if _, err := os.Stat("/dev/shm"); err == nil && os.Getenv("TMPDIR") == "" { // thousands of fsyncs that tell nothing of a real disk
 		os.Setenv("TMPDIR", "/dev/shm")
 	}
+	debug.SetGCPercent(1000) // of a few MB, which a Redis in the process fills many times a second
 	LogRedis(nil)
 	goleak.VerifyTestMain(m)
 }

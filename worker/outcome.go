@@ -40,6 +40,7 @@ type Budget struct{ Command, Worker int }
 var (
 	once     = Budget{1, 1}
 	mismatch = Budget{3, 3}
+	panicked = Budget{10, 10}
 	network  = Budget{10, 30} // some five hours of a worker's
 	passing  = Budget{10, endless}
 	outside  = Budget{1, endless}
@@ -100,6 +101,7 @@ var outcomes = []struct {
 	{is(ErrUnfit), Outcome{"redis", ExitUsage, outside, ""}},
 	{is(ErrOtherArchive), Outcome{"redis", ExitUsage, once, ""}},
 	{is(errCrashed), Outcome{"crashed", ExitUnknown, once, "see what ends the worker, its memory for one, and run tallyman retry"}},
+	{is(errPanicked), Outcome{"crashed", ExitUnknown, panicked, "this is a mistake in tallyman: please report it"}},
 	{is(errBadTask), Outcome{"bad-task", ExitUsage, once, ""}},
 	{is(errors.ErrUnsupported), Outcome{"bad-task", ExitUsage, once, ""}},
 }

@@ -40,18 +40,25 @@ const (
 // whether it is news: an export that is queued, is being fetched, or has failed
 // since someone last asked for it stays as it is.
 func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (bool, error) {
-	return q.add(ctx, ref, o, pollQueue, asynq.NewTask(typePoll, newTask(ref, o).payload(),
+	_, err := q.inspector.GetTaskInfo(fetchQueue, fetchID(ref.Hash()))
+	switch {
+	case err == nil: // to ask its job again would only be in the way
+		return false, nil
+	case !absent(err):
+		return false, fmt.Errorf("enqueue %s: %w", ref, unqueued(ctx, err))
+	}
+	return q.add(ctx, ref, asynq.NewTask(typePoll, newTask(ref, o).payload(),
 		asynq.Queue(pollQueue), asynq.TaskID(pollID(ref.Hash())), asynq.Timeout(longestAsk), asynq.MaxRetry(neverEnough)))
 }
 
 // enqueueFetch has a worker fetch an export whose job is ready.
 func (q *Queue) enqueueFetch(ctx context.Context, ref fetch.Ref, o Options) error {
-	_, err := q.add(ctx, ref, o, fetchQueue, asynq.NewTask(typeFetch, newTask(ref, o).payload(),
+	_, err := q.add(ctx, ref, asynq.NewTask(typeFetch, newTask(ref, o).payload(),
 		asynq.Queue(fetchQueue), asynq.TaskID(fetchID(ref.Hash())), asynq.Timeout(longestRun), asynq.MaxRetry(neverEnough)))
 	return err
 }
 
-func (q *Queue) add(ctx context.Context, ref fetch.Ref, o Options, queue string, task *asynq.Task) (bool, error) {
+func (q *Queue) add(ctx context.Context, ref fetch.Ref, task *asynq.Task) (bool, error) {
 	_, err := q.client.EnqueueContext(ctx, task)
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):

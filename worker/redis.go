@@ -187,12 +187,12 @@ const archiveKey = "tallyman:archive"
 // Register claims the Redis for an archive, by its ID. It fails with
 // ErrOtherArchive if another was first.
 func (q *Queue) Register(ctx context.Context, id string) error {
-	if _, err := q.redis.SetNX(ctx, archiveKey, id, 0).Result(); err != nil { //nolint:staticcheck // SET with NX and GET at once needs Redis 7
+	if _, err := q.redis.SetNX(ctx, archiveKey, id, 0).Result(); err != nil {
 		return fmt.Errorf("register the archive: %w", unqueued(ctx, err))
 	}
 	// A client of asynq tells the names of its queues once, and Redis may have
 	// lost its memory since.
-	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue).Err(); err != nil {
+	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue, discoverQueue).Err(); err != nil {
 		return fmt.Errorf("register the queues: %w", unqueued(ctx, err))
 	}
 	return q.Serves(ctx, id)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 )
 
 func TestAnExportThatLandsIsFetchedOnce(t *testing.T) {
+	t.Parallel()
 	s := &script{ends: []error{nil}}
 	if err := s.run(t, &Worker{}); err != nil || len(s.times) != 1 {
 		t.Errorf("%d attempts, %v", len(s.times), err)
@@ -22,11 +24,12 @@ func TestAnExportThatLandsIsFetchedOnce(t *testing.T) {
 }
 
 func TestPollsAreFurtherApartEachTime(t *testing.T) {
-	s := &script{ends: append(repeat(running, 14), nil)}
+	t.Parallel()
+	s := &script{ends: append(repeat(running, 11), nil)}
 	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: 2 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
-	for i, pause := range s.pauses()[:13] {
+	for i, pause := range s.pauses()[:10] {
 		want := min(2*time.Second+s.times[i].Sub(s.times[0])/2, time.Minute)
 		if pause < want*9/10 || pause > want*11/10+late {
 			t.Errorf("pause %d is %v, want about %v", i, pause, want)
@@ -35,10 +38,11 @@ func TestPollsAreFurtherApartEachTime(t *testing.T) {
 }
 
 func TestPollsOfManyJobsDoNotFallTogether(t *testing.T) {
+	t.Parallel()
 	pauses := map[time.Duration]bool{}
 	for range 5 {
 		s := &script{ends: []error{running, running, nil}}
-		if err := s.run(t, &Worker{Wait: time.Hour, Poll: time.Minute}); err != nil {
+		if err := s.run(t, &Worker{Wait: time.Hour, Poll: 30 * time.Second}); err != nil {
 			t.Fatal(err)
 		}
 		pauses[s.pauses()[0].Truncate(time.Second)] = true
@@ -49,12 +53,13 @@ func TestPollsOfManyJobsDoNotFallTogether(t *testing.T) {
 }
 
 func TestTheLastPollIsAtTheDeadline(t *testing.T) {
+	t.Parallel()
 	s := &script{ends: []error{running}}
 	err := s.run(t, &Worker{Wait: 10 * time.Second, Poll: 4 * time.Second})
 	if Classify(err).Exit != ExitNotReady {
 		t.Errorf("ended with %v", err)
 	}
-	if total := s.times[len(s.times)-1].Sub(s.times[0]); total < 10*time.Second || total > 10*time.Second+late {
+	if total := s.times[len(s.times)-1].Sub(s.began); total < 10*time.Second || total > 10*time.Second+2*late {
 		t.Errorf("the last poll was at %v", total)
 	}
 	if len(s.times) != 3 {
@@ -63,6 +68,7 @@ func TestTheLastPollIsAtTheDeadline(t *testing.T) {
 }
 
 func TestNoWaitAsksOnce(t *testing.T) {
+	t.Parallel()
 	s := &script{ends: []error{running}}
 	if err := s.run(t, &Worker{Poll: time.Second}); !errors.Is(err, running) || len(s.times) != 1 {
 		t.Errorf("%d attempts, %v", len(s.times), err)
@@ -83,11 +89,9 @@ func checkPauses(t *testing.T, got, want []time.Duration, late time.Duration) {
 }
 
 func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
+	t.Parallel()
 	const second, quarter = time.Second, time.Second / 4
-	hours := make([]time.Duration, 9)
-	for i := range hours {
-		hours[i] = time.Hour
-	}
+	minutes := slices.Repeat([]time.Duration{90 * time.Second}, 9)
 	for name, test := range map[string]struct {
 		err    error
 		pauses []time.Duration
@@ -98,7 +102,7 @@ func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
 		"auth":      {fetch.ErrAuth, nil, wake},
 		"unknown":   {errors.New("what"), nil, wake},
 		"disk full": {onPath(syscall.ENOSPC), nil, wake},
-		"asked":     {&fetch.CallError{Kind: fetch.ErrThrottled, After: time.Hour}, hours, 20 * second},
+		"asked":     {&fetch.CallError{Kind: fetch.ErrThrottled, After: 90 * time.Second}, minutes, 20 * second},
 	} {
 		for _, asked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
@@ -113,6 +117,7 @@ func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
 }
 
 func TestAPersonMaySayHowManyAttempts(t *testing.T) {
+	t.Parallel()
 	for _, err := range []error{broken, unreachable} {
 		s := &script{ends: []error{err}}
 		s.run(t, &Worker{Attempts: 20})
@@ -132,6 +137,7 @@ func TestAPersonMaySayHowManyAttempts(t *testing.T) {
 }
 
 func TestEachCauseHasABudgetOfItsOwn(t *testing.T) {
+	t.Parallel()
 	s := &script{ends: []error{broken, broken, unreachable, unreachable, unreachable, nil}}
 	if err := s.run(t, &Worker{}); err != nil {
 		t.Errorf("a change of cause did not give a new budget: %v", err)
@@ -139,6 +145,7 @@ func TestEachCauseHasABudgetOfItsOwn(t *testing.T) {
 }
 
 func TestCausesThatTakeTurnsEnd(t *testing.T) {
+	t.Parallel()
 	var ends []error
 	for range 100 {
 		ends = append(ends, broken, unreachable)
@@ -150,19 +157,21 @@ func TestCausesThatTakeTurnsEnd(t *testing.T) {
 }
 
 func TestAnAnswerOfTheJobGivesNewBudgets(t *testing.T) {
+	t.Parallel()
 	var ends []error
 	for range 8 {
 		ends = append(ends, unreachable, broken, running)
 	}
 	s := &script{ends: append(ends, nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second}); err != nil {
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second, Wake: 2 * time.Second}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestUnknownStatusesAreBounded(t *testing.T) {
+	t.Parallel()
 	s := &script{ends: []error{odd}}
-	err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second})
+	err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second, Wake: 2 * time.Second})
 	if Classify(err).Cause != "unknown-status" || len(s.times) != unknownStatuses {
 		t.Errorf("%d attempts, %v", len(s.times), err)
 	}
@@ -172,21 +181,24 @@ func TestUnknownStatusesAreBounded(t *testing.T) {
 }
 
 func TestUnknownStatusesAreCountedInARow(t *testing.T) {
+	t.Parallel()
 	ends := append(repeat(odd, 9), running)
 	s := &script{ends: append(append(ends, ends...), nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second}); err != nil {
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second, Wake: 2 * time.Second}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestWhatDoesNotChangeIsNotedOnce(t *testing.T) {
-	s := &script{ends: append(repeat(running, 20), nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second}); err != nil || len(s.notes) != 1 {
+	t.Parallel()
+	s := &script{ends: append(repeat(running, 10), nil)}
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second, Wake: 2 * time.Second}); err != nil || len(s.notes) != 1 {
 		t.Errorf("noted %q, %v", s.notes, err)
 	}
 }
 
 func TestCancelledWaitsEndAtOnce(t *testing.T) {
+	t.Parallel()
 	why := fmt.Errorf("enough: %w", context.Canceled)
 	for _, end := range []error{running, unreachable, broken} {
 		synctest.Test(t, func(t *testing.T) {
@@ -207,6 +219,7 @@ func TestCancelledWaitsEndAtOnce(t *testing.T) {
 }
 
 func TestOneWhoComesLaterWaitsForTheSameAttempts(t *testing.T) {
+	t.Parallel()
 	s := &script{ends: append(repeat(running, 3), nil)}
 	synctest.Test(t, func(t *testing.T) {
 		w := &Worker{Wait: time.Hour, Poll: time.Second}
@@ -226,13 +239,15 @@ func TestOneWhoComesLaterWaitsForTheSameAttempts(t *testing.T) {
 }
 
 func TestWhatFailedCanBeFetchedAgainAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, asked := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s, w := &script{ends: []error{fetch.ErrAuth}, asked: asked}, &Worker{}
+			w.Ended = func(fetch.Ref, *archive.Receipt, error) { time.Sleep(time.Second) } // the task lasts longer than its export
 			s.serves(t, w)
 			l := Start(w)
 			defer l.Close()
-			for n := range 20 {
+			for n := range 5 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				if _, err := l.Fetch(ctx, parseRef(t, jobRef)); !errors.Is(err, fetch.ErrAuth) || len(s.times) != n+1 {
 					t.Fatalf("the %dth time, asked %v: %v after %d attempts", n+1, asked, err, len(s.times))
@@ -244,6 +259,7 @@ func TestWhatFailedCanBeFetchedAgainAtOnce(t *testing.T) {
 }
 
 func TestCloseEndsThoseWhoWait(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w := &script{ends: []error{running}}, &Worker{Wait: Forever, Poll: time.Second}
 		s.serves(t, w)
@@ -261,6 +277,7 @@ func TestCloseEndsThoseWhoWait(t *testing.T) {
 // The same of a worker that nobody waits for.
 
 func TestAWorkerHasMorePatience(t *testing.T) {
+	t.Parallel()
 	var growing []time.Duration
 	for n := 1; n < 30; n++ {
 		growing = append(growing, min(time.Second<<min(n-1, 20), 15*time.Minute))
@@ -278,6 +295,9 @@ func TestAWorkerHasMorePatience(t *testing.T) {
 	} {
 		for _, asked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
+				if len(test.pauses) > 10 && (asked || testing.Short()) {
+					t.Skip("it takes five hours")
+				}
 				s := &script{ends: []error{test.err}, asked: asked}
 				if err := s.work(t, &Worker{Wake: test.wake}); !errors.Is(err, test.err) {
 					t.Errorf("ended with %v", err)
@@ -296,14 +316,15 @@ func TestAWorkerHasMorePatience(t *testing.T) {
 }
 
 func TestAWorkerWaitsAsLongAsItIsAsked(t *testing.T) {
-	for _, after := range []time.Duration{1500 * time.Millisecond, 7 * time.Second, time.Hour} {
+	t.Parallel()
+	for _, after := range []time.Duration{1500 * time.Millisecond, 7 * time.Second, 2 * time.Minute} {
 		for _, kind := range []error{fetch.ErrThrottled, fetch.ErrTemporary} {
-			s := &script{ends: append(repeat(&fetch.CallError{Kind: kind, After: after}, 3), nil)}
-			if err := s.work(t, &Worker{Wake: time.Second, Poll: time.Second}); err != nil {
+			s := &script{ends: append(repeat(&fetch.CallError{Kind: kind, After: after}, 2), nil)}
+			if err := s.work(t, &Worker{Wake: 2 * time.Second, Poll: time.Second}); err != nil {
 				t.Fatal(err)
 			}
 			for i, pause := range s.pauses() {
-				if pause < after || pause > after+13*time.Second {
+				if pause < after || pause > after*11/10+time.Minute {
 					t.Errorf("%v, asked to wait for %v: pause %d is %v", kind, after, i, pause)
 				}
 			}
@@ -312,17 +333,18 @@ func TestAWorkerWaitsAsLongAsItIsAsked(t *testing.T) {
 }
 
 func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
+	t.Parallel()
 	for name, err := range map[string]error{
 		"throttled": call(fetch.ErrThrottled), "disk full": onPath(syscall.ENOSPC), "disk": onPath(syscall.EIO),
 		"busy": archive.ErrBusy, "redis": ErrRedis, "unfit": ErrUnfit,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &script{ends: append(repeat(err, 40), broken, broken, nil)}
-			if err := s.work(t, &Worker{Wake: 5 * time.Second, Poll: time.Second, Attempts: 3}); err != nil {
+			s := &script{ends: append(repeat(err, 12), broken, broken, nil)}
+			if err := s.work(t, &Worker{Wake: 20 * time.Second, Poll: time.Second, Attempts: 3}); err != nil {
 				t.Errorf("it ended with %v after %d attempts", err, len(s.times))
 			}
-			for i, pause := range s.pauses()[:40] {
-				if pause > longestPoll*11/10+time.Second+10*time.Second {
+			for i, pause := range s.pauses()[:12] {
+				if pause > longestPoll*11/10+time.Second+40*time.Second {
 					t.Errorf("pause %d is %v", i, pause)
 				}
 			}
@@ -331,20 +353,22 @@ func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
 }
 
 func TestAWorkerWaitsAsLongAsItIsTold(t *testing.T) {
+	t.Parallel()
 	s := &script{ends: []error{running}}
-	if err := s.work(t, &Worker{Wait: 5 * time.Minute, Poll: time.Second, Wake: time.Second}); Classify(err).Cause != "not-ready" {
+	if err := s.work(t, &Worker{Wait: 2 * time.Minute, Poll: time.Second, Wake: time.Second}); Classify(err).Cause != "not-ready" {
 		t.Errorf("ended with %v", err)
 	}
-	if total := s.times[len(s.times)-1].Sub(s.times[0]); total < 5*time.Minute || total > 5*time.Minute+3*time.Second {
+	if total := s.times[len(s.times)-1].Sub(s.began); total < 2*time.Minute || total > 2*time.Minute+6*time.Second {
 		t.Errorf("the last poll was at %v", total)
 	}
 }
 
 func TestATaskMayWaitLongerThanItsWorker(t *testing.T) {
+	t.Parallel()
 	for _, wait := range []time.Duration{time.Hour, Forever} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &script{ends: append(repeat(running, 20), nil)}
-			w := &Worker{Wait: time.Second, Poll: time.Second, Wake: time.Second}
+			s := &script{ends: append(repeat(running, 8), nil)}
+			w := &Worker{Wait: time.Second, Poll: time.Second, Wake: 5 * time.Second}
 			s.serves(t, w)
 			ended := make(chan error, 1)
 			w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
@@ -373,9 +397,13 @@ func (j *jobs) Ask(_ context.Context, ref fetch.Ref) error {
 }
 
 func TestSixHoursOfWaiting(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it takes six hours")
+	}
 	j := &jobs{polls: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
-		w := &Worker{Wait: Forever, Poll: 2 * time.Second, Wake: 10 * time.Second}
+		w := &Worker{Wait: Forever, Poll: 2 * time.Second, Wake: 20 * time.Second}
 		j.serves(t, w)
 		w.Fetcher = j
 		for n := range 3 {
@@ -388,7 +416,7 @@ func TestSixHoursOfWaiting(t *testing.T) {
 		stop()
 	})
 	for ref, n := range j.polls {
-		if n < 270 || n > 420 {
+		if n < 240 || n > 420 {
 			t.Errorf("%s was polled %d times", ref, n)
 		}
 	}

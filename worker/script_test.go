@@ -39,6 +39,7 @@ type script struct {
 	asked bool // all ends but nil are of asking the job, not of fetching
 
 	mu    sync.Mutex
+	began time.Time
 	times []time.Time // of the attempts
 	notes []string
 }
@@ -86,7 +87,7 @@ func repeat(err error, n int) []error { return slices.Repeat([]error{err}, n) }
 // how much later than it was told it may then take it: the queue knows whole
 // seconds.
 const (
-	wake = 100 * time.Millisecond
+	wake = 500 * time.Millisecond
 	late = time.Second + 2*wake
 )
 
@@ -94,6 +95,7 @@ const (
 func (s *script) serves(t testing.TB, w *Worker) *pretender {
 	t.Helper()
 	p := pretend(t)
+	s.began = time.Now()
 	w.Queue, w.Archive, w.Fetcher, w.Note = NewQueue(p.client), open(t), s, s.note
 	if w.Wake == 0 {
 		w.Wake = wake
@@ -141,7 +143,28 @@ func endOf(t testing.TB, w *Worker, ref fetch.Ref) error {
 	if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	return <-ended
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(10 * time.Hour):
+		t.Fatal("nothing was heard of the export")
+		return nil
+	}
+}
+
+// idle waits until the queue has no task of an export that will run.
+func idle(t testing.TB, q *Queue, ref fetch.Ref) {
+	t.Helper()
+	for {
+		queued, err := q.Queued(ref.Hash())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !queued {
+			return
+		}
+		time.Sleep(soon)
+	}
 }
 
 // serve runs a worker until stop.
@@ -165,4 +188,12 @@ func open(t testing.TB) *archive.Archive {
 		t.Fatal(err)
 	}
 	return a
+}
+
+func parseTime(s string) time.Time {
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		panic(err)
+	}
+	return at
 }

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"time"
+
+	"github.com/hibiken/asynq"
 
 	"tallyman/fetch"
 )
@@ -14,10 +17,12 @@ import (
 // The types of the tasks and the queues they are in. Each queue has slots of
 // its own: a long fetch must not keep polls waiting, nor many polls a fetch.
 const (
-	typePoll   = "export:poll"
-	typeFetch  = "export:fetch"
-	pollQueue  = "tallyman.poll"
-	fetchQueue = "tallyman.fetch"
+	typePoll      = "export:poll"
+	typeFetch     = "export:fetch"
+	typeDiscover  = "place:discover"
+	pollQueue     = "tallyman.poll"
+	fetchQueue    = "tallyman.fetch"
+	discoverQueue = "tallyman.discover"
 )
 
 // pollID and fetchID name the tasks of an export, so that it has no two of a
@@ -25,7 +30,7 @@ const (
 func pollID(hash string) string  { return "poll." + hash }
 func fetchID(hash string) string { return "fetch." + hash }
 
-// A Task is the payload of both: enough to find the export, and nothing in it
+// A Task is the payload of the first two: enough to find the export, and nothing in it
 // is secret or expires.
 type Task struct {
 	Version   int    `json:"v"`
@@ -71,6 +76,14 @@ func (t Task) payload() []byte {
 	return b
 }
 
+// readTask reads a task of that type.
+func readTask(t *asynq.Task, kind string) (Task, fetch.Ref, error) {
+	if t.Type() != kind {
+		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its type is %q, want %s", errBadTask, t.Type(), kind)
+	}
+	return parseTask(t.Payload())
+}
+
 // parseTask reads a payload. One with anything in it that newTask does not put
 // there is refused: it may mean something that this version would pass over.
 func parseTask(payload []byte) (Task, fetch.Ref, error) {
@@ -86,21 +99,38 @@ func parseTask(payload []byte) (Task, fetch.Ref, error) {
 }
 
 func decodeTask(payload []byte) (t Task, err error) {
+	err = decode(payload, &t)
+	return t, err
+}
+
+// A written is a payload as this version writes it.
+type written interface {
+	version() int
+	payload() []byte
+}
+
+func (t Task) version() int { return t.Version }
+
+// decode reads a payload that has nothing in it that was not written.
+func decode(payload []byte, into written) error {
 	if len(payload) > mostPayload {
-		return t, fmt.Errorf("its payload has %d bytes, more than %d", len(payload), mostPayload)
+		return fmt.Errorf("its payload has %d bytes, more than %d", len(payload), mostPayload)
 	}
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&t); err != nil {
-		return t, err
+	if err := d.Decode(into); err != nil {
+		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return t, errors.New("something follows its payload")
+		return errors.New("something follows its payload")
 	}
-	if t.Version != taskVersion {
-		return t, fmt.Errorf("its payload has version %d, want %d", t.Version, taskVersion)
+	if into.version() != taskVersion {
+		return fmt.Errorf("its payload has version %d, want %d", into.version(), taskVersion)
 	}
-	return t, nil
+	if !bytes.Equal(into.payload(), payload) { // a name may be there twice, or in another case
+		return errors.New("its payload is not written as ours are")
+	}
+	return nil
 }
 
 // ref is the reference of the export that the task names.
@@ -129,4 +159,47 @@ func (o Options) at(ref fetch.Ref) fetch.Ref {
 		return ref
 	}
 	return ref.At(o.Again)
+}
+
+// A discovery is the payload of the third: a place, and which of its jobs are
+// wanted. Nothing in it is secret or expires.
+type discovery struct {
+	Version int    `json:"v"`
+	Place   string `json:"place"`
+	Since   string `json:"since,omitempty"` // in the words of who wrote it, to be read when it runs
+	Match   string `json:"match,omitempty"`
+	Wait    Span   `json:"wait,omitzero"` // of what is enqueued
+}
+
+func (d discovery) version() int { return d.Version }
+
+func (d discovery) payload() []byte {
+	b, _ := json.Marshal(d) // of texts and numbers: it can't fail
+	return b
+}
+
+// readDiscovery reads a task of the schedule, and the place that it names.
+func readDiscovery(t *asynq.Task) (d discovery, place fetch.Ref, err error) {
+	if t.Type() != typeDiscover {
+		return d, place, fmt.Errorf("%w: its type is %q, want %s", errBadTask, t.Type(), typeDiscover)
+	}
+	if err = decode(t.Payload(), &d); err == nil {
+		place, err = d.place()
+	}
+	if err != nil {
+		return d, place, fmt.Errorf("%w: %w", errBadTask, err)
+	}
+	return d, place, nil
+}
+
+func (d discovery) place() (fetch.Ref, error) {
+	place, err := fetch.ParsePlace(d.Place)
+	switch {
+	case err != nil:
+		return fetch.Ref{}, err
+	case d.Wait < 0:
+		return fetch.Ref{}, errors.New("it waits for less than nothing")
+	}
+	_, err = path.Match(d.Match, "")
+	return place, err
 }

@@ -86,7 +86,8 @@ func (q *Queue) TopUp(ctx context.Context, a *archive.Archive) (int, error) {
 	group.SetLimit(redisPool / 2)
 	for state, err := range a.States() {
 		if err != nil {
-			return int(n.Load()), errors.Join(err, group.Wait())
+			err = errors.Join(err, group.Wait())
+			return int(n.Load()), err
 		}
 		if ctx.Err() != nil {
 			break
@@ -99,7 +100,8 @@ func (q *Queue) TopUp(ctx context.Context, a *archive.Archive) (int, error) {
 			return err
 		})
 	}
-	return int(n.Load()), errors.Join(group.Wait(), context.Cause(ctx))
+	err := errors.Join(group.Wait(), context.Cause(ctx))
+	return int(n.Load()), err
 }
 
 func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.State) (bool, error) {

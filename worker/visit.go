@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 
 	"github.com/hibiken/asynq"
 
@@ -15,7 +16,7 @@ import (
 // poll asks an export's job once. A job that is ready gets a task to fetch it;
 // one that is not is asked again later, and takes up no slot until then.
 func (w *Worker) poll(ctx context.Context, t *asynq.Task) error {
-	return w.visit(ctx, t, func(ctx context.Context, v *visit) (*archive.Receipt, error) {
+	return w.visit(ctx, t, typePoll, func(ctx context.Context, v *visit) (*archive.Receipt, error) {
 		if err := w.Fetcher.Ask(ctx, v.ref); err != nil {
 			return nil, err
 		}
@@ -26,7 +27,7 @@ func (w *Worker) poll(ctx context.Context, t *asynq.Task) error {
 
 // fetch makes one attempt at an export.
 func (w *Worker) fetch(ctx context.Context, t *asynq.Task) error {
-	return w.visit(ctx, t, func(ctx context.Context, v *visit) (*archive.Receipt, error) {
+	return w.visit(ctx, t, typeFetch, func(ctx context.Context, v *visit) (*archive.Receipt, error) {
 		return w.Fetcher.Fetch(ctx, v.ref)
 	})
 }
@@ -38,10 +39,14 @@ type visit struct {
 	ref  fetch.Ref
 }
 
+// A step is what is done with an export. It has neither a receipt nor an error
+// if another is to follow.
+type step func(context.Context, *visit) (*archive.Receipt, error)
+
 // visit takes one step on an export and writes down what came of it. What it
 // returns tells the queue when to run the task again.
-func (w *Worker) visit(ctx context.Context, t *asynq.Task, step func(context.Context, *visit) (*archive.Receipt, error)) error {
-	task, ref, err := parseTask(t.Payload())
+func (w *Worker) visit(ctx context.Context, t *asynq.Task, kind string, step step) error {
+	task, ref, err := readTask(t, kind)
 	if err != nil {
 		return w.quarantine(err)
 	}
@@ -57,14 +62,26 @@ func (w *Worker) visit(ctx context.Context, t *asynq.Task, step func(context.Con
 	return v.after(ctx, receipt, err)
 }
 
-func (v *visit) attempt(ctx context.Context, step func(context.Context, *visit) (*archive.Receipt, error)) (*archive.Receipt, error) {
+func (v *visit) attempt(ctx context.Context, step step) (receipt *archive.Receipt, err error) {
 	if err := v.begin(); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer context.AfterFunc(v.w.hard, func() { stop(context.Cause(v.w.hard)) })()
+	defer func() {
+		if x := recover(); x != nil {
+			receipt, err = nil, v.panicked(x)
+		}
+	}()
 	return step(ctx, v)
+}
+
+// panicked is the error of an attempt that panicked. The log has where.
+func (v *visit) panicked(x any) error {
+	text := fetch.Redact(fmt.Sprint(x))
+	v.w.log("an attempt panicked", "ref", v.ref.String(), "panic", text, "stack", string(debug.Stack()))
+	return fmt.Errorf("%w: %s", errPanicked, text)
 }
 
 // after writes down what came of an attempt, and tells the queue what is to
@@ -105,6 +122,7 @@ func (v *visit) tell(text string) {
 	if v.w.Note == nil {
 		return
 	}
+	text = fetch.Redact(text)
 	if last, _ := v.w.noted.Swap(v.ref.Hash(), text); last != text {
 		v.w.Note(v.ref, text)
 	}

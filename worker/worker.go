@@ -2,8 +2,9 @@
 // attempts at them, and knows what each way to fail means.
 //
 // An export has a task of type export:poll until its job is ready, then one of
-// type export:fetch until it has landed. Either may run twice, or be lost with
-// the Redis that it is in. So the truth about an export is in the archive: that
+// type export:fetch until it has landed. A schedule has one of type
+// place:discover enqueue them. Any may run twice, or be lost with the Redis
+// that it is in. So the truth about an export is in the archive: that
 // it has landed, or its docket, which says what was tried and what is left of
 // the budget. The lock of the docket decides between two runs of a task.
 //
@@ -52,6 +53,12 @@ type Worker struct {
 	Note  func(ref fetch.Ref, note string)
 	Ended func(ref fetch.Ref, receipt *archive.Receipt, err error)
 
+	// Schedule has the worker look for new jobs by itself, by the Listers of
+	// their schemes. Since reads that of an Entry; it may be nil if none has one.
+	Schedule []Entry
+	Listers  map[string]fetch.Lister
+	Since    func(text string) (time.Time, error)
+
 	Log *slog.Logger // nil for none
 
 	// Hurry ends what runs without waiting for Drain, once the worker is to
@@ -81,8 +88,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	clock, err := w.clock()
+	if err != nil {
+		return err
+	}
 	polls, fetches := w.server(pollQueue, w.Polls), w.server(fetchQueue, w.Fetches)
-	if err := errors.Join(polls.Start(asynq.HandlerFunc(w.poll)), fetches.Start(asynq.HandlerFunc(w.fetch))); err != nil {
+	if err := errors.Join(polls.Start(asynq.HandlerFunc(w.poll)), fetches.Start(asynq.HandlerFunc(w.fetch)), clock.start(ctx)); err != nil {
 		return err
 	}
 	err = upkeep(ctx)
@@ -90,15 +101,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.Hurry != nil {
 		defer context.AfterFunc(w.Hurry, func() { kill(errStopped) })()
 	}
-	both(polls.Stop, fetches.Stop)
-	both(polls.Shutdown, fetches.Shutdown)
+	atOnce(polls.Stop, fetches.Stop, clock.stop)
+	atOnce(polls.Shutdown, fetches.Shutdown, clock.shutdown)
 	return err
 }
 
-func both(a, b func()) {
+func atOnce(do ...func()) {
 	var all sync.WaitGroup
-	all.Go(a)
-	b()
+	for _, f := range do {
+		all.Go(f)
+	}
 	all.Wait()
 }
 
@@ -107,18 +119,24 @@ func both(a, b func()) {
 const leastDrain = time.Second
 
 func (w *Worker) server(queue string, slots int) *asynq.Server {
-	return asynq.NewServerFromRedisClient(w.Queue.redis, asynq.Config{
+	return asynq.NewServerFromRedisClient(w.Queue.redis, w.serving(queue, slots))
+}
+
+func (w *Worker) serving(queue string, slots int) asynq.Config {
+	return asynq.Config{
 		Concurrency: slots, Queues: map[string]int{queue: 1},
 		IsFailure: isFailure, RetryDelayFunc: retryDelay,
 		TaskCheckInterval: w.Wake / 2, DelayedTaskCheckInterval: w.Wake,
 		ShutdownTimeout: max(w.Drain, leastDrain), // then it takes back what does not end
 		Logger:          queueLog{w.Log}, LogLevel: asynq.InfoLevel,
-	})
+	}
 }
 
-// log tells those who run the worker.
-func (w *Worker) log(text string, args ...any) {
+// log warns those who run the worker.
+func (w *Worker) log(text string, args ...any) { w.say(slog.LevelWarn, text, args...) }
+
+func (w *Worker) say(level slog.Level, text string, args ...any) {
 	if w.Log != nil {
-		w.Log.Warn(text, args...)
+		w.Log.Log(context.Background(), level, text, args...)
 	}
 }

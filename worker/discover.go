@@ -1,0 +1,196 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"golang.org/x/sync/errgroup"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// A Filter chooses among the jobs of a place. Each of its fields is for all
+// jobs where it is zero.
+type Filter struct {
+	Since, Until time.Time // when the job was made: not before, and before
+	Match        string    // a glob of the job's name
+}
+
+// Wants reports whether a job is chosen. One that does not say when it was made
+// is not passed over for that.
+func (f Filter) Wants(job fetch.Listed) bool {
+	switch {
+	case job.Created.IsZero():
+	case job.Created.Before(f.Since), !f.Until.IsZero() && !job.Created.Before(f.Until):
+		return false
+	}
+	if f.Match == "" {
+		return true
+	}
+	parts := job.Ref.Parts()
+	matches, _ := path.Match(f.Match, parts[len(parts)-1]) // a bad glob matches nothing
+	return matches
+}
+
+// longestList is the longest that a run over one place may take.
+const longestList = 24 * time.Hour
+
+// enqueuedAtOnce is how many jobs are looked up and enqueued at once, so that a
+// Redis far away takes as many a second as one nearby.
+const enqueuedAtOnce = redisPool / 4
+
+// listing handles the tasks of the schedule, until the worker is to stop: to
+// list a place once more costs nothing.
+func (w *Worker) listing(until context.Context) asynq.Handler {
+	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		ctx, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
+		defer context.AfterFunc(until, func() { stop(errStopped) })()
+		s, err := w.survey(t)
+		if err != nil {
+			return w.quarantine(err)
+		}
+		return s.after(ctx, s.run(ctx))
+	})
+}
+
+// A survey is one run over a place.
+type survey struct {
+	w      *Worker
+	task   discovery
+	place  fetch.Ref
+	lister fetch.Lister
+	filter Filter
+
+	listed   int
+	enqueued atomic.Int64
+}
+
+// survey reads a task of the schedule.
+func (w *Worker) survey(t *asynq.Task) (*survey, error) {
+	task, place, err := readDiscovery(t)
+	if err != nil {
+		return nil, err
+	}
+	lister := w.Listers[place.Scheme()]
+	if lister == nil {
+		return nil, fmt.Errorf("%w: nobody here lists %s places", errBadTask, place.Scheme())
+	}
+	since, err := w.since(task.Since)
+	if err != nil {
+		return nil, fmt.Errorf("%w: since: %w", errBadTask, err)
+	}
+	return &survey{w: w, task: task, place: place, lister: lister, filter: Filter{Since: since, Match: task.Match}}, nil
+}
+
+func (w *Worker) since(text string) (time.Time, error) {
+	switch {
+	case text == "":
+		return time.Time{}, nil
+	case w.Since == nil:
+		return time.Time{}, errors.ErrUnsupported
+	}
+	return w.Since(text)
+}
+
+// run lists the place and enqueues what is new. What was enqueued before it
+// fails stays so.
+func (s *survey) run(ctx context.Context) error {
+	group, until := errgroup.WithContext(ctx)
+	group.SetLimit(enqueuedAtOnce)
+	err := s.list(until, func(ref fetch.Ref) { group.Go(func() error { return s.add(until, ref) }) })
+	return cmp.Or(group.Wait(), err, context.Cause(ctx))
+}
+
+// list calls each for the jobs that are wanted, as they come. A panic is the
+// listing's failure.
+func (s *survey) list(ctx context.Context, each func(fetch.Ref)) (err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			err = fmt.Errorf("%w: %v", errPanicked, x)
+			s.w.log("a listing panicked", "place", s.place.String(), "panic", shown(err), "stack", string(debug.Stack()))
+		}
+	}()
+	for job, err := range s.lister.List(ctx, s.place, s.filter.Since) {
+		if err != nil {
+			return err
+		}
+		s.listed++
+		if s.filter.Wants(job) {
+			each(job.Ref)
+		}
+	}
+	return nil
+}
+
+// add enqueues an export if it is new.
+func (s *survey) add(ctx context.Context, ref fetch.Ref) error {
+	open, err := s.w.open(ref)
+	if err != nil || !open {
+		return err
+	}
+	news, err := s.w.Queue.Enqueue(ctx, ref, Options{Wait: s.task.Wait})
+	if news {
+		s.enqueued.Add(1)
+	}
+	return err
+}
+
+// open reports whether an export has neither landed, whole or not, nor failed,
+// nor was cancelled.
+func (w *Worker) open(ref fetch.Ref) (bool, error) {
+	_, err := w.Archive.Receipt(ref.Key())
+	switch {
+	case err == nil, errors.Is(err, archive.ErrDamaged):
+		return false, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, err
+	}
+	state, _, err := w.Archive.State(ref.Hash())
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return state.Phase != archive.Failed && state.Phase != archive.Cancelled, err
+}
+
+// after tells how a run went, and the queue what is to follow. A run that was
+// cut short, as the worker stops or has lost its lease, begins anew; one that
+// failed by what may pass is tried again until it does; any other waits until
+// it is due.
+func (s *survey) after(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		s.tell(slog.LevelInfo, "listed")
+		return nil
+	case ctx.Err() != nil:
+		return snooze(0, err)
+	}
+	outcome := Classify(err)
+	failed := []any{"cause", string(outcome.Cause), "error", shown(err), "hint", outcome.Hint}
+	if outcome.Budget == once || errors.Is(err, errPanicked) {
+		s.tell(slog.LevelWarn, "not listed", failed...)
+		return nil
+	}
+	n, _ := asynq.GetRetryCount(ctx)
+	level := slog.LevelWarn
+	if n > 0 {
+		level = slog.LevelDebug // it has been said
+	}
+	pause := max(min(outcome.patience(n+1, 0), longestPoll), fetch.After(err))
+	s.tell(level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
+	return &later{after: pause, why: shown(err), failed: true}
+}
+
+func (s *survey) tell(level slog.Level, text string, more ...any) {
+	s.w.say(level, text, append([]any{"place", s.place.String(), "listed", s.listed, "enqueued", s.enqueued.Load()}, more...)...)
+}

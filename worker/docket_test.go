@@ -1,0 +1,470 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// killed is a worker that dies at an export: it begins and never ends.
+func killed(t testing.TB, a *archive.Archive, ref fetch.Ref) {
+	t.Helper()
+	v := &visit{&Worker{Archive: a}, newTask(ref, Options{}), ref}
+	if err := v.begin(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stateOf(t testing.TB, a *archive.Archive, ref fetch.Ref) (archive.State, archive.Tally) {
+	t.Helper()
+	state, tally, err := a.State(ref.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state, tally
+}
+
+func TestAnExportThatKillsItsWorkersEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
+		s.serves(t, w)
+		for range mostStarts {
+			killed(t, w.Archive, ref)
+		}
+		if err := endOf(t, w, ref); Classify(err).Cause != "crashed" || len(s.times) != 0 {
+			t.Errorf("ended with %v after %d attempts", err, len(s.times))
+		}
+		if state, _ := stateOf(t, w.Archive, ref); state.Phase != archive.Failed || state.Cause != "crashed" || state.Hint == "" {
+			t.Errorf("%+v", state)
+		}
+	})
+}
+
+func TestAnAttemptThatEndsForgivesTheOnesThatDied(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, w, ref := &script{ends: append(repeat(running, 3), unreachable, nil)}, &Worker{Wait: Forever, Poll: time.Second}, parseRef(t, jobRef)
+		s.serves(t, w)
+		for range mostStarts - 1 {
+			killed(t, w.Archive, ref)
+		}
+		if err := endOf(t, w, ref); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAWorkerThatDiesButGainsGoesOn(t *testing.T) {
+	t.Parallel()
+	a, ref := open(t), parseRef(t, jobRef)
+	for range mostStarts + 5 {
+		killed(t, a, ref)
+		gain(t, a, ref)
+	}
+	if _, tally := stateOf(t, a, ref); tally.Starts != 1 || tally.Gain == 0 {
+		t.Errorf("%+v", tally)
+	}
+	if _, err := (&shelf{size: 100_000}).on(a).Fetch(t.Context(), ref); err != nil {
+		t.Error(err)
+	}
+	mustLand(t, a, ref)
+}
+
+// gain receives a part of an export that has some more, and then is cut off.
+func gain(t testing.TB, a *archive.Archive, ref fetch.Ref) {
+	t.Helper()
+	n := 0
+	s := &shelf{size: 100_000, hinder: func(context.Context, int64) error {
+		if n++; n == 2 {
+			return fetch.ErrAuth
+		}
+		return nil
+	}}
+	if _, err := s.on(a).Fetch(t.Context(), ref); !errors.Is(err, fetch.ErrAuth) {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatFailedOrWasCancelledIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for _, phase := range []archive.Phase{archive.Failed, archive.Cancelled} {
+		synctest.Test(t, func(t *testing.T) {
+			s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
+			s.serves(t, w)
+			settle(t, w.Archive, ref, phase)
+			if err := endOf(t, w, ref); !errors.Is(err, errSettled) || len(s.times) != 0 {
+				t.Errorf("%s: %v after %d attempts", phase, err, len(s.times))
+			}
+			if state, tally := stateOf(t, w.Archive, ref); state.Phase != phase || tally.Starts != 0 {
+				t.Errorf("%+v, %+v", state, tally)
+			}
+			if err := Renew(w.Archive, ref, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
+				t.Errorf("renewed: %v after %d attempts", err, len(s.times))
+			}
+		})
+	}
+}
+
+func settle(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase) {
+	t.Helper()
+	d, err := a.Docket(ref.String(), ref.Key(), ref.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.State.Phase = phase
+	if err := errors.Join(d.Save(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRenewGivesANewBudget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, w, ref := &script{ends: []error{broken}}, &Worker{}, parseRef(t, jobRef)
+		s.serves(t, w)
+		first := endOf(t, w, ref)
+		old, _ := stateOf(t, w.Archive, ref)
+		time.Sleep(time.Hour)
+		if err := Renew(w.Archive, ref, Options{Wait: Span(time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		state, tally := stateOf(t, w.Archive, ref)
+		if state.Phase != archive.Waiting || state.Attempts != 0 || state.Failures != nil || state.Cause+state.Message+state.Hint != "" ||
+			!state.FirstSeen.Equal(old.FirstSeen) || !state.Asked.After(old.Asked.Add(time.Hour-time.Second)) || !state.Next.IsZero() || tally != (archive.Tally{}) {
+			t.Errorf("%+v, %+v", state, tally)
+		}
+		if _, o, ok := RefOf(state); !ok || o.Wait != Span(time.Minute) {
+			t.Errorf("options %s", state.Options)
+		}
+		if _, err := w.Queue.Forget(ref.Hash()); err != nil {
+			t.Fatal(err)
+		}
+		if second := endOf(t, w, ref); !errors.Is(first, broken) || !errors.Is(second, broken) || len(s.times) != 6 {
+			t.Errorf("%v, %v after %d attempts", first, second, len(s.times))
+		}
+	})
+}
+
+func TestRenewTellsWhatIsInItsWay(t *testing.T) {
+	t.Parallel()
+	a, ref := open(t), parseRef(t, jobRef)
+	d, err := a.Docket(ref.String(), ref.Key(), ref.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Renew(a, ref, Options{}); !errors.Is(err, archive.ErrBusy) {
+		t.Errorf("held: %v", err)
+	}
+	d.Close()
+	if _, err := (&shelf{}).on(a).Fetch(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if err := Renew(a, ref, Options{}); !errors.Is(err, archive.ErrLanded) {
+		t.Errorf("landed: %v", err)
+	}
+}
+
+func TestTheStateSaysWhereAnExportStands(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, w, ref := &script{ends: append(repeat(running, 3), unreachable, unreachable, broken, running)}, &Worker{Wait: Forever, Poll: time.Second}, parseRef(t, jobRef)
+		s.serves(t, w)
+		if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		stop := serve(t, w)
+		until := func(n int) (archive.State, archive.Tally) {
+			for {
+				s.mu.Lock()
+				made := len(s.times)
+				s.mu.Unlock()
+				if made == n {
+					time.Sleep(wake / 10)
+					return stateOf(t, w.Archive, ref)
+				}
+				time.Sleep(wake / 10)
+			}
+		}
+		if state, tally := until(3); state.Phase != archive.Waiting || tally.Polls != 3 || tally.Ready || tally.Said != running.Error() || tally.Starts != 0 || state.Attempts != 0 {
+			t.Errorf("waiting: %+v, %+v", state, tally)
+		}
+		state, tally := until(5)
+		if state.Attempts != 2 || state.Failures["network"] != 2 || state.Cause != "network" || state.Message != unreachable.Error() || state.Hint == "" || !tally.Ready || tally.Said != "" {
+			t.Errorf("failing: %+v, %+v", state, tally)
+		}
+		if next := time.Until(state.Next); next <= 0 || next > 3*time.Second {
+			t.Errorf("the next attempt is in %v", next)
+		}
+		if state, _ := until(6); state.Attempts != 3 || state.Failures["network"] != 2 || state.Failures["checksum-mismatch"] != 1 || state.Cause != "checksum-mismatch" {
+			t.Errorf("failing otherwise: %+v", state)
+		}
+		if state, tally := until(7); state.Failures != nil || state.Cause+state.Message+state.Hint != "" || !state.Next.IsZero() || tally.Ready {
+			t.Errorf("well again: %+v, %+v", state, tally)
+		}
+		stop()
+	})
+}
+
+const canary = "K4n4ryK4n4ry"
+
+var leaks = "GET https://bucket.oss-cn-hangzhou.aliyuncs.com/a.csv?Expires=1&OSSAccessKeyId=" + canary + "&Signature=" + canary + "%3D: connection reset"
+
+func TestNoSecretOfAnErrorIsKept(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{
+		"retried": fmt.Errorf("%s: %w", leaks, fetch.ErrTemporary), "final": errors.New(leaks), "outside": fmt.Errorf("%s: %w", leaks, fetch.ErrThrottled),
+		"waiting": &fetch.NotReadyError{State: fetch.Running, Status: leaks}, "unknown": &fetch.NotReadyError{Status: leaks},
+	} {
+		for _, asked := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s, w := &script{ends: []error{err}, asked: asked}, &Worker{Wait: time.Minute, Poll: time.Second, Wake: 2 * time.Second}
+					p := s.serves(t, w)
+					if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef), Options{}); err != nil {
+						t.Fatal(err)
+					}
+					defer serve(t, w)()
+					for range 3 { // while it is retried, and when it has failed
+						time.Sleep(22 * time.Second)
+						noCanary(t, w.Archive, p.client, s)
+					}
+				})
+			})
+		}
+	}
+}
+
+func noCanary(t testing.TB, a *archive.Archive, client redis.UniversalClient, s *script) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, text := range map[string]string{"redis": dump(t, client), "archive": files(t, a), "notes": strings.Join(s.notes, "\n")} {
+		if strings.Contains(text, canary) {
+			t.Errorf("a secret is in the %s: %s", name, text)
+		}
+	}
+	if !strings.Contains(dump(t, client)+strings.Join(s.notes, "\n"), "Signature") {
+		t.Error("nothing tells of the error")
+	}
+}
+
+// dump is all that a Redis holds.
+func dump(t testing.TB, client redis.UniversalClient) string {
+	t.Helper()
+	var all strings.Builder
+	for _, key := range client.Keys(t.Context(), "*").Val() {
+		ctx := t.Context()
+		fmt.Fprintln(&all, key, client.Get(ctx, key).Val(), client.HGetAll(ctx, key).Val(), client.LRange(ctx, key, 0, -1).Val(),
+			client.SMembers(ctx, key).Val(), client.ZRange(ctx, key, 0, -1).Val())
+	}
+	return all.String()
+}
+
+// files is all that is on the disk of an archive, and the names of it.
+func files(t testing.TB, a *archive.Archive) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(a.Path(""), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		fmt.Fprintln(&all, path, string(b))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+func TestASignedURLStaysInTheProcess(t *testing.T) {
+	t.Parallel()
+	secret := "?Expires=1700000000&OSSAccessKeyId=id&Signature=" + canary
+	ref := parseRef(t, "https://bucket.oss-cn-hangzhou.aliyuncs.com/a.csv"+secret)
+	synctest.Test(t, func(t *testing.T) {
+		s, shelf, w := &script{}, &shelf{}, &Worker{Wait: Forever, Poll: time.Second}
+		p := s.serves(t, w)
+		w.Fetcher = shelf.on(w.Archive)
+		tried := 0
+		shelf.hinder = func(context.Context, int64) error {
+			noCanaryIn(t, "redis, while it is fetched", dump(t, p.client))
+			noCanaryIn(t, "the archive, while it is fetched", files(t, w.Archive))
+			if tried++; tried == 1 {
+				return &fs.PathError{Op: "write", Path: "a", Err: syscall.ECONNRESET}
+			}
+			return nil
+		}
+		w.Attempts = 3
+		l := Start(w)
+		defer l.Close()
+		_, err := l.Fetch(t.Context(), ref)
+		if err != nil { // the first attempt was its only one: a person asks again
+			_, err = l.Fetch(t.Context(), ref)
+		}
+		if err != nil || tried < 2 || shelf.answers(ref) == 0 || !strings.Contains(ref.URL(), canary) {
+			t.Errorf("%v after %d requests", err, tried)
+		}
+		noCanaryIn(t, "redis", dump(t, p.client))
+		noCanaryIn(t, "the archive", files(t, w.Archive))
+		mustLand(t, w.Archive, ref)
+	})
+}
+
+func noCanaryIn(t testing.TB, where, text string) {
+	t.Helper()
+	if strings.Contains(text, canary) {
+		t.Errorf("a secret is in %s", where)
+	}
+}
+
+func TestAnyTextOfAnErrorCanBeKept(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{strings.Repeat("数据导出失败", 500), "x" + strings.Repeat("数据", 500), "a\xffb\xc3", strings.Repeat("\x00", 5000)} {
+		synctest.Test(t, func(t *testing.T) {
+			s, w, ref := &script{ends: []error{errors.New(text)}}, &Worker{}, parseRef(t, jobRef)
+			s.serves(t, w)
+			if err := endOf(t, w, ref); err == nil || err.Error() != text {
+				t.Errorf("ended with %v", err)
+			}
+			if task, err := w.Queue.inspector.GetTaskInfo(fetchQueue, fetchID(ref.Hash())); err != nil || task.State.String() != "archived" {
+				t.Errorf("%.20q: %v, %v", text, task, err)
+			}
+		})
+	}
+}
+
+func TestAnAttemptThatCannotBeWrittenDownComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n, w, ref := 0, &Worker{}, parseRef(t, jobRef)
+		(&script{}).serves(t, w)
+		w.Fetcher = &steps{fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) {
+			if n++; n > 1 {
+				return &archive.Receipt{}, nil
+			}
+			d, err := w.Archive.Docket(ref.String(), ref.Key(), ref.Hash()) // another attempt has taken it
+			if err != nil {
+				return nil, err
+			}
+			time.AfterFunc(20*time.Second, func() { d.Close() })
+			return nil, fetch.ErrAuth
+		}}
+		if err := endOf(t, w, ref); err != nil || n != 2 {
+			t.Errorf("%v after %d attempts", err, n)
+		}
+		if state, _ := stateOf(t, w.Archive, ref); state.Attempts != 0 {
+			t.Errorf("%+v", state)
+		}
+	})
+}
+
+func TestWhatAnotherAttemptHasLandedHasLanded(t *testing.T) {
+	t.Parallel()
+	for _, local := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w, ref := &Worker{}, parseRef(t, jobRef)
+			(&script{}).serves(t, w)
+			w.Fetcher = &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+				if _, err := (&shelf{}).on(w.Archive).Fetch(ctx, ref); err != nil {
+					return nil, err
+				}
+				return nil, fetch.ErrAuth
+			}}
+			w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) {
+				if err != nil {
+					t.Errorf("local %v: %v", local, err)
+				}
+			}
+			if local {
+				l := Start(w)
+				defer l.Close()
+				if receipt, err := l.Fetch(t.Context(), ref); err != nil || receipt == nil {
+					t.Errorf("%v, %v", receipt, err)
+				}
+			} else {
+				defer serve(t, w)()
+				if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			idle(t, w.Queue, ref)
+			mustLand(t, w.Archive, ref)
+		})
+	}
+}
+
+func TestABusyExportFailsOnlyWhoeverWaitsForIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
+		s.serves(t, w)
+		d, err := w.Archive.Docket(ref.String(), ref.Key(), ref.Hash())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := Start(w)
+		if _, err := l.Fetch(t.Context(), ref); Classify(err).Exit != ExitBusy || len(s.times) != 0 {
+			t.Errorf("%v after %d attempts", err, len(s.times))
+		}
+		l.Close()
+		w.local = nil
+		time.AfterFunc(time.Minute, func() { d.Close() })
+		if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
+			t.Errorf("a worker: %v after %d attempts", err, len(s.times))
+		}
+	})
+}
+
+func TestAPanicIsAFailedAttempt(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []bool{false, true} {
+		for _, local := range []bool{false, true} {
+			t.Run(fmt.Sprint("asked ", asked, ", local ", local), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { panics(t, asked, local) })
+			})
+		}
+	}
+}
+
+func panics(t *testing.T, asked, local bool) {
+	s, n, w, ref := &script{}, 0, &Worker{Wake: 5 * time.Second}, parseRef(t, jobRef)
+	p := s.serves(t, w)
+	fails := func() { n++; panic(leaks) }
+	w.Fetcher = &steps{fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) { fails(); return nil, nil }}
+	if asked {
+		w.Fetcher = &steps{ask: func(context.Context, fetch.Ref) error { fails(); return nil }}
+	}
+	var err error
+	if local {
+		l := Start(w)
+		defer l.Close()
+		_, err = l.Fetch(t.Context(), ref)
+	} else {
+		err = endOf(t, w, ref)
+	}
+	if Classify(err).Cause != "crashed" || n != 10 || strings.Contains(err.Error(), canary) {
+		t.Errorf("%v after %d attempts", err, n)
+	}
+	if state, tally := stateOf(t, w.Archive, ref); state.Phase != archive.Failed || state.Attempts != 10 || tally.Starts != 0 {
+		t.Errorf("%+v, %+v", state, tally)
+	}
+	noCanary(t, w.Archive, p.client, s)
+}

@@ -1,0 +1,193 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+const drain = 10 * time.Second
+
+// draining is a worker that is stopped while it is at an export.
+type draining struct {
+	*Worker
+	ref    fetch.Ref
+	begun  chan struct{} // once for each attempt
+	cancel context.CancelFunc
+	over   chan error
+}
+
+// drains begins an export, in a bubble.
+func drains(t *testing.T, asked bool, do func(context.Context) error) *draining {
+	t.Helper()
+	d := &draining{&Worker{Drain: drain}, parseRef(t, jobRef), make(chan struct{}, 10), nil, make(chan error, 1)}
+	(&script{}).serves(t, d.Worker)
+	step := func(ctx context.Context) error {
+		d.begun <- struct{}{}
+		return do(ctx)
+	}
+	d.Fetcher = &steps{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) { return nil, step(ctx) }}
+	if asked {
+		d.Fetcher = &steps{ask: func(ctx context.Context, _ fetch.Ref) error { return step(ctx) }}
+	}
+	d.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { t.Errorf("it ended with %v", err) }
+	if _, err := d.Queue.Enqueue(t.Context(), d.ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	d.cancel = cancel
+	go func() { d.over <- d.Run(ctx) }()
+	<-d.begun
+	return d
+}
+
+// stop stops it and returns how long that took.
+func (d *draining) stop(t *testing.T) time.Duration {
+	t.Helper()
+	began := time.Now()
+	d.cancel()
+	if err := <-d.over; err != nil {
+		t.Error(err)
+	}
+	return time.Since(began)
+}
+
+// goesOn holds the export to having lost nothing: no attempt is burnt, and
+// another worker lands it.
+func (d *draining) goesOn(t *testing.T) {
+	t.Helper()
+	if state, tally := stateOf(t, d.Archive, d.ref); state.Attempts != 0 || state.Phase != archive.Waiting || tally.Starts != 0 {
+		t.Errorf("%+v, %+v", state, tally)
+	}
+	if queued, err := d.Queue.Queued(d.ref.Hash()); !queued || err != nil {
+		t.Errorf("queued %v, %v", queued, err)
+	}
+	other := &Worker{Queue: d.Queue, Archive: d.Archive, Fetcher: (&shelf{}).on(d.Archive), Polls: 1, Fetches: 1, Wait: Forever, Wake: wake}
+	if err := endOf(t, other, d.ref); err != nil {
+		t.Error(err)
+	}
+	mustLand(t, d.Archive, d.ref)
+}
+
+// each runs a test for a worker that asks, and for one that fetches.
+func each(t *testing.T, do func(t *testing.T, asked bool)) {
+	for name, asked := range map[string]bool{"asking": true, "fetching": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { do(t, asked) })
+		})
+	}
+}
+
+func TestADrainedWorkerEndsInTime(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, asked bool) {
+		told := make(chan struct{})
+		d := drains(t, asked, func(context.Context) error { <-told; return fetch.ErrDrained })
+		time.AfterFunc(time.Second, func() { close(told) })
+		if took := d.stop(t); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		d.goesOn(t)
+	})
+}
+
+func TestAWorkerEndsWhatDoesNotDrain(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(context.Context) error{"with the cause": context.Cause, "without": context.Context.Err} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, asked bool) {
+				d := drains(t, asked, func(ctx context.Context) error { <-ctx.Done(); return end(ctx) })
+				if took := d.stop(t); took > drain+time.Second {
+					t.Errorf("it took %v", took)
+				}
+				d.goesOn(t)
+			})
+		})
+	}
+}
+
+func TestAWorkerInAHurryDoesNotWait(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, asked bool) {
+		d := drains(t, asked, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+		hurry, hasten := context.WithCancel(t.Context())
+		hasten()
+		d.Hurry = hurry
+		if took := d.stop(t); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		d.goesOn(t)
+	})
+}
+
+func TestAWorkerDoesNotWaitForWhatHeedsNothing(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, asked bool) {
+		wakeUp, returned := make(chan struct{}), make(chan struct{})
+		d := drains(t, asked, func(context.Context) error { <-wakeUp; defer close(returned); return errors.New("too late") })
+		if took := d.stop(t); took > drain+2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		at := taskName{fetchQueue, fetchID(d.ref.Hash())}
+		if asked {
+			at = taskName{pollQueue, pollID(d.ref.Hash())}
+		}
+		task, err := d.Queue.inspector.GetTaskInfo(at.queue, at.id)
+		if err != nil || task.State != asynq.TaskStatePending || task.Retried != 0 {
+			t.Errorf("%+v, %v", task, err)
+		}
+		close(wakeUp)
+		<-returned
+		synctest.Wait()
+		d.goesOn(t)
+	})
+}
+
+func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first, ref := &Worker{}, parseRef(t, jobRef)
+		p := (&script{}).serves(t, first)
+		once, begun := true, make(chan struct{})
+		store := &shelf{hinder: func(ctx context.Context, _ int64) error {
+			if once {
+				once = false
+				close(begun)
+			}
+			return fetch.Sleep(ctx, 20*time.Second)
+		}}
+		first.Fetcher = store.on(first.Archive)
+		ended := make(chan error, 10)
+		first.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+		defer serve(t, first)()
+		if _, err := first.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		<-begun
+		second := newWorker(NewQueue(p.client), first.Archive, store.on(first.Archive))
+		second.Ended = first.Ended
+		addRaw(t, second.Queue, fetchQueue, "lost.and.found", typeFetch, string(newTask(ref, Options{}).payload()))
+		addRaw(t, second.Queue, pollQueue, "lost.and.found", typePoll, string(newTask(ref, Options{}).payload()))
+		defer serve(t, second)()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(20 * time.Second) // for those that were turned away
+		for _, queue := range []string{pollQueue, fetchQueue} {
+			if all, err := first.Queue.inspector.GetQueueInfo(queue); err != nil || all.Size != 0 || all.FailedTotal != 0 {
+				t.Errorf("%s: %+v, %v", queue, all, err)
+			}
+		}
+		if store.answers(ref) != 1 {
+			t.Errorf("%d ranges were read", store.answers(ref))
+		}
+		mustLand(t, first.Archive, ref)
+	})
+}

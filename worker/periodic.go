@@ -1,0 +1,188 @@
+package worker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/robfig/cron/v3"
+
+	"tallyman/fetch"
+)
+
+// An Entry of a schedule is a place whose new jobs the workers enqueue by
+// themselves: Every so often, or at the times of Cron. Of all the workers that
+// are due at one moment, one does it; while it does, no other begins. Workers
+// that began at other times may make it twice as often. What was due while no
+// worker ran is not made up for, but a worker that begins does at once what is
+// to be done Every so often, unless it has just been done.
+type Entry struct {
+	Place fetch.Ref
+	Every time.Duration // whole seconds, or
+	Cron  string        // five fields, in the local time of the worker, or in that of a CRON_TZ= before them
+
+	Since string        // only jobs made since, as Worker.Since reads it at each run, or ""
+	Match string        // only jobs whose name matches this glob, or ""
+	Wait  time.Duration // for what is enqueued to become ready; 0 is as the worker has it
+}
+
+// CheckCron tells what is wrong with the Cron of an Entry.
+func CheckCron(spec string) error {
+	times, err := parseCron(spec)
+	switch {
+	case err != nil:
+		return err
+	case times.Next(time.Now()).IsZero():
+		return errors.New("it never comes")
+	}
+	return nil
+}
+
+var fiveFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+
+func parseCron(spec string) (cron.Schedule, error) {
+	if strings.Contains(spec, "TZ=") && !strings.Contains(spec, " ") { // the parser panics
+		return nil, errors.New("want five fields after the time zone")
+	}
+	return fiveFields.Parse(spec)
+}
+
+// spec is when it is due, in the words of asynq.
+func (e Entry) spec() string {
+	if e.Cron != "" {
+		return e.Cron
+	}
+	return "@every " + e.Every.String()
+}
+
+// id names the task of an entry, so that it has no two at once.
+func (e Entry) id() string {
+	sum := sha256.Sum256([]byte(e.spec() + "\n" + string(e.task().payload())))
+	return "discover." + hex.EncodeToString(sum[:16])
+}
+
+func (e Entry) task() discovery {
+	return discovery{Version: taskVersion, Place: e.Place.String(), Since: e.Since, Match: e.Match, Wait: Span(e.Wait)}
+}
+
+// firing has asynq enqueue the task whenever it is due. What has run keeps its
+// ID for half of the way to the next time, since clocks differ.
+func (e Entry) firing() *asynq.PeriodicTaskConfig {
+	return &asynq.PeriodicTaskConfig{
+		Cronspec: e.spec(), Task: asynq.NewTask(typeDiscover, e.task().payload()),
+		Opts: []asynq.Option{
+			asynq.Queue(discoverQueue), asynq.TaskID(e.id()), asynq.Retention(e.interval(time.Now()) / 2),
+			asynq.Timeout(longestList), asynq.MaxRetry(neverEnough),
+		},
+	}
+}
+
+// fewTimes are enough of them to know how close they may come.
+const fewTimes = 100
+
+// interval is the shortest between any two of the times that come next.
+func (e Entry) interval(now time.Time) time.Duration {
+	times, err := parseCron(e.Cron)
+	if err != nil {
+		return e.Every
+	}
+	shortest, last := Forever, times.Next(now)
+	for range fewTimes {
+		next := times.Next(last)
+		shortest, last = min(shortest, next.Sub(last)), next
+	}
+	return max(shortest, 0)
+}
+
+// A rota is a schedule as asynq asks for it. It does not change.
+type rota []*asynq.PeriodicTaskConfig
+
+func newRota(schedule []Entry) (all rota, err error) {
+	for _, e := range schedule {
+		if e.Cron != "" {
+			err = errors.Join(err, CheckCron(e.Cron))
+		}
+		all = append(all, e.firing())
+	}
+	return all, err
+}
+
+// GetConfigs implements asynq.PeriodicTaskConfigProvider.
+func (r rota) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) { return r, nil }
+
+// A clock keeps a worker's schedule. That of a worker without one is nil.
+type clock struct {
+	w       *Worker
+	firings *asynq.PeriodicTaskManager
+	lists   *asynq.Server
+}
+
+// listsAtOnce is how many places a worker lists at once.
+const listsAtOnce = 2
+
+func (w *Worker) clock() (*clock, error) {
+	if len(w.Schedule) == 0 {
+		return nil, nil
+	}
+	rota, err := newRota(w.Schedule)
+	if err != nil {
+		return nil, fmt.Errorf("keep the schedule: %w", err)
+	}
+	firings, err := asynq.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
+		PeriodicTaskConfigProvider: rota, RedisUniversalClient: w.Queue.redis,
+		SchedulerOpts: &asynq.SchedulerOpts{
+			Location: time.Local, PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) { w.fired(err) },
+			Logger: queueLog{w.Log}, LogLevel: asynq.FatalLevel, // else it complains, at its end, that the client is ours
+		},
+	})
+	lists := w.serving(discoverQueue, listsAtOnce)
+	lists.JanitorInterval = max(w.Wake, time.Second) // the ID of what has run is free then
+	return &clock{w, firings, asynq.NewServerFromRedisClient(w.Queue.redis, lists)}, err
+}
+
+// start lists places until ctx ends, as the schedule says, and at once those
+// that it lists every so often.
+func (c *clock) start(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	if err := errors.Join(c.lists.Start(c.w.listing(ctx)), c.firings.Start()); err != nil {
+		return fmt.Errorf("keep the schedule: %w", err)
+	}
+	for _, e := range c.w.Schedule {
+		if e.Cron == "" {
+			f := e.firing()
+			_, err := c.w.Queue.client.EnqueueContext(ctx, f.Task, f.Opts...)
+			if ctx.Err() != nil {
+				return nil
+			}
+			c.w.fired(err)
+		}
+	}
+	return nil
+}
+
+func (c *clock) stop() {
+	if c != nil {
+		c.lists.Stop()
+	}
+}
+
+func (c *clock) shutdown() {
+	if c != nil {
+		atOnce(c.firings.Shutdown, c.lists.Shutdown)
+	}
+}
+
+// fired is how it went to enqueue a task that was due. That one like it has
+// not ended, or has just been done, is as it should be.
+func (w *Worker) fired(err error) {
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		w.log("a place that is due is not listed this time", "error", shown(unqueued(context.Background(), err)))
+	}
+}

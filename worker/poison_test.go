@@ -1,0 +1,147 @@
+package worker
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/hibiken/asynq"
+
+	"tallyman/fetch"
+)
+
+// poison is what no payload may be, and what the reason of its refusal says.
+var poison = map[string]struct{ payload, says string }{
+	"nothing":         {"", "EOF"},
+	"no JSON":         {"\xff\x00\x01", "invalid character"},
+	"null":            {"null", "version 0"},
+	"a list":          {"[]", "cannot unmarshal array"},
+	"a text":          {`"` + jobRef + `"`, "cannot unmarshal string"},
+	"no reference":    {`{"v":1,"ref":""}`, "want SCHEME"},
+	"unknown field":   {`{"v":1,"ref":"` + jobRef + `","url":"https://h/?Signature=` + canary + `"}`, `unknown field "url"`},
+	"secret field":    {`{"v":1,"ref":"` + jobRef + `","https://h/?Signature=` + canary + `":1}`, "unknown field"},
+	"version 2":       {`{"v":2,"ref":"` + jobRef + `"}`, "version 2, want 1"},
+	"no version":      {`{"ref":"` + jobRef + `"}`, "version 0, want 1"},
+	"version text":    {`{"v":"1","ref":"` + jobRef + `"}`, "cannot unmarshal string"},
+	"reference list":  {`{"v":1,"ref":["` + jobRef + `"]}`, "cannot unmarshal array"},
+	"wait number":     {`{"v":1,"ref":"` + jobRef + `","wait":3}`, "cannot unmarshal number"},
+	"wait nonsense":   {`{"v":1,"ref":"` + jobRef + `","wait":"a week"}`, "invalid duration"},
+	"wait negative":   {`{"v":1,"ref":"` + jobRef + `","wait":"-1s"}`, "less than nothing"},
+	"again nonsense":  {`{"v":1,"ref":"` + jobRef + `","again":"now"}`, "parsing time"},
+	"signed text":     {`{"v":1,"ref":"` + jobRef + `","signed":"yes"}`, "cannot unmarshal string"},
+	"two payloads":    {`{"v":1,"ref":"` + jobRef + `"}{"v":1,"ref":"` + jobRef + `"}`, "something follows"},
+	"trailing bytes":  {`{"v":1,"ref":"` + jobRef + `"}xyz`, "something follows"},
+	"trailing space":  {`{"v":1,"ref":"` + jobRef + `"} `, "not written as ours"},
+	"twice a field":   {`{"v":1,"ref":"` + jobRef + `","ref":"` + jobRef + `2"}`, "not written as ours"},
+	"another case":    {`{"V":1,"REF":"` + jobRef + `"}`, "not written as ours"},
+	"dots":            {`{"v":1,"ref":"sls://cn-hangzhou/../job"}`, `PROJECT is ".."`},
+	"dots at the end": {`{"v":1,"ref":"sls://cn-hangzhou/project/.."}`, `JOB is ".."`},
+	"control":         {`{"v":1,"ref":"sls://cn-hangzhou/project/j\u0000b"}`, "control character"},
+	"line":            {`{"v":1,"ref":"sls://cn-hangzhou/project/j\nb"}`, "control character"},
+	"no UTF-8":        {"{\"v\":1,\"ref\":\"sls://cn-hangzhou/project/j\xffb\"}", "not written as ours"},
+	"scheme":          {`{"v":1,"ref":"file:///etc/passwd"}`, "want SCHEME"},
+	"signed URL":      {`{"v":1,"ref":"https://h.example/a.csv?Expires=1\u0026Signature=` + canary + `"}`, "no place in a queue"},
+	"password":        {`{"v":1,"ref":"https://user:` + canary + `@h.example/a.csv"}`, "user name or a password"},
+	"a megabyte":      {`{"v":1,"ref":"sls://cn-hangzhou/project/` + strings.Repeat(canary, 1<<20/len(canary)) + `"}`, "bytes, more than"},
+}
+
+func TestPoisonIsSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, w := &script{ends: []error{nil}}, &Worker{}
+		s.serves(t, w)
+		for name, bad := range poison {
+			for kind, queue := range map[string]string{typePoll: pollQueue, typeFetch: fetchQueue} {
+				addRaw(t, w.Queue, queue, name, kind, bad.payload)
+			}
+		}
+		ref := parseRef(t, jobRef)
+		addRaw(t, w.Queue, pollQueue, "type", "export:erase", string(newTask(ref, Options{}).payload()))
+		addRaw(t, w.Queue, fetchQueue, "type", typePoll+"?Signature="+canary, string(newTask(ref, Options{}).payload()))
+		if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
+			t.Errorf("the next task: %v after %d attempts", err, len(s.times))
+		}
+		for name, bad := range poison {
+			isSetAside(t, w.Queue, pollQueue, name, bad.says)
+			isSetAside(t, w.Queue, fetchQueue, name, bad.says)
+		}
+		isSetAside(t, w.Queue, pollQueue, "type", `its type is "export:erase", want export:poll`)
+		isSetAside(t, w.Queue, fetchQueue, "type", "want export:fetch")
+		if names := files(t, w.Archive); strings.Contains(names, canary) || strings.Count(names, "state.json") != 1 {
+			t.Errorf("the archive holds %s", names)
+		}
+	})
+}
+
+func addRaw(t testing.TB, q *Queue, queue, id, kind, payload string) {
+	t.Helper()
+	_, err := q.client.Enqueue(asynq.NewTask(kind, []byte(payload), asynq.Queue(queue), asynq.TaskID(id), asynq.MaxRetry(neverEnough)))
+	if err != nil {
+		t.Fatalf("%s: %v", id, err)
+	}
+}
+
+func isSetAside(t testing.TB, q *Queue, queue, id, says string) {
+	t.Helper()
+	task, err := q.inspector.GetTaskInfo(queue, id)
+	switch {
+	case err != nil:
+		t.Errorf("%s: %v", id, err)
+	case task.State != asynq.TaskStateArchived || !strings.HasPrefix(task.LastErr, "bad-task: ") || !strings.Contains(task.LastErr, says):
+		t.Errorf("%s: %v: %q, want it to say %q", id, task.State, task.LastErr, says)
+	case strings.Contains(task.LastErr, canary) || len(task.LastErr) > 2*mostShown:
+		t.Errorf("%s: a secret, or too much, is in %q", id, task.LastErr)
+	}
+}
+
+func TestATaskIsReadAsItWasWritten(t *testing.T) {
+	again := parseRef(t, jobRef).At(parseTime("2026-03-04T05:06:07Z"))
+	for _, ref := range []fetch.Ref{
+		parseRef(t, jobRef), again, parseRef(t, "oss://bucket/a/../<&>.csv?region=cn-hangzhou"), parseRef(t, "dms://cn-hangzhou/1/key?tid=2"),
+		parseRef(t, "https://h.example/a%20b.csv?x=1#size=5"),
+	} {
+		for _, wait := range []Span{0, 1, Span(Forever)} {
+			task, got, err := parseTask(newTask(ref, Options{Wait: wait}).payload())
+			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Again().Equal(ref.Again()) || task.Wait != wait {
+				t.Errorf("%s: %+v, %s, %v", ref, task, got, err)
+			}
+		}
+	}
+}
+
+func TestATaskOfASignedURLIsOfUseToItsProcessOnly(t *testing.T) {
+	ref := parseRef(t, "https://h.example/a.csv?Expires=1&Signature="+canary)
+	payload := newTask(ref, Options{}).payload()
+	task, got, err := parseTask(payload)
+	if err != nil || !task.Signed || got.Signed() || got.Hash() != ref.Hash() || bytes.Contains(payload, []byte(canary)) {
+		t.Errorf("%s: %+v, %s, %v", payload, task, got, err)
+	}
+}
+
+func FuzzParseTask(f *testing.F) {
+	for _, bad := range poison {
+		if len(bad.payload) < 1000 {
+			f.Add([]byte(bad.payload))
+		}
+	}
+	for _, ref := range []string{jobRef, "oss://b/p/?region=r", "dms://r/1/k?tid=3", "https://h/p?q=1#md5=9e107d9d372bb6826bd81d3542a419d6"} {
+		f.Add(newTask(parseRef(f, ref), Options{Wait: Span(Forever), Again: parseTime("2026-03-04T05:06:07Z")}).payload())
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		task, ref, err := parseTask(payload)
+		if err != nil {
+			if Classify(err).Cause != "bad-task" {
+				t.Errorf("refused as %v", err)
+			}
+			return
+		}
+		again, same, err := parseTask(task.payload())
+		if err != nil || fmt.Sprint(again) != fmt.Sprint(task) || same.Key() != ref.Key() || !bytes.Equal(task.payload(), payload) {
+			t.Errorf("%q: %+v, then %+v, %v", payload, task, again, err)
+		}
+		if ref.Signed() || strings.Contains("/"+ref.Key()+"/", "/../") {
+			t.Errorf("%q is %s", payload, ref.Key())
+		}
+	})
+}

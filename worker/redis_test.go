@@ -1,0 +1,317 @@
+package worker
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+func mustDial(t testing.TB, a Address) redis.UniversalClient {
+	t.Helper()
+	client, err := Dial(a)
+	if err != nil {
+		t.Fatalf("%s: %v", a.URL, err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func TestDialReadsAllOfAnAddress(t *testing.T) {
+	for _, test := range []struct {
+		address                       Address
+		network, addr, user, password string
+		db, tries                     int
+		tls                           bool
+	}{
+		{Address{URL: "redis://h"}, "tcp", "h:6379", "", "", 0, redisTries, false},
+		{Address{URL: "redis://h:7000/3"}, "tcp", "h:7000", "", "", 3, redisTries, false},
+		{Address{URL: "redis://:pw@h"}, "tcp", "h:6379", "", "pw", 0, redisTries, false},
+		{Address{URL: "redis://user:pw@h:7000/1?max_retries=2"}, "tcp", "h:7000", "user", "pw", 1, 2, false},
+		{Address{URL: "redis://user@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, redisTries, false},
+		{Address{URL: "redis://user:pw@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, redisTries, false},
+		{Address{URL: "rediss://h/2"}, "tcp", "h:6379", "", "", 2, redisTries, true},
+		{Address{URL: "unix:///run/redis.sock?db=4"}, "unix", "/run/redis.sock", "", "", 4, redisTries, false},
+		{Address{URL: "unix://user:pw@/run/redis.sock"}, "unix", "/run/redis.sock", "user", "pw", 0, redisTries, false},
+	} {
+		client, ok := mustDial(t, test.address).(*redis.Client)
+		if !ok {
+			t.Errorf("%s: it is no client of one Redis", test.address.URL)
+			continue
+		}
+		o := client.Options()
+		if o.Network != test.network || o.Addr != test.addr || o.Username != test.user || o.Password != test.password ||
+			o.DB != test.db || o.MaxRetries != test.tries || (o.TLSConfig != nil) != test.tls || o.PoolSize != redisPool {
+			t.Errorf("%s: %s %s, user %q, password %q, db %d, %d tries, TLS %v, pool %d", test.address.URL,
+				o.Network, o.Addr, o.Username, o.Password, o.DB, o.MaxRetries, o.TLSConfig != nil, o.PoolSize)
+		}
+	}
+}
+
+func TestDialKnowsClustersAndSentinels(t *testing.T) {
+	cluster, ok := mustDial(t, Address{URL: "redis://user:pw@h1:7000?addr=h2:7000&addr=h3:7000"}).(*redis.ClusterClient)
+	if !ok {
+		t.Fatal("a cluster is none")
+	}
+	if o := cluster.Options(); len(o.Addrs) != 3 || o.Username != "user" || o.Password != "pw" || o.MaxRetries != redisTries {
+		t.Errorf("%q, user %q, password %q, %d tries", o.Addrs, o.Username, o.Password, o.MaxRetries)
+	}
+	sentinel, ok := mustDial(t, Address{URL: "redis://h1:26379/5?master_name=main", Password: "pw"}).(*redis.Client)
+	if !ok {
+		t.Fatal("a Sentinel's is none")
+	}
+	if o := sentinel.Options(); o.Addr != "FailoverClient" || o.DB != 5 || o.Password != "pw" || o.MaxRetries != redisTries {
+		t.Errorf("%s, db %d, password %q, %d tries", o.Addr, o.DB, o.Password, o.MaxRetries)
+	}
+}
+
+func TestDialTellsNoPassword(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []Address{
+		{URL: "redis://user:" + canary + "@h:port"}, {URL: "redis://:" + canary + "@h/x"}, {URL: "http://:" + canary + "@h"},
+		{URL: "redis://:" + canary + "%zz@h"}, {URL: "redis://:" + canary + "/x@h"}, {URL: "redis://:" + canary + "@h?max_retries=x"},
+		{URL: "redis://:" + canary + "@h?nonsense=1"}, {URL: "redis://:" + canary + "@h:1?addr=:x:&db=1"}, {URL: "redis://h/1/2?password=" + canary},
+		{URL: "unix://:" + canary + "@"}, {URL: "redis://:" + canary + "@h/x?master_name=m"}, {URL: ""},
+		{URL: "rediss://:" + canary + "@h", CAFile: empty}, {URL: "rediss://:" + canary + "@h", CAFile: empty + "x"}, {URL: "redis://h/x", Password: canary},
+	} {
+		client, err := Dial(a)
+		switch {
+		case err == nil:
+			t.Errorf("%q is an address", a.URL)
+			client.Close()
+		case strings.Contains(err.Error(), canary):
+			t.Errorf("%q: %v", a.URL, err)
+		}
+	}
+}
+
+func TestAPasswordIsNotInTheErrorsOfCalls(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // nobody is there
+	q := NewQueue(mustDial(t, Address{URL: "redis://user:" + canary + "@" + l.Addr().String() + "?max_retries=-1"}))
+	for _, err := range callAll(t, q) {
+		if !errors.Is(err, ErrRedis) || strings.Contains(err.Error(), canary) {
+			t.Errorf("%v", err)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(fetch.ErrDrained)
+	if _, err := q.Enqueue(ctx, parseRef(t, jobRef), Options{}); !errors.Is(err, fetch.ErrDrained) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// callAll calls all that writes to a queue.
+func callAll(t testing.TB, q *Queue) map[string]error {
+	t.Helper()
+	ref := parseRef(t, jobRef)
+	_, enqueue := q.Enqueue(t.Context(), ref, Options{})
+	return map[string]error{"register": q.Register(t.Context(), "id"), "enqueue": enqueue, "fetch": q.enqueueFetch(t.Context(), ref, Options{})}
+}
+
+func TestAPrivateAuthorityIsTrusted(t *testing.T) {
+	t.Parallel()
+	ca, certificate := authority(t)
+	m := miniredis.NewMiniRedis()
+	m.RequireUserAuth("user", canary)
+	if err := m.StartTLS(&tls.Config{Certificates: []tls.Certificate{certificate}}); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	url := "rediss://user@" + m.Addr() + "/3?max_retries=-1"
+	client := mustDial(t, Address{URL: url, Password: canary, CAFile: ca})
+	if err := NewQueue(client).Register(t.Context(), "one"); err != nil {
+		t.Error(err)
+	}
+	if got, err := m.DB(3).Get(archiveKey); got != "one" || err != nil {
+		t.Errorf("in database 3: %q, %v", got, err)
+	}
+	client = mustDial(t, Address{URL: url, Password: canary})
+	if err := NewQueue(client).Register(t.Context(), "one"); !errors.Is(err, ErrRedis) || strings.Contains(err.Error(), canary) {
+		t.Errorf("a stranger is trusted: %v", err)
+	}
+	client = mustDial(t, Address{URL: url, Password: "wrong", CAFile: ca})
+	if err := NewQueue(client).Register(t.Context(), "one"); !errors.Is(err, ErrUnfit) {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+// authority is a certificate of 127.0.0.1 that signs itself, and its file.
+func authority(t testing.TB) (path string, c tls.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func TestCheckRefusesAnUnfitRedis(t *testing.T) {
+	for _, test := range []struct{ name, value, says string }{
+		{"redis_version", "6.0.16", "want 6.2 or later"},
+		{"redis_version", "5.0.3", "want 6.2 or later"},
+		{"maxmemory_policy", "allkeys-lru", "noeviction"},
+		{"maxmemory_policy", "volatile-ttl", "noeviction"},
+		{"redis_version", "6.2.0", ""},
+		{"redis_version", "7.4.1", ""},
+		{"redis_version", "10.0.0", ""},
+		{"redis_version", "", ""},
+		{"redis_version", "unstable", ""},
+		{"maxmemory_policy", "", ""},
+	} {
+		p := pretend(t)
+		p.tell(test.name, test.value)
+		err := NewQueue(p.client).Check(t.Context())
+		if (err != nil) != (test.says != "") || err != nil && (!errors.Is(err, ErrUnfit) || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%s %q: %v", test.name, test.value, err)
+		}
+	}
+}
+
+func TestARealRedisIsFit(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	q := NewQueue(r.client)
+	if err := q.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	r.configure(t, "maxmemory-policy", "allkeys-lru")
+	if err := q.Check(t.Context()); !errors.Is(err, ErrUnfit) || !strings.Contains(err.Error(), "allkeys-lru") {
+		t.Errorf("one that evicts: %v", err)
+	}
+	if err := newWorker(q, open(t), &script{}).Run(t.Context()); !errors.Is(err, ErrUnfit) {
+		t.Errorf("a worker runs: %v", err)
+	}
+}
+
+// whyUnfit has a real Redis refuse what a queue asks of it.
+func whyUnfit(t *testing.T, q *Queue, says string) {
+	t.Helper()
+	for call, err := range callAll(t, q) {
+		if !errors.Is(err, ErrUnfit) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
+}
+
+func TestARedisThatTakesNothingIsUnfit(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	r.configure(t, "maxmemory", "100kb") // less than it has when it is empty
+	whyUnfit(t, NewQueue(r.client), "out of memory")
+	r.configure(t, "maxmemory", "0")
+	if err := r.client.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	whyUnfit(t, NewQueue(r.client), "name the primary")
+}
+
+func TestARedisThatWantsAPasswordSaysSo(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t, "--requirepass", canary)
+	whyUnfit(t, NewQueue(r.client), "it wants a password")
+	whyUnfit(t, NewQueue(r.dial(t, ":"+canary+"x@")), "password is wrong")
+	whyUnfit(t, NewQueue(r.dial(t, "nobody:"+canary+"@")), "password is wrong")
+	if err := NewQueue(r.dial(t, ":"+canary+"@")).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := NewQueue(r.client).Check(t.Context()); !errors.Is(err, ErrUnfit) {
+		t.Errorf("checked: %v", err)
+	}
+}
+
+// theACL is what a queue needs of Redis, as the README has it.
+const theACL = "~asynq:* ~tallyman:* &asynq:cancel -@all +@read +@write +@scripting +@connection +@pubsub -@dangerous +info"
+
+func TestFewRightsSuffice(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	setUser(t, r, "queue", theACL)
+	s := store{client: r.dial(t, "queue:"+canary+"@")}
+	a, ref, cancelled := open(t), parseRef(t, jobRef), parseRef(t, jobRef+"2")
+	begun, shelf := make(chan bool, 10), (&shelf{}).on(a)
+	w, ended := eager(s, a, &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+		if ref.Hash() != cancelled.Hash() {
+			return shelf.Fetch(ctx, ref)
+		}
+		begun <- true
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	stop := serve(t, w)
+	mustEnqueue(t, w.Queue, ref)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	mustEnqueue(t, w.Queue, cancelled)
+	<-begun
+	if running, err := w.Queue.Forget(cancelled.Hash()); !running || err != nil {
+		t.Errorf("running %v, %v", running, err)
+	}
+	settleWhenFree(t, a, cancelled, archive.Cancelled)
+	idle(t, w.Queue, cancelled)
+	mustEnqueue(t, w.Queue, parseRef(t, "sls://cn-hangzhou/project/"+strings.Repeat("x", 300)))
+	<-ended
+	stop()
+	if n, err := w.Queue.TopUp(t.Context(), a); n != 0 || err != nil {
+		t.Errorf("%d exports, %v", n, err)
+	}
+	denied, err := r.client.ACLLog(t.Context(), 10).Result()
+	if err != nil || len(denied) > 0 {
+		t.Errorf("denied: %+v, %v", denied, err)
+	}
+}
+
+func TestTooFewRightsAreUnfit(t *testing.T) {
+	t.Parallel()
+	r := startRedis(t)
+	setUser(t, r, "reader", "~* &* -@all +@read +@connection +info")
+	whyUnfit(t, NewQueue(r.dial(t, "reader:"+canary+"@")), "lacks rights")
+}
+
+func setUser(t testing.TB, r *realRedis, name, rights string) {
+	t.Helper()
+	args := []any{"ACL", "SETUSER", name, "on", ">" + canary}
+	for _, right := range strings.Fields(rights) {
+		args = append(args, right)
+	}
+	if err := r.client.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
