@@ -57,3 +57,16 @@ func (r Ref) With(name string) (Ref, error) {
 	}
 	return ParseRef(r.String() + name)
 }
+
+// place is the place that the export r names is in, unless there is none.
+func (r Ref) place() (Ref, bool) {
+	if len(r.parts) == 0 || forms[r.scheme].placeless != "" || r.IsPlace() {
+		return Ref{}, false
+	}
+	parts := slices.Clone(r.parts)
+	parts[len(parts)-1] = ""
+	return Ref{scheme: r.scheme, parts: parts, want: verify.Nothing(), count: verify.Unknown}, true
+}
+
+// name is what r is called in its place.
+func (r Ref) name() string { return r.parts[len(r.parts)-1] }

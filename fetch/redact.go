@@ -9,7 +9,7 @@ import (
 // secretNames are the query parameters that make a URL a secret: those of
 // signed URLs of OSS (V1, V2, V4), OBS, S3, content networks and their like,
 // and what people call a token.
-var secretNames = regexp.MustCompile(`(?i)^(sig|sign|auth|auth[_-]?(key|info)|authorization|expires|policy|password|passwd|pwd|key-pair-id|api_?key|access_?key|(oss|aws)?accesskeyid|x-(oss|obs|amz|goog)-.*|.*(signature|token|secret|credential))$`)
+var secretNames = regexp.MustCompile(`(?i)^(sig|sign|auth|auth[_-]?(key|info)|authorization|expires|policy|passwd|pwd|key-pair-id|api_?key|access_?key|(oss|aws)?accesskeyid|x-(oss|obs|amz|goog)-.*|.*(signature|token|secret|credential|password))$`)
 
 // secretQuery reports whether a query holds a secret, be it in a URL that is
 // the value of a parameter. A query that can't be read may hold one.

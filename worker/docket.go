@@ -128,7 +128,7 @@ func (v *visit) missed(missed error) error {
 	}
 	defer d.Close()
 	if settled(d) { // cancelled in the meantime
-		return v.give(errSettled)
+		return v.drop()
 	}
 	d.Tally.Starts = 0
 	if waiting, ok := errors.AsType[*fetch.NotReadyError](missed); ok {

@@ -106,8 +106,14 @@ func TestWhatFailedOrWasCancelledIsLeftAlone(t *testing.T) {
 			s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
 			s.serves(t, w)
 			settle(t, w.Archive, ref, phase)
-			if err := endOf(t, w, ref); !errors.Is(err, errSettled) || len(s.times) != 0 {
-				t.Errorf("%s: %v after %d attempts", phase, err, len(s.times))
+			stop := serve(t, w)
+			if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			idle(t, w.Queue, ref)
+			stop()
+			if len(s.times) != 0 {
+				t.Errorf("%s: %d attempts", phase, len(s.times))
 			}
 			if state, tally := stateOf(t, w.Archive, ref); state.Phase != phase || tally.Starts != 0 {
 				t.Errorf("%+v, %+v", state, tally)

@@ -155,16 +155,27 @@ func (c *clock) start(ctx context.Context) error {
 		return fmt.Errorf("keep the schedule: %w", err)
 	}
 	for _, e := range c.w.Schedule {
-		if e.Cron == "" {
+		c.w.clear(e.id())
+		if e.Cron == "" && ctx.Err() == nil {
 			f := e.firing()
 			_, err := c.w.Queue.client.EnqueueContext(ctx, f.Task, f.Opts...)
-			if ctx.Err() != nil {
-				return nil
-			}
 			c.w.fired(err)
 		}
 	}
 	return nil
+}
+
+// clear frees the ID of a run that counts no more: it ended long enough ago,
+// and no worker has been there to see that, or it was set aside.
+func (w *Worker) clear(id string) {
+	task, err := w.Queue.inspector.GetTaskInfo(discoverQueue, id)
+	if err != nil {
+		return
+	}
+	rested := task.State == asynq.TaskStateCompleted && time.Since(task.CompletedAt) >= task.Retention
+	if rested || task.State == asynq.TaskStateArchived {
+		_ = w.Queue.inspector.DeleteTask(discoverQueue, id) // another worker may have been first
+	}
 }
 
 func (c *clock) stop() {

@@ -353,12 +353,12 @@ func TestAWorkerThatBeginsLooksAtOnceUnlessOneJustDid(t *testing.T) {
 			lists int
 		}{{0, 1}, {10 * time.Minute, 1}, {10 * time.Minute, 1}, {25 * time.Minute, 2}, {5 * time.Hour, 3}} {
 			time.Sleep(test.away)
-			stop := serve(t, r.worker(NewQueue(p.dial()), every(t, time.Hour), at(t, "0 0 1 1 *")))
+			stop := serve(t, r.worker(NewQueue(p.dial()), every(t, time.Hour), at(t, "0 0 1 6 *")))
 			time.Sleep(ample)
+			stop()
 			if r.listed(t, test.lists, test.lists, 0); t.Failed() {
 				t.Fatalf("after beginning %d", n+1)
 			}
-			stop()
 		}
 		r.landed(t, "job")
 	})

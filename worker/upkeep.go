@@ -23,7 +23,10 @@ func (w *Worker) upkeep(ctx context.Context) (func(context.Context) error, error
 	if w.local != nil {
 		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
 	}
-	if err := errors.Join(w.Queue.Check(ctx), w.Queue.Register(ctx, w.Archive.ID())); err != nil {
+	if err := w.Queue.Check(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
 		return nil, err
 	}
 	return w.keepUp, nil

@@ -91,9 +91,11 @@ func (v *visit) after(ctx context.Context, receipt *archive.Receipt, err error) 
 	switch {
 	case err == nil && receipt == nil: // its job is ready, and a fetch is in the queue
 		return nil
-	case err == nil || errors.Is(err, errSettled):
-		v.ended(receipt, err)
+	case err == nil:
+		v.ended(receipt, nil)
 		return nil
+	case errors.Is(err, errSettled):
+		return v.drop()
 	case ctx.Err() != nil || v.w.hard.Err() != nil || errors.Is(err, fetch.ErrDrained):
 		v.note(func(*archive.Docket) {})
 		return snooze(0, err)
@@ -105,6 +107,12 @@ func (v *visit) after(ctx context.Context, receipt *archive.Receipt, err error) 
 func (w *Worker) quarantine(err error) error {
 	w.log("a task can't be read and is set aside", "cause", "bad-task", "error", shown(err))
 	return fmt.Errorf("bad-task: %s: %w", shown(err), asynq.SkipRetry)
+}
+
+// drop takes a task out of the queue that there is nothing to do for.
+func (v *visit) drop() error {
+	v.w.local.end(v.ref.Hash(), nil, errSettled)
+	return nil
 }
 
 // ended tells who waits for it how an export fared.

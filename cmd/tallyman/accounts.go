@@ -11,7 +11,7 @@ import (
 
 // An account is who the providers are asked as.
 type account struct {
-	profile string // of ~/.aliyun/config.json; "" is Alibaba's default chain
+	profile string // of each vendor's own credentials file; "" is the vendor's default
 	sandbox bool   // the sandbox's own
 }
 

@@ -124,17 +124,21 @@ type cancelled struct {
 
 // cancel reports an export that was to be cancelled.
 func (r *report) cancel(ref fetch.Ref, err error) {
-	told := cancelled{"tallyman.cancelled/v1", ref.String(), "cancelled"}
-	switch {
-	case errors.Is(err, archive.ErrLanded):
-		told.State = "landed"
-	case err != nil:
+	landed := errors.Is(err, archive.ErrLanded)
+	if err != nil && !landed {
 		r.end(ref, nil, err)
 		return
 	}
+	told := cancelled{"tallyman.cancelled/v1", ref.String(), "cancelled"}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.plans++
+	if landed {
+		told.State = "landed"
+		r.landed++
+		r.before++
+	} else {
+		r.stopped++
+	}
 	switch {
 	case r.o.json:
 		writeJSON(r.out, told)

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -15,6 +16,7 @@ import (
 const (
 	accessKeyID     = "test-key"
 	accessKeySecret = "test-secret"
+	authToken       = "test-token" // which DIS takes instead
 	testProject     = "ali-test-project"
 )
 
@@ -26,6 +28,11 @@ var clouds sync.Map
 //	cloud start [TOKEN]               sets ENDPOINT, HOSTPORT and JOBS, where references begin
 //	cloud job NAME SETTING...         adds a job, or replaces it
 //	cloud change NAME SETTING...      changes one
+//	cloud instance NAME SETTING...    says how an instance of DBS tells of its tasks
+//	cloud task INSTANCE/ID SETTING... adds a download task of DBS, or replaces it
+//	cloud dump ID SETTING...          adds a dump task of DIS, or replaces it
+//	cloud delivery ID/NAME SETTING... adds a file to one
+//	cloud object BUCKET/KEY SETTING...
 //	cloud url NAME                    sets URL, SIGNATURE and EXPIRES to those of a fresh signed URL
 //	cloud asked NAME N, sent NAME N   how often the job or its file was asked for
 //	cloud called NAME N               how often a call of that name was made
@@ -36,20 +43,19 @@ func cloudCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	stored, _ := clouds.Load(ts.Getenv("WORK"))
 	cloud, name := stored.(*sandbox.Cloud), args[1]
-	counts := cloud.Counts().Jobs[testProject+"/"+name]
+	if stage, ok := staged[args[0]]; ok {
+		ts.Check(stage(cloud, name, args[2:]))
+		return
+	}
+	all := cloud.Counts()
+	counts := cmp.Or(all.Jobs[testProject+"/"+name], all.Tasks[name], all.Objects[name])
 	switch args[0] {
-	case "job":
-		job := sandbox.Job{Name: name, File: sandbox.File{Rows: 1000, Codec: "zstd"}}
-		ts.Check(set(&job, args[2:]))
-		cloud.AddJob(testProject, job)
-	case "change":
-		cloud.Update(testProject, name, func(job *sandbox.Job) { ts.Check(set(job, args[2:])) })
 	case "url":
 		setURL(ts, cloud.URL(ts.Getenv("ENDPOINT"), testProject, name))
 	case "asked":
 		expect(ts, neg, args, counts.Gets)
 	case "called":
-		expect(ts, neg, args, cloud.Counts().Calls[name])
+		expect(ts, neg, args, all.Calls[name])
 	case "sent":
 		expect(ts, neg, args, counts.Requests)
 	default:
@@ -57,9 +63,58 @@ func cloudCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// staged is what can be added to a cloud, or changed.
+var staged = map[string]func(cloud *sandbox.Cloud, name string, pairs []string) error{
+	"job": func(cloud *sandbox.Cloud, name string, pairs []string) error {
+		job := sandbox.Job{Name: name, File: sandbox.File{Rows: 1000, Codec: "zstd"}}
+		err := set(jobSettings, &job, &job.File, pairs)
+		cloud.AddJob(testProject, job)
+		return err
+	},
+	"change": func(cloud *sandbox.Cloud, name string, pairs []string) (err error) {
+		cloud.Update(testProject, name, func(job *sandbox.Job) { err = set(jobSettings, job, &job.File, pairs) })
+		return err
+	},
+	"instance": func(cloud *sandbox.Cloud, name string, pairs []string) error {
+		var instance sandbox.Instance
+		err := set(instanceSettings, &instance, nil, pairs)
+		cloud.AddInstance(name, instance)
+		return err
+	},
+	"task": func(cloud *sandbox.Cloud, name string, pairs []string) error {
+		instance, id, _ := strings.Cut(name, "/")
+		task := sandbox.Task{ID: id, File: sandbox.File{Rows: 1000, Codec: "gzip"}}
+		err := set(taskSettings, &task, &task.File, pairs)
+		cloud.AddTask(instance, task)
+		return err
+	},
+	"dump": func(cloud *sandbox.Cloud, name string, pairs []string) error {
+		dump := sandbox.DumpTask{ID: name, Bucket: "landing"}
+		err := set(dumpSettings, &dump, nil, pairs)
+		cloud.AddDumpTask(dump)
+		return err
+	},
+	"delivery": func(cloud *sandbox.Cloud, name string, pairs []string) error {
+		id, file, _ := strings.Cut(name, "/")
+		delivery := delivered(time.Now().Add(-time.Hour))
+		delivery.Name, delivery.File.Rows = file, 1000
+		err := set(deliverySettings, &delivery, &delivery.File, pairs)
+		cloud.UpdateDumpTask(id, func(t *sandbox.DumpTask) { t.Deliveries = append(t.Deliveries, delivery) })
+		return err
+	},
+	"object": func(cloud *sandbox.Cloud, name string, pairs []string) error {
+		bucket, key, _ := strings.Cut(name, "/")
+		file := sandbox.File{Rows: 1000}
+		err := set(fileSettings, &file, nil, pairs)
+		cloud.AddObject(bucket, key, file)
+		return err
+	},
+}
+
 func startCloud(ts *testscript.TestScript, token []string) {
-	o := sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret, SecurityToken: strings.Join(token, "")}
-	cloud := sandbox.New(o)
+	cloud := sandbox.New(sandbox.Options{
+		AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret, SecurityToken: strings.Join(token, ""), AuthToken: authToken,
+	})
 	cloud.AddProject(testProject)
 	endpoint, stop, err := cloud.Start()
 	ts.Check(err)
@@ -68,8 +123,12 @@ func startCloud(ts *testscript.TestScript, token []string) {
 	ts.Setenv("ENDPOINT", endpoint)
 	ts.Setenv("HOSTPORT", strings.TrimPrefix(endpoint, "http://"))
 	ts.Setenv("JOBS", "sls://cn-hangzhou/"+testProject)
-	ts.Setenv("TALLYMAN_ENDPOINT_SLS", endpoint)
+	for _, name := range []string{"SLS", "DBS", "DIS", "OBS"} {
+		ts.Setenv("TALLYMAN_ENDPOINT_"+name, endpoint)
+	}
 	ts.Setenv("TALLYMAN_ALLOW_HOST", ts.Getenv("HOSTPORT"))
+	ts.Setenv("HUAWEICLOUD_SDK_AK", accessKeyID)
+	ts.Setenv("HUAWEICLOUD_SDK_SK", accessKeySecret)
 }
 
 func setURL(ts *testscript.TestScript, address string) {
@@ -83,84 +142,5 @@ func setURL(ts *testscript.TestScript, address string) {
 func expect(ts *testscript.TestScript, neg bool, args []string, got int) {
 	if (strconv.Itoa(got) == args[2]) == neg {
 		ts.Fatalf("%s was %s %d times, want %s", args[1], args[0], got, args[2])
-	}
-}
-
-// settings are what a script can say of a job.
-var settings = map[string]func(*sandbox.Job, string) error{
-	"statuses": func(j *sandbox.Job, s string) error { j.Statuses = strings.Split(s, ","); return nil },
-	"error":    text(func(j *sandbox.Job) *string { return &j.Error }),
-	"notice":   text(func(j *sandbox.Job) *string { return &j.Notice }),
-	"declared": text(func(j *sandbox.Job) *string { return &j.DeclaredCompression }),
-	"checksum": text(func(j *sandbox.Job) *string { return &j.CheckSum }),
-	"filepath": text(func(j *sandbox.Job) *string { return &j.FilePath }),
-	"bucket":   text(func(j *sandbox.Job) *string { return &j.Bucket }),
-	"codec":    text(func(j *sandbox.Job) *string { return &j.File.Codec }),
-	"format":   text(func(j *sandbox.Job) *string { return &j.File.Format }),
-	"body": func(j *sandbox.Job, s string) error {
-		body, err := strconv.Unquote(`"` + s + `"`)
-		j.File.Body = []byte(body)
-		return err
-	},
-	"created": func(j *sandbox.Job, s string) error {
-		var w when
-		err := w.Set(s)
-		j.CreateTime = w.Time
-		return err
-	},
-	"rows":      number(func(j *sandbox.Job) *int { return &j.File.Rows }),
-	"throttles": number(func(j *sandbox.Job) *int { return &j.Throttles }),
-	"busy":      number(func(j *sandbox.Job) *int { return &j.File.Faults.Busy }),
-	"expire":    number(func(j *sandbox.Job) *int { return &j.File.Faults.ExpireAfter.Requests }),
-	"logcount":  count(func(j *sandbox.Job) **int64 { return &j.LogCount }),
-	"filesize":  count(func(j *sandbox.Job) **int64 { return &j.FileSize }),
-	"flip":      times(func(j *sandbox.Job, at int64, n int) { j.File.Faults.Flip = sandbox.Flip{At: at, Times: n} }),
-	"cut":       times(func(j *sandbox.Job, at int64, n int) { j.File.Faults.Cut = sandbox.Cut{After: at, Times: n} }),
-	"without": func(j *sandbox.Job, s string) error {
-		f := &j.File.Faults
-		for _, what := range strings.Split(s, ",") {
-			*map[string]*bool{"range": &f.NoRange, "etag": &f.NoETag, "crc": &f.NoCRC, "md5": &f.NoMD5, "length": &f.NoLength}[what] = true
-		}
-		return nil
-	},
-}
-
-func set(job *sandbox.Job, pairs []string) error {
-	for _, pair := range pairs {
-		name, value, _ := strings.Cut(pair, "=")
-		setting, ok := settings[name]
-		if !ok {
-			return fmt.Errorf("no setting %s", name)
-		}
-		if err := setting(job, value); err != nil {
-			return fmt.Errorf("%s: %w", pair, err)
-		}
-	}
-	return nil
-}
-
-func text(field func(*sandbox.Job) *string) func(*sandbox.Job, string) error {
-	return func(j *sandbox.Job, s string) error { *field(j) = s; return nil }
-}
-
-func number(field func(*sandbox.Job) *int) func(*sandbox.Job, string) (err error) {
-	return func(j *sandbox.Job, s string) (err error) { *field(j), err = strconv.Atoi(s); return err }
-}
-
-func count(field func(*sandbox.Job) **int64) func(*sandbox.Job, string) error {
-	return func(j *sandbox.Job, s string) error {
-		n, err := strconv.ParseInt(s, 10, 64)
-		*field(j) = &n
-		return err
-	}
-}
-
-// times reads AT*TIMES; AT alone is for ever.
-func times(fault func(j *sandbox.Job, at int64, n int)) func(*sandbox.Job, string) error {
-	return func(j *sandbox.Job, s string) error {
-		at, n := int64(0), -1
-		_, err := fmt.Sscanf(strings.ReplaceAll(s+"*-1", "*", " "), "%d %d", &at, &n)
-		fault(j, at, n)
-		return err
 	}
 }

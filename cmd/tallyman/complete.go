@@ -8,7 +8,8 @@ import (
 // not files.
 func completions(cmd *cobra.Command) {
 	for name, values := range map[string][]string{
-		"keep": keeps, "network": {"public", "internal"},
+		"keep": keeps, "network": {"public", "internal"}, "dis-signature": {"derived", "plain"},
+		"cause": causes(),
 		"since": {"1d", "2d", "7d", "fri"},
 	} {
 		if cmd.Flags().Lookup(name) != nil {

@@ -19,7 +19,7 @@ import (
 
 // fromFile takes the configuration file for flags that were neither given nor
 // in the environment. Its keys are the names of the flags, of this command or
-// of any, and places. What is wrong with it is a usageError that names the line
+// of any, places and schedule. What is wrong with it is a usageError that names the line
 // and the column, whether this command minds the key or not.
 func (o *options) fromFile(cmd *cobra.Command) error {
 	name := o.config
@@ -133,8 +133,8 @@ func (c *config) each(node ast.Node, do func(key, value ast.Node, name string) e
 		name := key.GetToken().Value
 		if secretName.MatchString(name) && !strings.HasSuffix(name, "-file") {
 			return c.bad(key, "%s: a secret has no place in this file: keep it in a profile of ~/.aliyun/config.json, "+
-				"as `aliyun configure` makes it, or in ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET; "+
-				"places: names a profile", name)
+				"as `aliyun configure` makes it, or of ~/.huaweicloud/credentials, or in ALIBABA_CLOUD_ACCESS_KEY_ID and "+
+				"ALIBABA_CLOUD_ACCESS_KEY_SECRET, or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK; places: names a profile", name)
 		}
 		if err := do(key, entries.Value(), name); err != nil {
 			return err
@@ -149,6 +149,8 @@ func (c *config) setting(key, value ast.Node, name string) error {
 	switch {
 	case name == "places":
 		return c.places(value)
+	case name == "schedule":
+		return c.schedule(value)
 	case c.known[name] == nil:
 		return c.bad(key, "%s: there is no such setting", name)
 	case name == "endpoint":

@@ -54,8 +54,8 @@ func (o *options) demo(ctx context.Context, out io.Writer) error {
 // queue is what fetch would use, turned to the sandbox.
 func (d *demo) queue(ctx context.Context) (queue *worker.Local, stop func()) {
 	address, _ := url.Parse(d.origin)
-	o := options{hosts: []string{address.Host}, endpoints: endpoints{}, network: "public", parallel: 4, partSize: 128 << 10}
-	for _, name := range []string{"sls", "dms", "oss"} {
+	o := options{hosts: []string{address.Host}, endpoints: endpoints{}, network: "public", parallel: 4, partSize: 128 << 10, sink: sink{bucket: demoSink}}
+	for _, name := range providerNames {
 		o.endpoints[name] = d.origin
 	}
 	o.wait, o.poll = span(time.Minute), span(100*time.Millisecond)

@@ -7,8 +7,6 @@ import (
 	"io"
 	"os/signal"
 	"path"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/verify/archive"
+	"tallyman/worker"
 )
 
 func newDiscover(o *options) *cobra.Command {
@@ -26,10 +25,15 @@ func newDiscover(o *options) *cobra.Command {
 first, as the service gives them: whatever their state, and whether they have
 landed or not. Fetch skips what has.
 
+Places are the projects of SLS, the instances of DBS, whose jobs are download
+tasks, and the dump tasks of DIS, whose jobs are the files that they delivered.
+
 Where it feeds a pipe, let the shell mind how it ends too: set -o pipefail.`,
 		Example: `  tallyman discover sls://cn-hangzhou/ali-test-project/
   tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman fetch -f -
-  tallyman discover sls://cn-hangzhou/ali-test-project/ --since fri --match 'nightly-*' --json`,
+  tallyman discover sls://cn-hangzhou/ali-test-project/ --since fri --match 'nightly-*' --json
+  tallyman discover dbs://cn-hangzhou/rm-bp1a2b3c4d5e/
+  tallyman discover dis://cn-north-4/SxpeYcLvJpFTqLXFnWJ/ --since 1d`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.discover(cmd, args[0]) },
 	}
@@ -51,11 +55,7 @@ func (o *options) discover(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	providers := o.pace(o.newProviders())
-	lister, ok := providers[place.Scheme()].(fetch.Lister)
-	if !ok {
-		return usagef("%s: the jobs of %s places can't be listed, only those of %s", arg, place.Scheme(), listable(providers))
-	}
+	lister := o.pace(o.newProviders())[place.Scheme()].(fetch.Lister) // as all are that have places
 	d := &discovery{o: o, out: cmd.OutOrStdout()}
 	if o.json {
 		if d.store, err = o.existing(); err != nil {
@@ -75,18 +75,6 @@ func (o *options) checkDiscover() error {
 	return o.checkCalls()
 }
 
-// listable names the schemes whose places can be listed.
-func listable(providers map[string]fetch.Provider) string {
-	var names []string
-	for name, provider := range providers {
-		if _, ok := provider.(fetch.Lister); ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
-
 // A discovery prints the jobs of a place.
 type discovery struct {
 	o     *options
@@ -98,8 +86,9 @@ type discovery struct {
 // at any time: that is no error.
 func (d *discovery) list(ctx context.Context, lister fetch.Lister, place fetch.Ref) error {
 	signal.Ignore(syscall.SIGPIPE)
-	for listed, err := range lister.List(ctx, place, d.o.since.Time) {
-		if err == nil && d.wants(listed) {
+	filter := worker.Filter{Since: d.o.since.Time, Until: d.o.until.Time, Match: d.o.match}
+	for listed, err := range lister.List(ctx, place, filter.Since) {
+		if err == nil && filter.Wants(listed) {
 			err = d.print(listed)
 		}
 		if errors.Is(err, syscall.EPIPE) && ctx.Err() == nil {
@@ -110,22 +99,6 @@ func (d *discovery) list(ctx context.Context, lister fetch.Lister, place fetch.R
 		}
 	}
 	return context.Cause(ctx)
-}
-
-// wants does not pass over a job that does not say when it was made.
-func (d *discovery) wants(job fetch.Listed) bool {
-	since, until := d.o.since.Time, d.o.until.Time
-	switch {
-	case job.Created.IsZero():
-	case !since.IsZero() && job.Created.Before(since), !until.IsZero() && !job.Created.Before(until):
-		return false
-	}
-	if d.o.match == "" {
-		return true
-	}
-	parts := job.Ref.Parts()
-	matches, _ := path.Match(d.o.match, parts[len(parts)-1]) // the pattern was checked
-	return matches
 }
 
 // listedJob is what --json prints of a job.

@@ -20,7 +20,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	p.runs(t, 10)
 	checkFull(t, job, p, filepath.Join(dir, "archive"))
 	job.fetch(t, filepath.Join(dir, "archive")).runs(t, 0)
-	whole(t, filepath.Join(dir, "archive"))
+	isWhole(t, filepath.Join(dir, "archive"))
 }
 
 // The same by a file system that has no room: only root may mount one.
@@ -39,7 +39,7 @@ func TestAFullFileSystemLosesNothing(t *testing.T) {
 		t.Fatalf("%s: %v", out, err)
 	}
 	job.fetch(t, dir).runs(t, 0)
-	whole(t, dir)
+	isWhole(t, dir)
 }
 
 func checkFull(t *testing.T, job *slowJob, p *process, archive string) {

@@ -111,7 +111,7 @@ func (e *enqueueing) add(ctx context.Context, ref fetch.Ref) (queued, error) {
 		return told, err
 	}
 	if state, ok := e.failed(ref); ok {
-		told.State, told.Cause, told.Hint = string(state.Phase), state.Cause, "tallyman retry "+ref.String()
+		told.State, told.Cause, told.Hint = string(state.Phase), state.Cause, "tallyman retry "+quoted(ref.String())
 		return told, nil
 	}
 	news, err := e.queue.Enqueue(ctx, ref, worker.Options{Wait: worker.Span(e.o.patience)})

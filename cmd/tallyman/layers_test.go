@@ -105,12 +105,16 @@ func exactly(path string) func(string) bool {
 // Each of these is for one package to know, or for those below it.
 func TestOnePackageImportsEachSDK(t *testing.T) {
 	only := map[string]string{
-		"github.com/aliyun/credentials-go": module + "/fetch/internal/acs",
-		"github.com/goccy/go-yaml":         module + "/cmd/tallyman",
-		"github.com/gofrs/flock":           module + "/verify/archive",
-		"github.com/klauspost/compress":    module + "/fetch",
-		"github.com/spf13/cobra":           module + "/cmd/tallyman",
-		"github.com/vbauerster/mpb":        module + "/cmd/tallyman",
+		"github.com/alibabacloud-go":                    module + "/fetch/internal/acs",
+		"github.com/aliyun/aliyun-oss-go-sdk":           module + "/fetch/oss",
+		"github.com/aliyun/credentials-go":              module + "/fetch/internal/acs",
+		"github.com/goccy/go-yaml":                      module + "/cmd/tallyman",
+		"github.com/gofrs/flock":                        module + "/verify/archive",
+		"github.com/huaweicloud/huaweicloud-sdk-go-obs": module + "/fetch/obs",
+		"github.com/klauspost/compress":                 module + "/fetch",
+		"github.com/spf13/cobra":                        module + "/cmd/tallyman",
+		"github.com/vbauerster/mpb":                     module + "/cmd/tallyman",
+		"gopkg.in/ini.v1":                               module + "/fetch/internal/huawei",
 	}
 	for path, p := range list(t) {
 		if !below(path, module) {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tallyman/fetch"
 	"tallyman/worker"
@@ -97,7 +98,7 @@ archive where nothing unverified can ever be seen.`,
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w\nSee '%s --help'", err, cmd.CommandPath())
+		return usagef("%w\nSee '%s --help'", unquoted(err), cmd.CommandPath())
 	})
 	root.SetHelpFunc(showHelp)
 	root.SetUsageFunc(func(cmd *cobra.Command) error { showUsage(cmd.OutOrStdout(), cmd); return nil })
@@ -114,6 +115,15 @@ archive where nothing unverified can ever be seen.`,
 	return root
 }
 
+// unquoted is what is wrong with a flag, without its value if that may be a
+// secret.
+func unquoted(err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok && invalid.GetFlag().Name == "redis" {
+		return fmt.Errorf("--redis: %w", invalid.Unwrap())
+	}
+	return err
+}
+
 // notes are what holds for every command.
 const notes = `Each flag has a twin in the environment, and in the configuration file that
 --config names: --part-size is TALLYMAN_PART_SIZE, and part-size: in the file;
@@ -123,6 +133,9 @@ name the profile of credentials for each place too:
 
   places:
     - {match: "sls://cn-hangzhou/team-a/", profile: team-a}
+
+Of Alibaba that is one of ~/.aliyun/config.json; of dis:// and obs:// places, a
+section of Huawei's ~/.huaweicloud/credentials, with ak and sk.
 
 Exit codes: 0 all landed, 1 unclassified, 2 usage, 3 some of many failed,
 4 integrity, 5 temporary: run again, 6 credentials, 7 gone or failed at the

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -29,9 +32,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"cloud": cloudCommand, "exits": exitsCommand, "files": filesCommand, "flipbit": flipCommand, "jsonlines": jsonCommand, "serve": serveCommand,
+			"cloud": cloudCommand, "exits": exitsCommand, "files": filesCommand, "flipbit": flipCommand, "jsonlines": jsonCommand, "redis": redisCommand,
+			"serve": serveCommand, "terminate": terminateCommand, "until": untilCommand,
 		},
-		Condition: func(name string) (bool, error) { return name == "root" && os.Getuid() == 0, nil },
+		Condition: func(name string) (bool, error) {
+			return name == "root" && os.Getuid() == 0 || name == "redis" && hasRedis(), nil
+		},
 	})
 }
 
@@ -89,5 +95,29 @@ func jsonCommand(ts *testscript.TestScript, _ bool, args []string) {
 		if object.Schema == "" || object.State == "" && len(args) < 2 {
 			ts.Fatalf("no schema or state: %s", line)
 		}
+	}
+}
+
+// untilCommand is "until PATTERN COMMAND ARGS...": the command is run until its
+// stdout matches.
+func untilCommand(ts *testscript.TestScript, _ bool, args []string) {
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		switch said := ts.ReadFile("stdout"); {
+		case pattern.MatchString(said):
+			return
+		case time.Now().After(end):
+			ts.Fatalf("it says %s%s: %v", said, ts.ReadFile("stderr"), err)
+		}
+	}
+}
+
+// terminateCommand is "terminate": it sends SIGTERM to what runs in the
+// background, which is waited for by "wait".
+func terminateCommand(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tallyman/fetch"
+	"tallyman/worker"
 )
 
 // options are what the flags say. Each flag has a twin in the environment,
@@ -24,6 +25,8 @@ type options struct {
 	verbose bool
 	config  string
 	places  []place // of the configuration file
+
+	schedule []worker.Entry // of that too
 
 	file   string
 	dryRun bool
@@ -50,6 +53,9 @@ type options struct {
 	endpoints endpoints
 	network   string
 	apiRate   float64
+	sink      sink
+
+	disSignature string
 
 	since, until when
 	match        string
@@ -116,7 +122,9 @@ func (o *options) calls(f *pflag.FlagSet) {
 	f.Var(o.endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
 	f.StringVar(&o.network, "network", "public", "which of the vendors' endpoints: `public|internal`")
 	f.Float64Var(&o.apiRate, "api-rate", 5, "`N` calls a second of each service and account; 0 is no limit")
-	group(f, "Whom to ask", "endpoint", "network", "api-rate")
+	f.Var(&o.sink, "dbs-bucket", "the `BUCKET[@REGION]` of one's own that DBS tasks write to, by default in the region of the task")
+	f.StringVar(&o.disSignature, "dis-signature", "derived", "how calls of DIS are signed: `derived|plain`")
+	group(f, "Whom to ask", "endpoint", "network", "api-rate", "dbs-bucket", "dis-signature")
 }
 
 // complete takes the environment for flags that were not given, then the
@@ -184,6 +192,8 @@ func (o *options) checkCalls() error {
 		return usagef("--network %s: want public or internal", o.network)
 	case !(o.apiRate >= 0 && o.apiRate <= mostCalls): // nor what is no number
 		return usagef("--api-rate %v: want a number from 0 to %d", o.apiRate, mostCalls)
+	case o.disSignature != "derived" && o.disSignature != "plain":
+		return usagef("--dis-signature %s: want derived or plain", o.disSignature)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"sync"
@@ -76,8 +77,11 @@ type pacedLister struct {
 	lister fetch.Lister
 }
 
-// pageSize is how many jobs a page of a listing holds at least.
+// pageSize is how many jobs a page of a listing holds at least, unless
+// pageSizes says otherwise.
 const pageSize = 100
+
+var pageSizes = map[string]int{"dbs": 50}
 
 // List implements fetch.Lister. It waits as if each page was a small one.
 func (p *pacedLister) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
@@ -86,9 +90,9 @@ func (p *pacedLister) List(ctx context.Context, place fetch.Ref, since time.Time
 			yield(fetch.Listed{}, err)
 			return
 		}
-		n := 0
+		n, size := 0, cmp.Or(pageSizes[place.Scheme()], pageSize)
 		for listed, err := range p.lister.List(ctx, place, since) {
-			if n++; n%pageSize == 0 && err == nil {
+			if n++; n%size == 0 && err == nil {
 				err = p.turn(ctx, place)
 			}
 			if !yield(listed, err) || err != nil {

@@ -6,7 +6,8 @@ import (
 	"tallyman/fetch"
 )
 
-// A place is where the references begin that one account may see.
+// A place is where the references begin that one account may see. Its profile
+// is one of the vendor's own credentials file.
 type place struct{ Match, Profile string }
 
 // profile is the named profile of credentials for a reference, or a place: that

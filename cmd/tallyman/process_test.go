@@ -112,8 +112,8 @@ func (j *slowJob) waitFor(t *testing.T, bytes int64) {
 	}
 }
 
-// whole fails unless the export is in the archive, whole.
-func whole(t *testing.T, archive string) {
+// isWhole fails unless the export is in the archive, whole.
+func isWhole(t *testing.T, archive string) {
 	t.Helper()
 	command(t, "verify", "--archive", archive, slowRef).runs(t, 0)
 }
@@ -154,7 +154,7 @@ func TestAKilledProcessLosesOnlyWhatIsInFlight(t *testing.T) {
 	if twice > kills*inFlight {
 		t.Errorf("%d bytes were served twice, want at most %d", twice, kills*inFlight)
 	}
-	whole(t, archive)
+	isWhole(t, archive)
 	manifest, data := landedFiles(t, archive)
 	never := t.TempDir()
 	job.fetch(t, never).runs(t, 0)
@@ -177,7 +177,7 @@ func TestOfTwoProcessesOneFetches(t *testing.T) {
 	if served := job.served(); served != job.size {
 		t.Errorf("%d bytes were served of a file of %d", served, job.size)
 	}
-	whole(t, archive)
+	isWhole(t, archive)
 }
 
 func TestProcessesThatRaceLeaveAWholeBag(t *testing.T) {
@@ -197,5 +197,5 @@ func TestProcessesThatRaceLeaveAWholeBag(t *testing.T) {
 	if ended[0] == 0 || ended[0]+ended[11] != len(racing) {
 		t.Errorf("exit codes %v", ended)
 	}
-	whole(t, archive)
+	isWhole(t, archive)
 }

@@ -28,5 +28,5 @@ func TestATerminalShowsBars(t *testing.T) {
 	if last := text[strings.LastIndex(text, "\x1b[J"):]; !strings.HasPrefix(last, "\x1b[Jlanded  "+slowRef) {
 		t.Errorf("what landed is not what is left to see: %q", last)
 	}
-	whole(t, archive)
+	isWhole(t, archive)
 }

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"context"
+	"iter"
+	"maps"
 	"net/url"
 
 	"tallyman/fetch"
+	"tallyman/fetch/dbs"
+	"tallyman/fetch/dis"
 	"tallyman/fetch/dms"
+	"tallyman/fetch/obs"
 	"tallyman/fetch/oss"
 	"tallyman/fetch/sls"
 	"tallyman/fetch/web"
@@ -13,23 +19,52 @@ import (
 // providersOf is the only list of providers. What people name by URL may be
 // anywhere in public; what a vendor's API points to must be the vendor's.
 func (o *options) providersOf(a account) map[string]fetch.Provider {
+	anywhere := &fetch.Hosts{Domains: []string{"*"}, Allow: o.hosts}
+	urls := &web.Provider{Hosts: anywhere, Client: anywhere.Client()}
+	all := map[string]fetch.Provider{"https": urls, "http": urls}
+	maps.Copy(all, o.alibabaOf(a))
+	maps.Copy(all, o.huaweiOf(a))
+	return all
+}
+
+func (o *options) alibabaOf(a account) map[string]fetch.Provider {
 	keys := sls.ProfileKeys(a.profile)
 	if a.sandbox {
 		keys = sls.StaticKeys(demoKey, demoSecret, "")
 	}
-	anywhere := &fetch.Hosts{Domains: []string{"*"}, Allow: o.hosts}
-	alibaba := &fetch.Hosts{Domains: []string{"aliyuncs.com"}, Allow: o.hosts, Internal: o.network == "internal"}
+	alibaba := o.vendor("aliyuncs.com")
 	files := alibaba.Client()
 	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, alibaba, rawURL) }
-	urls := &web.Provider{Hosts: anywhere, Client: anywhere.Client()}
-	bucket := &oss.Store{Client: o.callers(alibaba, "oss").Client(), Keys: keys, Endpoint: o.endpoints["oss"], Network: o.network}
+	store := &oss.Store{Client: o.callers(alibaba, "oss").Client(), Keys: keys, Endpoint: o.endpoints["oss"], Network: o.network}
 	return map[string]fetch.Provider{
-		"https": urls,
-		"http":  urls,
-		"oss":   &oss.Provider{Store: bucket},
-		"dms":   &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: keys, Endpoint: o.endpoints["dms"], Network: o.network, Open: open},
-		"sls":   &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: keys, Endpoint: o.endpoints["sls"], Network: o.network, Open: open, Store: bucket},
+		"oss": &oss.Provider{Store: store},
+		"sls": &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: keys, Endpoint: o.endpoints["sls"], Network: o.network, Open: open, Store: store},
+		"dms": &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: keys, Endpoint: o.endpoints["dms"], Network: o.network, Open: open},
+		"dbs": &dbs.Provider{Client: o.callers(alibaba, "dbs").Client(), Keys: keys, Endpoint: o.endpoints["dbs"], Network: o.network,
+			Open: open, Plain: alibaba.Allows, Store: store, Bucket: o.sink.bucket, Region: o.sink.region},
 	}
+}
+
+func (o *options) huaweiOf(a account) map[string]fetch.Provider {
+	disKeys, obsKeys := dis.ProfileKeys(a.profile), obs.ProfileKeys(a.profile)
+	if a.sandbox {
+		disKeys = dis.StaticKeys(dis.Keys{AccessKey: demoKey, SecretKey: demoSecret})
+		obsKeys = obs.StaticKeys(obs.Keys{AK: demoKey, SK: demoSecret})
+	}
+	huawei := o.vendor("myhuaweicloud.com")
+	store := &obs.Store{Client: o.callers(huawei, "obs").Client(), Keys: obsKeys, Endpoint: o.endpoints["obs"]}
+	objects := func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error] {
+		return store.Objects(ctx, obs.Selection{Region: region, Bucket: bucket, Prefix: prefix})
+	}
+	return map[string]fetch.Provider{
+		"obs": &obs.Provider{Store: store},
+		"dis": &dis.Provider{Client: o.callers(huawei, "dis").Client(), Keys: disKeys, Endpoint: o.endpoints["dis"], Signature: o.disSignature, Objects: objects},
+	}
+}
+
+// vendor is where the files of a vendor are.
+func (o *options) vendor(domain string) *fetch.Hosts {
+	return &fetch.Hosts{Domains: []string{domain}, Allow: o.hosts, Internal: o.network == "internal"}
 }
 
 // callers are the hosts of a vendor's API: the vendor's, and the one that

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"tallyman/fetch"
@@ -23,11 +24,21 @@ func (r *redisURL) String() string { return fetch.Redact(r.text) }
 
 // Set implements pflag.Value.
 func (r *redisURL) Set(text string) error {
-	if u, err := url.Parse(text); err != nil || holdsPassword(u) {
-		return errors.New("a password has no place here: put it in a file for --redis-password-file, or in REDIS_PASSWORD")
+	u, err := parseRedis(text)
+	if err != nil || holdsPassword(u) {
+		return cmp.Or(err, errors.New("a password has no place here: put it in a file for --redis-password-file, or in REDIS_PASSWORD"))
 	}
 	r.text = text
 	return nil
+}
+
+// parseRedis reads what may hold a password, which its error does not quote.
+func parseRedis(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix://PATH, and the password in a file for --redis-password-file, or in REDIS_PASSWORD")
+	}
+	return u, nil
 }
 
 func holdsPassword(u *url.URL) bool {
@@ -45,6 +56,9 @@ func (o *options) queue() (queue *worker.Queue, stop func(), err error) {
 	if o.redis.text == "" {
 		return nil, nil, usagef("want the queue's Redis: --redis URL, or REDIS_URL\n" +
 			"Without one, 'tallyman fetch' fetches in this process")
+	}
+	if _, err := parseRedis(o.redis.text); err != nil {
+		return nil, nil, usagef("--redis: %w", err)
 	}
 	password, err := o.password()
 	if err != nil {

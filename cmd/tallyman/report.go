@@ -21,8 +21,8 @@ type report struct {
 	store    *archive.Archive
 	bars     *bars // nil but on a terminal
 
-	landed, before, doubted, failed, notReady, cancelled int // before and doubted are of the landed
-	plans                                                int
+	landed, before, doubted, failed, notReady, cancelled int            // before and doubted are of the landed
+	plans, stopped                                       int            // of dry runs, and by the command cancel
 	last                                                 worker.Outcome // of the last that failed
 }
 
@@ -220,7 +220,7 @@ func (r *report) count(outcome worker.Outcome) string {
 
 // exit is nil if all landed without a doubt.
 func (r *report) exit() error {
-	total := r.landed + r.plans + r.failed + r.notReady + r.cancelled
+	total := r.landed + r.plans + r.stopped + r.failed + r.notReady + r.cancelled
 	if (total > 1 || r.o.file != "") && !r.o.quiet {
 		fmt.Fprintln(r.err, r.sums())
 	}
@@ -246,6 +246,9 @@ func (r *report) sums() string {
 	}
 	if r.o.dryRun {
 		s += fmt.Sprintf(", %d to fetch", r.plans)
+	}
+	if r.stopped > 0 {
+		s += fmt.Sprintf(", %d cancelled", r.stopped)
 	}
 	return s + fmt.Sprintf(", %d failed, %d not ready", r.failed, r.notReady)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -51,6 +52,10 @@ func (o *options) retry(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if refs.none() {
+		o.sayNothingFailed(cmd.ErrOrStderr())
+		return nil
+	}
 	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
 	defer out.close()
 	if o.redis.text != "" {
@@ -70,17 +75,16 @@ func (o *options) checkRetry(args []string) error {
 	case len(args) > 0 && (o.all || o.cause != ""):
 		return usagef("want references, or --all, or --cause: not both")
 	case o.cause != "" && !slices.Contains(worker.Causes(), worker.Cause(o.cause)):
-		return usagef("--cause %s: want one of %s", o.cause, causes())
+		return usagef("--cause %s: want one of %s", o.cause, strings.Join(causes(), ", "))
 	}
 	return nil
 }
 
-func causes() string {
-	var all []string
+func causes() (all []string) {
 	for _, cause := range worker.Causes() {
 		all = append(all, string(cause))
 	}
-	return strings.Join(all, ", ")
+	return all
 }
 
 // stored is the archive, which must be there.
@@ -97,6 +101,24 @@ type failures iter.Seq2[fetch.Ref, error]
 
 func (f failures) all(context.Context) iter.Seq2[fetch.Ref, error] {
 	return iter.Seq2[fetch.Ref, error](f)
+}
+
+// none reports whether there is nothing to try again.
+func (f failures) none() bool {
+	for range f {
+		return false
+	}
+	return true
+}
+
+func (o *options) sayNothingFailed(w io.Writer) {
+	switch {
+	case o.quiet:
+	case o.cause != "":
+		fmt.Fprintf(w, "nothing has failed by %s\n", o.cause)
+	default:
+		fmt.Fprintln(w, "nothing has failed")
+	}
 }
 
 // toRetry are the references that are named, or all that have failed.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,15 +35,21 @@ func (o *options) sandbox(cmd *cobra.Command) error {
 	}
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})
 	out, address := cmd.OutOrStdout(), listener.Addr()
-	fmt.Fprintf(out, "export ALIBABA_CLOUD_ACCESS_KEY_ID=%s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s\n", demoKey, demoSecret)
-	fmt.Fprint(out, "export")
-	for _, name := range []string{"SLS", "DMS", "OSS"} {
-		fmt.Fprintf(out, " TALLYMAN_ENDPOINT_%s=http://%s", name, address)
-	}
-	fmt.Fprintf(out, " TALLYMAN_ALLOW_HOST=%s\n\n", address)
+	fmt.Fprint(out, sandboxEnvironment(address.String()))
 	for _, s := range shows() {
 		reference := s.stage(cloud, fmt.Sprintf("http://%s", address), sandboxProject)
 		fmt.Fprintf(out, "tallyman fetch '%s'  # %s\n", reference, s.title)
 	}
 	return cloud.Serve(cmd.Context(), listener)
+}
+
+// sandboxEnvironment is what a shell exports to turn to a sandbox at that
+// address.
+func sandboxEnvironment(address string) string {
+	text := fmt.Sprintf("export ALIBABA_CLOUD_ACCESS_KEY_ID=%[1]s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%[2]s\n"+
+		"export HUAWEICLOUD_SDK_AK=%[1]s HUAWEICLOUD_SDK_SK=%[2]s\nexport", demoKey, demoSecret)
+	for _, name := range providerNames {
+		text += fmt.Sprintf(" TALLYMAN_ENDPOINT_%s=http://%s", strings.ToUpper(name), address)
+	}
+	return text + fmt.Sprintf("\nexport TALLYMAN_ALLOW_HOST=%s TALLYMAN_DBS_BUCKET=%s\n\n", address, demoSink)
 }

@@ -1,17 +1,24 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
 	"crypto/md5"
 	"fmt"
+	"time"
 
 	"tallyman/fetch/sandbox"
 )
 
 // The account that the sandbox knows.
 const (
-	demoRegion = "cn-hangzhou"
-	demoKey    = "SANDBOXKEY"
-	demoSecret = "sandbox-secret"
+	demoRegion   = "cn-hangzhou"
+	huaweiRegion = "cn-north-4"
+	demoKey      = "SANDBOXKEY"
+	demoSecret   = "sandbox-secret"
+
+	// demoSink is where the download tasks of DBS write, for --dbs-bucket.
+	demoSink = "sandbox-backups"
 )
 
 // A show is one export of the sandbox: how it comes to be in the cloud at that
@@ -36,7 +43,11 @@ func shows() []show {
 		{"A job that writes to a bucket of one's own, among other files", job(sandbox.Job{Name: "nightly-bucket",
 			Bucket: "sandbox-logs", Prefix: "exports/", Files: []sandbox.File{rows(8000, "csv", "zstd"), rows(4000, "csv", "zstd")}})},
 		{"A data tracking result of DMS: a zip, throttled at first", order},
-		{"Objects under a prefix of OSS", bucket},
+		{"A download task of DBS: a tar with a file for each table", tables},
+		{"A download task of DBS that writes to the bucket of --dbs-bucket", backups},
+		{"A file that a dump task of DIS delivers to OBS", delivery},
+		{"Objects under a prefix of OSS", objects("oss", "sandbox-bucket", demoRegion)},
+		{"Objects under a prefix of OBS", objects("obs", "sandbox-landing", huaweiRegion)},
 		{"A file by its signed URL, with promises of our own", signedURL},
 	}
 }
@@ -56,8 +67,7 @@ func job(j sandbox.Job) func(*sandbox.Cloud, string, string) string {
 func order(cloud *sandbox.Cloud, _, project string) string {
 	cloud.AddOrder(sandbox.Order{
 		ID: 1100, Key: project, Throttles: 1,
-		Statuses: []string{sandbox.OrderInit, sandbox.OrderListing, sandbox.OrderDownloading, sandbox.OrderSucceeded},
-		Total:    new(int64(700)),
+		Total: new(int64(700)),
 		File: sandbox.File{Name: "1100_REDO.zip", Body: sandbox.Zip(
 			sandbox.Entry{Name: "redo/orders.csv", Content: sandbox.Generate(400, "csv", 7)},
 			sandbox.Entry{Name: "redo/users.csv", Content: sandbox.Generate(300, "csv", 8)},
@@ -66,15 +76,60 @@ func order(cloud *sandbox.Cloud, _, project string) string {
 	return "dms://" + demoRegion + "/1100/" + project
 }
 
-func bucket(cloud *sandbox.Cloud, _, project string) string {
-	for key, file := range map[string]sandbox.File{
-		"a/access.csv.zst": rows(5000, "csv", "zstd"),
-		"a/errors.json.gz": rows(2000, "json", "gzip"),
-		"b+c d.csv":        rows(1000, "csv", "none"),
-	} {
-		cloud.AddObject("sandbox-bucket", project+"/"+key, file)
+// tables stages a task that is asked until it has finished, and then has a URL.
+func tables(cloud *sandbox.Cloud, _, project string) string {
+	cloud.AddTask(project, sandbox.Task{
+		ID: "dt-tables", Statuses: []string{sandbox.TaskRunning, sandbox.TaskFinished},
+		File: sandbox.File{Name: "dt-tables.tar.gz", Body: sandbox.Compress("gzip", tarOf(
+			sandbox.Entry{Name: "shop/orders.csv", Content: sandbox.Generate(500, "csv", 9)},
+			sandbox.Entry{Name: "shop/users.csv", Content: sandbox.Generate(200, "csv", 10)},
+		))},
+	})
+	return "dbs://" + demoRegion + "/" + project + "/dt-tables"
+}
+
+func tarOf(entries ...sandbox.Entry) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b) // which does not fail, into memory
+	for _, e := range entries {
+		_ = w.WriteHeader(&tar.Header{Name: e.Name, Mode: 0o644, Size: int64(len(e.Content))})
+		_, _ = w.Write(e.Content)
 	}
-	return "oss://sandbox-bucket/" + project + "/?region=" + demoRegion
+	_ = w.Close()
+	return b.Bytes()
+}
+
+func backups(cloud *sandbox.Cloud, _, project string) string {
+	cloud.AddTask(project, sandbox.Task{
+		ID: "dt-backups", Bucket: demoSink, Path: "exports/" + project,
+		Files: []sandbox.File{rows(3000, "csv", "zstd"), rows(1000, "csv", "zstd")},
+	})
+	return "dbs://" + demoRegion + "/" + project + "/dt-backups"
+}
+
+// delivery stages a file of which the dump task's log has one row.
+func delivery(cloud *sandbox.Cloud, _, project string) string {
+	start := time.Now().Add(-5 * time.Minute)
+	name := fmt.Sprintf("%s.access-log.1.%d", project, start.UnixMilli())
+	cloud.AddDumpTask(sandbox.DumpTask{
+		ID: project, Bucket: "sandbox-landing", Prefix: "dumps", Partition: "yyyy/MM/dd", Compression: "gzip",
+		Deliveries: []sandbox.Delivery{{Number: 1, Name: name, Start: start, End: start.Add(time.Minute), File: sandbox.File{Rows: 2500, Seed: 11}}},
+	})
+	return "dis://" + huaweiRegion + "/" + project + "/" + name
+}
+
+// objects stages what is in a bucket of OSS or OBS.
+func objects(scheme, bucket, region string) func(*sandbox.Cloud, string, string) string {
+	return func(cloud *sandbox.Cloud, _, project string) string {
+		for key, file := range map[string]sandbox.File{
+			"a/access.csv.zst": rows(5000, "csv", "zstd"),
+			"a/errors.json.gz": rows(2000, "json", "gzip"),
+			"b+c d.csv":        rows(1000, "csv", "none"),
+		} {
+			cloud.AddObject(bucket, project+"/"+key, file)
+		}
+		return scheme + "://" + bucket + "/" + project + "/?region=" + region
+	}
 }
 
 // signedURL stages a file that is given by its URL, as a console gives it.

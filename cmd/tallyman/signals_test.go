@@ -32,7 +32,7 @@ func TestASignalEndsAFetchAndKeepsWhatWasReceived(t *testing.T) {
 			if twice := job.served() - job.size; twice > inFlight {
 				t.Errorf("%d bytes were served twice", twice)
 			}
-			whole(t, archive)
+			isWhole(t, archive)
 		})
 	}
 }

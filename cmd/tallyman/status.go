@@ -54,7 +54,12 @@ func (o *options) status(cmd *cobra.Command, args []string) error {
 	}
 	s := &survey{o: o, store: store, out: cmd.OutOrStdout(), tasks: map[string]worker.Queued{}, counts: map[string]int{}}
 	if o.redis.text != "" {
-		if err := s.readQueue(cmd.Context()); err != nil {
+		queue, stop, err := o.queueOf(cmd.Context(), store)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if err := s.readQueue(cmd.Context(), queue); err != nil {
 			return err
 		}
 	}
@@ -89,6 +94,7 @@ type standing struct {
 type survey struct {
 	o      *options
 	store  *archive.Archive
+	queue  *worker.Queue // or nil
 	out    io.Writer
 	tasks  map[string]worker.Queued // by the hash of the export
 	aside  int                      // tasks that can't be read
@@ -97,12 +103,8 @@ type survey struct {
 	listed []standing // those that a person reads
 }
 
-func (s *survey) readQueue(ctx context.Context) error {
-	queue, stop, err := s.o.queueOf(ctx, s.store)
-	if err != nil {
-		return err
-	}
-	defer stop()
+func (s *survey) readQueue(ctx context.Context, queue *worker.Queue) error {
+	s.queue = queue
 	for task, err := range queue.Tasks(ctx) {
 		switch hash := task.Ref.Hash(); {
 		case err != nil:
@@ -210,21 +212,31 @@ func (s *survey) standing(state archive.State, tally archive.Tally, hash string)
 	}
 	switch {
 	case state.Phase == archive.Failed:
-		found.State, found.Command = "failed", "tallyman retry "+state.Reference
+		found.State, found.Command = "failed", "tallyman retry "+quoted(state.Reference)
 	case state.Phase == archive.Cancelled:
 		found.State = "cancelled"
 	case s.store.Busy(hash):
 		found.State = "running"
 	case queued && !task.Next.IsZero():
 		found.State, found.Next = "waiting", &task.Next
-	case queued:
+	case queued || s.queued(hash):
 		found.State = "queued"
-	case s.o.redis.text != "":
+	case s.queue != nil:
 		found.State, found.Command = "idle", "tallyman requeue"
 	default:
-		found.State, found.Command = "idle", "tallyman fetch "+state.Reference
+		found.State, found.Command = "idle", "tallyman fetch "+quoted(state.Reference)
 	}
 	return found
+}
+
+// queued reports whether an export is in the queue although it was not listed:
+// its task may have moved meanwhile.
+func (s *survey) queued(hash string) bool {
+	if s.queue == nil {
+		return false
+	}
+	queued, err := s.queue.Queued(hash)
+	return queued && err == nil
 }
 
 // unseen is an export that no worker has seen.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,17 @@ func newWorker(o *options) *cobra.Command {
 		Long: `Worker serves the queue in the Redis of --redis until it is told to stop. There
 may be any number of workers, on any number of machines, as long as all have the
 same archive: one file system, that all of them mount.
+
+It looks for new jobs by itself where the configuration file has a schedule,
+and enqueues those that have neither landed nor failed:
+
+  schedule:
+    - {place: "sls://cn-hangzhou/ali-test-project/", every: 1h, since: 2d}
+    - {place: "dbs://cn-hangzhou/rm-bp1a2b3c4d5e/", cron: "30 2 * * *", match: 'nightly-*', wait: 24h}
+
+Cron is minute, hour, day of the month, month and day of the week, in local time
+or in that of a CRON_TZ=ZONE before them. With a schedule and no --redis, the
+queue is in this process, for this worker alone.
 
 SIGTERM lets what is under way come to a point where another worker goes on, for
 --drain at most; SIGINT does not wait for it. Nothing is lost by either, nor by
@@ -47,7 +59,7 @@ func (o *options) work(cmd *cobra.Command) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	queue, stop, err := o.queue()
+	queue, stop, err := o.serves(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -62,8 +74,8 @@ func (o *options) work(cmd *cobra.Command) error {
 	worker.LogRedis(log)
 	w := o.worker(cmd.Context(), queue, store, log)
 	w.Hurry = hurry
-	log.Info("serving the queue", "redis", o.redis.String(), "archive", o.archive, "archive_id", store.ID(), "version", version())
-	if err := w.Run(cmd.Context()); err != nil {
+	log.Info("serving the queue", "redis", cmp.Or(o.redis.String(), "in this process"), "archive", o.archive, "archive_id", store.ID(), "version", version())
+	if err := serve(cmd.Context(), w); err != nil {
 		return fmt.Errorf("--redis %s: %w", &o.redis, err)
 	}
 	log.Info("stopped: what was received is kept")
@@ -73,13 +85,35 @@ func (o *options) work(cmd *cobra.Command) error {
 	return nil
 }
 
+// farewell is how much longer a worker may take to end than it was given.
+const farewell = time.Second
+
+// serve runs a worker, and leaves it when it takes too long to end: a Redis
+// that is away would keep it for minutes. What is lost on it then, another
+// worker finds out.
+func serve(ctx context.Context, w *worker.Worker) error {
+	late, leave := context.WithCancel(context.Background())
+	defer leave()
+	defer context.AfterFunc(w.Hurry, func() { time.AfterFunc(farewell, leave) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.Drain+farewell, leave) })()
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-late.Done():
+		return nil
+	}
+}
+
 // worker serves a queue with these settings.
 func (o *options) worker(ctx context.Context, queue *worker.Queue, store *archive.Archive, log *slog.Logger) *worker.Worker {
-	told := &logged{log}
+	told, providers := &logged{log}, o.pace(o.newProviders())
 	return &worker.Worker{
 		Queue: queue, Archive: store,
-		Fetcher: o.fetcher(ctx, o.pace(o.newProviders()), store, told.progress),
-		Polls:   pollsAtOnce, Fetches: o.parallel,
+		Fetcher:  o.fetcher(ctx, providers, store, told.progress),
+		Schedule: o.schedule, Listers: listers(providers), Since: since,
+		Polls: pollsAtOnce, Fetches: o.parallel,
 		Wait: forever(o.patience), Poll: time.Duration(o.poll), Attempts: o.attempts,
 		Drain: time.Duration(o.drain), Wake: time.Second,
 		Note: told.pause, Ended: told.ended, Log: log,

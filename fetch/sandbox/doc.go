@@ -1,19 +1,21 @@
 // Package sandbox is a cloud in the process that judges like the vendor: the
-// download jobs of SLS, the data tracking downloads of DMS, and the OSS-like
-// store that holds their files and the customer's own buckets. It is what the
-// demo shows, what "tallyman sandbox" serves and what the tests run against.
+// download jobs of SLS, the data tracking downloads of DMS, the download tasks
+// of DBS, and the OSS-like store that holds their files and the customer's own
+// buckets. It is what the demo shows, what "tallyman sandbox" serves and what
+// the tests run against.
 //
 // A Cloud has projects, a project has jobs, a job has at most one File that is
 // given by URL, or writes several to a bucket. It has orders, each with the
-// zip that it made, and buckets with objects. What a Job or an Order tells of
+// zip that it made, instances of databases, each with the tasks that download
+// from it, and buckets with objects. What a Job, an Order or a Task tells of
 // its file may be untrue, and Faults say what goes wrong when the file is
 // sent; all of it can be changed while the cloud serves. What is asked of one
 // job, order or object never changes what another answers.
 //
 // All is on one listener. A call with an SLS signature, or under
 // /downloadjobs, is one of the job API; one of "/" with an Action, or with
-// x-acs-action, is one of DMS; one with a signature of DIS, or under its paths in
-// /v1 and /v2, is one of DIS; anything else asks the store.
+// x-acs-action, is one of DMS or DBS; one with a signature of DIS, or under its
+// paths in /v1 and /v2, is one of DIS; anything else asks the store.
 //
 // Every signature is checked by code that shares nothing with the client's
 // signer, so that each checks the other, and the key is judged before what is
@@ -28,6 +30,8 @@
 //     or the older one, HMAC-SHA1 in the parameters. A nonce is good once.
 //     Answers are JSON, but of the older signature XML where Format does not
 //     ask for JSON.
+//   - DBS (DescribeDownloadTask, DescribeDownloadBackupSetStorageInfo of
+//     2021-01-01): as DMS.
 //   - DIS (ShowTransferTaskLog, ListTransferTasks, ShowTransferTask): a token in
 //     X-Auth-Token, or "SDK-HMAC-SHA256" in the form of the service, with a key
 //     of any region, or in that of the gateway, each refused in its own words.
@@ -41,7 +45,7 @@
 //     path name the bucket as above, with "obs." in place of "oss-". URLs that
 //     are signed so are not known here.
 //   - the store, by URL (Expires, OSSAccessKeyId, Signature): signed by the
-//     cloud for files of jobs and orders, which cannot be had by key, or by the
+//     cloud for files of jobs, orders and tasks, which cannot be had by key, or by the
 //     customer for its own objects. URLs of V4 are not known here.
 //
 // The store keeps OSS's ways that surprise: a URL is good for one method; an
@@ -106,8 +110,10 @@
 // jobs a listing gives where it is not told, and how long a URL lives; the
 // keys under a job's prefix; the codes of DMS for an order or tenant that is
 // not there, for a version that is not known and for a parameter that is no
-// number; that TotalCount is told of a success only; and the messages for a
-// header of V4 that is missing; of OBS the code for a region that is not the
+// number; that TotalCount is told of a success only; the codes of DBS, but for
+// those of its pages, how many tasks a page has at the most and where it is not
+// told, and the keys under a task's path; and the messages for a header of V4
+// that is missing; of OBS the code for a region that is not the
 // bucket's, and that a condition may have the quotes of its ETag; of DIS the
 // keys of its files, the zone of their directories, the messages, and all that
 // a row tells before its end.

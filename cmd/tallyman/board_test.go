@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/sandbox"
+	"tallyman/fetch/sls"
+)
+
+// A haven is a cloud of jobs that run on, and who asks for them as the command
+// does, without a network between them.
+type haven struct {
+	*testing.T
+	cloud *sandbox.Cloud
+	board fetch.Provider
+	jobs  []fetch.Ref
+}
+
+const havenProject = "ali-test-project"
+
+func newHaven(t *testing.T, o *options, jobs int) *haven {
+	h := &haven{T: t, cloud: sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})}
+	for i := range jobs {
+		name := fmt.Sprintf("download-%d", i)
+		h.cloud.AddJob(havenProject, sandbox.Job{Name: name, Statuses: []string{sandbox.Running}})
+		h.jobs = append(h.jobs, mustRef(t, "sls://cn-hangzhou/"+havenProject+"/"+name))
+	}
+	answer := fetchtest.Transport(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		r = r.Clone(r.Context())
+		r.Body = http.NoBody // as a server has it
+		h.cloud.ServeHTTP(w, r)
+		return w.Result(), nil
+	})
+	asked := &sls.Provider{Client: &http.Client{Transport: answer}, Keys: sls.StaticKeys(demoKey, demoSecret, ""), Endpoint: "http://127.0.0.1:80"}
+	providers := o.pace(map[string]fetch.Provider{"sls": asked})
+	h.board = o.fetcher(t.Context(), providers, nil, nil).Boards["sls"]
+	return h
+}
+
+// poll asks for jobs, as many at once as a worker does, and returns which have
+// ended.
+func (h *haven) poll(jobs []fetch.Ref) (ended []string) {
+	h.Helper()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	slots := make(chan struct{}, pollsAtOnce)
+	for _, ref := range jobs {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			export, err := h.board.Export(h.Context(), ref)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				h.Errorf("%s: %v", ref, err)
+			case export.State != fetch.Running:
+				ended = append(ended, ref.Parts()[2])
+			}
+		})
+	}
+	all.Wait()
+	return ended
+}
+
+// round polls each job once in a minute.
+func (h *haven) round() (ended []string) {
+	const steps = 50
+	began, n := time.Now(), len(h.jobs)
+	for i := range steps {
+		ended = append(ended, h.poll(h.jobs[i*n/steps:(i+1)*n/steps])...)
+		time.Sleep(time.Until(began.Add(time.Minute / steps * time.Duration(i+1))))
+	}
+	return ended
+}
+
+// calls are those that were made of the cloud by now.
+func (h *haven) calls() (n int) {
+	for _, calls := range h.cloud.Counts().Calls {
+		n += calls
+	}
+	return n
+}
+
+func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
+	const most = 150
+	if testing.Short() {
+		t.Skip("500 pages of a hundred jobs each")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		h := newHaven(t, &options{apiRate: 5}, 10_000)
+		h.round() // gets to know them
+		for i := range 2 {
+			before, began := h.calls(), time.Now()
+			h.round()
+			if calls, took := h.calls()-before, time.Since(began); calls > most || took > time.Minute {
+				t.Errorf("round %d: %d calls in %v, want no more than %d", i, calls, took, most)
+			}
+		}
+		h.cloud.Update(havenProject, "download-1234", func(j *sandbox.Job) { j.Statuses = []string{sandbox.Failed} })
+		first, then := h.round(), h.round()
+		if n := len(first) + len(then); n == 0 || n > 2 {
+			t.Errorf("a job that failed was seen %d times in two rounds", n)
+		}
+		time.Sleep(time.Hour) // until no listing is made
+	})
+}
+
+// A job that is answered for by a listing takes no turn from one that is not.
+func TestWhatAListingAnswersTakesNoTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHaven(t, &options{apiRate: 1}, 50)
+		h.poll(h.jobs)
+		began := time.Now()
+		h.poll(h.jobs[:40])
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("40 answers took %v", took)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+func TestJobsOfAnotherAccountThanTheirPlaceAreAskedForByThemselves(t *testing.T) {
+	o := &options{places: []place{{Match: "sls://cn-hangzhou/" + havenProject + "/download-1", Profile: "b"}}}
+	synctest.Test(t, func(t *testing.T) {
+		h := newHaven(t, o, 200)
+		theirs := h.jobs[100:200]
+		for range 3 {
+			before := h.calls()
+			h.poll(theirs)
+			if calls := h.calls() - before; calls != len(theirs) {
+				t.Errorf("%d calls for %d jobs", calls, len(theirs))
+			}
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(time.Hour)
+	})
+}

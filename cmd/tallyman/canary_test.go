@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"tallyman/fetch/sandbox"
+)
+
+const secretRedis = "canary-redis"
+
+// queuedSecrets are what must not be found in a queue either: with the keys of
+// a signed URL's query, and the password of Redis.
+var queuedSecrets = append([]string{secretRedis}, secrets...)
+
+// newSecretQuay has exports that land, and that fail in each way, with secrets
+// wherever they may be; and one whose transfer takes until it is hastened.
+func newSecretQuay(t *testing.T) (q *quay, names []string) {
+	t.Helper()
+	cloud := sandbox.New(sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: secretKey, SecurityToken: secretToken})
+	for _, test := range secretCases {
+		if test.args == nil && test.env == nil {
+			test.job.Name = test.name
+			cloud.AddJob(testProject, test.job)
+			names = append(names, test.name)
+		}
+	}
+	slow := sandbox.File{Rows: 12000}
+	slow.Faults.SlowBytesPerSecond = 20_000
+	cloud.AddJob(testProject, sandbox.Job{Name: slowName, File: slow})
+	q = newQuay(t, cloud)
+	q.redis.say("CONFIG SET requirepass " + secretRedis)
+	q.redis.password = secretRedis
+	q.env = []string{
+		"REDIS_PASSWORD=" + secretRedis,
+		"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + secretKey, "ALIBABA_CLOUD_SECURITY_TOKEN=" + secretToken,
+	}
+	return q, append(names, slowName)
+}
+
+// keepsSecrets looks wherever a queue, its workers and its archive keep
+// something.
+func (q *quay) keepsSecrets(t *testing.T) {
+	t.Helper()
+	memory, err := q.redis.memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(memory, "/"+slowName) {
+		t.Error("the queue does not hold what was enqueued")
+	}
+	hidden(t, "redis", memory, queuedSecrets)
+	hiddenBelow(t, q.archive, queuedSecrets)
+	for _, args := range [][]string{{"-v"}, {"--json"}} {
+		hidden(t, "status", q.status(t, args...), queuedSecrets)
+	}
+}
+
+func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
+	t.Parallel()
+	q, names := newSecretQuay(t)
+	q.enqueue(t, names...)
+	flags := []string{"worker", "-v", "--attempts", "1", "--wait", "2s", "--part-size", "64KiB"}
+	var workers []*process
+	for _, format := range []string{"--json=false", "--json"} {
+		workers = append(workers, q.start(t, append(flags, format)...))
+	}
+	want := fmt.Sprintf(`"counts":{"cancelled":0,"failed":%d,"idle":0,"landed":%d,"queued":0,"running":1,"waiting":0}`, len(names)-5, 4)
+	waitFor(t, want, func() bool { return strings.Contains(q.status(t, "--json"), want) })
+	q.keepsSecrets(t) // in the midst
+	for _, w := range workers {
+		hidden(t, "the command line", cmdline(t, w), queuedSecrets)
+	}
+	q.cloud.Update(testProject, slowName, func(j *sandbox.Job) { j.File.Faults.SlowBytesPerSecond = 0 })
+	q.landed(t, 5)
+	q.tells(t)
+	q.keepsSecrets(t) // at the end
+	for _, w := range workers {
+		w.Process.Signal(syscall.SIGTERM)
+		w.exits(t, 0)
+		hidden(t, "stdout", w.stdout.String(), queuedSecrets)
+		hidden(t, "stderr", w.stderr.String(), queuedSecrets)
+	}
+}
+
+// tells has status tell of a job that failed: the cause, the vendor's message
+// and what to do.
+func (q *quay) tells(t *testing.T) {
+	t.Helper()
+	for _, line := range []string{
+		"failed    sls://cn-hangzhou/" + testProject + "/failed  job-failed: the job failed: ERROR: can't write to https://example.com/file?OSSAccessKeyId",
+		"          tallyman retry sls://cn-hangzhou/" + testProject + "/failed   # export it anew",
+	} {
+		if said := q.status(t); !strings.Contains(said, line) {
+			t.Errorf("status says %s, want %s", said, line)
+		}
+	}
+}
+
+// cmdline is what whoever lists the processes sees.
+func cmdline(t *testing.T, p *process) string {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
+		return ""
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.Process.Pid))
+	if err != nil || !strings.Contains(string(b), "worker") {
+		t.Fatalf("%q, %v", b, err)
+	}
+	return string(b)
+}

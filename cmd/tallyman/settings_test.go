@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"tallyman/fetch/sandbox"
+)
+
+// settings are what a script can say of one kind of thing.
+type settings[T any] map[string]func(*T, string) error
+
+// set makes those settings, of the thing or of its file, each NAME=VALUE.
+func set[T any](known settings[T], thing *T, file *sandbox.File, pairs []string) error {
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		if err := setOne(known, thing, file, name, value); err != nil {
+			return fmt.Errorf("%s: %w", pair, err)
+		}
+	}
+	return nil
+}
+
+func setOne[T any](known settings[T], thing *T, file *sandbox.File, name, value string) error {
+	if setting, ok := known[name]; ok {
+		return setting(thing, value)
+	}
+	if setting, ok := fileSettings[name]; ok && file != nil {
+		return setting(file, value)
+	}
+	return fmt.Errorf("no setting %s", name)
+}
+
+var fileSettings = settings[sandbox.File]{
+	"codec":  text(func(f *sandbox.File) *string { return &f.Codec }),
+	"format": text(func(f *sandbox.File) *string { return &f.Format }),
+	"class":  text(func(f *sandbox.File) *string { return &f.StorageClass }),
+	"body": func(f *sandbox.File, s string) error {
+		body, err := strconv.Unquote(`"` + s + `"`)
+		f.Body = []byte(body)
+		return err
+	},
+	"modified": moment(func(f *sandbox.File) *time.Time { return &f.LastModified }),
+	"rows":     number(func(f *sandbox.File) *int { return &f.Rows }),
+	"busy":     number(func(f *sandbox.File) *int { return &f.Faults.Busy }),
+	"expire":   number(func(f *sandbox.File) *int { return &f.Faults.ExpireAfter.Requests }),
+	"slow": func(f *sandbox.File, s string) (err error) {
+		f.Faults.SlowBytesPerSecond, err = strconv.ParseInt(s, 10, 64)
+		return err
+	},
+	"flip": times(func(f *sandbox.File, at int64, n int) { f.Faults.Flip = sandbox.Flip{At: at, Times: n} }),
+	"cut":  times(func(f *sandbox.File, at int64, n int) { f.Faults.Cut = sandbox.Cut{After: at, Times: n} }),
+	"without": func(file *sandbox.File, s string) error {
+		f := &file.Faults
+		for _, what := range strings.Split(s, ",") {
+			*map[string]*bool{"range": &f.NoRange, "etag": &f.NoETag, "crc": &f.NoCRC, "md5": &f.NoMD5, "length": &f.NoLength}[what] = true
+		}
+		return nil
+	},
+}
+
+var jobSettings = settings[sandbox.Job]{
+	"statuses":  texts(func(j *sandbox.Job) *[]string { return &j.Statuses }),
+	"error":     text(func(j *sandbox.Job) *string { return &j.Error }),
+	"notice":    text(func(j *sandbox.Job) *string { return &j.Notice }),
+	"declared":  text(func(j *sandbox.Job) *string { return &j.DeclaredCompression }),
+	"checksum":  text(func(j *sandbox.Job) *string { return &j.CheckSum }),
+	"filepath":  text(func(j *sandbox.Job) *string { return &j.FilePath }),
+	"bucket":    text(func(j *sandbox.Job) *string { return &j.Bucket }),
+	"created":   moment(func(j *sandbox.Job) *time.Time { return &j.CreateTime }),
+	"throttles": number(func(j *sandbox.Job) *int { return &j.Throttles }),
+	"logcount":  count(func(j *sandbox.Job) **int64 { return &j.LogCount }),
+	"filesize":  count(func(j *sandbox.Job) **int64 { return &j.FileSize }),
+}
+
+var instanceSettings = settings[sandbox.Instance]{
+	"pagesize":  number(func(i *sandbox.Instance) *int { return &i.PageSize }),
+	"throttles": number(func(i *sandbox.Instance) *int { return &i.Throttles }),
+	"region":    text(func(i *sandbox.Instance) *string { return &i.Region }),
+}
+
+var taskSettings = settings[sandbox.Task]{
+	"statuses":  texts(func(t *sandbox.Task) *[]string { return &t.Statuses }),
+	"progress":  text(func(t *sandbox.Task) *string { return &t.Progress }),
+	"bucket":    text(func(t *sandbox.Task) *string { return &t.Bucket }),
+	"path":      text(func(t *sandbox.Task) *string { return &t.Path }),
+	"public":    text(func(t *sandbox.Task) *string { return &t.PublicURL }),
+	"private":   text(func(t *sandbox.Task) *string { return &t.PrivateURL }),
+	"created":   moment(func(t *sandbox.Task) *time.Time { return &t.CreateTime }),
+	"throttles": number(func(t *sandbox.Task) *int { return &t.Throttles }),
+}
+
+var dumpSettings = settings[sandbox.DumpTask]{
+	"bucket":      text(func(t *sandbox.DumpTask) *string { return &t.Bucket }),
+	"prefix":      text(func(t *sandbox.DumpTask) *string { return &t.Prefix }),
+	"partition":   text(func(t *sandbox.DumpTask) *string { return &t.Partition }),
+	"compression": text(func(t *sandbox.DumpTask) *string { return &t.Compression }),
+	"throttles":   number(func(t *sandbox.DumpTask) *int { return &t.Throttles }),
+	"hourly": func(t *sandbox.DumpTask, s string) error { // so many files, the first an hour ago
+		n, err := strconv.Atoi(s)
+		for i := range n {
+			d := delivered(time.Now().Add(-time.Duration(i+1) * time.Hour))
+			d.Number, d.File.Rows = i+1, 1
+			t.Deliveries = append(t.Deliveries, d)
+		}
+		return err
+	},
+}
+
+var deliverySettings = settings[sandbox.Delivery]{
+	"running": number(func(d *sandbox.Delivery) *int { return &d.Running }),
+	"state":   number(func(d *sandbox.Delivery) *int { return &d.State }),
+	"bytes":   count(func(d *sandbox.Delivery) **int64 { return &d.Bytes }),
+	"records": count(func(d *sandbox.Delivery) **int64 { return &d.Records }),
+}
+
+// delivered is a delivery that took a minute.
+func delivered(start time.Time) sandbox.Delivery {
+	return sandbox.Delivery{Start: start, End: start.Add(time.Minute)}
+}
+
+func text[T any](field func(*T) *string) func(*T, string) error {
+	return func(thing *T, s string) error { *field(thing) = s; return nil }
+}
+
+// texts reads a list with commas.
+func texts[T any](field func(*T) *[]string) func(*T, string) error {
+	return func(thing *T, s string) error { *field(thing) = strings.Split(s, ","); return nil }
+}
+
+func number[T any](field func(*T) *int) func(*T, string) (err error) {
+	return func(thing *T, s string) (err error) { *field(thing), err = strconv.Atoi(s); return err }
+}
+
+func count[T any](field func(*T) **int64) func(*T, string) error {
+	return func(thing *T, s string) error {
+		n, err := strconv.ParseInt(s, 10, 64)
+		*field(thing) = &n
+		return err
+	}
+}
+
+// moment reads a time as --since does.
+func moment[T any](field func(*T) *time.Time) func(*T, string) error {
+	return func(thing *T, s string) error {
+		var w when
+		err := w.Set(s)
+		*field(thing) = w.Time
+		return err
+	}
+}
+
+// times reads AT*TIMES; AT alone is for ever.
+func times[T any](fault func(thing *T, at int64, n int)) func(*T, string) error {
+	return func(thing *T, s string) error {
+		at, n := int64(0), -1
+		_, err := fmt.Sscanf(strings.ReplaceAll(s+"*-1", "*", " "), "%d %d", &at, &n)
+		fault(thing, at, n)
+		return err
+	}
+}
