@@ -11,7 +11,8 @@ import (
 // place, each is asked for by itself. Where many are, a listing of the place
 // answers for all of those that it names as Pending or Running; any other job
 // is asked for by itself, since no listing tells what a job yielded or why it
-// failed.
+// failed. Now and then a job is asked for all the same, in case the service's
+// listings lag behind.
 //
 // What a listing tells stays good for longer the more it cost: two seconds at
 // least, two minutes at most, and in between for so long that listing a place
@@ -94,13 +95,8 @@ func (b *Board) look(ctx context.Context, place Ref, name string) (*Export, *lis
 	if w.making == nil && !w.last.fresh(name, len(w.awaited), now) {
 		go b.list(context.WithoutCancel(ctx), w, w.begin(now)) // others will want it too
 	}
-	for _, l := range []*listing{w.making, w.last} {
-		if note, named := l.note(name); named {
-			return note.export(), nil, nil
-		}
-	}
-	if w.making == nil {
-		return nil, nil, nil
+	if note, named := w.note(name); named || w.making == nil {
+		return w.answer(note), nil, nil
 	}
 	return nil, w.making, w.making.turn(name)
 }
@@ -110,6 +106,9 @@ func (b *Board) learn(place Ref, name string, export *Export, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.places[place.String()]
+	if w != nil && err == nil {
+		w.compare(name, export.State)
+	}
 	switch {
 	case passing(err), err == nil && waits(export.State):
 		if w == nil {

@@ -18,22 +18,25 @@ type format struct {
 	magic  string // its first bytes; names and declarations lie
 	suffix string // of the name of a file that is so encoded; "" for containers
 	decode func(context.Context, *decoding, io.Reader) error
+	skips  bool // frames that are to be skipped may come first
 }
 
 // A summer watches encoded bytes and tells whether the codec's own checksum
-// covered all of them.
+// covered all of them, and whether a header asks for more memory than we
+// promise.
 type summer interface {
 	io.Writer
 	summed() bool
+	greedy() error
 }
 
 // formats are tried in order.
 var formats = []format{
-	{"zstd", "\x28\xb5\x2f\xfd", ".zst", stream(openZstd, func() summer { return newZstdFrames() })},
-	{"gzip", "\x1f\x8b", ".gz", stream(openGzip, func() summer { return always{} })},
-	{"lz4", "\x04\x22\x4d\x18", ".lz4", stream(openLZ4, func() summer { return newLZ4Frames() })},
-	{"zip", "PK\x03\x04", "", unzip},
-	{"zip", "PK\x05\x06", "", unzip}, // without an entry
+	{"zstd", "\x28\xb5\x2f\xfd", ".zst", stream(openZstd, func() summer { return newZstdFrames() }), true},
+	{"gzip", "\x1f\x8b", ".gz", stream(openGzip, func() summer { return always{} }), false},
+	{"lz4", "\x04\x22\x4d\x18", ".lz4", stream(openLZ4, func() summer { return newLZ4Frames() }), true},
+	{"zip", "PK\x03\x04", "", unzip, false},
+	{"zip", "PK\x05\x06", "", unzip, false}, // without an entry
 }
 
 // codecSuffixes are the extensions of encoded files, SLS's .gzip among them.

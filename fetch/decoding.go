@@ -3,6 +3,7 @@ package fetch
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,8 +33,11 @@ type decoding struct {
 	create  func(name, declared string) (io.WriteCloser, error)
 	whole   func() (io.ReaderAt, int64, error) // once the wire was heard out
 	stop    func()                             // ends the wire: what comes of it does not matter any more
+	spoil   func()                             // what came is of no use to a later attempt
 	workers int
 	limits  unpack.Limits
+
+	maxDecoded int64 // bytes, or 0: the default
 
 	codec  string // what it turned out to be: "gzip+tar"
 	summed bool   // the format's own checksums proved all of it
@@ -42,7 +46,7 @@ type decoding struct {
 func (a *attempt) decoding(object named, partial *archive.Partial, stop func()) *decoding {
 	d := &decoding{
 		object: object, size: partial.Want().Size, create: partial.Create, whole: partial.Whole,
-		stop: stop, workers: a.parallel(), limits: a.Limits,
+		stop: stop, spoil: partial.Spoil, workers: a.parallel(), limits: a.Limits, maxDecoded: a.MaxDecoded,
 	}
 	if a.Keep == KeepWire || a.Keep == KeepBoth {
 		partial.Keep(object.wireFile)
@@ -76,9 +80,10 @@ func (d *decoding) decode(ctx context.Context, wire io.Reader) error {
 	return fmt.Errorf("decode %s: %w", d.object.Name, judge(err))
 }
 
-// judge makes ErrCorrupt of what has no other kind.
+// judge makes ErrCorrupt of what has no other kind, and leaves what a store
+// says for what it is.
 func judge(err error) error {
-	if isOwn(err) {
+	if _, said := errors.AsType[*CallError](err); said || isOwn(err) {
 		return err
 	}
 	for _, kind := range []error{ErrCorrupt, ErrUnsafeName, ErrBomb, ErrEncrypted} {
@@ -101,6 +106,9 @@ func formatOf(encoded *bufio.Reader) (*format, error) {
 		return nil, err
 	}
 	for i, f := range formats {
+		if skipped && !f.skips {
+			continue
+		}
 		if bytes.HasPrefix(head, []byte(f.magic)) || skipped && len(head) == 0 {
 			return &formats[i], nil
 		}
@@ -130,17 +138,21 @@ func dropReader(b *bufio.Reader) {
 // stream makes the decode of a format whose content comes as it is read.
 func stream(open func(io.Reader) (io.Reader, func(), error), sums func() summer) func(context.Context, *decoding, io.Reader) error {
 	return func(ctx context.Context, d *decoding, encoded io.Reader) error {
-		sums := sums()
-		content, closeContent, err := open(io.TeeReader(encoded, sums))
+		sums, meter := sums(), &meter{d: d}
+		content, closeContent, err := open(meter.over(io.TeeReader(encoded, sums)))
 		if err != nil {
-			return err
+			return cmp.Or(sums.greedy(), err)
 		}
 		defer closeContent()
-		ahead := readAhead(content, d.size)
-		defer ahead.Close()
+		meter.content = content
+		ahead := readAhead(meter, d.size)
 		err = d.contents(ctx, ahead)
 		if isOwn(err) {
 			d.stop() // or Close would wait for what the wire brings next
+		}
+		ahead.Close() // until then sums is written to
+		if err != nil && !isOwn(err) {
+			err = cmp.Or(sums.greedy(), err)
 		}
 		d.summed = err == nil && sums.summed()
 		return err
@@ -158,12 +170,30 @@ func (d *decoding) contents(ctx context.Context, content io.Reader) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if !unpack.IsTar(head) {
-		return d.file(ahead)
+	switch {
+	case unpack.IsDamagedTar(head):
+		return errTarSum
+	case !unpack.IsTar(head):
+		return d.only(ahead, head)
 	}
 	d.codec += map[bool]string{true: "tar", false: "+tar"}[d.codec == ""]
-	_, err = unpack.Tar(ctx, ahead, d.limits, d.entry)
+	_, err = unpack.Tar(ctx, ahead, d.containerLimits(d.size), d.entry)
 	return container(err)
+}
+
+var errTarSum = errors.New("the first header of the tar has a wrong checksum")
+
+// only writes the one content file of an object that begins with head.
+func (d *decoding) only(content *bufio.Reader, head []byte) error {
+	if d.codec == "" {
+		if err := d.page(content, head); err != nil {
+			return err
+		}
+		if err := d.misnamed(head); err != nil {
+			return err
+		}
+	}
+	return d.file(content)
 }
 
 func (d *decoding) file(content io.Reader) error {
@@ -196,7 +226,7 @@ func unzip(ctx context.Context, d *decoding, encoded io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = unpack.Zip(ctx, ownReaderAt{whole}, size, d.workers, d.limits, d.entry)
+	_, err = unpack.Zip(ctx, ownReaderAt{whole}, size, d.workers, d.containerLimits(size), d.entry)
 	d.summed = err == nil
 	return container(err)
 }

@@ -17,10 +17,11 @@ type decoded struct {
 // decode decodes an object whose size was promised if it is all in memory.
 func decode(wire io.Reader, object named, create func(name, declared string) (io.WriteCloser, error)) (decoded, error) {
 	size := int64(verify.Unknown)
-	if whole, ok := wire.(*bytes.Reader); ok {
+	whole, ok := wire.(*bytes.Reader)
+	if ok {
 		size = whole.Size()
 	}
-	d := &decoding{object: object, size: size, create: create, stop: func() {}, workers: 1}
+	d := &decoding{object: object, size: size, whole: func() (io.ReaderAt, int64, error) { return whole, size, nil }, create: create, stop: func() {}, spoil: func() {}, workers: 1}
 	err := d.decode(context.Background(), wire)
 	if err != nil {
 		return decoded{}, err

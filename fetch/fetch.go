@@ -34,6 +34,7 @@ import (
 // goroutines at once; its fields must not change after the first call.
 type Fetcher struct {
 	Providers map[string]Provider // by the scheme of the reference
+	Boards    map[string]Provider // whom Ask asks instead, where there is one of the scheme
 	Archive   *archive.Archive
 	Parallel  int           // range requests in flight per object; 0 means 8
 	PartSize  int64         // bytes of a range request; 0 means 4 MiB
@@ -46,6 +47,11 @@ type Fetcher struct {
 	Keep   Keep          // what of an object goes into the bag; "" means KeepContent
 	Limit  *rate.Limiter // of bytes a second, over all that the Fetcher does; nil: none
 	Limits unpack.Limits // of what a container may unpack to
+
+	// MaxDecoded is how many bytes an object may decode to, in all its content
+	// files. 0 means 1100 times its size as transferred, but at least 64 MiB and
+	// at most 1 TiB.
+	MaxDecoded int64
 
 	// Drain, once it is closed, makes the attempts under way end soon: they make
 	// no new request, let those in flight finish their part, keep what they
@@ -100,15 +106,17 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 
 // Ask asks the job that ref names once, and fetches nothing: it is nil if
 // Fetch would find the export ready, or has landed it before, and otherwise
-// the error of Fetch. A Fetch that follows within a minute goes on from the
-// answer.
+// the error of Fetch, which a Board may take for some minutes to see that the
+// job has ended. A Fetch that follows within a minute goes on from the answer.
 func (f *Fetcher) Ask(ctx context.Context, ref Ref) error {
 	_, err := f.landed(ref)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	ctx, over := f.untilDrained(ctx) // a Board may have it wait
+	defer over()
 	ctx, loose, end := outlive(ctx)
-	export, err := f.ask(ctx, ref)
+	export, err := f.askOf(ctx, cmp.Or(f.Boards[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
 	if err != nil || !loose() {
 		end()
 		return err
@@ -127,8 +135,11 @@ func (f *Fetcher) asked(ctx context.Context, ref Ref) (*Export, error) {
 
 // ask asks the job once. An export that is not Ready is an error.
 func (f *Fetcher) ask(ctx context.Context, ref Ref) (*Export, error) {
-	provider, ok := f.Providers[ref.Scheme()]
-	if !ok {
+	return f.askOf(ctx, f.Providers[ref.Scheme()], ref)
+}
+
+func (f *Fetcher) askOf(ctx context.Context, provider Provider, ref Ref) (*Export, error) {
+	if provider == nil {
 		return nil, fmt.Errorf("fetch %s: %w: no provider for %s references", ref, errors.ErrUnsupported, ref.Scheme())
 	}
 	if err := f.drained(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -42,6 +43,7 @@ type always struct{}
 
 func (always) Write(p []byte) (int, error) { return len(p), nil }
 func (always) summed() bool                { return true }
+func (always) greedy() error               { return nil }
 
 // frames walks over encoded bytes, frame by frame and block by block, without
 // decoding them: it gathers a header, says how many bytes to pass over, and
@@ -54,6 +56,7 @@ type frames struct {
 	all   bool                   // every frame so far had a checksum
 	lost  bool
 	count int
+	asked uint64 // bytes of memory, at most
 }
 
 // Write implements io.Writer and never fails.
@@ -79,6 +82,16 @@ func (f *frames) Write(p []byte) (int, error) {
 }
 
 func (f *frames) summed() bool { return f.count > 0 && f.all && !f.lost }
+
+// greedy is the error of a frame that asks for more memory than we promise.
+func (f *frames) greedy() error {
+	if f.asked <= maxWindow {
+		return nil
+	}
+	return fmt.Errorf("asks for a window of %d bytes, over the limit of %d: %w", f.asked, maxWindow, ErrBomb)
+}
+
+func (f *frames) ask(memory uint64) { f.asked = max(f.asked, memory) }
 
 func (f *frames) want(need int, next func([]byte) bool) bool {
 	f.need, f.next = need, next
@@ -122,17 +135,32 @@ func (z *zstdFrames) magic(head []byte) bool {
 
 func (z *zstdFrames) descriptor(head []byte) bool {
 	d := head[0]
-	single := d>>5&1 == 1
-	size := []int64{0, 2, 4, 8}[d>>6]
-	if single && size == 0 {
-		size = 1
-	}
-	if !single {
-		size++ // the window descriptor
-	}
-	z.skip = size + []int64{0, 1, 2, 4}[d&3]
+	single, size := d>>5&1 == 1, []int{0, 2, 4, 8}[d>>6]
+	dictionary := []int64{0, 1, 2, 4}[d&3]
 	z.trailer = int64(d >> 2 & 1 * 4)
 	z.frame(z.trailer > 0)
+	if single {
+		z.skip = dictionary
+		return z.want(max(size, 1), z.contentSize)
+	}
+	return z.want(1, func(window []byte) bool {
+		z.skip = dictionary + int64(size)
+		return z.window(window[0])
+	})
+}
+
+// window takes a window descriptor: an exponent and eighths.
+func (z *zstdFrames) window(d byte) bool {
+	base := uint64(1) << (10 + d>>3)
+	z.ask(base + base/8*uint64(d&7))
+	return z.want(3, z.block)
+}
+
+// contentSize takes the size of a frame in one segment, which is its window.
+func (z *zstdFrames) contentSize(head []byte) bool {
+	var size [8]byte
+	copy(size[:], head)
+	z.ask(binary.LittleEndian.Uint64(size[:]))
 	return z.want(3, z.block)
 }
 

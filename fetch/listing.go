@@ -131,10 +131,15 @@ func (l *listing) end(err error, awaited int, now time.Time) {
 	}
 	l.turns = nil
 	maps.DeleteFunc(l.named, func(_ string, n note) bool { return !waits(n.state) })
-	calls, aMinute := (l.jobs+listedPage-1)/listedPage, max(1, min(awaited, mostCalls))
+	calls, aMinute := l.pages()+l.checks(), max(1, min(awaited, mostCalls))
 	l.awaited, l.made = awaited, now
 	l.lasts = min(max(leastFresh, time.Duration(calls)*time.Minute/time.Duration(aMinute)), mostFresh)
 }
+
+func (l *listing) pages() int { return (l.jobs + listedPage - 1) / listedPage }
+
+// checks is how many of its answers are to be checked.
+func (l *listing) checks() int { return (l.pages() + 3) / 4 }
 
 // fresh reports whether the listing may still answer for a job. One that fell
 // short is made anew for jobs that it did not come to, once so many more are

@@ -20,6 +20,7 @@ type pending struct {
 	unlisted map[string]time.Time // names of those that listings don't have, and until when to believe that
 	last     *listing             // that was made, or nil
 	making   *listing             // or nil
+	checks   int                  // answers of listings yet to be checked: so many jobs are asked for all the same
 	failures int                  // of listings, in a row
 	paused   time.Time            // until then, for that
 }
@@ -42,6 +43,33 @@ func (w *pending) await(name string, now time.Time) {
 func (w *pending) take(l *listing, job Listed) bool {
 	delete(w.unlisted, job.Ref.name())
 	return l.take(job, len(w.awaited))
+}
+
+// note is what the listings tell of a job, if anything.
+func (w *pending) note(name string) (note, bool) {
+	if n, named := w.making.note(name); named {
+		return n, true
+	}
+	return w.last.note(name)
+}
+
+// answer is the answer of a listing's note, or nil where it is to be checked.
+func (w *pending) answer(n note) *Export {
+	export := n.export()
+	if export != nil && w.checks > 0 {
+		w.checks--
+		return nil
+	}
+	return export
+}
+
+// compare holds what listings tell of a job against how it stands. For one that
+// stands otherwise two more are checked: should listings lag far behind, soon
+// all jobs are asked for.
+func (w *pending) compare(name string, state State) {
+	if n, named := w.note(name); named && waits(n.state) && n.state != state {
+		w.checks += 2
+	}
 }
 
 // forget forgets a job that has ended.
@@ -79,7 +107,7 @@ func (w *pending) took(l *listing, err error, now time.Time) {
 		w.failures++
 		return
 	}
-	w.last, w.failures = l, 0
+	w.last, w.failures, w.checks = l, 0, max(w.checks, l.checks())
 	for name := range l.missing {
 		if _, ok := w.awaited[name]; ok {
 			delete(w.awaited, name)

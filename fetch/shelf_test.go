@@ -60,7 +60,9 @@ func (s *shelf) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
 func (s *shelf) objects() iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
 		for _, i := range s.items {
-			i.shelf = s
+			if i.shelf != s {
+				i.shelf = s // others may be reading it
+			}
 			if !yield(fetch.Object{Name: i.name, Content: i.content, Want: i.promise(), Source: i}, nil) {
 				return
 			}
@@ -100,9 +102,13 @@ func (i *item) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch
 		return nil, fetch.ErrChanged
 	}
 	i.shelf.add(1)
-	end := int64(len(i.body))
-	if n != verify.Unknown {
+	end, length := int64(len(i.body)), int64(verify.Unknown)
+	switch {
+	case i.promise().Size == verify.Unknown: // it sends all, and does not say how much that is
+		off = 0
+	case n != verify.Unknown:
 		end = min(end, off+n)
+		length = end - off
 	}
 	if i.hinder != nil {
 		if err := i.hinder(ctx, off); err != nil {
@@ -118,7 +124,7 @@ func (i *item) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch
 	if i.bend != nil {
 		answer = i.bend(off, answer)
 	}
-	return &fetch.Range{ReadCloser: &leaving{ReadCloser: answer, shelf: i.shelf}, Off: off, Len: end - off, Want: i.promise()}, nil
+	return &fetch.Range{ReadCloser: &leaving{ReadCloser: answer, shelf: i.shelf}, Off: off, Len: length, Want: i.promise()}, nil
 }
 
 type leaving struct {
@@ -186,8 +192,13 @@ func mustFetch(t testing.TB, f *fetch.Fetcher) *archive.Receipt {
 // files are the content files of the bag, by name.
 func files(t testing.TB, f *fetch.Fetcher) map[string]string {
 	t.Helper()
+	return filesOfKey(t, f, shelfKey)
+}
+
+func filesOfKey(t testing.TB, f *fetch.Fetcher, key string) map[string]string {
+	t.Helper()
 	files := map[string]string{}
-	data := filepath.Join(f.Archive.Path(shelfKey), "data")
+	data := filepath.Join(f.Archive.Path(key), "data")
 	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

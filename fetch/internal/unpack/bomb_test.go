@@ -171,6 +171,12 @@ func TestAZstdWindowIsAtMost128MiB(t *testing.T) {
 	refused(t, err, nil, "")
 	_, err = unzip(t, encodedAs(methodZstd, windowed(28), "").bytes(t), Limits{})
 	refused(t, err, ErrBomb, "limit of 134217728 bytes")
+	single := "\x28\xb5\x2f\xfd\xe0\x00\x00\x00\x40\x00\x00\x00\x00\x01\x00\x00" // one segment of 1 GiB
+	_, err = unzip(t, encodedAs(methodZstd, single, "").bytes(t), Limits{})
+	refused(t, err, ErrBomb, "window of 1073741824 bytes")
+	large := "\x28\xb5\x2f\xfd\x00\x00\x03\x40\x00x" // a last block of more than the window of 1 KiB
+	_, err = unzip(t, encodedAs(methodZstd, large, "").bytes(t), Limits{})
+	refused(t, err, ErrCorrupt, "window size exceeded")
 }
 
 // A zip that declares little and holds much stops at what it declares.

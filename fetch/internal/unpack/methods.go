@@ -2,7 +2,6 @@ package unpack
 
 import (
 	"bufio"
-	"errors"
 	"io"
 
 	"github.com/klauspost/compress/flate"
@@ -62,12 +61,21 @@ func newZstd() (decoder, error) {
 	return zstandard{d}, err
 }
 
-func (z zstandard) Reset(in *bufio.Reader) error { return z.Decoder.Reset(in) }
-
-func (z zstandard) WriteTo(w io.Writer) (int64, error) {
-	n, err := z.Decoder.WriteTo(w)
-	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		return n, bomb("zstd window is over the limit of %d bytes", maxWindow)
+// Reset tells the window of the first frame from blocks that are larger than
+// theirs, which to the decoder are the same.
+func (z zstandard) Reset(in *bufio.Reader) error {
+	var h zstd.Header
+	head, _ := in.Peek(zstd.HeaderMaxSize) // a failure will come again
+	if h.Decode(head) == nil && window(h) > maxWindow {
+		return bomb("zstd window of %d bytes is over the limit of %d bytes", window(h), maxWindow)
 	}
-	return n, err
+	return z.Decoder.Reset(in)
+}
+
+// window is that of a frame: of one in a single segment, all of it.
+func window(h zstd.Header) uint64 {
+	if h.SingleSegment {
+		return h.FrameContentSize
+	}
+	return h.WindowSize
 }

@@ -134,7 +134,7 @@ func (s *tarStream) Read(p []byte) (int, error) {
 	s.count(p[:n])
 	switch {
 	case s.read > s.limit:
-		s.err = bomb("tar is over the limit of %d bytes", s.limit)
+		s.err = bomb("tar is over the limit of %d bytes "+moreBytes, s.limit)
 		return 0, s.err
 	case err != nil && !errors.Is(err, io.EOF):
 		s.err = err

@@ -14,12 +14,21 @@ const tarBlock = 512
 // The tar of Unix v7 has no magic; of the few that are left none is an export,
 // and eight digits that fit a sum are too little to tell it from a table.
 func IsTar(head []byte) bool {
+	return hasTarMagic(head) && tarSummed(head[:tarBlock])
+}
+
+// IsDamagedTar reports whether a file that begins with head has the magic of a
+// tar, but a checksum that does not fit. Text has no such magic: it holds a NUL.
+func IsDamagedTar(head []byte) bool {
+	return hasTarMagic(head) && !tarSummed(head[:tarBlock])
+}
+
+func hasTarMagic(head []byte) bool {
 	if len(head) < tarBlock {
 		return false
 	}
 	magic := head[257:265]
-	return (bytes.Equal(magic, []byte("ustar\x0000")) || bytes.Equal(magic, []byte("ustar  \x00"))) &&
-		tarSummed(head[:tarBlock])
+	return bytes.Equal(magic, []byte("ustar\x0000")) || bytes.Equal(magic, []byte("ustar  \x00"))
 }
 
 // tarSummed reports whether the checksum of a header is right: the sum of its

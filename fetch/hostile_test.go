@@ -1,0 +1,494 @@
+package fetch_test
+
+// What hostile content may try, and the test that holds the defence to it.
+// Those of zip and tar without a package are of internal/unpack.
+//
+//	names that lead out of the bag, or mean a place    TestNamesThatAreNotPlainEverywhereAreRefused, TestUnfitContainersAreRefusedAndLeaveNothing
+//	links, devices, programs with rights of their own  TestOnlyPlainFilesAndDirectoriesPass, TestOfATarOnlyFilesAndDirectoriesPass
+//	two names that are one somewhere                   TestNoTwoNamesAreOneOnAnyFileSystem
+//	names of objects that no bag can hold              TestSafeNameEscapesWhatAManifestCannotHold, TestKeysThatCannotLieBesideEachOtherAreRefused
+//	two headers that two readers would take in two     TestLocalHeadersAgreeWithTheDirectory, TestDescriptorsMayHaveFourForms,
+//	ways                                               TestExtraFieldsParseAndHideNothing, TestTheEndRecordsFitTheFileExactly
+//	zip64, real and not                                TestZip64RecordsAgreeWithTheEndRecord, TestZip64BlocksFitTheirHeaders, TestAZipOver4GiBUnpacks
+//	encrypted, and methods that none here knows        TestUnknownFeaturesAreRefusedByName
+//	entries that overlap, up to bombs                  TestOverlapsAreRefused, TestOverlapBombsAreRefusedBeforeInflating
+//	bombs of one entry, many entries, many names       TestLimitsAreNamedWhenTheyRefuse, TestLimitsOfATarAreNamed, TestAllNamesTogetherAreBounded,
+//	                                                   TestManySmallEntriesAreNoWayAroundTheRatio
+//	bombs of a codec                                   TestBombsAreRefusedWithTheFlagThatAllowsMore, TestWhatMayDecodeSoFarLands
+//	windows and headers that want memory               TestWindowLargerThanPromisedIsRefused, TestAZstdWindowIsAtMost128MiB, TestNoHeaderIsUnbounded
+//	containers in containers                           TestWhatIsInAContainerIsNotOpenedFurther, TestHonestZipsUnpack
+//	nothing at all, cut, more than all, joined         TestDeformedFilesGetTheStatedVerdict, TestFileCutAnywhereButBetweenFramesIsCorrupt,
+//	                                                   TestFileCutBetweenFramesIsSeenByThePromiseOfTheWhole, TestATarEndsProperly
+//	damaged so that it seems not to be encoded         TestDamagedBeginningIsNotTakenForContent
+//	flipped bits                                       TestNoFlippedBitLands, TestAFlippedBitNeverChangesWhatIsUnpacked
+//	an error page instead of the data                  TestErrorPageIsReportedAsWhatItSays, TestWhatOnlyLooksLikeAPageLands
+//	wrong lengths, ranges and answers                  TestEachFaultOfAStoreHasItsVerdict
+//	what crashed or confused decoders before           TestBadZstdFilesAreRefused, TestWhatCrashedAnEncoderIsNoZstd, TestGosOwnContainersGetTheStatedVerdict,
+//	                                                   TestTheLZ4DecodersFilesGetTheStatedVerdict, TestGzipFilesDecodeAsGosOwnDecoderDoes,
+//	                                                   TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAlike, FuzzZip, FuzzTar, FuzzDecode, FuzzPage
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+
+	"tallyman/fetch"
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+// A deformity is what is wrong, or only rare, about a file. It changes one
+// that has two halves.
+type deformity struct {
+	name  string
+	apply func(first, second []byte) []byte
+	lands string // the formats in which it is legal
+}
+
+var deformities = []deformity{
+	{"nothing", func(_, _ []byte) []byte { return nil }, "tar"},                                      // which is content: nothing tells what it was
+	{"cut behind the first half", func(a, _ []byte) []byte { return a }, "zstd zstd- gzip lz4 lz4-"}, // only the length tells
+	{"cut in the first half", func(a, _ []byte) []byte { return a[:len(a)/2] }, ""},
+	{"cut in the second half", func(a, b []byte) []byte { return slices.Concat(a, b[:len(b)/2]) }, ""},
+	{"one byte short", func(a, b []byte) []byte { return slices.Concat(a, b[:len(b)-1]) }, ""},
+	{"one byte more", func(a, b []byte) []byte { return slices.Concat(a, b, []byte{0}) }, "tar"}, // padding
+	{"zeros behind it", func(a, b []byte) []byte { return slices.Concat(a, b, make([]byte, 512)) }, "tar"},
+	{"text behind it", func(a, b []byte) []byte { return slices.Concat(a, b, []byte("AND MORE\n")) }, ""},
+	{"two joined", func(a, b []byte) []byte { return slices.Concat(a, b, a, b) }, "zstd zstd- gzip lz4 lz4-"},
+	{"a skippable frame first", func(a, b []byte) []byte { return slices.Concat(skippable, a, b) }, "zstd zstd- lz4 lz4-"},
+	{"a skippable frame between", func(a, b []byte) []byte { return slices.Concat(a, skippable, b) }, "zstd zstd- lz4 lz4-"},
+	{"a skippable frame last", func(a, b []byte) []byte { return slices.Concat(a, b, skippable) }, "zstd zstd- lz4 lz4-"},
+	{"a skippable frame cut short", func(a, b []byte) []byte { return slices.Concat(a, b, skippable[:10]) }, ""},
+	{"another codec's frame", func(a, b []byte) []byte { return slices.Concat(a, b, stranger) }, ""},
+}
+
+var (
+	skippable = append(binary.LittleEndian.AppendUint32([]byte("\x5a\x2a\x4d\x18"), 40), make([]byte, 40)...)
+	stranger  = []byte("BZh91AY&SY")
+)
+
+// halves are a file of two halves in each format. Where the format has frames
+// or members, each half is one.
+func halves(t testing.TB) map[string][2][]byte {
+	all := map[string][2][]byte{}
+	for _, codec := range []string{"zstd", "zstd-", "gzip", "lz4", "lz4-"} {
+		all[codec] = [2][]byte{encode(t, codec, rows[:3000]), encode(t, codec, rows[3000:])}
+	}
+	for name, whole := range map[string][]byte{"zip": zipOf(t, 8, twoFiles...), "tar": tarOf(t, twoFiles...)} {
+		all[name] = [2][]byte{whole[:len(whole)/2], whole[len(whole)/2:]}
+	}
+	return all
+}
+
+var suffixes = map[string]string{"zstd": ".csv.zst", "zstd-": ".csv.zst", "gzip": ".csv.gz", "lz4": ".csv.lz4", "lz4-": ".csv.lz4", "zip": ".zip", "tar": ".tar"}
+
+func legal(d deformity, format string) bool { return slices.Contains(strings.Fields(d.lands), format) }
+
+// The source holds it so, and vouches for it by its hash: then it is corrupt,
+// or legal.
+func TestDeformedFilesGetTheStatedVerdict(t *testing.T) {
+	for format, half := range halves(t) {
+		for _, d := range deformities {
+			t.Run(format+"/"+d.name, func(t *testing.T) {
+				f := shelved(t, newShelf(object("e"+suffixes[format], d.apply(half[0], half[1]))))
+				_, err := fetchShelf(t, f)
+				switch {
+				case legal(d, format) && err != nil:
+					t.Errorf("%v", err)
+				case !legal(d, format) && (!errors.Is(err, fetch.ErrCorrupt) || isMismatch(err) || len(kindsOf(err)) != 1):
+					t.Errorf("%v, want %v", err, fetch.ErrCorrupt)
+				}
+				if err != nil {
+					checkAbsent(t, f, shelfKey)
+				}
+			})
+		}
+	}
+}
+
+// It was deformed on the way: then the wire has the word, whatever a decoder
+// makes of it.
+func TestWireTellsBeforeTheDecoder(t *testing.T) {
+	for format, half := range halves(t) {
+		whole := slices.Concat(half[0], half[1])
+		for _, d := range deformities {
+			deformed := d.apply(half[0], half[1])
+			s := newShelf(&item{name: "e" + suffixes[format], body: deformed, want: func(verify.Want) verify.Want {
+				return verify.Want{Size: verify.Unknown, CRC64: crcOf(whole)}
+			}})
+			f := shelved(t, s)
+			if _, err := fetchShelf(t, f); !isMismatch(err) || len(kindsOf(err)) > 0 {
+				t.Errorf("%s, %s: %v, want a mismatch", format, d.name, err)
+			}
+			checkAbsent(t, f, shelfKey)
+		}
+	}
+}
+
+func TestWrongChecksumIsCorrupt(t *testing.T) {
+	tarred := tarOf(t, twoFiles...)
+	for name, c := range map[string]struct {
+		body []byte
+		at   int // from the end if negative
+	}{
+		"e.csv.zst": {encode(t, "zstd", rows), -1},
+		"e.csv.gz":  {encode(t, "gzip", rows), -6},
+		"e.csv.lz4": {encode(t, "lz4", rows), -1},
+		"e.zip":     {zipOf(t, 0, twoFiles...), 60},
+		"e.tar":     {tarred, 150},
+		"f.tar":     {tarred, bytes.Index(tarred, []byte("d/b.jsonl")) + 150},
+	} {
+		at := c.at
+		if at < 0 {
+			at += len(c.body)
+		}
+		bad := bytes.Clone(c.body)
+		bad[at] ^= 1
+		f := shelved(t, newShelf(object(name, bad)))
+		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+			t.Errorf("%s: %v, want %v", name, err, fetch.ErrCorrupt)
+		}
+		checkAbsent(t, f, shelfKey)
+	}
+}
+
+func TestDamagedBeginningIsNotTakenForContent(t *testing.T) {
+	for name, body := range map[string][]byte{
+		"e.csv.zst": encode(t, "zstd", rows), "e.csv.gz": encode(t, "gzip", rows), "e.csv.lz4": encode(t, "lz4", rows),
+		"e.zip": zipOf(t, 8, twoFiles...), "e.tar": tarOf(t, twoFiles...), "e.tar.gz": encode(t, "gzip", tarOf(t, twoFiles...)),
+	} {
+		bad := bytes.Clone(body)
+		bad[1] ^= 0x10
+		f := shelved(t, newShelf(object(name, bad)))
+		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+			t.Errorf("%s: %v, want %v", name, err, fetch.ErrCorrupt)
+		}
+		checkAbsent(t, f, shelfKey)
+	}
+}
+
+// inLargeParts is shelved, for objects that thousands of parts would be slow to
+// land.
+func inLargeParts(t testing.TB, s *shelf) *fetch.Fetcher {
+	f := shelved(t, s)
+	f.PartSize = 1 << 20
+	return f
+}
+
+// repeated is n times the frame or member that the codec makes of size zeros.
+func repeated(t testing.TB, codec string, size, n int) []byte {
+	return bytes.Repeat(encode(t, codec, make([]byte, size)), n)
+}
+
+func TestBombsAreRefusedWithTheFlagThatAllowsMore(t *testing.T) {
+	zeros := make([]byte, 3<<20)
+	for name, tt := range map[string]struct {
+		body []byte
+		most int64 // MaxDecoded
+	}{
+		"zstd, by default":      {repeated(t, "zstd", 8<<20, 10), 0},
+		"tar in it, by default": {encode(t, "zstd", tarOf(t, file{"zeros", make([]byte, 65<<20)})), 0},
+		"zstd":                  {encode(t, "zstd", zeros), 3<<20 - 1},
+		"gzip":                  {encode(t, "gzip", zeros), 3<<20 - 1},
+		"lz4":                   {encode(t, "lz4", zeros), 3<<20 - 1},
+		"zip":                   {zipOf(t, 8, file{"zeros", zeros}), 3<<20 - 1},
+		"tar":                   {tarOf(t, file{"zeros", zeros}), 3<<20 - 1},
+		"tar in gzip":           {encode(t, "gzip", tarOf(t, file{"zeros", zeros})), 3<<20 - 1},
+	} {
+		f := inLargeParts(t, newShelf(object("e", tt.body)))
+		f.MaxDecoded = tt.most
+		_, err := fetchShelf(t, f)
+		if !errors.Is(err, fetch.ErrBomb) || len(kindsOf(err)) != 1 || !strings.Contains(fmt.Sprint(err), "--max-decoded") {
+			t.Errorf("%s: %v, want %v and the flag", name, err, fetch.ErrBomb)
+		}
+		checkAbsent(t, f, shelfKey)
+	}
+}
+
+// A bomb of unknown length is measured by what came of it.
+func TestBombOfUnknownLengthIsRefused(t *testing.T) {
+	f := inLargeParts(t, newShelf(&item{name: "e", body: repeated(t, "zstd", 8<<20, 10), want: func(w verify.Want) verify.Want {
+		w.Size = verify.Unknown
+		return w
+	}}))
+	if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrBomb) {
+		t.Errorf("%v, want %v", err, fetch.ErrBomb)
+	}
+}
+
+// Nor does it count for a bomb that its length is not known.
+func TestTarOfUnknownLengthLands(t *testing.T) {
+	zeros := make([]byte, 65<<20)
+	f := inLargeParts(t, newShelf(&item{name: "e.tar", body: tarOf(t, file{"zeros", zeros}), want: func(w verify.Want) verify.Want {
+		w.Size = verify.Unknown
+		return w
+	}}))
+	mustFetch(t, f)
+	checkFiles(t, f, map[string]string{"zeros": string(zeros)})
+}
+
+func TestWhatMayDecodeSoFarLands(t *testing.T) {
+	zeros := make([]byte, 3<<20)
+	for name, tt := range map[string]struct {
+		body []byte
+		most int64
+	}{
+		"zstd, whose ratio is of no account yet": {encode(t, "zstd", zeros), 0},
+		"zstd":                                   {encode(t, "zstd", zeros), 5 << 20},
+		"gzip":                                   {encode(t, "gzip", zeros), 5 << 20},
+		"lz4":                                    {encode(t, "lz4", zeros), 5 << 20},
+		"zip of zstd, at any ratio":              {zipOf(t, 93, file{"zeros", zeros}), 5 << 20},
+		"plain, which is not decoded":            {zeros, 1000},
+	} {
+		f := inLargeParts(t, newShelf(object("e", tt.body)))
+		f.MaxDecoded = tt.most
+		mustFetch(t, f)
+		for _, got := range files(t, f) {
+			if got != string(zeros) {
+				t.Errorf("%s: %d bytes, want %d", name, len(got), len(zeros))
+			}
+		}
+	}
+}
+
+// Entries too small to have a ratio of their own have one together.
+func TestManySmallEntriesAreNoWayAroundTheRatio(t *testing.T) {
+	var entries []file
+	for i := range 70 {
+		entries = append(entries, file{fmt.Sprint(i), make([]byte, 1<<20)})
+	}
+	f := inLargeParts(t, newShelf(object("e.zip", zipOf(t, 93, entries...))))
+	if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrBomb) || !strings.Contains(fmt.Sprint(err), "in all") {
+		t.Errorf("%v, want %v", err, fetch.ErrBomb)
+	}
+	f.MaxDecoded = 1 << 30
+	mustFetch(t, f)
+}
+
+func TestNoHeaderIsUnbounded(t *testing.T) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Name = strings.Repeat("n", 1<<20)
+	w.Write(rows)
+	w.Close()
+	endless := []byte("\x50\x2a\x4d\x18\xff\xff\xff\xff")
+	pax := &bytes.Buffer{}
+	tw := tar.NewWriter(pax)
+	tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "a", PAXRecords: map[string]string{"K.k": strings.Repeat("v", 1<<20-100)}})
+	long := bytes.Replace(pax.Bytes(), []byte("00003777"), []byte("07777777"), 1)
+	for name, body := range map[string][]byte{
+		"a name of gzip":                b.Bytes(),
+		"a skippable frame":             append(bytes.Clone(endless), rows...),
+		"a skippable frame behind zstd": append(encode(t, "zstd", rows), endless...),
+		"a skippable frame behind lz4":  append(encode(t, "lz4", rows), endless...),
+		"records of a tar":              long,
+	} {
+		f := inLargeParts(t, newShelf(object("e", body)))
+		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+			t.Errorf("%s: %v, want %v", name, err, fetch.ErrCorrupt)
+		}
+		checkAbsent(t, f, shelfKey)
+	}
+}
+
+func TestErrorPageIsReportedAsWhatItSays(t *testing.T) {
+	for name, tt := range map[string]struct {
+		page string
+		kind error
+		says []string
+	}{
+		"expired":          {xmlError("AccessDenied", "Request has expired."), fetch.ErrExpired, []string{"AccessDenied", "Request has expired.", "request R1", "HTTP 200"}},
+		"denied":           {xmlError("AccessDenied", "You have no right."), fetch.ErrAuth, []string{"You have no right."}},
+		"gone":             {xmlError("NoSuchKey", "The specified key does not exist."), fetch.ErrNotFound, []string{"NoSuchKey"}},
+		"throttled":        {xmlError("SlowDown", "Slow down."), fetch.ErrThrottled, []string{"SlowDown"}},
+		"broken":           {xmlError("InternalError", "Try again."), fetch.ErrTemporary, []string{"InternalError"}},
+		"of no known code": {xmlError("Whatever", "Who knows."), fetch.ErrCorrupt, []string{"Whatever", "Who knows.", "request R1"}},
+		"without a prolog": {"<Error><Code>NoSuchBucket</Code></Error>", fetch.ErrNotFound, []string{"NoSuchBucket"}},
+		"with a mark":      {"\ufeff\n " + xmlError("NoSuchKey", "x"), fetch.ErrNotFound, []string{"NoSuchKey"}},
+		"cut short":        {xmlError("NoSuchKey", "The specified")[:90], fetch.ErrNotFound, []string{"not the data but an error page"}},
+		"of a secret":      {xmlError("AccessDenied", "GET /a?Signature=CANARY&amp;Expires=1 has expired"), fetch.ErrExpired, []string{"AccessDenied"}},
+		"HTML":             {"<!DOCTYPE html>\n<html><head><title>\n502 Bad\n Gateway</title></head></html>", fetch.ErrCorrupt, []string{`a page of HTML, "502 Bad Gateway"`}},
+		"HTML in capitals": {"  <HTML><BODY>Login", fetch.ErrCorrupt, []string{"a page of HTML"}},
+		"XHTML":            {`<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0"><html/>`, fetch.ErrCorrupt, []string{"a page of HTML"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, []byte(tt.page)) // whose own hashes are right
+			f, _ := newFetcher(t, t.TempDir())
+			ref := s.ref(t, "a.csv", "")
+			_, err := f.Fetch(t.Context(), ref)
+			if !errors.Is(err, tt.kind) || !errors.Is(tt.kind, fetch.ErrCorrupt) && len(kindsOf(err)) > 0 {
+				t.Errorf("%v, want %v", err, tt.kind)
+			}
+			for _, says := range tt.says {
+				if !strings.Contains(fmt.Sprint(err), says) {
+					t.Errorf("%v does not say %q", err, says)
+				}
+			}
+			if strings.Contains(fmt.Sprint(err), "CANARY") {
+				t.Errorf("a secret in %v", err)
+			}
+			checkAbsent(t, f, ref.Key())
+			s.mu.Lock()
+			s.body = rows
+			s.mu.Unlock()
+			s.honest()
+			if _, err := f.Fetch(t.Context(), ref); err != nil {
+				t.Fatalf("the data behind the page: %v", err)
+			}
+			checkLanded(t, f, ref.Key(), rows)
+		})
+	}
+}
+
+func TestWhatOnlyLooksLikeAPageLands(t *testing.T) {
+	page := xmlError("AccessDenied", "Request has expired.")
+	for name, tt := range map[string]struct{ body, promise string }{
+		"the job promised its MD5":   {page, "#md5=" + strings.ToLower(strings.Trim(etagOf([]byte(page)), `"`))},
+		"the job promised its CRC64": {page, "#crc64=" + crcOf([]byte(page))},
+		"large":                      {"<!DOCTYPE html>" + strings.Repeat("<p>", 30000), ""},
+		"XML of rows":                {`<?xml version="1.0"?><rows><Error>1</Error></rows>`, ""},
+		"XML of errors":              {`<Errors><Error/></Errors>`, ""},
+		"a row of a page":            {"id,text\n1,\"<html>\"\n", ""},
+	} {
+		s := serve(t, []byte(tt.body))
+		f, _ := newFetcher(t, t.TempDir())
+		ref := s.ref(t, "a.xml", tt.promise)
+		if _, err := f.Fetch(t.Context(), ref); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		checkLanded(t, f, ref.Key(), []byte(tt.body))
+	}
+	f := shelved(t, newShelf(object("index.html", []byte("<html></html>")))) // as listed, under its ETag
+	mustFetch(t, f)
+}
+
+var flips = flag.Int("flips", 1000, "how many `bits` to flip in transfer")
+
+// promises are what may be known of an object, and whether it proves every
+// byte of it.
+var promises = []struct {
+	name   string
+	hash   bool
+	reduce func(verify.Want) verify.Want
+}{
+	{"CRC64", true, func(w verify.Want) verify.Want { return verify.Want{Size: w.Size, CRC64: w.CRC64} }},
+	{"MD5", true, func(w verify.Want) verify.Want { return verify.Want{Size: w.Size, ETag: w.ETag} }},
+	{"CRC64 and no length", true, func(w verify.Want) verify.Want { return verify.Want{Size: verify.Unknown, CRC64: w.CRC64} }},
+	{"length", false, sizeAlone},
+	{"nothing", false, func(verify.Want) verify.Want { return verify.Nothing() }},
+}
+
+// A cargo is an object to flip bits of, and the content that must land of it.
+type cargo struct {
+	name  string
+	body  []byte
+	files map[string]string
+}
+
+func cargoes(t testing.TB) (all []cargo) {
+	for format, half := range halves(t) {
+		whole := map[string]string{"e.csv": string(rows)}
+		if format == "zip" || format == "tar" {
+			whole = map[string]string{"a.csv": string(rows[:2000]), "d/b.jsonl": "{}\n{}\n{}\n"}
+		}
+		all = append(all, cargo{"e" + suffixes[format], slices.Concat(half[0], half[1]), whole})
+	}
+	plain, two := map[string]string{"e.csv": string(rows)}, map[string]string{"a.csv": string(rows[:2000]), "d/b.jsonl": "{}\n{}\n{}\n"}
+	return append(all,
+		cargo{"e.csv", rows, plain},
+		cargo{"e.zip", zipOf(t, 0, twoFiles...), two},
+		cargo{"e.zip", zipOf(t, 93, twoFiles...), two},
+		cargo{"e.tar.gz", encode(t, "gzip", tarOf(t, twoFiles...)), two},
+		cargo{"e.tar.zst", encode(t, "zstd-", tarOf(t, twoFiles...)), two},
+	)
+}
+
+// Where a hash is promised each flip is a mismatch. Where none is, what lands is
+// right, or says that it is not proven.
+func TestNoFlippedBitLands(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	all := cargoes(t)
+	ends := map[string]int{}
+	s := newShelf()
+	f := shelved(t, s)
+	for n := range *flips {
+		c, p := all[n%len(all)], promises[n/len(all)%len(promises)]
+		bit := random.IntN(8 * len(c.body))
+		it := object(c.name, c.body)
+		it.want = p.reduce
+		it.bend = flippedBit(bit)
+		s.items = []*item{it}
+		ref := parseRef(t, fmt.Sprintf("oss://bucket/e%d/", n))
+		receipt, err := f.Fetch(t.Context(), ref)
+		end := endOf(receipt, err, filesRight(t, f, ref, c.files, err))
+		ends[p.name+": "+end]++
+		if end == "landed wrong as proven" || end == "failed otherwise" || p.hash && end != "mismatch" {
+			t.Errorf("seed %d, flip %d: bit %d of %s of %d bytes under %s: %s (%v)", seed, n, bit, c.name, len(c.body), p.name, end, err)
+		}
+	}
+	t.Log(ends)
+}
+
+func endOf(receipt *archive.Receipt, err error, right bool) string {
+	switch {
+	case isMismatch(err):
+		return "mismatch"
+	case errors.Is(err, verify.ErrUnproven) || len(kindsOf(err)) == 1:
+		return "refused"
+	case err != nil:
+		return "failed otherwise"
+	case right:
+		return "landed right"
+	case slices.ContainsFunc(receipt.Doubts, func(d string) bool { return strings.HasPrefix(d, "unproven") }):
+		return "landed as unproven"
+	}
+	return "landed wrong as proven"
+}
+
+func filesRight(t *testing.T, f *fetch.Fetcher, ref fetch.Ref, want map[string]string, err error) bool {
+	if err != nil {
+		checkAbsent(t, f, ref.Key())
+		return false
+	}
+	got := filesOfKey(t, f, ref.Key())
+	for name := range want {
+		if got[baseOf(ref, name, len(want))] != want[name] {
+			return false
+		}
+	}
+	return len(got) == len(want)
+}
+
+// baseOf is the name that the content has in the bag: of an only one that of the
+// reference.
+func baseOf(ref fetch.Ref, name string, files int) string {
+	if files > 1 {
+		return name
+	}
+	parts := strings.Split(strings.TrimSuffix(ref.String(), "/"), "/")
+	return parts[len(parts)-1] + ".csv"
+}
+
+// flippedBit turns over one bit of the object, on each way.
+func flippedBit(bit int) func(int64, io.ReadCloser) io.ReadCloser {
+	at := int64(bit / 8)
+	return func(off int64, answer io.ReadCloser) io.ReadCloser {
+		b, _ := io.ReadAll(answer)
+		if at >= off && at < off+int64(len(b)) {
+			b[at-off] ^= 1 << (bit % 8)
+		}
+		return io.NopCloser(bytes.NewReader(b))
+	}
+}

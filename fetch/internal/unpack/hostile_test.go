@@ -1,0 +1,119 @@
+package unpack
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// lacks ends a test whose corpus is not here.
+func lacks(t testing.TB, why ...any) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("TALLYMAN_REQUIRE"), ","), "corpora") {
+		t.Fatal(append([]any{"TALLYMAN_REQUIRE lists corpora: "}, why...)...)
+	}
+	t.Skip(append([]any{"a corpus is not here: "}, why...)...)
+}
+
+// found are the zips that fuzzing a reader has found.
+func found(t testing.TB) map[string][]byte {
+	t.Helper()
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/klauspost/compress").Output()
+	if err != nil {
+		lacks(t, err)
+	}
+	z, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(dir)), "zip/testdata/FuzzReader-raw.zip"))
+	if err != nil {
+		lacks(t, err)
+	}
+	defer z.Close()
+	all := map[string][]byte{}
+	for _, f := range z.File {
+		in, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all[f.Name], err = io.ReadAll(in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+func TestZipsFoundByFuzzingAreRefusedOrReadAlike(t *testing.T) {
+	unpacked := 0
+	for name, b := range found(t) {
+		t.Run(name, func(t *testing.T) {
+			got, err := unzip(t, b, fuzzLimits)
+			safe(t, got)
+			if err == nil {
+				unpacked++
+				asOthersRead(t, b, got)
+			}
+		})
+	}
+	t.Logf("%d unpacked", unpacked)
+}
+
+func TestBombsOfAnySizeAreRefusedInLittleMemory(t *testing.T) {
+	for name, bomb := range map[string][]byte{
+		"full overlap": fullOverlap(t, 65535), "quoted overlap": quotedOverlap(t, 1000),
+	} {
+		var err error
+		n := allocated(func() { _, err = unzip(t, bomb, Limits{}) })
+		if err == nil || n > 64<<20 {
+			t.Errorf("%s of %d bytes: allocated %d, error %v", name, len(bomb), n, err)
+		}
+	}
+}
+
+func TestLimitsNameTheFlagThatAllowsMore(t *testing.T) {
+	two := testZip{entries: []testEntry{{name: "a", content: "12345"}, {name: "b", content: "12345"}}}.bytes(t)
+	tarred := tarred(t, tar.Header{Name: "a/b", Linkname: "12345", Mode: 0o644})
+	for _, c := range []struct {
+		unpack func(testing.TB, []byte, Limits) (map[string]string, error)
+		b      []byte
+		limits Limits
+		says   string
+	}{
+		{unzip, two, Limits{Bytes: 9}, "--max-decoded"},
+		{unzip, two, Limits{EntryBytes: 4}, "--max-decoded"},
+		{unzip, two, Limits{Entries: 1}, "--max-entries"},
+		{unzip, named1("a/b").bytes(t), Limits{Entries: 1}, "--max-entries"},
+		{untarred, tarred, Limits{Bytes: 9}, "--max-decoded"},
+		{untarred, tarred, Limits{Bytes: 1024}, "--max-decoded"},
+		{untarred, tarred, Limits{EntryBytes: 4}, "--max-decoded"},
+		{untarred, tarred, Limits{Entries: 1}, "--max-entries"},
+	} {
+		_, err := c.unpack(t, c.b, c.limits)
+		refused(t, err, ErrBomb, c.says)
+	}
+}
+
+func TestIsDamagedTarKnowsAWrongChecksum(t *testing.T) {
+	whole := tarred(t, tar.Header{Name: "a", Linkname: "x", Mode: 0o644})
+	bad := bytes.Clone(whole)
+	bad[0] ^= 1
+	for _, c := range []struct {
+		name string
+		head []byte
+		want bool
+	}{
+		{"whole", whole, false},
+		{"damaged", bad, true},
+		{"too short to tell", bad[:511], false},
+		{"text", bytes.Repeat([]byte("ustar,00\n"), 100), false},
+		{"zeros", make([]byte, 512), false},
+	} {
+		if got := IsDamagedTar(c.head); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

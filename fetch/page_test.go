@@ -1,0 +1,74 @@
+package fetch
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// kindsOfPages are what a page may mean.
+var kindsOfPages = []error{ErrCorrupt, ErrAuth, ErrNotFound, ErrThrottled, ErrExpired, ErrTemporary, ErrRefused}
+
+func FuzzPage(f *testing.F) {
+	for _, page := range []string{
+		"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Request has expired.</Message><RequestId>R1</RequestId></Error>",
+		"<!DOCTYPE html><title>502</title>", "<html ", "<Error>", "\ufeff<error>", "a,b\n", "",
+	} {
+		f.Add([]byte(page))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		_, got, err := decodeAs("a.csv", body)
+		call, isPage := errors.AsType[*CallError](err)
+		switch {
+		case isPage && (call.Kind == nil || !oneOf(err, kindsOfPages) || strings.ContainsAny(err.Error(), "\r\n") || len(err.Error()) > 2000):
+			t.Errorf("%q", err)
+		case isPage && len(got) > 0:
+			t.Errorf("%d bytes of a page were written", len(got))
+		case err != nil && !isPage && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrBomb) && !errors.Is(err, ErrUnsafeName):
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func oneOf(err error, kinds []error) bool {
+	for _, kind := range kinds {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestWhatIsNotEncodedIsTextOrDamaged(t *testing.T) {
+	for _, tt := range []struct {
+		name, body string
+		says       string // "": it lands as it is
+	}{
+		{"a.csv.gz", "a,b\n1,2\n", ""},
+		{"a.gz", "订单,b\n", ""},
+		{"a.csv.zst", "\xb6\xa9\xb5\xa5,b\n", ""}, // GBK
+		{"a.csv.lz4", "\xff\xfea\x00,\x00", ""},   // UTF-16
+		{"a.parquet.gz", "PAR1\x15\x04\x00", ""},
+		{"a.zip", "a,b\n", ""},
+		{"a.bin", "\x00\x01\x02", ""},
+		{"a.tar", "\x00\x01\x02", ""},
+		{"a.csv", "", ""},
+		{"a.tar", "", ""},
+		{".gz", "", ""}, // a name, not an extension
+		{"a.csv.gz", "", "ends in .gz, and it has no bytes"},
+		{"a.csv.ZST", "", "ends in .ZST, and it has no bytes"},
+		{"a.lz4", "", "ends in .lz4, and it has no bytes"},
+		{"a.zip", "", "ends in .zip, and it has no bytes"},
+		{"a.csv.gz", "\x1f\x8a\x08\x00", "ends in .gz, but it begins neither so nor as text"},
+		{"a.zst", "\x29\xb5\x2f\xfd\x04\x00", "ends in .zst, but"},
+		{"a.ZIP", "PK\x03\x05\x14\x00", "ends in .ZIP, but"},
+	} {
+		d, got, err := decodeAs(tt.name, []byte(tt.body))
+		if tt.says == "" && (err != nil || d != (decoded{}) || string(got) != tt.body) {
+			t.Errorf("%s of %q: %+v, %q, %v", tt.name, tt.body, d, got, err)
+		}
+		if tt.says != "" && (!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%s of %q: %v, want %q", tt.name, tt.body, err, tt.says)
+		}
+	}
+}

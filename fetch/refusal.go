@@ -1,0 +1,72 @@
+package fetch
+
+import (
+	"encoding/xml"
+	"strings"
+)
+
+// A StoreError is the XML in which OSS, OBS and S3 refuse. Its texts are fit to
+// be shown: in one line, without a secret.
+type StoreError struct {
+	XMLName   xml.Name
+	Code      string `xml:"Code"`
+	Message   string `xml:"Message"`
+	RequestID string `xml:"RequestId"`
+}
+
+// ParseStoreError reads what it can: what is no such XML says nothing.
+func ParseStoreError(body []byte) StoreError {
+	var said StoreError
+	_ = xml.Unmarshal(body, &said)
+	said.Code, said.Message, said.RequestID = plain(said.Code), plain(said.Message), plain(said.RequestID)
+	return said
+}
+
+// storeCodes classifies the codes of OSS, OBS and S3. A message, where there is
+// one, must be part of theirs.
+var storeCodes = []struct {
+	code, message string
+	kind          error
+}{
+	{"AccessDenied", "expired", ErrExpired}, // "Request has expired."; EC codes may change, the words have not
+	{"AccessDenied", "", ErrAuth},
+	{"RequestTimeTooSkewed", "expired", ErrExpired},
+	{"SecurityTokenExpired", "", ErrExpired},
+	{"ExpiredToken", "", ErrExpired},
+	{"RequestTimeTooSkewed", "", ErrAuth},
+	{"TooManyWrongSignature", "", ErrAuth},
+	{"SignatureDoesNotMatch", "", ErrAuth},
+	{"InvalidAccessKeyId", "", ErrAuth},
+	{"InvalidSecurityToken", "", ErrAuth},
+	{"NoSuchKey", "", ErrNotFound},
+	{"NoSuchBucket", "", ErrNotFound},
+	{"RequestTimeout", "", ErrTemporary},
+	{"InternalError", "", ErrTemporary},
+	{"ServiceUnavailable", "", ErrTemporary},
+	{"InvalidObjectState", "", ErrRefused}, // archived: to be restored first
+	{"SlowDown", "", ErrThrottled},
+	{"QpsLimitExceeded", "", ErrThrottled},
+	{"TotalQpsLimitExceeded", "", ErrThrottled},
+	{"MetaOperationQpsLimitExceeded", "", ErrThrottled},
+	{"DownloadTrafficRateLimitExceeded", "", ErrThrottled},
+	{"ActiveRequestLimitExceeded", "", ErrThrottled},
+	{"MirrorFailed", "", ErrTemporary},
+}
+
+// Kind is one of the sentinels, or nil where the code tells none.
+func (e StoreError) Kind() error {
+	for _, c := range storeCodes {
+		if c.code == e.Code && strings.Contains(strings.ToLower(e.Message), c.message) {
+			return c.kind
+		}
+	}
+	return nil
+}
+
+// longestText is how much of a text of a store's is shown.
+const longestText = 300
+
+func plain(s string) string {
+	s = Redact(strings.Join(strings.Fields(s), " "))
+	return strings.ToValidUTF8(s[:min(len(s), longestText)], "")
+}
