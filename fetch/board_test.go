@@ -36,6 +36,7 @@ type yard struct {
 	at      int
 	last    error // of every listing, behind all jobs
 	panics  bool
+	lags    bool   // no listing tells that a job has ended
 	turning func() // each page
 }
 
@@ -111,7 +112,11 @@ func (y *yard) page(ctx context.Context, place Ref, offset int) (page []Listed, 
 	}
 	jobs := y.jobs[place.String()]
 	for _, name := range jobs[min(offset, len(jobs)):min(offset+listedPage, len(jobs))] {
-		page = append(page, Listed{Ref: jobIn(place, name), State: y.state(name), Status: "LISTED"})
+		state := y.state(name)
+		if y.lags {
+			state = Running
+		}
+		page = append(page, Listed{Ref: jobIn(place, name), State: state, Status: "LISTED"})
 	}
 	return page, nil
 }
@@ -219,6 +224,13 @@ func (j *jobber) poll(names ...string) map[string]*Export {
 	return answers
 }
 
+// trust has no answer of the listings so far checked.
+func (j *jobber) trust() {
+	j.board.mu.Lock()
+	defer j.board.mu.Unlock()
+	j.board.places[yardPlace].checks = 0
+}
+
 // listedOf are how many answers a listing gave.
 func listedOf(answers map[string]*Export) (n int) {
 	for _, export := range answers {
@@ -260,12 +272,12 @@ func TestOneListingAnswersForManyJobs(t *testing.T) {
 		time.Sleep(time.Minute)
 		j.spent()
 		answers := j.poll(jobs...)
-		if calls, pages := j.spent(); calls != 1 || pages != 1 || listedOf(answers) != len(jobs) {
+		if calls, pages := j.spent(); calls > 3 || pages != 1 || listedOf(answers) < len(jobs)-2 { // an answer or two are checked
 			t.Errorf("%d calls, %d of them pages, %d answers", calls, pages, listedOf(answers))
 		}
 		for name, state := range map[string]State{"job-7": Pending, "job-8": Running} {
 			got := answers[name]
-			if got.State != state || got.Percent != -1 || got.Records != verify.Unknown || got.Objects != nil {
+			if got.State != state || got.Status == "LISTED" && (got.Percent != -1 || got.Records != verify.Unknown || got.Objects != nil) {
 				t.Errorf("%s: %+v", name, got)
 			}
 		}
@@ -282,7 +294,7 @@ func TestAJobThatHasEndedIsAskedForByItself(t *testing.T) {
 			time.Sleep(time.Minute)
 			j.spent()
 			answers := j.poll(jobs...)
-			if calls, _ := j.spent(); calls != 2 || listedOf(answers) != len(jobs)-1 {
+			if calls, _ := j.spent(); calls > 4 || listedOf(answers) < len(jobs)-3 {
 				t.Errorf("%q: %d calls, %d answers of a listing", state, calls, listedOf(answers))
 			}
 			if got := answers["job-9"]; got.State != state || got.Status != "ASKED" || (state == Ready) != (got.Objects != nil) {
@@ -305,7 +317,7 @@ func TestTheListingsOfFewPagesAreTwoSecondsApart(t *testing.T) {
 				t.Errorf("two began %v apart", apart)
 			}
 		}
-		if calls, _ := j.spent(); calls > len(jobs)+31 {
+		if calls, _ := j.spent(); calls > 2*len(jobs) {
 			t.Errorf("%d calls for %d jobs in a minute", calls, len(jobs))
 		}
 	})
@@ -322,7 +334,7 @@ func TestAListingEndsOnceTheAwaitedJobsHaveCome(t *testing.T) {
 		if j.poll(jobs...); j.began() == 0 {
 			t.Fatal("nothing was listed")
 		}
-		if calls, pages := j.spent(); calls != pages || pages > 3 {
+		if calls, pages := j.spent(); calls > pages+1 || pages > 3 {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})
@@ -356,7 +368,7 @@ func TestAJobThatNoListingNamesIsAskedForByItself(t *testing.T) {
 			j.spent()
 			answers := j.poll(jobs...)
 			calls, pages := j.spent()
-			if listedOf(answers) != 50 || answers["hidden"].Status != "ASKED" || calls != pages+1 || j.began() != before+1 {
+			if listedOf(answers) < 43 || answers["hidden"].Status != "ASKED" || calls > pages+8 || j.began() != before+1 {
 				t.Errorf("round %d: %d calls, %d of them pages, %d answers of a listing", round, calls, pages, listedOf(answers))
 			}
 			if round > 0 && pages > 2 {
@@ -374,14 +386,52 @@ func TestAJobThatListingsCameToNameIsAnsweredForByThem(t *testing.T) {
 		for range 2 {
 			time.Sleep(time.Minute)
 			j.poll(jobs...) // so it is known not to be listed
+			j.trust()
 		}
 		j.jobs[yardPlace] = jobs
 		time.Sleep(time.Minute)
-		if n := listedOf(j.poll(jobs[1:]...)); n != 49 {
+		if n := listedOf(j.poll(jobs[1:]...)); n < 48 {
 			t.Errorf("%d answers of a listing", n)
 		}
+		j.trust()
 		if n := listedOf(j.poll(jobs[0])); n != 1 {
 			t.Error("it was asked for by itself once more")
+		}
+	})
+}
+
+// A listing that never tells of the end of a job costs time, but no job.
+func TestListingsThatLagAreFoundOut(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		jobs := jobNames("job", 1000)
+		j := newJobber(t, jobs...)
+		j.lags = true
+		j.poll(jobs...)
+		j.set(Ready, jobs...)
+		waiting := jobs
+		for minutes := 0; len(waiting) > 0; minutes++ {
+			time.Sleep(time.Minute)
+			answers := j.poll(waiting...)
+			waiting = slices.DeleteFunc(slices.Clone(waiting), func(name string) bool { return answers[name].State == Ready })
+			if minutes == 3 {
+				t.Fatalf("%d jobs are waited for after %d minutes", len(waiting), minutes)
+			}
+		}
+	})
+}
+
+func TestAJobThatAnotherProcessSawEndIsAwaitedNoMore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		jobs := jobNames("job", 100)
+		j := newJobber(t, jobs...)
+		j.poll(jobs...)
+		j.set(Ready, jobs[:60]...)
+		for range 2 {
+			time.Sleep(time.Minute)
+			j.poll(jobs[60:]...)
+		}
+		if n := len(j.board.places[yardPlace].awaited); n != 40 {
+			t.Errorf("%d jobs are awaited", n)
 		}
 	})
 }
@@ -454,7 +504,7 @@ func TestPagesThatShiftLoseNoJob(t *testing.T) {
 		})
 		j.spent()
 		answers := j.poll(jobs...)
-		if calls, pages := j.spent(); calls != pages || listedOf(answers) != len(jobs) {
+		if calls, pages := j.spent(); calls > pages+6 || pages > 12 || listedOf(answers) < len(jobs)-6 {
 			t.Errorf("%d calls, %d of them pages, %d answers of a listing", calls, pages, listedOf(answers))
 		}
 	})
@@ -511,7 +561,8 @@ func TestWhileAListingIsMadeTheOneBeforeAnswers(t *testing.T) {
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
 		j.poll(jobs...)
-		time.Sleep(3 * time.Second) // a listing lasts for 1.8 s
+		time.Sleep(3 * time.Second) // a listing lasts for 2.4 s
+		j.trust()
 		answered := j.slowly("job-1")
 		began := time.Now()
 		answers := j.poll(jobs...)
@@ -653,7 +704,7 @@ func TestNamesThatNoReferenceCanHoldSpoilNoListing(t *testing.T) {
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
 		j.spent()
-		if n := listedOf(j.poll(jobs...)); n != len(jobs) {
+		if n := listedOf(j.poll(jobs...)); n < len(jobs)-2 {
 			t.Errorf("%d answers of a listing", n)
 		}
 	})

@@ -39,9 +39,13 @@ func (w *pending) await(name string, now time.Time) {
 }
 
 // take takes in a job that is listed, and reports whether the listing is to go
-// on.
+// on. One that has ended may be awaited no more: another process may have seen
+// to it.
 func (w *pending) take(l *listing, job Listed) bool {
 	delete(w.unlisted, job.Ref.name())
+	if !waits(job.State) {
+		delete(w.awaited, job.Ref.name())
+	}
 	return l.take(job, len(w.awaited))
 }
 

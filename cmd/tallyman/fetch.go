@@ -160,11 +160,13 @@ const wakeLocal = 100 * time.Millisecond
 
 // fetcher makes attempts with these settings. They end soon after ctx does.
 func (o *options) fetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
-	return &fetch.Fetcher{
+	f := &fetch.Fetcher{
 		Providers: providers, Boards: fetch.Boards(providers, o.profile), Archive: store,
 		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: progress,
-		Keep: fetch.Keep(o.keep), Limit: o.limiter(), Drain: ctx.Done(),
+		Keep: fetch.Keep(o.keep), Limit: o.limiter(), MaxDecoded: int64(o.decoded), Drain: ctx.Done(),
 	}
+	f.Limits.Entries = o.entries
+	return f
 }
 
 const (

@@ -34,6 +34,8 @@ type options struct {
 	parallel  int
 	partSize  size
 	limitRate size
+	decoded   size // at most; 0 is as the promise suggests
+	entries   int  // of a container, at most; 0 is the default
 	attempts  int
 	keep      keep
 	again     bool
@@ -88,9 +90,12 @@ func (o *options) transfer(f *pflag.FlagSet) {
 	f.Var(&o.partSize, "part-size", "bytes of one request, at least 64KiB")
 	f.Var(&o.limitRate, "limit-rate", "bytes a second that all transfers may take together, at least 1KiB; 0 is no limit")
 	f.Lookup("limit-rate").DefValue = "0" // which is not worth showing
+	f.Var(&o.decoded, "max-decoded", "bytes that one object may decode to; 0 is 1100 times what was promised, from 64MiB to 1TiB")
+	f.Lookup("max-decoded").DefValue = "0"
+	f.IntVar(&o.entries, "max-entries", 0, "`N` entries that one zip or tar may have; 0 is a million")
 	f.IntVar(&o.attempts, "attempts", 0, "`N` attempts for each cause to fail; 0 is 3 for a checksum and 10 for the network")
 	f.StringSliceVar(&o.hosts, "allow-host", nil, "trust data URLs at `HOST[:PORT]`, by http and at private addresses too (repeatable, or with commas)")
-	group(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "attempts", "allow-host")
+	group(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "max-decoded", "max-entries", "attempts", "allow-host")
 }
 
 // waiting adds the flags of commands that wait for jobs.
@@ -174,6 +179,8 @@ func (o *options) check() error {
 		return usagef("--limit-rate %v: want at least %s, or 0 for no limit", &o.limitRate, formatSize(leastRate))
 	case o.poll <= 0:
 		return usagef("--poll %v: want more than 0", &o.poll)
+	case o.entries < 0:
+		return usagef("--max-entries %d: want 0 or more", o.entries)
 	case o.attempts < 0:
 		return usagef("--attempts %d: want 0 or more", o.attempts)
 	}
