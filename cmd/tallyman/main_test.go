@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"regexp"
@@ -16,8 +17,10 @@ import (
 )
 
 // TestMain makes the test binary the command too, when it is called by that
-// name.
+// name. Most tests wait for processes most of the time, so more of them run at
+// once than there are processors.
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8")
 	testscript.Main(m, map[string]func(){"tallyman": main})
 }
 
