@@ -413,7 +413,7 @@ func TestListingsThatLagAreFoundOut(t *testing.T) {
 			time.Sleep(time.Minute)
 			answers := j.poll(waiting...)
 			waiting = slices.DeleteFunc(slices.Clone(waiting), func(name string) bool { return answers[name].State == Ready })
-			if minutes == 3 {
+			if minutes == 10 {
 				t.Fatalf("%d jobs are waited for after %d minutes", len(waiting), minutes)
 			}
 		}
@@ -787,6 +787,7 @@ func fetcherOf(j *jobber, jobs []string) *Fetcher {
 	j.poll(jobs...)
 	time.Sleep(time.Minute)
 	j.poll(jobs...)
+	j.trust()
 	j.spent()
 	return &Fetcher{Providers: map[string]Provider{"sls": j.yard}, Boards: map[string]Provider{"sls": j.board}, Archive: a}
 }

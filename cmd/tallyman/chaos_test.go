@@ -132,7 +132,11 @@ func chaosCloud(t *testing.T, n int) (cloud *sandbox.Cloud, endpoint string, siz
 	for i := range n {
 		file := files[i%len(files)]
 		file.Name = fmt.Sprintf("job-%03d.csv", i)
-		cloud.AddJob(testProject, sandbox.Job{Name: fmt.Sprintf("job-%03d", i), File: file, Statuses: []string{sandbox.Running, sandbox.Succeeded}})
+		statuses := []string{sandbox.Succeeded}
+		if i%20 == 0 { // of which few enough are not ready that each is asked by itself
+			statuses = []string{sandbox.Running, sandbox.Running, sandbox.Succeeded}
+		}
+		cloud.AddJob(testProject, sandbox.Job{Name: fmt.Sprintf("job-%03d", i), File: file, Statuses: statuses})
 		size += int64(len(file.Body))
 	}
 	endpoint, stop, err := cloud.Start()
