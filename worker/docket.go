@@ -169,7 +169,11 @@ func (v *visit) wait(d *archive.Docket, waiting *fetch.NotReadyError) error {
 		write = d.Save
 	}
 	_ = write()
-	return snooze(min(v.interval(d.State.Asked, waiting), left), waiting)
+	pause := min(v.interval(d.State.Asked, waiting), left)
+	if max(v.w.Poll, pause) < time.Second {
+		pause = 0 // the queue counts whole seconds: as soon as it looks is nearer to what is wanted
+	}
+	return snooze(pause, waiting)
 }
 
 // look notes where the job stands. Words that are not known are counted.
