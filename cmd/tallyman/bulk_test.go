@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -21,12 +22,13 @@ var bulkFaults = map[string]sandbox.Job{
 	"checksum-mismatch": withFaults(sandbox.Faults{Flip: sandbox.Flip{At: 99, Times: -1}}),
 	"corrupt":           {File: sandbox.File{Body: []byte("\x28\xb5\x2f\xfd, which is no frame")}},
 	"not-found":         {File: sandbox.File{Rows: 10, Gone: true}},
+	"host-refused":      {FilePath: "https://elsewhere.example/export.csv?Signature=x"},
+	"truncated":         {FileSize: new(int64(1 << 20)), File: sandbox.File{Rows: 10}},
 }
 
-const (
-	bulkJobs = 1000
-	bulkEach = 5
-)
+var bulkJobs = flag.Int("bulk", 1000, "how many exports are fetched by one command")
+
+const bulkEach = 5
 
 // bulk adds the jobs to a cloud and returns their references. Those that fail
 // are spread among the others.
@@ -42,7 +44,7 @@ func bulk(cloud *sandbox.Cloud) (refs []string) {
 			add(fmt.Sprintf("%s-%d", cause, i), job)
 		}
 	}
-	for i := len(refs); i < bulkJobs; i++ {
+	for i := len(refs); i < *bulkJobs; i++ {
 		add(fmt.Sprintf("good-%d", i), sandbox.Job{File: sandbox.File{Rows: 2, Body: body}})
 	}
 	slices.Sort(refs) // not as they fail
@@ -74,11 +76,13 @@ func TestOfAThousandSomeFailAndOnlyTheyAreTriedAgain(t *testing.T) {
 	cloud, endpoint := newCloud(t)
 	refs, archive := bulk(cloud), filepath.Join(t.TempDir(), "archive")
 	list := strings.Join(refs, "\n")
-	const failing = bulkEach * 4
+	failing, before := bulkEach*len(bulkFaults), int64(0)
 	run := func(landed string) {
 		p := fetchList(t, endpoint, archive, "--attempts", "1")
 		p.Stdin = strings.NewReader(list)
-		p.runs(t, 3)
+		p.start(t)
+		before = max(before, peakMemory(p.Process.Pid))
+		p.exits(t, 3)
 		for cause := range bulkFaults {
 			for i := range bulkEach {
 				line := fmt.Sprintf("tallyman: sls://cn-hangzhou/%s/%s-%d: %s: ", testProject, cause, i, cause)
@@ -94,13 +98,36 @@ func TestOfAThousandSomeFailAndOnlyTheyAreTriedAgain(t *testing.T) {
 			t.Errorf("it said that %d failed", n)
 		}
 	}
-	run(fmt.Sprintf("%d landed", bulkJobs-failing))
+	run(fmt.Sprintf("%d landed", *bulkJobs-failing))
 	first := cloud.Counts()
-	run(fmt.Sprintf("%d landed (%d before)", bulkJobs-failing, bulkJobs-failing))
+	run(fmt.Sprintf("%d landed (%d before)", *bulkJobs-failing, *bulkJobs-failing))
 	for job, second := range cloud.Counts().Jobs {
 		tried := second.Gets > first.Jobs[job].Gets
 		if good := strings.Contains(job, "/good-"); tried == good {
 			t.Errorf("%s: tried again is %v", job, tried)
+		}
+	}
+	t.Logf("%d exports by one command: %d MiB at most", *bulkJobs, before>>20)
+	if before > mostBulkMemory {
+		t.Errorf("it took %d bytes of memory, want no more than %d", before, mostBulkMemory)
+	}
+	retryTriesOnlyWhatFailed(t, cloud, endpoint, archive)
+}
+
+const mostBulkMemory = 200 << 20
+
+func retryTriesOnlyWhatFailed(t *testing.T, cloud *sandbox.Cloud, endpoint, archive string) {
+	t.Helper()
+	for cause := range bulkFaults {
+		first := cloud.Counts()
+		p := command(t, "retry", "--cause", cause, "--archive", archive, "--attempts", "1")
+		p.Env = append(p.Env, "TALLYMAN_ENDPOINT_SLS="+endpoint, "TALLYMAN_ALLOW_HOST=127.0.0.1")
+		p.runs(t, 3)
+		for job, second := range cloud.Counts().Jobs {
+			tried := second.Gets > first.Jobs[job].Gets
+			if failed := strings.Contains(job, "/"+cause+"-"); tried != failed {
+				t.Errorf("retry --cause %s tried %s: %v", cause, job, tried)
+			}
 		}
 	}
 }
