@@ -102,9 +102,7 @@ func (v *visit) begin() error {
 }
 
 // settled reports whether nothing is to be done until someone asks anew.
-func settled(d *archive.Docket) bool {
-	return d.State.Phase == archive.Failed || d.State.Phase == archive.Cancelled
-}
+func settled(d *archive.Docket) bool { return !wanted(d.State) }
 
 // note writes down an attempt that did not crash. It is of no great matter: if
 // another attempt holds the docket by now, so be it.

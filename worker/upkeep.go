@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -108,11 +109,8 @@ func (q *Queue) TopUp(ctx context.Context, a *archive.Archive) (int, error) {
 }
 
 func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.State) (bool, error) {
-	if state.Phase == archive.Failed || state.Phase == archive.Cancelled {
-		return false, nil
-	}
 	ref, o, ok := RefOf(state)
-	if !ok || o.Signed {
+	if !ok || o.Signed || !wanted(state) {
 		return false, nil // another version's, or one that only a person can bring back
 	}
 	if _, err := a.Landed(ref.Key(), ref.Hash()); err == nil {
@@ -122,10 +120,21 @@ func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.S
 	if err != nil || queued {
 		return false, err
 	}
+	state, _, err = a.State(ref.Hash())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !wanted(state) {
+		return false, nil // it has ended meanwhile, which is why it is not queued
+	}
+	if err != nil {
+		return false, err
+	}
 	if _, err := q.Forget(ref.Hash()); err != nil { // a task that was given up, before the export was renewed
 		return false, err
 	}
 	return q.Enqueue(ctx, ref, o)
+}
+
+func wanted(state archive.State) bool {
+	return state.Phase != archive.Failed && state.Phase != archive.Cancelled
 }
 
 // RefOf reads a state's reference and its options. It is not ok if the state

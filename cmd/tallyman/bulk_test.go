@@ -16,7 +16,7 @@ import (
 	"tallyman/fetch/sandbox"
 )
 
-// bulkFaults are jobs that fail, by their cause: five of each.
+// bulkFaults are jobs that fail, by their cause.
 var bulkFaults = map[string]sandbox.Job{
 	"job-failed":        {Statuses: []string{sandbox.Failed}, Error: "oops"},
 	"checksum-mismatch": withFaults(sandbox.Faults{Flip: sandbox.Flip{At: 99, Times: -1}}),
@@ -28,7 +28,8 @@ var bulkFaults = map[string]sandbox.Job{
 
 var bulkJobs = flag.Int("bulk", 1000, "how many exports are fetched by one command")
 
-const bulkEach = 5
+// bulkEach is how many fail by each cause: a hundredth of all, in six ways.
+func bulkEach() int { return max(2, *bulkJobs/600) }
 
 // bulk adds the jobs to a cloud and returns their references. Those that fail
 // are spread among the others.
@@ -40,7 +41,7 @@ func bulk(cloud *sandbox.Cloud) (refs []string) {
 		refs = append(refs, "sls://cn-hangzhou/"+testProject+"/"+name)
 	}
 	for cause, job := range bulkFaults {
-		for i := range bulkEach {
+		for i := range bulkEach() {
 			add(fmt.Sprintf("%s-%d", cause, i), job)
 		}
 	}
@@ -76,7 +77,7 @@ func TestOfAThousandSomeFailAndOnlyTheyAreTriedAgain(t *testing.T) {
 	cloud, endpoint := newCloud(t)
 	refs, archive := bulk(cloud), filepath.Join(t.TempDir(), "archive")
 	list := strings.Join(refs, "\n")
-	failing, before := bulkEach*len(bulkFaults), int64(0)
+	failing, before := bulkEach()*len(bulkFaults), int64(0)
 	run := func(landed string) {
 		p := fetchList(t, endpoint, archive, "--attempts", "1")
 		p.Stdin = strings.NewReader(list)
@@ -84,7 +85,7 @@ func TestOfAThousandSomeFailAndOnlyTheyAreTriedAgain(t *testing.T) {
 		before = max(before, peakMemory(p.Process.Pid))
 		p.exits(t, 3)
 		for cause := range bulkFaults {
-			for i := range bulkEach {
+			for i := range bulkEach() {
 				line := fmt.Sprintf("tallyman: sls://cn-hangzhou/%s/%s-%d: %s: ", testProject, cause, i, cause)
 				if strings.Count(p.stderr.String(), line) != 1 {
 					t.Errorf("not said once: %s", line)
