@@ -31,7 +31,7 @@ var (
 	errUnknownStatus = errors.New("the provider keeps using a status that is not known")
 	errCrashed       = errors.New("its worker died at each of the last attempts, and nothing was gained")
 	errPanicked      = errors.New("the attempt panicked")
-	errSettled       = errors.New("it has failed or was cancelled, and nobody has asked for it since")
+	errSettled       = errors.New("it was cancelled, or has failed, and nobody has asked for it since")
 )
 
 func (v *visit) docket() (*archive.Docket, error) {
@@ -82,7 +82,7 @@ func (v *visit) begin() error {
 		return err
 	}
 	defer d.Close()
-	if settled(d) {
+	if v.settled(d) {
 		return errSettled
 	}
 	if d.State.Asked.IsZero() {
@@ -101,8 +101,11 @@ func (v *visit) begin() error {
 	return d.Count()
 }
 
-// settled reports whether nothing is to be done until someone asks anew.
-func settled(d *archive.Docket) bool { return !wanted(d.State) }
+// settled reports whether nothing is to be done until someone asks anew. Who
+// waits for an export has asked, whatever another process gave up meanwhile.
+func (v *visit) settled(d *archive.Docket) bool {
+	return d.State.Phase == archive.Cancelled || d.State.Phase == archive.Failed && v.w.local == nil
+}
 
 // note writes down an attempt that did not crash. It is of no great matter: if
 // another attempt holds the docket by now, so be it.
@@ -119,13 +122,16 @@ func (v *visit) note(what func(*archive.Docket)) {
 
 // missed writes down an attempt that did not bring the export in.
 func (v *visit) missed(missed error) error {
+	if errors.Is(missed, archive.ErrBusy) && v.w.local != nil {
+		return v.give(missed) // which says nothing of the export
+	}
 	outcome := Classify(missed)
 	d, err := v.docket()
 	if err != nil {
 		return v.unwritten(missed, outcome, err)
 	}
 	defer d.Close()
-	if settled(d) { // cancelled in the meantime
+	if v.settled(d) { // cancelled in the meantime
 		return v.drop()
 	}
 	d.Tally.Starts = 0

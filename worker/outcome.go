@@ -73,6 +73,7 @@ var outcomes = []struct {
 }{
 	{is(fetch.ErrDrained), Outcome{"cancelled", ExitInterrupted, once, "run again: what was received is kept"}},
 	{is(context.Canceled), Outcome{"cancelled", ExitInterrupted, once, "run again: what was received is kept"}},
+	{is(errSettled), Outcome{"cancelled", ExitInterrupted, once, "tallyman retry asks for it again"}},
 	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, outside, "another process is fetching it; run again when that has ended"}},
 	{is(archive.ErrDamaged), Outcome{"damaged", ExitDamaged, once, "tallyman verify says what is wrong"}},
 	{diskFull, Outcome{"disk-full", ExitDisk, outside, "make room and run again: what was received is kept"}},

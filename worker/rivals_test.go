@@ -1,0 +1,58 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// A command that finds an export in another's hands has learnt nothing of it.
+func TestABusyExportIsNotWrittenOffByWhoCouldNotHaveIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, w, ref := &script{ends: []error{archive.ErrBusy}}, &Worker{}, parseRef(t, jobRef)
+		s.serves(t, w)
+		l := Start(w)
+		defer l.Close()
+		if _, err := l.Fetch(t.Context(), ref); !errors.Is(err, archive.ErrBusy) {
+			t.Errorf("it ended with %v", err)
+		}
+		if state, _ := stateOf(t, w.Archive, ref); state.Phase != archive.Waiting {
+			t.Errorf("%+v", state)
+		}
+	})
+}
+
+// A rival settles an export while an attempt at it is being made.
+type rival struct {
+	Fetcher
+	settle func()
+}
+
+func (r rival) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	r.settle()
+	return r.Fetcher.Fetch(ctx, ref)
+}
+
+// Who waits for an export has asked for it, whatever another process gave up
+// meanwhile; but a cancelled one is cancelled for all.
+func TestWhatARivalGaveUpIsStillWaitedFor(t *testing.T) {
+	t.Parallel()
+	for phase, landed := range map[archive.Phase]bool{archive.Failed: true, archive.Cancelled: false} {
+		synctest.Test(t, func(t *testing.T) {
+			s, w, ref := &script{ends: []error{unreachable, nil}}, &Worker{}, parseRef(t, jobRef)
+			s.serves(t, w)
+			w.Fetcher = rival{w.Fetcher, func() { settle(t, w.Archive, ref, phase) }}
+			l := Start(w)
+			defer l.Close()
+			_, err := l.Fetch(t.Context(), ref)
+			if (err == nil) != landed || !landed && Classify(err).Cause != "cancelled" {
+				t.Errorf("a rival left it %s: %v", phase, err)
+			}
+		})
+	}
+}
