@@ -26,8 +26,7 @@ type Phase string
 
 // The phases.
 const (
-	Waiting   Phase = "waiting" // for its job
-	Fetching  Phase = "fetching"
+	Waiting   Phase = "waiting" // to land
 	Failed    Phase = "failed"
 	Cancelled Phase = "cancelled"
 )
