@@ -15,6 +15,7 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-obs/obs"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
 )
 
 // A page is an answer of ListObjects.
@@ -41,25 +42,8 @@ const (
 
 // page asks for a page, a few times if it must.
 func (l *listing) page(ctx context.Context, marker string) (*page, error) {
-	wait := firstWait
-	for try := 1; ; try++ {
-		p, err := l.ask(ctx, marker)
-		if err == nil || try == tries || !errors.Is(err, fetch.ErrTemporary) && !errors.Is(err, fetch.ErrThrottled) {
-			return p, err
-		}
-		if err := fetch.Sleep(ctx, max(wait, min(fetch.After(err), longestWait))); err != nil {
-			return nil, fmt.Errorf("%s: %w", l.call(), err)
-		}
-		wait *= 2
-	}
+	return api.Retry(ctx, api.WithStore, l.call(), func() (*page, error) { return l.ask(ctx, marker) })
 }
-
-// How often a page is asked for, and how long between the first two times.
-const (
-	tries       = 4
-	firstWait   = 200 * time.Millisecond
-	longestWait = 10 * time.Second
-)
 
 func (l *listing) ask(ctx context.Context, marker string) (*page, error) {
 	timed, cancel := context.WithTimeout(ctx, pageTime)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
 )
 
 // A page is an answer of ListObjectsV2.
@@ -40,25 +41,8 @@ const (
 
 // page asks for a page, a few times if it must.
 func (l *listing) page(ctx context.Context, token string) (*page, error) {
-	wait := firstWait
-	for try := 1; ; try++ {
-		p, err := l.ask(ctx, token)
-		if err == nil || try == tries || !errors.Is(err, fetch.ErrTemporary) && !errors.Is(err, fetch.ErrThrottled) {
-			return p, err
-		}
-		if err := fetch.Sleep(ctx, max(wait, min(fetch.After(err), longestWait))); err != nil {
-			return nil, fmt.Errorf("%s: %w", l.call(), err)
-		}
-		wait *= 2
-	}
+	return api.Retry(ctx, api.WithStore, l.call(), func() (*page, error) { return l.ask(ctx, token) })
 }
-
-// How often a page is asked for, and how long between the first two times.
-const (
-	tries       = 4
-	firstWait   = 200 * time.Millisecond
-	longestWait = 10 * time.Second
-)
 
 func (l *listing) ask(ctx context.Context, token string) (*page, error) {
 	timed, cancel := context.WithTimeout(ctx, pageTime)
