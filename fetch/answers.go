@@ -16,7 +16,7 @@ type answers struct {
 type answer struct {
 	export *Export
 	at     time.Time
-	end    context.CancelFunc // of what its listing has yet to ask
+	end    context.CancelCauseFunc // of what its listing has yet to ask
 }
 
 const (
@@ -58,14 +58,14 @@ func (a *answers) take(ctx context.Context, ref Ref) *Export {
 	if !ok || time.Since(kept.at) > freshFor {
 		return nil
 	}
-	context.AfterFunc(ctx, kept.end)
+	context.AfterFunc(ctx, func() { kept.end(context.Cause(ctx)) })
 	return kept.export
 }
 
 // outlive is a context that ends with ctx until it is let loose, and then only
 // by end.
-func outlive(ctx context.Context) (outliving context.Context, loose func() bool, end context.CancelFunc) {
-	outliving, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	loose = context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	return outliving, loose, func() { cancel(nil) }
+func outlive(ctx context.Context) (outliving context.Context, loose func() bool, end context.CancelCauseFunc) {
+	outliving, end = context.WithCancelCause(context.WithoutCancel(ctx))
+	loose = context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	return outliving, loose, end
 }

@@ -118,7 +118,7 @@ func (f *Fetcher) Ask(ctx context.Context, ref Ref) error {
 	ctx, loose, end := outlive(ctx)
 	export, err := f.askOf(ctx, cmp.Or(f.Boards[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
 	if err != nil || !loose() {
-		end()
+		end(nil)
 		return err
 	}
 	f.answers.keep(ref, answer{export, time.Now(), end})
@@ -176,7 +176,8 @@ type attempt struct {
 
 // receiveAll receives the objects of an export, several at once.
 func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
-	receiving, stop := context.WithCancel(ctx) // not the group's: what ended one object is no verdict on another
+	receiving, end := context.WithCancelCause(ctx) // not the group's: what ended one object is no verdict on another
+	stop := func() { end(context.Cause(ctx)) }     // ctx ends both, and the group may be the first to hear of it
 	defer stop()
 	group, failed := errgroup.WithContext(ctx)
 	defer context.AfterFunc(failed, stop)()
