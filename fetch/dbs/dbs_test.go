@@ -74,6 +74,30 @@ func TestCallsGoToTheVendor(t *testing.T) {
 	}
 }
 
+// The vendor's SDK has the same list.
+func TestEachRegionHasItsHost(t *testing.T) {
+	p := new(Provider)
+	host := func(region string) string {
+		endpoint, err := p.endpoint(region)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return endpoint.Host
+	}
+	for region := range strings.FieldsSeq(`cn-hangzhou cn-beijing cn-qingdao cn-shanghai cn-shenzhen cn-zhangjiakou cn-hongkong
+		us-west-1 us-east-1 cn-hangzhou-finance cn-shanghai-finance-1 cn-shenzhen-finance-1`) {
+		if got := host(region); got != "dbs-api.cn-hangzhou.aliyuncs.com" {
+			t.Errorf("%s is asked at %s", region, got)
+		}
+	}
+	for region := range strings.FieldsSeq(`cn-chengdu cn-huhehaote ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-5
+		ap-northeast-1 ap-south-1 eu-central-1 eu-west-1 me-east-1`) {
+		if got := host(region); got != "dbs-api."+region+".aliyuncs.com" {
+			t.Errorf("%s is asked at %s", region, got)
+		}
+	}
+}
+
 func TestTheTwoCallsSayWhatTheyWant(t *testing.T) {
 	var asked []string
 	answers := answering(listed(finished()), located())

@@ -149,6 +149,8 @@ func (w *walk) step(p *page) (more bool, err error) {
 	w.drop(p, number)
 	seen := int64(len(w.seen))
 	switch {
+	case seen > api.MostJobs:
+		return false, p.answer.Refusal("", fmt.Sprintf("more than %d tasks", api.MostJobs), fetch.ErrRefused)
 	case w.stale == mostStale && seen < total:
 		return false, p.answer.Refusal("", fmt.Sprintf("the same %d tasks of %d again and again", seen, total), fetch.ErrRefused)
 	case w.stale == mostStale:

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 
 	"tallyman/fetch"
@@ -22,27 +21,13 @@ func (p *Provider) sunk(ctx context.Context, ref fetch.Ref, t *task, export *fet
 	in := oss.Selection{
 		Region: cmp.Or(p.Region, ref.Parts()[0]), Bucket: p.Bucket, Prefix: t.prefix(),
 		Since: t.created(), Named: ref.Parts()[2],
+		Hint: "name it by --dbs-bucket " + p.Bucket + "@REGION",
 	}
 	if in.Since.IsZero() {
 		export.Doubts = append(export.Doubts, "when the task was created is not known: older objects under its path would be taken for its own")
 	}
-	export.Objects, export.Snapshot = hinted(p.Store.Objects(ctx, in)), true
+	export.Objects, export.Snapshot = p.Store.Objects(ctx, in), true
 	return nil
-}
-
-// hinted are objects whose refusals say what to do about a bucket of which the
-// reference says nothing.
-func hinted(objects iter.Seq2[fetch.Object, error]) iter.Seq2[fetch.Object, error] {
-	return func(yield func(fetch.Object, error) bool) {
-		for object, err := range objects {
-			if errors.Is(err, fetch.ErrRefused) {
-				err = fmt.Errorf("%w; the bucket of a DBS task and its region are those of --dbs-bucket BUCKET[@REGION]", err)
-			}
-			if !yield(object, err) {
-				return
-			}
-		}
-	}
 }
 
 // prefix is that of all keys below the task's path, and not below one that

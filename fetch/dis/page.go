@@ -142,6 +142,8 @@ func (w *walk) step(p *page) (more bool, err error) {
 	}
 	seen := int64(len(w.seen))
 	switch {
+	case seen > api.MostJobs:
+		return false, p.answer.Refusal("", fmt.Sprintf("more than %d rows", api.MostJobs), fetch.ErrRefused)
 	case n == 0 || n < w.size && p.total != verify.Unknown && w.got >= p.total:
 		return false, nil
 	case w.stale == mostStale && seen < p.total:

@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
+	"tallyman/fetch/web"
 	"tallyman/verify"
 )
 
@@ -17,6 +19,10 @@ type Selection struct {
 	Region string // "" is the Store's
 	Bucket string
 	Prefix string // "" is all of the bucket
+
+	// Hint is what to do where the bucket turns out to be in another region,
+	// which it calls REGION. "" is to name that in the reference.
+	Hint string
 }
 
 // String is where the objects are, as a reference would name it.
@@ -44,6 +50,7 @@ func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Objec
 			yield(fetch.Object{}, fmt.Errorf("list %s: %w", in, err))
 			return
 		}
+		at.hint = in.Hint
 		l := &listing{Selection: in, store: s, at: at}
 		none := true
 		for e, err := range l.entries(ctx) {
@@ -72,7 +79,7 @@ type listing struct {
 func (l *listing) object(e entry) fetch.Object {
 	return fetch.Object{
 		Name:   e.Key[len(l.directory()):],
-		Want:   verify.Want{Size: e.Size, ETag: weak(e.ETag)},
+		Want:   verify.Want{Size: e.Size, ETag: web.Weak(e.ETag)},
 		Source: &source{store: l.store, at: l.at, key: e.Key, etag: e.ETag},
 	}
 }
@@ -87,6 +94,7 @@ func (l *listing) call() string { return "ListObjects " + l.String() }
 // entries are those of page after page, but for placeholders.
 func (l *listing) entries(ctx context.Context) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
+		var course api.Course
 		for marker := ""; ; {
 			p, err := l.page(ctx, marker)
 			if err != nil {
@@ -102,6 +110,10 @@ func (l *listing) entries(ctx context.Context) iter.Seq2[entry, error] {
 				return
 			}
 			marker = p.NextMarker
+			if why := course.GoOn(len(p.Contents), marker); why != "" {
+				yield(entry{}, l.useless(fetch.ErrRefused, "%s", why))
+				return
+			}
 		}
 	}
 }

@@ -33,6 +33,7 @@ type place struct {
 	endpoint  string // its scheme and host
 	pathStyle bool
 	signature obs.SignatureType
+	hint      string // of the Selection
 }
 
 // What a region and a bucket may be: both become part of a host name, but for

@@ -24,7 +24,7 @@ var meanings = map[string]struct {
 	"RequestTimeTooSkewed":         {fetch.ErrAuth, "check this machine's clock"},
 	"TooManyWrongSignature":        {nil, "the key is blocked for a while: correct it before trying again"},
 	"InvalidToken":                 {fetch.ErrAuth, ""},
-	"AuthorizationHeaderMalformed": {nil, "check ?region= of the reference"},
+	"AuthorizationHeaderMalformed": {nil, "check the region that the bucket is asked in"},
 	"TemporaryRedirect":            {fetch.ErrTemporary, "its name has yet to spread"},
 }
 
@@ -37,7 +37,7 @@ func (c call) refused(resp *http.Response, keys Keys) error {
 	call := web.Refusal(c.name, resp)
 	call.Code, call.Message = withoutKeys(call.Code, keys), withoutKeys(call.Message, keys)
 	call.RequestID = cmp.Or(call.RequestID, resp.Header.Get("X-Amz-Request-Id"))
-	explain(call, said.Endpoint)
+	explain(call, elsewhere(said.Endpoint, c.at.hint))
 	return call
 }
 
@@ -45,10 +45,13 @@ func (c call) refused(resp *http.Response, keys Keys) error {
 const maxRefusal = 64 << 10
 
 // explain adds what helps.
-func explain(call *fetch.CallError, endpoint string) {
+func explain(call *fetch.CallError, elsewhere string) {
 	meaning, known := meanings[call.Code]
 	call.Kind = cmp.Or(meaning.kind, call.Kind)
-	hint := cmp.Or(elsewhere(endpoint), meaning.hint)
+	if call.Code == "AccessDenied" && errors.Is(call.Kind, fetch.ErrExpired) { // it was made just now
+		meaning.hint = meanings["RequestTimeTooSkewed"].hint
+	}
+	hint := cmp.Or(elsewhere, meaning.hint)
 	if hint == "" && !known && call.Status/100 == 3 {
 		hint = "a redirect is not followed"
 	}
@@ -61,9 +64,13 @@ func explain(call *fetch.CallError, endpoint string) {
 	}
 }
 
-// elsewhere names the endpoint that a bucket has, and the region to ask in. It
-// may come with the bucket as its first label.
-func elsewhere(endpoint string) string {
+// inReference is what to do about a bucket in another region unless a Selection
+// has a hint of its own.
+const inReference = "add ?region=REGION to the reference"
+
+// elsewhere names the endpoint that a bucket has, and how to ask in its region.
+// It may come with the bucket as its first label.
+func elsewhere(endpoint, hint string) string {
 	host, ok := strings.CutSuffix(endpoint, ".myhuaweicloud.com")
 	i := strings.LastIndex("."+host, ".obs.")
 	if !ok || i < 0 {
@@ -73,7 +80,7 @@ func elsewhere(endpoint string) string {
 	if !regions.MatchString(region) {
 		return ""
 	}
-	return fmt.Sprintf("the bucket is at obs.%s.myhuaweicloud.com: add ?region=%s to the reference", region, region)
+	return fmt.Sprintf("the bucket is at obs.%s.myhuaweicloud.com: %s", region, strings.ReplaceAll(cmp.Or(hint, inReference), "REGION", region))
 }
 
 // shortest is the length from which on a key is a secret that can be told

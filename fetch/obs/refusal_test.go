@@ -15,6 +15,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/sandbox"
 )
 
 func TestRecordedRefusals(t *testing.T) {
@@ -124,8 +125,22 @@ func TestOnlyTheVendorsEndpointsAreRepeated(t *testing.T) {
 		"obs.cn-east-3.myhuaweicloud.com.evil.com": "",
 		"": "",
 	} {
-		if got := elsewhere(endpoint); !strings.Contains(got, want) || (got == "") != (want == "") {
+		if got := elsewhere(endpoint, ""); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("%q: got %q, want %q in it", endpoint, got, want)
+		}
+	}
+}
+
+func TestABucketElsewhereIsToldOfAsItsSelectionSays(t *testing.T) {
+	srv, store := serve(t, nil)
+	srv.AddBucket(bucket, sandbox.Bucket{Endpoint: "obs.cn-east-3.myhuaweicloud.com"})
+	for hint, want := range map[string]string{
+		"":               "obs.cn-east-3.myhuaweicloud.com: add ?region=cn-east-3 to the reference",
+		"look in REGION": "obs.cn-east-3.myhuaweicloud.com: look in cn-east-3",
+	} {
+		_, err := names(store.Objects(t.Context(), Selection{Bucket: bucket, Hint: hint}))
+		if !errors.Is(err, fetch.ErrRefused) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

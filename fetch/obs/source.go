@@ -47,7 +47,7 @@ func (o *source) read(ctx context.Context, off, n int64, etag string) (*fetch.Ra
 	default:
 		c.header["Range"] = fmt.Sprintf("bytes=%d-%d", off, off+n-1)
 	}
-	if etag != "" && !isWeak(o.etag) { // a weak one of the store's own never matches
+	if etag != "" && !web.IsWeak(o.etag) { // a weak one of the store's own never matches
 		c.header["If-Match"] = o.at.condition(etag)
 	}
 	resp, err := o.store.get(ctx, c)
@@ -59,46 +59,17 @@ func (o *source) read(ctx context.Context, off, n int64, etag string) (*fetch.Ra
 		resp.Body.Close()
 		return nil, err
 	}
-	if !hashed(resp.Header) {
-		taken.Want.ETag = weak(taken.Want.ETag)
-	}
 	return taken, nil
 }
 
 func (o *source) String() string { return "GetObject obs://" + o.at.bucket + "/" + printable(o.key) }
 
-// Weak ETags name a version and say nothing of its bytes. OBS has none, so
-// those that can't be hashes of the bytes are made weak here, and strong again
-// where they are sent.
-const weakly = "W/"
-
-func isWeak(etag string) bool { return strings.HasPrefix(etag, weakly) }
-
-func weak(etag string) string {
-	if etag == "" || isWeak(etag) {
-		return etag
-	}
-	return weakly + etag
-}
-
 // condition is an ETag for If-Match: OBS's own examples have it without the
 // quotes that it comes in, those of S3 as it is.
 func (w *place) condition(etag string) string {
-	etag = strings.TrimPrefix(etag, weakly)
+	etag = web.Strong(etag)
 	if w.signature == obs.SignatureObs {
 		etag = strings.Trim(etag, `"`)
 	}
 	return etag
-}
-
-// hashed reports whether the ETag of an answer is a hash of the bytes: not if
-// the object is encrypted by the store, with whosever key, or was appended to.
-func hashed(h http.Header) bool {
-	for _, vendor := range []string{"X-Obs-", "X-Amz-"} {
-		if h.Get(vendor+"Server-Side-Encryption") != "" || h.Get(vendor+"Server-Side-Encryption-Customer-Algorithm") != "" ||
-			strings.EqualFold(h.Get(vendor+"Object-Type"), "Appendable") {
-			return false
-		}
-	}
-	return true
 }

@@ -39,6 +39,7 @@ type place struct {
 	endpoint  string // its scheme and host
 	pathStyle bool
 	version   oss.AuthVersionType
+	hint      string // of the Selection
 }
 
 var networks = map[string]string{"internal": "-internal"}

@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
+	"tallyman/fetch/web"
 	"tallyman/verify"
 )
 
@@ -20,6 +22,10 @@ type Selection struct {
 	Prefix string    // "" is all of the bucket
 	Since  time.Time // only what was modified then or later, to the second; zero: all
 	Named  string    // if the names of some hold it as a word, only those
+
+	// Hint is what to do where the bucket turns out to be in another region,
+	// which it calls REGION. "" is to name that in the reference.
+	Hint string
 }
 
 // String is where the objects are, as a reference would name it.
@@ -42,6 +48,7 @@ func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Objec
 			yield(fetch.Object{}, fmt.Errorf("list %s: %w", in, err))
 			return
 		}
+		at.hint = in.Hint
 		l := &listing{Selection: in, store: s, at: at}
 		if err := l.narrow(ctx); err != nil {
 			yield(fetch.Object{}, err)
@@ -113,12 +120,17 @@ func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 func (l *listing) name(e entry) string { return e.Key[len(l.directory()):] }
 
 func (l *listing) object(e entry) fetch.Object {
+	want := verify.Want{Size: e.Size, ETag: e.ETag}
+	switch e.Type {
+	case "Symlink":
+		want, e.ETag = verify.Nothing(), "" // they are the link's
+	case "Appendable":
+		want.ETag = web.Weak(want.ETag) // it looks like a hash of the bytes, and is none
+	}
 	return fetch.Object{
-		Name: l.name(e),
-		Want: verify.Want{Size: e.Size, ETag: e.ETag},
-		Source: &source{
-			store: l.store, at: l.at, key: e.Key, etag: e.ETag,
-		},
+		Name:   l.name(e),
+		Want:   want,
+		Source: &source{store: l.store, at: l.at, key: e.Key, etag: e.ETag},
 	}
 }
 
@@ -135,6 +147,7 @@ func (l *listing) call() string { return "ListObjectsV2 " + l.String() }
 // entries are those that are meant, of page after page.
 func (l *listing) entries(ctx context.Context) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
+		var course api.Course
 		for token := ""; ; {
 			p, err := l.page(ctx, token)
 			if err != nil {
@@ -150,6 +163,10 @@ func (l *listing) entries(ctx context.Context) iter.Seq2[entry, error] {
 				return
 			}
 			token = p.NextContinuationToken
+			if why := course.GoOn(len(p.Contents), token); why != "" {
+				yield(entry{}, l.useless(fetch.ErrRefused, "%s", why))
+				return
+			}
 		}
 	}
 }

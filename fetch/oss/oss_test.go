@@ -2,6 +2,8 @@ package oss
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"os"
@@ -11,6 +13,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
+	"tallyman/fetch/sandbox"
 	"tallyman/verify/archive"
 )
 
@@ -173,9 +176,9 @@ func TestAnExportIsReadyAndNamesItsPlace(t *testing.T) {
 }
 
 func TestSeveralObjectsLand(t *testing.T) {
-	many := string(rows(20_000))
+	many := string(sandbox.Generate(20_000, "csv", 1))
 	srv, store := serve(t, map[string]*object{
-		"e/a.csv.zst": {body: string(zstdOf(t, []byte(many)))}, "e/b/c.csv": {body: many}, "e/b/": {}, "e/d.csv": {body: "n\n1\n"},
+		"e/a.csv.zst": {body: string(sandbox.Compress("zstd", []byte(many)))}, "e/b/c.csv": {body: many}, "e/b/": {}, "e/d.csv": {body: "n\n1\n"},
 	})
 	store.PageSize = 1
 	a, err := archive.Open(t.TempDir())
@@ -196,5 +199,35 @@ func TestSeveralObjectsLand(t *testing.T) {
 	}
 	if n := len(srv.seen()); n < 4+2*3 {
 		t.Errorf("%d requests, which is not by ranges", n)
+	}
+}
+
+func TestObjectsWhoseETagIsNoHashLand(t *testing.T) {
+	body := strings.Repeat("n,m\n", 50_000)
+	sum := md5.Sum([]byte(body))
+	for _, c := range []struct {
+		name   string
+		header map[string]string
+		doubts int
+	}{
+		{"one that was appended to", map[string]string{"x-oss-object-type": "Appendable"}, 0},
+		{"one without a CRC64, which proves nothing", map[string]string{"x-oss-object-type": "Appendable", "x-oss-hash-crc64ecma": ""}, 1},
+		{"a symbolic link, by the MD5 of what it leads to", map[string]string{
+			"x-oss-object-type": "Symlink", "x-oss-hash-crc64ecma": "0", "Content-MD5": base64.StdEncoding.EncodeToString(sum[:]),
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.header["ETag"] = `"0F7230CAA4BE94CCBDC99C5500000000"`
+			_, store := serve(t, map[string]*object{"e/a.csv": {body: body, header: c.header}})
+			a, err := archive.Open(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &fetch.Fetcher{Providers: map[string]fetch.Provider{"oss": &Provider{store}}, Archive: a, PartSize: 64 << 10, Parallel: 2}
+			receipt, err := f.Fetch(t.Context(), parseRef(t, "oss://"+bucket+"/e/"))
+			if err != nil || len(receipt.Doubts) != c.doubts {
+				t.Errorf("%v, %+v", err, receipt)
+			}
+		})
 	}
 }

@@ -31,6 +31,7 @@ type entry struct {
 	Size         int64
 	ETag         string
 	LastModified string
+	Type         string
 }
 
 const (

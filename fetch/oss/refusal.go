@@ -20,20 +20,20 @@ func (c call) refused(resp *http.Response, err error, keys acs.Keys) error {
 	call := web.Refusal(c.name, resp)
 	said, _ := errors.AsType[oss.ServiceError](err)
 	call.Code, call.Message = withoutKeys(call.Code, keys), withoutKeys(call.Message, keys)
-	explain(call, said.Endpoint)
+	explain(call, elsewhere(said.Endpoint, c.at.hint))
 	return call
 }
 
 // explain adds what helps, and what a call that is signed with keys means
 // otherwise than a URL.
-func explain(call *fetch.CallError, endpoint string) {
+func explain(call *fetch.CallError, elsewhere string) {
 	var hint string
 	switch {
 	case call.Code == "AccessDenied" && strings.Contains(call.Message, "specified endpoint"):
-		call.Kind, hint = fetch.ErrRefused, elsewhere(endpoint)
+		call.Kind, hint = fetch.ErrRefused, elsewhere
 	case call.Code == "InvalidObjectState":
 		hint = "it is archived: restore it first"
-	case call.Code == "RequestTimeTooSkewed":
+	case call.Code == "RequestTimeTooSkewed", call.Code == "AccessDenied" && errors.Is(call.Kind, fetch.ErrExpired): // it was made just now
 		hint = "check this machine's clock"
 	case call.Status/100 == 3:
 		hint = "a redirect is not followed"
@@ -47,14 +47,18 @@ func explain(call *fetch.CallError, endpoint string) {
 	}
 }
 
-// elsewhere names the endpoint that a bucket has, and the region to ask in.
-func elsewhere(endpoint string) string {
+// inReference is what to do about a bucket in another region unless a Selection
+// has a hint of its own.
+const inReference = "add ?region=REGION to the reference"
+
+// elsewhere names the endpoint that a bucket has, and how to ask in its region.
+func elsewhere(endpoint, hint string) string {
 	host, ok := strings.CutSuffix(endpoint, ".aliyuncs.com")
 	region, named := strings.CutPrefix(strings.TrimSuffix(host, "-internal"), "oss-")
 	if !ok || !named || !label.MatchString(region) {
 		return ""
 	}
-	return fmt.Sprintf("the bucket is at %s: add ?region=%s to the reference", endpoint, region)
+	return fmt.Sprintf("the bucket is at %s: %s", endpoint, strings.ReplaceAll(cmp.Or(hint, inReference), "REGION", region))
 }
 
 // shortest is the length from which on a key is a secret that can be told

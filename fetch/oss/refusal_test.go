@@ -135,7 +135,7 @@ func TestOnlyTheVendorsEndpointsAreRepeated(t *testing.T) {
 		"s3.aliyuncs.com":                       "",
 		"":                                      "",
 	} {
-		if got := elsewhere(endpoint); !strings.Contains(got, want) || (got == "") != (want == "") {
+		if got := elsewhere(endpoint, ""); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("%q: got %q, want %q in it", endpoint, got, want)
 		}
 	}

@@ -2,6 +2,7 @@ package oss
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha1"
@@ -178,8 +179,8 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, key := range found {
 		o := s.objects[key]
-		page += fmt.Sprintf("<Contents><Key>%s</Key><LastModified>%s</LastModified><ETag>%s</ETag><Type>Normal</Type><Size>%d</Size></Contents>",
-			shown(key), o.modified.UTC().Format("2006-01-02T15:04:05.000Z"), html.EscapeString(o.etag()), len(o.body))
+		page += fmt.Sprintf("<Contents><Key>%s</Key><LastModified>%s</LastModified><ETag>%s</ETag><Type>%s</Type><Size>%d</Size></Contents>",
+			shown(key), o.modified.UTC().Format("2006-01-02T15:04:05.000Z"), html.EscapeString(o.etag()), cmp.Or(o.header["x-oss-object-type"], "Normal"), len(o.body))
 	}
 	fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult><Name>%s</Name>%s</ListBucketResult>", bucket, page)
 }

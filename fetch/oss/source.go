@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
 
@@ -21,7 +20,7 @@ type source struct {
 	store *Store
 	at    *place
 	key   string
-	etag  string
+	etag  string // as the listing has it, or ""
 }
 
 // ReadRange implements fetch.Source.
@@ -47,8 +46,8 @@ func (o *source) read(ctx context.Context, off, n int64, etag string) (*fetch.Ra
 	default:
 		c.ranged(fmt.Sprintf("%d-%d", off, off+n-1))
 	}
-	if etag != "" && !strings.HasPrefix(etag, "W/") { // a weak one never matches
-		c.options = append(c.options, oss.IfMatch(etag))
+	if etag != "" && !web.IsWeak(o.etag) { // a weak one of the store's own never matches
+		c.options = append(c.options, oss.IfMatch(web.Strong(etag)))
 	}
 	resp, err := o.store.get(ctx, c)
 	if err != nil {

@@ -132,6 +132,59 @@ func TestAnObjectThatChanged(t *testing.T) {
 	}
 }
 
+// An ETag of an object that was appended to looks like a hash of its bytes.
+func TestAnETagThatIsNoHashIsPromisedAsAName(t *testing.T) {
+	const etag = `"0F7230CAA4BE94CCBDC99C5500000000"`
+	for kind, want := range map[string]string{"Appendable": "W/" + etag, "Normal": etag, "Multipart": etag} {
+		o := &object{body: text, header: map[string]string{"ETag": etag, "x-oss-object-type": kind}}
+		_, store := serve(t, map[string]*object{"a": o})
+		listed := only(t, store)
+		for _, version := range []string{"", listed.Want.ETag} {
+			answer, err := listed.Source.ReadRange(t.Context(), 0, 4, version)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Close()
+			if listed.Want.ETag != want || answer.Want.ETag != want {
+				t.Errorf("%s: listed as %s, told of as %s", kind, listed.Want.ETag, answer.Want.ETag)
+			}
+		}
+		o.header["ETag"] = `"1F7230CAA4BE94CCBDC99C5500000000"`
+		if _, err := listed.Source.ReadRange(t.Context(), 4, 4, want); !errors.Is(err, fetch.ErrChanged) {
+			t.Errorf("%s: of another version: got %v", kind, err)
+		}
+	}
+}
+
+// A link is listed with a size and an ETag of its own, and answered for with
+// those of what it leads to.
+func TestASymbolicLinkIsWhatItLeadsTo(t *testing.T) {
+	target := &object{body: text}
+	md := md5.Sum([]byte(text))
+	srv, store := serve(t, map[string]*object{"a": {header: map[string]string{"x-oss-object-type": "Symlink", "ETag": `"AAAA30CAA4BE94CCBDC99C5500000000"`}}})
+	link := only(t, store)
+	if link.Want != verify.Nothing() {
+		t.Errorf("the listing promised %+v", link.Want)
+	}
+	target.header = map[string]string{"x-oss-object-type": "Symlink", "x-oss-hash-crc64ecma": "0", "Content-MD5": base64.StdEncoding.EncodeToString(md[:])}
+	srv.objects["a"] = target
+	want := verify.Want{Size: int64(len(text)), ETag: fmt.Sprintf(`W/"%X"`, md), MD5: hex.EncodeToString(md[:])}
+	for _, version := range []string{"", want.ETag} {
+		answer, err := link.Source.ReadRange(t.Context(), 0, 4, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Close()
+		if answer.Want != want {
+			t.Errorf("promised %+v, want %+v", answer.Want, want)
+		}
+	}
+	target.body = "another"
+	if _, err := link.Source.ReadRange(t.Context(), 4, 4, want.ETag); !errors.Is(err, fetch.ErrChanged) {
+		t.Errorf("once it leads elsewhere: got %v", err)
+	}
+}
+
 // The SDK sends Go's Accept-Encoding, so that what is stored compressed
 // arrives decompressed, and takes its own check for a failure.
 func TestBytesArriveAsTheyAreStored(t *testing.T) {

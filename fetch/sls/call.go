@@ -60,10 +60,17 @@ func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys
 
 var networks = map[string]string{"internal": "-intranet"}
 
+// inside are the regions that have no endpoint in public.
+var inside = map[string]bool{"cn-heyuan-acdr-1": true}
+
 // endpoint is where TCP goes to.
 func (p *Provider) endpoint(region, project string) (*url.URL, error) {
+	network := networks[p.Network]
+	if inside[region] {
+		network = networks["internal"]
+	}
 	if p.Endpoint == "" {
-		return &url.URL{Scheme: "https", Host: project + "." + region + networks[p.Network] + ".log.aliyuncs.com"}, nil
+		return &url.URL{Scheme: "https", Host: project + "." + region + network + ".log.aliyuncs.com"}, nil
 	}
 	return api.Endpoint(p.Endpoint)
 }

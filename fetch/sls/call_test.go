@@ -15,10 +15,12 @@ import (
 )
 
 func TestACallGoesToTheVendor(t *testing.T) {
-	for _, c := range []struct{ name, network, want string }{
-		{"in public", "", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
-		{"in public, by its name", "public", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
-		{"inside", "internal", "https://ali-test-project.cn-hangzhou-intranet.log.aliyuncs.com/downloadjobs/download-123"},
+	for _, c := range []struct{ name, network, region, want string }{
+		{"in public", "", "cn-hangzhou", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
+		{"in public, by its name", "public", "cn-hangzhou", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
+		{"inside", "internal", "cn-hangzhou", "https://ali-test-project.cn-hangzhou-intranet.log.aliyuncs.com/downloadjobs/download-123"},
+		{"inside, where there is no other", "", "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
+		{"inside, where there is no other, by its name", "internal", "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := provider(func(req *http.Request) (*http.Response, error) {
@@ -28,7 +30,7 @@ func TestACallGoesToTheVendor(t *testing.T) {
 				return nil, io.ErrUnexpectedEOF
 			})
 			p.Network = c.network
-			if _, err := p.Export(t.Context(), parseRef(t, jobRef)); !errors.Is(err, fetch.ErrTemporary) {
+			if _, err := p.Export(t.Context(), parseRef(t, strings.Replace(jobRef, "cn-hangzhou", c.region, 1))); !errors.Is(err, fetch.ErrTemporary) {
 				t.Error(err)
 			}
 		})

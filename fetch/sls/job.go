@@ -21,6 +21,7 @@ type job struct {
 		AllowInComplete api.Loose `json:"allowInComplete"`
 		Sink            struct {
 			ContentType api.Loose `json:"contentType"`
+			Compression api.Loose `json:"compressionType"`
 			Bucket      api.Loose `json:"bucket"`
 			Prefix      api.Loose `json:"prefix"`
 		} `json:"sink"`
@@ -130,13 +131,15 @@ func (p *Provider) file(ref fetch.Ref, j *job) (iter.Seq2[fetch.Object, error], 
 		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
 	}
 	name, _ := api.FileName(address, ref.Parts()[2])
-	object := fetch.Object{Name: name, Content: j.content(), Want: j.want(), Source: source}
+	object := fetch.Object{Name: name, Content: j.content(), Coded: j.coded(), Want: j.want(), Source: source}
 	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
 }
 
 func (j *job) content() string {
 	return map[string]string{"csv": "csv", "json": "json"}[strings.ToLower(string(j.Configuration.Sink.ContentType))]
 }
+
+func (j *job) coded() string { return strings.ToLower(string(j.Configuration.Sink.Compression)) }
 
 // want is what the job promises of its file. A size of 0 is how the service
 // says that it doesn't know.

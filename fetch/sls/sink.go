@@ -18,6 +18,7 @@ func (p *Provider) sunk(ctx context.Context, ref fetch.Ref, j *job) (iter.Seq2[f
 		Region: ref.Parts()[0], Bucket: string(j.Configuration.Sink.Bucket), Prefix: string(j.Configuration.Sink.Prefix),
 		Since: j.created(), Named: ref.Parts()[2],
 	}
+	in.Hint = "fetch " + in.String() + "?region=REGION, all of it"
 	if p.Store == nil {
 		return nil, fmt.Errorf("export %s: no store for results in a bucket of one's own: %s: %w", ref, in, errors.ErrUnsupported)
 	}
@@ -25,14 +26,14 @@ func (p *Provider) sunk(ctx context.Context, ref fetch.Ref, j *job) (iter.Seq2[f
 	if in.Since.IsZero() {
 		objects = onlyNamed(objects, in)
 	}
-	return declared(objects, j.content()), nil
+	return declared(objects, j), nil
 }
 
-// declared are objects of that content.
-func declared(objects iter.Seq2[fetch.Object, error], content string) iter.Seq2[fetch.Object, error] {
+// declared are objects of what the job says that they hold.
+func declared(objects iter.Seq2[fetch.Object, error], j *job) iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
 		for object, err := range objects {
-			object.Content = content
+			object.Content, object.Coded = j.content(), j.coded()
 			if !yield(object, err) {
 				return
 			}

@@ -233,7 +233,8 @@ func TestWhatABucketRefusesIsToldOfIt(t *testing.T) {
 		kind         error
 		want         string
 	}{
-		{"a bucket elsewhere", sinkBucket, func(c *cloud) { c.AddBucket(sinkBucket, sandbox.Bucket{Endpoint: "oss-cn-beijing.aliyuncs.com"}) }, fetch.ErrRefused, "cn-beijing"},
+		{"a bucket elsewhere", sinkBucket, func(c *cloud) { c.AddBucket(sinkBucket, sandbox.Bucket{Endpoint: "oss-cn-beijing.aliyuncs.com"}) }, fetch.ErrRefused,
+			"the bucket is at oss-cn-beijing.aliyuncs.com: fetch oss://" + sinkBucket + "/" + sinkPrefix + "?region=cn-beijing, all of it"},
 		{"a bucket that can't be", "No_Bucket", func(*cloud) {}, errors.ErrUnsupported, `bucket "No_Bucket"`},
 		{"keys of another account", sinkBucket, func(c *cloud) { c.provider.Store.Keys = StaticKeys("LTAIother", "SECRETcanary", "") }, fetch.ErrAuth, "ListObjectsV2 oss://" + sinkBucket},
 	} {

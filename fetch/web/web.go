@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"strings"
 
 	"tallyman/fetch"
 	"tallyman/verify"
@@ -62,6 +61,7 @@ func Open(client *http.Client, hosts *fetch.Hosts, rawURL string) (*Source, erro
 		return nil, fmt.Errorf("open URL: %w", err)
 	}
 	u.Fragment, u.RawFragment = "", ""
+	fetch.HideQuery(u.RawQuery)
 	return &Source{client, u.String(), u.Scheme + "://" + u.Host + u.EscapedPath()}, nil
 }
 
@@ -133,7 +133,7 @@ func (s *Source) request(ctx context.Context, off, n int64, etag string) (*http.
 	} else if n != noRange {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
 	}
-	if etag != "" && !strings.HasPrefix(etag, "W/") { // a weak one never matches
+	if etag != "" && !IsWeak(etag) { // a weak one never matches
 		req.Header.Set("If-Match", etag)
 	}
 	return req, nil

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,6 +61,32 @@ func TestDefaultReadsTheEnvironment(t *testing.T) {
 func TestDefaultReadsTheFileOfTheCommandLine(t *testing.T) {
 	configure(t, alone(t), profile)
 	check(t, Default(), Keys{"LTAIfile", secret, token})
+}
+
+func TestDefaultReadsTheFileOfTheSDKs(t *testing.T) {
+	ini := filepath.Join(alone(t), "sdk.ini")
+	if err := os.WriteFile(ini, []byte("[default]\nenable = true\ntype = access_key\naccess_key_id = LTAIini\naccess_key_secret = "+secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_FILE", ini)
+	check(t, Default(), Keys{"LTAIini", secret, ""})
+}
+
+func TestDefaultAsksTheServerThatIsSet(t *testing.T) {
+	alone(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":"STS.uri","AccessKeySecret":%q,"SecurityToken":%q,"Expiration":"2099-01-02T03:04:05Z"}`, secret, token)
+	}))
+	defer server.Close()
+	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_URI", server.URL)
+	check(t, Default(), Keys{"STS.uri", secret, token})
+}
+
+func TestTheEnvironmentGoesBeforeFiles(t *testing.T) {
+	configure(t, alone(t), profile)
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIenv")
+	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
+	check(t, Default(), Keys{"LTAIenv", secret, ""})
 }
 
 func TestStaticGivesWhatItWasGiven(t *testing.T) {

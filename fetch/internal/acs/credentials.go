@@ -2,6 +2,7 @@ package acs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -81,16 +82,29 @@ func (c *Credentials) keys() (Keys, error) {
 	if c.ask == nil {
 		c.ask = providers.NewDefaultCredentialsProvider().GetCredentials
 	}
-	got, err := c.ask()
-	if err != nil {
+	got, err := c.answer()
+	if err != nil || got == nil {
 		return Keys{}, c.lost()
 	}
 	c.found = true
-	return Keys{
+	keys := Keys{
 		AccessKeyID:     strings.TrimSpace(got.AccessKeyId),
 		AccessKeySecret: strings.TrimSpace(got.AccessKeySecret),
 		SecurityToken:   strings.TrimSpace(got.SecurityToken),
-	}, nil
+	}
+	fetch.Hide(keys.Secrets()...)
+	return keys, nil
+}
+
+// answer fails where the library panics, as it does over a file in which there
+// is null for a profile.
+func (c *Credentials) answer() (got *providers.Credentials, err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			err = errors.New("what holds the keys is of another form")
+		}
+	}()
+	return c.ask()
 }
 
 // lost says that there are no keys, in our own words: the library's quote

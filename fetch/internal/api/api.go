@@ -31,21 +31,22 @@ type Answer struct {
 	Body      []byte
 	RequestID string // the service's name for this answer, or ""
 
-	secrets []secret
-	most    int // bytes of Body
+	most int // bytes of Body
 }
 
 // Send makes one call, once, and gives the answer whatever its status. It
 // goes to the client's Transport itself (nil is http.DefaultClient): a client
 // would follow redirects. The secrets are those that the call was signed
-// with.
+// with, which are hidden from then on.
 func Send(call string, client *http.Client, req *http.Request, secrets ...string) (*Answer, error) {
-	return (&Answer{Call: call, secrets: forms(secrets), most: maxAnswer}).of(client, req)
+	fetch.Hide(secrets...)
+	return (&Answer{Call: call, most: maxAnswer}).of(client, req)
 }
 
 // SendLong is Send for an answer that may be a list.
 func SendLong(call string, client *http.Client, req *http.Request, secrets ...string) (*Answer, error) {
-	return (&Answer{Call: call, secrets: forms(secrets), most: maxLong}).of(client, req)
+	fetch.Hide(secrets...)
+	return (&Answer{Call: call, most: maxLong}).of(client, req)
 }
 
 func (a *Answer) of(client *http.Client, req *http.Request) (*Answer, error) {

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,48 +11,9 @@ import (
 	"tallyman/fetch"
 )
 
-// A secret is a key, and a pattern of the forms that a service may quote it
-// in.
-type secret struct {
-	key   string
-	forms *regexp.Regexp
-}
-
-// shortest is the length from which on a key is a secret that can be told
-// from other text.
-const shortest = 8
-
-func forms(keys []string) (secrets []secret) {
-	for _, key := range keys {
-		if len(key) >= shortest {
-			secrets = append(secrets, secret{key, regexp.MustCompile(anyForm(key))})
-		}
-	}
-	return secrets
-}
-
-// anyForm is a pattern of a key where all but letters and digits may be
-// escaped: %2B, %252B, \u002b, \/ and &#43; stand for one byte.
-func anyForm(key string) string {
-	var b strings.Builder
-	for _, c := range []byte(key) {
-		if c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, `(?:\x{%02x}|%%(?:25)*(?i:%02x)|\\u00(?i:%02x)|\\\x{%02x}|&#(?:%d|(?i:x%x));)`, c, c, c, c, c, c)
-		}
-	}
-	return b.String()
-}
-
 // Clean takes the keys and the queries of signed URLs out of a text. Services
 // quote what they were sent where they refuse a signature.
-func (a *Answer) Clean(s string) string {
-	for _, secret := range a.secrets {
-		s = secret.forms.ReplaceAllLiteralString(strings.ReplaceAll(s, secret.key, "***"), "***")
-	}
-	return fetch.Redact(s)
-}
+func (a *Answer) Clean(s string) string { return fetch.Redact(s) }
 
 // Line is a text without its secrets, fit to print in one line.
 func (a *Answer) Line(s string) string { return printable(a.Clean(s)) }

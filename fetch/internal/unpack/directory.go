@@ -2,6 +2,7 @@ package unpack
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -48,7 +49,7 @@ func readDirectory(r io.ReaderAt, s span, limits Limits) ([]entry, error) {
 	entries := make([]entry, s.entries)
 	for i := range entries {
 		if err := d.read(&entries[i]); err != nil {
-			return nil, fmt.Errorf("zip entry %d: %w", i+1, err)
+			return nil, fmt.Errorf("zip entry %d: %w", i+1, ofOverlap(entries[:i], entries[i], err))
 		}
 	}
 	if _, err := d.in.Peek(1); err == nil {
@@ -57,8 +58,19 @@ func readDirectory(r io.ReaderAt, s span, limits Limits) ([]entry, error) {
 	return entries, nil
 }
 
+// ofOverlap makes a bomb of an entry that is refused for its name if it lies
+// where another does: of the simplest bombs all names are one.
+func ofOverlap(before []entry, e entry, err error) error {
+	same := func(other entry) bool { return other.offset == e.offset }
+	if errors.Is(err, ErrUnsafeName) && slices.ContainsFunc(before, same) {
+		return bomb("%.100q overlaps with another, as no honest zip does", e.name)
+	}
+	return err
+}
+
 // read reads the next entry.
 func (d *directory) read(e *entry) error {
+	e.offset = -1
 	c, err := d.next()
 	if err != nil {
 		return err
@@ -114,20 +126,21 @@ func (d *directory) take(e *entry, c central) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	if err := c.extra.widen(&c.decoded, &c.encoded, &c.offset, &c.disk); err != nil {
+		return err
+	}
+	e.offset = int64(c.offset.value)
 	if err := d.names.add(e.name); err != nil {
 		return err
 	}
 	if err := checkAttributes(e.isDirectory(), c.attributes); err != nil {
 		return err
 	}
-	if err := c.extra.widen(&c.decoded, &c.encoded, &c.offset, &c.disk); err != nil {
-		return err
-	}
 	if err := d.checkSizes(e, c); err != nil {
 		return err
 	}
 	e.version, e.flags, e.method, e.crc = c.version, c.flags, c.method, c.crc
-	e.encoded, e.decoded, e.offset = int64(c.encoded.value), int64(c.decoded.value), int64(c.offset.value)
+	e.encoded, e.decoded = int64(c.encoded.value), int64(c.decoded.value)
 	d.decoded += e.decoded
 	return nil
 }

@@ -28,6 +28,9 @@ func TestTheEndRecordsFitTheFileExactly(t *testing.T) {
 			z.end = func(e *testEnd) { e.offset -= 2 }
 		}), kind: ErrCorrupt, says: "self-extractor"},
 		{name: "nothing but a prefix", zip: testZip{prefix: "MZ"}, kind: ErrCorrupt, says: "before its first entry"},
+		{name: "part of a split zip", zip: with(func(z *testZip) { z.prefix = descriptorMagic }), kind: ErrCorrupt, says: "4 bytes before its first entry"},
+		{name: "split zip of one part", zip: with(func(z *testZip) { z.prefix = "PK00" }), kind: ErrCorrupt, says: "4 bytes before its first entry"},
+		{name: "archive extra data", zip: with(func(z *testZip) { z.filler = "PK\x06\x08\x00\x00\x00\x00" }), kind: ErrCorrupt, says: "8 bytes lie between"},
 		{name: "disk", zip: endLie(func(e *testEnd) { e.disk = 1 }), kind: ErrCorrupt, says: "several disks"},
 		{name: "directory's disk", zip: endLie(func(e *testEnd) { e.startDisk = 1 }), kind: ErrCorrupt, says: "several disks"},
 		{name: "entries elsewhere", zip: endLie(func(e *testEnd) { e.here = 0 }), kind: ErrCorrupt, says: "several disks"},

@@ -1,9 +1,12 @@
 package unpack
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"errors"
 	"io"
+	"maps"
 	"path/filepath"
 	"runtime/metrics"
 	"strings"
@@ -49,12 +52,40 @@ func FuzzTar(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := heapAllocs()
-		got, _ := untarred(t, b, fuzzLimits)
+		got, err := untarred(t, b, fuzzLimits)
 		if n := heapAllocs() - before; n > 64<<20+20*uint64(len(b)) {
 			t.Errorf("allocated %d bytes for %d", n, len(b))
 		}
 		safe(t, got)
+		if err == nil {
+			asTarReads(t, b, got)
+		}
 	})
+}
+
+// asTarReads checks that another reader finds the same in a tar.
+func asTarReads(t *testing.T, b []byte, want map[string]string) {
+	t.Helper()
+	r, got := tar.NewReader(bytes.NewReader(b)), map[string]string{}
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("only we can read it: %v", err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatalf("only we can read %q: %v", h.Name, err)
+		}
+		if h.Typeflag == tar.TypeReg {
+			got[strings.TrimPrefix(h.Name, "./")] = string(content)
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("others find %.300q, we %.300q", got, want)
+	}
 }
 
 func heapAllocs() uint64 {

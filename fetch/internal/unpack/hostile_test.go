@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // lacks ends a test whose corpus is not here.
@@ -67,7 +68,9 @@ func TestBombsOfAnySizeAreRefusedInLittleMemory(t *testing.T) {
 		"full overlap": fullOverlap(t, 65535), "quoted overlap": quotedOverlap(t, 1000),
 	} {
 		var err error
+		began := time.Now()
 		n := allocated(func() { _, err = unzip(t, bomb, Limits{}) })
+		t.Logf("%s of %d bytes: %v, %d bytes of memory", name, len(bomb), time.Since(began), n)
 		if err == nil || n > 64<<20 {
 			t.Errorf("%s of %d bytes: allocated %d, error %v", name, len(bomb), n, err)
 		}

@@ -198,3 +198,14 @@ func TestKlauspostsZipsUnpack(t *testing.T) {
 		t.Errorf("%d files, error %v", len(got), err)
 	}
 }
+
+func TestAPanicOverAnEntryComesToTheCaller(t *testing.T) {
+	b := testZip{entries: []testEntry{{name: "a", content: "a"}, {name: "b", content: "b"}}}.bytes(t)
+	defer func() {
+		if x := recover(); x != "nobody foresaw it" {
+			t.Errorf("it panicked with %v", x)
+		}
+	}()
+	_, err := Zip(t.Context(), bytes.NewReader(b), int64(len(b)), 2, Limits{}, func(string) (io.WriteCloser, error) { panic("nobody foresaw it") })
+	t.Errorf("it returned %v", err)
+}

@@ -23,6 +23,8 @@ func checkName(name string) error {
 		return unsafeName("name has %d bytes, more than %d", len(name), maxName)
 	case !utf8.ValidString(name):
 		return unsafeName("name is not UTF-8 (a legacy code page?)")
+	case strings.HasPrefix(name, "~"), strings.HasPrefix(name, "-"):
+		return unsafeName("name is a home directory to shells, or an option to commands")
 	}
 	if i := strings.IndexFunc(name, forbidden); i >= 0 {
 		c, _ := utf8.DecodeRuneInString(name[i:])

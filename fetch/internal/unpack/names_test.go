@@ -43,9 +43,16 @@ func TestNamesThatAreNotPlainEverywhereAreRefused(t *testing.T) {
 		{"\ufeffa", "U+FEFF"},
 		{"a\U000e0041b", "U+E0041"},
 		{"a\xffb", "not UTF-8"},
-		{"\xc1\xaa\xcd\xa8", "not UTF-8"}, // GBK
-		{"\x81.txt", "not UTF-8"},         // CP437
-		{"a\xed\xa0\x80", "not UTF-8"},    // a surrogate
+		{"\xc1\xaa\xcd\xa8", "not UTF-8"},          // GBK
+		{"\x81.txt", "not UTF-8"},                  // CP437
+		{"a\xed\xa0\x80", "not UTF-8"},             // a surrogate
+		{"\xc0\xae\xc0\xae\xc0\xafa", "not UTF-8"}, // ../a, overlong
+		{"\xe0\x80\xae./a", "not UTF-8"},
+		{"~", "home directory"},
+		{"~/.ssh/authorized_keys", "home directory"},
+		{"~root/x", "home directory"},
+		{"-rf", "option"},
+		{"--/a", "option"},
 		{"a.", "ends in a dot or a space"},
 		{"a ", "ends in a dot or a space"},
 		{"a./b", "ends in a dot or a space"},
@@ -54,6 +61,7 @@ func TestNamesThatAreNotPlainEverywhereAreRefused(t *testing.T) {
 		{"con", "device"},
 		{"a/NUL/b", "device"},
 		{"aux.txt", "device"},
+		{"CON.txt", "device"},
 		{"PRN.tar.gz", "device"},
 		{"nul .txt", "device"},
 		{"CONIN$", "device"},
@@ -76,7 +84,7 @@ func TestNamesThatAreNotPlainEverywhereAreRefused(t *testing.T) {
 
 func TestPlainNamesPass(t *testing.T) {
 	for _, name := range []string{
-		"a", "a/b/c", "d/", ".hidden", "..a", "a..b", "a b", " a", "-rf", "~/x", "$HOME", "a*?<>|\"b", "%2e%2e", "console",
+		"a", "a/b/c", "d/", ".hidden", "..a", "a..b", "a b", " a", "a~", "a/~", "a-b", "a/-b", "$HOME", "a*?<>|\"b", "%2e%2e", "console",
 		"COM", "COM10", "COMa", "com", "LPT", "lpt11", "nul_", "aNUL", "ü.csv", "u\u0308.csv", "订单.csv", "❤️", "\ufffd",
 		strings.Repeat("a", 255), strings.Repeat("a/", 2047) + "b",
 	} {
@@ -102,6 +110,10 @@ func TestNoTwoNamesAreOneOnAnyFileSystem(t *testing.T) {
 		{[]string{"K", "\u212a"}, "are one"}, // Kelvin
 		{[]string{"Å", "\u212b"}, "are one"}, // Ångström
 		{[]string{"ς", "Σ"}, "are one"},
+		{[]string{"\u0130", "i\u0307"}, "are one"}, // İ
+		{[]string{"ſ", "S"}, "are one"},
+		{[]string{"ﬁ", "FI"}, "are one"},
+		{[]string{"ß/a", "SS/b"}, "are one"},
 		{[]string{"D/a", "d/b"}, `"D" and "d" are one`},
 		{[]string{"d/a", "D/"}, `"d" and "D" are one`},
 		{[]string{"D/", "d/a"}, `"D" and "d" are one`},

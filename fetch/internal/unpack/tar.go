@@ -49,7 +49,7 @@ type untar struct {
 
 func (t *untar) all() error {
 	for {
-		h, err := t.tar.Next()
+		h, heads, err := t.next()
 		switch {
 		case errors.Is(err, io.EOF):
 			return t.finish()
@@ -57,11 +57,21 @@ func (t *untar) all() error {
 		case err != nil:
 			return corrupt("tar after %d bytes: %v", t.end, err)
 		}
-		if err := t.entry(h); err != nil {
+		if err := t.entry(h, heads); err != nil {
 			return err
 		}
 		t.end = (t.in.read + tarBlock - 1) / tarBlock * tarBlock
 	}
+}
+
+// next reads the headers of the next entry. Padding comes before them.
+func (t *untar) next() (*tar.Header, tarHeads, error) {
+	from := t.in.read
+	t.in.heads = []byte{}
+	h, err := t.tar.Next()
+	heads := t.in.heads
+	t.in.heads = nil
+	return h, heads[min(t.end-from, int64(len(heads))):], err
 }
 
 // finish refuses a tar that just stops, which might be cut between two
@@ -81,11 +91,14 @@ func (t *untar) finish() error {
 }
 
 // entry unpacks one entry, whose header was just read.
-func (t *untar) entry(h *tar.Header) error {
+func (t *untar) entry(h *tar.Header, heads tarHeads) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
-		return checkGlobal(h)
+		return checkGlobal(h, heads)
 	}
 	name, err := t.accept(h)
+	if err == nil {
+		err = heads.check(h)
+	}
 	if err != nil {
 		return fmt.Errorf("tar entry %.100q: %w", h.Name, err)
 	}
@@ -120,9 +133,10 @@ type tarStream struct {
 	ctx   context.Context
 	r     io.Reader
 	limit int64
-	read  int64 // bytes so far
-	zeros int64 // of which the last so many are 0
-	err   error // of r, of ctx or of the limit; not io.EOF
+	read  int64  // bytes so far
+	zeros int64  // of which the last so many are 0
+	heads []byte // what is read, while that is headers; else nil
+	err   error  // of r, of ctx or of the limit; not io.EOF
 }
 
 func (s *tarStream) Read(p []byte) (int, error) {
@@ -132,7 +146,13 @@ func (s *tarStream) Read(p []byte) (int, error) {
 	}
 	n, err := s.r.Read(p)
 	s.count(p[:n])
+	if s.heads != nil {
+		s.heads = append(s.heads, p[:n]...)
+	}
 	switch {
+	case len(s.heads) > maxTarHeads:
+		s.err = corrupt("tar has more than %d bytes of headers for one entry", maxTarHeads)
+		return 0, s.err
 	case s.read > s.limit:
 		s.err = bomb("tar is over the limit of %d bytes "+moreBytes, s.limit)
 		return 0, s.err

@@ -255,3 +255,64 @@ func TestIsTarKnowsPOSIXAndGNU(t *testing.T) {
 		}
 	}
 }
+
+// more is a header of that kind with its content, as it comes before an entry's
+// own.
+func more(kind byte, content string) string {
+	var h [tarBlock]byte
+	copy(h[:], "more")
+	copy(h[124:], fmt.Sprintf("%011o", len(content)))
+	h[156] = kind
+	copy(h[257:], "ustar\x0000")
+	return string(resum(h[:])) + content + strings.Repeat("\x00", (tarBlock-len(content)%tarBlock)%tarBlock)
+}
+
+func record(key, value string) string {
+	n := len(key) + len(value) + 3
+	for n != len(fmt.Sprintf("%d %s=%s\n", n, key, value)) {
+		n++
+	}
+	return fmt.Sprintf("%d %s=%s\n", n, key, value)
+}
+
+func TestHeadersOfATarSayOneThing(t *testing.T) {
+	plain := string(tarred(t, tar.Header{Name: "a", Linkname: "x", Mode: 0o644}))
+	sized := func(field string) string { return string(patched(t, 124, field)) }
+	records := func(all ...string) string { return more(tar.TypeXHeader, strings.Join(all, "")) }
+	long := strings.Repeat("n", 200)
+	for _, c := range []struct {
+		name, tar string
+		kind      error
+		says      string
+	}{
+		{"records", records(record("path", "b"), record("mtime", "1.5")) + plain, nil, ""},
+		{"a long name and a long link's", more(tar.TypeGNULongLink, "l\x00") + more(tar.TypeGNULongName, long+"\x00") + plain, nil, ""},
+		{"a size that is the same", records(record("size", "1")) + plain, nil, ""},
+		{"a size that is the same, in binary", records(record("size", "1")) + sized("\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01"), nil, ""},
+		{"another size", records(record("size", "0")) + plain, ErrCorrupt, "has 0 bytes by one header and 1 by another"},
+		{"a size over an empty one", records(record("size", "1")) + sized("00000000000"), ErrCorrupt, "1 bytes by one header and 0"},
+		{"a size that has no room", records(record("size", "8589934592")) + sized("00000000000"), ErrCorrupt, "unexpected EOF"},
+		{"a negative size", sized("-0000000001"), ErrCorrupt, "invalid tar header"},
+		{"a negative size in binary", sized("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), ErrCorrupt, "invalid tar header"},
+		{"a negative size in a record", records(record("size", "-1")) + plain, ErrCorrupt, "invalid tar header"},
+		{"a size in binary", sized("\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01"), nil, ""},
+		{"a size in binary beyond all", sized("\x80\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), ErrCorrupt, "invalid tar header"},
+		{"records twice", records(record("path", "b")) + records(record("path", "c")) + plain, ErrCorrupt, "two headers"},
+		{"a long name twice", more(tar.TypeGNULongName, "b\x00") + more(tar.TypeGNULongName, "c\x00") + plain, ErrCorrupt, "two headers"},
+		{"a long name and records", more(tar.TypeGNULongName, "b\x00") + records(record("path", "c")) + plain, ErrCorrupt, "two headers"},
+		{"records and a long name", records(record("path", "b")) + more(tar.TypeGNULongName, "c\x00") + plain, ErrCorrupt, "two headers"},
+		{"a record twice", records(record("path", "b"), record("path", "c")) + plain, ErrCorrupt, `two records of "path"`},
+		{"records before a global header", records(record("path", "b")) + more(tar.TypeXGlobalHeader, record("comment", "c")) + plain, ErrCorrupt, "global header behind"},
+		{"an unsafe path", records(record("path", "../b")) + plain, ErrUnsafeName, "the element .."},
+		{"an unsafe long name", more(tar.TypeGNULongName, "/etc/b\x00") + plain, ErrUnsafeName, "absolute"},
+		{"sparse by its records", records(record("GNU.sparse.major", "1"), record("GNU.sparse.minor", "0"), record("GNU.sparse.name", "b"), record("GNU.sparse.realsize", "9")) + plain, ErrCorrupt, ""},
+		{"a link's path alone", records(record("linkpath", "/etc/passwd")) + plain, nil, ""},
+		{"headers without end", strings.Repeat(more(tar.TypeGNULongName, strings.Repeat("b", 1<<20-512)), 5) + plain, ErrCorrupt, "bytes of headers"},
+		{"a wrong checksum behind the first", plain[:1024] + strings.Replace(plain, "ustar", "uster", 1), ErrCorrupt, "invalid tar header"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := untarred(t, []byte(c.tar), Limits{})
+			refused(t, err, c.kind, c.says)
+		})
+	}
+}

@@ -103,8 +103,12 @@ func checkTarType(h *tar.Header) error {
 
 // checkGlobal refuses a global header of what one entry alone can have. Some
 // readers apply it to all that follow, some don't. What git writes, a comment,
-// passes.
-func checkGlobal(h *tar.Header) error {
+// passes, but not behind a header of the entry that follows, which would be lost
+// to us.
+func checkGlobal(h *tar.Header, heads tarHeads) error {
+	if len(heads) < tarBlock || heads[156] != tar.TypeXGlobalHeader {
+		return corrupt("tar has a global header behind that of an entry")
+	}
 	for key := range h.PAXRecords {
 		if key == "path" || key == "linkpath" || key == "size" || key == "hdrcharset" || strings.HasPrefix(key, "GNU.") {
 			return corrupt("tar has a global header of %q", key)

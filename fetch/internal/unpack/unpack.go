@@ -58,6 +58,9 @@ type Limits struct {
 	// Default 1100: beyond what deflate can do, so that rows which are all
 	// alike pass, and far below the 30,000 of which zstd is capable.
 	Ratio int64
+	// Room is asked, once all headers of a zip are checked, whether so many bytes
+	// can be held; nil is yes. What it returns comes back as it is.
+	Room func(bytes int64) error
 }
 
 func (l Limits) orDefault() Limits {

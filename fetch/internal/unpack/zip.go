@@ -2,6 +2,8 @@ package unpack
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"sync/atomic"
 
@@ -31,7 +33,20 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64, workers int, limits Lim
 	if err := place(whole, entries, at.offset); err != nil {
 		return 0, err
 	}
+	if limits.Room != nil {
+		if err := limits.Room(decodedBytes(entries)); err != nil {
+			return 0, err
+		}
+	}
 	return inflate(ctx, r, entries, workers, create)
+}
+
+// decodedBytes is what the entries declare. Their sum was held to a limit.
+func decodedBytes(entries []entry) (n int64) {
+	for i := range entries {
+		n += entries[i].decoded
+	}
+	return n
 }
 
 type contextReaderAt struct {
@@ -51,7 +66,8 @@ func inflate(ctx context.Context, r io.ReaderAt, entries []entry, workers int, c
 	group, ctx := errgroup.WithContext(ctx)
 	var next, files atomic.Int64
 	for range min(max(workers, 1), len(entries)) {
-		group.Go(func() error {
+		group.Go(func() (err error) {
+			defer carried(&err)
 			f := newInflater(ctx, r, create)
 			defer f.close()
 			for i := next.Add(1) - 1; i < int64(len(entries)); i = next.Add(1) - 1 {
@@ -64,7 +80,26 @@ func inflate(ctx context.Context, r io.ReaderAt, entries []entry, workers int, c
 		})
 	}
 	if err := group.Wait(); err != nil {
+		arrive(err)
 		return 0, err
 	}
 	return int(files.Load()), nil
+}
+
+// A panicked is a panic on its way to the goroutine of the caller, who may
+// recover it there: in another it would end the process.
+type panicked struct{ value any }
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+func carried(err *error) {
+	if x := recover(); x != nil {
+		*err = &panicked{x}
+	}
+}
+
+func arrive(err error) {
+	if p, ok := errors.AsType[*panicked](err); ok {
+		panic(p.value)
+	}
 }

@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -135,6 +136,34 @@ func TestUnknownFeaturesAreRefusedByName(t *testing.T) {
 		{name: "strong by the extra field", zip: localLie(func(h *testHeader) { h.extra = block(strongBlock, "12") }), kind: ErrEncrypted},
 		{name: "encrypted directory", zip: end64Lie(func(e *testEnd) { e.version, e.size, e.extensible = 62, 60, "0123456789abcdef" }), kind: ErrEncrypted},
 	})
+}
+
+func TestEachFlagAndEachMethodHasItsVerdict(t *testing.T) {
+	for bit := range 16 {
+		c := zipCase{name: fmt.Sprint("flag ", bit), zip: bothLie(func(h *testHeader) { h.flags = 1 << bit }), kind: ErrCorrupt, says: "are not supported"}
+		switch bit {
+		case 0, 6, 13:
+			c.kind, c.says = ErrEncrypted, fmt.Sprintf("flags %#04x", 1<<bit)
+		case 3:
+			c.says = "no data descriptor"
+		case 1, 2, 11: // hints, and UTF-8
+			c.kind, c.says = nil, ""
+		}
+		c.run(t)
+	}
+	for method := range uint16(256) {
+		c := zipCase{name: fmt.Sprint("method ", method), zip: bothLie(func(h *testHeader) { h.method = method }), kind: ErrCorrupt, says: fmt.Sprintf("method %d is not supported", method)}
+		switch method {
+		case methodStored:
+			c.kind, c.says = nil, ""
+		case methodDeflate, methodZstd:
+			c.says = "decode: " // they are known
+		case methodAES:
+			c.kind, c.says = ErrEncrypted, "method 99"
+		}
+		_, err := unzip(t, c.zip.bytes(t), Limits{})
+		refused(t, err, c.kind, c.says)
+	}
 }
 
 func TestOnlyPlainFilesAndDirectoriesPass(t *testing.T) {
