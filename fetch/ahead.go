@@ -32,7 +32,7 @@ func readAhead(r io.Reader, size int64) io.ReadCloser {
 		return io.NopCloser(r)
 	}
 	buffers := aheads.Get().(*[aheadBuffers][]byte)
-	ahead, err := readahead.NewReaderBuffer(r, buffers[:])
+	ahead, err := readahead.NewReaderBuffer(careful{r}, buffers[:])
 	if err != nil {
 		panic(err) // the buffers are ours
 	}

@@ -37,9 +37,12 @@ type decoding struct {
 	workers int
 	limits  unpack.Limits
 
-	maxDecoded int64 // bytes, or 0: the default
+	maxDecoded int64                              // bytes, or 0: the default
+	room       func(context.Context, int64) error // for content of so many bytes
 
+	asIs   bool   // only what was transferred is kept
 	codec  string // what it turned out to be: "gzip+tar"
+	fault  string // of a name that is not true
 	summed bool   // the format's own checksums proved all of it
 }
 
@@ -51,8 +54,11 @@ func (a *attempt) decoding(object named, partial *archive.Partial, stop func()) 
 	if a.Keep == KeepWire || a.Keep == KeepBoth {
 		partial.Keep(object.wireFile)
 	}
+	d.room = func(ctx context.Context, content int64) error {
+		return a.reserveContent(ctx, object, partial, content)
+	}
 	if a.Keep == KeepWire {
-		d.create = partial.Count
+		d.create, d.asIs = partial.Count, true
 	}
 	return d
 }
@@ -226,7 +232,9 @@ func unzip(ctx context.Context, d *decoding, encoded io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = unpack.Zip(ctx, ownReaderAt{whole}, size, d.workers, d.containerLimits(size), d.entry)
+	limits := d.containerLimits(size)
+	limits.Room = func(bytes int64) error { return unfit(d.room(ctx, bytes)) }
+	_, err = unpack.Zip(ctx, ownReaderAt{whole}, size, d.workers, limits, d.entry)
 	d.summed = err == nil
 	return container(err)
 }

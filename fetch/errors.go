@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"tallyman/fetch/internal/unpack"
@@ -64,8 +65,16 @@ func Unanswered(ctx context.Context, call string, err error) error {
 	case errors.Is(err, ErrHost):
 		return fmt.Errorf("%s: %w", call, err)
 	}
-	return &CallError{Call: call, Message: Redact(err.Error()), Kind: ErrTemporary}
+	kind := ErrTemporary
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		kind = errFiles
+	}
+	return &CallError{Call: call, Message: Redact(err.Error()), Kind: kind}
 }
+
+// errFiles is of a connection that could not be opened for want of a file: it
+// is ours, and may pass.
+var errFiles = fmt.Errorf("%w, or here: %w", ErrTemporary, syscall.EMFILE)
 
 // RetryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
 // One that is absent or can't be read is 0.

@@ -73,6 +73,63 @@ var faults = []fault{
 	{name: "range of unknown total", lie: ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/*", off, end-1) }), err: fetch.ErrRefused, requests: 1},
 	{name: "total changed midway", lie: after(1, ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/%d", off, end-1, size+1) })), err: fetch.ErrChanged},
 
+	{name: "total of another object, once", lie: first(1, ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/%d", off, end-1, size-1) })), err: fetch.ErrChanged},
+	{name: "range of another unit", lie: ranged(func(off, end, size int) string { return fmt.Sprintf("rows %d-%d/%d", off, end-1, size) }), err: fetch.ErrTemporary, requests: 4},
+	{name: "range with more behind it", lie: partly(func(off, end, size int) (string, int, int) {
+		return fmt.Sprintf("bytes %d-%d/%d", off, end-1, size), off, min(end+500, size)
+	}), quiet: true},
+	{name: "several ranges", lie: all(with("Content-Type", "multipart/byteranges; boundary=b"), ranged(func(off, end, size int) string { return "" })), err: fetch.ErrTemporary, requests: 4},
+	{name: "200 with the range alone", lie: after(1, func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+		w.Write(s.body[1000:2000])
+		return true
+	}), err: fetch.ErrChanged},
+	{name: "200 with the range where all should be", lie: after(1, func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+		w.Write(append(s.body[1000:len(s.body):len(s.body)], s.body[:1000]...))
+		return true
+	}), err: errMismatch, check: verify.CheckCRC64},
+	{name: "206 though no range was asked for", lie: all(func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.Header.Get("Range") != "" {
+			return honest
+		}
+		set(w.Header(), "Content-Range", fmt.Sprintf("bytes 0-999/%d", len(s.body)), "Content-Length", "1000")
+		w.WriteHeader(http.StatusPartialContent)
+		w.Write(s.body[:1000])
+		return true
+	}, rangeless("")), err: fetch.ErrTemporary},
+
+	{name: "reset by the peer, once", lie: first(1, reset)},
+	{name: "two lengths", lie: rawHead("HTTP/1.1 200 OK", "Content-Length: SIZE", "Content-Length: 17"), err: fetch.ErrTemporary, requests: 4},
+	{name: "two lengths that are one", lie: rawHead("HTTP/1.1 200 OK", "Content-Length: SIZE", "Content-Length: SIZE"), promise: "#size=%d", doubt: "unproven", quiet: true},
+	{name: "a negative length", lie: rawHead("HTTP/1.1 200 OK", "Content-Length: -1"), err: fetch.ErrTemporary, requests: 4},
+	{name: "a length that no number holds", lie: rawHead("HTTP/1.1 200 OK", "Content-Length: 99999999999999999999"), err: fetch.ErrTemporary, requests: 4},
+	{name: "a length beside chunks", lie: raw(func(s *store, _ *http.Request) string {
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(s.body), s.body)
+	}), promise: "#size=%d", doubt: "unproven", quiet: true},
+	{name: "no HTTP", lie: raw(func(s *store, _ *http.Request) string { return string(s.body) }), err: fetch.ErrTemporary, requests: 4},
+	{name: "another protocol", lie: rawHead("HTTP/1.1 101 Switching Protocols", "Upgrade: h2c"), err: fetch.ErrRefused, requests: 1},
+
+	{name: "headers without end", lie: large(func() lie {
+		return rawHead("HTTP/1.1 200 OK", strings.Repeat("X-Filler: "+strings.Repeat("x", 1000)+"\r\n", 10<<10)+"X-End: x")
+	}), err: fetch.ErrTemporary, requests: 4},
+	{name: "one header without end", lie: large(func() lie { return rawHead("HTTP/1.1 200 OK", "X-Filler: "+strings.Repeat("x", 10<<20)) }), err: fetch.ErrTemporary, requests: 4},
+	{name: "answers before the answer without end", lie: large(func() lie {
+		return rawHead(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 100_000) + "HTTP/1.1 200 OK")
+	}), err: fetch.ErrTemporary, requests: 4},
+	{name: "trailers without end", lie: large(func() lie {
+		return rawChunks(1000, "", strings.Repeat("X-Filler: "+strings.Repeat("x", 1000)+"\r\n", 10<<10))
+	}), promise: "#size=%d", doubt: "unproven", quiet: true},
+	{name: "trailers without end, and no size", lie: large(func() lie {
+		return rawChunks(1000, "", strings.Repeat("X-Filler: "+strings.Repeat("x", 1000)+"\r\n", 10<<10))
+	}), err: fetch.ErrTemporary, requests: 4},
+	{name: "more chunk than content", lie: rawChunks(1, ";"+strings.Repeat("x", 3000), ""), promise: "#size=%d", err: fetch.ErrTemporary},
+	{name: "a refusal without end", lie: forEver(403, "<Error>no "), err: fetch.ErrAuth, requests: 1},
+	{name: "a refusal that does not come", lie: all(with("Content-Length", "1000"), func(_ *store, w http.ResponseWriter, r *http.Request, _ int) bool {
+		w.WriteHeader(503)
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return true
+	}), err: fetch.ErrTemporary, stalls: true, requests: 4},
+
 	{name: "416 for any range", lie: rangeless(""), requests: 2, quiet: true},
 	{name: "416 for any request", lie: refuse(416, ""), err: fetch.ErrChanged, requests: 2},
 	{name: "416 midway", lie: after(1, refuse(416, "")), err: fetch.ErrChanged},
@@ -143,7 +200,25 @@ var faults = []fault{
 	}), err: fetch.ErrHost, requests: 1},
 	{name: "redirected to a user name", lie: redirect(func(own string) string { return strings.Replace(own, "://", "://user:CANARY@", 1) + "/elsewhere" }), err: fetch.ErrHost, requests: 1},
 
+	{name: "redirected by 301", lie: elsewhere(301), quiet: true},
+	{name: "redirected by 303", lie: elsewhere(303), quiet: true},
+	{name: "redirected by 307", lie: elsewhere(307), quiet: true},
+	{name: "redirected by 308", lie: elsewhere(308), quiet: true},
+	{name: "300", lie: elsewhere(300), err: fetch.ErrRefused, requests: 1},
+	{name: "304", lie: elsewhere(304), err: fetch.ErrRefused, requests: 1},
+	{name: "305", lie: elsewhere(305), err: fetch.ErrRefused, requests: 1},
+	{name: "redirected nowhere", lie: refuse(302, ""), err: fetch.ErrRefused, requests: 1},
+	{name: "redirected for ever", lie: redirect(func(own string) string { return own + "/dir/export.csv" }), err: fetch.ErrHost, requests: 4},
+	{name: "redirected to a file", lie: redirect(func(string) string { return "file:///etc/passwd" }), err: fetch.ErrHost, requests: 1},
+	{name: "redirected to another protocol", lie: redirect(func(own string) string { return strings.Replace(own, "http:", "gopher:", 1) + "/elsewhere" }), err: fetch.ErrHost, requests: 1},
+	{name: "redirected to an address of a megabyte", lie: redirect(func(own string) string { return own + "/elsewhere/" + strings.Repeat("x", 1<<20) }), err: fetch.ErrTemporary, requests: 4},
+	{name: "redirected to where machines have their credentials", lie: redirect(func(string) string { return "http://100.100.100.200/latest/meta-data/" }), err: fetch.ErrHost, requests: 1},
+	{name: "redirected to a number", lie: redirect(func(string) string { return "https://2130706433" }), err: fetch.ErrHost, requests: 1},
+
 	{name: "stored with Content-Encoding", lie: with("Content-Encoding", "gzip"), codec: "gzip"},
+	{name: "compressed though it was not asked to", lie: gzipped(), err: errMismatch, check: verify.CheckCRC64},
+	{name: "compressed though it was not asked to, size promised", lie: gzipped("ETag", `W/"1-2"`, "X-Oss-Hash-Crc64ecma", ""), promise: "#size=%d", err: fetch.ErrTemporary},
+	{name: "compressed though it was not asked to, nothing promised", lie: gzipped("ETag", `W/"1-2"`, "X-Oss-Hash-Crc64ecma", ""), err: verify.ErrUnproven},
 	{name: "Content-Encoding of what is plain", lie: with("Content-Encoding", "gzip")},
 }
 

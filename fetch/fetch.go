@@ -39,6 +39,8 @@ type Fetcher struct {
 	Parallel  int           // range requests in flight per object; 0 means 8
 	PartSize  int64         // bytes of a range request; 0 means 4 MiB
 	Stall     time.Duration // how long a store may send nothing; 0 means 30 s
+	MinRate   int64         // bytes a second at which an object must come over a minute; 0 means 1024, less: any
+	MaxSize   int64         // bytes as transferred of an object whose job promised no size; 0 means 1 TiB
 
 	// Progress is told of each event of an attempt, by many goroutines at once.
 	// It may be nil.
@@ -207,7 +209,8 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 // receive takes one object from its store into the bag. A decode error is
 // judged only once the wire was heard out: if the wire is bad, the transfer
 // is at fault; if it is good, the file is corrupt as the source holds it.
-func (a *attempt) receive(ctx context.Context, object named) error {
+func (a *attempt) receive(ctx context.Context, object named) (err error) {
+	defer Recovered(&err)
 	if a.in.Done(object.Name, object.Want) {
 		return nil
 	}
@@ -221,7 +224,7 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 	defer stop()
 	ranges := a.ranges(object.Object, partial)
 	defer ranges.wait()
-	if err := ranges.begin(ctx); err != nil {
+	if err := a.approach(ctx, object, partial, ranges); err != nil {
 		return err
 	}
 	d := a.decoding(object, partial, stop)
@@ -239,6 +242,9 @@ func (a *attempt) receive(ctx context.Context, object named) error {
 		return verdict
 	}
 	if err == nil {
+		err = d.vouch(wire.Proof(), partial.Doubt)
+	}
+	if err == nil {
 		err = unfit(partial.Finish(d.codec, d.summed))
 	}
 	return err
@@ -253,6 +259,14 @@ func (a *attempt) takeUp(ctx context.Context, object Object) (*archive.Partial, 
 func (f *Fetcher) parallel() int { return cmp.Or(f.Parallel, 8) }
 
 func (f *Fetcher) partSize() int64 { return cmp.Or(f.PartSize, 4<<20) }
+
+func (f *Fetcher) minRate() int64 { return cmp.Or(f.MinRate, leastRate) }
+
+// most is how many bytes an object may have as transferred: as many as it was
+// promised to.
+func (f *Fetcher) most(object Object) int64 {
+	return max(object.Want.Size, cmp.Or(f.MaxSize, mostDecoded))
+}
 
 func (f *Fetcher) stall() time.Duration { return cmp.Or(f.Stall, 30*time.Second) }
 

@@ -150,8 +150,8 @@ func asZstd(encoded []byte) error {
 	return nil
 }
 
-// None of them begins as zstd does: what is text lands as the text that it is,
-// and never as what a decoder made of it.
+// None of them begins as zstd does, though most are text: under a name of zstd
+// each is refused.
 func TestWhatCrashedAnEncoderIsNoZstd(t *testing.T) {
 	crashers := entriesOf(t, testdataOf(t, compressModule, "zstd/testdata/comp-crashers.zip"))
 	if len(crashers) != 1657 {
@@ -161,10 +161,8 @@ func TestWhatCrashedAnEncoderIsNoZstd(t *testing.T) {
 		if err := asZstd(encoded); !refusedAs(err) {
 			t.Errorf("%s as zstd: %v", name, err)
 		}
-		d, got, err := decodeAs(name+".zst", encoded)
-		text := isText(encoded[:min(len(encoded), 512)])
-		if text && (err != nil || d.codec != "" || !bytes.Equal(got, encoded)) || !text && !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%s: text: %t, codec %q, %v", name, text, d.codec, err)
+		if _, _, err := decodeAs(name+".zst", encoded); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "--keep wire") {
+			t.Errorf("%s.zst: %v", name, err)
 		}
 	}
 }

@@ -1,31 +1,152 @@
 package fetch_test
 
-// What hostile content may try, and the test that holds the defence to it.
-// Those of zip and tar without a package are of internal/unpack.
+// What hostile input and faults may try, and the tests that hold the defence to
+// it, in this package and others.
 //
-//	names that lead out of the bag, or mean a place    TestNamesThatAreNotPlainEverywhereAreRefused, TestUnfitContainersAreRefusedAndLeaveNothing
-//	links, devices, programs with rights of their own  TestOnlyPlainFilesAndDirectoriesPass, TestOfATarOnlyFilesAndDirectoriesPass
-//	two names that are one somewhere                   TestNoTwoNamesAreOneOnAnyFileSystem
-//	names of objects that no bag can hold              TestSafeNameEscapesWhatAManifestCannotHold, TestKeysThatCannotLieBesideEachOtherAreRefused
-//	two headers that two readers would take in two     TestLocalHeadersAgreeWithTheDirectory, TestDescriptorsMayHaveFourForms,
-//	ways                                               TestExtraFieldsParseAndHideNothing, TestTheEndRecordsFitTheFileExactly
-//	zip64, real and not                                TestZip64RecordsAgreeWithTheEndRecord, TestZip64BlocksFitTheirHeaders, TestAZipOver4GiBUnpacks
-//	encrypted, and methods that none here knows        TestUnknownFeaturesAreRefusedByName
-//	entries that overlap, up to bombs                  TestOverlapsAreRefused, TestOverlapBombsAreRefusedBeforeInflating
-//	bombs of one entry, many entries, many names       TestLimitsAreNamedWhenTheyRefuse, TestLimitsOfATarAreNamed, TestAllNamesTogetherAreBounded,
-//	                                                   TestManySmallEntriesAreNoWayAroundTheRatio
-//	bombs of a codec                                   TestBombsAreRefusedWithTheFlagThatAllowsMore, TestWhatMayDecodeSoFarLands
-//	windows and headers that want memory               TestWindowLargerThanPromisedIsRefused, TestAZstdWindowIsAtMost128MiB, TestNoHeaderIsUnbounded
-//	containers in containers                           TestWhatIsInAContainerIsNotOpenedFurther, TestHonestZipsUnpack
-//	nothing at all, cut, more than all, joined         TestDeformedFilesGetTheStatedVerdict, TestFileCutAnywhereButBetweenFramesIsCorrupt,
-//	                                                   TestFileCutBetweenFramesIsSeenByThePromiseOfTheWhole, TestATarEndsProperly
-//	damaged so that it seems not to be encoded         TestDamagedBeginningIsNotTakenForContent
-//	flipped bits                                       TestNoFlippedBitLands, TestAFlippedBitNeverChangesWhatIsUnpacked
-//	an error page instead of the data                  TestErrorPageIsReportedAsWhatItSays, TestWhatOnlyLooksLikeAPageLands
-//	wrong lengths, ranges and answers                  TestEachFaultOfAStoreHasItsVerdict
-//	what crashed or confused decoders before           TestBadZstdFilesAreRefused, TestWhatCrashedAnEncoderIsNoZstd, TestGosOwnContainersGetTheStatedVerdict,
-//	                                                   TestTheLZ4DecodersFilesGetTheStatedVerdict, TestGzipFilesDecodeAsGosOwnDecoderDoes,
-//	                                                   TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAlike, FuzzZip, FuzzTar, FuzzDecode, FuzzPage
+// Names:
+//
+//	lead out of the bag, or mean a place: ../x, /x, a/../x, ..\x, C:x, ~/x
+//		TestNamesThatAreNotPlainEverywhereAreRefused, TestUnfitContainersAreRefusedAndLeaveNothing,
+//		TestHostileFilesAreRefusedOrLandAsOthersReadThem, FuzzZip, FuzzTar
+//	hold NUL, control, bidi or unseen characters, or are not UTF-8
+//		TestNamesThatAreNotPlainEverywhereAreRefused
+//	are devices somewhere, streams, or options: CON, COM¹, a:b, -rf
+//		TestNamesThatAreNotPlainEverywhereAreRefused, TestPlainNamesPass
+//	end in dots or spaces, or are empty, too long, too many
+//		TestNamesThatAreNotPlainEverywhereAreRefused, TestAllNamesTogetherAreBounded
+//	two that are one by case or normal form; a file and a directory
+//		TestNoTwoNamesAreOneOnAnyFileSystem, TestOneNameIsOneFile
+//	of links, devices, pipes, programs with rights of their own
+//		TestOnlyPlainFilesAndDirectoriesPass, TestOfATarOnlyFilesAndDirectoriesPass
+//	of jobs, prefixes and objects, that no bag can hold
+//		TestSafeNameEscapesWhatAManifestCannotHold, TestKeysThatCannotLieBesideEachOtherAreRefused,
+//		TestDifferentExportsHaveDifferentKeys, TestKeysNeverNest,
+//		TestContentHasNoNameOutsideTheBagOrThatAManifestCannotHold, FuzzSafeName, FuzzKeyIsInjective
+//	of a codec over what is not encoded so, and the other way about
+//		TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll, TestWhatIsNotAsItIsNamedMayBeKeptAsItCame,
+//		TestNamesAndDeclarationsOfACodecAreIgnored, TestDamagedBeginningIsNotTakenForContent
+//
+// Containers:
+//
+//	local and central header of a zip disagree: name, CRC, size, method
+//		TestLocalHeadersAgreeWithTheDirectory, TestDescriptorsMayHaveFourForms,
+//		TestExtraFieldsParseAndHideNothing
+//	headers of a tar disagree, or are there twice
+//		TestHeadersOfATarSayOneThing, TestOfATarOnlyFilesAndDirectoriesPass
+//	a wrong size of the directory, several disks, two ends, bytes around
+//		TestTheEndRecordsFitTheFileExactly, TestAZipCutAnywhereIsRefused, TestATarEndsProperly
+//	zip64, real and not
+//		TestZip64RecordsAgreeWithTheEndRecord, TestZip64BlocksFitTheirHeaders, TestAZipOver4GiBUnpacks
+//	encrypted, and flags and methods that none here knows
+//		TestUnknownFeaturesAreRefusedByName, TestEachFlagAndEachMethodHasItsVerdict
+//	directories with content, content that is not as declared
+//		TestOnlyPlainFilesAndDirectoriesPass, TestWhatIsEncodedMustBeAsDeclared,
+//		TestNoMoreIsWrittenThanDeclared
+//	entries twice, or that overlap, up to bombs
+//		TestNoTwoNamesAreOneOnAnyFileSystem, TestOverlapsAreRefused,
+//		TestOverlapBombsAreRefusedBeforeInflating, TestBombsOfAnySizeAreRefusedInLittleMemory
+//	bombs of one entry, of many entries, of names
+//		TestLimitsAreNamedWhenTheyRefuse, TestLimitsOfATarAreNamed, TestLimitsNameTheFlagThatAllowsMore,
+//		TestManySmallEntriesAreNoWayAroundTheRatio, TestMemoryIsBoundedByTheDirectory
+//	containers in containers
+//		TestWhatIsInAContainerIsNotOpenedFurther, TestHonestZipsUnpack
+//
+// Streams:
+//
+//	bombs of a codec, of known length and unknown
+//		TestBombsAreRefusedWithTheFlagThatAllowsMore, TestBombOfUnknownLengthIsRefused,
+//		TestWhatMayDecodeSoFarLands
+//	windows and headers that want memory
+//		TestWindowLargerThanPromisedIsRefused, TestAZstdWindowIsAtMost128MiB, TestNoHeaderIsUnbounded
+//	no byte at all
+//		TestDeformedFilesGetTheStatedVerdict, TestWhatIsNotEncodedIsTextOrDamaged,
+//		TestEmptyObjectLandsHoweverTheStoreAnswers
+//	cut between two frames
+//		TestDeformedFilesGetTheStatedVerdict, TestFileCutBetweenFramesIsSeenByThePromiseOfTheWhole
+//	cut elsewhere, a byte short, the checksum cut off
+//		TestDeformedFilesGetTheStatedVerdict, TestFileCutAnywhereButBetweenFramesIsCorrupt
+//	text or 512 zeros behind the end
+//		TestDeformedFilesGetTheStatedVerdict, TestWhatFollowsTheLastFrameIsCorrupt,
+//		TestStrayBytesBehindASkippableFrameAreCorrupt
+//	joined and skippable frames, which are legal
+//		TestDeformedFilesGetTheStatedVerdict, TestFramesOfOneFileAreDecodedAsOne
+//	a wrong checksum
+//		TestWrongChecksumIsCorrupt, TestWireTellsBeforeTheDecoder
+//	flipped bits, with a checksum of the codec and without
+//		TestNoFlippedBitLands, TestFlippedBitInASummedFileIsCorrupt,
+//		TestAFlippedBitNeverChangesWhatIsUnpacked
+//	what crashed or confused decoders before
+//		TestBadZstdFilesAreRefused, TestWhatCrashedAnEncoderIsNoZstd,
+//		TestGoodZstdFilesDecodeAsThePlainDecoderDoes, TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAlike,
+//		TestZipsFoundByFuzzingAreRefusedOrReadAlike, TestGosOwnContainersGetTheStatedVerdict,
+//		TestTheLZ4DecodersFilesGetTheStatedVerdict, TestGzipFilesDecodeAsGosOwnDecoderDoes, FuzzDecode,
+//		FuzzZstdFrames, FuzzLZ4Frames
+//
+// Transfers:
+//
+//	other bytes than were promised, ETags of any form
+//		TestOtherBytesThanPromisedAreAMismatchAndNeverEOF, TestEveryPromiseMustHold,
+//		TestAnotherByteIsNotProvenByTheETagOfParts, TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes,
+//		TestNothingPromisedIsUnproven
+//	wrong lengths, ranges, encodings and answers
+//		TestEachFaultOfAStoreHasItsVerdict, TestContentRangeIsReadStrictly,
+//		TestStoreThatIgnoresRangesIsGoneOnFrom, TestObjectReplacedBetweenAttemptsStartsOver
+//	an error page instead of the data
+//		TestErrorPageIsReportedAsWhatItSays, TestWhatOnlyLooksLikeAPageLands, FuzzPage,
+//		TestARefusalInJSONIsReportedAsWhatItSays, TestATextOfAProxyNeverLandsAsProven
+//	addresses of our own network, names that lead there
+//		TestHostsAllowWhatTheyNameAndNoMore, TestOnlyPublicAddressesAreDialled,
+//		TestNameThatLeadsIntoOurNetworkIsNotAsked, TestNoNameLeadsWhereItMayNot,
+//		TestAHostThatIsAllowedMayBePrivateButHasNoCredentials, TestEveryCallKeepsToTheHosts
+//	redirects
+//		TestRedirectDoesNotTellWhereItCameFrom, TestARedirectLeadsNowhereElse, TestNoCallIsRedirected,
+//		TestEachFaultOfAStoreHasItsVerdict
+//	stores that are slow, silent or endless
+//		TestAStoreThatIsSilentTimesOut, TestAnEndlessObjectIsCutOffAtItsSize, TestAnEndlessRefusalIsCut,
+//		TestDrainCutsAnAnswerThatGoesOnAndOn, TestAStoreThatDripsIsLeftAndSaysHowSlowItWas,
+//		TestAStoreThatAnswersWithAByteAtATimeIsLeft, TestWhatIsSmallLandsOverASlowLink,
+//		TestAnObjectHasAnEndEvenIfItsStoreTellsNone, TestASizeThatIsTooLargeIsRefusedBeforeAByteIsKept,
+//		TestNoAnswerOfAServiceIsReadForEver, TestNoListingGoesOnForEver
+//	clocks that are wrong
+//		TestASkewedClockIsNamedWithItsError, TestASkewedClockIsNamedByEveryService
+//
+// Secrets:
+//
+//	in output, errors, logs, Redis, receipts and what is left behind
+//		TestNoSecretIsShownOrKept, TestNoSecretOfTheOtherServicesIsShownOrKept,
+//		TestNoSecretIsInTheQueueOrWhatItsWorkersSay, TestURLSecretStaysOutOfWhatAFailedAttemptLeaves,
+//		TestRedactedErrorOfNetHTTPTellsNoSecret, FuzzRedactTellsNoSecret, FuzzParseRefTellsNoSecret
+//
+// Disks:
+//
+//	full, read-only, out of files
+//		TestAFullDiskLosesNothing, TestAFullFileSystemLosesNothing,
+//		TestAnArchiveThatCannotBeWrittenToIsAPathError, TestFailureOfOurDiskEndsTheAttemptAtOnce,
+//		TestFilesAreClosedHoweverAFetchEnds, TestNoFileStaysOpen
+//	that fail at any step, or lose what is not synced
+//		TestAnExportIsWholeOrAbsentAfterAnIOError, TestAnExportIsWholeOrAbsentAfterACrash,
+//		TestAnExportIsWholeOrAbsentAfterAPowerCut, TestWhatLandedStaysAfterAPowerCut
+//	that rot
+//		TestRecheckNamesEachDamage, TestBytesThatRottedBetweenAttemptsAreFetchedAgain,
+//		TestTheMapIsBelievedAsFarAsTheBytesBearItOut
+//
+// Processes and the queue:
+//
+//	workers and Redis that die at any moment
+//		TestChaosLosesNothing, TestAKilledProcessLosesOnlyWhatIsInFlight
+//	an export that kills its workers
+//		TestAnExportThatKillsItsWorkersEnds, TestAWorkerThatDiesButGainsGoesOn, TestAPanicIsAFailedAttempt
+//	two workers at one export
+//		TestOneExportIsFetchedByOneWorkerAtATime, TestOneAttemptAtATimeAcrossProcesses,
+//		TestOfManyAttemptsOneCommits, TestProcessesThatRaceLeaveAWholeBag
+//	poisoned tasks
+//		TestPoisonIsSetAside, TestPoisonOfAScheduleIsSetAside,
+//		FuzzParseTask
+//	a Redis that is lost, or another's
+//		TestAWorkerBringsBackWhatRedisLost, TestAWorkerStopsWhereRedisHasBecomeAnothers,
+//		TestCheckRefusesAnUnfitRedis
+//	dependencies that creep in
+//		TestOnePackageImportsEachSDK, TestImportsRunInOneLine
 
 import (
 	"archive/tar"
@@ -61,7 +182,8 @@ var deformities = []deformity{
 	{"cut in the first half", func(a, _ []byte) []byte { return a[:len(a)/2] }, ""},
 	{"cut in the second half", func(a, b []byte) []byte { return slices.Concat(a, b[:len(b)/2]) }, ""},
 	{"one byte short", func(a, b []byte) []byte { return slices.Concat(a, b[:len(b)-1]) }, ""},
-	{"one byte more", func(a, b []byte) []byte { return slices.Concat(a, b, []byte{0}) }, "tar"}, // padding
+	{"without its last four bytes", func(a, b []byte) []byte { return slices.Concat(a, b[:len(b)-4]) }, ""}, // which is the checksum
+	{"one byte more", func(a, b []byte) []byte { return slices.Concat(a, b, []byte{0}) }, "tar"},            // padding
 	{"zeros behind it", func(a, b []byte) []byte { return slices.Concat(a, b, make([]byte, 512)) }, "tar"},
 	{"text behind it", func(a, b []byte) []byte { return slices.Concat(a, b, []byte("AND MORE\n")) }, ""},
 	{"two joined", func(a, b []byte) []byte { return slices.Concat(a, b, a, b) }, "zstd zstd- gzip lz4 lz4-"},

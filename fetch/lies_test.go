@@ -4,9 +4,13 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // honest leaves the answer to the store.
@@ -237,4 +241,94 @@ func base64MD5(body []byte) string {
 func partsETag(body []byte) string {
 	part := fmt.Sprintf("%X", md5.Sum(body))
 	return fmt.Sprintf(`"%X-1"`, md5.Sum([]byte(part)))
+}
+
+// raw sends that, as it is, on the bare connection, and ends it.
+func raw(answer func(s *store, r *http.Request) string) lie {
+	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		conn.Write([]byte(answer(s, r)))
+		return true
+	}
+}
+
+// rawHead is raw with the whole body behind these lines.
+func rawHead(lines ...string) lie {
+	return raw(func(s *store, _ *http.Request) string {
+		head := strings.ReplaceAll(strings.Join(lines, "\r\n"), "SIZE", strconv.Itoa(len(s.body)))
+		return head + "\r\nConnection: close\r\n\r\n" + string(s.body)
+	})
+}
+
+// rawChunks is raw with a chunked body, of chunks with that behind their size,
+// and those lines behind the last.
+func rawChunks(size int, extension, trailer string) lie {
+	return raw(func(s *store, _ *http.Request) string {
+		var b strings.Builder
+		b.WriteString("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+		for chunk := range slices.Chunk(s.body, size) {
+			fmt.Fprintf(&b, "%x%s\r\n%s\r\n", len(chunk), extension, chunk)
+		}
+		return b.String() + "0\r\n" + trailer + "\r\n"
+	})
+}
+
+// reset sends half of an answer and then a RST.
+func reset(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
+	w.Header().Set("Content-Length", strconv.Itoa(len(s.body)))
+	w.Write(s.body[:len(s.body)/2])
+	http.NewResponseController(w).Flush()
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+	}
+	return true
+}
+
+// forEver sends a body that has no end, as long as someone reads.
+func forEver(status int, text string, pairs ...string) lie {
+	return func(_ *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
+		set(w.Header(), pairs...)
+		w.WriteHeader(status)
+		for block := []byte(strings.Repeat(text, 32<<10/len(text))); ; {
+			if _, err := w.Write(block); err != nil {
+				return true
+			}
+		}
+	}
+}
+
+// gzipped answers with what gzip makes of the body, as proxies do that were not
+// asked to.
+func gzipped(pairs ...string) lie {
+	return func(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
+		set(w.Header(), pairs...)
+		w.Header().Set("Content-Encoding", "gzip")
+		http.NewResponseController(w).Flush()
+		z := gzip.NewWriter(w)
+		z.Write(s.body)
+		z.Close()
+		return true
+	}
+}
+
+// elsewhere redirects once, by that status, to the store's own /elsewhere.
+func elsewhere(status int) lie {
+	return func(_ *store, w http.ResponseWriter, r *http.Request, _ int) bool {
+		if strings.HasPrefix(r.URL.Path, "/elsewhere") {
+			return honest
+		}
+		w.Header().Set("Location", "/elsewhere")
+		w.WriteHeader(status)
+		return true
+	}
+}
+
+// large makes a lie when it is told, since it wants much memory.
+func large(make func() lie) lie {
+	return func(s *store, w http.ResponseWriter, r *http.Request, n int) bool { return make()(s, w, r, n) }
 }

@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
@@ -70,11 +69,7 @@ func (b *Board) list(ctx context.Context, w *pending, l *listing) {
 // read takes in the jobs of a place as they come. A panic is the listing's
 // failure: it must not end the process for all who wait for other jobs.
 func (b *Board) read(ctx context.Context, w *pending, l *listing) (err error) {
-	defer func() {
-		if x := recover(); x != nil {
-			err = fmt.Errorf("list %s: %v", w.place, x)
-		}
-	}()
+	defer Recovered(&err)
 	for job, err := range b.lister.List(ctx, w.place, time.Time{}) {
 		if err != nil {
 			return err

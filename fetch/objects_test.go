@@ -62,7 +62,8 @@ func TestKeysThatCannotLieBesideEachOtherAreRefused(t *testing.T) {
 			s := newShelf()
 			s.snapshot = snapshot
 			for _, name := range tt {
-				s.items = append(s.items, object(name, rows[:100]))
+				codec := map[bool]string{true: "gzip"}[strings.HasSuffix(name, ".gz")]
+				s.items = append(s.items, object(name, encode(t, codec, rows[:100])))
 			}
 			f := shelved(t, s)
 			_, err := fetchShelf(t, f)

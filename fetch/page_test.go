@@ -45,11 +45,14 @@ func TestWhatIsNotEncodedIsTextOrDamaged(t *testing.T) {
 		says       string // "": it lands as it is
 	}{
 		{"a.csv.gz", "a,b\n1,2\n", ""},
-		{"a.gz", "订单,b\n", ""},
+		{"订单.csv.gz", "订单,b\n", ""},
+		{"a.gz", "a,b\n1,2\n", "ends in .gz, but it begins as text"},
 		{"a.csv.zst", "\xb6\xa9\xb5\xa5,b\n", ""}, // GBK
 		{"a.csv.lz4", "\xff\xfea\x00,\x00", ""},   // UTF-16
 		{"a.parquet.gz", "PAR1\x15\x04\x00", ""},
-		{"a.zip", "a,b\n", ""},
+		{"a.csv.gz", "PAR1\x15\x04\x00", "ends in .gz, but it begins as text does or Parquet"},
+		{"a.zip", "a,b\n", "ends in .zip, but it begins as text"},
+		{"a.csv.zip", "a,b\n", "ends in .zip, but it begins as text"},
 		{"a.bin", "\x00\x01\x02", ""},
 		{"a.tar", "\x00\x01\x02", ""},
 		{"a.csv", "", ""},

@@ -22,6 +22,8 @@ type ranges struct {
 	name    string
 	source  Source
 	partial *archive.Partial
+	pace    *pace
+	most    int64 // bytes that it may have
 
 	first *Range        // the answer to the first request
 	part  *archive.Part // that it is for
@@ -39,7 +41,7 @@ type ranges struct {
 const enough = 2
 
 func (a *attempt) ranges(object Object, partial *archive.Partial) *ranges {
-	r := &ranges{f: a, name: object.Name, partial: partial}
+	r := &ranges{f: a, name: object.Name, partial: partial, pace: &pace{least: a.minRate()}, most: a.most(object)}
 	r.source = &renewing{f: a.Fetcher, ref: a.ref, object: object}
 	r.stop = func() {}
 	return r
@@ -92,8 +94,9 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, watch := newWatch(ctx, r.f.stall())
+	ctx, watch := newWatch(ctx, r.f.stall(), r.pace)
 	answer, err := r.source.ReadRange(ctx, off, n, r.partial.Version())
+	watch.answered()
 	if err != nil {
 		defer leave()
 		defer watch.stop()
@@ -102,8 +105,8 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 		}
 		return nil, watch.cause(err)
 	}
-	answer.ReadCloser = r.f.throttle(ctx, watch.over(answer.ReadCloser, leave))
-	err = r.partial.Promise(answer.Want)
+	answer.ReadCloser = r.f.throttle(ctx, watch.over(answer.ReadCloser, leave), r.pace)
+	err = cmp.Or(r.partial.Promise(answer.Want), r.fits(r.partial.Want().Size))
 	if err == nil {
 		err = r.skipTo(answer, off)
 	}
@@ -157,7 +160,8 @@ func (r *ranges) start(ctx context.Context, end context.CancelCauseFunc) {
 	})
 }
 
-func (r *ranges) fillAll(ctx context.Context) error {
+func (r *ranges) fillAll(ctx context.Context) (err error) {
+	defer Recovered(&err)
 	switch {
 	case r.part == nil:
 		return nil
@@ -194,7 +198,8 @@ func (r *ranges) several() int64 {
 }
 
 // fillParts fills one part after another until none is left to take.
-func (r *ranges) fillParts(ctx context.Context) error {
+func (r *ranges) fillParts(ctx context.Context) (err error) {
+	defer Recovered(&err)
 	for {
 		part, answer := r.take()
 		if part == nil {
@@ -297,6 +302,16 @@ func (r *ranges) fillPart(ctx context.Context, part *archive.Part, answer *Range
 	return answer, err
 }
 
+// fits reports whether an object may have so many bytes. Of one that a store
+// does not tell the end of, that is all there is to tell that there is one.
+func (r *ranges) fits(size int64) error {
+	if size <= r.most {
+		return nil
+	}
+	r.partial.Spoil()
+	return fmt.Errorf("receive %s: it has more than %d bytes, and the job promised no size (--max-size allows more): %w", r.name, r.most, ErrBomb)
+}
+
 // receive fills a part. A store may send less of it than it was asked for, so
 // one answer need not be enough.
 func (r *ranges) receive(ctx context.Context, part *archive.Part, answer *Range) (*Range, error) {
@@ -380,6 +395,9 @@ func (r *ranges) keep(part *archive.Part, from *Range, b []byte) error {
 		if more, _ := io.ReadFull(from, make([]byte, 1)); more > 0 {
 			return &verify.Mismatch{Object: r.name, Check: verify.CheckSize, Got: fmt.Sprintf("%d or more", size+1), Want: fmt.Sprint(size)}
 		}
+	}
+	if err := r.fits(off + int64(len(b))); err != nil {
+		return err
 	}
 	if _, err := part.Write(b); err != nil {
 		return err

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -116,6 +117,37 @@ func TestRedactDropsUserNamesAndPasswords(t *testing.T) {
 	}
 }
 
+// forms of a secret that no URL is around any more, and what is left.
+func TestRedactKnowsSecretsOutsideOfURLs(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"https%3A%2F%2Fh%2Fa%3FExpires%3D1%26Signature%3DSECRET end", "https%3A%2F%2Fh%2Fa%3FExpires%3D1%26Signature end"},
+		{"a%253Fx-oss-signature%253DSECRET%252F, end", "a%253Fx-oss-signature, end"},
+		{`{"a":"Signature\u003dSECRET\u0026b"}`, `{"a":"Signature"}`},
+		{"a&amp;Signature&#61;SECRET&amp;b", "a&amp;Signature&amp;b"},
+		{"x-oss-security-token=SEC\nRET", "x-oss-security-token\nRET"},
+		{"http%3A%2F%2Fuser%3ASECRET%40h%2Fa", "http%3A%2F%2Fh%2Fa"},
+		{`{"a":"redis:\/\/:SECRET@h:6379\/0"}`, `{"a":"redis:\/\/h:6379\/0"}`},
+		{"https%3A%2F%2Fh%2F%40scope", "https%3A%2F%2Fh%2F%40scope"},
+		{"GET / HTTP/1.1\r\nAuthorization: OSS AK:SECRET\r\nHost: h\r\n", "GET / HTTP/1.1\r\nAuthorization: ***\r\nHost: h\r\n"},
+		{`"GET / HTTP/1.1\r\nAuthorization: Basic SECRET=\r\nHost: h\r\n"`, `"GET / HTTP/1.1\r\nAuthorization: ***\r\nHost: h\r\n"`},
+		{"map[Authorization:[OSS AK:SECRET] Date:[now]]", "map[Authorization:[***] Date:[now]]"},
+		{`{"X-Auth-Token":"SECRET","a":1}`, `{"X-Auth-Token":"***","a":1}`},
+		{`{"x-acs-security-token":["SECRET"],"a":1}`, `{"x-acs-security-token":["***"],"a":1}`},
+		{`encoding header "authorization" = "OSS SECRET"`, `encoding header "authorization" = "***"`},
+		{`{"said":"{\"authorization\":\"OSS SECRET\"}"}`, `{"said":"{\"authorization\":\"***\"}"}`},
+		{"GET\n\nx-oss-security-token:SECRET\n/bucket/a", "GET\n\nx-oss-security-token:***\n/bucket/a"},
+		{"proxy-authorization: Basic SECRET", "proxy-authorization: ***"},
+		{`{"cookie":"","authorization":null,"a":"authorization:","b":"no authorization: "}`, `{"cookie":"","authorization":null,"a":"authorization:","b":"no authorization: "}`},
+		{"the token is not valid; authorization failed", "the token is not valid; authorization failed"},
+		{`Get "https://h/a?Signature&security-token": EOF`, `Get "https://h/a?Signature&security-token": EOF`},
+		{"GET https://h/a?Signature&Security-Token: HTTP 403", "GET https://h/a?Signature&Security-Token: HTTP 403"},
+	} {
+		if got := Redact(tt.in); got != tt.want {
+			t.Errorf("%s becomes %s, want %s", tt.in, got, tt.want)
+		}
+	}
+}
+
 func TestRedactedErrorOfNetHTTPTellsNoSecret(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -152,6 +184,22 @@ func FuzzRedactTellsNoSecret(f *testing.F) {
 		}
 		if again := Redact(got); again != got {
 			t.Errorf("%q becomes %q, then %q", s, got, again)
+		}
+	})
+}
+
+func FuzzRedactKeepsJSONReadable(f *testing.F) {
+	for _, s := range []string{"https://u:p@h/a?Signature=x\" y", `authorization: "a"`, "cookie:", `a\?Signature=b\`, "Signature\u003d\t", "https:\\/\\/a@b?token=c&d"} {
+		f.Add(s, "https://h/?a=b&Signature="+s)
+		f.Add("security-token", s)
+	}
+	f.Fuzz(func(t *testing.T, key, value string) {
+		b, err := json.Marshal(map[string]any{key: value, "list": []any{value, key, 1, nil}, "Authorization": nil, "x-auth-token": 5})
+		if err != nil {
+			return
+		}
+		if got := Redact(string(b)); !json.Valid([]byte(got)) {
+			t.Errorf("%s becomes %s", b, got)
 		}
 	})
 }

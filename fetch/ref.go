@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"tallyman/verify"
 )
@@ -74,7 +75,7 @@ func parseRef(s string) (Ref, error) {
 }
 
 func checkText(s string) error {
-	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.In(r, unshown...) || r == unicode.ReplacementChar }) {
 		return fmt.Errorf("it holds a control character or is not UTF-8")
 	}
 	return nil

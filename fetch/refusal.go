@@ -3,6 +3,7 @@ package fetch
 import (
 	"encoding/xml"
 	"strings"
+	"unicode"
 )
 
 // A StoreError is the XML in which OSS, OBS and S3 refuse. Its texts are fit to
@@ -67,6 +68,14 @@ func (e StoreError) Kind() error {
 const longestText = 300
 
 func plain(s string) string {
-	s = Redact(strings.Join(strings.Fields(s), " "))
+	s = strings.Join(strings.Fields(strings.Map(printable, Redact(s))), " ")
 	return strings.ToValidUTF8(s[:min(len(s), longestText)], "")
+}
+
+// printable leaves out what would act on a terminal, of which XML may hold some.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return ' '
 }

@@ -3,6 +3,7 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -16,7 +17,7 @@ const (
 )
 
 // retry does it again after a failure that may pass, until it has failed tries
-// times without a gain.
+// times without a gain. What comes too slowly is no gain, or it would never end.
 func (r *ranges) retry(ctx context.Context, do func() error, gained func() bool) error {
 	first := cmp.Or(r.f.firstWait, firstWait)
 	failed, wait := 0, first
@@ -31,7 +32,7 @@ func (r *ranges) retry(ctx context.Context, do func() error, gained func() bool)
 		if drained := r.f.drained(); drained != nil {
 			return drained
 		}
-		if gained() {
+		if _, slow := errors.AsType[*slowError](err); !slow && gained() {
 			failed, wait = 0, first
 		}
 		if failed++; failed == tries {

@@ -37,6 +37,7 @@ type item struct {
 	name    string
 	body    []byte
 	content string                                              // declared
+	coded   string                                              // declared
 	want    func(verify.Want) verify.Want                       // what is promised, nil: all that is true
 	hinder  func(ctx context.Context, off int64) error          // of a request, before it is answered
 	bend    func(off int64, answer io.ReadCloser) io.ReadCloser // the answer
@@ -63,7 +64,7 @@ func (s *shelf) objects() iter.Seq2[fetch.Object, error] {
 			if i.shelf != s {
 				i.shelf = s // others may be reading it
 			}
-			if !yield(fetch.Object{Name: i.name, Content: i.content, Want: i.promise(), Source: i}, nil) {
+			if !yield(fetch.Object{Name: i.name, Content: i.content, Coded: i.coded, Want: i.promise(), Source: i}, nil) {
 				return
 			}
 		}

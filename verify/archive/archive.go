@@ -45,6 +45,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // Errors that a caller may branch on.
@@ -66,7 +67,9 @@ type Archive struct {
 	id   string
 	disk disk
 
-	stride int64 // 0 means stride
+	stride  int64                // 0 means stride
+	measure func() (space, bool) // nil asks the system
+	room    room
 }
 
 // Open opens the archive in dir and makes one if there is none.
@@ -179,8 +182,11 @@ func (a *Archive) isBag(key string) bool {
 // landed reports whether an export is under its final name.
 func (a *Archive) landed(key string) (bool, error) {
 	_, err := os.Lstat(a.Path(key))
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
+	case errors.Is(err, syscall.ENAMETOOLONG):
+		return false, tooLong(err)
 	}
 	return err == nil, err
 }

@@ -82,6 +82,7 @@ func (c *content) Write(b []byte) (n int, err error) {
 		n, c.err = c.file.Write(b)
 	}
 	c.size += int64(n)
+	c.partial.claim.spend(int64(n))
 	c.writeBack()
 	c.sum.Write(b[:n])
 	c.counter.Write(b[:n])

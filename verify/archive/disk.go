@@ -4,18 +4,20 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // readOnly is the mode of the files of a bag. Who creates a file may write to it
 // all the same.
 const readOnly = 0o444
 
-// A disk makes each change that an archive makes to files. Tests set step to
-// see, fail or cut short every one of them.
+// A disk makes each change that an archive makes to files, and reads what is to
+// prove them. Tests set step to see, fail or cut short every one of them.
 type disk struct {
 	step func(op, path string) error
 }
@@ -172,7 +174,16 @@ func (d disk) link(from, to string) error {
 	if err := d.begin("link", to); err != nil {
 		return err
 	}
-	return os.Link(from, to)
+	return unlinkable(os.Link(from, to))
+}
+
+// unlinkable is the error of a link. Some file systems have none: FAT says that
+// it is not permitted.
+func unlinkable(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
+		return fmt.Errorf("the archive needs a file system that has hard links: %w", err)
+	}
+	return err
 }
 
 func (d disk) removeAll(path string) error {

@@ -42,12 +42,20 @@ func (f *follower) Read(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	read, err := f.partial.file.ReadAt(b[:min(int64(len(b)), n)], f.off)
+	read, err := f.partial.readAt(b[:min(int64(len(b)), n)], f.off)
 	f.off += int64(read)
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // the file is shorter than its parts
 	}
 	return read, err
+}
+
+// readAt reads from the partial's file.
+func (p *Partial) readAt(b []byte, off int64) (int, error) {
+	if err := p.in.archive.disk.begin("read", p.file.Name()); err != nil {
+		return 0, err
+	}
+	return p.file.ReadAt(b, off)
 }
 
 // wait returns how many bytes are here from off on, once there are any.

@@ -29,7 +29,10 @@ func (a *Archive) take(reference, key, hash string) (hold, State, error) {
 		return hold{}, State{}, fmt.Errorf("no export can have the key %q", key)
 	}
 	h := hold{archive: a, key: key, dir: filepath.Join(a.dir, ingestDir, hash)}
-	var err error
+	err := fits(a.Path(key), key, a.longest())
+	if err != nil {
+		return hold{}, State{}, err
+	}
 	if h.lock, err = a.acquire(h.dir); err != nil {
 		return hold{}, State{}, err
 	}

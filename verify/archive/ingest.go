@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // An Ingest is an export being received, by the one attempt that may be. Its
@@ -16,6 +17,10 @@ type Ingest struct {
 	root    *os.Root // of bag/data: nothing is created outside it
 	state   State
 	objects ledger
+	taken   bool // objects are all that is of use in the bag
+
+	asked   sync.Once
+	longest int // bytes of a file name
 }
 
 // Begin takes up an export: the reference as it may be shown, its key and its
@@ -53,9 +58,10 @@ func (in *Ingest) openBag(ctx context.Context) error {
 		return err
 	}
 	in.root = root
-	if err := in.objects.load(ctx, in.path("objects.jsonl"), root); err != nil {
+	if err := in.objects.load(ctx, in.archive.disk, in.path("objects.jsonl"), root); err != nil {
 		return err
 	}
+	in.taken = true
 	return in.sweep()
 }
 
@@ -80,11 +86,15 @@ func (in *Ingest) sweep() error {
 }
 
 // Close ends the attempt and frees the export for another. What was received
-// is kept, unless the export was committed.
+// is kept, unless the export was committed; what was decoded of objects that are
+// not done is not.
 func (in *Ingest) Close() error {
 	var err error
+	if in.taken {
+		err = in.sweep()
+	}
 	if in.root != nil {
-		err = in.root.Close()
+		err = errors.Join(err, in.root.Close())
 	}
 	if in.objects.file != nil {
 		err = errors.Join(err, in.objects.file.Close())

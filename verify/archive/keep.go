@@ -16,8 +16,9 @@ import (
 
 // A keeper keeps the bytes of an object as transferred, as a file of the bag.
 type keeper struct {
-	name func(codec string) string
-	sum  hash.Hash
+	name  func(codec string) string
+	sum   hash.Hash
+	place string // in the bag, once it has one
 }
 
 // Keep makes the bytes as transferred a file of the bag once the object is
@@ -46,8 +47,8 @@ func (c *counting) Close() error {
 	return nil
 }
 
-// keepWire moves the bytes as transferred into the bag, unless the content is
-// just that.
+// keepWire gives the bytes as transferred a name in the bag, unless the content
+// is just that.
 func (p *Partial) keepWire(codec string) error {
 	if p.keep == nil || codec == "" && len(p.files) > 0 {
 		return nil
@@ -60,8 +61,9 @@ func (p *Partial) keepWire(codec string) error {
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", name, err)
 	}
-	if err := errors.Join(place.Close(), p.moveWire(p.in.path("bag", dataDir, filepath.FromSlash(name)))); err != nil {
-		return err
+	p.keep.place = p.in.path("bag", dataDir, filepath.FromSlash(name))
+	if err := errors.Join(place.Close(), p.linkWire()); err != nil {
+		return fmt.Errorf("keep %s: %w", name, err)
 	}
 	p.add(File{
 		Path: name, Size: p.wire.Size(), SHA256: hex.EncodeToString(p.keep.sum.Sum(nil)),
@@ -76,18 +78,30 @@ func (p *Partial) isTaken(name string) bool {
 	return slices.ContainsFunc(p.files, func(f File) bool { return f.Path == name || strings.HasPrefix(f.Path, name+"/") })
 }
 
-// moveWire makes the partial's file that of the bag. Only there it becomes
-// read-only: where it was it must stay fit to be taken up.
-func (p *Partial) moveWire(to string) error {
-	disk, file := p.in.archive.disk, p.file
-	if err := disk.sync(file); err != nil {
+// linkWire makes the partial's file one of the bag too. Where it was it stays,
+// and fit to be taken up, until the object is done. What failed to become durable
+// may be lost although it can be read, and a second fsync would not tell: it is
+// received again.
+func (p *Partial) linkWire() error {
+	disk := p.in.archive.disk
+	if err := disk.sync(p.file); err != nil {
+		p.Spoil()
 		return err
 	}
-	if err := disk.rename(file.Name(), to); err != nil {
+	if err := disk.removeAll(p.keep.place); err != nil {
 		return err
 	}
+	return disk.link(p.file.Name(), p.keep.place)
+}
+
+// cedeWire leaves the file to the bag, where it becomes read-only.
+func (p *Partial) cedeWire() error {
+	if p.keep == nil || p.keep.place == "" {
+		return nil
+	}
+	file := p.file
 	p.file = nil // so that emptying the partial leaves it alone
-	return errors.Join(file.Chmod(readOnly), file.Close())
+	return errors.Join(p.in.archive.disk.removeAll(file.Name()), file.Chmod(readOnly), file.Close())
 }
 
 // add makes a file of the bag one of the object's.

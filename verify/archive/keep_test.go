@@ -114,7 +114,7 @@ func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
 func TestAWireBecomesReadOnlyOnlyInTheBag(t *testing.T) {
 	dir := t.TempDir()
 	a, err := openWith(dir, func(op, path string) error {
-		if op == "rename" && filepath.Ext(path) == ".z" {
+		if op == "link" && filepath.Ext(path) == ".z" {
 			return errCrash
 		}
 		return nil

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -38,8 +39,11 @@ type line struct {
 
 // load reads the ledger as far as it holds: an object whose files are not as
 // its line says is received again, and a line that was cut short is none.
-func (l *ledger) load(ctx context.Context, path string, root *os.Root) (err error) {
+func (l *ledger) load(ctx context.Context, d disk, path string, root *os.Root) (err error) {
 	l.lines = map[string]line{}
+	if err := d.begin("create", path); err != nil {
+		return err
+	}
 	if l.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
 		return err
 	}
@@ -47,7 +51,14 @@ func (l *ledger) load(ctx context.Context, path string, root *os.Root) (err erro
 		return err
 	}
 	for name := range l.lines {
-		if o, err := l.read(name); err != nil || !o.isIn(ctx, root) {
+		o, err := l.read(name)
+		if err == nil && o.isWhole() {
+			err = o.isIn(ctx, d, root)
+		}
+		switch {
+		case starved(err):
+			return err
+		case err != nil || !o.isWhole():
 			delete(l.lines, name)
 		}
 	}
@@ -209,20 +220,40 @@ func (l *ledger) paths() (map[string]bool, error) {
 	return paths, nil
 }
 
-// isIn reports whether the object's files are there as they were written.
-func (o Object) isIn(ctx context.Context, root *os.Root) bool {
+// isWhole reports whether the object is one that was proven: of any other line
+// that says a name it would be believed that there are no files to it.
+func (o Object) isWhole() bool { return o.CRC64 != "" && len(o.Checks) > 0 }
+
+// isIn is nil if the object's files are there as they were written.
+func (o Object) isIn(ctx context.Context, d disk, root *os.Root) error {
 	for _, f := range o.Files {
-		r, err := root.Open(filepath.FromSlash(f.Path))
-		if err != nil {
-			return false
-		}
-		size, sum, err := hashFile(cancelable{ctx, r})
-		r.Close()
-		if err != nil || size != f.Size || sum != f.SHA256 {
-			return false
+		if err := f.isIn(ctx, d, root); err != nil {
+			return fmt.Errorf("check what was received of %s: %w", o.Name, err)
 		}
 	}
-	return true
+	return nil
+}
+
+func (f File) isIn(ctx context.Context, d disk, root *os.Root) error {
+	if err := d.begin("read", filepath.Join(root.Name(), f.Path)); err != nil {
+		return err
+	}
+	r, err := root.Open(filepath.FromSlash(f.Path))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	size, sum, err := hashFile(cancelable{ctx, r})
+	if err == nil && (size != f.Size || sum != f.SHA256) {
+		err = ErrDamaged
+	}
+	return err
+}
+
+// starved reports that the system could not open a file just now, which says
+// nothing of the file.
+func starved(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
 func hashFile(r io.Reader) (int64, string, error) {

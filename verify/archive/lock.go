@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -26,13 +27,16 @@ func (a *Archive) acquire(dir string) (*flock.Flock, error) {
 		if err := a.disk.mkdirs(dir); err != nil {
 			return nil, err
 		}
+		if err := a.disk.begin("lock", path); err != nil {
+			return nil, err
+		}
 		lock := flock.New(path)
 		locked, err := lock.TryLock()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed between the two
 		}
 		if err != nil {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+			return nil, unlockable(path, err)
 		}
 		if !locked {
 			lock.Close()
@@ -47,6 +51,22 @@ func (a *Archive) acquire(dir string) (*flock.Flock, error) {
 		}
 		lock.Close()
 	}
+}
+
+// unlockable is the error of a file that can't be locked. Some file systems of
+// a network, and FUSE ones, have no locks.
+func unlockable(path string, err error) error {
+	errno, ok := errors.AsType[syscall.Errno](err)
+	switch {
+	case !ok:
+		return fmt.Errorf("lock %s: %w", path, err)
+	case errors.Is(err, errors.ErrUnsupported) || errno == syscall.ENOLCK:
+		err = fmt.Errorf("the archive needs a file system that can lock files: %w", errno)
+	}
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return err
+	}
+	return &fs.PathError{Op: "lock", Path: path, Err: err}
 }
 
 func isAt(lock *flock.Flock, path string) bool {

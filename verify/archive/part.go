@@ -79,6 +79,7 @@ func (t *Part) write(b []byte) (int, error) {
 	n, err := t.partial.file.WriteAt(b, t.off+t.n)
 	t.crc.Write(b[:n])
 	t.partial.advance(t, int64(n))
+	t.partial.claim.spend(int64(n))
 	switch {
 	case err != nil:
 	case t.n == t.size:

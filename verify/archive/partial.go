@@ -21,6 +21,7 @@ type Partial struct {
 	file  *os.File
 	chart *os.File
 	keep  *keeper // of the bytes as transferred, or nil
+	claim claim   // on the disk
 
 	mu      sync.Mutex
 	moved   sync.Cond // parts, end or failed changed
@@ -32,6 +33,7 @@ type Partial struct {
 	writing int  // content files that are not closed
 	files   []File
 	counted []Counted
+	doubts  []string
 	failed  error
 	spoiled bool // what was received is of no use
 	wire    *verify.Wire
@@ -53,7 +55,7 @@ func (in *Ingest) Done(name string, want verify.Want) bool {
 // Partial, after all who use it have ended.
 func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (*Partial, error) {
 	p := &Partial{in: in, name: name, job: want, want: want}
-	p.moved.L = &p.mu
+	p.moved.L, p.claim.room = &p.mu, &in.archive.room
 	err := in.undo(name)
 	if err == nil {
 		err = p.open()
@@ -112,9 +114,10 @@ func (p *Partial) load(ctx context.Context) error {
 			p.anew = true
 		}
 	}
-	if holds {
+	if holds && len(p.parts) > 0 {
 		return nil
 	}
+	p.store, p.want = nil, p.job // what a store said of bytes that are not here binds no other answer
 	return p.empty()
 }
 
@@ -179,7 +182,7 @@ func (p *Partial) finish(codec string, summed bool) error {
 		return err
 	}
 	p.Spoil() // the content is what is kept
-	return nil
+	return p.cedeWire()
 }
 
 var errUnproven = errors.New("its bytes are not proven")
@@ -193,17 +196,26 @@ func (p *Partial) Whole() (io.ReaderAt, int64, error) {
 	if !p.proven() {
 		return nil, 0, fmt.Errorf("read %s as a whole: %w", p.name, errUnproven)
 	}
-	return io.NewSectionReader(p.file, 0, p.wire.Size()), p.wire.Size(), nil
+	return io.NewSectionReader(receivedBytes{p}, 0, p.wire.Size()), p.wire.Size(), nil
 }
+
+// receivedBytes are those of a Partial.
+type receivedBytes struct{ partial *Partial }
+
+func (r receivedBytes) ReadAt(b []byte, off int64) (int, error) { return r.partial.readAt(b, off) }
 
 func (p *Partial) object(codec string, summed bool) Object {
 	return Object{
 		Name: p.name, Size: p.wire.Size(), CRC64: p.wire.CRC64(),
 		Job: promised(p.job), Store: promised(p.said()),
 		Checks: p.wire.Checks(), Proof: proof(p.wire.Proof(), summed),
-		Codec: codec, Files: p.files, Counted: p.counted,
+		Codec: codec, Files: p.files, Counted: p.counted, Doubts: p.doubts,
 	}
 }
+
+// Doubt adds a reason to look twice at the object, should it land. It must not
+// be called while Finish is.
+func (p *Partial) Doubt(reason string) { p.doubts = append(p.doubts, reason) }
 
 // Close ends the use of the Partial. All that was received is kept for the next
 // attempt, unless it was proven wrong or is no longer needed.
@@ -235,6 +247,7 @@ func (p *Partial) mismatched() bool {
 }
 
 func (p *Partial) close() error {
+	defer p.claim.drop()
 	var err error
 	for _, f := range []*os.File{p.file, p.chart} {
 		if f != nil {

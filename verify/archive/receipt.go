@@ -47,6 +47,8 @@ type Object struct {
 
 	// Counted is what was decoded to prove and to count it, and not kept.
 	Counted []Counted `json:"counted,omitempty"`
+
+	Doubts []string `json:"doubts,omitempty"` // of it alone: each is one of the receipt too
 }
 
 // A File of a receipt is one content file, below data/.
@@ -147,7 +149,7 @@ func (in *Ingest) receipt(claim Claim) (*Receipt, error) {
 		return nil, errors.New("the export has no objects")
 	}
 	var counts []verify.Count
-	unproven := 0
+	unproven, doubted := 0, 0
 	for o, err := range in.objects.all() {
 		if err != nil {
 			return nil, err
@@ -156,6 +158,7 @@ func (in *Ingest) receipt(claim Claim) (*Receipt, error) {
 			unproven++
 			r.doubt(unproven, o.Name)
 		}
+		doubted += r.doubtEach(doubted, o.Doubts)
 		for _, f := range o.Files {
 			r.Files++
 			r.Bytes += f.Size
@@ -168,6 +171,9 @@ func (in *Ingest) receipt(claim Claim) (*Receipt, error) {
 	if unproven > fewObjects {
 		r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %d objects in all only their size was promised", unproven))
 	}
+	if doubted > fewObjects {
+		r.Doubts = append(r.Doubts, fmt.Sprintf("of %d doubts in all, the others are in %s", doubted, objectsFile))
+	}
 	r.countRecords(claim.Records, counts)
 	return r, nil
 }
@@ -177,6 +183,13 @@ func (r *Receipt) doubt(n int, name string) {
 	if n <= fewObjects {
 		r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %s only its size was promised", name))
 	}
+}
+
+// doubtEach takes over the doubts of an object, if they are among the first,
+// and returns their number.
+func (r *Receipt) doubtEach(before int, doubts []string) int {
+	r.Doubts = append(r.Doubts, doubts[:min(len(doubts), max(0, fewObjects-before))]...)
+	return len(doubts)
 }
 
 // counts are those of all content that was decoded.
@@ -216,6 +229,7 @@ func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
 // bytes from the objects that are done, of which this attempt must have asked
 // Done or called Finish; what else is in the ingest is not in the export.
 func (in *Ingest) Commit(claim Claim) (*Receipt, error) {
+	in.taken = false
 	r, err := in.receipt(claim)
 	if err == nil {
 		err = in.commit(r)

@@ -75,7 +75,7 @@ func (a *Archive) State(hash string) (State, Tally, error) {
 // readState fails with fs.ErrNotExist if no state can be made out.
 func readState(dir string) (s State, err error) {
 	path := filepath.Join(dir, stateFile)
-	b, err := os.ReadFile(path)
+	b, err := readSmall(path)
 	if err != nil && !errors.Is(err, syscall.ENOTDIR) {
 		return s, err
 	}
@@ -86,6 +86,19 @@ func readState(dir string) (s State, err error) {
 	return s, nil
 }
 
+// mostState is more than a state or a tally of ours is long. What is longer is
+// read no further, and is none.
+const mostState = 1 << 20
+
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, mostState+1))
+}
+
 // compact undoes what indenting the file did to a value in it.
 func compact(value json.RawMessage) json.RawMessage {
 	var b bytes.Buffer
@@ -94,7 +107,8 @@ func compact(value json.RawMessage) json.RawMessage {
 }
 
 func readTally(dir string) (t Tally) {
-	if readJSON(filepath.Join(dir, countsFile), &t) != nil {
+	b, err := readSmall(filepath.Join(dir, countsFile))
+	if err != nil || json.Unmarshal(b, &t) != nil {
 		return Tally{}
 	}
 	return t

@@ -1,0 +1,65 @@
+package fetch
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// A Defect is a panic, of ours or of a library, as the error of what it ended.
+// It tells no secret.
+type Defect struct {
+	Value string // what it was about
+	Where string // the function that panicked, its file and line
+	Stack string // of the goroutine: it holds addresses, and no values
+}
+
+// Error tells what and where.
+func (d *Defect) Error() string { return fmt.Sprintf("panic: %s, in %s", d.Value, d.Where) }
+
+// Recovered is to be deferred: it makes a panic the error. Otherwise one in a
+// goroutine of its own would end the process, and print whatever it is about.
+func Recovered(err *error) {
+	if x := recover(); x != nil {
+		*err = newDefect(x)
+	}
+}
+
+func newDefect(x any) *Defect {
+	return &Defect{Value: Redact(fmt.Sprint(x)), Where: panicked(), Stack: string(debug.Stack())}
+}
+
+// panicked is the function that panicked, as its deferred one sees it: the
+// first behind the runtime's.
+func panicked() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
+	began := false
+	for {
+		frame, more := frames.Next()
+		inside := strings.HasPrefix(frame.Function, "runtime.")
+		if began && !inside {
+			return fmt.Sprintf("%s, %s:%d", frame.Function, path.Base(frame.File), frame.Line)
+		}
+		began = began || inside
+		if !more {
+			return "a function that is not known"
+		}
+	}
+}
+
+// careful is a reader whose panics are errors of ours: who reads it may do so
+// in a goroutine of a library.
+type careful struct{ io.Reader }
+
+func (c careful) Read(p []byte) (n int, err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			n, err = 0, &ownError{newDefect(x)}
+		}
+	}()
+	return c.Reader.Read(p)
+}

@@ -1,0 +1,104 @@
+package fetch_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"tallyman/fetch"
+	"tallyman/verify"
+)
+
+func hashAlone(w verify.Want) verify.Want { return verify.Want{Size: w.Size, CRC64: w.CRC64} }
+
+// misnamedDoubt is what a receipt says of an object that is not as it is named.
+func misnamedDoubt(doubts []string) bool {
+	return slices.ContainsFunc(doubts, func(d string) bool { return strings.HasPrefix(d, "misnamed: ") })
+}
+
+// What is called encoded and is not lands silently only where the job itself
+// says so; it lands with a doubt where a hash vouches for a file that its name
+// also tells of, and else not at all.
+func TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll(t *testing.T) {
+	for _, tt := range []struct {
+		name, coded, content string
+		body                 []byte
+		want                 func(verify.Want) verify.Want
+		lands                string // "", "doubted", "quietly"
+	}{
+		{"a.csv.zst", "", "", rows, hashAlone, "doubted"},
+		{"a.csv.zst", "zstd", "csv", rows, hashAlone, "doubted"},
+		{"a.csv.zst", "", "", rows, sizeAlone, ""},
+		{"a.csv.zst", "none", "", rows, hashAlone, "quietly"},
+		{"a.csv.zst", "none", "", rows, sizeAlone, "quietly"},
+		{"a.csv.zst", "none", "", []byte("\x28\xb5\x2f\xfc\x00"), hashAlone, ""},
+		{"a.csv.zst", "none", "", nil, hashAlone, ""},
+		{"a.csv.zst", "none", "", encode(t, "zstd", rows), hashAlone, "quietly"},
+		{"a.csv.zst", "", "", encode(t, "gzip", rows), hashAlone, "quietly"},
+		{"a.csv", "zstd", "", rows, hashAlone, "quietly"},
+		{"a.csv", "lz4", "", []byte("\x00\x01raw block"), hashAlone, ""},
+		{"a.csv", "", "", encode(t, "lz4", rows), hashAlone, "quietly"},
+		{"a.zst", "", "", rows, hashAlone, ""},
+		{"a.zst", "", "csv", rows, hashAlone, "doubted"},
+		{"a.zip", "", "csv", rows, hashAlone, ""},
+		{"a.csv.zst.gz", "", "", rows, hashAlone, ""},
+		{"a.parquet.gz", "", "", []byte("PAR1\x00\x00PAR1"), hashAlone, "doubted"},
+		{"a.csv.gz", "", "", []byte("PAR1\x00\x00PAR1"), hashAlone, ""},
+	} {
+		i := object(tt.name, tt.body)
+		i.content, i.coded, i.want = tt.content, tt.coded, tt.want
+		f := shelved(t, newShelf(i))
+		receipt, err := fetchShelf(t, f)
+		lands := ""
+		if err == nil {
+			lands = map[bool]string{true: "doubted", false: "quietly"}[misnamedDoubt(receipt.Doubts)]
+		} else if !errors.Is(err, fetch.ErrCorrupt) || len(kindsOf(err)) != 1 || !strings.Contains(fmt.Sprint(err), "--keep wire") {
+			t.Errorf("%s, %q: %v", tt.name, tt.coded, err)
+		}
+		if lands != tt.lands {
+			t.Errorf("%s, declared %q, of %.9q: it lands %q, want %q: %v", tt.name, tt.coded, tt.body, lands, tt.lands, err)
+		}
+		if lands == "" {
+			checkAbsent(t, f, shelfKey)
+		}
+	}
+}
+
+func TestWhatIsNotAsItIsNamedMayBeKeptAsItCame(t *testing.T) {
+	for name, body := range map[string]string{
+		"a.csv.zst": string(rows), "a.zst": string(rows), "a.zip": "a,b\n", "a.lz4": "\x00\x01raw block", "a.gz": "",
+	} {
+		for _, want := range []func(verify.Want) verify.Want{hashAlone, sizeAlone} {
+			f := shelved(t, newShelf(&item{name: name, body: []byte(body), want: want}, object("b.csv", rows)))
+			f.Keep = fetch.KeepWire
+			receipt := mustFetch(t, f)
+			if !misnamedDoubt(receipt.Doubts) {
+				t.Errorf("%s: doubts %q", name, receipt.Doubts)
+			}
+			checkFiles(t, f, map[string]string{name: body, "b.csv": string(rows)})
+		}
+	}
+}
+
+// Another attempt does not look at the object again, but knows.
+func TestADoubtOutlivesTheAttempt(t *testing.T) {
+	s := newShelf(object("a.csv.zst", rows), object("b.csv", rows))
+	f := shelved(t, s)
+	halfDone(t, f, s, "b.csv")
+	if receipt := mustFetch(t, f); !misnamedDoubt(receipt.Doubts) {
+		t.Errorf("doubts %q", receipt.Doubts)
+	}
+}
+
+func TestManyDoubtsAreSummedUp(t *testing.T) {
+	s := newShelf()
+	for i := range 150 {
+		s.items = append(s.items, object(fmt.Sprintf("%d.csv.zst", i), rows[:50]))
+	}
+	receipt := mustFetch(t, shelved(t, s))
+	if n := len(receipt.Doubts); n != 101 || receipt.Doubts[100] != "of 150 doubts in all, the others are in objects.jsonl" {
+		t.Errorf("%d doubts, the last %q", n, receipt.Doubts[n-1])
+	}
+}

@@ -1,0 +1,177 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tallyman/verify"
+)
+
+const gib = 1 << 30
+
+// sized is a promise of that many bytes.
+func sized(n int64) verify.Want { return verify.Want{Size: n, ETag: `"v1"`} }
+
+func never() { panic("it waits") }
+
+func TestAnObjectIsTakenOnlyIfThereIsRoom(t *testing.T) {
+	for name, tt := range map[string]struct {
+		total, free, files, size, content int64
+		fits                              bool
+	}{
+		"enough":                          {100 * gib, 20 * gib, 1000, 5 * gib, 5 * gib, true},
+		"enough for the bytes alone":      {100 * gib, 8 * gib, 1000, 5 * gib, 5 * gib, false},
+		"and those are kept":              {100 * gib, 8 * gib, 1000, 5 * gib, 0, true},
+		"all but the reserve":             {100 * gib, 10*gib + reserve, 1000, 5 * gib, 5 * gib, true},
+		"into the reserve":                {100 * gib, 10*gib + reserve - 1, 1000, 5 * gib, 5 * gib, false},
+		"a small disk has a small one":    {1 << 20, 100 << 10, 1000, 40 << 10, 40 << 10, true},
+		"nothing at all":                  {100 * gib, 0, 1000, 0, 0, false},
+		"no files":                        {100 * gib, 20 * gib, reserveFiles - 1, 1, 1, false},
+		"as many files as one likes":      {100 * gib, 20 * gib, verify.Unknown, 1, 1, true},
+		"size unknown":                    {100 * gib, gib, 1000, verify.Unknown, 0, true},
+		"size unknown, and the disk full": {100 * gib, reserve - 1, 1000, verify.Unknown, 0, false},
+	} {
+		a := mustOpen(t, t.TempDir())
+		a.SetSpace(tt.total, tt.free, tt.files, 255)
+		in := mustBegin(t, a)
+		p := mustPartial(t, in, "a.csv", sized(tt.size))
+		err := p.Reserve(t.Context(), tt.content, never)
+		if noRoom, refused := errors.AsType[*NoRoomError](err); refused == tt.fits || err != nil && !refused {
+			t.Errorf("%s: %v", name, err)
+		} else if refused && (!errors.Is(err, syscall.ENOSPC) || noRoom.Dir != a.dir || !strings.Contains(err.Error(), a.dir)) {
+			t.Errorf("%s: %v, want ENOSPC, and where", name, err)
+		}
+		p.Close()
+		in.Close()
+	}
+}
+
+func TestNoRoomIsSaidInFigures(t *testing.T) {
+	for _, tt := range []struct {
+		err  NoRoomError
+		want string
+	}{
+		{NoRoomError{"a.csv", "/a", 20 * gib, 5000, 64 << 20, 100}, "no room for a.csv: it needs 20 GiB, and /a has 5000 bytes free, of which 64 MiB are kept free"},
+		{NoRoomError{"a.csv", "/a", 10, 20 << 40, 0, verify.Unknown}, "no room for a.csv: it needs 10 bytes, and /a has 20 TiB free, of which 0 bytes are kept free"},
+		{NoRoomError{"a.csv", "/a", 10, 20 << 40, 0, 3}, "no room for a.csv: the file system of /a can hold 3 files more"},
+	} {
+		if got := tt.err.Error(); got != tt.want {
+			t.Errorf("%s\nwant %s", got, tt.want)
+		}
+	}
+}
+
+// What is here already takes no more room, and what has come takes none of what
+// was promised.
+func TestOnlyWhatIsMissingIsReserved(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	body := rows(1000)
+	in := mustBegin(t, a)
+	defer in.Close()
+	p := mustPartial(t, in, "a.csv", promise(body))
+	if err := errors.Join(p.Reserve(t.Context(), 1000, never), p.Promise(promise(body))); err != nil {
+		t.Fatal(err)
+	}
+	parts := 0
+	for part := range p.Missing(1000, 100) {
+		if parts++; parts > 6 {
+			break
+		}
+		if err := fill(part, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := a.room.promised.Load(); got != 2000-600 {
+		t.Errorf("%d bytes are promised when 600 of 2000 have come", got)
+	}
+	p.Close()
+	a.SetSpace(0, 1400, verify.Unknown, 255)
+	p = mustPartial(t, in, "a.csv", promise(body))
+	defer p.Close()
+	if err := p.Reserve(t.Context(), 1000, never); err != nil {
+		t.Error(err)
+	}
+}
+
+// Ten that need 10 GiB each, of which 5 GiB stay, and 25 GiB: two are received
+// at once, and in the end as many have landed as there was room for.
+func TestManyAtOnceAreNotPromisedTheSameRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := mustOpen(t, t.TempDir())
+		var mu sync.Mutex
+		var waited atomic.Int64
+		free, under, most, landed := int64(25*gib), 0, 0, 0
+		a.measure = func() (space, bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			return space{0, free, verify.Unknown, 255}, true
+		}
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Go(func() {
+				p := &Partial{in: &Ingest{hold: hold{archive: a}}, name: fmt.Sprint(i), want: sized(5 * gib)}
+				p.claim.room = &a.room
+				defer p.claim.drop()
+				if err := p.Reserve(context.Background(), 5*gib, func() { waited.Add(1) }); err != nil {
+					if !errors.Is(err, syscall.ENOSPC) {
+						t.Error(err)
+					}
+					return
+				}
+				mu.Lock()
+				under++
+				most = max(most, under)
+				mu.Unlock()
+				time.Sleep(time.Second) // of the bubble
+				mu.Lock()
+				defer mu.Unlock()
+				under--
+				landed++
+				free -= 5 * gib
+			})
+		}
+		all.Wait()
+		if most != 2 || landed != 4 || waited.Load() == 0 || a.room.promised.Load() != 0 || a.room.held != 0 {
+			t.Errorf("%d at once, %d landed, %d waited, %d and %d bytes are promised still", most, landed, waited.Load(), a.room.promised.Load(), a.room.held)
+		}
+	})
+}
+
+func TestWhoWaitsForRoomHearsThatItEnds(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	a.SetSpace(0, 100, verify.Unknown, 255)
+	in := mustBegin(t, a)
+	defer in.Close()
+	first := mustPartial(t, in, "a.csv", sized(60))
+	defer first.Close()
+	if err := first.Reserve(t.Context(), 0, never); err != nil {
+		t.Fatal(err)
+	}
+	second := mustPartial(t, in, "b.csv", sized(60))
+	defer second.Close()
+	ctx, end := context.WithCancelCause(t.Context())
+	if err := second.Reserve(ctx, 0, func() { end(errCrash) }); !errors.Is(err, errCrash) {
+		t.Errorf("%v, want what ended it", err)
+	}
+}
+
+// An export of many small objects asks for each.
+func BenchmarkReserve(b *testing.B) {
+	a := mustOpen(b, b.TempDir())
+	p := &Partial{in: &Ingest{hold: hold{archive: a}}, name: "a.csv", want: sized(100)}
+	p.claim.room = &a.room
+	for b.Loop() {
+		if err := p.Reserve(context.Background(), 100, never); err != nil {
+			b.Fatal(err)
+		}
+		p.claim.drop()
+	}
+}

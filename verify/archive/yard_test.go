@@ -1,0 +1,252 @@
+package archive_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/redis/go-redis/v9"
+
+	"tallyman/fetch"
+	"tallyman/fetch/web"
+	"tallyman/verify"
+	"tallyman/verify/archive"
+	"tallyman/worker"
+)
+
+// A yard is a store on the loopback with one export: a file as it is, an encoded
+// one, a container, and one with nothing in it.
+type yard struct {
+	*httptest.Server
+	hosts  fetch.Hosts
+	client *http.Client
+	bodies map[string][]byte
+	total  int64        // bytes of all bodies
+	asked  atomic.Int64 // for so many of them
+}
+
+const yardRef = "oss://yard/export/"
+
+// partSize makes parts of the larger bodies.
+const partSize = 1000
+
+func newYard(t testing.TB) *yard {
+	y := &yard{bodies: map[string][]byte{
+		"a.csv": lines(2500), "b.csv.zst": encoded(t, lines(4000)), "c.zip": zipped(t, "d.csv", "deep/e.csv"), "empty.csv": {},
+	}}
+	for _, body := range y.bodies {
+		y.total += int64(len(body))
+	}
+	y.Server = httptest.NewServer(http.HandlerFunc(y.serve))
+	y.hosts = fetch.Hosts{Domains: []string{"*"}, Allow: []string{"127.0.0.1"}}
+	y.client = y.hosts.Client()
+	y.client.Transport = &asking{y, y.client.Transport}
+	t.Cleanup(func() {
+		y.client.CloseIdleConnections()
+		y.Close()
+	})
+	return y
+}
+
+// content are the files that are to land, by name.
+func (y *yard) content() map[string]string {
+	return map[string]string{
+		"a.csv": string(lines(2500)), "b.csv": string(lines(4000)), "empty.csv": "",
+		"c.zip/d.csv": "of d.csv\n", "c.zip/deep/e.csv": "of deep/e.csv\n",
+	}
+}
+
+func lines(n int) []byte {
+	var b bytes.Buffer
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%d,INFO,request %x\n", 1722409860+i, i*i*7919)
+	}
+	return b.Bytes()[:n]
+}
+
+func encoded(t testing.TB, content []byte) []byte {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.EncodeAll(content, nil)
+}
+
+func zipped(t testing.TB, names ...string) []byte {
+	files := map[string]string{}
+	for _, name := range names {
+		files[name] = "of " + name + "\n"
+	}
+	return zipOf(t, files)
+}
+
+func zipOf(t testing.TB, files map[string]string) []byte {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		f, err := w.Create(name)
+		if err == nil {
+			_, err = io.WriteString(f, files[name])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func (y *yard) serve(w http.ResponseWriter, r *http.Request) {
+	body := y.bodies[strings.TrimPrefix(r.URL.Path, "/")]
+	w.Header().Set("ETag", `"v1"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// asking counts the bytes that are asked for.
+type asking struct {
+	yard *yard
+	http.RoundTripper
+}
+
+func (a *asking) CloseIdleConnections() { a.RoundTripper.(*http.Transport).CloseIdleConnections() }
+
+func (a *asking) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := a.yard.bodies[strings.TrimPrefix(r.URL.Path, "/")]
+	first, last := 0, len(body)-1
+	fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last)
+	a.yard.asked.Add(int64(min(last+1, len(body)) - first))
+	return a.RoundTripper.RoundTrip(r)
+}
+
+// Export implements fetch.Provider.
+func (y *yard) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
+	return &fetch.Export{State: fetch.Ready, Status: "there", Snapshot: true, Records: verify.Unknown, Objects: y.objects()}, nil
+}
+
+func (y *yard) objects() iter.Seq2[fetch.Object, error] {
+	return func(yield func(fetch.Object, error) bool) {
+		for _, name := range slices.Sorted(maps.Keys(y.bodies)) {
+			body := y.bodies[name]
+			source, err := web.Open(y.client, &y.hosts, y.URL+"/"+name)
+			want := verify.Want{Size: int64(len(body)), CRC64: fmt.Sprint(crc64.Checksum(body, verify.ECMA))}
+			if !yield(fetch.Object{Name: name, Want: want, Source: source}, err) {
+				return
+			}
+		}
+	}
+}
+
+// fetcher makes attempts at the export.
+func (y *yard) fetcher(a *archive.Archive, keep fetch.Keep) *fetch.Fetcher {
+	return &fetch.Fetcher{Providers: map[string]fetch.Provider{"oss": y}, Archive: a, Parallel: 2, PartSize: partSize, Keep: keep}
+}
+
+func (y *yard) fetch(a *archive.Archive, keep fetch.Keep) (*archive.Receipt, error) {
+	ref, err := fetch.ParseRef(yardRef)
+	if err != nil {
+		return nil, err
+	}
+	return y.fetcher(a, keep).Fetch(context.Background(), ref)
+}
+
+// key and hash are the export's.
+func (y *yard) key(t testing.TB) (key, hash string) {
+	t.Helper()
+	ref, err := fetch.ParseRef(yardRef)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref.Key(), ref.Hash()
+}
+
+// work has a worker of this process alone bring the export in.
+func (y *yard) work(a *archive.Archive) error {
+	ref, err := fetch.ParseRef(yardRef)
+	if err != nil {
+		return err
+	}
+	inside := miniredis.NewMiniRedis()
+	client := redis.NewClient(&redis.Options{
+		Addr: "127.0.0.1:0", Dialer: func(context.Context, string, string) (net.Conn, error) { return inside.Dial() }, DisableIdentity: true,
+	})
+	defer inside.Close()
+	defer client.Close()
+	queue := worker.Start(&worker.Worker{
+		Queue: worker.NewQueue(client), Archive: a, Fetcher: y.fetcher(a, ""), Polls: 1, Fetches: 1,
+		Wait: time.Minute, Poll: time.Millisecond, Wake: time.Millisecond,
+	})
+	_, err = queue.Fetch(context.Background(), ref)
+	return errors.Join(err, queue.Close())
+}
+
+// checkWhole holds the export that landed to its content and its manifests.
+func (y *yard) checkWhole(t testing.TB, a *archive.Archive, keep fetch.Keep) {
+	t.Helper()
+	key, _ := y.key(t)
+	if err := a.Recheck(context.Background(), key); err != nil {
+		t.Error(err)
+	}
+	want := y.content()
+	if keep == fetch.KeepBoth {
+		want["b.csv.zst"], want["c.zip.wire"] = string(y.bodies["b.csv.zst"]), string(y.bodies["c.zip"])
+	}
+	if got := filesIn(t, filepath.Join(a.Path(key), "data")); !maps.Equal(got, want) {
+		t.Errorf("files %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+func filesIn(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		files[filepath.ToSlash(strings.TrimPrefix(path, dir+"/"))] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return files
+}
+
+// checkWholeOrAbsent tells whether the export has landed.
+func (y *yard) checkWholeOrAbsent(t testing.TB, a *archive.Archive, keep fetch.Keep) (landed bool) {
+	t.Helper()
+	key, _ := y.key(t)
+	_, err := a.Receipt(key)
+	switch {
+	case err == nil:
+		y.checkWhole(t, a, keep)
+		return true
+	case !errors.Is(err, fs.ErrNotExist):
+		t.Error(err)
+	}
+	for key, err := range a.All() {
+		t.Errorf("%s is visible, %v", key, err)
+	}
+	return false
+}
