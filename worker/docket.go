@@ -115,7 +115,6 @@ func (v *visit) note(what func(*archive.Docket)) {
 		return
 	}
 	defer d.Close()
-	d.Tally.Starts = 0
 	what(d)
 	_ = d.Count()
 }

@@ -154,7 +154,7 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		first, ref := &Worker{}, parseRef(t, jobRef)
-		p := (&script{}).serves(t, first)
+		(&script{}).serves(t, first)
 		once, begun := true, make(chan struct{})
 		store := &shelf{hinder: func(ctx context.Context, _ int64) error {
 			if once {
@@ -171,18 +171,21 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-begun
-		second := newWorker(NewQueue(p.client), first.Archive, store.on(first.Archive))
+		second := newWorker(NewQueue(pretend(t).client), first.Archive, store.on(first.Archive)) // as if a Redis had been lost
 		second.Ended = first.Ended
-		addRaw(t, second.Queue, fetchQueue, "lost.and.found", typeFetch, string(newTask(ref, Options{}).payload()))
-		addRaw(t, second.Queue, pollQueue, "lost.and.found", typePoll, string(newTask(ref, Options{}).payload()))
+		addRaw(t, second.Queue, fetchQueue, fetchID(ref.Hash()), typeFetch, string(newTask(ref, Options{}).payload()))
+		addRaw(t, second.Queue, pollQueue, pollID(ref.Hash()), typePoll, string(newTask(ref, Options{}).payload()))
 		defer serve(t, second)()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 		time.Sleep(20 * time.Second) // for those that were turned away
-		for _, queue := range []string{pollQueue, fetchQueue} {
-			if all, err := first.Queue.inspector.GetQueueInfo(queue); err != nil || all.Size != 0 || all.FailedTotal != 0 {
-				t.Errorf("%s: %+v, %v", queue, all, err)
+		for _, in := range []struct {
+			*Queue
+			name string
+		}{{first.Queue, pollQueue}, {first.Queue, fetchQueue}, {second.Queue, pollQueue}, {second.Queue, fetchQueue}} {
+			if all, err := in.inspector.GetQueueInfo(in.name); err != nil || all.Size != 0 || all.FailedTotal != 0 {
+				t.Errorf("%s: %+v, %v", in.name, all, err)
 			}
 		}
 		if store.answers(ref) != 1 {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 // Queued is a task as it is in the queue.
 type Queued struct {
+	ID      string
 	Ref     fetch.Ref
 	Fetch   bool      // its job was ready; otherwise the job is to be asked
 	Running bool      // a worker has it, or had it less than a lease ago
@@ -21,7 +23,7 @@ type Queued struct {
 	Why     string    // what was the matter the last time, or ""
 
 	// Set aside tells that no worker takes it any more: it was given up, or is
-	// no task of ours, and Why says so. Then Ref may be the zero Ref.
+	// no task of ours, and Why says so. Then Ref is the zero Ref.
 	SetAside bool
 }
 
@@ -33,6 +35,9 @@ var lists = []func(*asynq.Inspector, string, ...asynq.ListOption) ([]*asynq.Task
 	(*asynq.Inspector).ListRetryTasks,
 	(*asynq.Inspector).ListArchivedTasks,
 }
+
+// kinds are the types of the tasks of exports, by their queues.
+var kinds = map[string]string{pollQueue: typePoll, fetchQueue: typeFetch}
 
 const listPage = 1000
 
@@ -47,6 +52,11 @@ func (q *Queue) Tasks(ctx context.Context) iter.Seq2[Queued, error] {
 						return
 					}
 				}
+			}
+		}
+		for task, err := range q.aside(ctx) {
+			if !yield(task, err) {
+				return
 			}
 		}
 	}
@@ -68,7 +78,7 @@ func (q *Queue) list(ctx context.Context, list func(*asynq.Inspector, string, ..
 					return
 				}
 			}
-			if len(tasks) < listPage {
+			if len(tasks) == 0 { // of a page, what can't be decoded is missing
 				return
 			}
 		}
@@ -77,15 +87,15 @@ func (q *Queue) list(ctx context.Context, list func(*asynq.Inspector, string, ..
 
 func queuedOf(task *asynq.TaskInfo) Queued {
 	q := Queued{
-		Fetch: task.Type == typeFetch, Running: task.State == asynq.TaskStateActive,
-		SetAside: task.State == asynq.TaskStateArchived, Why: task.LastErr,
+		ID: plain(task.ID), Fetch: task.Type == typeFetch, Running: task.State == asynq.TaskStateActive,
+		SetAside: task.State == asynq.TaskStateArchived, Why: plain(task.LastErr),
 	}
 	if task.State == asynq.TaskStateScheduled || task.State == asynq.TaskStateRetry {
 		q.Next = task.NextProcessAt
 	}
-	_, ref, err := parseTask(task.Payload)
+	_, ref, err := readAs(kinds[task.Queue], task.Type, task.ID, task.Payload)
 	if err != nil {
-		q.SetAside = true
+		q.SetAside, q.Why = true, cmp.Or(q.Why, "bad-task: "+shown(err))
 	}
 	q.Ref = ref
 	return q

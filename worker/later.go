@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hibiken/asynq"
 
@@ -26,12 +27,27 @@ func snooze(after time.Duration, why error) *later {
 }
 
 // shown is an error's text as others may see it: in the queue, or in a log.
-func shown(err error) string {
-	s := fetch.Redact(err.Error())
+func shown(err error) string { return plain(err.Error()) }
+
+// plain is a text as a line of which nothing is a secret, or moves the cursor
+// of a terminal. The queue can't keep what is not UTF-8.
+func plain(text string) string {
+	s := fetch.Redact(text)
 	if len(s) > mostShown {
 		s = s[:mostShown] + "…"
 	}
-	return strings.ToValidUTF8(s, "") // the queue can't keep anything else
+	return strings.Map(printed, strings.ToValidUTF8(s, ""))
+}
+
+// printed is a rune, or what stands for it.
+func printed(r rune) rune {
+	switch {
+	case unicode.IsGraphic(r):
+		return r
+	case unicode.IsSpace(r):
+		return ' '
+	}
+	return unicode.ReplacementChar
 }
 
 const mostShown = 1000 // bytes

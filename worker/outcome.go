@@ -76,6 +76,8 @@ var outcomes = []struct {
 	{is(errSettled), Outcome{"cancelled", ExitInterrupted, once, "tallyman retry asks for it again"}},
 	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, outside, "another process is fetching it; run again when that has ended"}},
 	{is(archive.ErrDamaged), Outcome{"damaged", ExitDamaged, once, "tallyman verify says what is wrong"}},
+	{starved, Outcome{"open-files", ExitTemporary, passing, "raise the limit of open files (ulimit -n), or have less under way: --parallel"}},
+	{is(syscall.ENAMETOOLONG), Outcome{"unsafe-name", ExitIntegrity, once, "put the archive where its path is shorter, on a file system that takes longer names"}},
 	{diskFull, Outcome{"disk-full", ExitDisk, outside, "make room and run again: what was received is kept"}},
 	{onDisk, Outcome{"disk", ExitDisk, outside, "see that the archive can be written to, and run again"}},
 	{is(errUnknownStatus), Outcome{"unknown-status", ExitGone, once, "see the job in the provider's console"}},
@@ -103,6 +105,7 @@ var outcomes = []struct {
 	{is(ErrOtherArchive), Outcome{"redis", ExitUsage, once, ""}},
 	{is(errCrashed), Outcome{"crashed", ExitUnknown, once, "see what ends the worker, its memory for one, and run tallyman retry"}},
 	{is(errPanicked), Outcome{"crashed", ExitUnknown, panicked, "this is a mistake in tallyman: please report it"}},
+	{isA[*fetch.Defect], Outcome{"crashed", ExitUnknown, panicked, "this is a mistake in tallyman: please report it"}},
 	{is(errBadTask), Outcome{"bad-task", ExitUsage, once, ""}},
 	{is(errors.ErrUnsupported), Outcome{"bad-task", ExitUsage, once, ""}},
 }
@@ -138,6 +141,9 @@ func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
 }
+
+// starved knows that no more files or connections can be opened for now.
+func starved(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
 
 func diskFull(err error) bool {
 	return onDisk(err) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))

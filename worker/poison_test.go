@@ -44,6 +44,20 @@ var poison = map[string]struct{ payload, says string }{
 	"scheme":          {`{"v":1,"ref":"file:///etc/passwd"}`, "want SCHEME"},
 	"signed URL":      {`{"v":1,"ref":"https://h.example/a.csv?Expires=1\u0026Signature=` + canary + `"}`, "no place in a queue"},
 	"password":        {`{"v":1,"ref":"https://user:` + canary + `@h.example/a.csv"}`, "user name or a password"},
+	"bidi":            {"{\"v\":1,\"ref\":\"sls://cn-hangzhou/project/j\u202eb\"}", "control character"},
+	"escaped bidi":    {`{"v":1,"ref":"sls://cn-hangzhou/project/j\u202eb"}`, "not written as ours"},
+	"another dot":     {`{"v":1,"ref":"sls://cn-hangzhou/%2e%2e/job"}`, `PROJECT is "%2e%2e"`},
+	"deep":            {strings.Repeat("[", 8000) + strings.Repeat("]", 8000), "cannot unmarshal array"},
+	"deep field":      {`{"v":1,"ref":` + strings.Repeat(`{"ref":`, 1500) + `1` + strings.Repeat("}", 1501), "cannot unmarshal object"},
+	"huge version":    {`{"v":1e999,"ref":"` + jobRef + `"}`, "cannot unmarshal number"},
+	"large version":   {`{"v":99999999999999999999,"ref":"` + jobRef + `"}`, "cannot unmarshal number"},
+	"version 1.0":     {`{"v":1.0,"ref":"` + jobRef + `"}`, "cannot unmarshal number"},
+	"wait huge":       {`{"v":1,"ref":"` + jobRef + `","wait":"99999999999999h"}`, "invalid duration"},
+	"twice a version": {`{"v":2,"v":1,"ref":"` + jobRef + `"}`, "not written as ours"},
+	"both cases":      {`{"v":1,"ref":"` + jobRef + `","REF":"` + jobRef + `2"}`, "not written as ours"},
+	"folded case":     {`{"v":1,"ref":"` + jobRef + `","\u017figned":true}`, "not written as ours"},
+	"a byte order":    {"\ufeff" + `{"v":1,"ref":"` + jobRef + `"}`, "invalid character"},
+	"escapes":         {`{"v":1,"ref":"\u0073ls://cn-hangzhou/project/job"}`, "not written as ours"},
 	"a megabyte":      {`{"v":1,"ref":"sls://cn-hangzhou/project/` + strings.Repeat(canary, 1<<20/len(canary)) + `"}`, "bytes, more than"},
 }
 
@@ -57,6 +71,9 @@ func TestPoisonIsSetAside(t *testing.T) {
 			}
 		}
 		ref := parseRef(t, jobRef)
+		addRaw(t, w.Queue, pollQueue, "another's ID", typePoll, string(newTask(ref, Options{}).payload()))
+		addRaw(t, w.Queue, fetchQueue, pollID(ref.Hash()), typeFetch, string(newTask(ref, Options{}).payload()))
+		addRaw(t, w.Queue, fetchQueue, "queue", typePoll, string(newTask(ref, Options{}).payload()))
 		addRaw(t, w.Queue, pollQueue, "type", "export:erase", string(newTask(ref, Options{}).payload()))
 		addRaw(t, w.Queue, fetchQueue, "type", typePoll+"?Signature="+canary, string(newTask(ref, Options{}).payload()))
 		if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
@@ -68,10 +85,35 @@ func TestPoisonIsSetAside(t *testing.T) {
 		}
 		isSetAside(t, w.Queue, pollQueue, "type", `its type is "export:erase", want export:poll`)
 		isSetAside(t, w.Queue, fetchQueue, "type", "want export:fetch")
+		isSetAside(t, w.Queue, fetchQueue, "queue", `its type is "export:poll", want export:fetch`)
+		isSetAside(t, w.Queue, pollQueue, "another's ID", `its ID is "another's ID", want `+pollID(ref.Hash()))
+		isSetAside(t, w.Queue, fetchQueue, pollID(ref.Hash()), `want `+fetchID(ref.Hash()))
+		areTold(t, w.Queue, 2*len(poison)+5)
 		if names := files(t, w.Archive); strings.Contains(names, canary) || strings.Count(names, "state.json") != 1 {
 			t.Errorf("the archive holds %s", names)
 		}
 	})
+}
+
+// areTold fails unless whoever reads the queue is told of so many tasks that no
+// worker takes, and why.
+func areTold(t testing.TB, q *Queue, want int) {
+	t.Helper()
+	n := 0
+	for task, err := range q.Tasks(t.Context()) {
+		switch {
+		case err != nil:
+			t.Error(err)
+		case task.SetAside && task.Ref.Scheme() == "":
+			n++
+			if task.ID == "" || !strings.HasPrefix(task.Why, "bad-task: ") || strings.ContainsAny(task.ID+task.Why, canary+"\x1b\u202e\n") && strings.Contains(task.Why, canary) {
+				t.Errorf("%+v", task)
+			}
+		}
+	}
+	if n != want {
+		t.Errorf("%d are told of, want %d", n, want)
+	}
 }
 
 func addRaw(t testing.TB, q *Queue, queue, id, kind, payload string) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
@@ -19,6 +21,7 @@ import (
 type pretender struct {
 	*miniredis.Miniredis
 	client redis.UniversalClient
+	gone   atomic.Bool
 
 	mu    sync.Mutex
 	facts map[string]string // that INFO tells
@@ -40,11 +43,35 @@ func pretend(t testing.TB) *pretender {
 }
 
 func (p *pretender) dial() redis.UniversalClient {
-	return redis.NewClient(&redis.Options{
+	client := redis.NewClient(&redis.Options{
 		Addr:            "127.0.0.1:0", // a name would be looked up
-		Dialer:          func(context.Context, string, string) (net.Conn, error) { return p.Dial() },
+		Dialer:          func(context.Context, string, string) (net.Conn, error) { return p.reach() },
 		DisableIdentity: true,
 	})
+	client.AddHook(unhurried{})
+	return client
+}
+
+func (p *pretender) reach() (net.Conn, error) {
+	if p.gone.Load() {
+		return nil, syscall.ECONNREFUSED
+	}
+	conn, err := p.Dial()
+	return &wire{conn, &p.gone}, err
+}
+
+// A wire is a connection that ends when the other side is gone.
+type wire struct {
+	net.Conn
+	gone *atomic.Bool
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	if w.gone.Load() {
+		w.Close()
+		return 0, syscall.ECONNRESET
+	}
+	return w.Conn.Write(b)
 }
 
 // info answers INFO, of which miniredis knows little.

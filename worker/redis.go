@@ -48,15 +48,33 @@ const (
 func Dial(a Address) (redis.UniversalClient, error) {
 	client, err := a.dial()
 	if err != nil {
-		return nil, fmt.Errorf("redis %s: %w", fetch.Redact(a.URL), err)
+		return nil, fmt.Errorf("redis %s: %w", a.shown(), err)
 	}
 	return client, nil
 }
 
-func (a Address) dial() (redis.UniversalClient, error) {
+// shown is the URL without its secrets.
+func (a Address) shown() string {
+	if _, err := a.parse(); err != nil {
+		return "…"
+	}
+	return fetch.Redact(a.URL)
+}
+
+// parse does not quote what is no URL: anything in it may be the password. One
+// that has a colon or an @ sign behind its host has that at the wrong place.
+func (a Address) parse() (*url.URL, error) {
 	u, err := url.Parse(a.URL)
+	if err != nil || u.Opaque != "" || !strings.Contains(a.URL, "://") || u.Scheme != "unix" && strings.ContainsAny(u.Path, "@:") {
+		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix:///PATH")
+	}
+	return u, nil
+}
+
+func (a Address) dial() (redis.UniversalClient, error) {
+	u, err := a.parse()
 	if err != nil {
-		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix:///PATH") // the parser's own error quotes the password
+		return nil, err
 	}
 	trust, err := a.trust()
 	if err != nil {
@@ -155,15 +173,25 @@ func (a Address) scrub(err error) error {
 	return errors.New(fetch.Redact(text))
 }
 
-// refusals are what Redis says when it is not fit, and what to do about it.
-var refusals = []struct{ says, next string }{
-	{"NOAUTH", "it wants a password: --redis-password-file, or REDIS_PASSWORD"},
-	{"WRONGPASS", "the user name or the password is wrong"},
-	{"NOPERM", "the user lacks rights: see the README for the ACL that the queue needs"},
-	{"READONLY", "it is a read-only replica: name the primary"},
-	{"OOM", "it is out of memory: give it more, or a larger maxmemory"},
-	{"MISCONF", "it can't write to its disk: see its log"},
-	{"unknown command", "it is too old: want Redis 6.2 or later"},
+// A refusal is what Redis says when it does not do as it is told, what it is
+// then, and what to do about it.
+type refusal struct {
+	says string
+	is   error
+	next string
+}
+
+var refusals = []refusal{
+	{"NOAUTH", ErrUnfit, "it wants a password: --redis-password-file, or REDIS_PASSWORD"},
+	{"WRONGPASS", ErrUnfit, "the user name or the password is wrong"},
+	{"NOPERM", ErrUnfit, "the user lacks rights: see the README for the ACL that the queue needs"},
+	{"unknown command", ErrUnfit, "it is too old: want Redis 6.2 or later"},
+	{"READONLY", ErrRedis, "it is a read-only replica: name the primary"},
+	{"NOREPLICAS", ErrRedis, "it takes nothing while it has too few replicas: see its min-replicas-to-write"},
+	{"MASTERDOWN", ErrRedis, "it is a replica that has lost its primary: name the primary"},
+	{"OOM", ErrRedis, "it is out of memory: give it more, or a larger maxmemory"},
+	{"MISCONF", ErrRedis, "it can't write to its disk: see its log"},
+	{"LOADING", ErrRedis, "it is reading what it knew before it was started"},
 }
 
 // unqueued is the error of a command that Redis did not carry out: ErrUnfit
@@ -173,12 +201,45 @@ func unqueued(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	text := shown(err)
-	for _, r := range refusals {
-		if strings.Contains(text, r.says) {
-			return fmt.Errorf("%w: %s (%s)", ErrUnfit, r.next, text)
-		}
+	if r := refusalOf(text); r != nil {
+		return fmt.Errorf("%w: %s (%s)", r.is, r.next, text)
 	}
 	return fmt.Errorf("%w: %s", ErrRedis, text)
+}
+
+func refusalOf(text string) *refusal {
+	for i := range refusals {
+		if strings.Contains(text, refusals[i].says) {
+			return &refusals[i]
+		}
+	}
+	return nil
+}
+
+// refused is how long to wait after a refusal, or no answer. The queue asks
+// again at once, and would do nothing else.
+const refused = 500 * time.Millisecond
+
+// unhurried holds back the commands of a client that Redis refuses.
+type unhurried struct{}
+
+// DialHook implements redis.Hook.
+func (unhurried) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook implements redis.Hook.
+func (unhurried) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook implements redis.Hook.
+func (unhurried) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if err != nil && (refusalOf(err.Error()) != nil || !isA[redis.Error](err)) {
+			_ = fetch.Sleep(ctx, refused)
+		}
+		return err
+	}
 }
 
 // archiveKey holds the ID of the archive whose workers the Redis serves.

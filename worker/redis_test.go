@@ -223,23 +223,33 @@ func TestARealRedisIsFit(t *testing.T) {
 // whyUnfit has a real Redis refuse what a queue asks of it.
 func whyUnfit(t *testing.T, q *Queue, says string) {
 	t.Helper()
+	refusesAll(t, q, ErrUnfit, says)
+}
+
+func refusesAll(t *testing.T, q *Queue, is error, says string) {
+	t.Helper()
 	for call, err := range callAll(t, q) {
-		if !errors.Is(err, ErrUnfit) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), canary) {
+		if !errors.Is(err, is) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v", call, err)
 		}
 	}
 }
 
-func TestARedisThatTakesNothingIsUnfit(t *testing.T) {
+func TestARedisThatTakesNothingMayTakeItLater(t *testing.T) {
 	t.Parallel()
+	for says, setting := range map[string][2]string{
+		"out of memory":  {"maxmemory", "100kb"}, // less than it has when it is empty
+		"too few replic": {"min-replicas-to-write", "1"},
+	} {
+		r := startRedis(t)
+		r.configure(t, setting[0], setting[1])
+		refusesAll(t, NewQueue(r.client), ErrRedis, says)
+	}
 	r := startRedis(t)
-	r.configure(t, "maxmemory", "100kb") // less than it has when it is empty
-	whyUnfit(t, NewQueue(r.client), "out of memory")
-	r.configure(t, "maxmemory", "0")
 	if err := r.client.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	whyUnfit(t, NewQueue(r.client), "name the primary")
+	refusesAll(t, NewQueue(r.client), ErrRedis, "name the primary")
 }
 
 func TestARedisThatWantsAPasswordSaysSo(t *testing.T) {

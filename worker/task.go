@@ -78,10 +78,30 @@ func (t Task) payload() []byte {
 
 // readTask reads a task of that type.
 func readTask(t *asynq.Task, kind string) (Task, fetch.Ref, error) {
-	if t.Type() != kind {
-		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its type is %q, want %s", errBadTask, t.Type(), kind)
+	return readAs(kind, t.Type(), t.ResultWriter().TaskID(), t.Payload())
+}
+
+// readAs reads what must be a task of that kind. Under another ID than that of
+// its export it would not be found when that is to be cancelled.
+func readAs(kind, typed, id string, payload []byte) (Task, fetch.Ref, error) {
+	if typed != kind {
+		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its type is %q, want %s", errBadTask, typed, kind)
 	}
-	return parseTask(t.Payload())
+	task, ref, err := parseTask(payload)
+	if err != nil {
+		return Task{}, fetch.Ref{}, err
+	}
+	if want := idOf(kind, ref.Hash()); id != want {
+		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its ID is %q, want %s of %s", errBadTask, id, want, ref)
+	}
+	return task, ref, nil
+}
+
+func idOf(kind, hash string) string {
+	if kind == typeFetch {
+		return fetchID(hash)
+	}
+	return pollID(hash)
 }
 
 // parseTask reads a payload. One with anything in it that newTask does not put

@@ -48,6 +48,7 @@ func (w *Worker) keepUp(ctx context.Context) error {
 		}
 		if err == nil {
 			life = now
+			w.sweep(ctx)
 		}
 		select {
 		case <-tick.C:

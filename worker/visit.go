@@ -20,7 +20,10 @@ func (w *Worker) poll(ctx context.Context, t *asynq.Task) error {
 		if err := w.Fetcher.Ask(ctx, v.ref); err != nil {
 			return nil, err
 		}
-		v.note(func(d *archive.Docket) { d.Tally.Ready, d.Tally.Said = true, "" }) // before the fetch wants the docket
+		v.note(func(d *archive.Docket) { // before the fetch wants the docket
+			d.Tally.Ready, d.Tally.Said = true, ""
+			d.Tally.Starts = max(d.Tally.Starts-1, 0) // its own: that the job answers says nothing of those that died fetching
+		})
 		return nil, w.Queue.enqueueFetch(ctx, v.ref, v.task.Options)
 	})
 }
@@ -69,19 +72,31 @@ func (v *visit) attempt(ctx context.Context, step step) (receipt *archive.Receip
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer context.AfterFunc(v.w.hard, func() { stop(context.Cause(v.w.hard)) })()
-	defer func() {
-		if x := recover(); x != nil {
-			receipt, err = nil, v.panicked(x)
-		}
-	}()
+	defer func() { v.tellDefect(err) }()
+	defer fetch.Recovered(&err)
 	return step(ctx, v)
 }
 
-// panicked is the error of an attempt that panicked. The log has where.
-func (v *visit) panicked(x any) error {
-	text := fetch.Redact(fmt.Sprint(x))
-	v.w.log("an attempt panicked", "ref", v.ref.String(), "panic", text, "stack", string(debug.Stack()))
-	return fmt.Errorf("%w: %s", errPanicked, text)
+// guarded is a handler that does not panic. A panic outside an attempt is a
+// mistake of ours, and none of the export's: its task comes back.
+func (w *Worker) guarded(handle asynq.HandlerFunc) asynq.HandlerFunc {
+	return func(ctx context.Context, t *asynq.Task) (err error) {
+		defer func() {
+			if x := recover(); x != nil {
+				text := shown(fmt.Errorf("%w: %v", errPanicked, x))
+				w.log("a task panicked", "panic", text, "stack", string(debug.Stack()))
+				err = snooze(longestPoll, errors.New(text))
+			}
+		}()
+		return handle(ctx, t)
+	}
+}
+
+// tellDefect logs where an attempt panicked, if it did.
+func (v *visit) tellDefect(err error) {
+	if defect, ok := errors.AsType[*fetch.Defect](err); ok {
+		v.w.log("an attempt panicked", "ref", v.ref.String(), "panic", defect.Error(), "stack", defect.Stack)
+	}
 }
 
 // after writes down what came of an attempt, and tells the queue what is to
@@ -97,7 +112,7 @@ func (v *visit) after(ctx context.Context, receipt *archive.Receipt, err error) 
 	case errors.Is(err, errSettled):
 		return v.drop()
 	case ctx.Err() != nil || v.w.hard.Err() != nil || errors.Is(err, fetch.ErrDrained):
-		v.note(func(*archive.Docket) {})
+		v.note(func(d *archive.Docket) { d.Tally.Starts = 0 })
 		return snooze(0, err)
 	}
 	return v.missed(err)

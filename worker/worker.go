@@ -93,7 +93,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	polls, fetches := w.server(pollQueue, w.Polls), w.server(fetchQueue, w.Fetches)
-	if err := errors.Join(polls.Start(asynq.HandlerFunc(w.poll)), fetches.Start(asynq.HandlerFunc(w.fetch)), clock.start(ctx)); err != nil {
+	if err := errors.Join(polls.Start(w.guarded(w.poll)), fetches.Start(w.guarded(w.fetch)), clock.start(ctx)); err != nil {
 		return err
 	}
 	err = upkeep(ctx)

@@ -33,17 +33,24 @@ func newHaven(t *testing.T, o *options, jobs int) *haven {
 		h.cloud.AddJob(havenProject, sandbox.Job{Name: name, Statuses: []string{sandbox.Running}})
 		h.jobs = append(h.jobs, mustRef(t, "sls://cn-hangzhou/"+havenProject+"/"+name))
 	}
-	answer := fetchtest.Transport(func(r *http.Request) (*http.Response, error) {
-		w := httptest.NewRecorder()
-		r = r.Clone(r.Context())
-		r.Body = http.NoBody // as a server has it
-		h.cloud.ServeHTTP(w, r)
-		return w.Result(), nil
-	})
-	asked := &sls.Provider{Client: &http.Client{Transport: answer}, Keys: sls.StaticKeys(demoKey, demoSecret, ""), Endpoint: "http://127.0.0.1:80"}
-	providers := o.pace(map[string]fetch.Provider{"sls": asked})
+	asked := &sls.Provider{Client: clientOf(h.cloud), Keys: paced(o, sls.StaticKeys(demoKey, demoSecret, "")), Endpoint: "http://127.0.0.1:80"}
+	providers := map[string]fetch.Provider{"sls": asked}
 	h.board = o.fetcher(t.Context(), providers, nil, nil).Boards["sls"]
 	return h
+}
+
+// clientOf calls a cloud without a network between them.
+func clientOf(cloud *sandbox.Cloud) *http.Client {
+	return &http.Client{Transport: fetchtest.Transport(func(r *http.Request) (*http.Response, error) {
+		w, had := httptest.NewRecorder(), http.Header{}
+		for name, values := range r.Header {
+			had[http.CanonicalHeaderKey(name)] = values
+		}
+		r = r.Clone(r.Context())
+		r.Header, r.Body = had, http.NoBody // as a server has them
+		cloud.ServeHTTP(w, r)
+		return w.Result(), nil
+	})}
 }
 
 // poll asks for jobs, as many at once as a worker does, and returns which have

@@ -10,7 +10,7 @@ import (
 	"tallyman/fetch/sandbox"
 )
 
-const secretRedis = "canary-redis"
+const secretRedis = "canary+redis/3="
 
 // queuedSecrets are what must not be found in a queue either: with the keys of
 // a signed URL's query, and the password of Redis.
@@ -45,15 +45,7 @@ func newSecretQuay(t *testing.T) (q *quay, names []string) {
 // something.
 func (q *quay) keepsSecrets(t *testing.T) {
 	t.Helper()
-	memory, err := q.redis.memory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(memory, "/"+slowName) {
-		t.Error("the queue does not hold what was enqueued")
-	}
-	hidden(t, "redis", memory, queuedSecrets)
-	hiddenBelow(t, q.archive, queuedSecrets)
+	q.keepsSecretsBelow(t, slowName)
 	for _, args := range [][]string{{"-v"}, {"--json"}} {
 		hidden(t, "status", q.status(t, args...), queuedSecrets)
 	}
@@ -84,6 +76,60 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 		hidden(t, "stdout", w.stdout.String(), queuedSecrets)
 		hidden(t, "stderr", w.stderr.String(), queuedSecrets)
 	}
+}
+
+// wherever is each command, and each way not to reach the queue.
+func (q *quay) wherever() []struct{ env, args []string } {
+	place, ref := "sls://cn-hangzhou/"+testProject+"/", "sls://cn-hangzhou/"+testProject+"/landed"
+	address := strings.TrimPrefix(q.redis.url(), "redis://")
+	return []struct{ env, args []string }{
+		{nil, []string{"discover", "--json", place}}, {nil, []string{"enqueue", "--json", ref}},
+		{nil, []string{"fetch", "--dry-run", "--json", ref + "2"}}, {nil, []string{"retry", "--all", "-v"}}, {nil, []string{"requeue", "-v"}},
+		{nil, []string{"cancel", ref + "2"}}, {nil, []string{"verify", "-v"}}, {nil, []string{"verify", "--json"}}, {nil, []string{"help", "worker"}},
+		{nil, []string{"worker", "--help"}}, {nil, []string{"__complete", "worker", "--redis", ""}}, {nil, []string{"--version"}}, {nil, []string{"no-such-command", secretURL}},
+		{nil, []string{"worker", "--redis", "redis://:" + secretRedis + "@" + address}}, {nil, []string{"status", "--redis-password", secretRedis}},
+		{[]string{"REDIS_PASSWORD=" + secretRedis + "2", "REDIS_URL=" + q.redis.url() + "?max_retries=-1"}, []string{"status"}},
+		{[]string{"REDIS_PASSWORD=", "REDIS_URL=redis://:canary%2Bredis%2F3%3D@127.0.0.1:1?max_retries=-1"}, []string{"worker", "-v"}},
+		{[]string{"REDIS_PASSWORD=", "REDIS_URL=redis://:" + secretRedis + "@" + address}, []string{"worker", "-v"}}, // not well formed
+		{[]string{"REDIS_PASSWORD=", "REDIS_URL=rediss://:canary%2Bredis%2F3%3D@" + strings.TrimPrefix(q.endpoint, "http://") + "?max_retries=-1"}, []string{"requeue", "-v"}},
+		{[]string{"REDIS_PASSWORD=", "REDIS_URL=redis://:canary%2Bredis%2F3%3D@" + address + "/x"}, []string{"status", "-v"}},
+		{[]string{"DEBUG=tea,dara"}, []string{"fetch", ref + "2"}}, {[]string{"GODEBUG=http2debug=2"}, []string{"discover", place}},
+		{[]string{"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + secretKey + "2", "GOTRACEBACK=crash"}, []string{"discover", place}},
+		{[]string{"TALLYMAN_PART_SIZE=" + secretURL}, []string{"fetch", ref + "2"}},
+	}
+}
+
+func TestNoCommandSaysASecret(t *testing.T) {
+	t.Parallel()
+	q, _ := newSecretQuay(t)
+	q.enqueue(t, "landed", "failed")
+	for _, at := range q.wherever() {
+		p := q.command(t, at.args...)
+		p.Env = append(p.Env, at.env...)
+		p.start(t)
+		p.Wait()
+		hidden(t, p.String()+": stdout", p.stdout.String(), queuedSecrets)
+		hidden(t, p.String()+": stderr", p.stderr.String(), queuedSecrets)
+		if p.stdout.Len()+p.stderr.Len() == 0 && at.args[0] != "requeue" && at.args[0] != "verify" {
+			t.Errorf("%s says nothing", p)
+		}
+	}
+	q.keepsSecretsBelow(t, "failed")
+}
+
+// keepsSecretsBelow looks at all that is on a disk, where the queue holds an
+// export of that name.
+func (q *quay) keepsSecretsBelow(t *testing.T, name string) {
+	t.Helper()
+	memory, err := q.redis.memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(memory, "/"+name) {
+		t.Error("the queue does not hold what was enqueued")
+	}
+	hidden(t, "redis", memory, queuedSecrets)
+	hiddenBelow(t, q.archive, queuedSecrets)
 }
 
 // tells has status tell of a job that failed: the cause, the vendor's message

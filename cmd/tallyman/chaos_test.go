@@ -1,188 +1,273 @@
 package main
 
 import (
+	"crypto/sha256"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"tallyman/fetch"
 	"tallyman/fetch/sandbox"
-	"tallyman/verify/archive"
 )
 
-var chaosFor = flag.Duration("chaos", 10*time.Second, "how long to kill workers and Redis")
+var (
+	chaosFor  = flag.Duration("chaos", 10*time.Second, "how long to kill workers and Redis; from a minute on, worse is done to them too")
+	chaosSeed = flag.Uint64("chaos-seed", rand.Uint64(), "what decides who is killed when")
+)
 
-// A fleet is workers that are started again when they end.
-type fleet struct {
-	mu      sync.Mutex
-	workers []*process
-	stopped bool
-	all     sync.WaitGroup
-	logs    []string
-}
+const (
+	leastExports = 500
+	underWay     = 200
+	chaosDrain   = 5 * time.Second
+)
 
-func newFleet(t *testing.T, n int, args ...string) *fleet {
-	f := &fleet{workers: make([]*process, n)}
-	for i := range n {
-		f.all.Go(func() {
-			for f.start(t, i, args) {
-				err := f.workers[i].Wait()
-				f.mu.Lock()
-				f.logs = append(f.logs, f.workers[i].stderr.String())
-				f.mu.Unlock()
-				if code := exitOf(err); code > 0 && code != 5 { // Redis is away
-					t.Errorf("a worker ended with %d\n%s", code, &f.workers[i].stderr)
-				}
-			}
-		})
-	}
-	t.Cleanup(func() { f.stop(syscall.SIGKILL) })
-	return f
-}
-
-func (f *fleet) start(t *testing.T, i int, args []string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.stopped {
-		return false
-	}
-	f.workers[i] = command(t, append([]string{"worker"}, args...)...)
-	f.workers[i].start(t)
-	return true
-}
-
-func (f *fleet) kill(i int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.workers[i] != nil {
-		f.workers[i].Process.Kill()
-	}
-}
-
-func (f *fleet) stop(how syscall.Signal) {
-	f.mu.Lock()
-	f.stopped = true
-	for _, w := range f.workers {
-		if w != nil {
-			w.Process.Signal(how)
-		}
-	}
-	f.mu.Unlock()
-	f.all.Wait()
-}
-
-// Workers and Redis are killed and started again at random while 500 exports
-// are on their way: each lands once, and nearly no byte is fetched twice.
+// Workers and Redis are killed and started again at random while 200 exports
+// are on their way: each lands once, whole from the first moment on, and nearly
+// no byte is fetched twice.
 func TestChaosLosesNothing(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
-	const exports = 500
-	redis, dir := newRedis(t), t.TempDir()
-	cloud, endpoint, size := chaosCloud(t, exports)
-	flags := []string{"--archive", dir, "--redis", redis.url(), "--endpoint", "sls=" + endpoint, "--allow-host", "127.0.0.1"}
-	refs := t.TempDir() + "/refs"
-	writeRefs(t, refs, exports)
-	command(t, "enqueue", "-f", refs, "--archive", dir, "--redis", redis.url()).runs(t, 0)
-	time.Sleep(1500 * time.Millisecond) // what no worker has seen is Redis's alone, and it syncs each second
-
-	workers := newFleet(t, 3, append(flags, "--poll", "200ms")...)
-	kills := havoc(t, workers, redis)
+	c := newChaos(t)
 	began := time.Now()
-	for landed := 0; landed < exports; landed = bags(t, dir) {
-		if time.Since(began) > 5*time.Minute {
-			workers.stop(syscall.SIGTERM)
-			t.Fatalf("%d of %d landed\n%s", landed, exports, strings.Join(workers.logs, "\n---\n"))
+	c.trouble(t)
+	quiet := time.Now()
+	c.settle(t)
+	t.Logf("seed %d: %v of %s", *chaosSeed, quiet.Sub(began).Round(time.Second), c.done())
+	c.judge(t)
+	t.Logf("%d exports, all landed %v after the last trouble", len(c.exports), time.Since(quiet).Round(time.Second))
+}
+
+// A chaos is a quay where nothing can be relied on.
+type chaos struct {
+	*quay
+	random  *rand.Rand
+	workers *fleet
+	watch   *watch
+	store   *moodyStore
+	files   []sandbox.File
+	strikes map[string]int
+
+	feeding sync.WaitGroup
+	calm    chan struct{} // closed when there is no more trouble
+
+	mu      sync.Mutex
+	exports []fetch.Ref
+	size    int64
+}
+
+func newChaos(t *testing.T) *chaos {
+	cloud := quayCloud()
+	store := &moodyStore{Cloud: cloud}
+	server := httptest.NewServer(store)
+	t.Cleanup(server.Close)
+	c := &chaos{
+		quay: &quay{redis: newRedis(t), cloud: cloud, endpoint: server.URL, archive: t.TempDir()}, store: store,
+		random: rand.New(rand.NewPCG(*chaosSeed, 0)), strikes: map[string]int{}, calm: make(chan struct{}), files: chaosFiles(),
+	}
+	c.watch = newWatch(t, c.archive, c.sha)
+	c.workers = newFleet(t, 4, chaosDrain, func() *process {
+		return c.command(t, "worker", "--poll", "200ms", "--parallel", "3", "--part-size", "64KiB", "--drain", chaosDrain.String())
+	})
+	c.feeding.Go(func() { c.feed(t) })
+	t.Cleanup(c.feeding.Wait)
+	return c
+}
+
+// A moodyStore is a cloud that does not answer now and then.
+type moodyStore struct {
+	*sandbox.Cloud
+	unwell atomic.Bool
+}
+
+func (s *moodyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.unwell.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	s.Cloud.ServeHTTP(w, r)
+}
+
+// chaosFiles are of many sizes, and come slowly.
+func chaosFiles() (files []sandbox.File) {
+	for i, rows := range []int{100, 1000, 6000, 20000} {
+		file := sandbox.File{Rows: rows, Body: sandbox.Generate(rows, "csv", uint64(i))}
+		file.Faults.SlowBytesPerSecond = 300_000
+		files = append(files, file)
+	}
+	return files
+}
+
+// sha is that of what the store serves for a job.
+func (c *chaos) sha(job string) (sum [32]byte, ok bool) {
+	var i int
+	if _, err := fmt.Sscanf(job, "job-%d", &i); err != nil || job != nameOf(i) {
+		return sum, false
+	}
+	return sha256.Sum256(c.files[i%len(c.files)].Body), true
+}
+
+func nameOf(i int) string { return fmt.Sprintf("job-%06d", i) }
+
+// feed keeps so many exports under way until the trouble is over, and enqueues
+// again what Redis alone knew of and may have lost.
+func (c *chaos) feed(t *testing.T) {
+	for again := 0; ; again++ {
+		over := isOver(c.calm) && len(c.exports) >= leastExports
+		if over && c.watch.landed() == len(c.exports) || t.Failed() {
+			return
 		}
+		var refs []fetch.Ref
+		if n := c.watch.landed() + underWay - len(c.exports); !over && n > 0 {
+			refs = c.add(t, n)
+		}
+		if again%50 == 0 {
+			refs = append(refs, c.unknown()...)
+		}
+		c.ask(t, refs)
 		time.Sleep(200 * time.Millisecond)
-	}
-	workers.stop(syscall.SIGTERM)
-	status := command(t, "status", "--archive", dir, "--redis", redis.url())
-	status.runs(t, 0)
-	if said := status.stdout.String(); said != fmt.Sprintf("%d landed, 0 failed\n", exports) {
-		t.Errorf("status says %s", said)
-	}
-	command(t, "verify", "--archive", dir, "-q").runs(t, 0)
-	served := cloud.Counts().Bytes
-	twice := float64(served-size) / float64(size)
-	t.Logf("%d kills; %d bytes, %.2f%% of them served twice; all landed %v after the last kill", kills, size, 100*twice, time.Since(began).Round(time.Second))
-	if twice > 0.02 {
-		t.Errorf("%.2f%% of the bytes were served twice", 100*twice)
-	}
-	if left, _ := os.ReadDir(dir + "/.ingest"); len(left) > 0 {
-		t.Errorf("%d ingests were left behind", len(left))
 	}
 }
 
-// chaosCloud has exports of many sizes that come slowly.
-func chaosCloud(t *testing.T, n int) (cloud *sandbox.Cloud, endpoint string, size int64) {
-	cloud = sandbox.New(sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret})
-	var files []sandbox.File
-	for i, rows := range []int{100, 1000, 4000, 20000} {
-		file := sandbox.File{Rows: rows, Body: sandbox.Generate(rows, "csv", uint64(i))}
-		file.Faults.SlowBytesPerSecond = 400_000
-		files = append(files, file)
-	}
+// add adds so many jobs to the cloud.
+func (c *chaos) add(t *testing.T, n int) (refs []fetch.Ref) {
 	for i := range n {
-		file := files[i%len(files)]
-		file.Name = fmt.Sprintf("job-%03d.csv", i)
+		i += len(c.exports)
+		file := c.files[i%len(c.files)]
+		file.Name = nameOf(i) + ".csv"
 		statuses := []string{sandbox.Succeeded}
 		if i%20 == 0 { // of which few enough are not ready that each is asked by itself
 			statuses = []string{sandbox.Running, sandbox.Running, sandbox.Succeeded}
 		}
-		cloud.AddJob(testProject, sandbox.Job{Name: fmt.Sprintf("job-%03d", i), File: file, Statuses: statuses})
-		size += int64(len(file.Body))
+		c.cloud.AddJob(testProject, sandbox.Job{Name: nameOf(i), File: file, Statuses: statuses})
+		ref, err := fetch.ParseRef("sls://cn-hangzhou/" + testProject + "/" + nameOf(i))
+		if err != nil {
+			t.Error(err)
+		}
+		refs = append(refs, ref)
+		c.size += int64(len(file.Body))
 	}
-	endpoint, stop, err := cloud.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(stop)
-	return cloud, endpoint, size
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.exports = append(c.exports, refs...)
+	return refs
 }
 
-func writeRefs(t *testing.T, path string, n int) {
-	var lines strings.Builder
-	for i := range n {
-		fmt.Fprintf(&lines, "sls://cn-hangzhou/%s/job-%03d\n", testProject, i)
-	}
-	if err := os.WriteFile(path, []byte(lines.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// havoc kills for a while, and leaves Redis running.
-func havoc(t *testing.T, workers *fleet, redis *redisServer) (kills int) {
-	for end := time.Now().Add(*chaosFor); time.Now().Before(end); kills++ {
-		time.Sleep(time.Duration(500+rand.IntN(2500)) * time.Millisecond)
-		if i := rand.IntN(4); i < 3 {
-			workers.kill(i)
+// unknown are the exports that the archive knows nothing of.
+func (c *chaos) unknown() (refs []fetch.Ref) {
+	for _, ref := range c.exports {
+		if c.watch.has(filepath.Base(ref.Key())) {
 			continue
 		}
-		redis.kill()
-		time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
-		redis.start(t)
+		if _, err := os.Stat(filepath.Join(c.archive, ".ingest", ref.Hash(), "state.json")); err != nil {
+			refs = append(refs, ref)
+		}
 	}
-	return kills
+	return refs
 }
 
-// bags is how many exports have landed.
-func bags(t *testing.T, dir string) (n int) {
-	store, err := archive.OpenExisting(dir)
-	if err != nil {
-		return 0
+func (c *chaos) ask(t *testing.T, refs []fetch.Ref) {
+	if len(refs) == 0 {
+		return
 	}
-	for _, err := range store.All() {
-		if err != nil {
-			t.Fatal(err)
+	var lines strings.Builder
+	for _, ref := range refs {
+		fmt.Fprintln(&lines, ref)
+	}
+	p := c.command(t, "enqueue", "-q", "-")
+	p.Stdin = strings.NewReader(lines.String())
+	c.mayFail(t, p)
+}
+
+// mayFail runs a command for which Redis may be away.
+func (c *chaos) mayFail(t *testing.T, p *process) {
+	p.start(t)
+	if code := exitOf(p.Wait()); !slices.Contains([]int{0, 3, 5}, code) {
+		t.Errorf("%s: exit code %d\n%s", p, code, &p.stderr)
+	}
+}
+
+// settle waits until all has landed.
+func (c *chaos) settle(t *testing.T) {
+	t.Helper()
+	close(c.calm)
+	for end := time.Now().Add(10 * time.Minute); !c.allLanded(); time.Sleep(200 * time.Millisecond) {
+		if t.Failed() || time.Now().After(end) {
+			c.workers.stop(syscall.SIGTERM)
+			t.Fatalf("%d of %d landed\n%s", c.watch.landed(), len(c.exports), strings.Join(c.workers.logs, "\n---\n"))
 		}
-		n++
 	}
-	return n
+	c.feeding.Wait()
+	c.workers.stop(syscall.SIGTERM)
+}
+
+func (c *chaos) allLanded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.exports) >= leastExports && c.watch.landed() == len(c.exports)
+}
+
+// judge holds what there is to the promise.
+func (c *chaos) judge(t *testing.T) {
+	t.Helper()
+	if said := c.status(t); said != fmt.Sprintf("%d landed, 0 failed\n", len(c.exports)) {
+		t.Errorf("status says %s", said)
+	}
+	c.command(t, "verify", "-q").runs(t, 0)
+	c.watch.stayed(t)
+	c.landedOnce(t)
+	served := c.cloud.Counts().Bytes
+	twice := float64(served-c.size) / float64(c.size)
+	t.Logf("%d bytes, %.2f%% of them served twice", c.size, 100*twice)
+	if twice > 0.02 {
+		t.Errorf("%.2f%% of the bytes were served twice", 100*twice)
+	}
+	if left, _ := os.ReadDir(c.archive + "/.ingest"); len(left) > 0 {
+		t.Errorf("%d ingests were left behind", len(left))
+	}
+}
+
+// landedOnce fails if two workers say of the same export that they landed it,
+// or one that it failed.
+func (c *chaos) landedOnce(t *testing.T) {
+	t.Helper()
+	landed := map[string]int{}
+	for line := range strings.Lines(strings.Join(c.workers.logs, "\n")) {
+		switch _, ref, _ := strings.Cut(line, " ref="); {
+		case strings.Contains(line, " msg=landed "):
+			ref, _, _ = strings.Cut(ref, " ")
+			if landed[ref]++; landed[ref] > 1 {
+				t.Errorf("landed twice: %s", line)
+			}
+		case strings.Contains(line, " msg=failed "), strings.Contains(line, "panic"), strings.Contains(line, "DATA RACE"):
+			t.Error(line)
+		}
+	}
+}
+
+// done is how often each thing was done.
+func (c *chaos) done() string {
+	var said []string
+	for _, name := range slices.Sorted(maps.Keys(c.strikes)) {
+		said = append(said, fmt.Sprintf("%s %d×", name, c.strikes[name]))
+	}
+	return strings.Join(said, ", ")
+}
+
+// upTo is a random time.
+func (c *chaos) upTo(longest time.Duration) time.Duration {
+	return time.Duration(c.random.Int64N(int64(longest)))
 }

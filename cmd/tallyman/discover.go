@@ -55,7 +55,7 @@ func (o *options) discover(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	lister := o.pace(o.newProviders())[place.Scheme()].(fetch.Lister) // as all are that have places
+	lister := o.newProviders()[place.Scheme()].(fetch.Lister) // as all are that have places
 	d := &discovery{o: o, out: cmd.OutOrStdout()}
 	if o.json {
 		if d.store, err = o.existing(); err != nil {

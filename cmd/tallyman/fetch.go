@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -45,7 +46,7 @@ func (o *options) fetch(cmd *cobra.Command, args []string) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	providers := o.pace(o.newProviders())
+	providers := o.newProviders()
 	refs, err := o.references(cmd, args, providers)
 	if err != nil {
 		return err
@@ -94,7 +95,9 @@ func each(ctx context.Context, refs allReferences, most int, out *report, do fun
 		}
 		all.Go(func() {
 			defer func() { <-open }()
-			do(ctx, ref)
+			if err := recovering(func() error { do(ctx, ref); return nil }); err != nil {
+				out.end(ref, nil, err)
+			}
 		})
 	}
 }
@@ -163,7 +166,7 @@ func (o *options) fetcher(ctx context.Context, providers map[string]fetch.Provid
 	f := &fetch.Fetcher{
 		Providers: providers, Boards: fetch.Boards(providers, o.profile), Archive: store,
 		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: progress,
-		Keep: fetch.Keep(o.keep), Limit: o.limiter(), MaxDecoded: int64(o.decoded), Drain: ctx.Done(),
+		Keep: fetch.Keep(o.keep), Limit: o.limiter(), MinRate: cmp.Or(int64(o.minRate), -1), MaxSize: int64(o.maxSize), MaxDecoded: int64(o.decoded), Drain: ctx.Done(),
 	}
 	f.Limits.Entries = o.entries
 	return f

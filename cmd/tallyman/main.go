@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,11 +26,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	noCore()
+	hideEnvironment(os.Environ())
+	stdout, stderr = &veil{stdout, fetch.WithoutHidden}, &veil{stderr, fetch.Redact}
+	log.SetOutput(stderr) // of package net/http, and whoever else has no log of ours
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return exitCode(ctx, root.ExecuteContext(ctx), stderr)
+	err := recovering(func() error { return root.ExecuteContext(ctx) })
+	return exitCode(ctx, err, stderr)
+}
+
+// recovering makes a panic the error: the runtime would print what it is about,
+// to where nothing is taken out of it.
+func recovering(do func() error) (err error) {
+	defer fetch.Recovered(&err)
+	return do()
 }
 
 // An exit is an error whose code is settled and of which all is said.
@@ -58,6 +71,9 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	}
 	if ctx.Err() != nil {
 		return worker.ExitInterrupted
+	}
+	if defect, ok := errors.AsType[*fetch.Defect](err); ok {
+		fmt.Fprintln(stderr, defect.Stack)
 	}
 	outcome := worker.Classify(err)
 	hint(stderr, outcome.Hint)

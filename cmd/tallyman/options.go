@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -34,6 +35,8 @@ type options struct {
 	parallel  int
 	partSize  size
 	limitRate size
+	minRate   size
+	maxSize   size // as transferred, at most; 0 is the default
 	decoded   size // at most; 0 is as the promise suggests
 	entries   int  // of a container, at most; 0 is the default
 	attempts  int
@@ -90,12 +93,16 @@ func (o *options) transfer(f *pflag.FlagSet) {
 	f.Var(&o.partSize, "part-size", "bytes of one request, at least 64KiB")
 	f.Var(&o.limitRate, "limit-rate", "bytes a second that all transfers may take together, at least 1KiB; 0 is no limit")
 	f.Lookup("limit-rate").DefValue = "0" // which is not worth showing
+	o.minRate = leastRate
+	f.Var(&o.minRate, "min-rate", "bytes a second, over a minute, at which a store must send a file; 0 is any")
+	f.Var(&o.maxSize, "max-size", "bytes that one object may have as transferred where its job promised no size; 0 is 1TiB")
+	f.Lookup("max-size").DefValue = "0"
 	f.Var(&o.decoded, "max-decoded", "bytes that one object may decode to; 0 is 1100 times what was promised, from 64MiB to 1TiB")
 	f.Lookup("max-decoded").DefValue = "0"
 	f.IntVar(&o.entries, "max-entries", 0, "`N` entries that one zip or tar may have; 0 is a million")
 	f.IntVar(&o.attempts, "attempts", 0, "`N` attempts for each cause to fail; 0 is 3 for a checksum and 10 for the network")
 	f.StringSliceVar(&o.hosts, "allow-host", nil, "trust data URLs at `HOST[:PORT]`, by http and at private addresses too (repeatable, or with commas)")
-	group(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "max-decoded", "max-entries", "attempts", "allow-host")
+	group(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "min-rate", "max-size", "max-decoded", "max-entries", "attempts", "allow-host")
 }
 
 // waiting adds the flags of commands that wait for jobs.
@@ -208,7 +215,9 @@ func (o *options) checkCalls() error {
 // checkHosts sees to it that what is meant to be allowed will be.
 func (o *options) checkHosts() error {
 	for _, host := range o.hosts {
-		if u, err := url.Parse("//" + host); err != nil || u.Host != host || u.Hostname() == "" {
+		_, notIP := netip.ParseAddr(host)
+		colons := strings.Count(host, ":") > 1 && host[0] != '[' // which are those of IPv6, or a mistake
+		if u, err := url.Parse("//" + host); err != nil || u.Host != host || u.Hostname() == "" || colons && notIP != nil {
 			return usagef("--allow-host %s: want HOST or HOST:PORT", host)
 		}
 	}

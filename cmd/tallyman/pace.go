@@ -1,103 +1,33 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"iter"
-	"sync"
-	"time"
 
 	"golang.org/x/time/rate"
-
-	"tallyman/fetch"
 )
 
-// pace keeps what is asked of each service to --api-rate, for each account
-// that it is asked as. Files by URL are no calls.
-func (o *options) pace(providers map[string]fetch.Provider) map[string]fetch.Provider {
+// paced are keys that are given out at --api-rate, so that the calls which are
+// signed with them keep to it: each asks for its keys once, and before the time
+// begins that its answer may take. So who is paced are those who hold these
+// keys together: a service, asked as one account.
+func paced[K any](o *options, keys func(context.Context) (K, error)) func(context.Context) (K, error) {
 	if o.apiRate == 0 {
-		return providers
+		return keys
 	}
-	slowed := map[string]fetch.Provider{}
-	for scheme, provider := range providers {
-		slowed[scheme] = provider
-		if scheme != "https" && scheme != "http" {
-			slowed[scheme] = newPaced(provider, rate.Limit(o.apiRate), o.profile)
+	turns := rate.NewLimiter(rate.Limit(o.apiRate), max(1, int(o.apiRate))) // those of a second may come all at once
+	return func(ctx context.Context) (none K, err error) {
+		if err := turn(ctx, turns); err != nil {
+			return none, err
 		}
+		return keys(ctx)
 	}
-	return slowed
 }
 
-// newPaced makes a provider that waits for its turn before each call. It lists
-// if the provider does.
-func newPaced(provider fetch.Provider, limit rate.Limit, account func(fetch.Ref) string) fetch.Provider {
-	p := &paced{provider: provider, limit: limit, account: account, turns: map[string]*rate.Limiter{}}
-	if lister, ok := provider.(fetch.Lister); ok {
-		return &pacedLister{p, lister}
-	}
-	return p
-}
-
-type paced struct {
-	provider fetch.Provider
-	limit    rate.Limit
-	account  func(fetch.Ref) string
-
-	mu    sync.Mutex
-	turns map[string]*rate.Limiter // by account
-}
-
-// turn waits for it. The calls of a second may come all at once.
-func (p *paced) turn(ctx context.Context, ref fetch.Ref) error {
-	account := p.account(ref)
-	p.mu.Lock()
-	limiter := p.turns[account]
-	if limiter == nil {
-		limiter = rate.NewLimiter(p.limit, max(1, int(p.limit)))
-		p.turns[account] = limiter
-	}
-	p.mu.Unlock()
-	err := limiter.Wait(ctx)
+// turn waits for it. What ends ctx meanwhile is the error.
+func turn(ctx context.Context, turns *rate.Limiter) error {
+	err := turns.Wait(ctx)
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
-}
-
-// Export implements fetch.Provider.
-func (p *paced) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
-	if err := p.turn(ctx, ref); err != nil {
-		return nil, err
-	}
-	return p.provider.Export(ctx, ref)
-}
-
-type pacedLister struct {
-	*paced
-	lister fetch.Lister
-}
-
-// pageSize is how many jobs a page of a listing holds at least, unless
-// pageSizes says otherwise.
-const pageSize = 100
-
-var pageSizes = map[string]int{"dbs": 50}
-
-// List implements fetch.Lister. It waits as if each page was a small one.
-func (p *pacedLister) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
-	return func(yield func(fetch.Listed, error) bool) {
-		if err := p.turn(ctx, place); err != nil {
-			yield(fetch.Listed{}, err)
-			return
-		}
-		n, size := 0, cmp.Or(pageSizes[place.Scheme()], pageSize)
-		for listed, err := range p.lister.List(ctx, place, since) {
-			if n++; n%size == 0 && err == nil {
-				err = p.turn(ctx, place)
-			}
-			if !yield(listed, err) || err != nil {
-				return
-			}
-		}
-	}
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // providersOf is the only list of providers. What people name by URL may be
-// anywhere in public; what a vendor's API points to must be the vendor's.
+// anywhere in public; what a vendor's API points to must be the vendor's. The
+// calls of each service are paced; what its stores give is not.
 func (o *options) providersOf(a account) map[string]fetch.Provider {
 	anywhere := &fetch.Hosts{Domains: []string{"*"}, Allow: o.hosts}
 	urls := &web.Provider{Hosts: anywhere, Client: anywhere.Client()}
@@ -38,9 +39,9 @@ func (o *options) alibabaOf(a account) map[string]fetch.Provider {
 	store := &oss.Store{Client: o.callers(alibaba, "oss").Client(), Keys: keys, Endpoint: o.endpoints["oss"], Network: o.network}
 	return map[string]fetch.Provider{
 		"oss": &oss.Provider{Store: store},
-		"sls": &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: keys, Endpoint: o.endpoints["sls"], Network: o.network, Open: open, Store: store},
-		"dms": &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: keys, Endpoint: o.endpoints["dms"], Network: o.network, Open: open},
-		"dbs": &dbs.Provider{Client: o.callers(alibaba, "dbs").Client(), Keys: keys, Endpoint: o.endpoints["dbs"], Network: o.network,
+		"sls": &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: paced(o, keys), Endpoint: o.endpoints["sls"], Network: o.network, Open: open, Store: store},
+		"dms": &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: paced(o, keys), Endpoint: o.endpoints["dms"], Network: o.network, Open: open},
+		"dbs": &dbs.Provider{Client: o.callers(alibaba, "dbs").Client(), Keys: paced(o, keys), Endpoint: o.endpoints["dbs"], Network: o.network,
 			Open: open, Plain: alibaba.Allows, Store: store, Bucket: o.sink.bucket, Region: o.sink.region},
 	}
 }
@@ -54,11 +55,13 @@ func (o *options) huaweiOf(a account) map[string]fetch.Provider {
 	huawei := o.vendor("myhuaweicloud.com")
 	store := &obs.Store{Client: o.callers(huawei, "obs").Client(), Keys: obsKeys, Endpoint: o.endpoints["obs"]}
 	objects := func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error] {
-		return store.Objects(ctx, obs.Selection{Region: region, Bucket: bucket, Prefix: prefix})
+		in := obs.Selection{Region: region, Bucket: bucket, Prefix: prefix}
+		in.Hint = "fetch " + in.String() + "?region=REGION, all of it"
+		return store.Objects(ctx, in)
 	}
 	return map[string]fetch.Provider{
 		"obs": &obs.Provider{Store: store},
-		"dis": &dis.Provider{Client: o.callers(huawei, "dis").Client(), Keys: disKeys, Endpoint: o.endpoints["dis"], Signature: o.disSignature, Objects: objects},
+		"dis": &dis.Provider{Client: o.callers(huawei, "dis").Client(), Keys: paced(o, disKeys), Endpoint: o.endpoints["dis"], Signature: o.disSignature, Objects: objects},
 	}
 }
 

@@ -2,21 +2,21 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/dis"
+	"tallyman/fetch/sandbox"
 )
 
 func TestEveryPlaceCanBeListed(t *testing.T) {
 	for name, o := range map[string]*options{
-		"one account":   {apiRate: 5},
-		"many accounts": {apiRate: 5, places: []place{{"sls://r/p/", "team"}}},
-		"no pace":       {},
+		"one account":   {},
+		"many accounts": {places: []place{{"sls://r/p/", "team"}}},
 	} {
 		var listed []string
-		for scheme, provider := range o.pace(o.newProviders()) {
+		for scheme, provider := range o.newProviders() {
 			if _, err := fetch.ParsePlace(scheme + "://a/b/"); err != nil {
 				continue
 			}
@@ -32,30 +32,6 @@ func TestEveryPlaceCanBeListed(t *testing.T) {
 	}
 }
 
-func TestSmallerPagesArePacedToo(t *testing.T) {
-	place := mustPlace(t, "dbs://cn-a/rm-1/")
-	synctest.Test(t, func(t *testing.T) {
-		long := &fakePlace{jobs: make([]fetch.Listed, 1050)}
-		paced := (&options{apiRate: 1}).pace(map[string]fetch.Provider{"dbs": long})["dbs"]
-		began := time.Now()
-		for range paced.(fetch.Lister).List(t.Context(), place, time.Time{}) {
-			continue
-		}
-		if took := time.Since(began).Round(time.Millisecond); took != 21*time.Second {
-			t.Errorf("22 pages at 1 a second took %v", took)
-		}
-	})
-}
-
-func mustPlace(t *testing.T, text string) fetch.Ref {
-	t.Helper()
-	place, err := fetch.ParsePlace(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return place
-}
-
 func TestWhatAnEndpointNamesIsAProvider(t *testing.T) {
 	providers := new(options).newProviders()
 	for _, name := range providerNames {
@@ -65,6 +41,23 @@ func TestWhatAnEndpointNamesIsAProvider(t *testing.T) {
 	}
 	if want := len(providerNames) + len([]string{"http", "https"}); len(providers) != want {
 		t.Errorf("there are %d providers, want %d", len(providers), want)
+	}
+}
+
+// A reference to a file of DIS has no place for the region of its bucket.
+func TestABucketElsewhereThatAFileOfDISIsInIsToBeFetchedItself(t *testing.T) {
+	cloud := sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})
+	cloud.AddBucket("landing", sandbox.Bucket{Endpoint: "obs.cn-east-3.myhuaweicloud.com"})
+	address, stop, err := cloud.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	o := &options{endpoints: endpoints{"obs": address}}
+	for _, err := range o.huaweiOf(account{sandbox: true})["dis"].(*dis.Provider).Objects(t.Context(), "cn-north-4", "landing", "logs/") {
+		if err == nil || !strings.Contains(err.Error(), "obs.cn-east-3.myhuaweicloud.com: fetch obs://landing/logs/?region=cn-east-3, all of it") {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

@@ -127,3 +127,18 @@ func someJobs(cloud *sandbox.Cloud, n int, statuses ...string) (names []string) 
 	}
 	return names
 }
+
+// bags is how many exports have landed.
+func bags(t *testing.T, dir string) (n int) {
+	store, err := archive.OpenExisting(dir)
+	if err != nil {
+		return 0
+	}
+	for _, err := range store.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}

@@ -35,7 +35,7 @@ func (r *redisURL) Set(text string) error {
 // parseRedis reads what may hold a password, which its error does not quote.
 func parseRedis(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+	if err != nil || u.Opaque != "" || !strings.Contains(text, "://") || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
 		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix://PATH, and the password in a file for --redis-password-file, or in REDIS_PASSWORD")
 	}
 	return u, nil
@@ -84,6 +84,7 @@ func (o *options) password() (string, error) {
 	if password == "" {
 		return "", usagef("--redis-password-file: %s is empty", o.redisPassword)
 	}
+	fetch.Hide(password)
 	return password, nil
 }
 

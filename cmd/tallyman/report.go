@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
 	"tallyman/fetch"
@@ -28,15 +27,15 @@ type report struct {
 
 func newReport(out, err io.Writer, o *options, store *archive.Archive) *report {
 	r := &report{out: out, err: err, o: o, store: store}
-	if f, ok := err.(*os.File); ok && !o.quiet && !o.json {
+	if f := unveiled(err); f != nil && !o.quiet && !o.json {
 		r.bars = newBars(f)
 	}
 	if r.bars == nil {
 		return r
 	}
-	r.err = r.bars
-	if f, ok := out.(*os.File); ok && isTerminal(f) {
-		r.out = r.bars // which would draw over it otherwise
+	r.err = &veil{r.bars, fetch.Redact}
+	if f := unveiled(out); f != nil && isTerminal(f) {
+		r.out = &veil{r.bars, fetch.WithoutHidden} // which would draw over it otherwise
 	}
 	return r
 }

@@ -47,7 +47,7 @@ func (o *options) retry(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	providers := o.pace(o.newProviders())
+	providers := o.newProviders()
 	refs, err := o.toRetry(store, args, providers)
 	if err != nil {
 		return err

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
 	"io/fs"
 	"net/url"
 	"os"
@@ -11,16 +15,18 @@ import (
 	"tallyman/fetch/sandbox"
 )
 
-// What must never be seen or kept. The last are of every signed URL.
+// What must never be seen or kept, with bytes that are escaped in many ways. An
+// access key's ID is no secret by itself, but is one of a signed URL. The last
+// are of every signed URL.
 const (
-	secretKey   = "canary-secret"
-	secretToken = "canary-token"
+	secretKey   = "canary+secret/1="
+	secretToken = "canary+token/2=="
 	secretProxy = "canary-proxy"
-	secretURL   = "https://example.com/file?OSSAccessKeyId=canary-id&Expires=1&Signature=canary-signature"
+	secretURL   = "https://example.com/file?OSSAccessKeyId=canary-id&Expires=1&Signature=canary-sealed-7"
 )
 
 var secrets = []string{
-	secretKey, secretToken, secretProxy, "canary-id", "canary-signature",
+	secretKey, secretToken, secretProxy, "canary-id", "canary-sealed-7",
 	"SANDBOXSTORE", "Signature=", "Signature%3D", "Expires=", "Signature\\u003d",
 }
 
@@ -45,10 +51,18 @@ var secretCases = []struct {
 	{name: "unknown-status", job: sandbox.Job{Statuses: []string{secretURL}}, exit: 8},
 	{name: "noticed", job: sandbox.Job{Notice: "see " + secretURL, File: sandbox.File{Rows: 10}}, exit: 9},
 	{name: "elsewhere", job: sandbox.Job{FilePath: secretURL}, exit: 4},
-	{name: "nowhere", job: sandbox.Job{FilePath: "http://127.0.0.1:1/file?Signature=canary-signature"}, exit: 5},
+	{name: "nowhere", job: sandbox.Job{FilePath: "http://127.0.0.1:1/file?Signature=canary-sealed-7"}, exit: 5},
 	{name: "denied", env: []string{"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + secretKey + "2"}, exit: 6},
 	{name: "wrong-token", env: []string{"ALIBABA_CLOUD_SECURITY_TOKEN=" + secretToken + "2"}, exit: 6},
-	{name: "by-proxy", args: []string{"https://example.com/file?Signature=canary-signature#size=1"}, exit: 5},
+	{name: "malformed", job: sandbox.Job{FilePath: "https://example.com:port/file?Signature=canary-sealed-7"}, exit: 7},
+	{name: "userinfo", job: sandbox.Job{FilePath: "https://user:canary-sealed-7@example.com/file"}, exit: 4},
+	{name: "escaped", job: sandbox.Job{Statuses: []string{sandbox.Failed}, Error: "said " + url.QueryEscape(url.QueryEscape(secretURL)) +
+		" and Authorization: LOG id:canary-sealed-7"}, exit: 7},
+	{name: "quoting-keys", job: sandbox.Job{Statuses: []string{sandbox.Failed}, Error: secretKey + ` "` + url.QueryEscape(secretToken) + `" ` +
+		base64.StdEncoding.EncodeToString([]byte("id:"+secretKey))}, exit: 7},
+	{name: "bad-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, env: []string{"HTTPS_PROXY=http://user:" + secretProxy + "@127.0.0.1:port"}, exit: 5},
+	{name: "bare-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, env: []string{"HTTPS_PROXY=user:" + secretProxy + "@[::1"}, exit: 4},
+	{name: "by-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, exit: 5},
 	{name: "api-by-proxy", env: []string{"TALLYMAN_ENDPOINT_SLS="}, exit: 5},
 	{name: "bad-reference", args: []string{secretURL + "#nonsense"}, exit: 2},
 	{name: "bad-scheme", args: []string{"x" + secretURL}, exit: 2},
@@ -117,10 +131,29 @@ func keepsSecrets(t *testing.T, endpoint string, env, args []string, exit int, s
 func hidden(t *testing.T, where, text string, secrets []string) {
 	t.Helper()
 	for _, secret := range secrets {
-		if strings.Contains(text, secret) {
-			t.Errorf("%s shows %s: %q", where, secret, text)
+		for _, form := range formsOf(secret) {
+			if strings.Contains(text, form) {
+				t.Errorf("%s shows %s, as %s: %q", where, secret, form, text)
+			}
 		}
 	}
+}
+
+// formsOf are those in which a secret may be quoted, and the end of one that
+// was cut.
+func formsOf(secret string) []string {
+	once := url.QueryEscape(secret)
+	inJSON, _ := json.Marshal(secret)
+	forms := []string{secret, once, url.QueryEscape(once), strings.Trim(string(inJSON), `"`), strings.ReplaceAll(secret, "/", `\/`), html.EscapeString(secret)}
+	if !strings.HasPrefix(secret, "canary") {
+		return forms
+	}
+	forms = append(forms, secret[len(secret)-8:], fmt.Sprintf("%x", secret))
+	for before, mixed := range []int{0, 2, 3} {
+		text := base64.RawStdEncoding.EncodeToString([]byte("abc"[:before] + secret))
+		forms = append(forms, text[mixed:len(text)-2])
+	}
+	return forms
 }
 
 // hiddenBelow looks at each file but the parts of content, which are what was

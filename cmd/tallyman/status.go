@@ -97,7 +97,8 @@ type survey struct {
 	queue  *worker.Queue // or nil
 	out    io.Writer
 	tasks  map[string]worker.Queued // by the hash of the export
-	aside  int                      // tasks that can't be read
+	aside  []worker.Queued          // tasks that can't be read
+	odd    []string                 // references of which no state can be read
 	counts map[string]int           // by state
 	doubts int
 	listed []standing // those that a person reads
@@ -110,7 +111,7 @@ func (s *survey) readQueue(ctx context.Context, queue *worker.Queue) error {
 		case err != nil:
 			return err
 		case task.Ref.Scheme() == "":
-			s.aside++
+			s.aside = append(s.aside, task)
 		case !task.SetAside:
 			s.tasks[hash] = task
 		}
@@ -168,6 +169,7 @@ func (s *survey) tellAll(ctx context.Context) error {
 		}
 		ref, _, ok := worker.RefOf(state)
 		if !ok {
+			s.odd = append(s.odd, state.Reference)
 			continue
 		}
 		hash := ref.Hash()
@@ -271,6 +273,7 @@ type sums struct {
 	Counts map[string]int `json:"counts"`
 	Doubts int            `json:"doubts"`          // of what landed
 	Aside  int            `json:"aside,omitempty"` // tasks that can't be read
+	Odd    int            `json:"odd,omitempty"`   // exports of which no state can be read
 }
 
 func (s *survey) sum() {
@@ -278,7 +281,7 @@ func (s *survey) sum() {
 		for _, state := range states {
 			s.counts[state] += 0
 		}
-		writeJSON(s.out, sums{"tallyman.counts/v1", s.counts, s.doubts, s.aside})
+		writeJSON(s.out, sums{"tallyman.counts/v1", s.counts, s.doubts, len(s.aside), len(s.odd)})
 		return
 	}
 	s.printListed()
@@ -293,8 +296,25 @@ func (s *survey) sum() {
 		}
 	}
 	fmt.Fprintln(s.out, strings.Join(parts, ", "))
-	if s.aside > 0 {
-		fmt.Fprintf(s.out, "%s in the queue can't be read, and were set aside\n", plural(int64(s.aside), "task"))
+	s.printAside()
+	if len(s.odd) > 0 {
+		fmt.Fprintf(s.out, "%s with a state that this version can't read: %q\n", plural(int64(len(s.odd)), "export"), s.odd[:min(len(s.odd), mostListed)])
+	}
+}
+
+// printAside tells of the tasks that can't be read. Nobody knows what exports
+// they were to be of.
+func (s *survey) printAside() {
+	if len(s.aside) == 0 {
+		return
+	}
+	fmt.Fprintf(s.out, "%s in the queue can't be read, and no worker takes them:\n", plural(int64(len(s.aside)), "task"))
+	slices.SortFunc(s.aside, func(a, b worker.Queued) int { return strings.Compare(a.ID, b.ID) })
+	for _, task := range s.aside[:min(len(s.aside), mostListed)] {
+		fmt.Fprintf(s.out, "  %s  %s\n", cmp.Or(task.ID, "?"), task.Why)
+	}
+	if len(s.aside) > mostListed {
+		fmt.Fprintln(s.out, "  and more")
 	}
 }
 

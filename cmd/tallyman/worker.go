@@ -63,7 +63,12 @@ func (o *options) work(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	defer stop()
+	ended := true
+	defer func() {
+		if ended {
+			stop()
+		}
+	}()
 	store, err := archive.Open(o.archive)
 	if err != nil {
 		return err
@@ -75,7 +80,7 @@ func (o *options) work(cmd *cobra.Command) error {
 	w := o.worker(cmd.Context(), queue, store, log)
 	w.Hurry = hurry
 	log.Info("serving the queue", "redis", cmp.Or(o.redis.String(), "in this process"), "archive", o.archive, "archive_id", store.ID(), "version", version())
-	if err := serve(cmd.Context(), w); err != nil {
+	if ended, err = serve(cmd.Context(), w); err != nil {
 		return fmt.Errorf("--redis %s: %w", &o.redis, err)
 	}
 	log.Info("stopped: what was received is kept")
@@ -90,25 +95,26 @@ const farewell = time.Second
 
 // serve runs a worker, and leaves it when it takes too long to end: a Redis
 // that is away would keep it for minutes. What is lost on it then, another
-// worker finds out.
-func serve(ctx context.Context, w *worker.Worker) error {
+// worker finds out. A worker that is left has not ended, and still needs its
+// queue.
+func serve(ctx context.Context, w *worker.Worker) (ended bool, err error) {
 	late, leave := context.WithCancel(context.Background())
 	defer leave()
 	defer context.AfterFunc(w.Hurry, func() { time.AfterFunc(farewell, leave) })()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.Drain+farewell, leave) })()
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
+	over := make(chan error, 1)
+	go func() { over <- w.Run(ctx) }()
 	select {
-	case err := <-ended:
-		return err
+	case err := <-over:
+		return true, err
 	case <-late.Done():
-		return nil
+		return false, nil
 	}
 }
 
 // worker serves a queue with these settings.
 func (o *options) worker(ctx context.Context, queue *worker.Queue, store *archive.Archive, log *slog.Logger) *worker.Worker {
-	told, providers := &logged{log}, o.pace(o.newProviders())
+	told, providers := &logged{log}, o.newProviders()
 	return &worker.Worker{
 		Queue: queue, Archive: store,
 		Fetcher:  o.fetcher(ctx, providers, store, told.progress),

@@ -268,7 +268,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	ref := parseRef(f, fileRef)
 	f.Fuzz(func(t *testing.T, status int, log, task []byte, word string) {
-		secret := "canary" + hex.EncodeToString([]byte(word))
+		secret := "canary+CANARY/" + hex.EncodeToString([]byte(word)) // a shorter one may be a word that is in any answer
 		said := strings.NewReplacer("hFKqKEhCZgNayyIS8Zv", secret, "null", `"`+secret+`"`, "yyyy", secret)
 		synctest.Test(t, func(t *testing.T) {
 			p := provider(func(req *http.Request) (*http.Response, error) {

@@ -1,0 +1,97 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2/server"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// refuses answers all with an error.
+func refuses(text string) func(*server.Peer) {
+	return func(c *server.Peer) { c.WriteError(text) }
+}
+
+// awayness is how a Redis may fail to serve for a while, what is said of it to
+// who would enqueue meanwhile, and whether that may pass.
+var awayness = map[string]struct {
+	answer func(*server.Peer)
+	says   string
+	is     error
+}{
+	"gone":           {nil, "redis does not serve", ErrRedis},
+	"silent":         {func(c *server.Peer) { time.Sleep(20 * time.Second); c.WriteError("ERR at last") }, "redis does not serve", ErrRedis},
+	"read-only":      {refuses("READONLY You can't write against a read only replica."), "name the primary", ErrRedis},
+	"no replicas":    {refuses("NOREPLICAS Not enough good replicas to write."), "min-replicas-to-write", ErrRedis},
+	"out of memory":  {refuses("OOM command not allowed when used memory > 'maxmemory'."), "a larger maxmemory", ErrRedis},
+	"no disk":        {refuses("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."), "see its log", ErrRedis},
+	"loading":        {refuses("LOADING Redis is loading the dataset in memory"), "before it was started", ErrRedis},
+	"wants password": {refuses("NOAUTH Authentication required."), "--redis-password-file", ErrUnfit},
+	"wrong password": {refuses("WRONGPASS invalid username-password pair or user is disabled."), "password is wrong", ErrUnfit},
+	"lacks rights":   {refuses("NOPERM this user has no permissions to run the 'evalsha' command"), "lacks rights", ErrUnfit},
+	"nonsense":       {func(c *server.Peer) { c.WriteRaw("?!\r\n") }, "redis does not serve", ErrRedis},
+}
+
+func TestTwoMinutesWithoutRedisCostAnExportNothing(t *testing.T) {
+	t.Parallel()
+	for name, away := range awayness {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { isAway(t, away.answer, away.says, away.is) })
+		})
+	}
+}
+
+func isAway(t *testing.T, answer func(*server.Peer), says string, is error) {
+	w, ref, away := &Worker{}, parseRef(t, jobRef), atomic.Bool{}
+	p := (&script{}).serves(t, w)
+	p.Server().SetPreHook(func(c *server.Peer, command string, args ...string) bool {
+		if away.Load() && answer != nil && command != "PING" && command != "SUBSCRIBE" { // of which one is waited for by a lock
+			answer(c)
+			return true
+		}
+		return p.info(c, command, args...)
+	})
+	begun := make(chan bool, 10)
+	w.Fetcher = &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+		begun <- true
+		if err := fetch.Sleep(ctx, 90*time.Second); err != nil {
+			return nil, err
+		}
+		return (&shelf{}).on(w.Archive).Fetch(ctx, ref)
+	}}
+	ended := make(chan error, 10)
+	w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+	defer serve(t, w)()
+	mustEnqueue(t, w.Queue, ref)
+	<-begun
+	away.Store(true)
+	p.gone.Store(answer == nil)
+	time.Sleep(time.Minute)
+	if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef+"2"), Options{}); !errors.Is(err, is) || !strings.Contains(err.Error(), says) {
+		t.Errorf("meanwhile: %v", err)
+	}
+	time.Sleep(time.Minute)
+	away.Store(false)
+	p.gone.Store(false)
+	if state, _, err := w.Archive.State(ref.Hash()); err == nil && (state.Attempts != 0 || state.Phase != archive.Waiting) {
+		t.Errorf("%+v", state)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Minute):
+		t.Fatal("it did not land")
+	}
+	mustLand(t, w.Archive, ref)
+}

@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// junk is what may lie in Redis where a task should be, and what is said of it.
+var junk = map[string]struct {
+	plant func(p *pretender, queue, id string)
+	says  string
+}{
+	"no message": {func(p *pretender, queue, id string) {
+		p.HSet(taskKey(queue, id), "msg", "\xff\xff\x1b[2J", "state", "pending")
+	}, "can't be decoded"},
+	"empty": {func(p *pretender, queue, id string) { p.HSet(taskKey(queue, id), "state", "pending") }, "nothing behind its ID"},
+	"ghost": {func(*pretender, string, string) {}, "nothing behind its ID"},
+	"text":  {func(p *pretender, queue, id string) { _ = p.Set(taskKey(queue, id), "a task") }, "not stored as tasks are"},
+	"alias": {func(p *pretender, queue, id string) {
+		p.HSet(taskKey(queue, id), "msg", p.HGet(taskKey(queue, "true"), "msg"))
+	}, "stored as another task: \"true\""},
+	"\x1b[2J\u202ename": {func(p *pretender, queue, id string) { p.HSet(taskKey(queue, id), "msg", "\xff") }, "can't be decoded"},
+}
+
+// What is no task would keep the queue from seeing whose worker has died: it is
+// taken out of its way, and told of.
+func TestWhatIsNoTaskAtAllIsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, w := &script{ends: []error{nil}}, &Worker{}
+		p := s.serves(t, w)
+		for _, queue := range []string{pollQueue, fetchQueue} {
+			addRaw(t, w.Queue, queue, "true", "export:erase", "{}")
+			for id, bad := range junk {
+				bad.plant(p, queue, id)
+				_, _ = p.Lpush("asynq:{"+queue+"}:pending", id)
+			}
+		}
+		ref := parseRef(t, jobRef)
+		orphan(t, p, w.Queue, ref)
+		if err := endOf(t, w, ref); err != nil || time.Since(s.began) > 10*time.Minute {
+			t.Errorf("the orphan: %v after %v", err, time.Since(s.began))
+		}
+		stop := serve(t, w)
+		time.Sleep(10 * time.Minute)
+		stop()
+		for _, queue := range []string{pollQueue, fetchQueue} {
+			if left, _ := p.List("asynq:{" + queue + "}:active"); len(left) > 0 {
+				t.Errorf("%s: %q are still there", queue, left)
+			}
+			for id, bad := range junk {
+				if why := p.HGet(asideKey, queue+" "+id); !strings.Contains(why, bad.says) {
+					t.Errorf("%s %q: %q, want it to say %s", queue, id, why, bad.says)
+				}
+			}
+		}
+		areTold(t, w.Queue, 2*len(junk)+2) // and those that could be read
+	})
+}
+
+// orphan is a task that a worker had when it died.
+func orphan(t testing.TB, p *pretender, q *Queue, ref fetch.Ref) {
+	t.Helper()
+	id := fetchID(ref.Hash())
+	addRaw(t, q, fetchQueue, id, typeFetch, string(newTask(ref, Options{}).payload()))
+	key := "asynq:{" + fetchQueue + "}:"
+	q.redis.LRem(t.Context(), key+"pending", 0, id)
+	_, _ = p.Lpush(key+"active", id)
+	p.HSet(taskKey(fetchQueue, id), "state", "active")
+	_, _ = p.ZAdd(key+"lease", float64(time.Now().Unix()), id)
+}
+
+// A task that runs without a lease would never be given to anyone again.
+func TestATaskWithoutALeaseGoesToAnotherWorker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
+		p := s.serves(t, w)
+		orphan(t, p, w.Queue, ref)
+		p.Del("asynq:{" + fetchQueue + "}:lease")
+		if err := endOf(t, w, ref); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A task that is being worked at is none of its business, however long it takes.
+func TestSweepingLeavesAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, ref := &Worker{}, parseRef(t, jobRef)
+		s := &script{ends: []error{nil}}
+		s.serves(t, w)
+		w.Fetcher = &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+			time.Sleep(time.Hour)
+			return s.Fetch(ctx, ref)
+		}}
+		if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
+			t.Errorf("%v after %d attempts", err, len(s.times))
+		}
+	})
+}
