@@ -114,39 +114,66 @@ package fetch_test
 //
 //	in output, errors, logs, Redis, receipts and what is left behind
 //		TestNoSecretIsShownOrKept, TestNoSecretOfTheOtherServicesIsShownOrKept,
+//		TestNoSecretThatAStoreQuotesIsShownOrKept, TestNoCommandSaysASecret,
 //		TestNoSecretIsInTheQueueOrWhatItsWorkersSay, TestURLSecretStaysOutOfWhatAFailedAttemptLeaves,
-//		TestRedactedErrorOfNetHTTPTellsNoSecret, FuzzRedactTellsNoSecret, FuzzParseRefTellsNoSecret
+//		TestRedactedErrorOfNetHTTPTellsNoSecret, TestWhatLibrariesLogPassesTheVeil,
+//		FuzzRedactTellsNoSecret, FuzzParseRefTellsNoSecret, FuzzDialTellsNoPassword
+//	escaped, encoded, quoted
+//		TestWhatIsKnownIsHiddenInEveryForm, TestWhatIsKnownIsHiddenInBase64OfAnyText, FuzzHideLeavesNoForm
+//	in panics and core dumps
+//		TestAPanicOfACommandIsADefectAndTellsNoSecret,
+//		TestAPanicInAnyGoroutineOfAnAttemptIsItsErrorAndTellsNoSecret, TestNoCoreIsDumped
 //
 // Disks:
 //
-//	full, read-only, out of files
+//	any one step of a fetch fails, or all from it on
+//		TestAFetchIsWholeOrAbsentWhicheverStepFails, TestAWorkersFetchIsWholeOrAbsentWhicheverStepFails,
+//		TestAnExportIsWholeOrAbsentAfterAnIOError, TestFailureOfOurDiskEndsTheAttemptAtOnce
+//	the power fails, or the process, and what was not synced is lost
+//		TestAFetchIsWholeOrAbsentAfterAPowerCut, TestAnExportIsWholeOrAbsentAfterAPowerCut,
+//		TestAnExportIsWholeOrAbsentAfterACrash, TestWhatLandedStaysAfterAPowerCut
+//	an fsync fails
+//		TestWhatFailedToBecomeDurableIsReceivedAgain
+//	no room, known beforehand
+//		TestAnObjectIsTakenOnlyIfThereIsRoom, TestWithoutRoomNothingIsAskedFor,
+//		TestWithoutRoomNothingIsUnpacked, TestManyAtOnceAreNotPromisedTheSameRoom
+//	no room, no inodes, no quota in the midst
 //		TestAFullDiskLosesNothing, TestAFullFileSystemLosesNothing,
-//		TestAnArchiveThatCannotBeWrittenToIsAPathError, TestFailureOfOurDiskEndsTheAttemptAtOnce,
+//		TestADiskThatHoldsNoMoreFilesIsFull, TestWhatIsNotItsFaultCostsAnExportNothing
+//	read-only, not a directory, without locks or hard links
+//		TestAReadOnlyArchiveLosesNothing, TestAnArchiveThatCantBeWrittenToIsNamed,
+//		TestAnArchiveThatCannotBeWrittenToIsAPathError, TestAFileSystemThatLacksWhatItNeedsIsNamed
+//	names and paths longer than it takes
+//		TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer, TestKeysTooLongForTheDiskAreRefused
+//	no more files can be opened
+//		TestFewOpenFilesLoseNothing, TestWhatIsDoneIsNotReceivedAgainForWantOfAFile,
 //		TestFilesAreClosedHoweverAFetchEnds, TestNoFileStaysOpen
-//	that fail at any step, or lose what is not synced
-//		TestAnExportIsWholeOrAbsentAfterAnIOError, TestAnExportIsWholeOrAbsentAfterACrash,
-//		TestAnExportIsWholeOrAbsentAfterAPowerCut, TestWhatLandedStaysAfterAPowerCut
-//	that rot
+//	bytes that rot
 //		TestRecheckNamesEachDamage, TestBytesThatRottedBetweenAttemptsAreFetchedAgain,
 //		TestTheMapIsBelievedAsFarAsTheBytesBearItOut
 //
 // Processes and the queue:
 //
-//	workers and Redis that die at any moment
-//		TestChaosLosesNothing, TestAKilledProcessLosesOnlyWhatIsInFlight
+//	workers and Redis that die, freeze or go away at any moment
+//		TestChaosLosesNothing, TestAKilledProcessLosesOnlyWhatIsInFlight,
+//		TestAWorkerThatIsToStopEndsAtAPointToGoOnFrom, TestAWorkerEndsWhenItsDrainIsOver
 //	an export that kills its workers
-//		TestAnExportThatKillsItsWorkersEnds, TestAWorkerThatDiesButGainsGoesOn, TestAPanicIsAFailedAttempt
+//		TestAnExportThatKillsEachWorkerIsGivenUp, TestAnExportThatKillsItsWorkersEnds,
+//		TestAWorkerThatDiesButGainsGoesOn, TestAPanicIsAFailedAttempt
 //	two workers at one export
 //		TestOneExportIsFetchedByOneWorkerAtATime, TestOneAttemptAtATimeAcrossProcesses,
-//		TestOfManyAttemptsOneCommits, TestProcessesThatRaceLeaveAWholeBag
-//	poisoned tasks
-//		TestPoisonIsSetAside, TestPoisonOfAScheduleIsSetAside,
-//		FuzzParseTask
-//	a Redis that is lost, or another's
-//		TestAWorkerBringsBackWhatRedisLost, TestAWorkerStopsWhereRedisHasBecomeAnothers,
-//		TestCheckRefusesAnUnfitRedis
-//	dependencies that creep in
-//		TestOnePackageImportsEachSDK, TestImportsRunInOneLine
+//		TestOfManyAttemptsOneCommits, TestProcessesThatRaceLeaveAWholeBag,
+//		TestABusyExportIsNotWrittenOffByWhoCouldNotHaveIt
+//	poisoned tasks and dockets
+//		TestPoisonIsSetAside, TestPoisonOfAScheduleIsSetAside, TestWhatIsNoTaskAtAllIsInNobodysWay,
+//		TestATaskWithoutALeaseGoesToAnotherWorker, TestASpoiltDocketKeepsNoExportFromLanding, FuzzParseTask
+//	a Redis that is gone, emptied, read-only, full, silent, or another's
+//		TestTwoMinutesWithoutRedisCostAnExportNothing, TestATroubleOfRedisPasses,
+//		TestAWorkerThatRedisKeepsWaitingEndsInTime, TestAWorkerBringsBackWhatRedisLost,
+//		TestAWorkerStopsWhereRedisHasBecomeAnothers, TestCheckRefusesAnUnfitRedis
+//	pages to administer it by, and dependencies that creep in
+//		there are none: nothing but the sandbox listens, which is for this machine alone;
+//		TestOnePackageImportsEachSDK, TestImportsRunInOneLine, and CI asks govulncheck
 
 import (
 	"archive/tar"

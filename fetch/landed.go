@@ -2,23 +2,37 @@ package fetch
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	"tallyman/verify"
 	"tallyman/verify/archive"
 )
 
+// ErrLandedOtherwise is an error of a promise that what has landed before does
+// not keep: another attempt would transfer nothing.
+var ErrLandedOtherwise = errors.New("what has landed")
+
 // landed is the receipt of an export that has landed, or fs.ErrNotExist. It is
-// a *verify.Mismatch if the reference promises what those bytes don't keep.
+// an ErrLandedOtherwise if the reference promises what those bytes don't keep.
 func (f *Fetcher) landed(ref Ref) (*archive.Receipt, error) {
 	receipt, err := f.Archive.Landed(ref.Key(), ref.Hash())
+	if err == nil {
+		err = Hold(ref, receipt)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := compare(ref, receipt); err != nil {
-		return nil, fmt.Errorf("compare %s with what has landed: %w", ref, err)
-	}
 	return receipt, nil
+}
+
+// Hold holds what has landed to what a reference to it promises. If those bytes
+// don't keep it, the error is an ErrLandedOtherwise and a *verify.Mismatch.
+func Hold(ref Ref, receipt *archive.Receipt) error {
+	if err := compare(ref, receipt); err != nil {
+		return fmt.Errorf("compare %s with %w: %w", ref, ErrLandedOtherwise, err)
+	}
+	return nil
 }
 
 // compare holds a receipt to the promises of a reference, which are of one

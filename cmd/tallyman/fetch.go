@@ -118,7 +118,7 @@ func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
 	case l.again && !errors.Is(err, fs.ErrNotExist):
 		ref = anew(l.store, ref, l.began)
 	case err == nil:
-		l.out.skip(receipt)
+		l.out.skip(ref, receipt)
 		return
 	}
 	receipt, err = l.queue.Fetch(ctx, ref)

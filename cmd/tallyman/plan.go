@@ -45,7 +45,7 @@ type planning struct {
 func (p *planning) ask(ctx context.Context, ref fetch.Ref) {
 	receipt, err := landedIn(p.store, ref)
 	if receipt != nil && !p.o.again {
-		p.out.skip(receipt)
+		p.out.skip(ref, receipt)
 		return
 	}
 	found := planned{Schema: "tallyman.planned/v1", Reference: ref.String(), State: "planned"}

@@ -86,10 +86,14 @@ func (r *report) end(ref fetch.Ref, receipt *archive.Receipt, err error) {
 	r.land(receipt, false)
 }
 
-// skip reports one export that landed before.
-func (r *report) skip(receipt *archive.Receipt) {
+// skip reports one export that landed before, if that keeps what ref promises.
+func (r *report) skip(ref fetch.Ref, receipt *archive.Receipt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := fetch.Hold(ref, receipt); err != nil {
+		r.fail(ref.String(), err)
+		return
+	}
 	r.before++
 	r.land(receipt, true)
 }

@@ -41,7 +41,7 @@ func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
 	}
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
-		return nil, c.refused(resp, keys)
+		return nil, c.refused(resp)
 	}
 	return resp, nil
 }

@@ -29,13 +29,12 @@ var meanings = map[string]struct {
 }
 
 // refused is the error of an answer that is no success.
-func (c call) refused(resp *http.Response, keys Keys) error {
+func (c call) refused(resp *http.Response) error {
 	var said struct{ Endpoint string }
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal)) // what came of it is all that it says
 	_ = xml.Unmarshal(body, &said)                               // and what is not XML says nothing
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	call := web.Refusal(c.name, resp)
-	call.Code, call.Message = withoutKeys(call.Code, keys), withoutKeys(call.Message, keys)
 	call.RequestID = cmp.Or(call.RequestID, resp.Header.Get("X-Amz-Request-Id"))
 	explain(call, elsewhere(said.Endpoint, c.at.hint))
 	return call
@@ -81,17 +80,4 @@ func elsewhere(endpoint, hint string) string {
 		return ""
 	}
 	return fmt.Sprintf("the bucket is at obs.%s.myhuaweicloud.com: %s", region, strings.ReplaceAll(cmp.Or(hint, inReference), "REGION", region))
-}
-
-// shortest is the length from which on a key is a secret that can be told
-// from other text.
-const shortest = 8
-
-func withoutKeys(s string, keys Keys) string {
-	for _, secret := range []string{keys.SecurityToken, keys.SK} {
-		if len(secret) >= shortest {
-			s = strings.ReplaceAll(s, secret, "***")
-		}
-	}
-	return s
 }

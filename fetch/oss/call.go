@@ -122,7 +122,7 @@ func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
 	}
 	if err != nil {
 		defer resp.Body.Close()
-		return nil, c.refused(resp, err, keys)
+		return nil, c.refused(resp, err)
 	}
 	return resp, nil
 }

@@ -10,16 +10,14 @@ import (
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
 
 	"tallyman/fetch"
-	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/web"
 )
 
 // refused is the error of an answer that is no success. What the SDK made of
 // it is asked only for what the shared classification does not read.
-func (c call) refused(resp *http.Response, err error, keys acs.Keys) error {
+func (c call) refused(resp *http.Response, err error) error {
 	call := web.Refusal(c.name, resp)
 	said, _ := errors.AsType[oss.ServiceError](err)
-	call.Code, call.Message = withoutKeys(call.Code, keys), withoutKeys(call.Message, keys)
 	explain(call, elsewhere(said.Endpoint, c.at.hint))
 	return call
 }
@@ -59,17 +57,4 @@ func elsewhere(endpoint, hint string) string {
 		return ""
 	}
 	return fmt.Sprintf("the bucket is at %s: %s", endpoint, strings.ReplaceAll(cmp.Or(hint, inReference), "REGION", region))
-}
-
-// shortest is the length from which on a key is a secret that can be told
-// from other text.
-const shortest = 8
-
-func withoutKeys(s string, keys acs.Keys) string {
-	for _, secret := range []string{keys.SecurityToken, keys.AccessKeySecret} {
-		if len(secret) >= shortest {
-			s = strings.ReplaceAll(s, secret, "***")
-		}
-	}
-	return s
 }

@@ -1,21 +1,5 @@
 package archive_test
 
-// What a disk may do, and the test that holds the archive to losing nothing.
-//
-//	any one step of a fetch fails, or all from it on   TestAFetchIsWholeOrAbsentWhicheverStepFails,
-//	                                                   TestAWorkersFetchIsWholeOrAbsentWhicheverStepFails
-//	the power fails                                    TestAFetchIsWholeOrAbsentAfterAPowerCut, TestWhatLandedStaysAfterAPowerCut
-//	an fsync fails                                     TestWhatFailedToBecomeDurableIsReceivedAgain
-//	no room, known beforehand                          TestAnObjectIsTakenOnlyIfThereIsRoom, TestWithoutRoomNothingIsAskedFor,
-//	                                                   TestWithoutRoomNothingIsUnpacked, TestManyAtOnceAreNotPromisedTheSameRoom
-//	no room, no inodes, no quota in the midst          TestAFullDiskLosesNothing, TestAFullFileSystemLosesNothing,
-//	                                                   TestADiskThatHoldsNoMoreFilesIsFull, TestWhatIsNotItsFaultCostsAnExportNothing
-//	it can't be written to                             TestAReadOnlyArchiveLosesNothing, TestAnArchiveThatCantBeWrittenToIsNamed
-//	no locks, no hard links                            TestAFileSystemThatLacksWhatItNeedsIsNamed
-//	names and paths longer than it takes               TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer,
-//	                                                   TestKeysTooLongForTheDiskAreRefused
-//	no more files can be opened                        TestFewOpenFilesLoseNothing, TestWhatIsDoneIsNotReceivedAgainForWantOfAFile
-
 import (
 	"fmt"
 	"io/fs"
