@@ -1,20 +1,22 @@
 package worker
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// asideKey names, by their queues and IDs, the messages that were no tasks at
+// queues are all that there are.
+var queues = []string{pollQueue, fetchQueue, discoverQueue}
+
+// asideKey names, by their IDs, the messages in a queue that were no tasks at
 // all, and what was wrong with each.
-const asideKey = "tallyman:aside"
+func asideKey(queue string) string { return "tallyman:{" + queue + "}:aside" }
 
 // stale is how long after its lease has ended a task should have been given to
 // another worker: the queue looks each minute, half a minute later.
@@ -24,94 +26,131 @@ const stale = 3 * time.Minute
 // of them that can't be read would keep it from finding all others whose worker
 // has died.
 func (w *Worker) sweep(ctx context.Context) {
-	for _, queue := range []string{pollQueue, fetchQueue, discoverQueue} {
+	for _, queue := range queues {
 		running, err := w.Queue.running(ctx, queue)
 		if err != nil {
 			continue // Redis is away, and the next look is soon
 		}
-		for id, stranded := range running {
-			if why := w.Queue.unreadable(ctx, queue, id, stranded); why != "" && w.Queue.setAside(ctx, queue, id, why) == nil {
-				w.log("a task can't be read and is set aside", "cause", "bad-task", "queue", queue, "id", plain(id), "error", why)
+		for _, task := range running {
+			why := task.unreadable(w.Queue)
+			if why == "" {
+				continue
+			}
+			if w.Queue.setAside(ctx, task, why) {
+				w.log("a task can't be read and is set aside", "cause", "bad-task", "queue", queue, "id", plain(task.id), "error", why)
 			}
 		}
 	}
 }
 
-// running are the tasks that run, and whether their leases have ended long ago.
-// One that has none gets one that has ended, for the queue to see.
-func (q *Queue) running(ctx context.Context, queue string) (map[string]bool, error) {
-	ids, err := q.redis.LRange(ctx, "asynq:{"+queue+"}:active", 0, -1).Result()
-	if err != nil || len(ids) == 0 {
-		return nil, err
-	}
-	leases := "asynq:{" + queue + "}:lease"
-	ends, err := q.redis.ZMScore(ctx, leases, ids...).Result()
+// An active is a task that runs, or should, and what is behind its ID.
+type active struct{ queue, id, kind string }
+
+// The kinds of running tasks.
+const (
+	leased   = "leased"
+	stranded = "stranded" // its lease ended long ago
+	ghost    = "ghost"    // there is nothing behind its ID
+	misfit   = "misfit"   // what is there is no hash
+)
+
+// look is one step of Redis, since tasks end at every moment: what one sees of
+// them in two may never have been. A task without a lease gets one that has
+// ended, for the queue to see.
+var look = redis.NewScript(`
+local found = {}
+for _, id in ipairs(redis.call("LRANGE", KEYS[1], 0, -1)) do
+	local stored, ends = redis.call("TYPE", ARGV[1] .. id).ok, redis.call("ZSCORE", KEYS[2], id)
+	local kind = "leased"
+	if stored ~= "hash" and stored ~= "none" then
+		kind = "misfit"
+	elseif stored == "none" or (redis.call("HGET", ARGV[1] .. id, "msg") or "") == "" then
+		kind = "ghost"
+	elseif not ends then
+		redis.call("ZADD", KEYS[2], 1, id)
+		kind = "stranded"
+	elseif tonumber(ends) < tonumber(ARGV[2]) then
+		kind = "stranded"
+	end
+	table.insert(found, id)
+	table.insert(found, kind)
+end
+return found`)
+
+// running lists the tasks that run.
+func (q *Queue) running(ctx context.Context, queue string) ([]active, error) {
+	since := time.Now().Add(-stale).Unix()
+	found, err := look.Run(ctx, q.redis, []string{activeKey(queue), leaseKey(queue)}, taskKey(queue, ""), since).StringSlice()
 	if err != nil {
 		return nil, err
 	}
-	running := map[string]bool{}
-	for i, id := range ids {
-		running[id] = time.Unix(int64(ends[i]), 0).Before(time.Now().Add(-stale))
-		if ends[i] == 0 { // it has none
-			err = errors.Join(err, q.redis.ZAddNX(ctx, leases, redis.Z{Score: 1, Member: id}).Err())
-		}
+	var all []active
+	for pair := range slices.Chunk(found, 2) {
+		all = append(all, active{queue, pair[0], pair[1]})
 	}
-	return running, err
+	return all, nil
 }
 
-// unreadable is why the queue can't read a task, or "". One that is not
-// stranded may be ending at this moment, and be gone.
-func (q *Queue) unreadable(ctx context.Context, queue, id string, stranded bool) string {
-	switch message, err := q.redis.HGet(ctx, taskKey(queue, id), "msg").Result(); {
-	case err != nil && strings.HasPrefix(err.Error(), "WRONGTYPE"):
-		return "it is not stored as tasks are"
-	case stranded && (errors.Is(err, redis.Nil) || err == nil && message == ""):
+// unreadable is why the queue can't read a task, or "".
+func (a active) unreadable(q *Queue) string {
+	switch a.kind {
+	case ghost:
 		return "there is nothing behind its ID"
-	case err != nil:
-		return ""
+	case misfit:
+		return "it is not stored as tasks are"
 	}
-	task, err := q.inspector.GetTaskInfo(queue, id)
+	task, err := q.inspector.GetTaskInfo(a.queue, a.id)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "could not decode"):
 		return "its message can't be decoded"
-	case stranded && err == nil && task.ID != id:
+	case a.kind == stranded && err == nil && task.ID != a.id:
 		return fmt.Sprintf("it is stored as another task: %q", plain(task.ID))
 	}
-	return ""
+	return "" // it may have ended at this moment, and be gone
 }
 
+func activeKey(queue string) string   { return "asynq:{" + queue + "}:active" }
+func leaseKey(queue string) string    { return "asynq:{" + queue + "}:lease" }
 func taskKey(queue, id string) string { return "asynq:{" + queue + "}:t:" + id }
 
-// setAside takes a message out of the queue's sight, and keeps it. Cut short,
-// it is done again.
-func (q *Queue) setAside(ctx context.Context, queue, id, why string) error {
-	if err := q.redis.HSet(ctx, asideKey, queue+" "+id, why).Err(); err != nil {
-		return err
-	}
-	_, err := q.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Rename(ctx, taskKey(queue, id), "asynq:{"+queue+"}:aside:"+id) // if there is one
-		p.ZRem(ctx, "asynq:{"+queue+"}:lease", id)
-		p.LRem(ctx, "asynq:{"+queue+"}:active", 0, id)
-		return nil
-	})
-	if err != nil && strings.Contains(err.Error(), "no such key") {
-		return nil
-	}
-	return err
+// putAside takes a message out of the queue's sight, and keeps what there is of
+// it, unless it is there no more, or a task has come where none was.
+var putAside = redis.NewScript(`
+local stored = redis.call("TYPE", KEYS[3]).ok
+if ARGV[2] == "ghost" and stored == "hash" and (redis.call("HGET", KEYS[3], "msg") or "") ~= "" then
+	return 0
+end
+if redis.call("LREM", KEYS[1], 0, ARGV[1]) == 0 then
+	return 0
+end
+redis.call("ZREM", KEYS[2], ARGV[1])
+if stored ~= "none" then
+	redis.call("RENAME", KEYS[3], KEYS[4])
+end
+redis.call("HSET", KEYS[5], ARGV[1], ARGV[3])
+return 1`)
+
+// setAside sets a message aside. It reports whether it did: one that is no
+// longer there needs it no more, and without Redis it is done at the next look.
+func (q *Queue) setAside(ctx context.Context, a active, why string) bool {
+	keys := []string{activeKey(a.queue), leaseKey(a.queue), taskKey(a.queue, a.id), "asynq:{" + a.queue + "}:aside:" + a.id, asideKey(a.queue)}
+	done, err := putAside.Run(ctx, q.redis, keys, a.id, a.kind, why).Bool()
+	return done && err == nil
 }
 
 // aside yields what sweep has set aside.
 func (q *Queue) aside(ctx context.Context) iter.Seq2[Queued, error] {
 	return func(yield func(Queued, error) bool) {
-		all, err := q.redis.HGetAll(ctx, asideKey).Result()
-		if err != nil {
-			yield(Queued{}, fmt.Errorf("list the queue: %w", unqueued(ctx, err)))
-			return
-		}
-		for name, why := range all {
-			_, id, _ := strings.Cut(name, " ")
-			if !yield(Queued{ID: plain(cmp.Or(id, name)), SetAside: true, Why: "bad-task: " + plain(why)}, nil) {
+		for _, queue := range queues {
+			all, err := q.redis.HGetAll(ctx, asideKey(queue)).Result()
+			if err != nil {
+				yield(Queued{}, fmt.Errorf("list the queue: %w", unqueued(ctx, err)))
 				return
+			}
+			for id, why := range all {
+				if !yield(Queued{ID: plain(id), SetAside: true, Why: "bad-task: " + plain(why)}, nil) {
+					return
+				}
 			}
 		}
 	}

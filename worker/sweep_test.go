@@ -55,7 +55,7 @@ func TestWhatIsNoTaskAtAllIsInNobodysWay(t *testing.T) {
 				t.Errorf("%s: %q are still there", queue, left)
 			}
 			for id, bad := range junk {
-				if why := p.HGet(asideKey, queue+" "+id); !strings.Contains(why, bad.says) {
+				if why := p.HGet(asideKey(queue), id); !strings.Contains(why, bad.says) {
 					t.Errorf("%s %q: %q, want it to say %s", queue, id, why, bad.says)
 				}
 			}
