@@ -64,7 +64,7 @@ func FuzzProfile(f *testing.F) {
 		if err != nil && (!errors.Is(err, fetch.ErrAuth) || err.Error() != "find Alibaba Cloud credentials: access denied: profile team has none: run `aliyun configure --profile team`") {
 			t.Errorf("%q: %v", text, err)
 		}
-		if key = strings.ToValidUTF8(strings.TrimSpace(key), ""); key == "" {
+		if key = strings.TrimSpace(strings.ToValidUTF8(key, "")); key == "" {
 			return
 		}
 		b, err := json.Marshal(map[string]any{"profiles": []any{
