@@ -7,7 +7,6 @@ import (
 	"crypto/md5"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net"
 	"os"
@@ -174,35 +173,20 @@ func (r *Rclone) first(t *testing.T, prefix string) fetch.Object {
 	panic("an empty listing without an error")
 }
 
-// readAll reads a range of an object, from where it was asked for.
-func readAll(t *testing.T, o fetch.Object, off, n int64) string {
-	t.Helper()
-	answer, err := o.Source.ReadRange(t.Context(), off, n, "")
-	if err != nil {
-		t.Fatalf("%s: %v", o.Name, err)
-	}
-	defer answer.Close()
-	b, err := io.ReadAll(answer)
-	if err != nil || answer.Off > off {
-		t.Fatalf("%s: %v, from %d on", o.Name, err, answer.Off)
-	}
-	return string(b[off-answer.Off:])
-}
-
 func (r *Rclone) read(t *testing.T) {
 	o := r.first(t, "e +/a+b")
 	for _, c := range []struct {
 		off, n int64
 		want   string
 	}{{0, 4, "name"}, {0, 1, "n"}, {5, 1, "n"}, {7, verify.Unknown, "\"a+b c.csv\",1\n"}, {7, 1000, "\"a+b c.csv\",1\n"}} {
-		if got := readAll(t, o, c.off, c.n); got != c.want {
+		if got := ReadAll(t, o, c.off, c.n); got != c.want {
 			t.Errorf("%d bytes at %d: got %q, want %q", c.n, c.off, got, c.want)
 		}
 	}
 	if _, err := o.Source.ReadRange(t.Context(), 1000, 4, ""); !errors.Is(err, fetch.ErrChanged) {
 		t.Errorf("beyond the end: got %v", err)
 	}
-	if got := readAll(t, r.first(t, "empty/"), 0, 100); got != "" {
+	if got := ReadAll(t, r.first(t, "empty/"), 0, 100); got != "" {
 		t.Errorf("of an empty object: %q", got)
 	}
 	o = r.first(t, "other")

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 )
 
 func TestKeysComeFromTheEnvironment(t *testing.T) {
@@ -23,7 +24,7 @@ func TestKeysComeFromTheEnvironment(t *testing.T) {
 	}
 	_, store := serveTo(t, temporary, map[string]string{"a": "x"})
 	store.Keys = nil
-	if got := readAll(t, only(t, store), 0, 1); got != "x" {
+	if got := fetchtest.ReadAll(t, only(t, store), 0, 1); got != "x" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 )
 
@@ -37,7 +38,7 @@ func TestKeysAreNamesBelowThePrefix(t *testing.T) {
 			t.Fatal(err)
 		}
 		got = append(got, o.Name)
-		if body := readAll(t, o, 0, -1); body != o.Name {
+		if body := fetchtest.ReadAll(t, o, 0, -1); body != o.Name {
 			t.Errorf("under the name %q is %q", o.Name, body)
 		}
 	}

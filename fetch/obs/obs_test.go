@@ -147,7 +147,7 @@ func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if got := readAll(t, o, 0, 100); got != o.Name {
+					if got := fetchtest.ReadAll(t, o, 0, 100); got != o.Name {
 						t.Errorf("%s: read %q", o.Name, got)
 					}
 				}
@@ -163,7 +163,7 @@ func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
 // refuse.
 func TestV4HasTheDateWhereS3HasIt(t *testing.T) {
 	srv, store := serve(t, map[string]string{"a": "x"})
-	readAll(t, only(t, store), 0, 1)
+	fetchtest.ReadAll(t, only(t, store), 0, 1)
 	for _, r := range srv.seen() {
 		if r.Header.Get("x-amz-date") == "" || !strings.Contains(r.Header.Get("Authorization"), "SignedHeaders=host;x-amz-content-sha256;x-amz-date,") {
 			t.Errorf("%s: %v", r.URL, r.Header)
@@ -197,7 +197,7 @@ func TestKeysAreAskedForAtEachCall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		readAll(t, o, 0, 1)
+		fetchtest.ReadAll(t, o, 0, 1)
 	}
 	if asked != 4 {
 		t.Errorf("asked %d times, want 4", asked)

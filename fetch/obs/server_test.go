@@ -3,7 +3,6 @@ package obs
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -77,21 +76,6 @@ func names(objects func(func(fetch.Object, error) bool)) (names []string, err er
 		names = append(names, o.Name)
 	}
 	return names, nil
-}
-
-// readAll reads a range of an object, from where it was asked for.
-func readAll(t testing.TB, o fetch.Object, off, n int64) string {
-	t.Helper()
-	answer, err := o.Source.ReadRange(t.Context(), off, n, "")
-	if err != nil {
-		t.Fatalf("%s: %v", o.Name, err)
-	}
-	defer answer.Close()
-	b, err := io.ReadAll(answer)
-	if err != nil || answer.Off > off {
-		t.Fatalf("%s: %v, from %d on", o.Name, err, answer.Off)
-	}
-	return string(b[off-answer.Off:])
 }
 
 // only is the one object of a bucket.

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify"
 )
@@ -132,7 +133,7 @@ func TestAConditionIsInTheFormOfTheSignature(t *testing.T) {
 		if as.Signature == "" && as.Endpoint != "" {
 			want = etag
 		}
-		readAll(t, only(t, along(as, store)), 0, 4)
+		fetchtest.ReadAll(t, only(t, along(as, store)), 0, 4)
 		if got := srv.seen()[1].Header.Get("If-Match"); got != want {
 			t.Errorf("%s: got %s, want %s", way, got, want)
 		}
@@ -146,7 +147,7 @@ func TestAWeakETagOfTheStoresOwnIsNoCondition(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := fetch.Object{Source: &source{store: store, at: at, key: "a", etag: `W/"weak"`}}
-	if got := readAll(t, o, 0, 4); got != "0123" || srv.seen()[0].Header.Get("If-Match") != "" {
+	if got := fetchtest.ReadAll(t, o, 0, 4); got != "0123" || srv.seen()[0].Header.Get("If-Match") != "" {
 		t.Errorf("got %q, %v", got, srv.seen()[0].Header)
 	}
 }
@@ -178,7 +179,7 @@ func TestBytesArriveAsTheyAreStored(t *testing.T) {
 	store.Client = nil // whose transport asks for compression by itself
 	o := only(t, store)
 	for _, n := range []int64{verify.Unknown, noRange, int64(b.Len())} {
-		if got := readAll(t, o, 0, n); got != b.String() {
+		if got := fetchtest.ReadAll(t, o, 0, n); got != b.String() {
 			t.Errorf("%d bytes asked for: got %d, want the %d that are stored", n, len(got), b.Len())
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/internal/acs"
 )
 
@@ -36,7 +37,7 @@ func TestKeysAreNamesBelowThePrefix(t *testing.T) {
 			t.Fatal(err)
 		}
 		got = append(got, o.Name)
-		if body := readAll(t, o, 0, -1); body != o.Name {
+		if body := fetchtest.ReadAll(t, o, 0, -1); body != o.Name {
 			t.Errorf("under the name %q is %q", o.Name, body)
 		}
 	}
@@ -167,7 +168,7 @@ func TestAStoreThatDoesNotEncodeKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, readAll(t, o, 0, 100))
+		got = append(got, fetchtest.ReadAll(t, o, 0, 100))
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

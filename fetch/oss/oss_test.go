@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify/archive"
@@ -132,7 +133,7 @@ func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if got := readAll(t, o, 0, 10); got != objects["e/"+o.Name].body {
+					if got := fetchtest.ReadAll(t, o, 0, 10); got != objects["e/"+o.Name].body {
 						t.Errorf("%s: read %q", o.Name, got)
 					}
 				}
@@ -154,7 +155,7 @@ func TestKeysAreAskedForAtEachCall(t *testing.T) {
 		}
 		current = acs.Keys{AccessKeyID: "id of " + o.Name, AccessKeySecret: "secret", SecurityToken: "token"}
 		srv.keys = current
-		readAll(t, o, 0, 1)
+		fetchtest.ReadAll(t, o, 0, 1)
 	}
 	gone := errors.New("no keys")
 	store.Keys = func(context.Context) (acs.Keys, error) { return acs.Keys{}, gone }

@@ -20,23 +20,9 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 )
-
-// readAll reads a range of an object, from where it was asked for.
-func readAll(t testing.TB, o fetch.Object, off, n int64) string {
-	t.Helper()
-	answer, err := o.Source.ReadRange(t.Context(), off, n, "")
-	if err != nil {
-		t.Fatalf("%s: %v", o.Name, err)
-	}
-	defer answer.Close()
-	b, err := io.ReadAll(answer)
-	if err != nil || answer.Off > off {
-		t.Fatalf("%s: %v, from %d on", o.Name, err, answer.Off)
-	}
-	return string(b[off-answer.Off:])
-}
 
 // only is the one object of a bucket.
 func only(t testing.TB, store *Store) fetch.Object {
@@ -123,7 +109,7 @@ func TestAnObjectThatChanged(t *testing.T) {
 		t.Errorf("the caller's version counts: %v", err)
 	}
 	o.header = map[string]string{"ETag": `W/"weak"`}
-	if got := readAll(t, only(t, store), 0, 4); got != "anot" {
+	if got := fetchtest.ReadAll(t, only(t, store), 0, 4); got != "anot" {
 		t.Errorf("by a weak ETag, which never matches: got %q", got)
 	}
 	delete(srv.objects, "a")
@@ -196,7 +182,7 @@ func TestBytesArriveAsTheyAreStored(t *testing.T) {
 	store.Client = nil // whose transport asks for compression by itself
 	o := only(t, store)
 	for _, n := range []int64{verify.Unknown, noRange, int64(b.Len())} {
-		if got := readAll(t, o, 0, n); got != b.String() {
+		if got := fetchtest.ReadAll(t, o, 0, n); got != b.String() {
 			t.Errorf("%d bytes asked for: got %d, want the %d that are stored", n, len(got), b.Len())
 		}
 	}
