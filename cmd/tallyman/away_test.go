@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -116,14 +115,18 @@ const crashStarts = 10
 func TestAnExportThatKillsEachWorkerIsGivenUp(t *testing.T) {
 	t.Parallel()
 	cloud := quayCloud()
-	victim := atomic.Pointer[process]{}
+	victims := make(chan *process)
 	deadly := func(w http.ResponseWriter, r *http.Request) {
-		if p := victim.Load(); p != nil && strings.Contains(r.URL.Path, ".csv") {
-			p.Process.Kill()
-			<-r.Context().Done()
+		if !strings.Contains(r.URL.Path, ".csv") {
+			cloud.ServeHTTP(w, r)
 			return
 		}
-		cloud.ServeHTTP(w, r)
+		select {
+		case p := <-victims:
+			p.Process.Kill()
+			<-r.Context().Done()
+		case <-r.Context().Done():
+		}
 	}
 	server := httptest.NewServer(http.HandlerFunc(deadly))
 	t.Cleanup(server.Close)
@@ -135,14 +138,13 @@ func TestAnExportThatKillsEachWorkerIsGivenUp(t *testing.T) {
 	q.enqueue(t, names[0])
 	for range crashStarts {
 		p := q.command(t, "worker")
-		victim.Store(p)
 		p.start(t)
+		victims <- p
 		p.exits(t, -1)
 		q.redis.say("FLUSHALL") // who had it is not waited for
 	}
 	q.enqueue(t, names[1])
 	p := q.command(t, "worker")
-	victim.Store(nil)
 	p.start(t)
 	q.landed(t, 1)
 	waitFor(t, "an export that is given up", func() bool { return strings.Contains(q.status(t), "1 landed, 1 failed") })
