@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,11 +62,14 @@ func (a Address) shown() string {
 	return fetch.Redact(a.URL)
 }
 
+// schemes are those of the URLs of Redis.
+var schemes = []string{"redis", "rediss", "unix"}
+
 // parse does not quote what is no URL: anything in it may be the password. One
 // that has a colon or an @ sign behind its host has that at the wrong place.
 func (a Address) parse() (*url.URL, error) {
 	u, err := url.Parse(a.URL)
-	if err != nil || u.Opaque != "" || !strings.Contains(a.URL, "://") || u.Scheme != "unix" && strings.ContainsAny(u.Path, "@:") {
+	if err != nil || u.Opaque != "" || !slices.Contains(schemes, u.Scheme) || !strings.Contains(a.URL, "://") || u.Scheme != "unix" && strings.ContainsAny(u.Path, "@:") {
 		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix:///PATH")
 	}
 	return u, nil
