@@ -54,9 +54,10 @@ func Dial(a Address) (redis.UniversalClient, error) {
 	return client, nil
 }
 
-// shown is the URL without its secrets.
+// shown is the URL without its secrets. An @ sign in the path of a socket may
+// be that of a password at the wrong place.
 func (a Address) shown() string {
-	if _, err := a.parse(); err != nil {
+	if u, err := a.parse(); err != nil || strings.Contains(u.Path, "@") {
 		return "…"
 	}
 	return fetch.Redact(a.URL)

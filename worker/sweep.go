@@ -79,6 +79,9 @@ return found`)
 
 // running lists the tasks that run.
 func (q *Queue) running(ctx context.Context, queue string) ([]active, error) {
+	if n, err := q.redis.LLen(ctx, activeKey(queue)).Result(); err != nil || n == 0 {
+		return nil, err
+	}
 	since := time.Now().Add(-stale).Unix()
 	found, err := look.Run(ctx, q.redis, []string{activeKey(queue), leaseKey(queue)}, taskKey(queue, ""), since).StringSlice()
 	if err != nil {

@@ -90,7 +90,8 @@ func TestATaskWithoutALeaseGoesToAnotherWorker(t *testing.T) {
 	})
 }
 
-// A task that is being worked at is none of its business, however long it takes.
+// A task that is being worked at is none of its business, though it takes longer
+// than any lease.
 func TestSweepingLeavesAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,7 +99,7 @@ func TestSweepingLeavesAlone(t *testing.T) {
 		s := &script{ends: []error{nil}}
 		s.serves(t, w)
 		w.Fetcher = &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-			time.Sleep(time.Hour)
+			time.Sleep(3 * stale)
 			return s.Fetch(ctx, ref)
 		}}
 		if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
