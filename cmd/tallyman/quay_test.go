@@ -100,11 +100,13 @@ func (q *quay) status(t *testing.T, args ...string) string {
 	return p.stdout.String()
 }
 
-// waitFor waits until it is so, or the time for all tests is nearly over.
+// waitFor waits until it is so, or the time for all tests is nearly over. It
+// looks less and less often: to look may take a process.
 func waitFor(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	end, limited := t.Deadline()
-	for ; !so(); time.Sleep(20 * time.Millisecond) {
+	for pause := 20 * time.Millisecond; !so(); pause = min(pause*3/2, 500*time.Millisecond) {
+		time.Sleep(pause)
 		if limited && time.Until(end) < 10*time.Second {
 			t.Fatalf("there never was: %s", what)
 		}
