@@ -73,6 +73,9 @@ func fetchList(t *testing.T, endpoint, archive string, args ...string) *process 
 }
 
 func TestOfAThousandSomeFailAndOnlyTheyAreTriedAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
 	t.Parallel()
 	cloud, endpoint := newCloud(t)
 	refs, archive := bulk(cloud), filepath.Join(t.TempDir(), "archive")
@@ -109,7 +112,7 @@ func TestOfAThousandSomeFailAndOnlyTheyAreTriedAgain(t *testing.T) {
 		}
 	}
 	t.Logf("%d exports by one command: %d MiB at most", *bulkJobs, before>>20)
-	if before > mostBulkMemory && !testing.Short() { // the race detector takes its own
+	if before > mostBulkMemory {
 		t.Errorf("it took %d bytes of memory, want no more than %d", before, mostBulkMemory)
 	}
 	retryTriesOnlyWhatFailed(t, cloud, endpoint, archive)
