@@ -15,8 +15,9 @@ import (
 // Hide makes secrets known to the process, that [Redact] takes out of every
 // text from then on, in whatever form they are quoted: keys, tokens and
 // passwords, from wherever they are read. What can't be told from other text
-// stays: it is shorter than 8 bytes, or than 16 and a word of small letters, or a number. The
-// first 64 are known for good, of others the last 128: tokens are renewed.
+// stays: it is shorter than 8 bytes, or than 16 and a word of small letters, or
+// a number. The first 64 are known for good, of others the last 128: tokens are
+// renewed.
 func Hide(secrets ...string) {
 	for _, secret := range secrets {
 		if distinct(secret) && !hidden.has(secret) {
