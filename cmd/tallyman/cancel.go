@@ -39,7 +39,7 @@ func (o *options) cancel(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	c := &canceling{store: store}
-	if o.redis.text != "" {
+	if o.redis.URL() != "" {
 		queue, stop, err := o.queueOf(cmd.Context(), store)
 		if err != nil {
 			return err

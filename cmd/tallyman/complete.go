@@ -2,13 +2,15 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"tallyman/cmd/tallyman/internal/flagvalue"
 )
 
 // completions are the values that a shell offers for flags, where they are
 // not files.
 func completions(cmd *cobra.Command) {
 	for name, values := range map[string][]string{
-		"keep": keeps, "network": {"public", "internal"}, "dis-signature": {"derived", "plain"},
 		"cause": causes(),
 		"since": {"1d", "2d", "7d", "fri"},
 	} {
@@ -17,6 +19,11 @@ func completions(cmd *cobra.Command) {
 			_ = cmd.RegisterFlagCompletionFunc(name, fixed) // fails only if there is no such flag
 		}
 	}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if choice, ok := f.Value.(*flagvalue.Choice); ok {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(choice.Words(), cobra.ShellCompDirectiveNoFileComp))
+		}
+	})
 	if cmd.ValidArgsFunction == nil {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions // references are no files
 	}

@@ -220,12 +220,11 @@ func (c *config) endpoints(node ast.Node) error {
 		if err != nil {
 			return err
 		}
-		tried := endpoints{}
-		if err := tried.Set(name + "=" + address); err != nil {
+		if err := c.known["endpoint"].Value.Set(name + "=" + address); err != nil {
 			return c.bad(value, "endpoint: %w", err)
 		}
-		if _, given := c.o.endpoints[name]; !given {
-			c.o.endpoints[name] = tried[name]
+		if c.o.endpoints.URL(name) == "" {
+			return c.o.endpoints.Set(name + "=" + address)
 		}
 		return nil
 	})

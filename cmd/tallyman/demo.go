@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify/archive"
@@ -54,11 +55,11 @@ func (o *options) demo(ctx context.Context, out io.Writer) error {
 // queue is what fetch would use, turned to the sandbox.
 func (d *demo) queue(ctx context.Context) (queue *worker.Local, stop func()) {
 	address, _ := url.Parse(d.origin)
-	o := options{hosts: []string{address.Host}, endpoints: endpoints{}, network: "public", parallel: 4, partSize: 128 << 10, sink: sink{bucket: demoSink}}
+	o := options{hosts: []string{address.Host}, endpoints: flagvalue.NewEndpoints(providerNames), parallel: 4, partSize: 128 << 10, bucket: flagvalue.Bucket{Name: demoSink}}
 	for _, name := range providerNames {
-		o.endpoints[name] = d.origin
+		_ = o.endpoints.Set(name + "=" + d.origin) // which is an address
 	}
-	o.wait, o.poll = span(time.Minute), span(100*time.Millisecond)
+	o.wait, o.poll = flagvalue.Duration(time.Minute), flagvalue.Duration(100*time.Millisecond)
 	return o.local(ctx, o.providersOf(account{sandbox: true}), d.store, d)
 }
 

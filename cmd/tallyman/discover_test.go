@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/worker"
 )
@@ -19,7 +20,7 @@ func listed(t *testing.T, name string, created time.Time) fetch.Listed {
 func TestAJobThatSaysNotWhenItWasMadeIsNotPassedOver(t *testing.T) {
 	now := time.Now()
 	jobs := &fakePlace{jobs: []fetch.Listed{listed(t, "new", now), listed(t, "undated", time.Time{}), listed(t, "old", now.Add(-time.Hour))}}
-	o := &options{since: when{Time: now.Add(-2 * time.Minute)}, until: when{Time: now.Add(-time.Minute)}}
+	o := &options{since: flagvalue.Time{Time: now.Add(-2 * time.Minute)}, until: flagvalue.Time{Time: now.Add(-time.Minute)}}
 	var out strings.Builder
 	d := &discovery{o: o, out: &out}
 	if err := d.list(t.Context(), jobs, fetch.Ref{}); err != nil || out.String() != "sls://cn-hangzhou/project/undated\n" {

@@ -166,7 +166,7 @@ func (o *options) fetcher(ctx context.Context, providers map[string]fetch.Provid
 	f := &fetch.Fetcher{
 		Providers: providers, Boards: fetch.Boards(providers, o.profile), Archive: store,
 		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: progress,
-		Keep: fetch.Keep(o.keep), Limit: o.limiter(), MinRate: cmp.Or(int64(o.minRate), -1), MaxSize: int64(o.maxSize), MaxDecoded: int64(o.decoded), Drain: ctx.Done(),
+		Keep: fetch.Keep(o.keep.String()), Limit: o.limiter(), MinRate: cmp.Or(int64(o.minRate), -1), MaxSize: int64(o.maxSize), MaxDecoded: int64(o.decoded), Drain: ctx.Done(),
 	}
 	f.Limits.Entries = o.entries
 	return f

@@ -3,102 +3,17 @@ package main
 import (
 	"bytes"
 	"errors"
-	"maps"
-	"math/big"
 	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 )
-
-// A size is as many bytes as arithmetic makes of it, or it is refused and the
-// flag stays as it was; what is shown of it is read as about the same.
-func FuzzSize(f *testing.F) {
-	for _, s := range []string{"0", "65536", "64 KiB", "2GiB", "7B", "-1", "1.5MiB", "KiB", "1TiB", "9223372036854775807GiB", "+1KB", "0x10"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		got := size(7)
-		if err := got.Set(text); err != nil {
-			if got != 7 {
-				t.Errorf("%q is refused, and %d", text, got)
-			}
-			return
-		}
-		number := strings.TrimRight(text, "KMGiB")
-		n, ok := new(big.Int).SetString(strings.TrimSpace(number), 10)
-		unit := map[string]int64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[text[len(number):]]
-		if !ok || n.Mul(n, big.NewInt(unit)).Cmp(big.NewInt(int64(got))) != 0 || got < 0 {
-			t.Errorf("%q is %d, want %v", text, got, n)
-		}
-	})
-}
-
-// A duration without days and weeks is Go's, with them it is as much longer,
-// and it is never less than nothing; a time is read alike each time.
-func FuzzSpanAndWhen(f *testing.F) {
-	for _, s := range []string{"0", "90s", "1w2d3h", "1d0s", "1.5s", "7", "d", "-1d", "1d-25h", "8000w8000w", "1w2562047h", "fri", "Wednesday", "2026-01-31", "2026-01-31T06:00:00+14:00", "0000-01-01", "9999-12-31T23:59:60Z", ""} {
-		f.Add(s, int64(1772600767))
-	}
-	f.Fuzz(func(t *testing.T, text string, at int64) {
-		d := span(7)
-		err := d.Set(text)
-		if err != nil && d != 7 || d < 0 {
-			t.Errorf("%q: %v, and %v", text, err, time.Duration(d))
-		}
-		if plain, goErr := time.ParseDuration(text); goErr == nil && !strings.ContainsAny(text, "dw") && (err == nil) != (plain >= 0) || err == nil && goErr == nil && plain != time.Duration(d) {
-			t.Errorf("%q is %v, %v; in Go %v", text, time.Duration(d), err, plain)
-		}
-		if again := span(0); err == nil && (again.Set(d.String()) != nil || again != d) {
-			t.Errorf("%q is %v, and that %v", text, &d, &again)
-		}
-		now := time.Unix(at%(1<<34), 0).UTC()
-		w := when{now: func() time.Time { return now }}
-		if w.Set(text) != nil {
-			if !w.IsZero() || err == nil {
-				t.Errorf("%q is refused, and %v", text, w.Time)
-			}
-			return
-		}
-		if _, named := weekday(text); named && (w.After(now) || now.Sub(w.Time) >= 7*24*time.Hour || w.Hour() != 0) {
-			t.Errorf("%q at %v is %v", text, now, w.Time)
-		}
-		if err == nil && !w.Equal(now.Add(-time.Duration(d))) {
-			t.Errorf("%q before %v is %v", text, now, w.Time)
-		}
-	})
-}
-
-// A share of the archive is one of as many as there are.
-func FuzzPart(f *testing.F) {
-	for _, s := range []string{"", "1/1", "1/7", "7/7", "8/7", "0/7", "1/0", "1", "/", "1/7/7", "-1/7", "01/007", "4294967295/4294967295"} {
-		f.Add(s, "sls/r/p/j")
-	}
-	f.Fuzz(func(t *testing.T, s, key string) {
-		p, err := parsePart(s)
-		if err == nil && (p.k < 1 || p.k > p.n) {
-			t.Errorf("%q is %+v", s, p)
-		}
-		if err != nil || p.n > 100 {
-			return
-		}
-		holders := 0
-		for k := range p.n {
-			if (part{k + 1, p.n}).has(key) {
-				holders++
-			}
-		}
-		if holders != 1 {
-			t.Errorf("%d of %d have %q", holders, p.n, key)
-		}
-	})
-}
 
 // The lines of a file are those that are not blank and no comments, each with
 // its number, up to one that is too long.
@@ -175,43 +90,6 @@ func shellWords(s string) (words []string, ok bool) {
 	return words, true
 }
 
-// Values of flags with a form of their own are shown as what they were given
-// as, or as something that means the same; none keeps a password.
-func FuzzFormsOfFlags(f *testing.F) {
-	for _, s := range []string{"my-backups@cn-hangzhou", "b", "bucket", "a@", "sls=http://127.0.0.1:8080/", "sls=https://u:p@h", "oss=http://[::1]:1", "dis=ftp://h", "redis://h:6379/0", "redis:pw@h",
-		"rediss://u:p@h", "redis://h?password=x", "unix:///s?db=1", "127.0.0.1:80", "[::1]:80", "h/", "u@h", "h:1:2"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		var bucket, again sink
-		if bucket.Set(s) == nil && (bucket.String() != s || again.Set(bucket.String()) != nil || again != bucket) {
-			t.Errorf("sink %q is %+v", s, bucket)
-		}
-		e := endpoints{}
-		if e.Set(s) == nil {
-			for name, address := range maps.All(e) {
-				u, err := url.Parse(address)
-				if err != nil || u.Host == "" || u.User != nil || u.Path+u.RawQuery != "" || !strings.HasPrefix(s, name+"=") {
-					t.Errorf("endpoint %q is %s", s, address)
-				}
-			}
-		} else if len(e) > 0 {
-			t.Errorf("endpoint %q is refused, and %v", s, e)
-		}
-		var r redisURL
-		if r.Set(s) == nil && (r.text != s || strings.Contains(s, ":canary@")) || r.Set("redis://h/"+s+"?password=canary") == nil && strings.Contains(r.text, "?") && !strings.ContainsAny(s, "?#") {
-			t.Errorf("Redis %q is %q", s, r.text)
-		}
-		if err := (&redisURL{}).Set("redis:" + s + "canary@h"); err != nil && strings.Contains(err.Error(), "canary") {
-			t.Errorf("Redis %q: %v", s, err)
-		}
-		o := options{hosts: []string{s}}
-		if u := (&url.URL{Scheme: "https", Host: s, Path: "/a"}); strings.Count(s, ":") < 2 && o.checkHosts() == nil && (&fetch.Hosts{Allow: o.hosts}).Check(u) != nil {
-			t.Errorf("--allow-host %q does not allow it", s)
-		}
-	})
-}
-
 // Whatever the configuration file is, it is taken or refused as usage, and what
 // is in it is not shown but for the words of its keys and the names of hosts.
 func FuzzConfig(f *testing.F) {
@@ -227,7 +105,7 @@ func FuzzConfig(f *testing.F) {
 		}
 		o := &options{}
 		cmd := &cobra.Command{}
-		o.endpoints = endpoints{}
+		o.endpoints = flagvalue.NewEndpoints(providerNames)
 		o.transfer(cmd.Flags())
 		c := &config{name: "config.yaml", o: o, flags: cmd.Flags(), known: known}
 		err := c.read(text)
@@ -267,6 +145,19 @@ func FuzzPathsStayInTheArchive(f *testing.F) {
 		}
 		if key := ref.Key(); !filepath.IsLocal(key) || filepath.Clean(key) != key || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' }) {
 			t.Errorf("%q has key %q", s, key)
+		}
+	})
+}
+
+// A host that --allow-host takes is allowed.
+func FuzzAllowHost(f *testing.F) {
+	for _, s := range []string{"127.0.0.1:80", "[::1]:80", "h/", "u@h", "h:1:2", "host.example"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		o := options{hosts: []string{s}}
+		if u := (&url.URL{Scheme: "https", Host: s, Path: "/a"}); strings.Count(s, ":") < 2 && o.checkHosts() == nil && (&fetch.Hosts{Allow: o.hosts}).Check(u) != nil {
+			t.Errorf("--allow-host %q does not allow it", s)
 		}
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"iter"
 	"os"
 	"strings"
+
+	"tallyman/cmd/tallyman/internal/flagvalue"
 )
 
 // A line is one of --file. One with an error is the last.
@@ -103,7 +105,7 @@ func readLines(name string, r io.Reader, yield func(line) bool) {
 	}
 	l := line{file: name, number: n + 1}
 	if l.err = s.Err(); errors.Is(l.err, bufio.ErrTooLong) {
-		l.err = fmt.Errorf("it is longer than %s", formatSize(longestLine))
+		l.err = fmt.Errorf("it is longer than %s", flagvalue.FormatSize(longestLine))
 	}
 	if l.err != nil {
 		l.err = l.blame(l.err)

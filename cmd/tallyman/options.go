@@ -1,17 +1,17 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 	"net/netip"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/worker"
 )
@@ -33,39 +33,39 @@ type options struct {
 	dryRun bool
 
 	parallel  int
-	partSize  size
-	limitRate size
-	minRate   size
-	maxSize   size // as transferred, at most; 0 is the default
-	decoded   size // at most; 0 is as the promise suggests
-	entries   int  // of a container, at most; 0 is the default
+	partSize  flagvalue.Size
+	limitRate flagvalue.Size
+	minRate   flagvalue.Size
+	maxSize   flagvalue.Size // as transferred, at most; 0 is the default
+	decoded   flagvalue.Size // at most; 0 is as the promise suggests
+	entries   int            // of a container, at most; 0 is the default
 	attempts  int
-	keep      keep
+	keep      flagvalue.Choice
 	again     bool
 	hosts     []string
 
-	wait     span
-	patience span // a worker's wait, 0 being none, and what a task asks for
-	poll     span
-	drain    span
+	wait     flagvalue.Duration
+	patience flagvalue.Duration // a worker's wait, 0 being none, and what a task asks for
+	poll     flagvalue.Duration
+	drain    flagvalue.Duration
 
-	redis         redisURL
+	redis         flagvalue.RedisURL
 	redisPassword string // the file that holds it
 	redisCA       string
 	cause         string
 	all           bool
 
-	endpoints endpoints
-	network   string
+	endpoints flagvalue.Endpoints
+	network   flagvalue.Choice
 	apiRate   float64
-	sink      sink
+	bucket    flagvalue.Bucket // that DBS tasks wrote to: the service does not tell its name
 
-	disSignature string
+	disSignature flagvalue.Choice
 
-	since, until when
+	since, until flagvalue.Time
 	match        string
 
-	part   string
+	shard  flagvalue.Shard
 	listen string
 }
 
@@ -87,7 +87,7 @@ func (o *options) input(f *pflag.FlagSet) {
 
 // transfer adds the flags of commands that fetch.
 func (o *options) transfer(f *pflag.FlagSet) {
-	o.partSize, o.keep = 4<<20, keep(fetch.KeepContent)
+	o.partSize, o.keep = 4<<20, flagvalue.NewChoice(string(fetch.KeepContent), string(fetch.KeepContent), string(fetch.KeepWire), string(fetch.KeepBoth))
 	f.Var(&o.keep, "keep", "what to keep of a file: its decoded content, the wire's bytes as transferred, or both")
 	f.IntVar(&o.parallel, "parallel", 8, "`N` exports at once, and requests in flight for each")
 	f.Var(&o.partSize, "part-size", "bytes of one request, at least 64KiB")
@@ -107,14 +107,14 @@ func (o *options) transfer(f *pflag.FlagSet) {
 
 // waiting adds the flags of commands that wait for jobs.
 func (o *options) waiting(f *pflag.FlagSet) {
-	o.wait = span(24 * time.Hour)
+	o.wait = flagvalue.Duration(24 * time.Hour)
 	f.Var(&o.wait, "wait", "how long to wait for a job to become ready")
 	o.polling(f)
 	group(f, "How to wait for it", "wait", "poll")
 }
 
 func (o *options) polling(f *pflag.FlagSet) {
-	o.poll = span(2 * time.Second)
+	o.poll = flagvalue.Duration(2 * time.Second)
 	f.Var(&o.poll, "poll", "how long to wait between the first two polls; later ones are further apart")
 }
 
@@ -128,14 +128,14 @@ func (o *options) queueing(f *pflag.FlagSet) {
 
 // calls adds the flags of commands that call the services.
 func (o *options) calls(f *pflag.FlagSet) {
-	if o.endpoints == nil {
-		o.endpoints = endpoints{}
-	}
-	f.Var(o.endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
-	f.StringVar(&o.network, "network", "public", "which of the vendors' endpoints: `public|internal`")
+	o.endpoints = flagvalue.NewEndpoints(providerNames)
+	o.network = flagvalue.NewChoice("public", "public", "internal")
+	o.disSignature = flagvalue.NewChoice("derived", "derived", "plain")
+	f.Var(&o.endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
+	f.Var(&o.network, "network", "which of the vendors' endpoints: `public|internal`")
 	f.Float64Var(&o.apiRate, "api-rate", 5, "`N` calls a second of each service and account; 0 is no limit")
-	f.Var(&o.sink, "dbs-bucket", "the `BUCKET[@REGION]` of one's own that DBS tasks write to, by default in the region of the task")
-	f.StringVar(&o.disSignature, "dis-signature", "derived", "how calls of DIS are signed: `derived|plain`")
+	f.Var(&o.bucket, "dbs-bucket", "the `BUCKET[@REGION]` of one's own that DBS tasks write to, by default in the region of the task")
+	f.Var(&o.disSignature, "dis-signature", "how calls of DIS are signed: `derived|plain`")
 	group(f, "Whom to ask", "endpoint", "network", "api-rate", "dbs-bucket", "dis-signature")
 }
 
@@ -148,7 +148,7 @@ func (o *options) complete(cmd *cobra.Command) error {
 		return err
 	}
 	if cmd.Flags().Lookup("endpoint") != nil {
-		if err := o.endpoints.fromEnvironment(); err != nil {
+		if err := o.endpointsFromEnvironment(); err != nil {
 			return err
 		}
 	}
@@ -156,7 +156,9 @@ func (o *options) complete(cmd *cobra.Command) error {
 		return err
 	}
 	if !redisGiven {
-		o.redis.fromEnvironment()
+		if text := cmp.Or(os.Getenv("TALLYMAN_REDIS"), os.Getenv("REDIS_URL")); text != "" {
+			o.redis = flagvalue.RedisURLWithPassword(text)
+		}
 	}
 	if o.archive == "" {
 		return usagef("--archive: want a directory")
@@ -183,7 +185,7 @@ func (o *options) check() error {
 	case o.partSize < 64<<10:
 		return usagef("--part-size %v: want at least 64KiB", &o.partSize)
 	case o.limitRate != 0 && o.limitRate < leastRate:
-		return usagef("--limit-rate %v: want at least %s, or 0 for no limit", &o.limitRate, formatSize(leastRate))
+		return usagef("--limit-rate %v: want at least %s, or 0 for no limit", &o.limitRate, flagvalue.FormatSize(leastRate))
 	case o.poll <= 0:
 		return usagef("--poll %v: want more than 0", &o.poll)
 	case o.entries < 0:
@@ -201,13 +203,8 @@ func (o *options) check() error {
 const mostCalls = 1_000_000
 
 func (o *options) checkCalls() error {
-	switch {
-	case o.network != "public" && o.network != "internal":
-		return usagef("--network %s: want public or internal", o.network)
-	case !(o.apiRate >= 0 && o.apiRate <= mostCalls): // nor what is no number
-		return usagef("--api-rate %v: want a number from 0 to %d", o.apiRate, mostCalls)
-	case o.disSignature != "derived" && o.disSignature != "plain":
-		return usagef("--dis-signature %s: want derived or plain", o.disSignature)
+	if !(o.apiRate >= 0 && o.apiRate <= mostCalls) { // nor what is no number
+		return usagef("--api-rate %v: must be a number from 0 to %d", o.apiRate, mostCalls)
 	}
 	return nil
 }
@@ -224,18 +221,15 @@ func (o *options) checkHosts() error {
 	return nil
 }
 
-// A keep is one of the ways to keep a file.
-type keep fetch.Keep
-
-var keeps = []string{string(fetch.KeepContent), string(fetch.KeepWire), string(fetch.KeepBoth)}
-
-func (k *keep) Type() string   { return strings.Join(keeps, "|") }
-func (k *keep) String() string { return string(*k) }
-
-func (k *keep) Set(text string) error {
-	if !slices.Contains(keeps, text) {
-		return fmt.Errorf("want %s", strings.Join(keeps, ", "))
+func (o *options) endpointsFromEnvironment() error {
+	for _, name := range providerNames {
+		variable := "TALLYMAN_ENDPOINT_" + strings.ToUpper(name)
+		value := os.Getenv(variable)
+		if value != "" && o.endpoints.URL(name) == "" {
+			if err := o.endpoints.Set(name + "=" + value); err != nil {
+				return usagef("%s: %w", variable, err)
+			}
+		}
 	}
-	*k = keep(text)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify"
 	"tallyman/verify/archive"
@@ -134,7 +135,7 @@ func (p *planned) String() string {
 		s += " and more"
 	}
 	if p.Bytes != nil {
-		s += " of " + formatSize(*p.Bytes)
+		s += " of " + flagvalue.FormatSize(*p.Bytes)
 	}
 	if p.Status != "" {
 		s = p.Status + ", " + s

@@ -16,6 +16,9 @@ import (
 	"tallyman/fetch/web"
 )
 
+// providerNames are those that can have an endpoint of their own.
+var providerNames = []string{"sls", "dms", "dbs", "dis", "oss", "obs"}
+
 // providersOf is the only list of providers. What people name by URL may be
 // anywhere in public; what a vendor's API points to must be the vendor's. The
 // calls of each service are paced; what its stores give is not.
@@ -36,13 +39,13 @@ func (o *options) alibabaOf(a account) map[string]fetch.Provider {
 	alibaba := o.vendor("aliyuncs.com")
 	files := alibaba.Client()
 	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, alibaba, rawURL) }
-	store := &oss.Store{Client: o.callers(alibaba, "oss").Client(), Keys: keys, Endpoint: o.endpoints["oss"], Network: o.network}
+	store := &oss.Store{Client: o.callers(alibaba, "oss").Client(), Keys: keys, Endpoint: o.endpoints.URL("oss"), Network: o.network.String()}
 	return map[string]fetch.Provider{
 		"oss": &oss.Provider{Store: store},
-		"sls": &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: paced(o, keys), Endpoint: o.endpoints["sls"], Network: o.network, Open: open, Store: store},
-		"dms": &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: paced(o, keys), Endpoint: o.endpoints["dms"], Network: o.network, Open: open},
-		"dbs": &dbs.Provider{Client: o.callers(alibaba, "dbs").Client(), Keys: paced(o, keys), Endpoint: o.endpoints["dbs"], Network: o.network,
-			Open: open, Plain: alibaba.Allows, Store: store, Bucket: o.sink.bucket, Region: o.sink.region},
+		"sls": &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("sls"), Network: o.network.String(), Open: open, Store: store},
+		"dms": &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("dms"), Network: o.network.String(), Open: open},
+		"dbs": &dbs.Provider{Client: o.callers(alibaba, "dbs").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("dbs"), Network: o.network.String(),
+			Open: open, Plain: alibaba.Allows, Store: store, Bucket: o.bucket.Name, Region: o.bucket.Region},
 	}
 }
 
@@ -53,7 +56,7 @@ func (o *options) huaweiOf(a account) map[string]fetch.Provider {
 		obsKeys = obs.StaticKeys(obs.Keys{AK: demoKey, SK: demoSecret})
 	}
 	huawei := o.vendor("myhuaweicloud.com")
-	store := &obs.Store{Client: o.callers(huawei, "obs").Client(), Keys: obsKeys, Endpoint: o.endpoints["obs"]}
+	store := &obs.Store{Client: o.callers(huawei, "obs").Client(), Keys: obsKeys, Endpoint: o.endpoints.URL("obs")}
 	objects := func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error] {
 		in := obs.Selection{Region: region, Bucket: bucket, Prefix: prefix}
 		in.Hint = "fetch " + in.String() + "?region=REGION, all of it"
@@ -61,20 +64,20 @@ func (o *options) huaweiOf(a account) map[string]fetch.Provider {
 	}
 	return map[string]fetch.Provider{
 		"obs": &obs.Provider{Store: store},
-		"dis": &dis.Provider{Client: o.callers(huawei, "dis").Client(), Keys: paced(o, disKeys), Endpoint: o.endpoints["dis"], Signature: o.disSignature, Objects: objects},
+		"dis": &dis.Provider{Client: o.callers(huawei, "dis").Client(), Keys: paced(o, disKeys), Endpoint: o.endpoints.URL("dis"), Signature: o.disSignature.String(), Objects: objects},
 	}
 }
 
 // vendor is where the files of a vendor are.
 func (o *options) vendor(domain string) *fetch.Hosts {
-	return &fetch.Hosts{Domains: []string{domain}, Allow: o.hosts, Internal: o.network == "internal"}
+	return &fetch.Hosts{Domains: []string{domain}, Allow: o.hosts, Internal: o.network.String() == "internal"}
 }
 
 // callers are the hosts of a vendor's API: the vendor's, and the one that
 // stands in for it.
 func (o *options) callers(vendor *fetch.Hosts, name string) *fetch.Hosts {
 	hosts := &fetch.Hosts{Domains: vendor.Domains, Internal: vendor.Internal}
-	if u, err := url.Parse(o.endpoints[name]); err == nil && u.Host != "" {
+	if u, err := url.Parse(o.endpoints.URL(name)); err == nil && u.Host != "" {
 		hosts.Allow = []string{u.Hostname()}
 	}
 	return hosts

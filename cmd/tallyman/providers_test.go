@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/fetch/dis"
 	"tallyman/fetch/sandbox"
@@ -53,27 +54,13 @@ func TestABucketElsewhereThatAFileOfDISIsInIsToBeFetchedItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	o := &options{endpoints: endpoints{"obs": address}}
+	o := &options{endpoints: flagvalue.NewEndpoints(providerNames)}
+	if err := o.endpoints.Set("obs=" + address); err != nil {
+		t.Fatal(err)
+	}
 	for _, err := range o.huaweiOf(account{sandbox: true})["dis"].(*dis.Provider).Objects(t.Context(), "cn-north-4", "landing", "logs/") {
 		if err == nil || !strings.Contains(err.Error(), "obs.cn-east-3.myhuaweicloud.com: fetch obs://landing/logs/?region=cn-east-3, all of it") {
 			t.Errorf("got %v", err)
-		}
-	}
-}
-
-func TestABucketMayHaveARegion(t *testing.T) {
-	for text, want := range map[string]sink{
-		"my-backups": {bucket: "my-backups"}, "b-1@cn-hangzhou": {"b-1", "cn-hangzhou"}, "b-1@oss-cn-hangzhou": {"b-1", "oss-cn-hangzhou"},
-	} {
-		var s sink
-		if err := s.Set(text); err != nil || s != want || s.String() != text {
-			t.Errorf("%s is %+v, %v", text, s, err)
-		}
-	}
-	for _, text := range []string{"", "@cn-hangzhou", "b-1@", "B-1", "a.b", "ab", "b-1@cn/hangzhou", "b-1@a@b", "oss://b-1", "b-1/exports", "b-1@-a"} {
-		s := sink{"before", ""}
-		if err := s.Set(text); err == nil || s.bucket != "before" {
-			t.Errorf("%q was taken as %+v", text, s)
 		}
 	}
 }

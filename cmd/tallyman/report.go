@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/worker"
@@ -146,7 +147,7 @@ func (r *report) land(receipt *archive.Receipt, before bool) {
 
 // summary says how much landed.
 func summary(receipt *archive.Receipt) string {
-	s := fmt.Sprintf("%s in %s", formatSize(receipt.Bytes), plural(int64(receipt.Files), "file"))
+	s := fmt.Sprintf("%s in %s", flagvalue.FormatSize(receipt.Bytes), plural(int64(receipt.Files), "file"))
 	if receipt.Records >= 0 {
 		s += ", " + plural(receipt.Records, "row")
 	}

@@ -58,7 +58,7 @@ func (o *options) retry(cmd *cobra.Command, args []string) error {
 	}
 	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
 	defer out.close()
-	if o.redis.text != "" {
+	if o.redis.URL() != "" {
 		return o.requeueAll(cmd.Context(), store, refs, out)
 	}
 	queue, stop := o.local(cmd.Context(), providers, store, out)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/worker"
 )
@@ -26,9 +27,9 @@ var entrySettings = map[string]struct {
 	"cron":  {"string", func(e *worker.Entry, s string) error { e.Cron = s; return worker.CheckCron(s) }},
 	"since": {"string", func(e *worker.Entry, s string) error { e.Since = s; _, err := since(s); return err }},
 	"match": {"string", func(e *worker.Entry, s string) error { e.Match = s; _, err := path.Match(s, ""); return err }},
-	"wait":  {"DURATION", func(e *worker.Entry, s string) error { return (*span)(&e.Wait).Set(s) }},
+	"wait":  {"DURATION", func(e *worker.Entry, s string) error { return (*flagvalue.Duration)(&e.Wait).Set(s) }},
 	"every": {"DURATION", func(e *worker.Entry, s string) error {
-		if err := (*span)(&e.Every).Set(s); err != nil {
+		if err := (*flagvalue.Duration)(&e.Every).Set(s); err != nil {
 			return err
 		}
 		if e.Every < leastEvery {
@@ -40,9 +41,7 @@ var entrySettings = map[string]struct {
 
 // since is the time that a text names, now.
 func since(text string) (time.Time, error) {
-	var w when
-	err := w.Set(text)
-	return w.Time, err
+	return flagvalue.ParseTime(text, time.Now())
 }
 
 func (c *config) schedule(node ast.Node) error {
@@ -98,7 +97,7 @@ func whole(entry worker.Entry) error {
 // serves is the queue that a worker serves. One that has a schedule needs no
 // Redis, if it is alone: then the queue is in this process.
 func (o *options) serves(ctx context.Context) (queue *worker.Queue, stop func(), err error) {
-	if o.redis.text != "" || len(o.schedule) == 0 {
+	if o.redis.URL() != "" || len(o.schedule) == 0 {
 		return o.queueOf(ctx, nil)
 	}
 	client, stop := embedded()

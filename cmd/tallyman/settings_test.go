@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch/sandbox"
 )
 
@@ -145,7 +146,7 @@ func count[T any](field func(*T) **int64) func(*T, string) error {
 // moment reads a time as --since does.
 func moment[T any](field func(*T) *time.Time) func(*T, string) error {
 	return func(thing *T, s string) error {
-		var w when
+		var w flagvalue.Time
 		err := w.Set(s)
 		*field(thing) = w.Time
 		return err

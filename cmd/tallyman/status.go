@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/worker"
@@ -53,7 +54,7 @@ func (o *options) status(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	s := &survey{o: o, store: store, out: cmd.OutOrStdout(), tasks: map[string]worker.Queued{}, counts: map[string]int{}}
-	if o.redis.text != "" {
+	if o.redis.URL() != "" {
 		queue, stop, err := o.queueOf(cmd.Context(), store)
 		if err != nil {
 			return err
@@ -364,7 +365,7 @@ func (f standing) note() string {
 		parts = append(parts, "again at "+f.Next.Local().Format(time.TimeOnly))
 	}
 	if f.Received > 0 {
-		parts = append(parts, formatSize(f.Received)+" received")
+		parts = append(parts, flagvalue.FormatSize(f.Received)+" received")
 	}
 	if f.Landed != nil {
 		parts = append(parts, f.Path)

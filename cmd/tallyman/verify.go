@@ -25,15 +25,11 @@ func newVerify(o *options) *cobra.Command {
   tallyman verify sls://cn-hangzhou/ali-test-project/download-123`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.verify(cmd, args) },
 	}
-	cmd.Flags().StringVar(&o.part, "part", "", "only the `K/N`th part of the archive")
+	cmd.Flags().Var(&o.shard, "part", "only the `K/N`th part of the archive")
 	return cmd
 }
 
 func (o *options) verify(cmd *cobra.Command, args []string) error {
-	part, err := parsePart(o.part)
-	if err != nil {
-		return err
-	}
 	named, err := keysOf(args)
 	if err != nil {
 		return err
@@ -50,7 +46,7 @@ func (o *options) verify(cmd *cobra.Command, args []string) error {
 		keys = named
 	}
 	r := &rechecks{o: o, store: store, out: cmd.OutOrStdout()}
-	if err := r.all(cmd.Context(), keys, part); err != nil {
+	if err := r.all(cmd.Context(), keys); err != nil {
 		return err
 	}
 	return r.exit(cmd.ErrOrStderr())
@@ -83,12 +79,12 @@ type rechecks struct {
 	whole, damaged, absent int
 }
 
-func (r *rechecks) all(ctx context.Context, keys iter.Seq2[string, error], part part) error {
+func (r *rechecks) all(ctx context.Context, keys iter.Seq2[string, error]) error {
 	for key, err := range keys {
 		if err != nil {
 			return err
 		}
-		if !part.has(key) {
+		if !r.o.shard.Has(key) {
 			continue
 		}
 		if err := r.recheck(ctx, key); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/worker"
@@ -46,7 +47,7 @@ kill -9.`,
 	f := cmd.Flags()
 	o.queueing(f)
 	o.transfer(f)
-	o.drain = span(10 * time.Second)
+	o.drain = flagvalue.Duration(10 * time.Second)
 	f.Var(&o.drain, "drain", "how long what is under way may take to end once the worker is to stop")
 	f.Var(&o.patience, "wait", "how long to wait for a job to become ready; 0 is for ever")
 	o.polling(f)
@@ -130,7 +131,7 @@ func (o *options) worker(ctx context.Context, queue *worker.Queue, store *archiv
 // waiting for the answer.
 const pollsAtOnce = 16
 
-func forever(wait span) time.Duration {
+func forever(wait flagvalue.Duration) time.Duration {
 	if wait == 0 {
 		return worker.Forever
 	}

@@ -1,4 +1,4 @@
-package main
+package flagvalue
 
 import (
 	"testing"
@@ -22,13 +22,16 @@ func TestTimesAreNamedAsPeopleDo(t *testing.T) {
 		"2026-01-31T06:00:00Z":      "2026-01-31T06:00:00Z",
 		"2026-01-31T06:00:00-07:00": "2026-01-31T06:00:00-07:00",
 	} {
-		w := when{now: func() time.Time { return now }}
-		if err := w.Set(text); err != nil || w.Format(time.RFC3339) != want || w.String() != text {
-			t.Errorf("%s is %s, %v; want %s", text, w.Format(time.RFC3339), err, want)
+		if got, err := ParseTime(text, now); err != nil || got.Format(time.RFC3339) != want {
+			t.Errorf("%s is %s, %v; want %s", text, got.Format(time.RFC3339), err, want)
+		}
+		var flag Time
+		if err := flag.Set(text); err != nil || flag.IsZero() || flag.String() != text {
+			t.Errorf("%s as a flag is %s at %v, %v", text, &flag, flag.Time, err)
 		}
 	}
 	for _, text := range []string{"", "f", "fr", "frid", "-1d", "tomorrow", "2026-02-30", "2026-1-2", "2026-01-31 06:00", "2026-01-31T06:00:00", "06:00", "99999w"} {
-		var w when
+		var w Time
 		if w.Set(text) == nil || !w.IsZero() {
 			t.Errorf("%q is %v", text, w.Time)
 		}
@@ -42,8 +45,8 @@ func TestAWeekdayBeginsAtMidnightAcrossAChangeOfClocks(t *testing.T) {
 		t.Skip(err)
 	}
 	now := time.Date(2026, 3, 30, 9, 0, 0, 0, zone) // clocks went forward the day before
-	got, ok := parseWhen("sat", now)
-	if want := time.Date(2026, 3, 28, 0, 0, 0, 0, zone); !ok || !got.Equal(want) {
+	got, err := ParseTime("sat", now)
+	if want := time.Date(2026, 3, 28, 0, 0, 0, 0, zone); err != nil || !got.Equal(want) {
 		t.Errorf("sat is %v, want %v", got, want)
 	}
 }

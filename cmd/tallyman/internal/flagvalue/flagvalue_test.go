@@ -1,0 +1,107 @@
+package flagvalue
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSizesAreReadInTheirUnits(t *testing.T) {
+	for text, want := range map[string]Size{
+		"0": 0, "65536": 65536, "64KiB": 64 << 10, "64 KiB": 64 << 10, "4MiB": 4 << 20, "2GiB": 2 << 30,
+		"1KB": 1e3, "1MB": 1e6, "1GB": 1e9, "7B": 7,
+	} {
+		var got Size
+		if err := got.Set(text); err != nil || got != want {
+			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "1.5MiB", "KiB", "1TiB", "1kib", "9223372036854775807GiB", "99999999999999999999"} {
+		if got := Size(7); got.Set(text) == nil || got != 7 {
+			t.Errorf("%q is %d", text, got)
+		}
+	}
+}
+
+func TestSizesAreShownAsAPersonWould(t *testing.T) {
+	for n, want := range map[int64]string{0: "0B", 1023: "1023B", 1024: "1KiB", 1536: "1.5KiB", 4 << 20: "4MiB", 5 << 30: "5GiB"} {
+		if got := FormatSize(n); got != want {
+			t.Errorf("%d is shown as %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestDurationsHaveWeeksAndDays(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"0": 0, "90s": 90 * time.Second, "2h30m": 150 * time.Minute, "7d": 7 * day, "1w": 7 * day,
+		"1w2d3h": 9*day + 3*time.Hour, "1d0s": day, "1.5s": 1500 * time.Millisecond,
+	} {
+		var got Duration
+		if err := got.Set(text); err != nil || time.Duration(got) != want {
+			t.Errorf("%q is %v, %v; want %v", text, time.Duration(got), err, want)
+		}
+	}
+	for _, text := range []string{"", "7", "d", "-1d", "-1s", "1d2w", "1d-25h", "1.5d", "99999w", "8000w8000w", "soon", "1w2562047h"} {
+		if got := Duration(7); got.Set(text) == nil || got != 7 {
+			t.Errorf("%q is %v", text, time.Duration(got))
+		}
+	}
+}
+
+func TestTheShardsOfAnArchiveCoverItOnce(t *testing.T) {
+	for _, n := range []uint64{1, 2, 7, 100} {
+		shards := map[uint64]int{}
+		for i := range 1000 {
+			key := fmt.Sprintf("sls/cn-hangzhou/project/job-%d", i)
+			holders := 0
+			for k := range n {
+				if (Shard{k + 1, n}).Has(key) {
+					holders++
+					shards[k]++
+				}
+			}
+			if holders != 1 {
+				t.Errorf("%d of %d shards have %s", holders, n, key)
+			}
+		}
+		if uint64(len(shards)) != n {
+			t.Errorf("%d of %d shards have something", len(shards), n)
+		}
+	}
+}
+
+func TestTheZeroShardHasAllKeys(t *testing.T) {
+	var shard Shard
+	if err := shard.Set(""); err != nil || !shard.Has("sls/r/p/j") || shard.String() != "" {
+		t.Errorf("%q has it: %v, %v", &shard, shard.Has("sls/r/p/j"), err)
+	}
+}
+
+func TestAChoiceIsOneOfItsWords(t *testing.T) {
+	choice := NewChoice("public", "public", "internal")
+	if err := choice.Set("private"); err == nil || choice.String() != "public" || !strings.Contains(err.Error(), "public, internal") {
+		t.Errorf("private makes it %s, %v", &choice, err)
+	}
+	if err := choice.Set("internal"); err != nil || choice.String() != "internal" {
+		t.Errorf("internal makes it %s, %v", &choice, err)
+	}
+}
+
+func TestABucketMayHaveARegion(t *testing.T) {
+	for text, want := range map[string]Bucket{
+		"my-backups": {Name: "my-backups"}, "b-1@cn-hangzhou": {"b-1", "cn-hangzhou"}, "b-1@oss-cn-hangzhou": {"b-1", "oss-cn-hangzhou"},
+	} {
+		var s Bucket
+		if err := s.Set(text); err != nil || s != want || s.String() != text {
+			t.Errorf("%s is %+v, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", "@cn-hangzhou", "b-1@", "B-1", "a.b", "ab", "b-1@cn/hangzhou", "b-1@a@b", "oss://b-1", "b-1/exports", "b-1@-a"} {
+		s := Bucket{"before", ""}
+		if err := s.Set(text); err == nil || s.Name != "before" {
+			t.Errorf("%q was taken as %+v", text, s)
+		}
+	}
+}

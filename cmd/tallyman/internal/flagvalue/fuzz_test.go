@@ -1,0 +1,130 @@
+package flagvalue
+
+import (
+	"maps"
+	"math/big"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A size is as many bytes as arithmetic makes of it, or it is refused and the
+// flag stays as it was; what is shown of it is read as about the same.
+func FuzzSize(f *testing.F) {
+	for _, s := range []string{"0", "65536", "64 KiB", "2GiB", "7B", "-1", "1.5MiB", "KiB", "1TiB", "9223372036854775807GiB", "+1KB", "0x10"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got := Size(7)
+		if err := got.Set(text); err != nil {
+			if got != 7 {
+				t.Errorf("%q is refused, and %d", text, got)
+			}
+			return
+		}
+		number := strings.TrimRight(text, "KMGiB")
+		n, ok := new(big.Int).SetString(strings.TrimSpace(number), 10)
+		unit := map[string]int64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[text[len(number):]]
+		if !ok || n.Mul(n, big.NewInt(unit)).Cmp(big.NewInt(int64(got))) != 0 || got < 0 {
+			t.Errorf("%q is %d, want %v", text, got, n)
+		}
+	})
+}
+
+// A duration without days and weeks is Go's, with them it is as much longer,
+// and it is never less than nothing; a time is read alike each time.
+func FuzzDurationAndTime(f *testing.F) {
+	for _, s := range []string{"0", "90s", "1w2d3h", "1d0s", "1.5s", "7", "d", "-1d", "1d-25h", "8000w8000w", "1w2562047h", "fri", "Wednesday", "2026-01-31", "2026-01-31T06:00:00+14:00", "0000-01-01", "9999-12-31T23:59:60Z", ""} {
+		f.Add(s, int64(1772600767))
+	}
+	f.Fuzz(func(t *testing.T, text string, at int64) {
+		d := Duration(7)
+		err := d.Set(text)
+		if err != nil && d != 7 || d < 0 {
+			t.Errorf("%q: %v, and %v", text, err, time.Duration(d))
+		}
+		if plain, goErr := time.ParseDuration(text); goErr == nil && !strings.ContainsAny(text, "dw") && (err == nil) != (plain >= 0) || err == nil && goErr == nil && plain != time.Duration(d) {
+			t.Errorf("%q is %v, %v; in Go %v", text, time.Duration(d), err, plain)
+		}
+		if again := Duration(0); err == nil && (again.Set(d.String()) != nil || again != d) {
+			t.Errorf("%q is %v, and that %v", text, &d, &again)
+		}
+		now := time.Unix(at%(1<<34), 0).UTC()
+		w, timeErr := ParseTime(text, now)
+		if timeErr != nil {
+			if !w.IsZero() || err == nil {
+				t.Errorf("%q is refused, and %v", text, w)
+			}
+			return
+		}
+		if _, named := weekday(text); named && (w.After(now) || now.Sub(w) >= 7*24*time.Hour || w.Hour() != 0) {
+			t.Errorf("%q at %v is %v", text, now, w)
+		}
+		if err == nil && !w.Equal(now.Add(-time.Duration(d))) {
+			t.Errorf("%q before %v is %v", text, now, w)
+		}
+	})
+}
+
+// A share of the archive is one of as many as there are.
+func FuzzShard(f *testing.F) {
+	for _, s := range []string{"", "1/1", "1/7", "7/7", "8/7", "0/7", "1/0", "1", "/", "1/7/7", "-1/7", "01/007", "4294967295/4294967295"} {
+		f.Add(s, "sls/r/p/j")
+	}
+	f.Fuzz(func(t *testing.T, s, key string) {
+		p := Shard{1, 1}
+		err := p.Set(s)
+		if err == nil && s != "" && (p.k < 1 || p.k > p.n) {
+			t.Errorf("%q is %+v", s, p)
+		}
+		if err != nil && p != (Shard{1, 1}) {
+			t.Errorf("%q is refused, and %+v", s, p)
+		}
+		if err != nil || s == "" || p.n > 100 {
+			return
+		}
+		holders := 0
+		for k := range p.n {
+			if (Shard{k + 1, p.n}).Has(key) {
+				holders++
+			}
+		}
+		if holders != 1 {
+			t.Errorf("%d of %d have %q", holders, p.n, key)
+		}
+	})
+}
+
+// Values of flags with a form of their own are shown as what they were given
+// as, or as something that means the same; none keeps a password.
+func FuzzBucketEndpointsAndRedisURL(f *testing.F) {
+	for _, s := range []string{"my-backups@cn-hangzhou", "b", "bucket", "a@", "sls=http://127.0.0.1:8080/", "sls=https://u:p@h", "oss=http://[::1]:1", "dis=ftp://h", "redis://h:6379/0", "redis:pw@h",
+		"rediss://u:p@h", "redis://h?password=x", "unix:///s?db=1", "127.0.0.1:80", "[::1]:80", "h/", "u@h", "h:1:2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var bucket, again Bucket
+		if bucket.Set(s) == nil && (bucket.String() != s || again.Set(bucket.String()) != nil || again != bucket) {
+			t.Errorf("bucket %q is %+v", s, bucket)
+		}
+		e := NewEndpoints([]string{"sls", "dms", "dbs", "dis", "oss", "obs"})
+		if e.Set(s) == nil {
+			for name, address := range maps.All(e.urls) {
+				u, err := url.Parse(address)
+				if err != nil || u.Host == "" || u.User != nil || u.Path+u.RawQuery != "" || !strings.HasPrefix(s, name+"=") {
+					t.Errorf("endpoint %q is %s", s, address)
+				}
+			}
+		} else if len(e.urls) > 0 {
+			t.Errorf("endpoint %q is refused, and %v", s, e.urls)
+		}
+		var r RedisURL
+		if r.Set(s) == nil && (r.text != s || strings.Contains(s, ":canary@")) || r.Set("redis://h/"+s+"?password=canary") == nil && strings.Contains(r.text, "?") && !strings.ContainsAny(s, "?#") {
+			t.Errorf("Redis %q is %q", s, r.text)
+		}
+		if err := (&RedisURL{}).Set("redis:" + s + "canary@h"); err != nil && strings.Contains(err.Error(), "canary") {
+			t.Errorf("Redis %q: %v", s, err)
+		}
+	})
+}
