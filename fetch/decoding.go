@@ -48,17 +48,17 @@ type decoding struct {
 
 func (a *attempt) decoding(object named, partial *archive.Partial, stop func()) *decoding {
 	d := &decoding{
-		object: object, size: partial.Want().Size, create: partial.Create, whole: partial.Whole,
-		stop: stop, spoil: partial.Spoil, workers: a.parallel(), limits: a.Limits, maxDecoded: a.MaxDecoded,
+		object: object, size: partial.Want().Size, create: partial.Create, whole: partial.ReaderAt,
+		stop: stop, spoil: partial.Discard, workers: a.parallel(), limits: a.Limits, maxDecoded: a.MaxDecoded,
 	}
 	if a.Keep == KeepWire || a.Keep == KeepBoth {
-		partial.Keep(object.wireFile)
+		partial.KeepWire(object.wireFile)
 	}
 	d.room = func(ctx context.Context, content int64) error {
 		return a.reserveContent(ctx, object, partial, content)
 	}
 	if a.Keep == KeepWire {
-		d.create, d.asIs = partial.Count, true
+		d.create, d.asIs = partial.CreateCounted, true
 	}
 	return d
 }

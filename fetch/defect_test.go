@@ -29,7 +29,7 @@ func (b bomb) goesOff(where string) {
 func (b bomb) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
 	objects := func(yield func(fetch.Object, error) bool) {
 		b.goesOff("list")
-		want := verify.Nothing()
+		want := verify.NoPromise()
 		want.Size = b.size
 		yield(fetch.Object{Name: "a.csv", Want: want, Source: b}, nil)
 	}
@@ -41,7 +41,7 @@ func (b bomb) ReadRange(_ context.Context, off, n int64, _ string) (*fetch.Range
 	if off > 0 {
 		b.goesOff("ask again")
 	}
-	want := verify.Nothing()
+	want := verify.NoPromise()
 	want.Size = b.size
 	return &fetch.Range{ReadCloser: io.NopCloser(b), Off: off, Len: n, Want: want}, nil
 }

@@ -100,7 +100,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	if err := a.receiveAll(ctx, export); err != nil {
 		return nil, err
 	}
-	return in.Commit(archive.Claim{
+	return in.Commit(archive.Summary{
 		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
 		Records: export.Records, Doubts: export.Doubts, Answer: export.Answer,
 	})
@@ -242,7 +242,7 @@ func (a *attempt) receive(ctx context.Context, object named) (err error) {
 		return verdict
 	}
 	if err == nil {
-		err = d.vouch(wire.Proof(), partial.Doubt)
+		err = d.vouch(wire.Proof(), partial.AddDoubt)
 	}
 	if err == nil {
 		err = unfit(partial.Finish(d.codec, d.summed))

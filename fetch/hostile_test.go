@@ -535,7 +535,7 @@ var promises = []struct {
 	{"MD5", true, func(w verify.Want) verify.Want { return verify.Want{Size: w.Size, ETag: w.ETag} }},
 	{"CRC64 and no length", true, func(w verify.Want) verify.Want { return verify.Want{Size: verify.Unknown, CRC64: w.CRC64} }},
 	{"length", false, sizeAlone},
-	{"nothing", false, func(verify.Want) verify.Want { return verify.Nothing() }},
+	{"nothing", false, func(verify.Want) verify.Want { return verify.NoPromise() }},
 }
 
 // A cargo is an object to flip bits of, and the content that must land of it.

@@ -34,7 +34,7 @@ func parsePlace(s string) (Ref, error) {
 	if err := checkText(path); err != nil {
 		return Ref{}, err
 	}
-	place := Ref{scheme: scheme, want: verify.Nothing(), count: verify.Unknown}
+	place := Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
 	path, err := place.takeOptions(path)
 	if err != nil {
 		return Ref{}, err
@@ -65,7 +65,7 @@ func (r Ref) place() (Ref, bool) {
 	}
 	parts := slices.Clone(r.parts)
 	parts[len(parts)-1] = ""
-	return Ref{scheme: r.scheme, parts: parts, want: verify.Nothing(), count: verify.Unknown}, true
+	return Ref{scheme: r.scheme, parts: parts, want: verify.NoPromise(), count: verify.Unknown}, true
 }
 
 // name is what r is called in its place.

@@ -41,7 +41,7 @@ func (a *Range) skip(n int64) error {
 // runsOn reports whether the answer goes on after the part: the store ignores
 // ranges, and asking it for others would bring all the bytes each time.
 func (a *Range) runsOn(part *archive.Part) bool {
-	off, n := part.Rest()
+	off, n := part.Remaining()
 	return n == verify.Unknown || a.Len == verify.Unknown || a.Off+a.Len > off+n
 }
 

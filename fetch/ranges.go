@@ -57,7 +57,7 @@ func (r *ranges) begin(ctx context.Context) error {
 		}
 	}
 	r.tell(r.partial.Received(), "")
-	if r.partial.Anew() {
+	if r.partial.Restarted() {
 		r.tell(0, "the job has changed what it promises: starting over")
 	}
 	return nil
@@ -75,7 +75,7 @@ func (r *ranges) missing(size int64) bool {
 func (r *ranges) ask(ctx context.Context) error {
 	off, n := int64(0), r.f.partSize()
 	if r.part != nil {
-		off, n = r.part.Rest()
+		off, n = r.part.Remaining()
 	}
 	err := r.retry(ctx, func() (err error) {
 		r.first, err = r.open(ctx, off, n)
@@ -101,12 +101,12 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 		defer leave()
 		defer watch.stop()
 		if errors.Is(err, ErrChanged) {
-			r.partial.Spoil()
+			r.partial.Discard()
 		}
 		return nil, watch.cause(err)
 	}
 	answer.ReadCloser = r.f.throttle(ctx, watch.over(answer.ReadCloser, leave), r.pace)
-	err = cmp.Or(r.partial.Promise(answer.Want), r.fits(r.partial.Want().Size))
+	err = cmp.Or(r.partial.AddPromise(answer.Want), r.fits(r.partial.Want().Size))
 	if err == nil {
 		err = r.skipTo(answer, off)
 	}
@@ -277,8 +277,8 @@ func (r *ranges) skip(answer *Range, from, to *archive.Part) *Range {
 		return nil
 	}
 	defer r.f.closeOnDrain(answer)()
-	end, _ := from.Rest()
-	off, _ := to.Rest()
+	end, _ := from.Remaining()
+	off, _ := to.Remaining()
 	if answer.skip(off-end) != nil {
 		answer.drop()
 		return nil
@@ -292,11 +292,11 @@ func (r *ranges) skip(answer *Range, from, to *archive.Part) *Range {
 func (r *ranges) fillPart(ctx context.Context, part *archive.Part, answer *Range) (*Range, error) {
 	var before int64
 	err := r.retry(ctx, func() (err error) {
-		before, _ = part.Rest()
+		before, _ = part.Remaining()
 		answer, err = r.receive(ctx, part, answer)
 		return err
 	}, func() bool {
-		off, _ := part.Rest()
+		off, _ := part.Remaining()
 		return off > before
 	})
 	return answer, err
@@ -308,7 +308,7 @@ func (r *ranges) fits(size int64) error {
 	if size <= r.most {
 		return nil
 	}
-	r.partial.Spoil()
+	r.partial.Discard()
 	return fmt.Errorf("receive %s: it has more than %d bytes, and the job promised no size (--max-size allows more): %w", r.name, r.most, ErrBomb)
 }
 
@@ -316,7 +316,7 @@ func (r *ranges) fits(size int64) error {
 // one answer need not be enough.
 func (r *ranges) receive(ctx context.Context, part *archive.Part, answer *Range) (*Range, error) {
 	for {
-		off, n := part.Rest()
+		off, n := part.Remaining()
 		if n == 0 {
 			return answer, nil
 		}
@@ -345,12 +345,12 @@ var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 func (r *ranges) copy(part *archive.Part, from *Range) error {
 	buffer := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buffer)
-	begun, n := part.Rest()
+	begun, n := part.Remaining()
 	if n == verify.Unknown { // what is here can't be gone on from
 		defer r.f.closeOnDrain(from)()
 	}
 	for {
-		_, n := part.Rest()
+		_, n := part.Remaining()
 		if n == 0 {
 			return nil
 		}
@@ -371,7 +371,7 @@ func (r *ranges) copy(part *archive.Part, from *Range) error {
 // end takes the end of an answer for what it is: that of an object of unknown
 // size, that of a range as it was announced, or a transfer cut short.
 func (r *ranges) end(part *archive.Part, from *Range, begun int64, err error) error {
-	off, n := part.Rest()
+	off, n := part.Remaining()
 	switch {
 	case !errors.Is(err, io.EOF):
 		return &transferError{"read " + r.name, err}
@@ -389,7 +389,7 @@ func (r *ranges) keep(part *archive.Part, from *Range, b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	off, n := part.Rest()
+	off, n := part.Remaining()
 	size := r.partial.Want().Size
 	if n == int64(len(b)) && off+n == size && from.Len == verify.Unknown {
 		if more, _ := io.ReadFull(from, make([]byte, 1)); more > 0 {

@@ -63,7 +63,7 @@ func parseRef(s string) (Ref, error) {
 	if err := checkText(path); err != nil {
 		return Ref{}, err
 	}
-	ref := Ref{scheme: scheme, want: verify.Nothing(), count: verify.Unknown}
+	ref := Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
 	if scheme == "https" || scheme == "http" {
 		return ref.parseURL(s)
 	}

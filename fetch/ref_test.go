@@ -176,7 +176,7 @@ func TestParseRefRefuses(t *testing.T) {
 
 func TestFragmentPromises(t *testing.T) {
 	const md5 = "fba9dede5f27731c9771645a39863328"
-	nothing := verify.Nothing()
+	nothing := verify.NoPromise()
 	for _, tt := range []struct {
 		in, out string // fragments
 		want    verify.Want

@@ -11,7 +11,7 @@ import (
 // the room for. Where the job tells its size, nothing is asked before that is
 // known; else nothing that is answered is kept.
 func (a *attempt) approach(ctx context.Context, object named, partial *archive.Partial, ranges *ranges) error {
-	if err := unfit(a.in.Fits(object.file())); err != nil {
+	if err := unfit(a.in.CheckName(object.file())); err != nil {
 		return err
 	}
 	known := partial.Want().Size != verify.Unknown

@@ -204,7 +204,7 @@ func TestTheLeastRateCanBeChosen(t *testing.T) {
 func TestADripOfUnknownLengthIsLeftToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, i, _ := slowly(t, 1<<20, drip(1, 29*time.Second))
-		i.want = func(verify.Want) verify.Want { return verify.Nothing() }
+		i.want = func(verify.Want) verify.Want { return verify.NoPromise() }
 		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrTemporary) || !strings.Contains(err.Error(), "is the least") {
 			t.Errorf("%v", err)
 		}

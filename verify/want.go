@@ -17,8 +17,8 @@ type Want struct {
 	CRC64 string // CRC-64/XZ in decimal, or "": not promised
 }
 
-// Nothing is the promise of nothing.
-func Nothing() Want { return Want{Size: Unknown} }
+// NoPromise is the promise of nothing.
+func NoPromise() Want { return Want{Size: Unknown} }
 
 // Merge joins two promises about the same object. Promises that contradict
 // each other are a *Mismatch, in which w is what was wanted and other what

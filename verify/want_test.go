@@ -11,12 +11,12 @@ func TestMergeKeepsWhatEitherPromises(t *testing.T) {
 		name             string
 		one, other, want Want
 	}{
-		{"nothing", Nothing(), Nothing(), Nothing()},
-		{"size", Want{Size: size}, Nothing(), Want{Size: size}},
-		{"zero is a size", Want{Size: 0}, Nothing(), Want{Size: 0}},
+		{"nothing", NoPromise(), NoPromise(), NoPromise()},
+		{"size", Want{Size: size}, NoPromise(), Want{Size: size}},
+		{"zero is a size", Want{Size: 0}, NoPromise(), Want{Size: 0}},
 		{"equal sizes", Want{Size: size}, Want{Size: size}, Want{Size: size}},
-		{"MD5", Want{Size: Unknown, MD5: lowerMD5}, Nothing(), Want{Size: Unknown, MD5: lowerMD5}},
-		{"CRC64", Want{Size: Unknown, CRC64: "0"}, Nothing(), Want{Size: Unknown, CRC64: "0"}},
+		{"MD5", Want{Size: Unknown, MD5: lowerMD5}, NoPromise(), Want{Size: Unknown, MD5: lowerMD5}},
+		{"CRC64", Want{Size: Unknown, CRC64: "0"}, NoPromise(), Want{Size: Unknown, CRC64: "0"}},
 		{"equal sums", Want{size, "", lowerMD5, "7"}, Want{size, "", lowerMD5, "7"}, Want{size, "", lowerMD5, "7"}},
 		{"one of each", Want{Size: size, CRC64: "7"}, Want{Unknown, "null", lowerMD5, ""}, Want{size, "null", lowerMD5, "7"}},
 		{"an MD5 does not contradict an ETag", Want{Unknown, "", lowerMD5, ""}, Want{Unknown, otherMD5, "", ""}, Want{Unknown, otherMD5, lowerMD5, ""}},

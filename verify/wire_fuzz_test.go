@@ -14,7 +14,7 @@ func FuzzWireGivesEOFIfAndOnlyIfEveryPromiseIsTrue(f *testing.F) {
 	f.Add([]byte(text), uint8(0), int8(0), uint8(0))
 	f.Add([]byte(text), uint8(0x70), int8(0), uint8(1))
 	f.Fuzz(func(t *testing.T, body []byte, promises uint8, off int8, pieces uint8) {
-		want, lies := Nothing(), false
+		want, lies := NoPromise(), false
 		promise := func(bit int, field *string, truth, lie string) {
 			if promises&(1<<bit) == 0 {
 				return
@@ -37,7 +37,7 @@ func FuzzWireGivesEOFIfAndOnlyIfEveryPromiseIsTrue(f *testing.F) {
 				want.ETag, lies = otherMD5, lies || !proven
 			}
 		}
-		held := want != Nothing() && !lies && crcOf(string(body)) != "1"
+		held := want != NoPromise() && !lies && crcOf(string(body)) != "1"
 		rest := body
 		w, got, err := hear(want, readerFunc(func(p []byte) (n int, err error) {
 			n = copy(p[:min(len(p), int(pieces)+1)], rest)

@@ -176,7 +176,7 @@ func TestErrorsOfTheReaderPassThroughAndStay(t *testing.T) {
 // been followed by more.
 func TestAnErrorThatWrapsEOFIsNoVerdict(t *testing.T) {
 	lost := &fs.PathError{Op: "read", Path: "connection", Err: io.EOF}
-	for _, want := range []Want{{Size: int64(len(text))}, {Size: 5 * int64(len(text))}, {Size: Unknown, CRC64: crcOf(text)}, Nothing()} {
+	for _, want := range []Want{{Size: int64(len(text))}, {Size: 5 * int64(len(text))}, {Size: Unknown, CRC64: crcOf(text)}, NoPromise()} {
 		w, _, err := hear(want, &flaky{r: strings.NewReader(text), err: lost})
 		var path *fs.PathError
 		switch {

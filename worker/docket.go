@@ -34,15 +34,15 @@ var (
 	errSettled       = errors.New("it was cancelled, or has failed, and nobody has asked for it since")
 )
 
-func (v *visit) docket() (*archive.Docket, error) {
-	return v.w.Archive.Docket(v.ref.String(), v.ref.Key(), v.ref.Hash())
+func (v *visit) docket() (*archive.Record, error) {
+	return v.w.Archive.Record(v.ref.String(), v.ref.Key(), v.ref.Hash())
 }
 
 // Renew gives an export a new budget, for someone who asks for it. It fails
 // with archive.ErrBusy while it is being fetched, and with archive.ErrLanded
 // once it has landed.
 func Renew(a *archive.Archive, ref fetch.Ref, o Options) error {
-	d, err := a.Docket(ref.String(), ref.Key(), ref.Hash())
+	d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func Renew(a *archive.Archive, ref fetch.Ref, o Options) error {
 // until it is renewed. It fails with archive.ErrBusy while it is being fetched,
 // and with archive.ErrLanded once it has landed.
 func Cancel(a *archive.Archive, ref fetch.Ref) error {
-	d, err := a.Docket(ref.String(), ref.Key(), ref.Hash())
+	d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
 	if err != nil {
 		return err
 	}
@@ -65,14 +65,14 @@ func Cancel(a *archive.Archive, ref fetch.Ref) error {
 	return errors.Join(d.Save(), d.Discard())
 }
 
-func renew(d *archive.Docket, o Options) {
+func renew(d *archive.Record, o Options) {
 	now, old := time.Now().UTC(), d.State
 	d.State = archive.State{
 		Schema: old.Schema, Reference: old.Reference, Key: old.Key, FirstSeen: old.FirstSeen,
 		Phase: archive.Waiting, Asked: now, Changed: now,
 	}
 	d.State.Options, _ = json.Marshal(o) // of times and a bool
-	d.Tally = archive.Tally{Gain: d.Gain()}
+	d.Counters = archive.Counters{Progress: d.Progress()}
 }
 
 // begin notes that an attempt begins. If it does not end, the next will know.
@@ -91,32 +91,32 @@ func (v *visit) begin() error {
 			return err
 		}
 	}
-	if gain := d.Gain(); gain != d.Tally.Gain {
-		d.Tally.Gain, d.Tally.Starts = gain, 0
+	if gain := d.Progress(); gain != d.Counters.Progress {
+		d.Counters.Progress, d.Counters.Starts = gain, 0
 	}
-	if d.Tally.Starts == mostStarts {
+	if d.Counters.Starts == mostStarts {
 		return errCrashed
 	}
-	d.Tally.Starts++
-	return d.Count()
+	d.Counters.Starts++
+	return d.SaveCounters()
 }
 
 // settled reports whether nothing is to be done until someone asks anew. Who
 // waits for an export has asked, whatever another process gave up meanwhile.
-func (v *visit) settled(d *archive.Docket) bool {
+func (v *visit) settled(d *archive.Record) bool {
 	return d.State.Phase == archive.Cancelled || d.State.Phase == archive.Failed && v.w.local == nil
 }
 
 // note writes down an attempt that did not crash. It is of no great matter: if
 // another attempt holds the docket by now, so be it.
-func (v *visit) note(what func(*archive.Docket)) {
+func (v *visit) note(what func(*archive.Record)) {
 	d, err := v.docket()
 	if err != nil {
 		return
 	}
 	defer d.Close()
 	what(d)
-	_ = d.Count()
+	_ = d.SaveCounters()
 }
 
 // missed writes down an attempt that did not bring the export in.
@@ -133,7 +133,7 @@ func (v *visit) missed(missed error) error {
 	if v.settled(d) { // cancelled in the meantime
 		return v.drop()
 	}
-	d.Tally.Starts = 0
+	d.Counters.Starts = 0
 	if waiting, ok := errors.AsType[*fetch.NotReadyError](missed); ok {
 		return v.wait(d, waiting)
 	}
@@ -155,9 +155,9 @@ func (v *visit) unwritten(missed error, outcome Outcome, why error) error {
 
 // wait has a job that has not ended asked again. When the deadline is nearer
 // than the next poll, it is the last poll.
-func (v *visit) wait(d *archive.Docket, waiting *fetch.NotReadyError) error {
-	d.Tally.Polls++
-	d.Tally.Ready, d.Tally.Said = false, shown(waiting)
+func (v *visit) wait(d *archive.Record, waiting *fetch.NotReadyError) error {
+	d.Counters.Polls++
+	d.Counters.Ready, d.Counters.Status = false, shown(waiting)
 	if err := v.look(d, waiting); err != nil {
 		return v.fail(d, err)
 	}
@@ -165,7 +165,7 @@ func (v *visit) wait(d *archive.Docket, waiting *fetch.NotReadyError) error {
 	if left <= 0 {
 		return v.fail(d, waiting)
 	}
-	write := d.Count
+	write := d.SaveCounters
 	if len(d.State.Failures) > 0 { // the job is well
 		d.State.Failures, d.State.Cause, d.State.Message, d.State.Hint = nil, "", "", ""
 		d.State.Next = time.Time{}
@@ -180,14 +180,14 @@ func (v *visit) wait(d *archive.Docket, waiting *fetch.NotReadyError) error {
 }
 
 // look notes where the job stands. Words that are not known are counted.
-func (v *visit) look(d *archive.Docket, waiting *fetch.NotReadyError) error {
+func (v *visit) look(d *archive.Record, waiting *fetch.NotReadyError) error {
 	if waiting.State != "" {
-		d.Tally.Unknown = 0
+		d.Counters.Unknown = 0
 		v.tell(waiting.Error())
 		return nil
 	}
-	d.Tally.Unknown++
-	n := d.Tally.Unknown
+	d.Counters.Unknown++
+	n := d.Counters.Unknown
 	if n == unknownStatuses {
 		return fmt.Errorf("%w: %q, %d times in a row", errUnknownStatus, waiting.Status, n)
 	}
@@ -196,11 +196,11 @@ func (v *visit) look(d *archive.Docket, waiting *fetch.NotReadyError) error {
 }
 
 // spend takes an attempt from the budget of its cause.
-func (v *visit) spend(d *archive.Docket, failure error, outcome Outcome) error {
+func (v *visit) spend(d *archive.Record, failure error, outcome Outcome) error {
 	budget := v.budget(outcome)
 	if budget == endless {
 		v.tell(fmt.Sprintf("%v: waiting for that to pass", failure))
-		_ = d.Count()
+		_ = d.SaveCounters()
 		return snooze(v.interval(d.State.Asked, failure), failure)
 	}
 	if d.State.Failures == nil {
@@ -220,7 +220,7 @@ func (v *visit) spend(d *archive.Docket, failure error, outcome Outcome) error {
 }
 
 // fail writes down that an export needs a person.
-func (v *visit) fail(d *archive.Docket, failure error) error {
+func (v *visit) fail(d *archive.Record, failure error) error {
 	d.State.Phase, d.State.Next = archive.Failed, time.Time{}
 	_ = blame(d, failure) // the next worker will see for itself
 	_ = d.Close()         // whoever is told may ask for it again at once
@@ -228,7 +228,7 @@ func (v *visit) fail(d *archive.Docket, failure error) error {
 }
 
 // blame saves the docket with what was the matter.
-func blame(d *archive.Docket, failure error) error {
+func blame(d *archive.Record, failure error) error {
 	outcome := Classify(failure)
 	d.State.Cause, d.State.Message, d.State.Hint = string(outcome.Cause), shown(failure), outcome.Hint
 	d.State.Changed = time.Now().UTC()

@@ -28,7 +28,7 @@ func killed(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	}
 }
 
-func stateOf(t testing.TB, a *archive.Archive, ref fetch.Ref) (archive.State, archive.Tally) {
+func stateOf(t testing.TB, a *archive.Archive, ref fetch.Ref) (archive.State, archive.Counters) {
 	t.Helper()
 	state, tally, err := a.State(ref.Hash())
 	if err != nil {
@@ -75,7 +75,7 @@ func TestAWorkerThatDiesButGainsGoesOn(t *testing.T) {
 		killed(t, a, ref)
 		gain(t, a, ref)
 	}
-	if _, tally := stateOf(t, a, ref); tally.Starts != 1 || tally.Gain == 0 {
+	if _, tally := stateOf(t, a, ref); tally.Starts != 1 || tally.Progress == 0 {
 		t.Errorf("%+v", tally)
 	}
 	if _, err := (&shelf{size: 100_000}).on(a).Fetch(t.Context(), ref); err != nil {
@@ -130,7 +130,7 @@ func TestWhatFailedOrWasCancelledIsLeftAlone(t *testing.T) {
 
 func settle(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase) {
 	t.Helper()
-	d, err := a.Docket(ref.String(), ref.Key(), ref.Hash())
+	d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestRenewGivesANewBudget(t *testing.T) {
 		}
 		state, tally := stateOf(t, w.Archive, ref)
 		if state.Phase != archive.Waiting || state.Attempts != 0 || state.Failures != nil || state.Cause+state.Message+state.Hint != "" ||
-			!state.FirstSeen.Equal(old.FirstSeen) || !state.Asked.After(old.Asked.Add(time.Hour-time.Second)) || !state.Next.IsZero() || tally != (archive.Tally{}) {
+			!state.FirstSeen.Equal(old.FirstSeen) || !state.Asked.After(old.Asked.Add(time.Hour-time.Second)) || !state.Next.IsZero() || tally != (archive.Counters{}) {
 			t.Errorf("%+v, %+v", state, tally)
 		}
 		if _, o, ok := RefOf(state); !ok || o.Wait != Span(time.Minute) {
@@ -171,7 +171,7 @@ func TestRenewGivesANewBudget(t *testing.T) {
 func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 	t.Parallel()
 	a, ref := open(t), parseRef(t, jobRef)
-	d, err := a.Docket(ref.String(), ref.Key(), ref.Hash())
+	d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestTheStateSaysWhereAnExportStands(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop := serve(t, w)
-		until := func(n int) (archive.State, archive.Tally) {
+		until := func(n int) (archive.State, archive.Counters) {
 			for {
 				s.mu.Lock()
 				made := len(s.times)
@@ -208,11 +208,11 @@ func TestTheStateSaysWhereAnExportStands(t *testing.T) {
 				time.Sleep(wake / 10)
 			}
 		}
-		if state, tally := until(3); state.Phase != archive.Waiting || tally.Polls != 3 || tally.Ready || tally.Said != running.Error() || tally.Starts != 0 || state.Attempts != 0 {
+		if state, tally := until(3); state.Phase != archive.Waiting || tally.Polls != 3 || tally.Ready || tally.Status != running.Error() || tally.Starts != 0 || state.Attempts != 0 {
 			t.Errorf("waiting: %+v, %+v", state, tally)
 		}
 		state, tally := until(5)
-		if state.Attempts != 2 || state.Failures["network"] != 2 || state.Cause != "network" || state.Message != unreachable.Error() || state.Hint == "" || !tally.Ready || tally.Said != "" {
+		if state.Attempts != 2 || state.Failures["network"] != 2 || state.Cause != "network" || state.Message != unreachable.Error() || state.Hint == "" || !tally.Ready || tally.Status != "" {
 			t.Errorf("failing: %+v, %+v", state, tally)
 		}
 		if next := time.Until(state.Next); next <= 0 || next > 3*time.Second {
@@ -366,7 +366,7 @@ func TestAnAttemptThatCannotBeWrittenDownComesBack(t *testing.T) {
 			if n++; n > 1 {
 				return &archive.Receipt{}, nil
 			}
-			d, err := w.Archive.Docket(ref.String(), ref.Key(), ref.Hash()) // another attempt has taken it
+			d, err := w.Archive.Record(ref.String(), ref.Key(), ref.Hash()) // another attempt has taken it
 			if err != nil {
 				return nil, err
 			}
@@ -422,7 +422,7 @@ func TestABusyExportFailsOnlyWhoeverWaitsForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
 		s.serves(t, w)
-		d, err := w.Archive.Docket(ref.String(), ref.Key(), ref.Hash())
+		d, err := w.Archive.Record(ref.String(), ref.Key(), ref.Hash())
 		if err != nil {
 			t.Fatal(err)
 		}

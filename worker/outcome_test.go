@@ -42,7 +42,7 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{onPath(syscall.EDQUOT), "disk-full", 10, 1},
 		{onPath(syscall.EFBIG), "disk-full", 10, 1},
 		{&os.LinkError{Op: "rename", Err: syscall.ENOSPC}, "disk-full", 10, 1},
-		{&archive.NoRoomError{Object: "a.csv", Dir: "/archive"}, "disk-full", 10, 1},
+		{&archive.NoSpaceError{Object: "a.csv", Dir: "/archive"}, "disk-full", 10, 1},
 		{onPath(syscall.EMFILE), "open-files", 5, 10},
 		{onPath(syscall.ENFILE), "open-files", 5, 10},
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}, "open-files", 5, 10},

@@ -336,7 +336,7 @@ func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
 		"throttled": call(fetch.ErrThrottled), "disk full": onPath(syscall.ENOSPC), "disk": onPath(syscall.EIO),
-		"quota full": onPath(syscall.EDQUOT), "no room": &archive.NoRoomError{}, "no file can be opened": onPath(syscall.EMFILE),
+		"quota full": onPath(syscall.EDQUOT), "no room": &archive.NoSpaceError{}, "no file can be opened": onPath(syscall.EMFILE),
 		"busy": archive.ErrBusy, "redis": ErrRedis, "unfit": ErrUnfit,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,9 +20,9 @@ func (w *Worker) poll(ctx context.Context, t *asynq.Task) error {
 		if err := w.Fetcher.Ask(ctx, v.ref); err != nil {
 			return nil, err
 		}
-		v.note(func(d *archive.Docket) { // before the fetch wants the docket
-			d.Tally.Ready, d.Tally.Said = true, ""
-			d.Tally.Starts = max(d.Tally.Starts-1, 0) // its own: that the job answers says nothing of those that died fetching
+		v.note(func(d *archive.Record) { // before the fetch wants the docket
+			d.Counters.Ready, d.Counters.Status = true, ""
+			d.Counters.Starts = max(d.Counters.Starts-1, 0) // its own: that the job answers says nothing of those that died fetching
 		})
 		return nil, w.Queue.enqueueFetch(ctx, v.ref, v.task.Options)
 	})
@@ -112,7 +112,7 @@ func (v *visit) after(ctx context.Context, receipt *archive.Receipt, err error) 
 	case errors.Is(err, errSettled):
 		return v.drop()
 	case ctx.Err() != nil || v.w.hard.Err() != nil || errors.Is(err, fetch.ErrDrained):
-		v.note(func(d *archive.Docket) { d.Tally.Starts = 0 })
+		v.note(func(d *archive.Record) { d.Counters.Starts = 0 })
 		return snooze(0, err)
 	}
 	return v.missed(err)

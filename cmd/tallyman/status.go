@@ -203,12 +203,12 @@ func (s *survey) landed(reference, key string, receipt *archive.Receipt, err err
 const statusSchema = "tallyman.status/v1"
 
 // standing is how an export fares that has not landed.
-func (s *survey) standing(state archive.State, tally archive.Tally, hash string) standing {
+func (s *survey) standing(state archive.State, tally archive.Counters, hash string) standing {
 	task, queued := s.tasks[hash]
 	found := standing{
 		Schema: statusSchema, Reference: state.Reference, FirstSeen: &state.FirstSeen,
 		Received: s.store.Received(hash), Polls: tally.Polls, Attempts: state.Attempts,
-		Cause: worker.Cause(state.Cause), Message: cmp.Or(state.Message, tally.Said, task.Why), Hint: state.Hint,
+		Cause: worker.Cause(state.Cause), Message: cmp.Or(state.Message, tally.Status, task.Why), Hint: state.Hint,
 	}
 	if !state.Changed.IsZero() {
 		found.Changed = &state.Changed

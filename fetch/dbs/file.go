@@ -52,7 +52,7 @@ func (p *Provider) file(ctx context.Context, ref fetch.Ref, t *task, export *fet
 		return fmt.Errorf("open the file of %s: %w", ref, err)
 	}
 	export.Answer = answered{Task: t.answer.Scrubbed(), File: a.Scrubbed("PublicUrl", "PrivateUrl"), Expires: where.expires()}
-	object := fetch.Object{Name: t.named(name), Content: t.content(), Want: verify.Nothing(), Source: source}
+	object := fetch.Object{Name: t.named(name), Content: t.content(), Want: verify.NoPromise(), Source: source}
 	export.Objects = func(yield func(fetch.Object, error) bool) { yield(object, nil) }
 	return nil
 }

@@ -70,6 +70,6 @@ func (p *Provider) objects(ref fetch.Ref, d *download, a *api.Answer) (iter.Seq2
 	if err != nil {
 		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
 	}
-	object := fetch.Object{Name: name, Want: verify.Nothing(), Source: source}
+	object := fetch.Object{Name: name, Want: verify.NoPromise(), Source: source}
 	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
 }

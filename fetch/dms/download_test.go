@@ -70,7 +70,7 @@ func TestQuirksOfADownloadThatSucceeded(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			want := fetch.Export{State: fetch.Ready, Status: "DOWNLOAD_SUCCESS", Percent: -1, Records: 69, RequestID: "R1"}
 			wantObject := fetch.Object{
-				Name: "1_REDO_31201_207.zip", Want: verify.Nothing(),
+				Name: "1_REDO_31201_207.zip", Want: verify.NoPromise(),
 				Source: fetchtest.Opened("https://h.example/d/1_REDO_31201_207.zip?Signature=canary"),
 			}
 			if c.change != nil {

@@ -144,7 +144,7 @@ func (j *job) coded() string { return strings.ToLower(string(j.Configuration.Sin
 // want is what the job promises of its file. A size of 0 is how the service
 // says that it doesn't know.
 func (j *job) want() verify.Want {
-	want := verify.Nothing()
+	want := verify.NoPromise()
 	if size := j.ExecutionDetails.FileSize.Count(); size > 0 {
 		want.Size = size
 	}

@@ -96,7 +96,7 @@ func TestNothingIsFinishedUnproven(t *testing.T) {
 		if err := p.Finish("", true); err == nil {
 			t.Errorf("%s: finished", name)
 		}
-		if _, err := in.Commit(Claim{}); err == nil {
+		if _, err := in.Commit(Summary{}); err == nil {
 			t.Errorf("%s: committed", name)
 		}
 	}
@@ -115,7 +115,7 @@ func TestWhatIsNotDoneIsNotInTheExport(t *testing.T) {
 	if err := os.WriteFile(in.path("bag", objectsFile), nil, 0o444); err != nil {
 		t.Fatal(err)
 	}
-	r, err := in.Commit(Claim{Reference: testRef})
+	r, err := in.Commit(Summary{Reference: testRef})
 	if err != nil || r.Files != 1 || len(r.Objects) != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}

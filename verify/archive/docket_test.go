@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-func mustDocket(t testing.TB, a *Archive) *Docket {
+func mustDocket(t testing.TB, a *Archive) *Record {
 	t.Helper()
-	d, err := a.Docket(testRef, testKey, testHash)
+	d, err := a.Record(testRef, testKey, testHash)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +58,8 @@ func TestADocketOfAnExportThatIsNewSaysSo(t *testing.T) {
 	d := mustDocket(t, a)
 	defer d.Close()
 	s := d.State
-	if s.Schema != stateSchema || s.Reference != testRef || s.Key != testKey || time.Since(s.FirstSeen) > time.Hour || s.Phase != "" || d.Tally != (Tally{}) {
-		t.Errorf("%+v, %+v", d.State, d.Tally)
+	if s.Schema != stateSchema || s.Reference != testRef || s.Key != testKey || time.Since(s.FirstSeen) > time.Hour || s.Phase != "" || d.Counters != (Counters{}) {
+		t.Errorf("%+v, %+v", d.State, d.Counters)
 	}
 	if got, _, err := a.State(testHash); err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("%+v, %v", got, err)
@@ -72,15 +72,15 @@ func TestADocketOfAnExportThatIsNewSaysSo(t *testing.T) {
 func TestWhatADocketSavesIsThereForTheNext(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	d := mustDocket(t, a)
-	state, tally := fullState(), Tally{Polls: 9, Unknown: 2, Starts: 1, Gain: 1 << 40}
-	d.State, d.Tally = state, tally
+	state, tally := fullState(), Counters{Polls: 9, Unknown: 2, Starts: 1, Progress: 1 << 40}
+	d.State, d.Counters = state, tally
 	if err := errors.Join(d.Save(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	d = mustDocket(t, mustOpen(t, a.dir))
 	defer d.Close()
-	if !reflect.DeepEqual(d.State, state) || d.Tally != tally {
-		t.Errorf("%+v, %+v", d.State, d.Tally)
+	if !reflect.DeepEqual(d.State, state) || d.Counters != tally {
+		t.Errorf("%+v, %+v", d.State, d.Counters)
 	}
 	if s, c, err := a.State(testHash); err != nil || !reflect.DeepEqual(s, state) || c != tally {
 		t.Errorf("%+v, %+v, %v", s, c, err)
@@ -90,7 +90,7 @@ func TestWhatADocketSavesIsThereForTheNext(t *testing.T) {
 func TestAnAttemptLeavesTheStateAsItIs(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	d := mustDocket(t, a)
-	d.State, d.Tally = fullState(), Tally{Starts: 1}
+	d.State, d.Counters = fullState(), Counters{Starts: 1}
 	if err := errors.Join(d.Save(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +105,8 @@ func TestAnAttemptLeavesTheStateAsItIs(t *testing.T) {
 	}
 	d = mustDocket(t, a)
 	d.Close()
-	if d.Tally.Starts != 1 {
-		t.Errorf("%+v", d.Tally)
+	if d.Counters.Starts != 1 {
+		t.Errorf("%+v", d.Counters)
 	}
 	if in = mustBegin(t, a); !in.Done("a.csv", promise(rows(100))) {
 		t.Error("a Docket lost what was received")
@@ -158,7 +158,7 @@ func TestAStateThatCannotBeReadIsNotTakenForNone(t *testing.T) {
 	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Docket(testRef, testKey, testHash); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, err := a.Record(testRef, testKey, testHash); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 	if a.Busy(testHash) {
@@ -176,8 +176,8 @@ func TestTheTallyOutlivesAProcessWithoutASync(t *testing.T) {
 		return nil
 	}
 	d.hold.archive = a
-	for d.Tally.Polls = range 3 {
-		if err := d.Count(); err != nil {
+	for d.Counters.Polls = range 3 {
+		if err := d.SaveCounters(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -193,11 +193,11 @@ func TestATallyThatCannotBeReadIsZero(t *testing.T) {
 		mustDocket(t, a).Close()
 		rewrite(t, filepath.Join(ingestOf(a), countsFile), []byte(text))
 		d := mustDocket(t, a)
-		if d.Tally != (Tally{}) {
-			t.Errorf("%q: %+v", text, d.Tally)
+		if d.Counters != (Counters{}) {
+			t.Errorf("%q: %+v", text, d.Counters)
 		}
-		d.Tally.Polls = 1
-		if err := errors.Join(d.Count(), d.Close()); err != nil {
+		d.Counters.Polls = 1
+		if err := errors.Join(d.SaveCounters(), d.Close()); err != nil {
 			t.Error(err)
 		}
 		if _, tally, err := a.State(testHash); err != nil || tally.Polls != 1 {
@@ -212,7 +212,7 @@ func TestADocketAndAnAttemptKeepEachOtherAway(t *testing.T) {
 	busy := func() {
 		t.Helper()
 		for _, a := range []*Archive{a, mustOpen(t, a.dir)} {
-			_, docket := a.Docket(testRef, testKey, testHash)
+			_, docket := a.Record(testRef, testKey, testHash)
 			_, begin := a.Begin(t.Context(), testRef, testKey, testHash)
 			if !errors.Is(docket, ErrBusy) || !errors.Is(begin, ErrBusy) || !a.Busy(testHash) {
 				t.Errorf("%v, %v, busy: %t", docket, begin, a.Busy(testHash))
@@ -242,7 +242,7 @@ func TestAnExportThatLandedHasNoDocket(t *testing.T) {
 			}
 			rewrite(t, filepath.Join(ingestOf(a), left), []byte("x"))
 		}
-		if _, err := a.Docket(testRef, testKey, testHash); !errors.Is(err, ErrLanded) {
+		if _, err := a.Record(testRef, testKey, testHash); !errors.Is(err, ErrLanded) {
 			t.Errorf("with %q: %v", left, err)
 		}
 		if names := namesIn(t, filepath.Join(a.dir, ingestDir)); len(names) > 0 {
@@ -259,8 +259,8 @@ func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := mustDocket(t, a)
-	d.State, d.Tally = fullState(), Tally{Gain: d.Gain(), Starts: 2}
-	if d.Tally.Gain == 0 {
+	d.State, d.Counters = fullState(), Counters{Progress: d.Progress(), Starts: 2}
+	if d.Counters.Progress == 0 {
 		t.Error("nothing was received")
 	}
 	if err := errors.Join(d.Save(), d.Discard()); err != nil {
@@ -269,8 +269,8 @@ func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
 	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
 		t.Errorf("%q are left", names)
 	}
-	if d.Gain() != 0 || d.Tally != (Tally{}) || a.Received(testHash) != 0 {
-		t.Errorf("gain %d, %+v", d.Gain(), d.Tally)
+	if d.Progress() != 0 || d.Counters != (Counters{}) || a.Received(testHash) != 0 {
+		t.Errorf("gain %d, %+v", d.Progress(), d.Counters)
 	}
 	if err := errors.Join(d.Save(), d.Close()); err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
 // tryDocket is what one does with a Docket. It returns the last state that it
 // was told is saved.
 func tryDocket(a *Archive) (saved State, err error) {
-	d, err := a.Docket(testRef, testKey, testHash)
+	d, err := a.Record(testRef, testKey, testHash)
 	if err != nil {
 		return saved, err
 	}

@@ -103,7 +103,7 @@ func land(a *Archive, e export) (*Receipt, error) {
 			return nil, err
 		}
 	}
-	return in.Commit(Claim{Reference: testRef, Status: "SUCCEEDED", Records: verify.Unknown})
+	return in.Commit(Summary{Reference: testRef, Status: "SUCCEEDED", Records: verify.Unknown})
 }
 
 func mustLand(t testing.TB, dir string, e export) (*Archive, string) {
@@ -122,7 +122,7 @@ func receive(in *Ingest, name, body string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if err := p.Promise(promise(body)); err != nil {
+	if err := p.AddPromise(promise(body)); err != nil {
 		return err
 	}
 	for t := range p.Missing(p.Want().Size, testPart) {
@@ -134,7 +134,7 @@ func receive(in *Ingest, name, body string) (err error) {
 }
 
 func fill(t *Part, body string) error {
-	off, n := t.Rest()
+	off, n := t.Remaining()
 	if n == verify.Unknown {
 		n = int64(len(body)) - off
 	}
@@ -167,7 +167,7 @@ func create(p *Partial, name string, body []byte) error {
 func missing(p *Partial, size int64) string {
 	var parts []string
 	for t := range p.Missing(size, testPart) {
-		off, n := t.Rest()
+		off, n := t.Remaining()
 		parts = append(parts, fmt.Sprintf("%d+%d", off, n))
 	}
 	return strings.Join(parts, " ")

@@ -21,15 +21,15 @@ type keeper struct {
 	place string // in the bag, once it has one
 }
 
-// Keep makes the bytes as transferred a file of the bag once the object is
+// KeepWire makes the bytes as transferred a file of the bag once the object is
 // finished. Its name may depend on the codec; where that is the name of the
 // object's content, ".wire" follows it. Keep is called before Wire.
-func (p *Partial) Keep(name func(codec string) string) {
+func (p *Partial) KeepWire(name func(codec string) string) {
 	p.keep = &keeper{name: name, sum: sha256.New()}
 }
 
-// Count is Create for content that is decoded only to prove and to count it.
-func (p *Partial) Count(name, declared string) (io.WriteCloser, error) {
+// CreateCounted is Create for content that is decoded only to prove and to count it.
+func (p *Partial) CreateCounted(name, declared string) (io.WriteCloser, error) {
 	return &counting{p, name, verify.NewCounter(declared, name)}, nil
 }
 
@@ -85,7 +85,7 @@ func (p *Partial) isTaken(name string) bool {
 func (p *Partial) linkWire() error {
 	disk := p.in.archive.disk
 	if err := disk.sync(p.file); err != nil {
-		p.Spoil()
+		p.Discard()
 		return err
 	}
 	if err := disk.removeAll(p.keep.place); err != nil {

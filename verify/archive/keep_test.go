@@ -32,7 +32,7 @@ func landWires(a *Archive, e export, content bool) (*Receipt, error) {
 			return nil, err
 		}
 	}
-	return in.Commit(Claim{Reference: testRef, Records: verify.Unknown})
+	return in.Commit(Summary{Reference: testRef, Records: verify.Unknown})
 }
 
 func receiveWire(in *Ingest, name, body string, content bool) (err error) {
@@ -41,7 +41,7 @@ func receiveWire(in *Ingest, name, body string, content bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	if err := p.Promise(promise(body)); err != nil {
+	if err := p.AddPromise(promise(body)); err != nil {
 		return err
 	}
 	for t := range p.Missing(p.Want().Size, testPart) {
@@ -49,7 +49,7 @@ func receiveWire(in *Ingest, name, body string, content bool) (err error) {
 			return err
 		}
 	}
-	p.Keep(func(codec string) string { return name + "." + codec })
+	p.KeepWire(func(codec string) string { return name + "." + codec })
 	if _, err := io.Copy(io.Discard, p.Wire(context.Background())); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func receiveWire(in *Ingest, name, body string, content bool) (err error) {
 	if content {
 		err = create(p, name, half)
 	} else {
-		w, _ := p.Count(name, "csv")
+		w, _ := p.CreateCounted(name, "csv")
 		w.Write(half)
 		err = w.Close()
 	}
@@ -151,11 +151,11 @@ func TestAWireIsNamedBesideItsContent(t *testing.T) {
 	} {
 		in := mustBegin(t, mustOpen(t, t.TempDir()))
 		p := mustPartial(t, in, "o", promise("body"))
-		err := p.Promise(promise("body"))
+		err := p.AddPromise(promise("body"))
 		for part := range p.Missing(4, testPart) {
 			err = errors.Join(err, fill(part, "body"))
 		}
-		p.Keep(func(string) string { return tt.name })
+		p.KeepWire(func(string) string { return tt.name })
 		_, read := io.ReadAll(p.Wire(t.Context()))
 		err = errors.Join(err, read, create(p, tt.content, []byte("content")))
 		if err != nil {
@@ -186,11 +186,11 @@ func TestAWireTakesNoOtherFilesName(t *testing.T) {
 	keep := func(name string) error {
 		p := mustPartial(t, in, name, promise(name))
 		defer p.Close()
-		err := p.Promise(promise(name))
+		err := p.AddPromise(promise(name))
 		for part := range p.Missing(int64(len(name)), testPart) {
 			err = errors.Join(err, fill(part, name))
 		}
-		p.Keep(func(string) string { return "same" })
+		p.KeepWire(func(string) string { return "same" })
 		_, read := io.ReadAll(p.Wire(t.Context()))
 		return errors.Join(err, read, p.Finish("", false))
 	}
@@ -200,7 +200,7 @@ func TestAWireTakesNoOtherFilesName(t *testing.T) {
 	if err := keep("second"); !errors.Is(err, ErrName) {
 		t.Errorf("%v, want %v", err, ErrName)
 	}
-	if _, err := in.Commit(Claim{Reference: testRef, Records: verify.Unknown}); err != nil {
+	if _, err := in.Commit(Summary{Reference: testRef, Records: verify.Unknown}); err != nil {
 		t.Fatal(err)
 	}
 	mustHold(t, in.archive, export{"same": "first"})

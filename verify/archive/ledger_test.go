@@ -112,7 +112,7 @@ func TestAnObjectIsDoneUnderPromisesThatDoNotContradict(t *testing.T) {
 		done bool
 	}{
 		{"the same", job, true},
-		{"none", verify.Nothing(), true},
+		{"none", verify.NoPromise(), true},
 		{"more", verify.Want{Size: 30, CRC64: promise(rows(30)).CRC64}, true},
 		{"another size", verify.Want{Size: 31}, false},
 		{"another CRC64", verify.Want{Size: 30, CRC64: "1"}, false},
@@ -124,7 +124,7 @@ func TestAnObjectIsDoneUnderPromisesThatDoNotContradict(t *testing.T) {
 			again := func(want verify.Want) error {
 				p := mustPartial(t, in, "o", want)
 				defer p.Close()
-				err := p.Promise(verify.Want{Size: 30, CRC64: promise(rows(30)).CRC64})
+				err := p.AddPromise(verify.Want{Size: 30, CRC64: promise(rows(30)).CRC64})
 				for part := range p.Missing(30, testPart) {
 					err = errors.Join(err, fill(part, rows(30)))
 				}
@@ -139,7 +139,7 @@ func TestAnObjectIsDoneUnderPromisesThatDoNotContradict(t *testing.T) {
 			if err := again(job); err != nil {
 				t.Errorf("received again: %v", err)
 			}
-			if _, err := in.Commit(Claim{}); err != nil {
+			if _, err := in.Commit(Summary{}); err != nil {
 				t.Error(err)
 			}
 		})

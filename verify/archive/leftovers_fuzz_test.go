@@ -28,7 +28,7 @@ func leaveBehind(t testing.TB, a *Archive, e export) {
 	}
 	p := mustPartial(t, in, "a.csv", promise(e["a.csv"]))
 	defer p.Close()
-	if err := p.Promise(promise(e["a.csv"])); err != nil {
+	if err := p.AddPromise(promise(e["a.csv"])); err != nil {
 		t.Fatal(err)
 	}
 	for part := range p.Missing(p.Want().Size, testPart) {

@@ -10,10 +10,10 @@ import (
 // them, for a program on Linux to open it.
 const longestPath = 4096
 
-// Fits fails with ErrName if the bag can hold no file of that name: it, or an
+// CheckName fails with ErrName if the bag can hold no file of that name: it, or an
 // element of it, is longer than the file system takes. It is asked before
 // anything is received.
-func (in *Ingest) Fits(name string) error {
+func (in *Ingest) CheckName(name string) error {
 	in.asked.Do(func() { in.longest = in.archive.longest() })
 	if len(name) > longestName {
 		return fmt.Errorf("%w: %.100q… has %d bytes, and %d may be", ErrName, name, len(name), longestName)

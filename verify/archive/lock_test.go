@@ -98,7 +98,7 @@ func attempt(t *testing.T, a *Archive) bool {
 		for name, body := range e {
 			err = errors.Join(err, receive(in, name, body))
 		}
-		_, commit := in.Commit(Claim{Reference: testRef})
+		_, commit := in.Commit(Summary{Reference: testRef})
 		if err := errors.Join(err, commit, in.Close()); err != nil {
 			t.Error(err)
 		}
@@ -175,7 +175,7 @@ func TestObjectsAreReceivedManyAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if _, err := in.Commit(Claim{Reference: testRef}); err != nil {
+	if _, err := in.Commit(Summary{Reference: testRef}); err != nil {
 		t.Fatal(err)
 	}
 	mustHold(t, a, e)

@@ -33,11 +33,11 @@ func newTorn(t *testing.T) torn {
 	in := mustBegin(t, a)
 	defer in.Close()
 	p := mustPartial(t, in, "o", promise(torn.body))
-	if err := p.Promise(promise(torn.body)); err != nil {
+	if err := p.AddPromise(promise(torn.body)); err != nil {
 		t.Fatal(err)
 	}
 	for part := range p.Missing(256, testPart) {
-		if off, _ := part.Rest(); off == testPart {
+		if off, _ := part.Remaining(); off == testPart {
 			part.Write([]byte(torn.body[off : off+30]))
 		} else if err := fill(part, torn.body); err != nil {
 			t.Fatal(err)
@@ -170,7 +170,7 @@ func TestPartsMayHaveAnotherSizeNextTime(t *testing.T) {
 		newTorn(t).with(promise(rows(256)), func(p *Partial) {
 			var got []string
 			for part := range p.Missing(256, size) {
-				off, n := part.Rest()
+				off, n := part.Remaining()
 				got = append(got, fmt.Sprintf("%d+%d", off, n))
 			}
 			if strings.Join(got, " ") != want {
@@ -188,10 +188,10 @@ func TestAChangedPromiseOfTheJobStartsOver(t *testing.T) {
 		want   string
 	}{
 		{"the same", verify.Want{Size: 256, ETag: "EXSF"}, verify.Want{Size: 256, ETag: "EXSF"}, "64+64"},
-		{"more", verify.Nothing(), verify.Want{Size: 256, ETag: "EXSF"}, "64+64"},
-		{"less", verify.Want{Size: 256, ETag: "EXSF"}, verify.Nothing(), "64+64"},
-		{"another size than the store's", verify.Nothing(), verify.Want{Size: 255}, allParts},
-		{"another CRC64 than the store's", verify.Nothing(), verify.Want{Size: verify.Unknown, CRC64: "1"}, allParts},
+		{"more", verify.NoPromise(), verify.Want{Size: 256, ETag: "EXSF"}, "64+64"},
+		{"less", verify.Want{Size: 256, ETag: "EXSF"}, verify.NoPromise(), "64+64"},
+		{"another size than the store's", verify.NoPromise(), verify.Want{Size: 255}, allParts},
+		{"another CRC64 than the store's", verify.NoPromise(), verify.Want{Size: verify.Unknown, CRC64: "1"}, allParts},
 		{"another MD5 than before", verify.Want{Size: verify.Unknown, MD5: "aa"}, verify.Want{Size: verify.Unknown, MD5: "bb"}, allParts},
 		{"another opaque ETag than before", verify.Want{Size: verify.Unknown, ETag: "EXSF"}, verify.Want{Size: verify.Unknown, ETag: "GSDA"}, allParts},
 	} {
@@ -199,18 +199,18 @@ func TestAChangedPromiseOfTheJobStartsOver(t *testing.T) {
 			torn := newTorn(t)
 			edit(t, torn.path, func(b []byte) []byte { return nil })
 			torn.with(tt.before, func(p *Partial) {
-				if err := p.Promise(promise(torn.body)); err != nil {
+				if err := p.AddPromise(promise(torn.body)); err != nil {
 					t.Fatal(err)
 				}
 				for part := range p.Missing(256, testPart) {
-					if off, _ := part.Rest(); off != testPart {
+					if off, _ := part.Remaining(); off != testPart {
 						fill(part, torn.body)
 					}
 				}
 			})
 			torn.with(tt.now, func(p *Partial) {
-				if got := missing(p, 256); got != tt.want || p.Anew() != (tt.want == allParts) {
-					t.Errorf("missing %s, want %s; anew: %t", got, tt.want, p.Anew())
+				if got := missing(p, 256); got != tt.want || p.Restarted() != (tt.want == allParts) {
+					t.Errorf("missing %s, want %s; anew: %t", got, tt.want, p.Restarted())
 				}
 			})
 		})
@@ -222,11 +222,11 @@ func TestTakingUpWhatIsHereCanBeInterruptedWithoutLoss(t *testing.T) {
 	ended, end := context.WithCancel(context.Background())
 	end()
 	in := mustBegin(t, torn.a)
-	if _, err := in.Partial(ended, "o", verify.Nothing()); !errors.Is(err, context.Canceled) {
+	if _, err := in.Partial(ended, "o", verify.NoPromise()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	in.Close()
-	torn.with(verify.Nothing(), func(p *Partial) {
+	torn.with(verify.NoPromise(), func(p *Partial) {
 		if got := missing(p, 256); got == allParts {
 			t.Errorf("missing %s after an interrupt", got)
 		}
@@ -242,7 +242,7 @@ func TestAChangeAtTheStoreDropsWhatWasReceived(t *testing.T) {
 	}{
 		{"no change", func(*verify.Want) {}, "64+64"},
 		{"a weaker ETag", func(w *verify.Want) { w.ETag = `W/"v1"` }, "64+64"},
-		{"less is said", func(w *verify.Want) { *w = verify.Nothing() }, "64+64"},
+		{"less is said", func(w *verify.Want) { *w = verify.NoPromise() }, "64+64"},
 		{"size", func(w *verify.Want) { w.Size++ }, allParts},
 		{"ETag", func(w *verify.Want) { w.ETag = `"v2"` }, allParts},
 		{"CRC64", func(w *verify.Want) { w.CRC64 = "1" }, allParts},
@@ -250,8 +250,8 @@ func TestAChangeAtTheStoreDropsWhatWasReceived(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			torn, said := newTorn(t), same
 			tt.change(&said)
-			torn.with(verify.Nothing(), func(p *Partial) {
-				if err := p.Promise(said); errors.Is(err, ErrChanged) != (tt.want == allParts) {
+			torn.with(verify.NoPromise(), func(p *Partial) {
+				if err := p.AddPromise(said); errors.Is(err, ErrChanged) != (tt.want == allParts) {
 					t.Errorf("%v", err)
 				}
 			})
@@ -264,7 +264,7 @@ func TestWhatContradictsTheJobIsAMismatchAndDropped(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), func(p *Partial) {
 		p.store = nil // as if the store had not answered yet
-		_, isMismatch := errors.AsType[*verify.Mismatch](p.Promise(verify.Want{Size: 255}))
+		_, isMismatch := errors.AsType[*verify.Mismatch](p.AddPromise(verify.Want{Size: 255}))
 		if !isMismatch {
 			t.Error("no mismatch")
 		}
@@ -274,6 +274,6 @@ func TestWhatContradictsTheJobIsAMismatchAndDropped(t *testing.T) {
 
 func TestSpoiledPartsAreDropped(t *testing.T) {
 	torn := newTorn(t)
-	torn.with(promise(torn.body), (*Partial).Spoil)
+	torn.with(promise(torn.body), (*Partial).Discard)
 	torn.mustMiss(allParts)
 }

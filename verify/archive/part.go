@@ -38,9 +38,9 @@ func (p *Partial) stride() int64 { return cmp.Or(p.in.archive.stride, stride) }
 
 var errTooMany = errors.New("more bytes than were asked for")
 
-// Rest is what the part still lacks: where it begins and how many bytes it is,
+// Remaining is what the part still lacks: where it begins and how many bytes it is,
 // or verify.Unknown if all to the object's end.
-func (t *Part) Rest() (off, n int64) {
+func (t *Part) Remaining() (off, n int64) {
 	if t.size == verify.Unknown {
 		return t.off + t.n, verify.Unknown
 	}

@@ -147,9 +147,9 @@ func (p *Partial) empty() error {
 	return err
 }
 
-// Anew reports whether an earlier attempt received parts under a promise that
+// Restarted reports whether an earlier attempt received parts under a promise that
 // the job has changed since, so that they are of no use.
-func (p *Partial) Anew() bool { return p.anew }
+func (p *Partial) Restarted() bool { return p.anew }
 
 // Received is how many bytes are here.
 func (p *Partial) Received() int64 {
@@ -181,7 +181,7 @@ func (p *Partial) finish(codec string, summed bool) error {
 	if err := p.in.objects.add(p.in.archive.disk, p.object(codec, summed)); err != nil {
 		return err
 	}
-	p.Spoil() // the content is what is kept
+	p.Discard() // the content is what is kept
 	return p.cedeWire()
 }
 
@@ -190,9 +190,9 @@ var errUnproven = errors.New("its bytes are not proven")
 // proven reports whether the wire was heard out and its verdict is good.
 func (p *Partial) proven() bool { return p.wire != nil && errors.Is(p.wire.Verdict(), io.EOF) }
 
-// Whole gives all bytes of the object as transferred, once its Wire has given
+// ReaderAt gives all bytes of the object as transferred, once its Wire has given
 // io.EOF. They are there until the Partial is finished or closed.
-func (p *Partial) Whole() (io.ReaderAt, int64, error) {
+func (p *Partial) ReaderAt() (io.ReaderAt, int64, error) {
 	if !p.proven() {
 		return nil, 0, fmt.Errorf("read %s as a whole: %w", p.name, errUnproven)
 	}
@@ -213,9 +213,9 @@ func (p *Partial) object(codec string, summed bool) Object {
 	}
 }
 
-// Doubt adds a reason to look twice at the object, should it land. It must not
+// AddDoubt adds a reason to look twice at the object, should it land. It must not
 // be called while Finish is.
-func (p *Partial) Doubt(reason string) { p.doubts = append(p.doubts, reason) }
+func (p *Partial) AddDoubt(reason string) { p.doubts = append(p.doubts, reason) }
 
 // Close ends the use of the Partial. All that was received is kept for the next
 // attempt, unless it was proven wrong or is no longer needed.

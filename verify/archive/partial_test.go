@@ -51,8 +51,8 @@ func TestAnObjectOfUnknownSizeIsOnePart(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		a := mustOpen(t, t.TempDir())
 		in := mustBegin(t, a)
-		p := mustPartial(t, in, "o", verify.Nothing())
-		p.Promise(said)
+		p := mustPartial(t, in, "o", verify.NoPromise())
+		p.AddPromise(said)
 		if got := missing(p, verify.Unknown); got != "0+-1" {
 			t.Fatalf("missing %s", got)
 		}
@@ -63,7 +63,7 @@ func TestAnObjectOfUnknownSizeIsOnePart(t *testing.T) {
 			part.End()
 		}
 		p.Close()
-		p = mustPartial(t, in, "o", verify.Nothing())
+		p = mustPartial(t, in, "o", verify.NoPromise())
 		if got := missing(p, verify.Unknown); (got == "") != whole {
 			t.Errorf("whole %v: missing %q", whole, got)
 		}
@@ -86,7 +86,7 @@ func TestAHoleAtTheBeginningIsNotOverlooked(t *testing.T) {
 	}
 	lines := strings.SplitAfter(string(b), "}\n")
 	os.WriteFile(torn.path, []byte(`{"store":{}}`+"\n"+lines[2]), 0o644)
-	torn.with(verify.Nothing(), func(p *Partial) {
+	torn.with(verify.NoPromise(), func(p *Partial) {
 		if got := missing(p, verify.Unknown); got != "0+-1" {
 			t.Errorf("missing %q after %s", got, lines[2])
 		}
@@ -187,7 +187,7 @@ func cutAt(t *testing.T, a *Archive, body string, cut, flight int, killed bool) 
 	in := mustBegin(t, a)
 	defer in.Close()
 	p := mustPartial(t, in, "o", promise(body))
-	if err := p.Promise(promise(body)); err != nil {
+	if err := p.AddPromise(promise(body)); err != nil {
 		t.Fatal(err)
 	}
 	receiveUpTo(p, body, cut, flight)
@@ -209,7 +209,7 @@ func TestThePiecesOnTheMapAreStrides(t *testing.T) {
 		a.stride = testStride
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "o", promise(rows(100)))
-		if err := p.Promise(promise(rows(100))); err != nil {
+		if err := p.AddPromise(promise(rows(100))); err != nil {
 			t.Fatal(err)
 		}
 		for part := range p.Missing(100, 100) {
@@ -293,7 +293,7 @@ func TestWhatTouchesOnTheMapIsOnePart(t *testing.T) {
 		if name == "but one" {
 			hole = testStride
 		}
-		torn.with(verify.Nothing(), func(p *Partial) {
+		torn.with(verify.NoPromise(), func(p *Partial) {
 			if len(p.parts) != 1 || p.parts[0].off != hole || p.Received() != int64(len(body))-hole {
 				t.Errorf("%s: %d parts, of %d bytes", name, len(p.parts), p.Received())
 			}
@@ -314,7 +314,7 @@ func receiveUpTo(p *Partial, body string, cut, flight int) {
 	}
 	for cut > 0 {
 		for _, part := range parts[:min(flight, len(parts))] {
-			off, n := part.Rest()
+			off, n := part.Remaining()
 			n = min(n, int64(cut), int64(testPart/flight))
 			part.Write([]byte(body[off : off+n]))
 			cut -= int(n)
@@ -330,18 +330,18 @@ func TestAPieceIsNotTakenForTheWhole(t *testing.T) {
 	a.stride = testStride
 	in := mustBegin(t, a)
 	defer in.Close()
-	for _, later := range []verify.Want{{Size: 100}, verify.Nothing()} {
+	for _, later := range []verify.Want{{Size: 100}, verify.NoPromise()} {
 		p := mustPartial(t, in, "o", verify.Want{Size: 100})
-		if err := p.Promise(verify.Nothing()); err != nil {
+		if err := p.AddPromise(verify.NoPromise()); err != nil {
 			t.Fatal(err)
 		}
 		receiveUpTo(p, rows(100), 40, 1)
 		p.Close()
 		p = mustPartial(t, in, "o", later)
-		if known := later.Size != verify.Unknown; p.Anew() == known || (p.Received() == 40) != known {
+		if known := later.Size != verify.Unknown; p.Restarted() == known || (p.Received() == 40) != known {
 			t.Errorf("%+v: %d bytes are here", later, p.Received())
 		}
-		p.Spoil()
+		p.Discard()
 		p.Close()
 	}
 }
@@ -358,7 +358,7 @@ func TestAMapThatOnceCouldNotBeWrittenLacksNothing(t *testing.T) {
 		a.stride = testStride
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "o", promise(body))
-		if err := p.Promise(promise(body)); err != nil {
+		if err := p.AddPromise(promise(body)); err != nil {
 			t.Fatal(err)
 		}
 		a.disk.step = func(op, path string) error {
@@ -371,7 +371,7 @@ func TestAMapThatOnceCouldNotBeWrittenLacksNothing(t *testing.T) {
 			return nil
 		}
 		for part := range p.Missing(100, 50) {
-			for off, n := part.Rest(); n > 0; off, n = part.Rest() {
+			for off, n := part.Remaining(); n > 0; off, n = part.Remaining() {
 				if _, err := part.Write([]byte(body[off : off+n])); err != nil && !errors.Is(err, errCrash) {
 					t.Fatal(err)
 				}

@@ -27,7 +27,7 @@ func pinsOf(err error, pins ...Pinned) iter.Seq2[Pinned, error] {
 var somePins = []Pinned{
 	{"a.csv", "csv", verify.Want{Size: 10, ETag: `"x"`, CRC64: "7"}},
 	{"日志/é \"<&>.csv", "", verify.Want{Size: 0, MD5: "d41d8cd98f00b204e9800998ecf8427e"}},
-	{"unknown", "json", verify.Nothing()},
+	{"unknown", "json", verify.NoPromise()},
 }
 
 func TestPinsAreReadAsTheyWereWritten(t *testing.T) {

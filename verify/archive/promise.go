@@ -35,10 +35,10 @@ func (p Promise) want() verify.Want {
 	return w
 }
 
-// Promise takes in what the store says of the whole object, before any of its
+// AddPromise takes in what the store says of the whole object, before any of its
 // bytes are kept. If the store said otherwise before, that is ErrChanged; if
 // the job did, a *verify.Mismatch.
-func (p *Partial) Promise(said verify.Want) error {
+func (p *Partial) AddPromise(said verify.Want) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.store != nil && !SameVersion(*p.store, said) {
@@ -57,8 +57,8 @@ func (p *Partial) Promise(said verify.Want) error {
 	return p.mark(mapEntry{Store: new(promised(said)), Job: promised(p.job)})
 }
 
-// Spoil marks what was received as of no use: the store has another version.
-func (p *Partial) Spoil() {
+// Discard marks what was received as of no use: the store has another version.
+func (p *Partial) Discard() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spoiled = true
@@ -88,7 +88,7 @@ func (p *Partial) said() verify.Want {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.store == nil {
-		return verify.Nothing()
+		return verify.NoPromise()
 	}
 	return *p.store
 }

@@ -125,8 +125,8 @@ func (a *Archive) Landed(key, hash string) (*Receipt, error) {
 	return r, nil
 }
 
-// A Claim is what an export's provider said of it as a whole.
-type Claim struct {
+// A Summary is what an export's provider said of it as a whole.
+type Summary struct {
 	Reference string
 	Status    string
 	RequestID string
@@ -137,7 +137,7 @@ type Claim struct {
 
 // receipt sums up what the ingest holds under a claim. Many objects are not in
 // the receipt but beside it.
-func (in *Ingest) receipt(claim Claim) (*Receipt, error) {
+func (in *Ingest) receipt(claim Summary) (*Receipt, error) {
 	r := &Receipt{
 		Schema: receiptSchema, Reference: claim.Reference, Key: in.key,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
@@ -228,7 +228,7 @@ func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
 // not durable; another attempt finds out which. Commit takes the verdicts on the
 // bytes from the objects that are done, of which this attempt must have asked
 // Done or called Finish; what else is in the ingest is not in the export.
-func (in *Ingest) Commit(claim Claim) (*Receipt, error) {
+func (in *Ingest) Commit(claim Summary) (*Receipt, error) {
 	in.taken = false
 	r, err := in.receipt(claim)
 	if err == nil {

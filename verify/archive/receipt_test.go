@@ -13,7 +13,7 @@ import (
 
 // landPlain lands one object of that body, under the promise want of its job
 // and a claim.
-func landPlain(t *testing.T, body string, want verify.Want, summed bool, claim Claim) *Receipt {
+func landPlain(t *testing.T, body string, want verify.Want, summed bool, claim Summary) *Receipt {
 	t.Helper()
 	a := mustOpen(t, t.TempDir())
 	in := mustBegin(t, a)
@@ -59,7 +59,7 @@ func TestTheReceiptTellsWhatWasPromisedAndWhatHeld(t *testing.T) {
 		{"size alone", verify.Want{Size: size}, false, 3, []string{"unproven: of o.csv only its size was promised"}, "", verify.Held},
 		{"size and the codec's checksum", verify.Want{Size: size}, true, 3, nil, "size and the codec's checksum", verify.Held},
 	} {
-		r := landPlain(t, body, tt.want, tt.summed, Claim{Reference: testRef, Status: "OK", Records: tt.records, Doubts: []string{"notice"}})
+		r := landPlain(t, body, tt.want, tt.summed, Summary{Reference: testRef, Status: "OK", Records: tt.records, Doubts: []string{"notice"}})
 		o := r.Objects[0]
 		if !slices.Equal(r.Doubts, append([]string{"notice"}, tt.doubts...)) && !slices.Equal(r.Doubts[1:], tt.doubts) || o.Proof != tt.proof {
 			t.Errorf("%s: doubts %q, proof %q", tt.name, r.Doubts, o.Proof)
@@ -75,8 +75,8 @@ func TestTheReceiptTellsWhatWasPromisedAndWhatHeld(t *testing.T) {
 
 // The job may promise no bytes at all: then nobody asks the store.
 func TestAnObjectOfNoBytesLandsWithoutItsStore(t *testing.T) {
-	r := landPlain(t, "", verify.Want{Size: 0}, false, Claim{Reference: testRef, Records: 0})
-	if r.Files != 1 || r.Bytes != 0 || r.Records != 0 || r.Objects[0].Store.want() != verify.Nothing() {
+	r := landPlain(t, "", verify.Want{Size: 0}, false, Summary{Reference: testRef, Records: 0})
+	if r.Files != 1 || r.Bytes != 0 || r.Records != 0 || r.Objects[0].Store.want() != verify.NoPromise() {
 		t.Errorf("%+v", r)
 	}
 }

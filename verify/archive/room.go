@@ -35,9 +35,9 @@ const (
 	reserveFiles = 16
 )
 
-// A NoRoomError says that an object does not fit on the disk, before any of it
+// A NoSpaceError says that an object does not fit on the disk, before any of it
 // is received. It is syscall.ENOSPC.
-type NoRoomError struct {
+type NoSpaceError struct {
 	Object string
 	Dir    string // of the archive
 	Need   int64  // bytes
@@ -47,7 +47,7 @@ type NoRoomError struct {
 }
 
 // Error tells what is needed, what is free, and where.
-func (e *NoRoomError) Error() string {
+func (e *NoSpaceError) Error() string {
 	if e.Files != verify.Unknown && e.Files < reserveFiles {
 		return fmt.Sprintf("no room for %s: the file system of %s can hold %d files more", e.Object, e.Dir, e.Files)
 	}
@@ -56,7 +56,7 @@ func (e *NoRoomError) Error() string {
 }
 
 // Unwrap is what the disk itself would say.
-func (e *NoRoomError) Unwrap() error {
+func (e *NoSpaceError) Unwrap() error {
 	return &fs.PathError{Op: "reserve", Path: e.Dir, Err: syscall.ENOSPC}
 }
 
@@ -117,7 +117,7 @@ func (c *claim) try(p *Partial, need int64) (freed <-chan struct{}, err error) {
 	case space.hasFiles() && r.held > 0 && need <= usable+r.held:
 		return r.freed, nil
 	}
-	return nil, &NoRoomError{p.name, a.dir, need, space.free, space.reserve(), space.files}
+	return nil, &NoSpaceError{p.name, a.dir, need, space.free, space.reserve(), space.files}
 }
 
 // hold makes the room the claim's, under the room's lock.

@@ -44,7 +44,7 @@ func TestAnObjectIsTakenOnlyIfThereIsRoom(t *testing.T) {
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "a.csv", sized(tt.size))
 		err := p.Reserve(t.Context(), tt.content, never)
-		if noRoom, refused := errors.AsType[*NoRoomError](err); refused == tt.fits || err != nil && !refused {
+		if noRoom, refused := errors.AsType[*NoSpaceError](err); refused == tt.fits || err != nil && !refused {
 			t.Errorf("%s: %v", name, err)
 		} else if refused && (!errors.Is(err, syscall.ENOSPC) || noRoom.Dir != a.dir || !strings.Contains(err.Error(), a.dir)) {
 			t.Errorf("%s: %v, want ENOSPC, and where", name, err)
@@ -56,12 +56,12 @@ func TestAnObjectIsTakenOnlyIfThereIsRoom(t *testing.T) {
 
 func TestNoRoomIsSaidInFigures(t *testing.T) {
 	for _, tt := range []struct {
-		err  NoRoomError
+		err  NoSpaceError
 		want string
 	}{
-		{NoRoomError{"a.csv", "/a", 20 * gib, 5000, 64 << 20, 100}, "no room for a.csv: it needs 20 GiB, and /a has 5000 bytes free, of which 64 MiB are kept free"},
-		{NoRoomError{"a.csv", "/a", 10, 20 << 40, 0, verify.Unknown}, "no room for a.csv: it needs 10 bytes, and /a has 20 TiB free, of which 0 bytes are kept free"},
-		{NoRoomError{"a.csv", "/a", 10, 20 << 40, 0, 3}, "no room for a.csv: the file system of /a can hold 3 files more"},
+		{NoSpaceError{"a.csv", "/a", 20 * gib, 5000, 64 << 20, 100}, "no room for a.csv: it needs 20 GiB, and /a has 5000 bytes free, of which 64 MiB are kept free"},
+		{NoSpaceError{"a.csv", "/a", 10, 20 << 40, 0, verify.Unknown}, "no room for a.csv: it needs 10 bytes, and /a has 20 TiB free, of which 0 bytes are kept free"},
+		{NoSpaceError{"a.csv", "/a", 10, 20 << 40, 0, 3}, "no room for a.csv: the file system of /a can hold 3 files more"},
 	} {
 		if got := tt.err.Error(); got != tt.want {
 			t.Errorf("%s\nwant %s", got, tt.want)
@@ -77,7 +77,7 @@ func TestOnlyWhatIsMissingIsReserved(t *testing.T) {
 	in := mustBegin(t, a)
 	defer in.Close()
 	p := mustPartial(t, in, "a.csv", promise(body))
-	if err := errors.Join(p.Reserve(t.Context(), 1000, never), p.Promise(promise(body))); err != nil {
+	if err := errors.Join(p.Reserve(t.Context(), 1000, never), p.AddPromise(promise(body))); err != nil {
 		t.Fatal(err)
 	}
 	parts := 0

@@ -49,25 +49,25 @@ type State struct {
 	Next      time.Time       `json:"next,omitzero"` // when it is tried again
 }
 
-// A Tally is what counts.json says: what changes too often to be made durable.
+// A Counters is what counts.json says: what changes too often to be made durable.
 // After a power cut it may be zero; a process that dies loses nothing of it.
-type Tally struct {
+type Counters struct {
 	Polls   int   `json:"polls,omitempty"`
 	Unknown int   `json:"unknown,omitempty"` // status words that are not known, in a row
 	Starts  int   `json:"starts,omitempty"`  // attempts that began and did not end, in a row, without a gain
-	Gain    int64 `json:"gain,omitempty"`    // see Docket.Gain
+	Progress    int64 `json:"gain,omitempty"`    // see Docket.Gain
 
 	Ready bool   `json:"ready,omitempty"` // the job was, when it was last asked
-	Said  string `json:"said,omitempty"`  // what it said if not
+	Status  string `json:"said,omitempty"`  // what it said if not
 }
 
 // State reads what is known of an export that has not landed, whoever holds it.
 // It fails with fs.ErrNotExist if nothing is.
-func (a *Archive) State(hash string) (State, Tally, error) {
+func (a *Archive) State(hash string) (State, Counters, error) {
 	dir := filepath.Join(a.dir, ingestDir, hash)
 	state, err := readState(dir)
 	if err != nil {
-		return State{}, Tally{}, err
+		return State{}, Counters{}, err
 	}
 	return state, readTally(dir), nil
 }
@@ -106,10 +106,10 @@ func compact(value json.RawMessage) json.RawMessage {
 	return b.Bytes()
 }
 
-func readTally(dir string) (t Tally) {
+func readTally(dir string) (t Counters) {
 	b, err := readSmall(filepath.Join(dir, countsFile))
 	if err != nil || json.Unmarshal(b, &t) != nil {
-		return Tally{}
+		return Counters{}
 	}
 	return t
 }

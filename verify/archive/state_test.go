@@ -105,7 +105,7 @@ func TestStatesMayBeReadWhileTheyAreHeld(t *testing.T) {
 	go func() {
 		var err error
 		for i := range 200 {
-			d.State.Attempts, d.Tally.Polls = i, i
+			d.State.Attempts, d.Counters.Polls = i, i
 			err = errors.Join(err, d.Save())
 		}
 		ended <- err
@@ -153,7 +153,7 @@ func TestAskingWhetherAnExportIsBusyIsInNobodysWay(t *testing.T) {
 	}
 	begun := make(chan error)
 	go func() {
-		d, err := a.Docket(testRef, testKey, testHash)
+		d, err := a.Record(testRef, testKey, testHash)
 		if err == nil {
 			err = d.Close()
 		}

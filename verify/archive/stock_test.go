@@ -12,7 +12,7 @@ func TestTheGainGrowsWithWhatIsKept(t *testing.T) {
 		t.Helper()
 		d := mustDocket(t, a)
 		defer d.Close()
-		if now := d.Gain(); now <= last {
+		if now := d.Progress(); now <= last {
 			t.Errorf("%s: %d, was %d", what, now, last)
 		} else {
 			last = now
@@ -22,7 +22,7 @@ func TestTheGainGrowsWithWhatIsKept(t *testing.T) {
 		t.Helper()
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "o", promise(rows(256)))
-		if err := errors.Join(p.Promise(promise(rows(256))), do(in, p), p.Close(), in.Close()); err != nil {
+		if err := errors.Join(p.AddPromise(promise(rows(256))), do(in, p), p.Close(), in.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
