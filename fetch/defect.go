@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"tallyman/fetch/redact"
 )
 
 // A Defect is a panic, of ours or of a library, as the error of what it ended.
@@ -29,7 +30,7 @@ func Recovered(err *error) {
 }
 
 func newDefect(x any) *Defect {
-	return &Defect{Value: Redact(fmt.Sprint(x)), Where: panicked(), Stack: string(debug.Stack())}
+	return &Defect{Value: redact.Text(fmt.Sprint(x)), Where: panicked(), Stack: string(debug.Stack())}
 }
 
 // panicked is the function that panicked, as its deferred one sees it: the

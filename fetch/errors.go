@@ -11,7 +11,9 @@ import (
 	"syscall"
 	"time"
 
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/unpack"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 )
 
@@ -29,7 +31,6 @@ var (
 
 // Other ends of an attempt.
 var (
-	ErrHost    = errors.New("host refused")
 	ErrCorrupt = errors.New("corrupt as the source holds it")
 	ErrDrained = errors.New("stopped: what was received is kept")
 
@@ -54,7 +55,7 @@ func passing(err error) bool {
 
 // Unanswered is the error of a call that no answer came to: what ended ctx, or
 // a *CallError that may pass. It drops the URL that net/http puts into its
-// errors, since that may be a secret. A host that was refused stays ErrHost.
+// errors, since that may be a secret. A host that was refused stays hostguard.ErrHost.
 func Unanswered(ctx context.Context, call string, err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
@@ -62,14 +63,14 @@ func Unanswered(ctx context.Context, call string, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", call, context.Cause(ctx))
-	case errors.Is(err, ErrHost):
+	case errors.Is(err, hostguard.ErrHost):
 		return fmt.Errorf("%s: %w", call, err)
 	}
 	kind := ErrTemporary
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		kind = errFiles
 	}
-	return &CallError{Call: call, Message: Redact(err.Error()), Kind: kind}
+	return &CallError{Call: call, Message: redact.Text(err.Error()), Kind: kind}
 }
 
 // errFiles is of a connection that could not be opened for want of a file: it

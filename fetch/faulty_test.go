@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/verify"
 )
 
@@ -193,12 +194,12 @@ var faults = []fault{
 
 	{name: "redirected", lie: redirect(func(own string) string { return own + "/elsewhere" }), quiet: true},
 	{name: "redirected three times", lie: hops(3), quiet: true},
-	{name: "redirected four times", lie: hops(4), err: fetch.ErrHost, requests: 4},
-	{name: "redirected to a host by http", lie: redirect(func(string) string { return "http://bucket.oss-cn-hangzhou.aliyuncs.com/" }), err: fetch.ErrHost, requests: 1},
+	{name: "redirected four times", lie: hops(4), err: hostguard.ErrHost, requests: 4},
+	{name: "redirected to a host by http", lie: redirect(func(string) string { return "http://bucket.oss-cn-hangzhou.aliyuncs.com/" }), err: hostguard.ErrHost, requests: 1},
 	{name: "redirected into our network", lie: redirect(func(own string) string {
 		return strings.Replace(own, "http://127.0.0.1", "https://localhost", 1) + "/elsewhere"
-	}), err: fetch.ErrHost, requests: 1},
-	{name: "redirected to a user name", lie: redirect(func(own string) string { return strings.Replace(own, "://", "://user:CANARY@", 1) + "/elsewhere" }), err: fetch.ErrHost, requests: 1},
+	}), err: hostguard.ErrHost, requests: 1},
+	{name: "redirected to a user name", lie: redirect(func(own string) string { return strings.Replace(own, "://", "://user:CANARY@", 1) + "/elsewhere" }), err: hostguard.ErrHost, requests: 1},
 
 	{name: "redirected by 301", lie: elsewhere(301), quiet: true},
 	{name: "redirected by 303", lie: elsewhere(303), quiet: true},
@@ -208,12 +209,12 @@ var faults = []fault{
 	{name: "304", lie: elsewhere(304), err: fetch.ErrRefused, requests: 1},
 	{name: "305", lie: elsewhere(305), err: fetch.ErrRefused, requests: 1},
 	{name: "redirected nowhere", lie: refuse(302, ""), err: fetch.ErrRefused, requests: 1},
-	{name: "redirected for ever", lie: redirect(func(own string) string { return own + "/dir/export.csv" }), err: fetch.ErrHost, requests: 4},
-	{name: "redirected to a file", lie: redirect(func(string) string { return "file:///etc/passwd" }), err: fetch.ErrHost, requests: 1},
-	{name: "redirected to another protocol", lie: redirect(func(own string) string { return strings.Replace(own, "http:", "gopher:", 1) + "/elsewhere" }), err: fetch.ErrHost, requests: 1},
+	{name: "redirected for ever", lie: redirect(func(own string) string { return own + "/dir/export.csv" }), err: hostguard.ErrHost, requests: 4},
+	{name: "redirected to a file", lie: redirect(func(string) string { return "file:///etc/passwd" }), err: hostguard.ErrHost, requests: 1},
+	{name: "redirected to another protocol", lie: redirect(func(own string) string { return strings.Replace(own, "http:", "gopher:", 1) + "/elsewhere" }), err: hostguard.ErrHost, requests: 1},
 	{name: "redirected to an address of a megabyte", lie: redirect(func(own string) string { return own + "/elsewhere/" + strings.Repeat("x", 1<<20) }), err: fetch.ErrTemporary, requests: 4},
-	{name: "redirected to where machines have their credentials", lie: redirect(func(string) string { return "http://100.100.100.200/latest/meta-data/" }), err: fetch.ErrHost, requests: 1},
-	{name: "redirected to a number", lie: redirect(func(string) string { return "https://2130706433" }), err: fetch.ErrHost, requests: 1},
+	{name: "redirected to where machines have their credentials", lie: redirect(func(string) string { return "http://100.100.100.200/latest/meta-data/" }), err: hostguard.ErrHost, requests: 1},
+	{name: "redirected to a number", lie: redirect(func(string) string { return "https://2130706433" }), err: hostguard.ErrHost, requests: 1},
 
 	{name: "stored with Content-Encoding", lie: with("Content-Encoding", "gzip"), codec: "gzip"},
 	{name: "compressed though it was not asked to", lie: gzipped(), err: errMismatch, check: verify.CheckCRC64},

@@ -19,6 +19,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/web"
 	"tallyman/verify/archive"
 )
@@ -72,7 +73,7 @@ func newFetcher(t testing.TB, dir string) (*fetch.Fetcher, *tracker) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosts := &fetch.Hosts{Domains: []string{"*"}, Allow: []string{"127.0.0.1"}}
+	hosts := &hostguard.Policy{Domains: []string{"*"}, Allow: []string{"127.0.0.1"}}
 	client := hosts.Client()
 	tracker := &tracker{transport: client.Transport}
 	client.Transport = tracker

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
@@ -17,7 +18,7 @@ import (
 func ParsePlace(s string) (Ref, error) {
 	place, err := parsePlace(s)
 	if err != nil {
-		return Ref{}, fmt.Errorf("place %q: %w", redactURL(s), err)
+		return Ref{}, fmt.Errorf("place %q: %w", redact.URL(s), err)
 	}
 	return place, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
@@ -49,7 +50,7 @@ var forms = map[string]struct {
 func ParseRef(s string) (Ref, error) {
 	ref, err := parseRef(s)
 	if err != nil {
-		return Ref{}, fmt.Errorf("reference %q: %w", redactURL(s), err)
+		return Ref{}, fmt.Errorf("reference %q: %w", redact.URL(s), err)
 	}
 	return ref, nil
 }
@@ -108,7 +109,7 @@ func (r *Ref) takeOptions(path string) (string, error) {
 	if i < 0 {
 		return path, nil
 	}
-	if _, query, _ := strings.Cut(path, "?"); secretQuery(query) {
+	if _, query, _ := strings.Cut(path, "?"); redact.SecretQuery(query) {
 		return "", fmt.Errorf("it holds a secret, which would be kept on disk: want the https URL as it was signed")
 	}
 	name, value, _ := strings.Cut(path[i+1:], "=")
@@ -174,7 +175,7 @@ func (r Ref) parseURL(s string) (Ref, error) {
 		return Ref{}, fmt.Errorf("want %s://HOST/PATH, with letters, digits, dashes and dots in HOST", r.scheme)
 	}
 	path := rawPath(u)
-	if secretQuery(u.RawQuery) {
+	if redact.SecretQuery(u.RawQuery) {
 		r.query = u.RawQuery
 	} else if u.RawQuery != "" {
 		path += "?" + u.RawQuery

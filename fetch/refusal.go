@@ -3,6 +3,7 @@ package fetch
 import (
 	"encoding/xml"
 	"strings"
+	"tallyman/fetch/redact"
 	"unicode"
 )
 
@@ -68,7 +69,7 @@ func (e StoreError) Kind() error {
 const longestText = 300
 
 func plain(s string) string {
-	s = strings.Join(strings.Fields(strings.Map(printable, Redact(s))), " ")
+	s = strings.Join(strings.Fields(strings.Map(printable, redact.Text(s))), " ")
 	return strings.ToValidUTF8(s[:min(len(s), longestText)], "")
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/sandbox"
 	"tallyman/fetch/sls"
 	"tallyman/fetch/web"
@@ -53,7 +54,7 @@ func cloudy(t *testing.T, faults sandbox.Faults, lifetime time.Duration) *cloude
 	t.Cleanup(stop)
 	f, tracker := newFetcher(t, t.TempDir())
 	client := f.Providers["https"].(*web.Provider).Client
-	hosts := &fetch.Hosts{Allow: []string{"127.0.0.1"}}
+	hosts := &hostguard.Policy{Allow: []string{"127.0.0.1"}}
 	f.Providers["sls"] = &sls.Provider{
 		Client: client, Endpoint: base, Keys: sls.StaticKeys("id", "secret", ""),
 		Open: func(rawURL string) (fetch.Source, error) { return web.Open(client, hosts, rawURL) },

@@ -3,12 +3,11 @@ package worker
 import (
 	"errors"
 	"strings"
+	"tallyman/fetch/redact"
 	"time"
 	"unicode"
 
 	"github.com/hibiken/asynq"
-
-	"tallyman/fetch"
 )
 
 // later tells the queue when to run a task again. Its budget is none of the
@@ -32,7 +31,7 @@ func shown(err error) string { return plain(err.Error()) }
 // plain is a text as a line of which nothing is a secret, or moves the cursor
 // of a terminal. The queue can't keep what is not UTF-8.
 func plain(text string) string {
-	s := fetch.Redact(text)
+	s := redact.Text(text)
 	if len(s) > mostShown {
 		s = s[:mostShown] + "…"
 	}

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"tallyman/fetch/redact"
 
 	"github.com/redis/go-redis/v9"
-
-	"tallyman/fetch"
 )
 
 // queueLog passes on what asynq has to say. Most of it is of no use to those
@@ -17,7 +16,7 @@ type queueLog struct{ to *slog.Logger }
 
 func (l queueLog) say(level slog.Level, args []any) {
 	if l.to != nil {
-		l.to.Log(context.Background(), level, "queue: "+fetch.Redact(fmt.Sprint(args...)))
+		l.to.Log(context.Background(), level, "queue: "+redact.Text(fmt.Sprint(args...)))
 	}
 }
 
@@ -37,7 +36,7 @@ type redisLog struct{ to *slog.Logger }
 
 func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
 	if l.to != nil {
-		l.to.Log(ctx, slog.LevelDebug, "redis: "+fetch.Redact(fmt.Sprintf(format, args...)))
+		l.to.Log(ctx, slog.LevelDebug, "redis: "+redact.Text(fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/verify"
 	"tallyman/verify/archive"
 )
@@ -87,7 +88,7 @@ var outcomes = []struct {
 	{is(fetch.ErrExpired), Outcome{"url-expired", ExitGone, mismatch, "get a fresh URL"}},
 	{is(fetch.ErrAuth), Outcome{"auth-denied", ExitAuth, once, "check the credentials and what they are allowed to do"}},
 	{is(fetch.ErrThrottled), Outcome{"throttled", ExitTemporary, passing, "run again later: what was received is kept"}},
-	{is(fetch.ErrHost), Outcome{"host-refused", ExitIntegrity, once, ""}},
+	{is(hostguard.ErrHost), Outcome{"host-refused", ExitIntegrity, once, ""}},
 	{is(fetch.ErrChanged), Outcome{"changed-at-source", ExitTemporary, network, "run again"}},
 	{is(fetch.ErrNotFound), Outcome{"not-found", ExitGone, once, "see the job in the provider's console"}},
 	{is(fetch.ErrLandedOtherwise), Outcome{"checksum-mismatch", ExitIntegrity, once, "tallyman verify proves what has landed; fetch --again fetches it once more, beside that"}},

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/verify"
 	"tallyman/verify/archive"
 )
@@ -62,7 +63,7 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{call(fetch.ErrExpired), "url-expired", 7, 3},
 		{call(fetch.ErrAuth), "auth-denied", 6, 1},
 		{call(fetch.ErrThrottled), "throttled", 5, 10},
-		{fetch.ErrHost, "host-refused", 4, 1},
+		{hostguard.ErrHost, "host-refused", 4, 1},
 		{call(fetch.ErrChanged), "changed-at-source", 5, 10},
 		{fmt.Errorf("%w: %w", fetch.ErrChanged, size("2", "1")), "changed-at-source", 5, 10},
 		{call(fetch.ErrNotFound), "not-found", 7, 1},

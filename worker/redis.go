@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 )
 
 // Errors of a queue that a caller may branch on.
@@ -60,7 +61,7 @@ func (a Address) shown() string {
 	if u, err := a.parse(); err != nil || strings.Contains(u.Path, "@") {
 		return "…"
 	}
-	return fetch.Redact(a.URL)
+	return redact.Text(a.URL)
 }
 
 // schemes are those of the URLs of Redis.
@@ -175,7 +176,7 @@ func (a Address) scrub(err error) error {
 			text = strings.ReplaceAll(text, password, "…")
 		}
 	}
-	return errors.New(fetch.Redact(text))
+	return errors.New(redact.Text(text))
 }
 
 // A refusal is what Redis says when it does not do as it is told, what it is

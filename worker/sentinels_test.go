@@ -14,7 +14,7 @@ var handled = map[string]bool{"archive.ErrLanded": true}
 
 func TestEverySentinelHasARow(t *testing.T) {
 	rows := selectors(t, "outcome.go")
-	for name, dir := range map[string]string{"fetch": "../fetch", "verify": "../verify", "archive": "../verify/archive"} {
+	for name, dir := range map[string]string{"fetch": "../fetch", "hostguard": "../fetch/hostguard", "verify": "../verify", "archive": "../verify/archive"} {
 		for _, sentinel := range sentinels(t, dir) {
 			if full := name + "." + sentinel; !rows[full] && !handled[full] && full != "archive.ErrChanged" { // fetch.ErrChanged is the same
 				t.Errorf("the table of outcomes has no row for %s", full)

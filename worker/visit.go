@@ -10,6 +10,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 )
 
@@ -145,7 +146,7 @@ func (v *visit) tell(text string) {
 	if v.w.Note == nil {
 		return
 	}
-	text = fetch.Redact(text)
+	text = redact.Text(text)
 	if last, _ := v.w.noted.Swap(v.ref.Hash(), text); last != text {
 		v.w.Note(v.ref, text)
 	}

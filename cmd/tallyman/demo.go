@@ -12,6 +12,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify/archive"
 	"tallyman/worker"
@@ -77,7 +78,7 @@ func (d *demo) progress(p fetch.Progress) { d.pause(p.Ref, p.Note) }
 
 func (d *demo) pause(_ fetch.Ref, text string) {
 	if text != "" {
-		fmt.Fprintf(d.out, "   … %s\n", fetch.Redact(text))
+		fmt.Fprintf(d.out, "   … %s\n", redact.Text(text))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 )
 
 // The lines of a file are those that are not blank and no comments, each with
@@ -156,7 +157,7 @@ func FuzzAllowHost(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		o := options{hosts: []string{s}}
-		if u := (&url.URL{Scheme: "https", Host: s, Path: "/a"}); strings.Count(s, ":") < 2 && o.checkHosts() == nil && (&fetch.Hosts{Allow: o.hosts}).Check(u) != nil {
+		if u := (&url.URL{Scheme: "https", Host: s, Path: "/a"}); strings.Count(s, ":") < 2 && o.checkHosts() == nil && (&hostguard.Policy{Allow: o.hosts}).Check(u) != nil {
 			t.Errorf("--allow-host %q does not allow it", s)
 		}
 	})

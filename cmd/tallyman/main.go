@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/worker"
 )
 
@@ -28,7 +29,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	noCore()
 	hideEnvironment(os.Environ())
-	stdout, stderr = &veil{stdout, fetch.WithoutHidden}, &veil{stderr, fetch.Redact}
+	stdout, stderr = &veil{stdout, redact.Known}, &veil{stderr, redact.Text}
 	log.SetOutput(stderr) // of package net/http, and whoever else has no log of ours
 	root := newRoot()
 	root.SetArgs(args)
@@ -65,7 +66,7 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	if code, ok := errors.AsType[exit](err); ok {
 		return int(code)
 	}
-	fmt.Fprintf(stderr, "tallyman: %s\n", fetch.Redact(err.Error()))
+	fmt.Fprintf(stderr, "tallyman: %s\n", redact.Text(err.Error()))
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return worker.ExitUsage
 	}

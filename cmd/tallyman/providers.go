@@ -10,6 +10,7 @@ import (
 	"tallyman/fetch/dbs"
 	"tallyman/fetch/dis"
 	"tallyman/fetch/dms"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/obs"
 	"tallyman/fetch/oss"
 	"tallyman/fetch/sls"
@@ -23,7 +24,7 @@ var providerNames = []string{"sls", "dms", "dbs", "dis", "oss", "obs"}
 // anywhere in public; what a vendor's API points to must be the vendor's. The
 // calls of each service are paced; what its stores give is not.
 func (o *options) providersOf(a account) map[string]fetch.Provider {
-	anywhere := &fetch.Hosts{Domains: []string{"*"}, Allow: o.hosts}
+	anywhere := &hostguard.Policy{Domains: []string{"*"}, Allow: o.hosts}
 	urls := &web.Provider{Hosts: anywhere, Client: anywhere.Client()}
 	all := map[string]fetch.Provider{"https": urls, "http": urls}
 	maps.Copy(all, o.alibabaOf(a))
@@ -69,14 +70,14 @@ func (o *options) huaweiOf(a account) map[string]fetch.Provider {
 }
 
 // vendor is where the files of a vendor are.
-func (o *options) vendor(domain string) *fetch.Hosts {
-	return &fetch.Hosts{Domains: []string{domain}, Allow: o.hosts, Internal: o.network.String() == "internal"}
+func (o *options) vendor(domain string) *hostguard.Policy {
+	return &hostguard.Policy{Domains: []string{domain}, Allow: o.hosts, Internal: o.network.String() == "internal"}
 }
 
 // callers are the hosts of a vendor's API: the vendor's, and the one that
 // stands in for it.
-func (o *options) callers(vendor *fetch.Hosts, name string) *fetch.Hosts {
-	hosts := &fetch.Hosts{Domains: vendor.Domains, Internal: vendor.Internal}
+func (o *options) callers(vendor *hostguard.Policy, name string) *hostguard.Policy {
+	hosts := &hostguard.Policy{Domains: vendor.Domains, Internal: vendor.Internal}
 	if u, err := url.Parse(o.endpoints.URL(name)); err == nil && u.Host != "" {
 		hosts.Allow = []string{u.Hostname()}
 	}

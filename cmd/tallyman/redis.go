@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -44,7 +44,7 @@ func (o *options) password() (string, error) {
 	if password == "" {
 		return "", usagef("--redis-password-file: %s is empty", o.redisPassword)
 	}
-	fetch.Hide(password)
+	redact.Add(password)
 	return password, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 )
 
 // references are those of the command line, and then those of --file.
@@ -108,7 +109,7 @@ func (r *references) read(l line, seen *recent) (ref fetch.Ref, again bool, err 
 
 func (o *options) reference(text string, providers map[string]fetch.Provider) (fetch.Ref, error) {
 	ref, err := fetch.ParseRef(text)
-	hosts := fetch.Hosts{Allow: o.hosts}
+	hosts := hostguard.Policy{Allow: o.hosts}
 	switch {
 	case err != nil:
 		return ref, &usageError{err}

@@ -8,6 +8,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -34,9 +35,9 @@ func newReport(out, err io.Writer, o *options, store *archive.Archive) *report {
 	if r.bars == nil {
 		return r
 	}
-	r.err = &veil{r.bars, fetch.Redact}
+	r.err = &veil{r.bars, redact.Text}
 	if f := unveiled(out); f != nil && isTerminal(f) {
-		r.out = &veil{r.bars, fetch.WithoutHidden} // which would draw over it otherwise
+		r.out = &veil{r.bars, redact.Known} // which would draw over it otherwise
 	}
 	return r
 }
@@ -70,7 +71,7 @@ func (r *report) note(ref fetch.Ref, text string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(r.err, "%s: %s\n", ref, fetch.Redact(text))
+	fmt.Fprintf(r.err, "%s: %s\n", ref, redact.Text(text))
 }
 
 // end reports one export.
@@ -137,7 +138,7 @@ func (r *report) land(receipt *archive.Receipt, before bool) {
 		prove(r.err, receipt)
 	}
 	for _, doubt := range receipt.Doubts {
-		fmt.Fprintf(r.err, "%s: doubt: %s\n", receipt.Reference, fetch.Redact(doubt))
+		fmt.Fprintf(r.err, "%s: doubt: %s\n", receipt.Reference, redact.Text(doubt))
 	}
 	r.landed++
 	if len(receipt.Doubts) > 0 {
@@ -183,7 +184,7 @@ type failed struct {
 // which the error says all.
 func (r *report) fail(ref string, err error) {
 	outcome := classify(err)
-	message := fetch.Redact(err.Error())
+	message := redact.Text(err.Error())
 	if state := r.count(outcome); r.o.json && (ref != "" || state == "failed") {
 		writeJSON(r.out, failed{"tallyman.failed/v1", ref, state, outcome.Cause, message, outcome.Hint})
 	}

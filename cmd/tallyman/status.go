@@ -15,6 +15,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -192,7 +193,7 @@ func (s *survey) landed(reference, key string, receipt *archive.Receipt, err err
 	found := standing{Schema: statusSchema, Reference: reference, State: "landed", Path: s.store.Path(key)}
 	if err != nil {
 		outcome := classify(err)
-		found.State, found.Cause, found.Message = "failed", outcome.Cause, fetch.Redact(err.Error())
+		found.State, found.Cause, found.Message = "failed", outcome.Cause, redact.Text(err.Error())
 		found.Command = "tallyman verify"
 		return found
 	}
@@ -345,7 +346,7 @@ func (s *survey) print(found standing) {
 	}
 	fmt.Fprintf(s.out, "%-9s %s%s\n", found.State, found.Reference, found.note())
 	for _, doubt := range found.Doubts {
-		fmt.Fprintf(s.out, "          doubt: %s\n", fetch.Redact(doubt))
+		fmt.Fprintf(s.out, "          doubt: %s\n", redact.Text(doubt))
 	}
 	if found.Command != "" {
 		fmt.Fprintf(s.out, "          %s\n", strings.Join(slices.DeleteFunc([]string{found.Command, found.Hint}, func(s string) bool { return s == "" }), "   # "))

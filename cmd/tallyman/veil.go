@@ -6,8 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
-
-	"tallyman/fetch"
+	"tallyman/fetch/redact"
 )
 
 // A veil is before all that leaves the process as text: whatever is written,
@@ -44,7 +43,7 @@ func hideEnvironment(environ []string) {
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
 		if secretVariable.MatchString(name) && value != demoSecret { // which the sandbox prints
-			fetch.Hide(strings.TrimSpace(value))
+			redact.Add(strings.TrimSpace(value))
 		}
 		if strings.Contains(value, "://") || strings.HasSuffix(strings.ToLower(name), "_proxy") {
 			hidePassword(value)
@@ -60,8 +59,8 @@ func hidePassword(text string) {
 	}
 	if u, err := url.Parse(text); err == nil {
 		password, _ := u.User.Password()
-		fetch.Hide(password)
-		fetch.HideQuery(u.RawQuery)
+		redact.Add(password)
+		redact.AddQuery(u.RawQuery)
 		if u.User == nil {
 			return
 		}
@@ -69,6 +68,6 @@ func hidePassword(text string) {
 	_, rest, _ := strings.Cut(text, "://")
 	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 		_, password, _ := strings.Cut(rest[:i], ":")
-		fetch.Hide(password)
+		redact.Add(password)
 	}
 }

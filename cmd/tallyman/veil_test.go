@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -27,7 +28,7 @@ func TestNoSecretOfTheEnvironmentGetsThroughAVeil(t *testing.T) {
 	text := "veiled-1 veiled-2 veiled-3 veiled-4 veiled/5 veiled%2F5 veiled-6 veiled-7 veiled-8 veiled-9/with@and/slash /shown/credentials h:80/shown@scope /shown-1 word shown-id-1"
 	want := strings.Repeat("*** ", 10) + "/shown/credentials h:80/shown@scope /shown-1 word shown-id-1"
 	var b bytes.Buffer
-	if n, err := fmt.Fprint(&veil{&b, fetch.WithoutHidden}, text); err != nil || n != len(text) || b.String() != want {
+	if n, err := fmt.Fprint(&veil{&b, redact.Known}, text); err != nil || n != len(text) || b.String() != want {
 		t.Errorf("%d, %v: %s, want %s", n, err, &b, want)
 	}
 }
@@ -38,7 +39,7 @@ func TestStdoutIsAsItIsButForWhatIsKnown(t *testing.T) {
 		`{"reference":"dis://r/t/access_token=2025.csv","path":"/archive/https/h/a%3Ftoken=b"}`, "sls://r/p/j?a", "/archive/a?Signature=b",
 	} {
 		var b bytes.Buffer
-		fmt.Fprintln(&veil{&b, fetch.WithoutHidden}, line)
+		fmt.Fprintln(&veil{&b, redact.Known}, line)
 		if b.String() != line+"\n" {
 			t.Errorf("%s becomes %s", line, &b)
 		}
@@ -49,7 +50,7 @@ func TestAVeilTellsThatItCannotWrite(t *testing.T) {
 	t.Parallel()
 	r, w := io.Pipe()
 	r.CloseWithError(io.ErrShortBuffer)
-	if n, err := (&veil{w, fetch.Redact}).Write([]byte("a")); n != 0 || !errors.Is(err, io.ErrShortBuffer) {
+	if n, err := (&veil{w, redact.Text}).Write([]byte("a")); n != 0 || !errors.Is(err, io.ErrShortBuffer) {
 		t.Errorf("%d, %v", n, err)
 	}
 }
@@ -60,7 +61,7 @@ func TestAPanicOfACommandIsADefectAndTellsNoSecret(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
 	err := recovering(func() error { panic(leak) })
-	code := exitCode(t.Context(), err, &veil{&stderr, fetch.Redact})
+	code := exitCode(t.Context(), err, &veil{&stderr, redact.Text})
 	said := stderr.String()
 	if code != worker.ExitUnknown || !strings.Contains(said, "tallyman: panic: see https://h/a?Signature, in tallyman/cmd/tallyman.") || !strings.Contains(said, "please report it") {
 		t.Errorf("exit code %d: %s", code, said)

@@ -13,6 +13,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -165,9 +166,9 @@ func (o *options) log(cmd *cobra.Command) *slog.Logger {
 func redacted(_ []string, a slog.Attr) slog.Attr {
 	switch v := a.Value.Any().(type) {
 	case string:
-		a.Value = slog.StringValue(fetch.Redact(v))
+		a.Value = slog.StringValue(redact.Text(v))
 	case error:
-		a.Value = slog.StringValue(fetch.Redact(v.Error()))
+		a.Value = slog.StringValue(redact.Text(v.Error()))
 	}
 	return a
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/oss"
 	"tallyman/fetch/sandbox"
@@ -57,7 +58,7 @@ func started(t *testing.T, task sandbox.Task) *cloud {
 		t.Fatal(err)
 	}
 	address, _ := url.Parse(endpoint)
-	hosts := &fetch.Hosts{Domains: []string{"aliyuncs.com"}, Allow: []string{address.Host}}
+	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}, Allow: []string{address.Host}}
 	credentials := acs.Static(k)
 	p := &Provider{
 		Client: client, Keys: credentials.Keys, Endpoint: endpoint, Plain: hosts.Allows,
@@ -174,7 +175,7 @@ func TestATaskWithoutAResultLandsNothing(t *testing.T) {
 		{"with a status that we don't know", sandbox.Task{Statuses: []string{"archiving"}}, nil, nil, "the job is not ready: archiving"},
 		{"whose file is gone", sandbox.Task{File: sandbox.File{Rows: 1, Gone: true}}, nil, fetch.ErrNotFound, "NoSuchKey"},
 		{"without a URL", sandbox.Task{PublicURL: sandbox.Absent}, nil, fetch.ErrNotFound, "the task has finished but has no URL"},
-		{"at a host that is not the vendor's", sandbox.Task{PublicURL: "http://h.example/f?Signature=canary"}, nil, fetch.ErrHost, "h.example"},
+		{"at a host that is not the vendor's", sandbox.Task{PublicURL: "http://h.example/f?Signature=canary"}, nil, hostguard.ErrHost, "h.example"},
 		{"whose URL is refused", sandbox.Task{Failure: sandbox.Failure{Code: "DBS.ParamIsInValid", Message: "no", Times: -1}}, nil, fetch.ErrRefused, "DBS.ParamIsInValid: no"},
 		{"that is not there", sandbox.Task{}, func(c *cloud) { c.RemoveTask(rds, "dt-qxntlvgu") }, fetch.ErrNotFound, "has no download task dt-qxntlvgu"},
 		{"in a bucket that nobody names", sandbox.Task{Bucket: sinkBucket}, func(c *cloud) { c.provider.Bucket = "" }, errors.ErrUnsupported, "--dbs-bucket BUCKET[@REGION]"},

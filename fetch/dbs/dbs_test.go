@@ -13,6 +13,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/acs"
 )
 
@@ -141,7 +142,7 @@ func TestAnEndpointIsCalledInstead(t *testing.T) {
 }
 
 func TestErrorsBeforeAndAfterTheCalls(t *testing.T) {
-	refused := fmt.Errorf("h.example: %w", fetch.ErrHost)
+	refused := fmt.Errorf("h.example: %w", hostguard.ErrHost)
 	for _, c := range []struct {
 		name   string
 		ref    string

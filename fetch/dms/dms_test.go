@@ -12,6 +12,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/hostguard"
 )
 
 const downloadRef = "dms://cn-hangzhou/1234567/e23dd7ec-a19f-4a69-8eb3-8ffd26e60000?tid=42"
@@ -89,7 +90,7 @@ func TestAnEndpointIsCalledInstead(t *testing.T) {
 }
 
 func TestErrorsBeforeAndAfterTheCall(t *testing.T) {
-	refused := fmt.Errorf("h.example: %w", fetch.ErrHost)
+	refused := fmt.Errorf("h.example: %w", hostguard.ErrHost)
 	for _, c := range []struct {
 		name   string
 		ref    string

@@ -17,6 +17,7 @@ import (
 	"tallyman/fetch/dbs"
 	"tallyman/fetch/dis"
 	"tallyman/fetch/dms"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/obs"
 	"tallyman/fetch/oss"
 	"tallyman/fetch/sls"
@@ -226,8 +227,8 @@ func TestEveryCallKeepsToTheHosts(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was asked", r.URL.Path) }))
 	defer server.Close()
 	for _, s := range services(t) {
-		client := (&fetch.Hosts{Domains: []string{"aliyuncs.com", "myhuaweicloud.com"}}).Client()
-		if err := s.call(t.Context(), client, server.URL); !errors.Is(err, fetch.ErrHost) {
+		client := (&hostguard.Policy{Domains: []string{"aliyuncs.com", "myhuaweicloud.com"}}).Client()
+		if err := s.call(t.Context(), client, server.URL); !errors.Is(err, hostguard.ErrHost) {
 			t.Errorf("%s: %v", s.name, err)
 		}
 		client.CloseIdleConnections()

@@ -20,6 +20,7 @@ import (
 	"net/http"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
@@ -83,7 +84,7 @@ func (s *Store) keys(ctx context.Context) (Keys, error) {
 		find = EnvironmentKeys
 	}
 	keys, err := find(ctx)
-	fetch.Hide(keys.SecurityToken, keys.SK)
+	redact.Add(keys.SecurityToken, keys.SK)
 	if err == nil && (keys.AK == "" || keys.SK == "") {
 		err = noKeys // the SDK would ask without a signature
 	}

@@ -7,10 +7,9 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"tallyman/fetch/redact"
 
 	"github.com/huaweicloud/huaweicloud-sdk-go-obs/obs"
-
-	"tallyman/fetch"
 )
 
 // ErrNoRegion says that nothing tells which region a bucket is in. It is an
@@ -75,10 +74,10 @@ func (w *place) at(endpoint string) error {
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
-		return usagef("endpoint %s: want http://HOST:PORT or https://HOST:PORT", fetch.Redact(endpoint))
+		return usagef("endpoint %s: want http://HOST:PORT or https://HOST:PORT", redact.Text(endpoint))
 	}
 	if strings.Contains(u.Hostname(), ":") { // the SDK cuts it at its first colon
-		return usagef("endpoint %s: want a name or an IPv4 address", fetch.Redact(endpoint))
+		return usagef("endpoint %s: want a name or an IPv4 address", redact.Text(endpoint))
 	}
 	w.endpoint = u.Scheme + "://" + u.Host
 	w.pathStyle = w.pathStyle || u.Hostname() == "localhost" || net.ParseIP(u.Hostname()) != nil

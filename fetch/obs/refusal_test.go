@@ -15,6 +15,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/sandbox"
 )
 
@@ -91,9 +92,9 @@ func TestNoSecretInAnError(t *testing.T) {
 }
 
 func TestAHostThatIsRefusedStaysSo(t *testing.T) {
-	hosts := &fetch.Hosts{Domains: []string{"myhuaweicloud.com"}}
+	hosts := &hostguard.Policy{Domains: []string{"myhuaweicloud.com"}}
 	store := &Store{Endpoint: "http://127.0.0.1:1", Keys: StaticKeys(keys), Client: hosts.Client()}
-	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, fetch.ErrHost) {
+	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, hostguard.ErrHost) {
 		t.Errorf("got %v, want ErrHost", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
@@ -73,7 +74,7 @@ func (s *Store) where(region, bucket string) (*place, error) {
 	}
 	u, err := url.Parse(s.Endpoint)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
-		return nil, usagef("endpoint %s: want http://HOST:PORT or https://HOST:PORT", fetch.Redact(s.Endpoint))
+		return nil, usagef("endpoint %s: want http://HOST:PORT or https://HOST:PORT", redact.Text(s.Endpoint))
 	}
 	w.endpoint = u.Scheme + "://" + u.Host
 	w.pathStyle = u.Hostname() == "localhost" || net.ParseIP(u.Hostname()) != nil

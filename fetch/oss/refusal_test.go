@@ -17,6 +17,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/acs"
 )
 
@@ -102,9 +103,9 @@ func TestNoSecretInAnError(t *testing.T) {
 }
 
 func TestAHostThatIsRefusedStaysSo(t *testing.T) {
-	hosts := &fetch.Hosts{Domains: []string{"aliyuncs.com"}}
+	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}}
 	store := &Store{Endpoint: "http://127.0.0.1:1", Keys: acs.Static(keys).Keys, Client: hosts.Client()}
-	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, fetch.ErrHost) {
+	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, hostguard.ErrHost) {
 		t.Errorf("got %v, want ErrHost", err)
 	}
 }

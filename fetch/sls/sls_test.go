@@ -8,6 +8,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/hostguard"
 )
 
 const jobRef = "sls://cn-hangzhou/ali-test-project/download-123"
@@ -42,7 +43,7 @@ func TestProvider(t *testing.T) {
 }
 
 func TestErrorsBeforeAndAfterTheCall(t *testing.T) {
-	refused := fmt.Errorf("h.example: %w", fetch.ErrHost)
+	refused := fmt.Errorf("h.example: %w", hostguard.ErrHost)
 	for _, c := range []struct {
 		name   string
 		ref    string

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/verify"
 )
 
@@ -76,14 +77,14 @@ func FuzzOpen(f *testing.F) {
 		f.Add(s, "Expires=1", "u:p")
 		f.Add(s, "a=b#c", "")
 	}
-	hosts := &fetch.Hosts{Domains: []string{"aliyuncs.com"}}
+	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}}
 	f.Fuzz(func(t *testing.T, address, query, user string) {
 		if strings.Contains(address+query+user, "CANARY") {
 			return
 		}
 		signed := address + "?" + query + "&Signature=CANARY"
 		s, err := Open(http.DefaultClient, hosts, signed)
-		if err == nil && strings.Contains(s.shown+s.name(), "CANARY") || err != nil && (strings.Contains(err.Error(), "CANARY") || !errors.Is(err, fetch.ErrHost)) {
+		if err == nil && strings.Contains(s.shown+s.name(), "CANARY") || err != nil && (strings.Contains(err.Error(), "CANARY") || !errors.Is(err, hostguard.ErrHost)) {
 			t.Errorf("%q: %v", signed, err)
 		}
 		if u, parseErr := url.Parse(signed); err == nil && (parseErr != nil || hosts.Check(u) != nil || s.name() == "" || strings.Contains(s.name(), "/")) {

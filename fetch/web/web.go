@@ -17,13 +17,15 @@ import (
 	"path"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
 // A Provider answers for https and http references, each of which is an export
 // of one file that is always ready.
 type Provider struct {
-	Hosts  *fetch.Hosts
+	Hosts  *hostguard.Policy
 	Client *http.Client
 }
 
@@ -50,18 +52,18 @@ type Source struct {
 	shown  string // without its query
 }
 
-// Open makes a Source of a URL, or fails with fetch.ErrHost if the hosts don't
+// Open makes a Source of a URL, or fails with hostguard.ErrHost if the hosts don't
 // include its own. It sends nothing. The client is one of the hosts'.
-func Open(client *http.Client, hosts *fetch.Hosts, rawURL string) (*Source, error) {
+func Open(client *http.Client, hosts *hostguard.Policy, rawURL string) (*Source, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fmt.Errorf("open URL: %w: it is not an https address", fetch.ErrHost)
+		return nil, fmt.Errorf("open URL: %w: it is not an https address", hostguard.ErrHost)
 	}
 	if err := hosts.Check(u); err != nil {
 		return nil, fmt.Errorf("open URL: %w", err)
 	}
 	u.Fragment, u.RawFragment = "", ""
-	fetch.HideQuery(u.RawQuery)
+	redact.AddQuery(u.RawQuery)
 	return &Source{client, u.String(), u.Scheme + "://" + u.Host + u.EscapedPath()}, nil
 }
 

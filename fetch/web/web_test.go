@@ -11,11 +11,12 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 )
 
 func open(t *testing.T, rawURL string) *Source {
 	t.Helper()
-	hosts := &fetch.Hosts{Domains: []string{"*"}, Allow: []string{"127.0.0.1"}}
+	hosts := &hostguard.Policy{Domains: []string{"*"}, Allow: []string{"127.0.0.1"}}
 	client := hosts.Client()
 	t.Cleanup(client.CloseIdleConnections)
 	s, err := Open(client, hosts, rawURL)
@@ -26,11 +27,11 @@ func open(t *testing.T, rawURL string) *Source {
 }
 
 func TestOpenRefusesWhatIsNoAddressOfAnAllowedHost(t *testing.T) {
-	hosts := &fetch.Hosts{Domains: []string{"aliyuncs.com"}}
+	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}}
 	for _, raw := range []string{"", "a", "/a", "https://", "https:///a?Signature=CANARY", "ftp://b.aliyuncs.com/a", "http://b.aliyuncs.com/a?Signature=CANARY",
 		"https://evil.com/a?Signature=CANARY", "https://u:CANARY@b.aliyuncs.com/a", "https://b.aliyuncs.com/%zz?Signature=CANARY", "https://b.aliyuncs.com/\x7f?CANARY"} {
 		_, err := Open(http.DefaultClient, hosts, raw)
-		if !errors.Is(err, fetch.ErrHost) || strings.Contains(err.Error(), "CANARY") {
+		if !errors.Is(err, hostguard.ErrHost) || strings.Contains(err.Error(), "CANARY") {
 			t.Errorf("%q: %v", raw, err)
 		}
 	}

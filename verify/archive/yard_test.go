@@ -27,6 +27,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/web"
 	"tallyman/verify"
 	"tallyman/verify/archive"
@@ -37,7 +38,7 @@ import (
 // one, a container, and one with nothing in it.
 type yard struct {
 	*httptest.Server
-	hosts  fetch.Hosts
+	hosts  hostguard.Policy
 	client *http.Client
 	bodies map[string][]byte
 	total  int64        // bytes of all bodies
@@ -57,7 +58,7 @@ func newYard(t testing.TB) *yard {
 		y.total += int64(len(body))
 	}
 	y.Server = httptest.NewServer(http.HandlerFunc(y.serve))
-	y.hosts = fetch.Hosts{Domains: []string{"*"}, Allow: []string{"127.0.0.1"}}
+	y.hosts = hostguard.Policy{Domains: []string{"*"}, Allow: []string{"127.0.0.1"}}
 	y.client = y.hosts.Client()
 	y.client.Transport = &asking{y, y.client.Transport}
 	t.Cleanup(func() {

@@ -10,6 +10,7 @@ import (
 	"github.com/aliyun/credentials-go/credentials/providers"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 )
 
 // Credentials find keys and renew those that expire. The zero Credentials are
@@ -92,7 +93,7 @@ func (c *Credentials) keys() (Keys, error) {
 		AccessKeySecret: strings.TrimSpace(got.AccessKeySecret),
 		SecurityToken:   strings.TrimSpace(got.SecurityToken),
 	}
-	fetch.Hide(keys.Secrets()...)
+	redact.Add(keys.Secrets()...)
 	return keys, nil
 }
 

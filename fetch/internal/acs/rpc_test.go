@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 )
 
 type transport func(*http.Request) (*http.Response, error)
@@ -161,8 +162,8 @@ func TestErrorsWithoutAnAnswer(t *testing.T) {
 			})
 		}, fetch.ErrTemporary, "Query: temporary failure at the source: bad header ***"},
 		{"a host that is refused", func(r *RPC) {
-			r.Client.Transport = transport(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("dial: %w", fetch.ErrHost) })
-		}, fetch.ErrHost, "Query: dial: host refused"},
+			r.Client.Transport = transport(func(*http.Request) (*http.Response, error) { return nil, fmt.Errorf("dial: %w", hostguard.ErrHost) })
+		}, hostguard.ErrHost, "Query: dial: host refused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := answering(200, "{}")

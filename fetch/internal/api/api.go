@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 )
 
 const (
@@ -39,13 +40,13 @@ type Answer struct {
 // would follow redirects. The secrets are those that the call was signed
 // with, which are hidden from then on.
 func Send(call string, client *http.Client, req *http.Request, secrets ...string) (*Answer, error) {
-	fetch.Hide(secrets...)
+	redact.Add(secrets...)
 	return (&Answer{Call: call, most: maxAnswer}).of(client, req)
 }
 
 // SendLong is Send for an answer that may be a list.
 func SendLong(call string, client *http.Client, req *http.Request, secrets ...string) (*Answer, error) {
-	fetch.Hide(secrets...)
+	redact.Add(secrets...)
 	return (&Answer{Call: call, most: maxLong}).of(client, req)
 }
 
@@ -137,7 +138,7 @@ func (a *Answer) ClockHint() string {
 func Endpoint(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return nil, fmt.Errorf("endpoint %s: want http://HOST:PORT or https://HOST:PORT", fetch.Redact(address))
+		return nil, fmt.Errorf("endpoint %s: want http://HOST:PORT or https://HOST:PORT", redact.Text(address))
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }

@@ -11,13 +11,14 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
 const key = "CAIS/canary+long/enough=="
 
 func answer(body string, secrets ...string) *Answer {
-	fetch.Hide(secrets...)
+	redact.Add(secrets...)
 	return &Answer{Call: "Get", Status: 200, Header: http.Header{}, Body: []byte(body)}
 }
 

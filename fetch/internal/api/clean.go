@@ -6,20 +6,19 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"tallyman/fetch/redact"
 	"unicode"
-
-	"tallyman/fetch"
 )
 
 // Clean takes the keys and the queries of signed URLs out of a text. Services
 // quote what they were sent where they refuse a signature.
-func (a *Answer) Clean(s string) string { return fetch.Redact(s) }
+func (a *Answer) Clean(s string) string { return redact.Text(s) }
 
 // Line is a text without its secrets, fit to print in one line.
 func (a *Answer) Line(s string) string { return printable(a.Clean(s)) }
 
 // anyQuery is all that may be a query in a text of unknown form, where URLs
-// may be escaped so that fetch.Redact does not see them.
+// may be escaped so that redact.Text does not see them.
 var anyQuery = regexp.MustCompile(`\?[^\s"'<>]*`)
 
 const excerptLength = 100

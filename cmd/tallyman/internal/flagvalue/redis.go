@@ -5,8 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"tallyman/fetch"
+	"tallyman/fetch/redact"
 )
 
 // RedisURL is the address of a Redis: redis://, rediss:// or unix://. As a flag
@@ -33,7 +32,7 @@ func (r *RedisURL) Check() error {
 func (r *RedisURL) Type() string { return "URL" }
 
 // String implements pflag.Value. It returns the address without its secrets.
-func (r *RedisURL) String() string { return fetch.Redact(r.text) }
+func (r *RedisURL) String() string { return redact.Text(r.text) }
 
 // Set implements pflag.Value.
 func (r *RedisURL) Set(text string) error {

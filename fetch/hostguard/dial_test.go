@@ -1,4 +1,4 @@
-package fetch
+package hostguard
 
 import (
 	"context"
@@ -16,15 +16,15 @@ import (
 	"testing"
 )
 
-// A nameServer leads every name to the addresses that are next,
-// the last ones for ever.
+// A nameServer answers for every name with the next of its turns of addresses;
+// the last turn is repeated for ever.
 type nameServer struct {
 	mu    sync.Mutex
 	turns [][]string
 	asked []string
 }
 
-// resolver asks the server, and no one else.
+// resolver returns a resolver that asks only this server.
 func (n *nameServer) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
@@ -49,7 +49,8 @@ func (n *nameServer) serve(conn net.Conn) {
 	}
 }
 
-// answer gives the addresses of the kind that was asked for (RFC 1035, 4.1).
+// answer returns the response to a query: the addresses of the type that it
+// asks for (RFC 1035, 4.1).
 func (n *nameServer) answer(query []byte) []byte {
 	end := 12
 	for query[end] != 0 {
@@ -86,7 +87,8 @@ func (n *nameServer) next(name string, kind uint16) (all []netip.Addr) {
 	return all
 }
 
-// target is a server that nobody may ask, and its port.
+// target starts a server that fails the test if it is asked, and returns its
+// port.
 func target(t *testing.T) (port string) {
 	t.Helper()
 	s := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was asked", r.Host) }))
@@ -95,9 +97,8 @@ func target(t *testing.T) (port string) {
 	return port
 }
 
-// No name is trusted for what it led to before: what counts is the address that
-// is dialled, of each that it leads to.
-func TestNoNameLeadsWhereItMayNot(t *testing.T) {
+// A name is resolved again for each dial, and every address of it is checked.
+func TestEveryResolvedAddressIsChecked(t *testing.T) {
 	for name, turns := range map[string][][]string{
 		"loopback":                         {{"127.0.0.1"}},
 		"one bad and another":              {{"127.0.0.1", "10.0.0.1"}},
@@ -109,9 +110,9 @@ func TestNoNameLeadsWhereItMayNot(t *testing.T) {
 		"first one, then another":          {{"10.9.8.7"}, {"127.0.0.1"}, {"::1"}},
 	} {
 		n := &nameServer{turns: turns}
-		for _, h := range []*Hosts{{Domains: []string{"*"}}, {Domains: []string{"aliyuncs.com"}}, {Domains: []string{"aliyuncs.com"}, Internal: true}} {
-			h.resolver = n.resolver()
-			client := h.Client()
+		for _, p := range []*Policy{{Domains: []string{"*"}}, {Domains: []string{"aliyuncs.com"}}, {Domains: []string{"aliyuncs.com"}, Internal: true}} {
+			p.resolver = n.resolver()
+			client := p.Client()
 			for range 3 {
 				resp, err := client.Get("https://b.oss-cn-hangzhou.aliyuncs.com:" + target(t) + "/a")
 				if err == nil {
@@ -129,7 +130,7 @@ func TestNoNameLeadsWhereItMayNot(t *testing.T) {
 	}
 }
 
-func TestAHostThatIsAllowedMayBePrivateButHasNoCredentials(t *testing.T) {
+func TestAllowedHostsMayBePrivateButNotMetadata(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer s.Close()
 	address := strings.Replace(s.URL, "127.0.0.1", "store.internal", 1)
@@ -138,8 +139,8 @@ func TestAHostThatIsAllowedMayBePrivateButHasNoCredentials(t *testing.T) {
 		leadsTo string
 		ok      bool
 	}{{"127.0.0.1", true}, {"100.100.100.200", false}, {"169.254.169.254", false}, {"fd00:ec2::254", false}, {"::ffff:100.100.100.200", false}} {
-		h := &Hosts{Allow: []string{u.Host}, resolver: (&nameServer{turns: [][]string{{tt.leadsTo}}}).resolver()}
-		client := h.Client()
+		p := &Policy{Allow: []string{u.Host}, resolver: (&nameServer{turns: [][]string{{tt.leadsTo}}}).resolver()}
+		client := p.Client()
 		resp, err := client.Get(address)
 		if err == nil {
 			resp.Body.Close()
@@ -151,9 +152,9 @@ func TestAHostThatIsAllowedMayBePrivateButHasNoCredentials(t *testing.T) {
 	}
 }
 
-// A redirect is held to the same as the address that it comes from.
-func TestARedirectLeadsNowhereElse(t *testing.T) {
-	h := &Hosts{Domains: []string{"aliyuncs.com"}}
+// The target of a redirect is checked like the first URL.
+func TestRedirectsAreChecked(t *testing.T) {
+	p := &Policy{Domains: []string{"aliyuncs.com"}}
 	for _, tt := range []struct {
 		to string
 		ok bool
@@ -175,7 +176,7 @@ func TestARedirectLeadsNowhereElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		req := &http.Request{URL: u, Header: http.Header{"Referer": {"https://b.aliyuncs.com/?Signature=CANARY"}}}
-		err = h.checkRedirect(req, make([]*http.Request, 1))
+		err = p.Client().CheckRedirect(req, make([]*http.Request, 1))
 		if (err == nil) != tt.ok || err != nil && (!errors.Is(err, ErrHost) || strings.Contains(err.Error(), "CANARY")) {
 			t.Errorf("%s: %v", tt.to, err)
 		}

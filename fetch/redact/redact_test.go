@@ -1,4 +1,4 @@
-package fetch
+package redact
 
 import (
 	"context"
@@ -6,70 +6,69 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 )
 
-// signedForms are the queries of signed URLs as the stores' SDKs make them.
-// What must not be shown is SECRET or an access key.
-var signedForms = []struct{ name, query, names string }{
-	{"OSS V1", "Expires=1756539753&OSSAccessKeyId=STS.AKSECRET&Signature=D8iq2%2BSECRET%3D&security-token=CAISSECRET%2F",
-		"Expires&OSSAccessKeyId&Signature&security-token"},
-	{"OSS V1 without a token", "Expires=1756539753&OSSAccessKeyId=AKSECRET&Signature=SECRET%3D", "Expires&OSSAccessKeyId&Signature"},
-	{"OSS V2", "x-oss-signature-version=OSS2&x-oss-expires=1756539753&x-oss-access-key-id=AKSECRET&x-oss-signature=SECRET&x-oss-additional-headers=host&security-token=SECRET",
-		"x-oss-signature-version&x-oss-expires&x-oss-access-key-id&x-oss-signature&x-oss-additional-headers&security-token"},
-	{"OSS V4", "x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=AKSECRET%2F20250830%2Fcn-hangzhou%2Foss%2Faliyun_v4_request&x-oss-date=20250830T074233Z&x-oss-expires=3600&x-oss-signature=SECRET&x-oss-security-token=SECRET&x-oss-additional-headers=host",
-		"x-oss-signature-version&x-oss-credential&x-oss-date&x-oss-expires&x-oss-signature&x-oss-security-token&x-oss-additional-headers"},
-	{"OBS", "AccessKeyId=AKSECRET&Expires=1756539753&Signature=SECRET&x-obs-security-token=SECRET&Policy=SECRET",
-		"AccessKeyId&Expires&Signature&x-obs-security-token&Policy"},
-	{"S3 V2", "AWSAccessKeyId=AKSECRET&Expires=1756539753&Signature=SECRET&x-amz-security-token=SECRET",
-		"AWSAccessKeyId&Expires&Signature&x-amz-security-token"},
-	{"S3 V4", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKSECRET%2F20250830&X-Amz-Date=20250830T074233Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Signature=SECRET&X-Amz-Security-Token=SECRET",
-		"X-Amz-Algorithm&X-Amz-Credential&X-Amz-Date&X-Amz-Expires&X-Amz-SignedHeaders&X-Amz-Signature&X-Amz-Security-Token"},
-	{"content network", "auth_key=1756539753-0-0-SECRET", "auth_key"},
-	{"padding not escaped", "Signature=SECRET==&x=y", "Signature&x"},
-	{"names in other case", "EXPIRES=1&signature=SECRET", "EXPIRES&signature"},
-	{"one secret among others", "response-content-type=text%2Fcsv&Signature=SECRET", "response-content-type&Signature"},
-	{"name escaped", "Signatur%65=SECRET", "Signatur%65"},
-	{"not readable", "a=%zzSECRET", "a"},
-	{"URL in the query", "url=https%3A%2F%2Fh%2Fa%3FSignature%3DSECRET", "url"},
-	{"URL in the query, not escaped", "url=https://h/a?Signature=SECRET", "url&Signature"},
+// A signedForm is a query of a signed URL as an SDK of a store makes it.
+type signedForm struct {
+	name  string
+	query string // everything that must be masked contains SECRET
+	names string // what Text leaves of the query
 }
 
-func TestEachFormOfSignedURLIsRedactedToItsNames(t *testing.T) {
-	for _, form := range signedForms {
-		if !secretQuery(form.query) {
+// signedForms reads testdata/signed_queries.tsv: name, query and names.
+func signedForms(t testing.TB) (forms []signedForm) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/signed_queries.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(fields) != 3 {
+			t.Fatalf("testdata/signed_queries.tsv: %q has %d fields, want 3", line, len(fields))
+		}
+		forms = append(forms, signedForm{fields[0], fields[1], fields[2]})
+	}
+	return forms
+}
+
+func TestTextLeavesTheParameterNamesOfSignedURLs(t *testing.T) {
+	for _, form := range signedForms(t) {
+		if !SecretQuery(form.query) {
 			t.Errorf("%s: not seen as a secret", form.name)
 		}
-		got := Redact("https://bucket.oss-cn-hangzhou.aliyuncs.com/a%2Fb.csv?" + form.query)
+		got := Text("https://bucket.oss-cn-hangzhou.aliyuncs.com/a%2Fb.csv?" + form.query)
 		if want := "https://bucket.oss-cn-hangzhou.aliyuncs.com/a%2Fb.csv?" + form.names; got != want {
 			t.Errorf("%s: %s, want %s", form.name, got, want)
 		}
-		if again := Redact(got); again != got {
+		if again := Text(got); again != got {
 			t.Errorf("%s: redacted again: %s, want %s", form.name, again, got)
 		}
 	}
 }
 
-func TestEachSecretParameterAloneMakesAURLASecret(t *testing.T) {
-	for _, form := range signedForms[:7] {
+func TestSecretQueryFindsEachSecretParameter(t *testing.T) {
+	for _, form := range signedForms(t)[:7] {
 		for parameter := range strings.SplitSeq(form.query, "&") {
-			if !secretQuery(parameter) {
+			if !SecretQuery(parameter) {
 				t.Errorf("%s: %s is not seen as a secret", form.name, parameter)
 			}
 		}
 	}
 }
 
-func TestPublicQueriesAreKept(t *testing.T) {
+func TestTextKeepsPublicQueries(t *testing.T) {
 	for _, query := range []string{"", "a=b", "page=2&size=10", "versionId=CAEQ", "author=x&key=y", "a=b%20c", "a", "sort=token", "design=1", "Signature", "a=b;c=d", "uploadId=1&partNumber=2", "u=https%3A%2F%2Fh%2F%3Fa%3Db"} {
-		if s := "https://h/a?" + query + " end"; secretQuery(query) || Redact(s) != s {
-			t.Errorf("%q becomes %q", s, Redact(s))
+		if s := "https://h/a?" + query + " end"; SecretQuery(query) || Text(s) != s {
+			t.Errorf("%q becomes %q", s, Text(s))
 		}
 	}
 }
 
-func TestRedactKeepsTheTextAroundURLs(t *testing.T) {
+func TestTextKeepsWhatSurroundsURLs(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"no URL", "the job is not ready: RUNNING, 40%", "the job is not ready: RUNNING, 40%"},
 		{"question", "why? a=b", "why? a=b"},
@@ -91,13 +90,13 @@ func TestRedactKeepsTheTextAroundURLs(t *testing.T) {
 		{"query behind the fragment", "https://h/a#size=5?Signature=SECRET", "https://h/a#size&Signature"},
 		{"fragment behind a secret", "https://h/a?Signature=SEC#RET", "https://h/a?Signature"},
 	} {
-		if got := Redact(tt.in); got != tt.want {
+		if got := Text(tt.in); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
 }
 
-func TestRedactDropsUserNamesAndPasswords(t *testing.T) {
+func TestTextDropsUserNamesAndPasswords(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"https://user:SECRET@h/a", "https://h/a"},
 		{"https://SECRET@h/a?b=c", "https://h/a?b=c"},
@@ -111,14 +110,14 @@ func TestRedactDropsUserNamesAndPasswords(t *testing.T) {
 		{"https://h/@scope/a", "https://h/@scope/a"},
 		{"https://h/a?b=c@d", "https://h/a?b=c@d"},
 	} {
-		if got := Redact(tt.in); got != tt.want {
+		if got := Text(tt.in); got != tt.want {
 			t.Errorf("%s becomes %s, want %s", tt.in, got, tt.want)
 		}
 	}
 }
 
-// forms of a secret that no URL is around any more, and what is left.
-func TestRedactKnowsSecretsOutsideOfURLs(t *testing.T) {
+// Secrets in escaped URLs, headers and JSON are masked without a URL around them.
+func TestTextMasksSecretsOutsideURLs(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"https%3A%2F%2Fh%2Fa%3FExpires%3D1%26Signature%3DSECRET end", "https%3A%2F%2Fh%2Fa%3FExpires%3D1%26Signature end"},
 		{"a%253Fx-oss-signature%253DSECRET%252F, end", "a%253Fx-oss-signature, end"},
@@ -142,16 +141,16 @@ func TestRedactKnowsSecretsOutsideOfURLs(t *testing.T) {
 		{`Get "https://h/a?Signature&security-token": EOF`, `Get "https://h/a?Signature&security-token": EOF`},
 		{"GET https://h/a?Signature&Security-Token: HTTP 403", "GET https://h/a?Signature&Security-Token: HTTP 403"},
 	} {
-		if got := Redact(tt.in); got != tt.want {
+		if got := Text(tt.in); got != tt.want {
 			t.Errorf("%s becomes %s, want %s", tt.in, got, tt.want)
 		}
 	}
 }
 
-func TestRedactedErrorOfNetHTTPTellsNoSecret(t *testing.T) {
+func TestTextMasksErrorsOfNetHTTP(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, form := range signedForms {
+	for _, form := range signedForms(t) {
 		request, err := http.NewRequestWithContext(ctx, "GET", "http://127.0.0.1:1/it's%20a.csv?"+form.query, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -161,14 +160,14 @@ func TestRedactedErrorOfNetHTTPTellsNoSecret(t *testing.T) {
 		if !errors.As(err, &failed) {
 			t.Fatalf("%s: %v, want a *url.Error", form.name, err)
 		}
-		got := Redact(err.Error())
+		got := Text(err.Error())
 		if want := `Get "http://127.0.0.1:1/it's%20a.csv?` + form.names + `": context canceled`; got != want {
 			t.Errorf("%s: %s, want %s", form.name, got, want)
 		}
 	}
 }
 
-func FuzzRedactTellsNoSecret(f *testing.F) {
+func FuzzTextMasksSignatures(f *testing.F) {
 	for _, s := range []string{"", "https://h/a", "https://h/it's", "Get \"https://h/a", "a\\", "https://h/a?b=c", "https://h/a#b", "https://u:p@h/"} {
 		f.Add(s, "Expires=1", " end")
 		f.Add(s, "a=b;c", "\" end")
@@ -178,17 +177,17 @@ func FuzzRedactTellsNoSecret(f *testing.F) {
 			return
 		}
 		s := text + "?" + query + "&Signature=SECRET" + rest
-		got := Redact(s)
+		got := Text(s)
 		if strings.Contains(got, "SECRET") {
 			t.Errorf("%q becomes %q", s, got)
 		}
-		if again := Redact(got); again != got {
+		if again := Text(got); again != got {
 			t.Errorf("%q becomes %q, then %q", s, got, again)
 		}
 	})
 }
 
-func FuzzRedactKeepsJSONReadable(f *testing.F) {
+func FuzzTextKeepsJSONValid(f *testing.F) {
 	for _, s := range []string{"https://u:p@h/a?Signature=x\" y", `authorization: "a"`, "cookie:", `a\?Signature=b\`, "Signature\u003d\t", "https:\\/\\/a@b?token=c&d"} {
 		f.Add(s, "https://h/?a=b&Signature="+s)
 		f.Add("security-token", s)
@@ -198,7 +197,7 @@ func FuzzRedactKeepsJSONReadable(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got := Redact(string(b)); !json.Valid([]byte(got)) {
+		if got := Text(string(b)); !json.Valid([]byte(got)) {
 			t.Errorf("%s becomes %s", b, got)
 		}
 	})

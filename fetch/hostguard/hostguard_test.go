@@ -1,4 +1,4 @@
-package fetch
+package hostguard
 
 import (
 	"errors"
@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-func TestHostsAllowWhatTheyNameAndNoMore(t *testing.T) {
-	vendor := &Hosts{Domains: []string{"aliyuncs.com", "myhuaweicloud.com"},
+func TestCheckAllowsOnlyNamedHostsAndDomains(t *testing.T) {
+	vendor := &Policy{Domains: []string{"aliyuncs.com", "myhuaweicloud.com"},
 		Allow: []string{"store.internal", "10.0.0.5:9000", "[2001:db8::1]:8443", "::1", "secure.internal:443"}}
-	anywhere := &Hosts{Domains: []string{"*"}}
+	anywhere := &Policy{Domains: []string{"*"}}
 	for _, tt := range []struct {
-		hosts *Hosts
-		url   string
-		ok    bool
+		policy *Policy
+		url    string
+		ok     bool
 	}{
 		{vendor, "https://b.oss-cn-hangzhou.aliyuncs.com/a", true},
 		{vendor, "https://B.OSS-cn-hangzhou.ALIYUNCS.com/a", true},
@@ -103,7 +103,7 @@ func TestHostsAllowWhatTheyNameAndNoMore(t *testing.T) {
 		if err != nil {
 			continue // refused before
 		}
-		err = tt.hosts.Check(u)
+		err = tt.policy.Check(u)
 		if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrHost) {
 			t.Errorf("%s: %v, want it allowed: %v", tt.url, err, tt.ok)
 		}
@@ -113,10 +113,10 @@ func TestHostsAllowWhatTheyNameAndNoMore(t *testing.T) {
 	}
 }
 
-func TestAllowsTakesAnAddressWithoutAPortForHTTP(t *testing.T) {
-	h := &Hosts{Allow: []string{"a", "b:80", "c:8080"}}
+func TestAllowsAssumesThePortOfHTTP(t *testing.T) {
+	p := &Policy{Allow: []string{"a", "b:80", "c:8080"}}
 	for hostport, want := range map[string]bool{"a": true, "A:1": true, "b": true, "b:80": true, "b:81": false, "c": false, "c:8080": true, "d": false, "": false} {
-		if h.Allows(hostport) != want {
+		if p.Allows(hostport) != want {
 			t.Errorf("%q: %v", hostport, !want)
 		}
 	}
@@ -181,24 +181,24 @@ func TestOnlyPublicAddressesAreDialled(t *testing.T) {
 		{"ff02::1", false, false},
 	} {
 		address := netip.AddrPortFrom(netip.MustParseAddr(tt.ip), 443).String()
-		for _, h := range []*Hosts{{}, {Internal: true}} {
-			want := tt.public || h.Internal && tt.internal
-			if err := h.control("tcp", address, nil); (err == nil) != want || err != nil && !errors.Is(err, ErrHost) {
-				t.Errorf("%s, internal %v: %v", tt.ip, h.Internal, err)
+		for _, p := range []*Policy{{}, {Internal: true}} {
+			want := tt.public || p.Internal && tt.internal
+			if err := p.checkDial("tcp", address, nil); (err == nil) != want || err != nil && !errors.Is(err, ErrHost) {
+				t.Errorf("%s, internal %v: %v", tt.ip, p.Internal, err)
 			}
 		}
 	}
-	if err := new(Hosts).control("unix", "/var/run/docker.sock", nil); !errors.Is(err, ErrHost) {
+	if err := new(Policy).checkDial("unix", "/var/run/docker.sock", nil); !errors.Is(err, ErrHost) {
 		t.Errorf("a socket: %v", err)
 	}
 }
 
-func TestNameThatLeadsIntoOurNetworkIsNotAsked(t *testing.T) {
+func TestNamesOfPrivateAddressesAreNotAsked(t *testing.T) {
 	asked := false
 	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	defer s.Close()
-	h := &Hosts{Domains: []string{"*"}}
-	client := h.Client()
+	p := &Policy{Domains: []string{"*"}}
+	client := p.Client()
 	defer client.CloseIdleConnections()
 	for _, host := range []string{"localhost", "127.0.0.1"} {
 		resp, err := client.Get(strings.Replace(s.URL, "127.0.0.1", host, 1))
@@ -211,7 +211,7 @@ func TestNameThatLeadsIntoOurNetworkIsNotAsked(t *testing.T) {
 	}
 }
 
-func TestProxyOfTheOperatorMayBePrivate(t *testing.T) {
+func TestProxiesMayHavePrivateAddresses(t *testing.T) {
 	for _, tt := range []struct{ proxy, want string }{
 		{"http://10.0.0.1:3128", "10.0.0.1:3128"},
 		{"10.0.0.1:3128", "10.0.0.1:3128"},

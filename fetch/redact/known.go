@@ -1,0 +1,166 @@
+package redact
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// mask replaces a secret.
+const mask = "***"
+
+// The limits of the set of known secrets.
+const (
+	minLength     = 8   // bytes of a secret
+	minWordLength = 16  // bytes of a secret of small letters only, or of digits only
+	keptFirst     = 64  // secrets that are kept for good
+	keptLast      = 128 // later secrets that are kept until newer ones replace them
+)
+
+// known is the set of the process's secrets.
+var known struct {
+	mu    sync.RWMutex
+	order []string       // as they were added
+	set   []*knownSecret // the longest first, since one may be the start of another; never changed in place
+}
+
+// A knownSecret finds one secret in texts.
+type knownSecret struct {
+	secret  string
+	marks   []string              // a text without any of them does not contain the secret
+	pattern func() *regexp.Regexp // all forms of the secret; compiled at the first use
+}
+
+// Add makes secrets known to the process: keys, tokens and passwords. From then
+// on, [Text] and [Known] mask them wherever they appear: as they are, escaped
+// for a URL, JSON, HTML or a Go string (also several times over), or as part of
+// a text in Base64.
+//
+// Secrets that can't be told from ordinary text are ignored: those under 8
+// bytes, and those under 16 bytes that are small letters only, or digits only.
+// The first 64 secrets are kept for good. Of later ones the newest 128 are kept,
+// since tokens are renewed.
+//
+// Add may be called by many goroutines at once.
+func Add(secrets ...string) {
+	for _, secret := range secrets {
+		isWord := !strings.ContainsFunc(secret, func(r rune) bool { return !unicode.IsLower(r) })
+		isNumber := !strings.ContainsFunc(secret, func(r rune) bool { return !unicode.IsDigit(r) })
+		if len(secret) >= minWordLength || len(secret) >= minLength && !isWord && !isNumber {
+			addKnown(secret)
+		}
+	}
+}
+
+func addKnown(secret string) {
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	if slices.Contains(known.order, secret) {
+		return
+	}
+	set := append(slices.Clone(known.set), newKnownSecret(secret))
+	known.order = append(known.order, secret)
+	if len(known.order) > keptFirst+keptLast {
+		oldest := known.order[keptFirst]
+		known.order = slices.Delete(known.order, keptFirst, keptFirst+1)
+		set = slices.DeleteFunc(set, func(k *knownSecret) bool { return k.secret == oldest })
+	}
+	slices.SortStableFunc(set, func(a, b *knownSecret) int { return len(b.secret) - len(a.secret) })
+	known.set = set
+}
+
+// AddQuery adds the secrets in the query of a URL that are usable without the
+// rest of it: signatures, tokens and passwords. The query is without its "?".
+func AddQuery(query string) {
+	for _, parameter := range parameters(query) {
+		name, value, _ := strings.Cut(parameter, "=")
+		if unescaped, err := url.QueryUnescape(value); err == nil && credentialNames.MatchString(name) {
+			Add(unescaped)
+		}
+	}
+}
+
+// credentialNames are the parameters whose values are secrets by themselves.
+var credentialNames = regexp.MustCompile(`(?i)(signature|token|auth_key|password|secret)$`)
+
+// Known replaces known secrets in a text by "***", and changes nothing else. It
+// is meant for output that programs read. See [Add] for which secrets are known.
+//
+// Known may be called by many goroutines at once.
+func Known(s string) string {
+	known.mu.RLock()
+	set := known.set
+	known.mu.RUnlock()
+	for _, k := range set {
+		if slices.ContainsFunc(k.marks, func(mark string) bool { return strings.Contains(s, mark) }) {
+			s = k.pattern().ReplaceAllLiteralString(strings.ReplaceAll(s, k.secret, mask), mask)
+		}
+	}
+	return s
+}
+
+func newKnownSecret(secret string) *knownSecret {
+	k := &knownSecret{secret: secret}
+	var patterns []string
+	for _, text := range append(base64Forms(secret), secret) {
+		mark := "" // the longest part that no escaping changes
+		for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r > unicode.MaxASCII || !isAlphanumeric(byte(r)) }) {
+			if len(part) > len(mark) {
+				mark = part
+			}
+		}
+		k.marks = append(k.marks, mark)
+		patterns = append(patterns, escapedForms(text))
+	}
+	k.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(strings.Join(patterns, "|")) })
+	return k
+}
+
+// base64Forms returns how a secret appears in the Base64 of a longer text, in
+// the standard alphabet and in that for URLs. There are three forms, since
+// Base64 encodes three bytes at a time: the form depends on how many bytes are
+// before the secret.
+func base64Forms(secret string) (forms []string) {
+	for before, shared := range []int{0, 2, 3} { // letters that also hold bits of the bytes before
+		text := make([]byte, before, before+len(secret))
+		text = append(text, secret...)
+		end := len(text) * 8 / 6 // the letter behind may also hold bits of what follows
+		for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			if form := alphabet.EncodeToString(text)[shared:end]; !slices.Contains(forms, form) {
+				forms = append(forms, form)
+			}
+		}
+	}
+	return forms
+}
+
+// htmlEntities are the bytes that HTML has names for.
+var htmlEntities = map[byte]string{'&': "amp", '<': "lt", '>': "gt", '"': "quot", '\'': "apos"}
+
+// escapedForms returns a pattern for a text in which every byte but letters and
+// digits may be escaped: %2B, %252B, \u002b, \x2b, \/ and &#43; stand for one
+// byte. A quote that is quoted again has more backslashes.
+func escapedForms(text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		if isAlphanumeric(c) {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, `(?:\x{%02x}|%%(?:25)*(?i:%02x)|\\+(?:u00|x)(?i:%02x)|\\+\x{%02x}|&#(?:%d|(?i:x%x));`, c, c, c, c, c, c)
+		if name, ok := htmlEntities[c]; ok {
+			b.WriteString("|&(?:amp;)*" + name + ";")
+		}
+		b.WriteString(")")
+	}
+	return b.String()
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}
