@@ -81,7 +81,7 @@ func (c *clouded) progress(p fetch.Progress) {
 // asked.
 func (c *clouded) served() (bytes int64, gets int) {
 	n := c.cloud.Counts().Jobs[project+"/"+jobName]
-	return n.Bytes, n.Gets
+	return n.Bytes, n.StatusCalls
 }
 
 // checkSecret finds what should not be in notes, in files and in an error.
@@ -151,11 +151,11 @@ func TestRenewalThatLeadsElsewhereEndsTheAttempt(t *testing.T) {
 		{"another checksum", func(j *sandbox.Job) { j.CheckSum = strings.Repeat("A", 32) }, is(fetch.ErrChanged)},
 		{"another size", func(j *sandbox.Job) { j.FileSize = new(int64(17)) }, is(fetch.ErrChanged)},
 		{"another object", func(j *sandbox.Job) { j.File.Name = "other.csv.zst" }, is(fetch.ErrNotFound)},
-		{"failed", func(j *sandbox.Job) { j.Statuses, j.Error = []string{sandbox.Failed}, "out of memory" }, func(err error) bool {
+		{"failed", func(j *sandbox.Job) { j.Statuses, j.Error = []string{sandbox.JobFailed}, "out of memory" }, func(err error) bool {
 			failed, ok := errors.AsType[*fetch.JobError](err)
 			return ok && failed.State == fetch.Failed && failed.Message == "out of memory"
 		}},
-		{"running again", func(j *sandbox.Job) { j.Statuses = []string{sandbox.Running} }, func(err error) bool {
+		{"running again", func(j *sandbox.Job) { j.Statuses = []string{sandbox.JobRunning} }, func(err error) bool {
 			_, ok := errors.AsType[*fetch.NotReadyError](err)
 			return ok
 		}},
@@ -164,7 +164,7 @@ func TestRenewalThatLeadsElsewhereEndsTheAttempt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := cloudy(t, sandbox.Faults{ExpireAfter: sandbox.Expiry{Requests: 9}}, 0)
 			var once sync.Once
-			c.renewed = func() { once.Do(func() { c.cloud.Update(project, jobName, tt.change) }) }
+			c.renewed = func() { once.Do(func() { c.cloud.UpdateJob(project, jobName, tt.change) }) }
 			_, err := c.Fetch(context.Background(), c.ref)
 			if !tt.check(err) {
 				t.Errorf("got %v", err)
@@ -183,7 +183,7 @@ func TestRenewalOutlivesABusyJobAPI(t *testing.T) {
 	c := cloudy(t, sandbox.Faults{ExpireAfter: sandbox.Expiry{Requests: 9}}, 0)
 	var once sync.Once
 	c.renewed = func() {
-		once.Do(func() { c.cloud.Update(project, jobName, func(j *sandbox.Job) { j.Throttles = 2 }) })
+		once.Do(func() { c.cloud.UpdateJob(project, jobName, func(j *sandbox.Job) { j.Throttles = 2 }) })
 	}
 	if _, err := c.Fetch(context.Background(), c.ref); err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestURLsThatNeverWorkEndTheAttemptSoon(t *testing.T) {
 func TestURLSecretStaysOutOfWhatAFailedAttemptLeaves(t *testing.T) {
 	for name, faults := range map[string]sandbox.Faults{
 		"cut":       {Cut: sandbox.Cut{After: 0, Times: -1}},
-		"cut short": {Cut: sandbox.Cut{After: 100, Times: 3}, Replace: sandbox.Replace{After: 5, Body: []byte("other")}},
+		"cut short": {Cut: sandbox.Cut{After: 100, Times: 3}, Replace: sandbox.Replacement{After: 5, Body: []byte("other")}},
 		"wrong CRC": {WrongCRC: true},
 		"flipped":   {Flip: sandbox.Flip{At: 5000, Times: -1}},
 		"busy":      {Busy: 1000},

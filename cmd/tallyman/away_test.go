@@ -54,14 +54,14 @@ func TestATroubleOfRedisPasses(t *testing.T) {
 		t.Run(away.name, func(t *testing.T) {
 			t.Parallel()
 			q := newQuay(t, quayCloud())
-			names := someJobs(q.cloud, 3, sandbox.Running)
+			names := someJobs(q.cloud, 3, sandbox.JobRunning)
 			w := q.start(t, "worker", "--poll", "200ms", "-v")
 			q.enqueue(t, names[:2]...)
 			waitFor(t, "two exports that wait for their jobs", func() bool { return strings.Contains(q.status(t), "2 waiting, 0 failed") })
 			away.begin(t, q.redis)
 			q.askAll(t, names[2], names[1], away.exits, away.says)
 			away.cease(t, q.redis)
-			q.cloud.Update(testProject, names[0], func(j *sandbox.Job) { j.Statuses = nil })
+			q.cloud.UpdateJob(testProject, names[0], func(j *sandbox.Job) { j.Statuses = nil })
 			q.landed(t, 1)
 			w.ends(t, syscall.SIGTERM, 0)
 			if said := w.stderr.String(); strings.Contains(said, "attempt 1 of") || strings.Contains(said, "msg=failed") || strings.Contains(said, "panic") {
@@ -133,8 +133,8 @@ func TestAnExportThatKillsEachWorkerIsGivenUp(t *testing.T) {
 	q := newQuay(t, cloud)
 	q.endpoint = server.URL
 	names := someJobs(cloud, 2)
-	cloud.Update(testProject, names[0], func(j *sandbox.Job) { j.File.Name = names[0] + ".csv" })
-	cloud.Update(testProject, names[1], func(j *sandbox.Job) { j.File.Name = names[1] + ".txt" })
+	cloud.UpdateJob(testProject, names[0], func(j *sandbox.Job) { j.File.Name = names[0] + ".csv" })
+	cloud.UpdateJob(testProject, names[1], func(j *sandbox.Job) { j.File.Name = names[1] + ".txt" })
 	q.enqueue(t, names[0])
 	for range crashStarts {
 		p := q.command(t, "worker")

@@ -30,7 +30,7 @@ func newHaven(t *testing.T, o *options, jobs int) *haven {
 	h := &haven{T: t, cloud: sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})}
 	for i := range jobs {
 		name := fmt.Sprintf("download-%d", i)
-		h.cloud.AddJob(havenProject, sandbox.Job{Name: name, Statuses: []string{sandbox.Running}})
+		h.cloud.AddJob(havenProject, sandbox.Job{Name: name, Statuses: []string{sandbox.JobRunning}})
 		h.jobs = append(h.jobs, mustRef(t, "sls://cn-hangzhou/"+havenProject+"/"+name))
 	}
 	asked := &sls.Provider{Client: clientOf(h.cloud), Keys: paced(o, sls.StaticKeys(demoKey, demoSecret, "")), Endpoint: "http://127.0.0.1:80"}
@@ -113,7 +113,7 @@ func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
 				t.Errorf("round %d: %d calls in %v, want no more than %d", i, calls, took, most)
 			}
 		}
-		h.cloud.Update(havenProject, "download-1234", func(j *sandbox.Job) { j.Statuses = []string{sandbox.Failed} })
+		h.cloud.UpdateJob(havenProject, "download-1234", func(j *sandbox.Job) { j.Statuses = []string{sandbox.JobFailed} })
 		first, then := h.round(), h.round()
 		if n := len(first) + len(then); n == 0 || n > 2 {
 			t.Errorf("a job that failed was seen %d times in two rounds", n)

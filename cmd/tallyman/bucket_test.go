@@ -15,7 +15,7 @@ func TestObjectsUnderAPrefixLandInOneBagUnderTheirOwnNames(t *testing.T) {
 	cloud.AddBucket("exports", sandbox.Bucket{PageSize: 2})
 	for key, file := range map[string]sandbox.File{
 		"e/a.csv.zst":       {Rows: 100, Format: "csv", Codec: "zstd"},
-		"e/b+c d.zip":       {Body: sandbox.Zip(sandbox.Entry{Name: "x/one.csv", Content: []byte("h\n1\n")}, sandbox.Entry{Name: "100%.csv", Content: []byte("h\n2\n")})},
+		"e/b+c d.zip":       {Body: sandbox.Zip(sandbox.ZipEntry{Name: "x/one.csv", Content: []byte("h\n1\n")}, sandbox.ZipEntry{Name: "100%.csv", Content: []byte("h\n2\n")})},
 		"e/deep/c.json.gz":  {Rows: 50, Format: "json", Codec: "gzip"},
 		"e/":                {Body: []byte{}},
 		"elsewhere/not.csv": {Rows: 1, Format: "csv"},

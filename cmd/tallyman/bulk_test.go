@@ -18,7 +18,7 @@ import (
 
 // bulkFaults are jobs that fail, by their cause.
 var bulkFaults = map[string]sandbox.Job{
-	"job-failed":        {Statuses: []string{sandbox.Failed}, Error: "oops"},
+	"job-failed":        {Statuses: []string{sandbox.JobFailed}, Error: "oops"},
 	"checksum-mismatch": withFaults(sandbox.Faults{Flip: sandbox.Flip{At: 99, Times: -1}}),
 	"corrupt":           {File: sandbox.File{Body: []byte("\x28\xb5\x2f\xfd, which is no frame")}},
 	"not-found":         {File: sandbox.File{Rows: 10, Gone: true}},
@@ -106,7 +106,7 @@ func TestOfAThousandSomeFailAndOnlyTheyAreTriedAgain(t *testing.T) {
 	first := cloud.Counts()
 	run(fmt.Sprintf("%d landed (%d before)", *bulkJobs-failing, *bulkJobs-failing))
 	for job, second := range cloud.Counts().Jobs {
-		tried := second.Gets > first.Jobs[job].Gets
+		tried := second.StatusCalls > first.Jobs[job].StatusCalls
 		if good := strings.Contains(job, "/good-"); tried == good {
 			t.Errorf("%s: tried again is %v", job, tried)
 		}
@@ -128,7 +128,7 @@ func retryTriesOnlyWhatFailed(t *testing.T, cloud *sandbox.Cloud, endpoint, arch
 		p.Env = append(p.Env, "TALLYMAN_ENDPOINT_SLS="+endpoint, "TALLYMAN_ALLOW_HOST=127.0.0.1")
 		p.runs(t, 3)
 		for job, second := range cloud.Counts().Jobs {
-			tried := second.Gets > first.Jobs[job].Gets
+			tried := second.StatusCalls > first.Jobs[job].StatusCalls
 			if failed := strings.Contains(job, "/"+cause+"-"); tried != failed {
 				t.Errorf("retry --cause %s tried %s: %v", cause, job, tried)
 			}
@@ -169,7 +169,7 @@ func TestAWaitForManyJobsKeepsNoneBehindThemWaiting(t *testing.T) {
 	var list strings.Builder
 	for i := range 100 {
 		name := fmt.Sprintf("slow-%d", i)
-		cloud.AddJob(testProject, sandbox.Job{Name: name, Statuses: []string{sandbox.Running}})
+		cloud.AddJob(testProject, sandbox.Job{Name: name, Statuses: []string{sandbox.JobRunning}})
 		fmt.Fprintf(&list, "sls://cn-hangzhou/%s/%s\n", testProject, name)
 	}
 	cloud.AddJob(testProject, sandbox.Job{Name: "ready", File: sandbox.File{Rows: 10}})

@@ -66,7 +66,7 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 	for _, w := range workers {
 		hidden(t, "the command line", cmdline(t, w), queuedSecrets)
 	}
-	q.cloud.Update(testProject, slowName, func(j *sandbox.Job) { j.File.Faults.SlowBytesPerSecond = 0 })
+	q.cloud.UpdateJob(testProject, slowName, func(j *sandbox.Job) { j.File.Faults.SlowBytesPerSecond = 0 })
 	q.landed(t, 5)
 	q.tells(t)
 	q.keepsSecrets(t) // at the end

@@ -148,9 +148,9 @@ func (c *chaos) add(t *testing.T, n int) (refs []fetch.Ref) {
 		i += len(c.exports)
 		file := c.files[i%len(c.files)]
 		file.Name = nameOf(i) + ".csv"
-		statuses := []string{sandbox.Succeeded}
+		statuses := []string{sandbox.JobSucceeded}
 		if i%20 == 0 { // of which few enough are not ready that each is asked by itself
-			statuses = []string{sandbox.Running, sandbox.Running, sandbox.Succeeded}
+			statuses = []string{sandbox.JobRunning, sandbox.JobRunning, sandbox.JobSucceeded}
 		}
 		c.cloud.AddJob(testProject, sandbox.Job{Name: nameOf(i), File: file, Statuses: statuses})
 		ref, err := fetch.ParseRef("sls://cn-hangzhou/" + testProject + "/" + nameOf(i))

@@ -51,9 +51,9 @@ func cloudCommand(ts *testscript.TestScript, neg bool, args []string) {
 	counts := cmp.Or(all.Jobs[testProject+"/"+name], all.Tasks[name], all.Objects[name])
 	switch args[0] {
 	case "url":
-		setURL(ts, cloud.URL(ts.Getenv("ENDPOINT"), testProject, name))
+		setURL(ts, cloud.JobURL(ts.Getenv("ENDPOINT"), testProject, name))
 	case "asked":
-		expect(ts, neg, args, counts.Gets)
+		expect(ts, neg, args, counts.StatusCalls)
 	case "called":
 		expect(ts, neg, args, all.Calls[name])
 	case "sent":
@@ -72,7 +72,7 @@ var staged = map[string]func(cloud *sandbox.Cloud, name string, pairs []string) 
 		return err
 	},
 	"change": func(cloud *sandbox.Cloud, name string, pairs []string) (err error) {
-		cloud.Update(testProject, name, func(job *sandbox.Job) { err = set(jobSettings, job, &job.File, pairs) })
+		cloud.UpdateJob(testProject, name, func(job *sandbox.Job) { err = set(jobSettings, job, &job.File, pairs) })
 		return err
 	},
 	"instance": func(cloud *sandbox.Cloud, name string, pairs []string) error {

@@ -26,7 +26,7 @@ func TestWhatIsDiscoveredIsEnqueuedAndLandsOnce(t *testing.T) {
 	}
 	cloud.AddDumpTask(dump)
 	const pages = 250 // jobs of SLS, whose pages hold a hundred
-	someJobs(cloud, pages, sandbox.Succeeded)
+	someJobs(cloud, pages, sandbox.JobSucceeded)
 	q := newQuay(t, cloud)
 	for _, name := range []string{"DBS", "DIS", "OSS", "OBS"} {
 		q.env = append(q.env, "TALLYMAN_ENDPOINT_"+name+"="+q.endpoint)

@@ -37,7 +37,7 @@ func TestAFullFileSystemLosesNothing(t *testing.T) {
 	if served := job.served(); served > 0 {
 		t.Errorf("%d bytes were asked for", served)
 	}
-	job.Update(testProject, slowName, func(job *sandbox.Job) { // nobody says how large it is decoded
+	job.UpdateJob(testProject, slowName, func(job *sandbox.Job) { // nobody says how large it is decoded
 		job.File.Body, job.File.Codec, job.File.Name = nil, "zstd", ""
 	})
 	p = job.fetch(t, dir)

@@ -12,8 +12,8 @@ import (
 
 func TestADMSResultEndsAsItsStatusAndItsZipDeserve(t *testing.T) {
 	t.Parallel()
-	good := sandbox.Zip(sandbox.Entry{Name: "redo/a.sql", Content: []byte("insert;\n")}, sandbox.Entry{Name: "redo/b.sql", Content: []byte("update;\n")})
-	evil := sandbox.Zip(sandbox.Entry{Name: "../../evil.sql", Content: []byte("drop;\n")})
+	good := sandbox.Zip(sandbox.ZipEntry{Name: "redo/a.sql", Content: []byte("insert;\n")}, sandbox.ZipEntry{Name: "redo/b.sql", Content: []byte("update;\n")})
+	evil := sandbox.Zip(sandbox.ZipEntry{Name: "../../evil.sql", Content: []byte("drop;\n")})
 	for _, tt := range []struct {
 		name   string
 		order  sandbox.Order
@@ -25,7 +25,7 @@ func TestADMSResultEndsAsItsStatusAndItsZipDeserve(t *testing.T) {
 			Throttles: 1, Statuses: []string{sandbox.OrderInit, sandbox.OrderListing, sandbox.OrderDownloading, sandbox.OrderSucceeded},
 			File: sandbox.File{Name: "11_REDO.zip", Body: good},
 		}, 0, "redo/a.sql redo/b.sql", "throttled"},
-		{"fails", sandbox.Order{Statuses: []string{sandbox.OrderFailed}, Desc: "log expired"}, 7, "", "job-failed: the job failed: DOWNLOAD_FAIL: log expired"},
+		{"fails", sandbox.Order{Statuses: []string{sandbox.OrderFailed}, StatusDesc: "log expired"}, 7, "", "job-failed: the job failed: DOWNLOAD_FAIL: log expired"},
 		{"is a zip that climbs out", sandbox.Order{File: sandbox.File{Name: "x.zip", Body: evil}}, 4, "", "unsafe-name: .*evil.sql"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func (q *quay) landsIt(t *testing.T) (twice int64) {
 
 // hastens has the rest of the export come at once, and returns its size.
 func (q *quay) hastens() (size int64) {
-	q.cloud.Update(testProject, largeName, func(j *sandbox.Job) {
+	q.cloud.UpdateJob(testProject, largeName, func(j *sandbox.Job) {
 		j.File.Faults.SlowBytesPerSecond = 0
 		size = int64(len(j.File.Body))
 	})

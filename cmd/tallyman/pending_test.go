@@ -58,7 +58,7 @@ func (c *clock) note(at string, now time.Time) {
 // let makes jobs ready.
 func (c *clock) let(jobs int) {
 	for i := range jobs {
-		c.cloud.Update(testProject, fmt.Sprintf("job-%05d", i), func(j *sandbox.Job) { j.Statuses = []string{sandbox.Succeeded} })
+		c.cloud.UpdateJob(testProject, fmt.Sprintf("job-%05d", i), func(j *sandbox.Job) { j.Statuses = []string{sandbox.JobSucceeded} })
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +96,7 @@ func TestAWaitForThousandsOfJobsCostsNoAttempt(t *testing.T) {
 	server := httptest.NewServer(clock)
 	t.Cleanup(server.Close)
 	q.endpoint = server.URL
-	q.enqueue(t, someJobs(q.cloud, *pendingJobs, sandbox.Running)...)
+	q.enqueue(t, someJobs(q.cloud, *pendingJobs, sandbox.JobRunning)...)
 	p := q.start(t, "worker", "-q", "--poll", "10ms")
 	waitFor(t, "polls of all jobs", func() bool { return q.polls(t) >= *pendingPolls })
 	q.burntNone(t)

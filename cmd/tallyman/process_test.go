@@ -95,7 +95,7 @@ func (j *slowJob) fetch(t *testing.T, archive string) *process {
 }
 
 func (j *slowJob) pace(bytesPerSecond int64) {
-	j.Update(testProject, slowName, func(job *sandbox.Job) { job.File.Faults.SlowBytesPerSecond = bytesPerSecond })
+	j.UpdateJob(testProject, slowName, func(job *sandbox.Job) { job.File.Faults.SlowBytesPerSecond = bytesPerSecond })
 }
 
 func (j *slowJob) served() int64 { return j.Counts().Jobs[testProject+"/"+slowName].Bytes }

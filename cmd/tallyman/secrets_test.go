@@ -43,11 +43,11 @@ var secretCases = []struct {
 	{name: "cut", job: withFaults(sandbox.Faults{Cut: sandbox.Cut{Times: -1}}), exit: 5},
 	{name: "busy", job: withFaults(sandbox.Faults{Busy: 1})},
 	{name: "expiring", job: withFaults(sandbox.Faults{ExpireAfter: sandbox.Expiry{Bytes: 1}})},
-	{name: "changed", job: withFaults(sandbox.Faults{Replace: sandbox.Replace{Body: []byte("another")}}), exit: 4},
+	{name: "changed", job: withFaults(sandbox.Faults{Replace: sandbox.Replacement{Body: []byte("another")}}), exit: 4},
 	{name: "corrupt", job: sandbox.Job{File: sandbox.File{Body: []byte("\x28\xb5\x2f\xfd" + secretURL)}}, exit: 4},
 	{name: "gone", job: sandbox.Job{File: sandbox.File{Rows: 10, Gone: true}}, exit: 7},
-	{name: "failed", job: sandbox.Job{Statuses: []string{sandbox.Failed}, Error: "can't write to " + secretURL}, exit: 7},
-	{name: "not-ready", job: sandbox.Job{Statuses: []string{sandbox.Running}}, exit: 8},
+	{name: "failed", job: sandbox.Job{Statuses: []string{sandbox.JobFailed}, Error: "can't write to " + secretURL}, exit: 7},
+	{name: "not-ready", job: sandbox.Job{Statuses: []string{sandbox.JobRunning}}, exit: 8},
 	{name: "unknown-status", job: sandbox.Job{Statuses: []string{secretURL}}, exit: 8},
 	{name: "noticed", job: sandbox.Job{Notice: "see " + secretURL, File: sandbox.File{Rows: 10}}, exit: 9},
 	{name: "elsewhere", job: sandbox.Job{FilePath: secretURL}, exit: 4},
@@ -56,9 +56,9 @@ var secretCases = []struct {
 	{name: "wrong-token", env: []string{"ALIBABA_CLOUD_SECURITY_TOKEN=" + secretToken + "2"}, exit: 6},
 	{name: "malformed", job: sandbox.Job{FilePath: "https://example.com:port/file?Signature=canary-sealed-7"}, exit: 7},
 	{name: "userinfo", job: sandbox.Job{FilePath: "https://user:canary-sealed-7@example.com/file"}, exit: 4},
-	{name: "escaped", job: sandbox.Job{Statuses: []string{sandbox.Failed}, Error: "said " + url.QueryEscape(url.QueryEscape(secretURL)) +
+	{name: "escaped", job: sandbox.Job{Statuses: []string{sandbox.JobFailed}, Error: "said " + url.QueryEscape(url.QueryEscape(secretURL)) +
 		" and Authorization: LOG id:canary-sealed-7"}, exit: 7},
-	{name: "quoting-keys", job: sandbox.Job{Statuses: []string{sandbox.Failed}, Error: secretKey + ` "` + url.QueryEscape(secretToken) + `" ` +
+	{name: "quoting-keys", job: sandbox.Job{Statuses: []string{sandbox.JobFailed}, Error: secretKey + ` "` + url.QueryEscape(secretToken) + `" ` +
 		base64.StdEncoding.EncodeToString([]byte("id:"+secretKey))}, exit: 7},
 	{name: "bad-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, env: []string{"HTTPS_PROXY=http://user:" + secretProxy + "@127.0.0.1:port"}, exit: 5},
 	{name: "bare-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, env: []string{"HTTPS_PROXY=user:" + secretProxy + "@[::1"}, exit: 4},
@@ -91,11 +91,11 @@ func TestNoSecretIsShownOrKept(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) { keepsSecrets(t, endpoint, test.env, test.args, test.exit, secrets) })
 	}
 	t.Run("signed-url", func(t *testing.T) {
-		address := cloud.URL(endpoint, testProject, "landed")
+		address := cloud.JobURL(endpoint, testProject, "landed")
 		keepsSecrets(t, endpoint, nil, []string{address}, 0, append(signatureOf(t, address), secrets...))
 	})
 	t.Run("signed-url-mismatch", func(t *testing.T) {
-		address := cloud.URL(endpoint, testProject, "mismatch")
+		address := cloud.JobURL(endpoint, testProject, "mismatch")
 		keepsSecrets(t, endpoint, nil, []string{address}, 4, append(signatureOf(t, address), secrets...))
 	})
 }

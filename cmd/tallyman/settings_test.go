@@ -111,7 +111,7 @@ var dumpSettings = settings[sandbox.DumpTask]{
 }
 
 var deliverySettings = settings[sandbox.Delivery]{
-	"running": number(func(d *sandbox.Delivery) *int { return &d.Running }),
+	"running": number(func(d *sandbox.Delivery) *int { return &d.RunningCalls }),
 	"state":   number(func(d *sandbox.Delivery) *int { return &d.State }),
 	"bytes":   count(func(d *sandbox.Delivery) **int64 { return &d.Bytes }),
 	"records": count(func(d *sandbox.Delivery) **int64 { return &d.Records }),

@@ -34,7 +34,7 @@ func shows() []show {
 	expiring.Faults.ExpireAfter = sandbox.Expiry{Requests: 3}
 	return []show{
 		{"A job that is not done yet: it is asked until it is", job(sandbox.Job{Name: "nightly-zstd",
-			Statuses: []string{sandbox.Starting, sandbox.Running, sandbox.Succeeded}, File: rows(30000, "csv", "zstd")})},
+			Statuses: []string{sandbox.JobStarting, sandbox.JobRunning, sandbox.JobSucceeded}, File: rows(30000, "csv", "zstd")})},
 		{"JSON lines in gzip", job(sandbox.Job{Name: "nightly-gzip", File: rows(20000, "json", "gzip")})},
 		{"lz4, though the job declares none", job(sandbox.Job{Name: "nightly-lz4",
 			DeclaredCompression: "none", File: rows(20000, "csv", "lz4")})},
@@ -69,8 +69,8 @@ func order(cloud *sandbox.Cloud, _, project string) string {
 		ID: 1100, Key: project, Throttles: 1,
 		Total: new(int64(700)),
 		File: sandbox.File{Name: "1100_REDO.zip", Body: sandbox.Zip(
-			sandbox.Entry{Name: "redo/orders.csv", Content: sandbox.Generate(400, "csv", 7)},
-			sandbox.Entry{Name: "redo/users.csv", Content: sandbox.Generate(300, "csv", 8)},
+			sandbox.ZipEntry{Name: "redo/orders.csv", Content: sandbox.Generate(400, "csv", 7)},
+			sandbox.ZipEntry{Name: "redo/users.csv", Content: sandbox.Generate(300, "csv", 8)},
 		)},
 	})
 	return "dms://" + demoRegion + "/1100/" + project
@@ -81,14 +81,14 @@ func tables(cloud *sandbox.Cloud, _, project string) string {
 	cloud.AddTask(project, sandbox.Task{
 		ID: "dt-tables", Statuses: []string{sandbox.TaskRunning, sandbox.TaskFinished},
 		File: sandbox.File{Name: "dt-tables.tar.gz", Body: sandbox.Compress("gzip", tarOf(
-			sandbox.Entry{Name: "shop/orders.csv", Content: sandbox.Generate(500, "csv", 9)},
-			sandbox.Entry{Name: "shop/users.csv", Content: sandbox.Generate(200, "csv", 10)},
+			sandbox.ZipEntry{Name: "shop/orders.csv", Content: sandbox.Generate(500, "csv", 9)},
+			sandbox.ZipEntry{Name: "shop/users.csv", Content: sandbox.Generate(200, "csv", 10)},
 		))},
 	})
 	return "dbs://" + demoRegion + "/" + project + "/dt-tables"
 }
 
-func tarOf(entries ...sandbox.Entry) []byte {
+func tarOf(entries ...sandbox.ZipEntry) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b) // which does not fail, into memory
 	for _, e := range entries {
@@ -136,5 +136,5 @@ func objects(scheme, bucket, region string) func(*sandbox.Cloud, string, string)
 func signedURL(cloud *sandbox.Cloud, origin, project string) string {
 	body := sandbox.Compress("gzip", sandbox.Generate(5000, "csv", 6))
 	cloud.AddJob(project, sandbox.Job{Name: "by-url", File: sandbox.File{Name: "export.csv.gz", Rows: 5000, Body: body}})
-	return cloud.URL(origin, project, "by-url") + fmt.Sprintf("#md5=%x&size=%d&records=5000", md5.Sum(body), len(body))
+	return cloud.JobURL(origin, project, "by-url") + fmt.Sprintf("#md5=%x&size=%d&records=5000", md5.Sum(body), len(body))
 }

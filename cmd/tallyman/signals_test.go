@@ -57,11 +57,11 @@ func TestASignalEndsTheReadingOfReferences(t *testing.T) {
 func TestASignalEndsAWaitForAJob(t *testing.T) {
 	t.Parallel()
 	job := newSlowJob(t)
-	job.Update(testProject, slowName, func(j *sandbox.Job) { j.Statuses = []string{sandbox.Running} })
+	job.UpdateJob(testProject, slowName, func(j *sandbox.Job) { j.Statuses = []string{sandbox.JobRunning} })
 	p := job.fetch(t, t.TempDir())
 	p.Args = append(p.Args, "--json", "--poll", "1h")
 	p.start(t)
-	for job.Counts().Jobs[testProject+"/"+slowName].Gets == 0 {
+	for job.Counts().Jobs[testProject+"/"+slowName].StatusCalls == 0 {
 		time.Sleep(5 * time.Millisecond)
 	}
 	p.Process.Signal(syscall.SIGINT)

@@ -244,7 +244,7 @@ func TestAnInstanceOfTheSandboxIsListed(t *testing.T) {
 	for _, signature := range []string{"acs3", "v1"} {
 		for name, ways := range map[string]sandbox.Instance{
 			"as the vendor's":     {},
-			"plainly":             {NoUnknown: true, BoolSuccess: true, ListContent: true},
+			"plainly":             {NoUnknownError: true, BoolSuccess: true, ListContent: true},
 			"with the old totals": {OldTotals: true},
 			"in small pages":      {PageSize: 7},
 			"without totals":      {TotalPages: new(int64(-1)), TotalTasks: new(int64(-1))},

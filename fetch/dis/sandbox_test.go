@@ -85,7 +85,7 @@ func TestAFileLandsWithItsRecordsCounted(t *testing.T) {
 		{name: "text by commas", task: sandbox.DumpTask{Delimiter: ","}, content: strings.ReplaceAll(plain, "\n", ","), records: rows},
 		{name: "gzip", task: sandbox.DumpTask{Compression: "gzip", Partition: "yyyy/MM/dd"}, content: plain, records: rows},
 		{name: "Parquet", task: sandbox.DumpTask{FileType: "parquet"}, change: func(d *sandbox.Delivery) { d.File.Body = []byte("PAR1\x00PAR1") }, content: "PAR1\x00PAR1", records: -1},
-		{name: "with the quirks of the sample", task: sandbox.DumpTask{OneRow: true, NoTaskID: true, BrokenKeys: true, Prefix: "logs"}, content: plain, records: rows},
+		{name: "with the quirks of the sample", task: sandbox.DumpTask{SingleRow: true, NoTaskID: true, BrokenKeys: true, Prefix: "logs"}, content: plain, records: rows},
 		{name: "with fewer records than told", change: func(d *sandbox.Delivery) { d.Records = new(int64(rows + 1)) }, content: plain, records: rows, doubts: []string{"records"}},
 		{name: "with fewer bytes than told", change: func(d *sandbox.Delivery) { d.Bytes = new(int64(len(plain) + 1)) }, content: plain, records: rows, doubts: []string{"transferBytes"}},
 	} {
@@ -117,7 +117,7 @@ func TestAFileLandsWithItsRecordsCounted(t *testing.T) {
 
 func TestADeliveryIsWaitedFor(t *testing.T) {
 	d := sampleDelivery(sandbox.File{Rows: 3})
-	d.Running = 2
+	d.RunningCalls = 2
 	_, p := dumped(t, sandbox.DumpTask{Deliveries: []sandbox.Delivery{d}})
 	for range 2 {
 		if _, _, err := landed(t, p, fileRef); !errors.As(err, new(*fetch.NotReadyError)) {

@@ -40,7 +40,7 @@ func TestObjectIsGivenByKeyWithWhatIsKnownOfIt(t *testing.T) {
 		}
 	}
 	n := c.Counts()
-	if n.Calls["GetObject"] != 1 || n.Calls["HeadObject"] != 1 || n.Objects["own/a/b+c d.bin"] != (JobCounts{Requests: 2, Bytes: 9}) || n.Requests != 2 {
+	if n.Calls["GetObject"] != 1 || n.Calls["HeadObject"] != 1 || n.Objects["own/a/b+c d.bin"] != (ItemCounts{Requests: 2, Bytes: 9}) || n.Requests != 2 {
 		t.Errorf("%+v", n)
 	}
 }
@@ -97,7 +97,7 @@ func TestHeadTellsItsErrorInAHeader(t *testing.T) {
 func TestObjectsSufferFaultsByKeyToo(t *testing.T) {
 	c, base := started(t)
 	c.AddObject("own", "f", File{Body: []byte(digits), Faults: Faults{
-		Busy: 1, Flip: Flip{At: 1, Times: 1}, Cut: Cut{After: 4, Times: 1}, Replace: Replace{After: 2, Body: []byte("new")}, ExpireAfter: Expiry{Requests: 1}}})
+		Busy: 1, Flip: Flip{At: 1, Times: 1}, Cut: Cut{After: 4, Times: 1}, Replace: Replacement{After: 2, Body: []byte("new")}, ExpireAfter: Expiry{Requests: 1}}})
 	for i, want := range []got{{status: 503}, {status: 200, body: "0023"}, {status: 200, body: digits}, {status: 200, body: "new"}} {
 		g := visited(t, "GET", base, "/own/f")
 		if g.status != want.status || want.body != "" && g.body != want.body || (g.err != nil) != (i == 1) {

@@ -4,27 +4,27 @@ import "maps"
 
 // Counts are what has been asked of a cloud so far.
 type Counts struct {
-	Calls    map[string]int       // calls by name, refused ones too: of the job API (GetDownloadJob …), of the orders', and of the store by key (GetObject, ListObjectsV2 …)
-	Refused  map[string]int       // refusals by error code, of calls and of requests for files
-	Requests int                  // for files and objects, by URL or by key, refused ones too
-	Bytes    int64                // of files and objects, as sent in bodies
-	Jobs     map[string]JobCounts // by "PROJECT/JOB"
-	Orders   map[string]JobCounts // by "ORDER/KEY"
-	Tasks    map[string]JobCounts // by "INSTANCE/TASK"
-	Objects  map[string]JobCounts // by "BUCKET/KEY"
+	Calls    map[string]int        // calls by name, refused ones too: of the job API (GetDownloadJob …), of the orders', and of the store by key (GetObject, ListObjectsV2 …)
+	Refused  map[string]int        // refusals by error code, of calls and of requests for files
+	Requests int                   // for files and objects, by URL or by key, refused ones too
+	Bytes    int64                 // of files and objects, as sent in bodies
+	Jobs     map[string]ItemCounts // by "PROJECT/JOB"
+	Orders   map[string]ItemCounts // by "ORDER/KEY"
+	Tasks    map[string]ItemCounts // by "INSTANCE/TASK"
+	Objects  map[string]ItemCounts // by "BUCKET/KEY"
 }
 
-// JobCounts are what has been asked of one job, order, task or object.
-type JobCounts struct {
-	Gets     int   // calls for its status let in, throttled ones too
-	Requests int   // for its file, with a good URL or key
-	Bytes    int64 // of its file, as sent in bodies
+// ItemCounts are what has been asked of one job, order, task or object.
+type ItemCounts struct {
+	StatusCalls int   // calls for its status let in, throttled ones too
+	Requests    int   // for its file, with a good URL or key
+	Bytes       int64 // of its file, as sent in bodies
 }
 
 func newCounts() Counts {
 	return Counts{
 		Calls: map[string]int{}, Refused: map[string]int{},
-		Jobs: map[string]JobCounts{}, Orders: map[string]JobCounts{}, Tasks: map[string]JobCounts{}, Objects: map[string]JobCounts{},
+		Jobs: map[string]ItemCounts{}, Orders: map[string]ItemCounts{}, Tasks: map[string]ItemCounts{}, Objects: map[string]ItemCounts{},
 	}
 }
 
@@ -64,13 +64,13 @@ func (c *Cloud) countBytes(o *object, u *use, n int) {
 	if u != nil {
 		u.bytes += int64(n)
 	}
-	o.count(JobCounts{Bytes: int64(n)})
+	o.count(ItemCounts{Bytes: int64(n)})
 }
 
 // count needs the lock.
-func (o *object) count(more JobCounts) {
+func (o *object) count(more ItemCounts) {
 	n := o.tally[o.tallied]
-	n.Gets += more.Gets
+	n.StatusCalls += more.StatusCalls
 	n.Requests += more.Requests
 	n.Bytes += more.Bytes
 	o.tally[o.tallied] = n

@@ -81,7 +81,7 @@ func (o order) job() Job {
 		Bucket:          f.Sink.Bucket,
 		Prefix:          f.Sink.Prefix,
 		RoleARN:         f.Sink.RoleARN,
-		Statuses:        []string{Starting, Running, Succeeded},
+		Statuses:        []string{JobStarting, JobRunning, JobSucceeded},
 		File: File{
 			Rows:   int(min(f.ToTime-f.FromTime, mostRows)),
 			Format: f.Sink.ContentType,

@@ -27,9 +27,9 @@ type Instance struct {
 
 	// The vendor's own example has these quirks, and so has every answer but
 	// where it is told not to.
-	NoUnknown   bool // a success tells no code and message of an error
-	BoolSuccess bool // Success is a bool, not a string
-	ListContent bool // Content is a list, as on the vendor's page, and has no List of its own
+	NoUnknownError bool // a success tells no code and message of an error
+	BoolSuccess    bool // Success is a bool, not a string
+	ListContent    bool // Content is a list, as on the vendor's page, and has no List of its own
 
 	OldTotals   bool   // Number, Size and Total are told, as before November 2022
 	TotalPages  *int64 // nil = as many as there are; negative = not told

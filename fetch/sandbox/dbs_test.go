@@ -75,7 +75,7 @@ func TestTaskTellsAStatusACallAndTheLastStays(t *testing.T) {
 	if !slices.Equal(words, want) {
 		t.Errorf("got %v", words)
 	}
-	if n := c.Counts(); n.Calls["DescribeDownloadTask"] != 6 || n.Tasks["rm-1/dt-1"].Gets != 6 {
+	if n := c.Counts(); n.Calls["DescribeDownloadTask"] != 6 || n.Tasks["rm-1/dt-1"].StatusCalls != 6 {
 		t.Errorf("%+v", n)
 	}
 }
@@ -104,7 +104,7 @@ func TestTasksFileIsGivenByASecondCallAndSuffersFaults(t *testing.T) {
 	if g := visited(t, "GET", base, "/dbs-downloads/rm-1/dt-1/dbs_target_file_path/test_456"); g.status != 403 {
 		t.Errorf("by key: %d", g.status)
 	}
-	if n := c.Counts().Tasks["rm-1/dt-1"]; n.Gets != 2 || n.Requests != 2 || n.Bytes != 9 {
+	if n := c.Counts().Tasks["rm-1/dt-1"]; n.StatusCalls != 2 || n.Requests != 2 || n.Bytes != 9 {
 		t.Errorf("%+v", n)
 	}
 	c.RemoveTask("rm-1", "dt-1")
@@ -169,7 +169,7 @@ func TestInstanceHasTheVendorsQuirksUnlessTold(t *testing.T) {
 		totals   string // tasks, pages, the old one of tasks
 	}{
 		"vendor's":     {Instance{}, "DBS.InternalError", "true", `{"List":[{"TaskId"`, "1 1 -"},
-		"plain":        {Instance{NoUnknown: true, BoolSuccess: true, ListContent: true}, "", true, `[{"TaskId"`, "1 1 -"},
+		"plain":        {Instance{NoUnknownError: true, BoolSuccess: true, ListContent: true}, "", true, `[{"TaskId"`, "1 1 -"},
 		"old totals":   {Instance{OldTotals: true}, "DBS.InternalError", "true", `{"List":[{"TaskId"`, "- - 1"},
 		"wrong totals": {Instance{TotalPages: new(int64(2)), TotalTasks: new(int64(7))}, "DBS.InternalError", "true", `{"List"`, "7 2 -"},
 		"no totals":    {Instance{TotalPages: new(int64(-1)), TotalTasks: new(int64(-1))}, "DBS.InternalError", "true", `{"List"`, "- - -"},
@@ -245,7 +245,7 @@ func TestRefusedAndFailedCallsOfTasksUseUpNoStatus(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
-	if n := c.Counts(); n.Tasks["rm-1/dt-1"].Gets != 2 || n.Refused["DBS.InternalError"] != 2 || n.Refused["Throttling.User"] != 3 {
+	if n := c.Counts(); n.Tasks["rm-1/dt-1"].StatusCalls != 2 || n.Refused["DBS.InternalError"] != 2 || n.Refused["Throttling.User"] != 3 {
 		t.Errorf("%+v", n)
 	}
 	ways.Throttles = 1
@@ -265,7 +265,7 @@ func TestRefusedAndFailedCallsOfTasksUseUpNoStatus(t *testing.T) {
 
 func TestWhatIsAskedOfTasksMustBeThere(t *testing.T) {
 	c, base := withTask(t, Task{PrivateURL: Absent, PublicURL: "https://elsewhere/x"})
-	c.AddInstance("rm-1", Instance{Region: "cn-hangzhou", NoUnknown: true})
+	c.AddInstance("rm-1", Instance{Region: "cn-hangzhou", NoUnknownError: true})
 	for _, row := range []struct {
 		ask        func(*testing.T, string, any, ...string) *http.Response
 		parameters []string

@@ -52,7 +52,7 @@ func (c taskContent) MarshalJSON() ([]byte, error) {
 // told is an answer of success, which tells of an error all the same.
 func (i Instance) told(q rpc, data any) dbsAnswer {
 	a := dbsAnswer{XMLName: xml.Name{Local: q.action() + "Response"}, RequestID: q.id, Success: success(true, !i.BoolSuccess), Data: data}
-	if !i.NoUnknown {
+	if !i.NoUnknownError {
 		a.ErrCode, a.ErrMessage = "DBS.InternalError", "instanceName can not be empty"
 		a.Code, a.Message = a.ErrCode, a.ErrMessage
 	}

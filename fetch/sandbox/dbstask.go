@@ -115,7 +115,7 @@ type taskDescription struct {
 
 // describe tells of a task, which uses up a status.
 func (c *Cloud) describeTask(e *taskEntry, region string) taskDescription {
-	e.object.count(JobCounts{Gets: 1})
+	e.object.count(ItemCounts{StatusCalls: 1})
 	status, created := e.status(e.gets), strconv.FormatInt(e.CreateTime.UnixMilli(), 10)
 	e.gets++
 	d := taskDescription{

@@ -64,7 +64,7 @@ func (c *Cloud) describe(e *entry, n int, fileURL string) jobDescription {
 	case succeeded(d.Status):
 		c.write(e)
 		e.promise(&d.Details, fileURL)
-	case d.Status == Failed:
+	case d.Status == JobFailed:
 		d.Details.ErrorMessage = e.Error
 	}
 	return d

@@ -223,7 +223,7 @@ func TestTheLogIsToldInPages(t *testing.T) {
 
 func TestADeliveryIsInTheBucketOnceItsRowHasAnEnd(t *testing.T) {
 	d := deliveries(3)
-	d[1].Running, d[2].State = 1, 2
+	d[1].RunningCalls, d[2].State = 1, 2
 	c, base := dumping(t, DumpTask{Prefix: "logs/", Partition: "yyyy/MM/dd/HH", Deliveries: d})
 	ends := func() (ends []bool) {
 		var l toldLog
@@ -253,7 +253,7 @@ func TestADeliveryIsInTheBucketOnceItsRowHasAnEnd(t *testing.T) {
 func TestALogTellsWhatItIsToldTo(t *testing.T) {
 	d := deliveries(1)
 	d[0].Bytes, d[0].Records = new(int64(7)), new(int64(-1))
-	_, base := dumping(t, DumpTask{OneRow: true, ErrorCode: "0", StreamID: "id", Deliveries: d})
+	_, base := dumping(t, DumpTask{SingleRow: true, ErrorCode: "0", StreamID: "id", Deliveries: d})
 	var l toldLog
 	askDIS(t, "POST", base+logPath, "", &l)
 	var row transferRow
@@ -289,7 +289,7 @@ func TestATaskIsToldByItsStream(t *testing.T) {
 
 func TestRefusedLogsUseUpNothing(t *testing.T) {
 	d := deliveries(1)
-	d[0].Running = 1
+	d[0].RunningCalls = 1
 	c, base := dumping(t, DumpTask{Unavailable: 1, Throttles: 1, Deliveries: d})
 	for _, want := range []string{"500 DIS.5000", "400 DIS.4303", "200 -1", "200 -1"} {
 		var l toldLog

@@ -66,7 +66,7 @@ func (e *dumpEntry) answer(page []transferRow, total int) transferLog {
 	}
 	switch {
 	case len(page) == 0:
-	case len(page) == 1 && e.OneRow:
+	case len(page) == 1 && e.SingleRow:
 		l.Rows = page[0]
 	default:
 		l.Rows = page

@@ -33,7 +33,7 @@ type DumpTask struct {
 	// only.
 	Deliveries []Delivery
 
-	OneRow     bool // a page with one row has it for a list, as the vendor's sample does
+	SingleRow  bool // a page with one row has it for a list, as the vendor's sample does
 	ErrorCode  any  // of a success. nil = -1, as in that sample
 	NoTaskID   bool // neither the list of tasks nor a task tells its ID
 	BrokenKeys bool // the description has a quote too many in file_prefix
@@ -46,14 +46,14 @@ type DumpTask struct {
 
 // A Delivery is one row of a dump task's log, and the file that it tells of.
 type Delivery struct {
-	Number     int    // in the file's name
-	Name       string // transferFileName. "" = "ID.STREAM.NUMBER.MILLISECONDS", 10 ms after Start
-	Key        string // "" = as the vendor is thought to form it: PREFIX/TIME/NAME
-	Start, End time.Time
-	Running    int    // so many first calls for the log tell it without an end
-	State      int    // 0 = succeeded
-	Bytes      *int64 // transferBytes. nil = the file's; negative = not told
-	Records    *int64 // transferRecordsNum. nil = File.Rows; negative = not told
+	Number       int    // in the file's name
+	Name         string // transferFileName. "" = "ID.STREAM.NUMBER.MILLISECONDS", 10 ms after Start
+	Key          string // "" = as the vendor is thought to form it: PREFIX/TIME/NAME
+	Start, End   time.Time
+	RunningCalls int    // so many first calls for the log tell it without an end
+	State        int    // 0 = succeeded
+	Bytes        *int64 // transferBytes. nil = the file's; negative = not told
+	Records      *int64 // transferRecordsNum. nil = File.Rows; negative = not told
 
 	// File is the file: its Body, or as many rows of JSON as it has, with the
 	// task's delimiter behind each, compressed as the task says.
@@ -138,7 +138,7 @@ func (t DumpTask) content(f File) []byte {
 }
 
 // ended says whether the row of a delivery tells an end.
-func (e *dumpEntry) ended(d Delivery) bool { return !d.End.IsZero() && e.asked > d.Running }
+func (e *dumpEntry) ended(d Delivery) bool { return !d.End.IsZero() && e.asked > d.RunningCalls }
 
 // deliverAll puts in the bucket what has ended. It needs the lock.
 func (c *Cloud) deliverAll(e *dumpEntry) {
@@ -146,7 +146,7 @@ func (c *Cloud) deliverAll(e *dumpEntry) {
 		if d.File.Body == nil {
 			e.Deliveries[i].File.Body = e.content(d.File)
 		}
-		if e.delivered[e.file(d)] || d.State != 0 || d.End.IsZero() || d.Running > 0 && !e.ended(d) {
+		if e.delivered[e.file(d)] || d.State != 0 || d.End.IsZero() || d.RunningCalls > 0 && !e.ended(d) {
 			continue
 		}
 		e.delivered[e.file(d)] = true

@@ -38,9 +38,9 @@ func (c *Cloud) queryDownload(q rpc) (rpcAnswer, *refusal) {
 		return c.unable(q, false, Failure{Code: "OrderNotExist", Message: "The order or its download key does not exist."}), nil
 	}
 	if tenant := q.values.Get("Tid"); tenant != "" && e.Tenant != 0 && tenant != strconv.FormatInt(e.Tenant, 10) {
-		return c.unable(q, e.TextSuccess, Failure{Code: "TenantNotExist", Message: "The tenant does not exist."}), nil
+		return c.unable(q, e.StringSuccess, Failure{Code: "TenantNotExist", Message: "The tenant does not exist."}), nil
 	}
-	e.object.count(JobCounts{Gets: 1})
+	e.object.count(ItemCounts{StatusCalls: 1})
 	return c.download(q, e)
 }
 
@@ -52,15 +52,15 @@ func (c *Cloud) download(q rpc, e *orderEntry) (rpcAnswer, *refusal) {
 		return nil, refuse(http.StatusBadRequest, "Throttling.User", "Request was denied due to user flow control.").
 			set("x-ratelimit-user-api", "Limit:1,Remain:0,TimeLeft:700,Reset:1")
 	case strike(e.Failure.Times, &e.failed):
-		return c.unable(q, e.TextSuccess, e.Failure), nil
+		return c.unable(q, e.StringSuccess, e.Failure), nil
 	}
 	status := e.status(e.gets)
 	e.gets++
-	answer := downloadStatus{RequestID: q.id, Success: success(true, e.TextSuccess), Result: &statusResult{
+	answer := downloadStatus{RequestID: q.id, Success: success(true, e.StringSuccess), Result: &statusResult{
 		DownloadStatus: status,
 		StatusDesc:     e.desc(status),
 	}}
-	if !e.NoUnknown {
+	if !e.NoUnknownError {
 		answer.ErrorCode, answer.ErrorMessage = "UnknownError", "UnknownError"
 	}
 	if strings.EqualFold(strings.TrimSpace(status), OrderSucceeded) {

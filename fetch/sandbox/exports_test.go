@@ -14,7 +14,7 @@ func TestJobWritesToItsBucketOnceItSucceeds(t *testing.T) {
 	c := New(o)
 	old := clock.Add(-time.Hour)
 	c.AddObject("own", "x/job-1-old.csv", File{LastModified: old})
-	c.AddJob(project, Job{Name: "job-1", Bucket: "own", Prefix: "x/", Statuses: []string{Running, Succeeded},
+	c.AddJob(project, Job{Name: "job-1", Bucket: "own", Prefix: "x/", Statuses: []string{JobRunning, JobSucceeded},
 		Files: []File{{Rows: 2}, {Rows: 3, Codec: "zstd"}, {Name: "third.bin", Body: []byte("123456789"), LastModified: old}}})
 	c.AddJob(project, Job{Name: "job-2", Bucket: "own", Prefix: "x/", File: File{Rows: 1, Codec: "gzip"}})
 	base, stop, err := c.Start()
@@ -57,18 +57,18 @@ func TestJobWritesToItsBucketOnceItSucceeds(t *testing.T) {
 	if slices.Contains(c.Keys("own"), "x/third.bin") {
 		t.Error("written twice")
 	}
-	c.Update(project, "job-1", func(j *Job) { j.Files[2].Body = []byte("1234") })
+	c.UpdateJob(project, "job-1", func(j *Job) { j.Files[2].Body = []byte("1234") })
 	if d := getJob(t, base, "job-1").Details; *d.FileSize != size-header+4 || !slices.Contains(c.Keys("own"), "x/third.bin") {
 		t.Errorf("after a change: %+v", d)
 	}
-	c.Update(project, "job-1", func(j *Job) { j.Files = j.Files[2:]; j.FilePath = "oss://own/x/third.bin" })
+	c.UpdateJob(project, "job-1", func(j *Job) { j.Files = j.Files[2:]; j.FilePath = "oss://own/x/third.bin" })
 	if d := getJob(t, base, "job-1").Details; d.CheckSum == "" || *d.FileSize != 4 || d.FilePath == "" || !slices.Contains(c.Keys("own"), "x/third.bin") {
 		t.Errorf("%+v", d)
 	}
 }
 
 func TestBucketOfAJobIsThereBeforeItsFile(t *testing.T) {
-	c, base := started(t, Job{Name: "job-1", Bucket: "own", Statuses: []string{Running}})
+	c, base := started(t, Job{Name: "job-1", Bucket: "own", Statuses: []string{JobRunning}})
 	if p := listing1(t, base, "list-type=2"); len(p.Contents) != 0 || p.KeyCount != 0 {
 		t.Errorf("%+v", p)
 	}

@@ -10,7 +10,7 @@ type Faults struct {
 	Flip    Flip
 	Cut     Cut
 	Stall   Stall
-	Replace Replace
+	Replace Replacement
 	// ExpireAfter lets each URL die of use. Only a GET of the job gives
 	// another.
 	ExpireAfter Expiry
@@ -53,9 +53,9 @@ type Stall struct {
 	For   time.Duration
 }
 
-// Replace puts another object in the file's place once After requests have
+// Replacement puts another object in the file's place once After requests have
 // been let in. The job goes on promising the first.
-type Replace struct {
+type Replacement struct {
 	After int
 	Body  []byte // nil = never
 }

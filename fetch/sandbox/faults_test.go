@@ -51,7 +51,7 @@ func TestFaultsStrikeWhereAndAsOftenAsTold(t *testing.T) {
 		"no range": {Faults{NoRange: true}, []answer{
 			{"bytes=2-3", 200, digits, false},
 		}},
-		"replaced": {Faults{Replace: Replace{After: 1, Body: []byte("new")}}, []answer{
+		"replaced": {Faults{Replace: Replacement{After: 1, Body: []byte("new")}}, []answer{
 			{"bytes=0-1", 206, "01", false}, {"", 200, "new", false},
 		}},
 		"short stall": {Faults{Stall: Stall{After: 2, Times: 1, For: time.Millisecond}}, []answer{whole}},
@@ -107,7 +107,7 @@ func TestJobPromisesTheETagOfAMultipartFile(t *testing.T) {
 }
 
 func TestReplacedObjectFailsAConditionAndTheJobKeepsItsPromise(t *testing.T) {
-	_, base, url := withFaults(t, Faults{Replace: Replace{After: 1, Body: []byte("new")}})
+	_, base, url := withFaults(t, Faults{Replace: Replacement{After: 1, Body: []byte("new")}})
 	etag := fetch(t, "GET", url).header.Get("ETag")
 	if g := fetch(t, "GET", url, "If-Match", etag); g.status != 412 {
 		t.Errorf("%d %s", g.status, g.body)
@@ -194,7 +194,7 @@ func TestCountedFaultsAreSharedOutAmongConcurrentRequests(t *testing.T) {
 	}
 	wait.Wait()
 	n := c.Counts()
-	if busy != 5 || good != 15 || n.Bytes != 150 || n.Jobs[project+"/job-1"] != (JobCounts{Gets: 1, Requests: 20, Bytes: 150}) {
+	if busy != 5 || good != 15 || n.Bytes != 150 || n.Jobs[project+"/job-1"] != (ItemCounts{StatusCalls: 1, Requests: 20, Bytes: 150}) {
 		t.Errorf("%d busy, %d good, %+v", busy, good, n)
 	}
 }
@@ -212,7 +212,7 @@ func TestFaultCanBeChangedAfterTheFact(t *testing.T) {
 		{func(j *Job) { j.File.Faults.Flip.Times = -1 }, "0023456789"},
 		{func(j *Job) { j.File.Faults = Faults{} }, digits},
 	} {
-		c.Update(project, "job-1", step.change)
+		c.UpdateJob(project, "job-1", step.change)
 		if got := fetch(t, "GET", url).body; got != step.want {
 			t.Errorf("step %d: got %s, want %s", i, got, step.want)
 		}

@@ -34,7 +34,7 @@ func (c *Cloud) getObject(v visit, in admission) (func(http.ResponseWriter), *re
 		now := c.options.Now()
 		return nil, expired(now.Add(-time.Second), now)
 	}
-	o.count(JobCounts{Requests: 1})
+	o.count(ItemCounts{Requests: 1})
 	d, bad := o.deliver(v, u)
 	if bad != nil {
 		return nil, bad
@@ -72,7 +72,7 @@ func (c *Cloud) headObject(v visit) (func(http.ResponseWriter), *refusal) {
 	if bad != nil {
 		return nil, bad
 	}
-	o.count(JobCounts{Requests: 1})
+	o.count(ItemCounts{Requests: 1})
 	if strike(o.file.Faults.Busy, &o.spent.busy) {
 		return nil, busy()
 	}

@@ -147,11 +147,11 @@ func TestFileThatIsGoneOrRenamedIsNoSuchKey(t *testing.T) {
 		}
 	}
 	old := fileURL(t, base, "job-1")
-	c.RenameFile(project, "job-1", "other.csv")
+	c.RenameJobFile(project, "job-1", "other.csv")
 	check(old, 404)
 	renamed := fileURL(t, base, "job-1")
 	check(renamed, 200)
-	c.RemoveFile(project, "job-1")
+	c.RemoveJobFile(project, "job-1")
 	check(renamed, 404)
 	c.RemoveJob(project, "job-1")
 	check(renamed, 404)

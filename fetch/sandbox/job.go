@@ -8,10 +8,10 @@ import (
 
 // The statuses that the vendor names. A Job may tell any other.
 const (
-	Starting  = "STARTING"
-	Running   = "RUNNING"
-	Succeeded = "SUCCEEDED"
-	Failed    = "ERROR"
+	JobStarting  = "STARTING"
+	JobRunning   = "RUNNING"
+	JobSucceeded = "SUCCEEDED"
+	JobFailed    = "ERROR"
 )
 
 // Absent is a CheckSum that leaves the field out of the answer.
@@ -89,11 +89,11 @@ func (c *Cloud) RemoveJob(project, job string) {
 	delete(c.projects[project], job)
 }
 
-// Update changes a job under the cloud's lock and reports whether there is
+// UpdateJob changes a job under the cloud's lock and reports whether there is
 // such a job. A count that the change touches (Statuses, Throttles, a fault)
 // starts anew; the others go on. A Body must be replaced, not written into.
 // The name of a job cannot be changed.
-func (c *Cloud) Update(project, job string, change func(*Job)) bool {
+func (c *Cloud) UpdateJob(project, job string, change func(*Job)) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.projects[project][job]
@@ -108,15 +108,15 @@ func (c *Cloud) Update(project, job string, change func(*Job)) bool {
 	return true
 }
 
-// RenameFile moves a job's file: the URLs given so far lead to NoSuchKey.
-func (c *Cloud) RenameFile(project, job, name string) bool {
-	return c.Update(project, job, func(j *Job) { j.File.Name = name })
+// RenameJobFile moves a job's file: the URLs given so far lead to NoSuchKey.
+func (c *Cloud) RenameJobFile(project, job, name string) bool {
+	return c.UpdateJob(project, job, func(j *Job) { j.File.Name = name })
 }
 
-// RemoveFile takes a job's file away. The job goes on telling of it, as the
+// RemoveJobFile takes a job's file away. The job goes on telling of it, as the
 // vendor's does of a file that has aged out.
-func (c *Cloud) RemoveFile(project, job string) bool {
-	return c.Update(project, job, func(j *Job) { j.File.Gone = true })
+func (c *Cloud) RemoveJobFile(project, job string) bool {
+	return c.UpdateJob(project, job, func(j *Job) { j.File.Gone = true })
 }
 
 func (c *Cloud) jobs(project string) map[string]*entry {
@@ -141,7 +141,7 @@ func (c *Cloud) put(e *entry) {
 // status is the one that the n-th GET is told.
 func (j Job) status(n int) string {
 	if len(j.Statuses) == 0 {
-		return Succeeded
+		return JobSucceeded
 	}
 	return j.Statuses[min(n, len(j.Statuses)-1)]
 }
@@ -156,5 +156,5 @@ func (j Job) percent(n int) int {
 }
 
 func succeeded(status string) bool {
-	return strings.EqualFold(strings.TrimSpace(status), Succeeded)
+	return strings.EqualFold(strings.TrimSpace(status), JobSucceeded)
 }

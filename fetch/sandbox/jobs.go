@@ -12,7 +12,7 @@ func (c *Cloud) getJob(q call) (any, *refusal) {
 	if bad != nil {
 		return nil, bad
 	}
-	e.object.count(JobCounts{Gets: 1})
+	e.object.count(ItemCounts{StatusCalls: 1})
 	if strike(e.Unavailable, &e.unavailable) {
 		return nil, refuse(http.StatusServiceUnavailable, "ServerBusy", "The server is busy, please try again later.").set("Retry-After", "1")
 	}

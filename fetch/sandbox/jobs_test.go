@@ -22,12 +22,12 @@ func refused(t *testing.T, base, method, path, body string) string {
 }
 
 func TestStatusesAreToldOneAGetAndTheLastStays(t *testing.T) {
-	_, base := started(t, Job{Name: "walks", Statuses: []string{Starting, Running, "PAUSING", Succeeded}, File: File{Rows: 3}})
+	_, base := started(t, Job{Name: "walks", Statuses: []string{JobStarting, JobRunning, "PAUSING", JobSucceeded}, File: File{Rows: 3}})
 	var told []string
 	for range 5 {
 		d := getJob(t, base, "walks")
 		told = append(told, fmt.Sprint(d.Status, d.Details.Progress))
-		if done := d.Status == Succeeded; done != (d.Details.FilePath != "") || done != (d.Details.LogCount != nil) {
+		if done := d.Status == JobSucceeded; done != (d.Details.FilePath != "") || done != (d.Details.LogCount != nil) {
 			t.Errorf("%s tells of a file: %+v", d.Status, d.Details)
 		}
 	}
@@ -43,7 +43,7 @@ func TestPromisesAreTheFilesUnlessTheJobLies(t *testing.T) {
 			File: File{Codec: "zstd", Rows: 7}},
 		Job{Name: "silent", LogCount: new(int64(-1)), FileSize: new(int64(-1)), CheckSum: Absent},
 		Job{Name: "elsewhere", Bucket: "own", Prefix: "p/", RoleARN: "acs:ram::1:role/r"},
-		Job{Name: "broken", Statuses: []string{Failed}, Error: "timeout"})
+		Job{Name: "broken", Statuses: []string{JobFailed}, Error: "timeout"})
 	honest := getJob(t, base, "honest")
 	if d := honest.Details; *d.LogCount != 7 || *d.FileSize != 9 || d.CheckSum != "25F9E794323B453885F5181F1B624D0B" || d.Notice == "" {
 		t.Errorf("honest: %+v", d)
@@ -70,7 +70,7 @@ func TestPromisesAreTheFilesUnlessTheJobLies(t *testing.T) {
 }
 
 func TestBusyAndThrottledCallsUseUpNoStatus(t *testing.T) {
-	c, base := started(t, Job{Name: "loved", Unavailable: 1, Throttles: 2, Statuses: []string{Starting, Succeeded}})
+	c, base := started(t, Job{Name: "loved", Unavailable: 1, Throttles: 2, Statuses: []string{JobStarting, JobSucceeded}})
 	if resp := ask(t, base, "GET", "/downloadjobs/loved", "", nil); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" {
 		t.Errorf("first: %d", resp.StatusCode)
 	}
@@ -79,11 +79,11 @@ func TestBusyAndThrottledCallsUseUpNoStatus(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if d := getJob(t, base, "loved"); d.Status != Starting {
+	if d := getJob(t, base, "loved"); d.Status != JobStarting {
 		t.Error(d.Status)
 	}
 	n := c.Counts()
-	if n.Calls["GetDownloadJob"] != 4 || n.Refused["ServerBusy"] != 1 || n.Jobs[project+"/loved"].Gets != 4 {
+	if n.Calls["GetDownloadJob"] != 4 || n.Refused["ServerBusy"] != 1 || n.Jobs[project+"/loved"].StatusCalls != 4 {
 		t.Errorf("%+v", n)
 	}
 }
@@ -127,13 +127,13 @@ func TestListingIsNewestFirstAndPaged(t *testing.T) {
 }
 
 func TestListingRepeatsTheStatusAndURLOfTheLastGet(t *testing.T) {
-	_, base := started(t, Job{Name: "seen", Statuses: []string{Starting, Succeeded, "GONE"}})
+	_, base := started(t, Job{Name: "seen", Statuses: []string{JobStarting, JobSucceeded, "GONE"}})
 	getJob(t, base, "seen")
 	given := getJob(t, base, "seen").Details.FilePath
 	for range 2 {
 		var l listing
 		ask(t, base, "GET", "/downloadjobs", "", &l)
-		if d := l.Results[0]; d.Status != Succeeded || d.Details.FilePath != given {
+		if d := l.Results[0]; d.Status != JobSucceeded || d.Details.FilePath != given {
 			t.Errorf("%s %s, want %s", d.Status, d.Details.FilePath, given)
 		}
 	}
@@ -152,7 +152,7 @@ func TestCreatedJobWalksToAFileOfItsRows(t *testing.T) {
 	if got := refused(t, base, "POST", "/downloadjobs", strings.Replace(creation, "NAME", "made-1", 1)); got != "400 JobAlreadyExist" {
 		t.Error(got)
 	}
-	for _, status := range []string{Starting, Running} {
+	for _, status := range []string{JobStarting, JobRunning} {
 		if d := getJob(t, base, "made-1"); d.Status != status {
 			t.Error(d.Status)
 		}
@@ -240,17 +240,17 @@ func TestUnknownCallsAreRefused(t *testing.T) {
 }
 
 func TestUpdateRestartsOnlyWhatItTouches(t *testing.T) {
-	c, base := started(t, Job{Name: "job-1", Statuses: []string{Running, Succeeded}, File: File{Body: []byte("old")}})
+	c, base := started(t, Job{Name: "job-1", Statuses: []string{JobRunning, JobSucceeded}, File: File{Body: []byte("old")}})
 	getJob(t, base, "job-1")
-	c.Update(project, "job-1", func(j *Job) { j.Notice = "n"; j.Name = "job-2"; j.File.Body = []byte("new!") })
-	if d := getJob(t, base, "job-1"); d.Status != Succeeded || d.Details.Notice != "n" || *d.Details.FileSize != 4 {
+	c.UpdateJob(project, "job-1", func(j *Job) { j.Notice = "n"; j.Name = "job-2"; j.File.Body = []byte("new!") })
+	if d := getJob(t, base, "job-1"); d.Status != JobSucceeded || d.Details.Notice != "n" || *d.Details.FileSize != 4 {
 		t.Errorf("%+v", d)
 	}
-	c.Update(project, "job-1", func(j *Job) { j.Statuses[0] = Starting })
-	if d := getJob(t, base, "job-1"); d.Status != Starting {
+	c.UpdateJob(project, "job-1", func(j *Job) { j.Statuses[0] = JobStarting })
+	if d := getJob(t, base, "job-1"); d.Status != JobStarting {
 		t.Error(d.Status)
 	}
-	if c.Update(project, "none", nil) || c.Update("none", "job-1", nil) {
+	if c.UpdateJob(project, "none", nil) || c.UpdateJob("none", "job-1", nil) {
 		t.Error("updated a job that is not there")
 	}
 }

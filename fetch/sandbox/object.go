@@ -14,7 +14,7 @@ type object struct {
 	bucket string
 	key    func() string
 
-	tally   map[string]JobCounts // where it is counted, and as what
+	tally   map[string]ItemCounts // where it is counted, and as what
 	tallied string
 
 	expires int64 // Expires of the URL given last

@@ -77,7 +77,7 @@ func TestOBSGivesTheSameObjectsInItsOwnWay(t *testing.T) {
 		}
 	}
 	n := c.Counts()
-	if n.Calls["GetObject"] != 4 || n.Calls["HeadObject"] != 2 || n.Objects["own/a/b+c d.bin"] != (JobCounts{Requests: 4, Bytes: 4}) || n.Requests != 6 {
+	if n.Calls["GetObject"] != 4 || n.Calls["HeadObject"] != 2 || n.Objects["own/a/b+c d.bin"] != (ItemCounts{Requests: 4, Bytes: 4}) || n.Requests != 6 {
 		t.Errorf("%+v", n)
 	}
 }

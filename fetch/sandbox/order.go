@@ -26,18 +26,18 @@ type Order struct {
 
 	// Statuses are told one a call, and the last for ever after. nil =
 	// DOWNLOAD_SUCCESS.
-	Statuses []string
-	Desc     string // StatusDesc. "" = SUCCESS, FAIL, or the status
+	Statuses   []string
+	StatusDesc string // StatusDesc. "" = SUCCESS, FAIL, or the status
 	// Told with DOWNLOAD_SUCCESS only, and true unless said otherwise.
 	Total *int64 // TotalCount. nil = File.Rows; negative = not told
 	URL   string // DownloadUrl. "" = a signed URL of File
 
 	// The vendor's own example has these quirks, and so has every answer but
 	// where it is told not to.
-	NoNewline bool // DownloadUrl does not end with a newline
-	NoUnknown bool // a success tells no ErrorCode and ErrorMessage "UnknownError"
+	NoNewline      bool // DownloadUrl does not end with a newline
+	NoUnknownError bool // a success tells no ErrorCode and ErrorMessage "UnknownError"
 	// TextSuccess makes Success a string, not a bool.
-	TextSuccess bool
+	StringSuccess bool
 
 	// The first calls answer 503 ServiceUnavailable (Unavailable of them), the
 	// next 400 Throttling.User (Throttles of them), the next fail as Failure
@@ -150,5 +150,5 @@ func (o Order) status(n int) string {
 
 func (o Order) desc(status string) string {
 	words := map[string]string{OrderSucceeded: "SUCCESS", OrderFailed: "FAIL"}
-	return cmp.Or(o.Desc, words[status], status)
+	return cmp.Or(o.StatusDesc, words[status], status)
 }

@@ -33,7 +33,7 @@ func withOrder(t *testing.T, o Order) (*Cloud, string) {
 }
 
 func TestOrderTellsAStatusACallAndTheLastStays(t *testing.T) {
-	body := Zip(Entry{"a.sql", []byte("UPDATE t")})
+	body := Zip(ZipEntry{"a.sql", []byte("UPDATE t")})
 	c, base := withOrder(t, Order{Statuses: []string{OrderInit, OrderListing, "PACKING", OrderDownloading, OrderSucceeded}, File: File{Rows: 69, Body: body}})
 	var told []string
 	for range 6 {
@@ -51,13 +51,13 @@ func TestOrderTellsAStatusACallAndTheLastStays(t *testing.T) {
 	if !slices.Equal(told, want) {
 		t.Errorf("got %v", told)
 	}
-	if n := c.Counts(); n.Calls["QueryDataTrackResultDownloadStatus"] != 6 || n.Orders["11/key-1"].Gets != 6 {
+	if n := c.Counts(); n.Calls["QueryDataTrackResultDownloadStatus"] != 6 || n.Orders["11/key-1"].StatusCalls != 6 {
 		t.Errorf("%+v", n)
 	}
 }
 
 func TestOrdersFileIsTheZipAndSuffersFaults(t *testing.T) {
-	body := Zip(Entry{"b.sql", []byte("two")}, Entry{"a.sql", []byte("one")})
+	body := Zip(ZipEntry{"b.sql", []byte("two")}, ZipEntry{"a.sql", []byte("one")})
 	c, base := withOrder(t, Order{File: File{Body: body, Faults: Faults{Busy: 1, ExpireAfter: Expiry{Requests: 2}}}})
 	given := func() string {
 		var s status
@@ -91,7 +91,7 @@ func TestOrdersFileIsTheZipAndSuffersFaults(t *testing.T) {
 	if g := fetch(t, "GET", given()); g.status != 200 {
 		t.Errorf("a fresh URL: %d", g.status)
 	}
-	if n := c.Counts().Orders["11/key-1"]; n.Gets != 2 || n.Requests != 4 || n.Bytes != int64(2*len(body)+2) {
+	if n := c.Counts().Orders["11/key-1"]; n.StatusCalls != 2 || n.Requests != 4 || n.Bytes != int64(2*len(body)+2) {
 		t.Errorf("%+v", n)
 	}
 	c.RemoveOrder(11, "key-1")
@@ -109,8 +109,8 @@ func TestAnswerHasTheVendorsQuirksUnlessTold(t *testing.T) {
 		total   string
 	}{
 		"vendor's": {Order{File: File{Rows: 3}}, "\n", "UnknownError", true, "3"},
-		"plain":    {Order{NoNewline: true, NoUnknown: true}, "", "", true, "0"},
-		"text":     {Order{TextSuccess: true, Total: new(int64(69))}, "\n", "UnknownError", "true", "69"},
+		"plain":    {Order{NoNewline: true, NoUnknownError: true}, "", "", true, "0"},
+		"text":     {Order{StringSuccess: true, Total: new(int64(69))}, "\n", "UnknownError", "true", "69"},
 		"silent":   {Order{Total: new(int64(-1))}, "\n", "UnknownError", true, "none"},
 		"own URL":  {Order{URL: "https://elsewhere/x"}, "\n", "UnknownError", true, "0"},
 	} {
@@ -232,7 +232,7 @@ func TestParametersMayComeInAForm(t *testing.T) {
 }
 
 func TestZipOfTheSameEntriesIsTheSame(t *testing.T) {
-	entries := []Entry{{"../../evil", []byte("x")}, {"", nil}}
+	entries := []ZipEntry{{"../../evil", []byte("x")}, {"", nil}}
 	if a, b := Zip(entries...), Zip(entries...); string(a) != string(b) {
 		t.Error("they differ")
 	}

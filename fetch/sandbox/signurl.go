@@ -10,9 +10,9 @@ import (
 // storeKeyID is the cloud's own key, which signs the URLs that it gives.
 const storeKeyID = "SANDBOXSTORE"
 
-// URL gives a fresh signed URL of a job's file, as a console would, on the
+// JobURL gives a fresh signed URL of a job's file, as a console would, on the
 // origin "http://HOST:PORT". It is "" if there is no such job.
-func (c *Cloud) URL(origin, project, job string) string {
+func (c *Cloud) JobURL(origin, project, job string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.projects[project][job]

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// An Entry is a file in a zip.
-type Entry struct {
+// An ZipEntry is a file in a zip.
+type ZipEntry struct {
 	Name    string
 	Content []byte
 }
 
 // Zip returns a zip of those entries, in that order. The same entries give the
 // same bytes. It looks at no name: what is unfit to be unpacked goes in too.
-func Zip(entries ...Entry) []byte {
+func Zip(entries ...ZipEntry) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for _, e := range entries {

@@ -364,7 +364,7 @@ func TestAProjectOfTheSandboxIsListed(t *testing.T) {
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: "LTAIid", AccessKeySecret: "SECRETcanary", SecurityToken: "CAISTOKENcanary=="})
 	first := time.Now().Add(-time.Hour).Truncate(time.Second)
 	for i, name := range slices.Backward(jobs(230)) {
-		cloud.AddJob("ali-test-project", sandbox.Job{Name: name, CreateTime: first.Add(time.Duration(229-i) * time.Second), Statuses: []string{sandbox.Running}})
+		cloud.AddJob("ali-test-project", sandbox.Job{Name: name, CreateTime: first.Add(time.Duration(229-i) * time.Second), Statuses: []string{sandbox.JobRunning}})
 	}
 	url, stop, err := cloud.Start()
 	if err != nil {
