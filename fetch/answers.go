@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// answers are those of jobs that were ready when Ask asked them, each for the
+// answers are those of jobs that were ready when Poll asked them, each for the
 // one Fetch that follows soon.
 type answers struct {
 	mu    sync.Mutex

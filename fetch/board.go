@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Board answers for jobs that are waited for. Where few are awaited in one
+// A StatusCache answers for jobs that are waited for. Where few are awaited in one
 // place, each is asked for by itself. Where many are, a listing of the place
 // answers for all of those that it names as Pending or Running; any other job
 // is asked for by itself, since no listing tells what a job yielded or why it
@@ -20,7 +20,7 @@ import (
 // each awaited job once a minute would. So it may be minutes until a job that
 // has ended is seen to have: a caller that needs what a job yielded asks the
 // Provider itself.
-type Board struct {
+type StatusCache struct {
 	provider Provider
 	lister   Lister
 	account  func(Ref) string
@@ -30,14 +30,14 @@ type Board struct {
 	swept  time.Time
 }
 
-// Boards puts a Board before each provider that lists, by scheme. The others
+// StatusCaches puts a StatusCache before each provider that lists, by scheme. The others
 // get none. A reference that is asked for as another account than its place is
 // passes straight through.
-func Boards(providers map[string]Provider, account func(Ref) string) map[string]Provider {
+func StatusCaches(providers map[string]Provider, account func(Ref) string) map[string]Provider {
 	boards := map[string]Provider{}
 	for scheme, provider := range providers {
 		if lister, ok := provider.(Lister); ok {
-			boards[scheme] = &Board{provider: provider, lister: lister, account: account, places: map[string]*pending{}}
+			boards[scheme] = &StatusCache{provider: provider, lister: lister, account: account, places: map[string]*pending{}}
 		}
 	}
 	return boards
@@ -45,7 +45,7 @@ func Boards(providers map[string]Provider, account func(Ref) string) map[string]
 
 // Export implements Provider. What a listing answers has a State and a Status,
 // and no more.
-func (b *Board) Export(ctx context.Context, ref Ref) (*Export, error) {
+func (b *StatusCache) Export(ctx context.Context, ref Ref) (*Export, error) {
 	place, ok := ref.place()
 	if !ok || b.account(ref) != b.account(place) {
 		return b.provider.Export(ctx, ref)
@@ -61,7 +61,7 @@ func (b *Board) Export(ctx context.Context, ref Ref) (*Export, error) {
 // told is what a listing tells of a job, or nil. It waits for one that is being
 // made to come to the job. A service that is too busy to list its jobs is too
 // busy to be asked for each of them.
-func (b *Board) told(ctx context.Context, place Ref, name string) (*Export, error) {
+func (b *StatusCache) told(ctx context.Context, place Ref, name string) (*Export, error) {
 	export, l, turn := b.look(ctx, place, name)
 	if turn == nil {
 		return export, nil
@@ -83,7 +83,7 @@ func (b *Board) told(ctx context.Context, place Ref, name string) (*Export, erro
 // look is what the listings of a place tell of a job, or the one to wait for
 // and what is closed once it has come to the job or has ended. If it is
 // neither, the job is to be asked for.
-func (b *Board) look(ctx context.Context, place Ref, name string) (*Export, *listing, <-chan struct{}) {
+func (b *StatusCache) look(ctx context.Context, place Ref, name string) (*Export, *listing, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -102,7 +102,7 @@ func (b *Board) look(ctx context.Context, place Ref, name string) (*Export, *lis
 }
 
 // learn takes in how a job was answered for.
-func (b *Board) learn(place Ref, name string, export *Export, err error) {
+func (b *StatusCache) learn(place Ref, name string, export *Export, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := b.places[place.String()]
@@ -123,7 +123,7 @@ func (b *Board) learn(place Ref, name string, export *Export, err error) {
 }
 
 // sweep forgets what nobody asks for any more, now and then.
-func (b *Board) sweep(now time.Time) {
+func (b *StatusCache) sweep(now time.Time) {
 	if now.Sub(b.swept) < time.Minute {
 		return
 	}
@@ -135,7 +135,7 @@ func (b *Board) sweep(now time.Time) {
 }
 
 // tidy forgets a place of which there is nothing to know.
-func (b *Board) tidy(w *pending) {
+func (b *StatusCache) tidy(w *pending) {
 	if len(w.awaited)+len(w.unlisted) == 0 && w.making == nil {
 		delete(b.places, w.place.String())
 	}

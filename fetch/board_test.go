@@ -174,11 +174,11 @@ func jobNames(prefix string, n int) (names []string) {
 	return names
 }
 
-// A jobber asks a Board for jobs of a yard.
+// A jobber asks a StatusCache for jobs of a yard.
 type jobber struct {
 	*testing.T
 	*yard
-	board *Board
+	board *StatusCache
 	place Ref
 }
 
@@ -191,8 +191,8 @@ func jobIn(place Ref, name string) Ref {
 // newJobber makes one of a yard with those jobs. Calls take 10 ms.
 func newJobber(t *testing.T, jobs ...string) *jobber {
 	y := &yard{jobs: map[string][]string{yardPlace: jobs}, states: map[string]State{}, took: 10 * time.Millisecond}
-	boards := Boards(map[string]Provider{"sls": y}, func(Ref) string { return "" })
-	return &jobber{t, y, boards["sls"].(*Board), parsePlaceOf(t, yardPlace)}
+	boards := StatusCaches(map[string]Provider{"sls": y}, func(Ref) string { return "" })
+	return &jobber{t, y, boards["sls"].(*StatusCache), parsePlaceOf(t, yardPlace)}
 }
 
 func (j *jobber) ask(ctx context.Context, name string) (*Export, error) {
@@ -681,10 +681,10 @@ func TestAListingThatWasThrottledThrottlesThoseWhoWaitForIt(t *testing.T) {
 		j := newJobber(t, jobNames("job", 50)...)
 		j.awaitMany(jobNames("job", many))
 		j.spent()
-		j.fails = &CallError{Call: "ListJobs", Kind: ErrThrottled, After: 30 * time.Second}
+		j.fails = &CallError{Call: "ListJobs", Kind: ErrThrottled, RetryAfter: 30 * time.Second}
 		for _, answered := range []func() (*Export, error){j.slowly("job-1"), j.slowly("job-2")} {
-			if _, err := answered(); !errors.Is(err, ErrThrottled) || After(err) != 30*time.Second {
-				t.Errorf("%v, after %v", err, After(err))
+			if _, err := answered(); !errors.Is(err, ErrThrottled) || RetryAfter(err) != 30*time.Second {
+				t.Errorf("%v, after %v", err, RetryAfter(err))
 			}
 		}
 		j.takes(0)
@@ -764,7 +764,7 @@ func TestAnotherAccountThanThePlacesPassesThrough(t *testing.T) {
 type exporter struct{ Provider }
 
 func TestOnlyAProviderThatListsHasABoard(t *testing.T) {
-	boards := Boards(map[string]Provider{"sls": &yard{}, "dms": exporter{&yard{}}}, nil)
+	boards := StatusCaches(map[string]Provider{"sls": &yard{}, "dms": exporter{&yard{}}}, nil)
 	if len(boards) != 1 || boards["sls"] == nil {
 		t.Errorf("%v", boards)
 	}
@@ -789,7 +789,7 @@ func fetcherOf(j *jobber, jobs []string) *Fetcher {
 	j.poll(jobs...)
 	j.trust()
 	j.spent()
-	return &Fetcher{Providers: map[string]Provider{"sls": j.yard}, Boards: map[string]Provider{"sls": j.board}, Archive: a}
+	return &Fetcher{Providers: map[string]Provider{"sls": j.yard}, StatusCaches: map[string]Provider{"sls": j.board}, Archive: a}
 }
 
 func TestAskAsksTheBoardAndFetchDoesNot(t *testing.T) {
@@ -803,7 +803,7 @@ func TestAskAsksTheBoardAndFetchDoesNot(t *testing.T) {
 			calls int
 			says  string
 		}{
-			{func() error { return f.Ask(t.Context(), ref) }, 0, "LISTED"},
+			{func() error { return f.Poll(t.Context(), ref) }, 0, "LISTED"},
 			{func() error { _, err := f.Fetch(t.Context(), ref); return err }, 1, "ASKED"},
 		} {
 			err := tt.step()
@@ -826,7 +826,7 @@ func TestDrainEndsTheWaitForAListing(t *testing.T) {
 		answered := j.slowly("job-1")
 		time.AfterFunc(100*time.Millisecond, func() { close(drain) })
 		began := time.Now()
-		err := f.Ask(t.Context(), parse(t, yardPlace+"unheard-of"))
+		err := f.Poll(t.Context(), parse(t, yardPlace+"unheard-of"))
 		if took := time.Since(began); !errors.Is(err, ErrDrained) || errors.Is(err, fs.ErrNotExist) || took != 100*time.Millisecond {
 			t.Errorf("%v after %v", err, took)
 		}

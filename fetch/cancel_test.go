@@ -31,7 +31,7 @@ func TestCancellationEndsAFetchAtEachStage(t *testing.T) {
 			s := serve(t, rows)
 			s.lie = l
 			f, _ := newFetcher(t, t.TempDir())
-			f.PartSize, f.Stall = 1000, time.Hour
+			f.PartSize, f.IdleTimeout = 1000, time.Hour
 			fetch.SetFirstWait(f, time.Hour)
 			ctx, cancel := context.WithCancelCause(context.Background())
 			time.AfterFunc(50*time.Millisecond, func() { cancel(errStopped) })

@@ -14,7 +14,7 @@ func TestADecoderThatPanicsAheadOfItsReaderIsOurFault(t *testing.T) {
 	ahead := readAhead(panicking{}, 2*small)
 	defer ahead.Close()
 	_, err := io.ReadAll(ahead)
-	if _, ok := errors.AsType[*Defect](err); !ok || !isOwn(err) {
+	if _, ok := errors.AsType[*PanicError](err); !ok || !isOwn(err) {
 		t.Errorf("%v, want a defect of our own", err)
 	}
 }

@@ -295,7 +295,7 @@ func TestFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
 	} {
 		s := newShelf(object("e", body), object("never", rows))
 		f := shelved(t, s)
-		f.Stall, f.PartSize, f.Parallel = time.Hour, 50_000, 100 // so that no request that hangs is in the way
+		f.IdleTimeout, f.PartSize, f.Parallel = time.Hour, 50_000, 100 // so that no request that hangs is in the way
 		s.items[0].hinder = func(ctx context.Context, off int64) error {
 			if off == 0 {
 				lose(t, f, "bag/data")

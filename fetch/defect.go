@@ -10,27 +10,27 @@ import (
 	"tallyman/fetch/redact"
 )
 
-// A Defect is a panic, of ours or of a library, as the error of what it ended.
+// A PanicError is a panic, of ours or of a library, as the error of what it ended.
 // It tells no secret.
-type Defect struct {
+type PanicError struct {
 	Value string // what it was about
 	Where string // the function that panicked, its file and line
 	Stack string // of the goroutine: it holds addresses, and no values
 }
 
 // Error tells what and where.
-func (d *Defect) Error() string { return fmt.Sprintf("panic: %s, in %s", d.Value, d.Where) }
+func (d *PanicError) Error() string { return fmt.Sprintf("panic: %s, in %s", d.Value, d.Where) }
 
-// Recovered is to be deferred: it makes a panic the error. Otherwise one in a
+// Recover is to be deferred: it makes a panic the error. Otherwise one in a
 // goroutine of its own would end the process, and print whatever it is about.
-func Recovered(err *error) {
+func Recover(err *error) {
 	if x := recover(); x != nil {
-		*err = newDefect(x)
+		*err = newPanicError(x)
 	}
 }
 
-func newDefect(x any) *Defect {
-	return &Defect{Value: redact.Text(fmt.Sprint(x)), Where: panicked(), Stack: string(debug.Stack())}
+func newPanicError(x any) *PanicError {
+	return &PanicError{Value: redact.Text(fmt.Sprint(x)), Where: panicked(), Stack: string(debug.Stack())}
 }
 
 // panicked is the function that panicked, as its deferred one sees it: the
@@ -59,7 +59,7 @@ type careful struct{ io.Reader }
 func (c careful) Read(p []byte) (n int, err error) {
 	defer func() {
 		if x := recover(); x != nil {
-			n, err = 0, &ownError{newDefect(x)}
+			n, err = 0, &ownError{newPanicError(x)}
 		}
 	}()
 	return c.Reader.Read(p)

@@ -59,7 +59,7 @@ func TestAPanicInAnyGoroutineOfAnAttemptIsItsErrorAndTellsNoSecret(t *testing.T)
 			f.Providers = map[string]fetch.Provider{"sls": bomb{where, 1 << 20}}
 			f.PartSize = 64 << 10
 			_, err := f.Fetch(t.Context(), parseRef(t, "sls://cn-hangzhou/project/job"))
-			defect, ok := errors.AsType[*fetch.Defect](err)
+			defect, ok := errors.AsType[*fetch.PanicError](err)
 			if !ok || strings.Contains(err.Error()+defect.Stack, "CANARY") {
 				t.Fatalf("%v, want a defect without a secret", err)
 			}
@@ -79,14 +79,14 @@ func TestAPanicIsRecoveredWhateverItIsAbout(t *testing.T) {
 		"an error":    func() { panic(io.EOF) },
 		"nil":         func() { panic(nil) },
 		"no memory":   func() { none.goesOff("nil") },
-		"its own end": func() { panic(&fetch.Defect{Value: "inner"}) },
+		"its own end": func() { panic(&fetch.PanicError{Value: "inner"}) },
 	} {
 		err := func() (err error) {
-			defer fetch.Recovered(&err)
+			defer fetch.Recover(&err)
 			do()
 			return nil
 		}()
-		if defect, ok := errors.AsType[*fetch.Defect](err); !ok || !strings.Contains(defect.Where, "tallyman/fetch_test.") {
+		if defect, ok := errors.AsType[*fetch.PanicError](err); !ok || !strings.Contains(defect.Where, "tallyman/fetch_test.") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -80,7 +80,7 @@ func TestDrainLetsThePartsInFlightEnd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newShelf(items...)
 				f := shelved(t, s)
-				f.Stall = time.Hour
+				f.IdleTimeout = time.Hour
 				time.AfterFunc(time.Minute, drainable(f))
 				late(t, s, f)
 				_, err := fetchShelf(t, f)
@@ -138,7 +138,7 @@ func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
 	drainable(f)()
 	_, err := fetchShelf(t, f)
 	checkDrained(t, f, err)
-	if err := f.Ask(t.Context(), parseRef(t, shelfRef)); !errors.Is(err, fetch.ErrDrained) {
+	if err := f.Poll(t.Context(), parseRef(t, shelfRef)); !errors.Is(err, fetch.ErrDrained) {
 		t.Errorf("%v, want %v", err, fetch.ErrDrained)
 	}
 	drain := drainable(f)
@@ -247,7 +247,7 @@ func TestCancelAfterADrainEndsAtOnceAndKeepsWhatIsHere(t *testing.T) {
 			return until(ctx, off)
 		}
 		f := shelved(t, s)
-		f.Stall = time.Hour
+		f.IdleTimeout = time.Hour
 		drain := drainable(f)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error)
@@ -283,7 +283,7 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 		took   time.Duration
 	}{
 		"throttled": {func(context.Context, int64) error {
-			return &fetch.CallError{Kind: fetch.ErrThrottled, After: time.Hour}
+			return &fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}
 		}, 0},
 		"failing":     {func(context.Context, int64) error { return fetch.ErrTemporary }, 0},
 		"stalled":     {until, 59 * time.Minute}, // an hour after the request
@@ -293,7 +293,7 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newShelf(object("a.csv", csv(500)))
 				f := shelved(t, s)
-				f.Stall = time.Hour
+				f.IdleTimeout = time.Hour
 				fetch.SetFirstWait(f, time.Hour)
 				asks, tries := 0, 0
 				f.Providers["oss"] = asked{s, func() { asks++ }}
@@ -369,7 +369,7 @@ func TestFailureOfAPartInFlightIsToldThoughItDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf(fiveObjects()...)
 		f := shelved(t, s)
-		f.Stall = time.Hour
+		f.IdleTimeout = time.Hour
 		drain := drainable(f)
 		s.items[1].hinder = func(context.Context, int64) error {
 			<-f.Drain
@@ -398,7 +398,7 @@ func TestDrainCutsAnAnswerThatGoesOnAndOn(t *testing.T) {
 			t.Parallel()
 			s := serve(t, rows)
 			f, _ := newFetcher(t, t.TempDir())
-			f.PartSize, f.Parallel, f.Stall = 1000, 1, time.Hour
+			f.PartSize, f.Parallel, f.IdleTimeout = 1000, 1, time.Hour
 			drain := drainable(f)
 			requests := 0
 			s.lie = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
@@ -456,14 +456,14 @@ func TestAskTellsWhatFetchWouldSay(t *testing.T) {
 	} {
 		f := shelved(t, newShelf())
 		f.Providers["oss"] = said{tt.export, tt.err}
-		err := f.Ask(t.Context(), ref)
+		err := f.Poll(t.Context(), ref)
 		if _, fetched := f.Fetch(t.Context(), ref); err == nil || err.Error() != fetched.Error() {
 			t.Errorf("%s: %v, but Fetch says %v", name, err, fetched)
 		}
 	}
 	f := shelved(t, newShelf())
 	clear(f.Providers)
-	if err := f.Ask(t.Context(), ref); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) {
+	if err := f.Poll(t.Context(), ref); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, want %v", err, errors.ErrUnsupported)
 	}
 }
@@ -482,7 +482,7 @@ func TestAskFetchesNothing(t *testing.T) {
 	asks := 0
 	f.Providers["oss"] = asked{s, func() { asks++ }}
 	ref := parseRef(t, shelfRef)
-	if err := f.Ask(t.Context(), ref); err != nil || asks != 1 {
+	if err := f.Poll(t.Context(), ref); err != nil || asks != 1 {
 		t.Errorf("%v, in %d calls", err, asks)
 	}
 	if requests, _, _ := totals(s.items); requests > 0 {
@@ -490,7 +490,7 @@ func TestAskFetchesNothing(t *testing.T) {
 	}
 	mustFetch(t, f)
 	before := asks
-	if err := f.Ask(t.Context(), ref); err != nil || asks != before {
+	if err := f.Poll(t.Context(), ref); err != nil || asks != before {
 		t.Errorf("%v, and what has landed was asked for", err)
 	}
 }

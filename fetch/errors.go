@@ -53,10 +53,10 @@ func passing(err error) bool {
 	return errors.Is(err, ErrTemporary) || errors.Is(err, ErrThrottled)
 }
 
-// Unanswered is the error of a call that no answer came to: what ended ctx, or
+// TransportError is the error of a call that no answer came to: what ended ctx, or
 // a *CallError that may pass. It drops the URL that net/http puts into its
 // errors, since that may be a secret. A host that was refused stays hostguard.ErrHost.
-func Unanswered(ctx context.Context, call string, err error) error {
+func TransportError(ctx context.Context, call string, err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
@@ -77,9 +77,9 @@ func Unanswered(ctx context.Context, call string, err error) error {
 // is ours, and may pass.
 var errFiles = fmt.Errorf("%w, or here: %w", ErrTemporary, syscall.EMFILE)
 
-// RetryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
+// ParseRetryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
 // One that is absent or can't be read is 0.
-func RetryAfter(h http.Header) time.Duration {
+func ParseRetryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second
@@ -102,23 +102,23 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// After is how long a service asked us to wait, or 0.
-func After(err error) time.Duration {
+// RetryAfter is how long a service asked us to wait, or 0.
+func RetryAfter(err error) time.Duration {
 	if call, ok := errors.AsType[*CallError](err); ok {
-		return call.After
+		return call.RetryAfter
 	}
 	return 0
 }
 
 // A CallError is a service's refusal of one call, without any secret.
 type CallError struct {
-	Call      string // "GetDownloadJob", "GET https://host/path"
-	Status    int    // of HTTP; 0 if the service had a say before or beside it
-	Code      string // the service's own: "JobNotExist"
-	Message   string // the service's own
-	RequestID string
-	After     time.Duration // how long the service asks us to wait, or 0
-	Kind      error         // one of the sentinels above
+	Call       string // "GetDownloadJob", "GET https://host/path"
+	Status     int    // of HTTP; 0 if the service had a say before or beside it
+	Code       string // the service's own: "JobNotExist"
+	Message    string // the service's own
+	RequestID  string
+	RetryAfter time.Duration // how long the service asks us to wait, or 0
+	Kind       error         // one of the sentinels above
 }
 
 // Error names the call, what kind of refusal it is, and what the service said.

@@ -61,11 +61,11 @@ type Export struct {
 
 // An Object is one remote file of an export.
 type Object struct {
-	Name    string      // slash-separated; unique in the export
-	Content string      // "csv", "json" or a verify.Text where the job declares it, or ""
-	Coded   string      `json:",omitempty"` // "none" or a codec in the job's own word where it declares that, or ""
-	Want    verify.Want // what the job promised
-	Source  Source
+	Name     string      // slash-separated; unique in the export
+	Content  string      // "csv", "json" or a verify.Text where the job declares it, or ""
+	Encoding string      `json:",omitempty"` // "none" or a codec in the job's own word where it declares that, or ""
+	Want     verify.Want // what the job promised
+	Source   Source
 }
 
 // A Source reads ranges of a remote object.

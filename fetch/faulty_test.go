@@ -241,7 +241,7 @@ func (tt fault) run(t *testing.T) {
 	f, _ := newFetcher(t, t.TempDir())
 	f.PartSize = 1000
 	if tt.stalls {
-		f.Stall = 100 * time.Millisecond
+		f.IdleTimeout = 100 * time.Millisecond
 	}
 	var notes atomic.Int64
 	f.Progress = func(p fetch.Progress) {
@@ -299,7 +299,7 @@ func (tt fault) checkError(t *testing.T, err error) {
 func fetchHonest(t *testing.T, s *store, f *fetch.Fetcher, promise string) {
 	t.Helper()
 	s.honest()
-	f.Stall = 0
+	f.IdleTimeout = 0
 	_, err := f.Fetch(context.Background(), s.ref(t, "export.csv", promise))
 	if errors.Is(err, fetch.ErrChanged) {
 		_, err = f.Fetch(context.Background(), s.ref(t, "export.csv", promise))

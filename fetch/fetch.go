@@ -33,14 +33,14 @@ import (
 // A Fetcher fetches exports into an archive. Its methods may be called by many
 // goroutines at once; its fields must not change after the first call.
 type Fetcher struct {
-	Providers map[string]Provider // by the scheme of the reference
-	Boards    map[string]Provider // whom Ask asks instead, where there is one of the scheme
-	Archive   *archive.Archive
-	Parallel  int           // range requests in flight per object; 0 means 8
-	PartSize  int64         // bytes of a range request; 0 means 4 MiB
-	Stall     time.Duration // how long a store may send nothing; 0 means 30 s
-	MinRate   int64         // bytes a second at which an object must come over a minute; 0 means 1024, less: any
-	MaxSize   int64         // bytes as transferred of an object whose job promised no size; 0 means 1 TiB
+	Providers    map[string]Provider // by the scheme of the reference
+	StatusCaches map[string]Provider // whom Poll asks instead, where there is one of the scheme
+	Archive      *archive.Archive
+	Parallel     int           // range requests in flight per object; 0 means 8
+	PartSize     int64         // bytes of a range request; 0 means 4 MiB
+	IdleTimeout  time.Duration // how long a store may send nothing; 0 means 30 s
+	MinRate      int64         // bytes a second at which an object must come over a minute; 0 means 1024, less: any
+	MaxSize      int64         // bytes as transferred of an object whose job promised no size; 0 means 1 TiB
 
 	// Progress is told of each event of an attempt, by many goroutines at once.
 	// It may be nil.
@@ -62,7 +62,7 @@ type Fetcher struct {
 	Drain <-chan struct{}
 
 	firstWait time.Duration // between two tries of a request; 0 means firstWait
-	answers   answers       // of jobs that Ask found ready
+	answers   answers       // of jobs that Poll found ready
 }
 
 // Progress is an event of an attempt.
@@ -106,19 +106,19 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	})
 }
 
-// Ask asks the job that ref names once, and fetches nothing: it is nil if
+// Poll asks the job that ref names once, and fetches nothing: it is nil if
 // Fetch would find the export ready, or has landed it before, and otherwise
-// the error of Fetch, which a Board may take for some minutes to see that the
+// the error of Fetch, which a StatusCache may take for some minutes to see that the
 // job has ended. A Fetch that follows within a minute goes on from the answer.
-func (f *Fetcher) Ask(ctx context.Context, ref Ref) error {
+func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	_, err := f.landed(ref)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	ctx, over := f.untilDrained(ctx) // a Board may have it wait
+	ctx, over := f.untilDrained(ctx) // a StatusCache may have it wait
 	defer over()
 	ctx, loose, end := outlive(ctx)
-	export, err := f.askOf(ctx, cmp.Or(f.Boards[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
+	export, err := f.askOf(ctx, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
 	if err != nil || !loose() {
 		end(nil)
 		return err
@@ -127,7 +127,7 @@ func (f *Fetcher) Ask(ctx context.Context, ref Ref) error {
 	return nil
 }
 
-// asked is the answer that Ask has just got, or a new one.
+// asked is the answer that Poll has just got, or a new one.
 func (f *Fetcher) asked(ctx context.Context, ref Ref) (*Export, error) {
 	if export := f.answers.take(ctx, ref); export != nil {
 		return export, nil
@@ -210,7 +210,7 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 // judged only once the wire was heard out: if the wire is bad, the transfer
 // is at fault; if it is good, the file is corrupt as the source holds it.
 func (a *attempt) receive(ctx context.Context, object named) (err error) {
-	defer Recovered(&err)
+	defer Recover(&err)
 	if a.in.Done(object.Name, object.Want) {
 		return nil
 	}
@@ -268,7 +268,7 @@ func (f *Fetcher) most(object Object) int64 {
 	return max(object.Want.Size, cmp.Or(f.MaxSize, mostDecoded))
 }
 
-func (f *Fetcher) stall() time.Duration { return cmp.Or(f.Stall, 30*time.Second) }
+func (f *Fetcher) idleTimeout() time.Duration { return cmp.Or(f.IdleTimeout, 30*time.Second) }
 
 func (f *Fetcher) tell(p Progress) {
 	if f.Progress != nil {

@@ -9,16 +9,16 @@ import (
 	"tallyman/verify/archive"
 )
 
-// ErrLandedOtherwise is an error of a promise that what has landed before does
+// ErrReceiptMismatch is an error of a promise that what has landed before does
 // not keep: another attempt would transfer nothing.
-var ErrLandedOtherwise = errors.New("what has landed")
+var ErrReceiptMismatch = errors.New("what has landed")
 
 // landed is the receipt of an export that has landed, or fs.ErrNotExist. It is
-// an ErrLandedOtherwise if the reference promises what those bytes don't keep.
+// an ErrReceiptMismatch if the reference promises what those bytes don't keep.
 func (f *Fetcher) landed(ref Ref) (*archive.Receipt, error) {
 	receipt, err := f.Archive.Landed(ref.Key(), ref.Hash())
 	if err == nil {
-		err = Hold(ref, receipt)
+		err = CheckReceipt(ref, receipt)
 	}
 	if err != nil {
 		return nil, err
@@ -26,11 +26,11 @@ func (f *Fetcher) landed(ref Ref) (*archive.Receipt, error) {
 	return receipt, nil
 }
 
-// Hold holds what has landed to what a reference to it promises. If those bytes
-// don't keep it, the error is an ErrLandedOtherwise and a *verify.Mismatch.
-func Hold(ref Ref, receipt *archive.Receipt) error {
+// CheckReceipt holds what has landed to what a reference to it promises. If those bytes
+// don't keep it, the error is an ErrReceiptMismatch and a *verify.Mismatch.
+func CheckReceipt(ref Ref, receipt *archive.Receipt) error {
 	if err := compare(ref, receipt); err != nil {
-		return fmt.Errorf("compare %s with %w: %w", ref, ErrLandedOtherwise, err)
+		return fmt.Errorf("compare %s with %w: %w", ref, ErrReceiptMismatch, err)
 	}
 	return nil
 }

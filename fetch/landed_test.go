@@ -48,7 +48,7 @@ func TestWhatHasLandedIsHeldToThePromisesOfNow(t *testing.T) {
 		before := s.count.Load()
 		ref := s.ref(t, "export.csv", tt.now)
 		receipt, err := f.Fetch(t.Context(), ref)
-		if asked := f.Ask(t.Context(), ref); (asked == nil) != (err == nil) {
+		if asked := f.Poll(t.Context(), ref); (asked == nil) != (err == nil) {
 			t.Errorf("%s: Ask says %v, Fetch %v", name, asked, err)
 		}
 		mismatch, broken := errors.AsType[*verify.Mismatch](err)

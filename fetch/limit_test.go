@@ -48,7 +48,7 @@ func TestWaitingForTheLimitIsNoStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf(fiveObjects()...)
 		f := shelved(t, s)
-		f.Limit, f.Stall = rate.NewLimiter(10, 10), time.Second
+		f.Limit, f.IdleTimeout = rate.NewLimiter(10, 10), time.Second
 		f.Progress = func(p fetch.Progress) {
 			if p.Note != "" {
 				t.Error(p.Note)

@@ -56,7 +56,7 @@ func newListing(awaited map[string]time.Time) *listing {
 }
 
 // list makes a listing of a place.
-func (b *Board) list(ctx context.Context, w *pending, l *listing) {
+func (b *StatusCache) list(ctx context.Context, w *pending, l *listing) {
 	ctx, stop := context.WithTimeout(ctx, longestListing)
 	defer stop()
 	err := b.read(ctx, w, l)
@@ -68,8 +68,8 @@ func (b *Board) list(ctx context.Context, w *pending, l *listing) {
 
 // read takes in the jobs of a place as they come. A panic is the listing's
 // failure: it must not end the process for all who wait for other jobs.
-func (b *Board) read(ctx context.Context, w *pending, l *listing) (err error) {
-	defer Recovered(&err)
+func (b *StatusCache) read(ctx context.Context, w *pending, l *listing) (err error) {
+	defer Recover(&err)
 	for job, err := range b.lister.List(ctx, w.place, time.Time{}) {
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func (b *Board) read(ctx context.Context, w *pending, l *listing) (err error) {
 	return context.Cause(ctx)
 }
 
-func (b *Board) take(w *pending, l *listing, job Listed) bool {
+func (b *StatusCache) take(w *pending, l *listing, job Listed) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return w.take(l, job)

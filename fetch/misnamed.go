@@ -63,7 +63,7 @@ func isParquet(head []byte) bool { return bytes.HasPrefix(head, []byte("PAR1")) 
 // uncoded is what is wrong with an object that begins with head and is not
 // encoded, or "".
 func (d *decoding) uncoded(head []byte) string {
-	suffix, coded := encodedSuffix(d.object.Name), d.object.Coded
+	suffix, coded := encodedSuffix(d.object.Name), d.object.Encoding
 	plain := isText(head) || isParquet(head)
 	said := "its name ends in " + suffix
 	if suffix == "" {

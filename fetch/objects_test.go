@@ -113,7 +113,7 @@ func TestObjectThatFailsEndsTheAttemptAndCostsTheOthersNothing(t *testing.T) {
 		}
 		s.items[2].hinder = func(context.Context, int64) error { <-started; <-others; return why }
 		f := shelved(t, s)
-		f.Parallel, f.Stall = 8, time.Hour
+		f.Parallel, f.IdleTimeout = 8, time.Hour
 		left := len(s.items[0].body) + len(s.items[3].body) + len(s.items[4].body)
 		var mu sync.Mutex
 		f.Progress = func(p fetch.Progress) {
@@ -163,7 +163,7 @@ func TestMismatchOfOneObjectEmptiesNoOther(t *testing.T) {
 		return until(ctx, off)
 	}
 	f := shelved(t, s)
-	f.Stall = time.Hour
+	f.IdleTimeout = time.Hour
 	if _, err := fetchShelf(t, f); !isMismatch(err) {
 		t.Fatalf("%v, want a mismatch", err)
 	}
@@ -207,7 +207,7 @@ func TestCancellationEndsAllObjects(t *testing.T) {
 		i.hinder = until
 	}
 	f := shelved(t, s)
-	f.Stall = time.Hour
+	f.IdleTimeout = time.Hour
 	ctx, cancel := context.WithCancelCause(context.Background())
 	time.AfterFunc(20*time.Millisecond, func() { cancel(errStopped) })
 	if _, err := f.Fetch(ctx, parseRef(t, shelfRef)); !errors.Is(err, errStopped) {

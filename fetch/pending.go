@@ -107,7 +107,7 @@ func (w *pending) took(l *listing, err error, now time.Time) {
 	w.making = nil
 	if l.end(err, len(w.awaited), now); l.failed != nil {
 		w.last = nil
-		w.paused = now.Add(max(firstPause<<min(w.failures, mostPauses), After(err)))
+		w.paused = now.Add(max(firstPause<<min(w.failures, mostPauses), RetryAfter(err)))
 		w.failures++
 		return
 	}

@@ -50,9 +50,9 @@ func (r Ref) IsPlace() bool {
 	return len(r.parts) > 0 && r.parts[len(r.parts)-1] == "" && forms[r.scheme].placeless == ""
 }
 
-// With is the reference to the job of that name in the place r. A name that no
+// Job is the reference to the job of that name in the place r. A name that no
 // reference can hold is an error.
-func (r Ref) With(name string) (Ref, error) {
+func (r Ref) Job(name string) (Ref, error) {
 	if !r.IsPlace() {
 		return Ref{}, fmt.Errorf("%s is not a place", r)
 	}

@@ -86,7 +86,7 @@ func TestParsePlaceRefuses(t *testing.T) {
 
 func TestWithIsTheReferenceToAJobOfThePlace(t *testing.T) {
 	place := parsePlaceOf(t, "sls://cn-hangzhou/ali-test-project")
-	ref, err := place.With("Nightly export #3")
+	ref, err := place.Job("Nightly export #3")
 	if want := parse(t, "sls://cn-hangzhou/ali-test-project/Nightly export #3"); err != nil || ref.String() != want.String() || ref.Key() != want.Key() {
 		t.Errorf("got %s, %v", ref, err)
 	}
@@ -94,14 +94,14 @@ func TestWithIsTheReferenceToAJobOfThePlace(t *testing.T) {
 		t.Errorf("the place is now %s", place)
 	}
 	for _, name := range []string{"", ".", "..", "a/b", "/", "a?b", "a?tid=1", "a\nb", "\xff"} {
-		if ref, err := place.With(name); err == nil {
+		if ref, err := place.Job(name); err == nil {
 			t.Errorf("%q is taken, as %s", name, ref)
 		}
 	}
-	if got, err := ref.With("x"); err == nil {
+	if got, err := ref.Job("x"); err == nil {
 		t.Errorf("a job of a job is taken, as %s", got)
 	}
-	if got, err := parse(t, "oss://b/").With("x"); err == nil {
+	if got, err := parse(t, "oss://b/").Job("x"); err == nil {
 		t.Errorf("an object for a job is taken, as %s", got)
 	}
 }
@@ -128,7 +128,7 @@ func FuzzParsePlace(f *testing.F) {
 		if ref, err := ParseRef(place.String()); err == nil {
 			t.Errorf("%q is taken for the reference %s", s, ref)
 		}
-		if ref, err := place.With(name); err == nil {
+		if ref, err := place.Job(name); err == nil {
 			checkWith(t, place, ref, name)
 		}
 	})

@@ -94,7 +94,7 @@ func (r *ranges) open(ctx context.Context, off, n int64) (*Range, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, watch := newWatch(ctx, r.f.stall(), r.pace)
+	ctx, watch := newWatch(ctx, r.f.idleTimeout(), r.pace)
 	answer, err := r.source.ReadRange(ctx, off, n, r.partial.Version())
 	watch.answered()
 	if err != nil {
@@ -161,7 +161,7 @@ func (r *ranges) start(ctx context.Context, end context.CancelCauseFunc) {
 }
 
 func (r *ranges) fillAll(ctx context.Context) (err error) {
-	defer Recovered(&err)
+	defer Recover(&err)
 	switch {
 	case r.part == nil:
 		return nil
@@ -199,7 +199,7 @@ func (r *ranges) several() int64 {
 
 // fillParts fills one part after another until none is left to take.
 func (r *ranges) fillParts(ctx context.Context) (err error) {
-	defer Recovered(&err)
+	defer Recover(&err)
 	for {
 		part, answer := r.take()
 		if part == nil {

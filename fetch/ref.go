@@ -17,14 +17,14 @@ import (
 // A Ref names an export: a job of a service, the objects under a prefix of a
 // bucket, or one URL.
 type Ref struct {
-	scheme string
-	parts  []string // sls: region, project, job; https: host, path with its public query
-	tid    string
-	region string
-	query  string // of a signed URL: a secret, in memory only
-	again  string // when what had landed was to be fetched once more, or ""
-	want   verify.Want
-	count  int64
+	scheme   string
+	parts    []string // sls: region, project, job; https: host, path with its public query
+	tid      string
+	region   string
+	query    string // of a signed URL: a secret, in memory only
+	revision string // when what had landed was to be fetched once more, or ""
+	want     verify.Want
+	count    int64
 }
 
 // forms tells how the path of each scheme divides into parts. The last part
@@ -255,7 +255,7 @@ func (r Ref) String() string {
 }
 
 // Key is the reference's path in the archive, slash-separated and local: its
-// scheme, its parts and its tid, each one segment, and what At adds. Two
+// scheme, its parts and its tid, each one segment, and what WithRevision adds. Two
 // references have one key only if they name one export.
 func (r Ref) Key() string {
 	segments := []string{r.scheme}
@@ -265,7 +265,7 @@ func (r Ref) Key() string {
 	if r.tid != "" {
 		segments[len(segments)-1] = escapeSegment(r.parts[len(r.parts)-1] + "?tid=" + r.tid)
 	}
-	return strings.Join(segments, "/") + r.again
+	return strings.Join(segments, "/") + r.revision
 }
 
 // Hash is 32 hex digits of the SHA-256 of Key.

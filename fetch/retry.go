@@ -39,7 +39,7 @@ func (r *ranges) retry(ctx context.Context, do func() error, gained func() bool)
 			return err
 		}
 		r.tell(0, fmt.Sprintf("%v: trying again", err))
-		if err := r.f.pause(ctx, max(wait, min(After(err), longest*first))); err != nil {
+		if err := r.f.pause(ctx, max(wait, min(RetryAfter(err), longest*first))); err != nil {
 			return err
 		}
 		wait *= 2

@@ -17,7 +17,7 @@ func FuzzRetryAfter(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		synctest.Test(t, func(t *testing.T) {
-			got := RetryAfter(http.Header{"Retry-After": {value}})
+			got := ParseRetryAfter(http.Header{"Retry-After": {value}})
 			seconds, notSeconds := strconv.ParseInt(value, 10, 32)
 			date, notDate := http.ParseTime(value)
 			switch {

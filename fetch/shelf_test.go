@@ -64,7 +64,7 @@ func (s *shelf) objects() iter.Seq2[fetch.Object, error] {
 			if i.shelf != s {
 				i.shelf = s // others may be reading it
 			}
-			if !yield(fetch.Object{Name: i.name, Content: i.content, Coded: i.coded, Want: i.promise(), Source: i}, nil) {
+			if !yield(fetch.Object{Name: i.name, Content: i.content, Encoding: i.coded, Want: i.promise(), Source: i}, nil) {
 				return
 			}
 		}

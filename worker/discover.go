@@ -186,7 +186,7 @@ func (s *survey) after(ctx context.Context, err error) error {
 	if n > 0 {
 		level = slog.LevelDebug // it has been said
 	}
-	pause := max(min(outcome.patience(n+1, 0), longestPoll), fetch.After(err))
+	pause := max(min(outcome.patience(n+1, 0), longestPoll), fetch.RetryAfter(err))
 	s.tell(level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
 	return &later{after: pause, why: shown(err), failed: true}
 }

@@ -258,9 +258,9 @@ func (v *visit) budget(o Outcome) int {
 
 func (v *visit) pause(o Outcome, n int, failure error) time.Duration {
 	if v.w.local != nil {
-		return o.delay(n, fetch.After(failure))
+		return o.delay(n, fetch.RetryAfter(failure))
 	}
-	return o.patience(n, fetch.After(failure))
+	return o.patience(n, fetch.RetryAfter(failure))
 }
 
 // patience is how long the export's job may take to become ready.
@@ -290,7 +290,7 @@ func (v *visit) interval(asked time.Time, err error) time.Duration {
 	if errors.Is(err, archive.ErrBusy) {
 		grown = min(grown, busyPoll)
 	}
-	return max(jitter(grown), fetch.After(err))
+	return max(jitter(grown), fetch.RetryAfter(err))
 }
 
 // busyPoll is how soon to look again whether another attempt has ended.

@@ -131,7 +131,7 @@ func FuzzRefOf(f *testing.F) {
 	ref := parseRef(f, jobRef)
 	options, _ := json.Marshal(Options{Wait: Span(time.Hour), Again: parseTime("2026-03-04T05:06:07Z")})
 	f.Add(ref.String(), ref.Key(), options)
-	f.Add(ref.String(), ref.At(parseTime("2026-03-04T05:06:07Z")).Key(), options)
+	f.Add(ref.String(), ref.WithRevision(parseTime("2026-03-04T05:06:07Z")).Key(), options)
 	f.Add("https://h/a?Signature=x", "https/h/a", []byte(`{"signed":true}`))
 	f.Add("sls://r/p/..", "../../etc", []byte(`{"again":"0000-01-01T00:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, reference, key string, options []byte) {

@@ -91,7 +91,7 @@ var outcomes = []struct {
 	{is(hostguard.ErrHost), Outcome{"host-refused", ExitIntegrity, once, ""}},
 	{is(fetch.ErrChanged), Outcome{"changed-at-source", ExitTemporary, network, "run again"}},
 	{is(fetch.ErrNotFound), Outcome{"not-found", ExitGone, once, "see the job in the provider's console"}},
-	{is(fetch.ErrLandedOtherwise), Outcome{"checksum-mismatch", ExitIntegrity, once, "tallyman verify proves what has landed; fetch --again fetches it once more, beside that"}},
+	{is(fetch.ErrReceiptMismatch), Outcome{"checksum-mismatch", ExitIntegrity, once, "tallyman verify proves what has landed; fetch --again fetches it once more, beside that"}},
 	{truncated, Outcome{"truncated", ExitIntegrity, mismatch, "run again; if it stays, the source has less than it promised"}},
 	{isA[*verify.Mismatch], Outcome{"checksum-mismatch", ExitIntegrity, mismatch, "run again; if it stays, the source does not keep its promise"}},
 	{is(verify.ErrUnproven), Outcome{"unproven", ExitIntegrity, once, "promise something by #md5=…, #crc64=… or #size=…"}},
@@ -107,7 +107,7 @@ var outcomes = []struct {
 	{is(ErrOtherArchive), Outcome{"redis", ExitUsage, once, ""}},
 	{is(errCrashed), Outcome{"crashed", ExitUnknown, once, "see what ends the worker, its memory for one, and run tallyman retry"}},
 	{is(errPanicked), Outcome{"crashed", ExitUnknown, panicked, "this is a mistake in tallyman: please report it"}},
-	{isA[*fetch.Defect], Outcome{"crashed", ExitUnknown, panicked, "this is a mistake in tallyman: please report it"}},
+	{isA[*fetch.PanicError], Outcome{"crashed", ExitUnknown, panicked, "this is a mistake in tallyman: please report it"}},
 	{is(errBadTask), Outcome{"bad-task", ExitUsage, once, ""}},
 	{is(errors.ErrUnsupported), Outcome{"bad-task", ExitUsage, once, ""}},
 }

@@ -86,7 +86,7 @@ func TestALongRunIsNotDoubled(t *testing.T) {
 func TestAListThatFailsInPassingIsTriedUntilItDoesNot(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
-		"network": unreachable, "throttled": &fetch.CallError{Call: "List", Kind: fetch.ErrThrottled, After: 90 * time.Second}, "redis": ErrRedis,
+		"network": unreachable, "throttled": &fetch.CallError{Call: "List", Kind: fetch.ErrThrottled, RetryAfter: 90 * time.Second}, "redis": ErrRedis,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -101,9 +101,9 @@ func TestAListThatFailsInPassingIsTriedUntilItDoesNot(t *testing.T) {
 				defer serve(t, r.worker(NewQueue(p.client), every(t, 24*time.Hour)))()
 				time.Sleep(15 * time.Minute)
 				r.landed(t, "job")
-				r.listed(t, 9, 9, max(fetch.After(err), time.Second*9/10))
+				r.listed(t, 9, 9, max(fetch.RetryAfter(err), time.Second*9/10))
 				for i := 1; i < len(r.lists); i++ {
-					if pause := r.lists[i].Sub(r.lists[i-1]); pause > max(fetch.After(err), longestPoll*11/10)+10*time.Second {
+					if pause := r.lists[i].Sub(r.lists[i-1]); pause > max(fetch.RetryAfter(err), longestPoll*11/10)+10*time.Second {
 						t.Errorf("list %d is %v after the one before", i+1, pause)
 					}
 				}

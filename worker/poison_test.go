@@ -138,14 +138,14 @@ func isSetAside(t testing.TB, q *Queue, queue, id, says string) {
 }
 
 func TestATaskIsReadAsItWasWritten(t *testing.T) {
-	again := parseRef(t, jobRef).At(parseTime("2026-03-04T05:06:07Z"))
+	again := parseRef(t, jobRef).WithRevision(parseTime("2026-03-04T05:06:07Z"))
 	for _, ref := range []fetch.Ref{
 		parseRef(t, jobRef), again, parseRef(t, "oss://bucket/a/../<&>.csv?region=cn-hangzhou"), parseRef(t, "dms://cn-hangzhou/1/key?tid=2"),
 		parseRef(t, "https://h.example/a%20b.csv?x=1#size=5"),
 	} {
 		for _, wait := range []Span{0, 1, Span(Forever)} {
 			task, got, err := parseTask(newTask(ref, Options{Wait: wait}).payload())
-			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Again().Equal(ref.Again()) || task.Wait != wait {
+			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Revision().Equal(ref.Revision()) || task.Wait != wait {
 				t.Errorf("%s: %+v, %s, %v", ref, task, got, err)
 			}
 		}

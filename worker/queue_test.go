@@ -162,7 +162,7 @@ func TestForget(t *testing.T) {
 		}
 		gone("pending")
 
-		w, _ := eager(s, a, &script{ends: []error{&fetch.CallError{Kind: fetch.ErrThrottled, After: time.Hour}}})
+		w, _ := eager(s, a, &script{ends: []error{&fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}}})
 		stop := serve(t, w)
 		mustEnqueue(t, q, ref)
 		inState(t, q, fetchQueue, fetchID(hash), asynq.TaskStateRetry)
@@ -250,7 +250,7 @@ func settleWhenFree(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archi
 func known(t testing.TB, a *archive.Archive) (unfinished, others []fetch.Ref) {
 	t.Helper()
 	at := func(n string) fetch.Ref { return parseRef(t, jobRef+n) }
-	again := at("landed").At(parseTime("2026-03-04T05:06:07Z"))
+	again := at("landed").WithRevision(parseTime("2026-03-04T05:06:07Z"))
 	unfinished = []fetch.Ref{at("waiting"), at("seen"), again, parseRef(t, "https://h.example/a.csv#size=19")}
 	others = []fetch.Ref{at("landed"), at("failed"), at("cancelled"), parseRef(t, "https://h.example/a.csv?Expires=1&Signature=x")}
 	if _, err := (&shelf{}).on(a).Fetch(t.Context(), others[0]); err != nil {

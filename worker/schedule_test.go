@@ -102,7 +102,7 @@ func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
 		"auth":      {fetch.ErrAuth, nil, wake},
 		"unknown":   {errors.New("what"), nil, wake},
 		"disk full": {onPath(syscall.ENOSPC), nil, wake},
-		"asked":     {&fetch.CallError{Kind: fetch.ErrThrottled, After: 90 * time.Second}, minutes, 20 * second},
+		"asked":     {&fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: 90 * time.Second}, minutes, 20 * second},
 	} {
 		for _, asked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
@@ -319,7 +319,7 @@ func TestAWorkerWaitsAsLongAsItIsAsked(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{1500 * time.Millisecond, 7 * time.Second, 2 * time.Minute} {
 		for _, kind := range []error{fetch.ErrThrottled, fetch.ErrTemporary} {
-			s := &script{ends: append(repeat(&fetch.CallError{Kind: kind, After: after}, 2), nil)}
+			s := &script{ends: append(repeat(&fetch.CallError{Kind: kind, RetryAfter: after}, 2), nil)}
 			if err := s.work(t, &Worker{Wake: 2 * time.Second, Poll: time.Second}); err != nil {
 				t.Fatal(err)
 			}
@@ -390,7 +390,7 @@ type jobs struct {
 	polls map[string]int
 }
 
-func (j *jobs) Ask(_ context.Context, ref fetch.Ref) error {
+func (j *jobs) Poll(_ context.Context, ref fetch.Ref) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.polls[ref.String()]++

@@ -44,7 +44,7 @@ type script struct {
 	notes []string
 }
 
-func (s *script) Ask(context.Context, fetch.Ref) error {
+func (s *script) Poll(context.Context, fetch.Ref) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end := s.ends[min(len(s.times), len(s.ends)-1)]

@@ -79,7 +79,7 @@ type steps struct {
 	fetch func(context.Context, fetch.Ref) (*archive.Receipt, error)
 }
 
-func (s *steps) Ask(ctx context.Context, ref fetch.Ref) error {
+func (s *steps) Poll(ctx context.Context, ref fetch.Ref) error {
 	if s.ask == nil {
 		return nil
 	}

@@ -169,7 +169,7 @@ func (t Task) ref() (fetch.Ref, error) {
 
 // of fills in what the reference says.
 func (o Options) of(ref fetch.Ref) Options {
-	o.Again, o.Signed = ref.Again(), ref.Signed()
+	o.Again, o.Signed = ref.Revision(), ref.Signed()
 	return o
 }
 
@@ -178,7 +178,7 @@ func (o Options) at(ref fetch.Ref) fetch.Ref {
 	if o.Again.IsZero() {
 		return ref
 	}
-	return ref.At(o.Again)
+	return ref.WithRevision(o.Again)
 }
 
 // A discovery is the payload of the third: a place, and which of its jobs are

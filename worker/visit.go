@@ -18,7 +18,7 @@ import (
 // one that is not is asked again later, and takes up no slot until then.
 func (w *Worker) poll(ctx context.Context, t *asynq.Task) error {
 	return w.visit(ctx, t, typePoll, func(ctx context.Context, v *visit) (*archive.Receipt, error) {
-		if err := w.Fetcher.Ask(ctx, v.ref); err != nil {
+		if err := w.Fetcher.Poll(ctx, v.ref); err != nil {
 			return nil, err
 		}
 		v.note(func(d *archive.Record) { // before the fetch wants the docket
@@ -74,7 +74,7 @@ func (v *visit) attempt(ctx context.Context, step step) (receipt *archive.Receip
 	defer stop(nil)
 	defer context.AfterFunc(v.w.hard, func() { stop(context.Cause(v.w.hard)) })()
 	defer func() { v.tellDefect(err) }()
-	defer fetch.Recovered(&err)
+	defer fetch.Recover(&err)
 	return step(ctx, v)
 }
 
@@ -95,7 +95,7 @@ func (w *Worker) guarded(handle asynq.HandlerFunc) asynq.HandlerFunc {
 
 // tellDefect logs where an attempt panicked, if it did.
 func (v *visit) tellDefect(err error) {
-	if defect, ok := errors.AsType[*fetch.Defect](err); ok {
+	if defect, ok := errors.AsType[*fetch.PanicError](err); ok {
 		v.w.log("an attempt panicked", "ref", v.ref.String(), "panic", defect.Error(), "stack", defect.Stack)
 	}
 }

@@ -29,7 +29,7 @@ import (
 // A Fetcher makes one attempt at an export.
 type Fetcher interface {
 	// Ask asks the export's job once, and is nil when it is ready.
-	Ask(ctx context.Context, ref fetch.Ref) error
+	Poll(ctx context.Context, ref fetch.Ref) error
 	// Fetch fetches the export, and returns the receipt once it has landed.
 	Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error)
 }

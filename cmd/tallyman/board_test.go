@@ -35,7 +35,7 @@ func newHaven(t *testing.T, o *options, jobs int) *haven {
 	}
 	asked := &sls.Provider{Client: clientOf(h.cloud), Keys: paced(o, sls.StaticKeys(demoKey, demoSecret, "")), Endpoint: "http://127.0.0.1:80"}
 	providers := map[string]fetch.Provider{"sls": asked}
-	h.board = o.fetcher(t.Context(), providers, nil, nil).Boards["sls"]
+	h.board = o.fetcher(t.Context(), providers, nil, nil).StatusCaches["sls"]
 	return h
 }
 

@@ -106,7 +106,7 @@ func (e *enqueueing) add(ctx context.Context, ref fetch.Ref) (queued, error) {
 		ref = anew(e.store, ref, e.began)
 	case receipt != nil:
 		told.State = "landed"
-		return told, fetch.Hold(ref, receipt)
+		return told, fetch.CheckReceipt(ref, receipt)
 	case err != nil && !e.o.again:
 		return told, err
 	}

@@ -129,8 +129,8 @@ func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
 // into one second.
 func anew(store *archive.Archive, ref fetch.Ref, at time.Time) fetch.Ref {
 	for {
-		if receipt, err := landedIn(store, ref.At(at)); receipt == nil && err == nil {
-			return ref.At(at)
+		if receipt, err := landedIn(store, ref.WithRevision(at)); receipt == nil && err == nil {
+			return ref.WithRevision(at)
 		}
 		at = at.Add(time.Second)
 	}
@@ -164,7 +164,7 @@ const wakeLocal = 100 * time.Millisecond
 // fetcher makes attempts with these settings. They end soon after ctx does.
 func (o *options) fetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
 	f := &fetch.Fetcher{
-		Providers: providers, Boards: fetch.Boards(providers, o.profile), Archive: store,
+		Providers: providers, StatusCaches: fetch.StatusCaches(providers, o.profile), Archive: store,
 		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: progress,
 		Keep: fetch.Keep(o.keep.String()), Limit: o.limiter(), MinRate: cmp.Or(int64(o.minRate), -1), MaxSize: int64(o.maxSize), MaxDecoded: int64(o.decoded), Drain: ctx.Done(),
 	}

@@ -42,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // recovering makes a panic the error: the runtime would print what it is about,
 // to where nothing is taken out of it.
 func recovering(do func() error) (err error) {
-	defer fetch.Recovered(&err)
+	defer fetch.Recover(&err)
 	return do()
 }
 
@@ -73,7 +73,7 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	if ctx.Err() != nil {
 		return worker.ExitInterrupted
 	}
-	if defect, ok := errors.AsType[*fetch.Defect](err); ok {
+	if defect, ok := errors.AsType[*fetch.PanicError](err); ok {
 		fmt.Fprintln(stderr, defect.Stack)
 	}
 	outcome := worker.Classify(err)

@@ -92,7 +92,7 @@ func (r *report) end(ref fetch.Ref, receipt *archive.Receipt, err error) {
 func (r *report) skip(ref fetch.Ref, receipt *archive.Receipt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := fetch.Hold(ref, receipt); err != nil {
+	if err := fetch.CheckReceipt(ref, receipt); err != nil {
 		r.fail(ref.String(), err)
 		return
 	}

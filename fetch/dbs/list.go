@@ -74,7 +74,7 @@ func (l *listing) listed(p *page) (tasks []fetch.Listed) {
 		if !created.IsZero() && created.Before(l.since) {
 			continue
 		}
-		ref, err := l.place.With(string(t.ID))
+		ref, err := l.place.Job(string(t.ID))
 		if err != nil {
 			l.nameless = append(l.nameless, t.answer.Line(strconv.Quote(string(t.ID))))
 			continue

@@ -412,8 +412,8 @@ func TestAThrottleOfOneTaskIsTheCallersToWaitFor(t *testing.T) {
 			if took := time.Since(began); !errors.Is(err, c.err) || took != c.took {
 				t.Errorf("page %s: got %v after %v", c.page, err, took)
 			}
-			if c.err != nil && fetch.After(err) != 700*time.Millisecond {
-				t.Errorf("page %s: wait for %v", c.page, fetch.After(err))
+			if c.err != nil && fetch.RetryAfter(err) != 700*time.Millisecond {
+				t.Errorf("page %s: wait for %v", c.page, fetch.RetryAfter(err))
 			}
 		})
 	}

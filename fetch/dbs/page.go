@@ -72,7 +72,7 @@ func (p *Provider) page(ctx context.Context, place fetch.Ref, number int64) (*pa
 
 // patiently asks for a page, a few times if it must.
 func (p *Provider) patiently(ctx context.Context, place fetch.Ref, number int64) (*page, error) {
-	return api.Retry(ctx, api.WithService, tasksCall, func() (*page, error) { return p.page(ctx, place, number) })
+	return api.Retry(ctx, api.ServiceBackoff, tasksCall, func() (*page, error) { return p.page(ctx, place, number) })
 }
 
 // hastily is patient only where there is something to lose: the pages before.

@@ -63,7 +63,7 @@ func (l *listing) listed(p *page) (files []fetch.Listed, older bool) {
 			continue
 		}
 		older = false
-		ref, err := l.place.With(string(r.File))
+		ref, err := l.place.Job(string(r.File))
 		if err != nil {
 			l.nameless = append(l.nameless, p.answer.Line(strconv.Quote(string(r.File))))
 			continue

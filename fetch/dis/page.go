@@ -68,7 +68,7 @@ func (p *Provider) page(ctx context.Context, place fetch.Ref, index int) (*page,
 	if index == 1 {
 		return ask()
 	}
-	return api.Retry(ctx, api.WithService, logCall, ask)
+	return api.Retry(ctx, api.ServiceBackoff, logCall, ask)
 }
 
 // list is what holds the rows: a list, one row as it is, or null.

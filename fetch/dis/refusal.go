@@ -83,7 +83,7 @@ func refusal(a *api.Answer, code, message string) error {
 	}
 	refused := a.Refusal(code, message, kind)
 	if code == blacklistCode {
-		refused.After = max(refused.After, blacklistTime)
+		refused.RetryAfter = max(refused.RetryAfter, blacklistTime)
 	}
 	return refused
 }

@@ -79,7 +79,7 @@ func (p *Provider) resolve(ctx context.Context, ref fetch.Ref, r *row) (*task, e
 
 // names are those of the dump tasks that may have that ID.
 func (p *Provider) names(ctx context.Context, c call, id string) (names []string, a *api.Answer, err error) {
-	a, err = api.Retry(ctx, api.WithService, c.name, func() (*api.Answer, error) { return p.ask(ctx, c) })
+	a, err = api.Retry(ctx, api.ServiceBackoff, c.name, func() (*api.Answer, error) { return p.ask(ctx, c) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,7 +102,7 @@ func (p *Provider) names(ctx context.Context, c call, id string) (names []string
 
 func (p *Provider) detail(ctx context.Context, c call, name string) (*task, error) {
 	c.name, c.path = taskCall, append(slices.Clone(c.path), name)
-	a, err := api.Retry(ctx, api.WithService, c.name, func() (*api.Answer, error) { return p.ask(ctx, c) })
+	a, err := api.Retry(ctx, api.ServiceBackoff, c.name, func() (*api.Answer, error) { return p.ask(ctx, c) })
 	if err != nil {
 		return nil, err
 	}

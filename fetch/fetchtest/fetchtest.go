@@ -93,7 +93,7 @@ func objects(export *fetch.Export) (all []fetch.Object, err error) {
 func Describe(t testing.TB, export *fetch.Export, err error) string {
 	t.Helper()
 	if call, ok := errors.AsType[*fetch.CallError](err); ok {
-		return fmt.Sprintf("%v\nkind: %v\nafter: %v\n", err, call.Kind, call.After)
+		return fmt.Sprintf("%v\nkind: %v\nafter: %v\n", err, call.Kind, call.RetryAfter)
 	}
 	if err != nil {
 		return err.Error() + "\n"

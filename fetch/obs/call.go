@@ -37,7 +37,7 @@ func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
 	}
 	resp, err := s.transport().RoundTrip(req)
 	if err != nil {
-		return nil, fetch.Unanswered(ctx, c.name, err)
+		return nil, fetch.TransportError(ctx, c.name, err)
 	}
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()

@@ -42,7 +42,7 @@ const (
 
 // page asks for a page, a few times if it must.
 func (l *listing) page(ctx context.Context, marker string) (*page, error) {
-	return api.Retry(ctx, api.WithStore, l.call(), func() (*page, error) { return l.ask(ctx, marker) })
+	return api.Retry(ctx, api.StoreBackoff, l.call(), func() (*page, error) { return l.ask(ctx, marker) })
 }
 
 func (l *listing) ask(ctx context.Context, marker string) (*page, error) {
@@ -60,7 +60,7 @@ func (l *listing) ask(ctx context.Context, marker string) (*page, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
 	if err != nil {
-		return nil, fetch.Unanswered(ctx, l.call(), err)
+		return nil, fetch.TransportError(ctx, l.call(), err)
 	}
 	if len(body) > maxPage {
 		return nil, l.useless(fetch.ErrRefused, "the answer is longer than %d bytes", maxPage)

@@ -116,7 +116,7 @@ func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
 	options := append(c.options, oss.WithContext(ctx), oss.AcceptEncoding("identity"))
 	answer, err := bucket.Do(http.MethodGet, c.key, c.params, options, nil, nil)
 	if answer == nil {
-		return nil, fetch.Unanswered(ctx, c.name, err)
+		return nil, fetch.TransportError(ctx, c.name, err)
 	}
 	resp := &http.Response{
 		StatusCode: answer.StatusCode, Header: answer.Headers, Body: answer.Body, ContentLength: announced(answer.Headers),

@@ -42,7 +42,7 @@ const (
 
 // page asks for a page, a few times if it must.
 func (l *listing) page(ctx context.Context, token string) (*page, error) {
-	return api.Retry(ctx, api.WithStore, l.call(), func() (*page, error) { return l.ask(ctx, token) })
+	return api.Retry(ctx, api.StoreBackoff, l.call(), func() (*page, error) { return l.ask(ctx, token) })
 }
 
 func (l *listing) ask(ctx context.Context, token string) (*page, error) {
@@ -65,7 +65,7 @@ func (l *listing) ask(ctx context.Context, token string) (*page, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
 	if err != nil {
-		return nil, fetch.Unanswered(ctx, l.call(), err)
+		return nil, fetch.TransportError(ctx, l.call(), err)
 	}
 	if len(body) > maxPage {
 		return nil, l.useless(fetch.ErrRefused, "the answer is longer than %d bytes", maxPage)

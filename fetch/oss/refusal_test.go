@@ -69,7 +69,7 @@ func replay(t *testing.T, name string) {
 	if !errors.As(err, &call) {
 		t.Fatalf("got %v, want a CallError", err)
 	}
-	got := fmt.Sprintf("%v\nkind: %v\nafter: %v\n", err, call.Kind, call.After)
+	got := fmt.Sprintf("%v\nkind: %v\nafter: %v\n", err, call.Kind, call.RetryAfter)
 	if strings.Contains(got, "canary") {
 		t.Errorf("a secret in\n%s", got)
 	}

@@ -131,7 +131,7 @@ func (p *Provider) file(ref fetch.Ref, j *job) (iter.Seq2[fetch.Object, error], 
 		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
 	}
 	name, _ := api.FileName(address, ref.Parts()[2])
-	object := fetch.Object{Name: name, Content: j.content(), Coded: j.coded(), Want: j.want(), Source: source}
+	object := fetch.Object{Name: name, Content: j.content(), Encoding: j.coded(), Want: j.want(), Source: source}
 	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
 }
 

@@ -56,7 +56,7 @@ func (l *listing) listed(p *page) (jobs []fetch.Listed) {
 		if !created.IsZero() && created.Before(l.since) {
 			continue
 		}
-		ref, err := l.place.With(string(j.Name))
+		ref, err := l.place.Job(string(j.Name))
 		if err != nil {
 			l.nameless = append(l.nameless, p.answer.Line(strconv.Quote(string(j.Name))))
 			continue

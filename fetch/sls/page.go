@@ -43,7 +43,7 @@ func (p *Provider) pages(ctx context.Context, place fetch.Ref) iter.Seq2[*page, 
 
 // page asks for a page, a few times if it must.
 func (p *Provider) page(ctx context.Context, place fetch.Ref, offset int64) (*page, error) {
-	return api.Retry(ctx, api.WithService, listCall, func() (*page, error) {
+	return api.Retry(ctx, api.ServiceBackoff, listCall, func() (*page, error) {
 		a, err := p.call(ctx, listCall, place, fmt.Sprintf("/downloadjobs?offset=%d&size=%d", offset, pageSize))
 		if err != nil {
 			return nil, err

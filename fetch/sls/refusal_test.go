@@ -96,7 +96,7 @@ func TestRetryAfterIsKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := answering(503, "", "Retry-After", c.value).Export(t.Context(), parseRef(t, jobRef))
 			var call *fetch.CallError
-			if !errors.As(err, &call) || call.After < c.low || call.After > c.high {
+			if !errors.As(err, &call) || call.RetryAfter < c.low || call.RetryAfter > c.high {
 				t.Errorf("got %v, want to wait %v to %v", err, c.low, c.high)
 			}
 		})

@@ -33,7 +33,7 @@ func (p *Provider) sunk(ctx context.Context, ref fetch.Ref, j *job) (iter.Seq2[f
 func declared(objects iter.Seq2[fetch.Object, error], j *job) iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
 		for object, err := range objects {
-			object.Content, object.Coded = j.content(), j.coded()
+			object.Content, object.Encoding = j.content(), j.coded()
 			if !yield(object, err) {
 				return
 			}

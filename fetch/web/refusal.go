@@ -33,9 +33,9 @@ func Refusal(call string, resp *http.Response) *fetch.CallError {
 	said := fetch.ParseStoreError(body)
 	return &fetch.CallError{
 		Call: call, Status: resp.StatusCode, Code: said.Code, Message: said.Message,
-		RequestID: cmp.Or(said.RequestID, resp.Header.Get("X-Oss-Request-Id"), resp.Header.Get("X-Obs-Request-Id")),
-		After:     fetch.RetryAfter(resp.Header),
-		Kind:      kindOf(resp.StatusCode, said),
+		RequestID:  cmp.Or(said.RequestID, resp.Header.Get("X-Oss-Request-Id"), resp.Header.Get("X-Obs-Request-Id")),
+		RetryAfter: fetch.ParseRetryAfter(resp.Header),
+		Kind:       kindOf(resp.StatusCode, said),
 	}
 }
 

@@ -97,8 +97,8 @@ func TestRefusalKeepsWhatSupportWillAskFor(t *testing.T) {
 			t.Errorf("%s with %s: request %q, want %q", tt.body, tt.header, got.RequestID, tt.want)
 		}
 	}
-	if got := answered(503, "", http.Header{"Retry-After": {"7"}}); got.After != 7*time.Second {
-		t.Errorf("After is %v", got.After)
+	if got := answered(503, "", http.Header{"Retry-After": {"7"}}); got.RetryAfter != 7*time.Second {
+		t.Errorf("RetryAfter is %v", got.RetryAfter)
 	}
 }
 

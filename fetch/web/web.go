@@ -113,7 +113,7 @@ func (s *Source) readRange(ctx context.Context, off, n int64, etag string) (*fet
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, fetch.Unanswered(ctx, "GET "+s.shown, err)
+		return nil, fetch.TransportError(ctx, "GET "+s.shown, err)
 	}
 	answer, err := Answer("GET "+s.shown, resp, off, n)
 	if err != nil {

@@ -79,7 +79,7 @@ func TestUnansweredCallTellsNoSecret(t *testing.T) {
 		server.Close()
 	}
 	wrapped := &url.Error{Op: "Get", URL: "https://h/?Signature=CANARY", Err: io.EOF}
-	err := fetch.Unanswered(context.Background(), "GET https://h/", wrapped)
+	err := fetch.TransportError(context.Background(), "GET https://h/", wrapped)
 	if errors.Is(err, io.EOF) || !errors.Is(err, fetch.ErrTemporary) || strings.Contains(err.Error(), "CANARY") {
 		t.Errorf("%v", err)
 	}

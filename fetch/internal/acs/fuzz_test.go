@@ -27,7 +27,7 @@ func FuzzRefusal(f *testing.F) {
 		header := http.Header{"X-Ratelimit-User-Api": {limits}, "Retry-After": {when}, "Date": {when}}
 		err := Refusal(&api.Answer{Call: "Get", Status: 100 + (status%500+500)%500, Header: header, Body: []byte(body)})
 		call, ok := errors.AsType[*fetch.CallError](err)
-		if !ok || call.After < 0 || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if !ok || call.RetryAfter < 0 || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			t.Fatalf("%q, %q: %v", body, limits, err)
 		}
 		known := 0

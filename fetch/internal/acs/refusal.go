@@ -106,7 +106,7 @@ func Refusal(a *api.Answer) error {
 	}
 	refusal := a.Refusal(code, message, kind(code, a.Status, s.Success))
 	if errors.Is(refusal, fetch.ErrThrottled) {
-		refusal.After = max(refusal.After, timeLeft(a.Header))
+		refusal.RetryAfter = max(refusal.RetryAfter, timeLeft(a.Header))
 	}
 	return refusal
 }

@@ -76,7 +76,7 @@ func TestRefusals(t *testing.T) {
 			t.Run(c.name+" "+contentType, func(t *testing.T) {
 				_, err := answering(c.status, c.body, "x-acs-request-id", "H1", "Content-Type", contentType).Call(t.Context(), "Query", nil)
 				var call *fetch.CallError
-				if !errors.As(err, &call) || !errors.Is(err, c.kind) || call.Status != c.status || call.After != 0 {
+				if !errors.As(err, &call) || !errors.Is(err, c.kind) || call.Status != c.status || call.RetryAfter != 0 {
 					t.Fatalf("got %v, want a CallError of kind %v", err, c.kind)
 				}
 				if !strings.HasSuffix(err.Error(), c.want) {
@@ -117,7 +117,7 @@ func TestHowLongAThrottleLasts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := answering(400, `{"Code":"`+c.code+`"}`, c.headers...).Call(t.Context(), "Query", nil)
-			if got := fetch.After(err); err == nil || got != c.want {
+			if got := fetch.RetryAfter(err); err == nil || got != c.want {
 				t.Errorf("got %v of %v, want %v", got, err, c.want)
 			}
 		})

@@ -84,7 +84,7 @@ func (a *Answer) unanswered(ctx context.Context, err error) error {
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		return &fetch.CallError{Call: a.Call, Kind: fetch.ErrTemporary, Message: fmt.Sprintf("no answer within %v", callTime)}
 	}
-	err = fetch.Unanswered(ctx, a.Call, err)
+	err = fetch.TransportError(ctx, a.Call, err)
 	if call, ok := errors.AsType[*fetch.CallError](err); ok {
 		call.Message = a.Clean(call.Message)
 	}
@@ -96,7 +96,7 @@ func (a *Answer) unanswered(ctx context.Context, err error) error {
 func (a *Answer) Refusal(code, message string, kind error) *fetch.CallError {
 	return &fetch.CallError{
 		Call: a.Call, Status: a.Status, Code: a.Line(code), Message: a.Line(message),
-		RequestID: a.RequestID, After: fetch.RetryAfter(a.Header), Kind: kind,
+		RequestID: a.RequestID, RetryAfter: fetch.ParseRetryAfter(a.Header), Kind: kind,
 	}
 }
 

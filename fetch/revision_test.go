@@ -17,11 +17,11 @@ func TestOnceMoreIsTheSameExportInAnotherPlace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		more := first.At(at)
+		more := first.WithRevision(at)
 		if more.Key() != want || more.String() != first.String() || more.Hash() == first.Hash() || more.Want() != first.Want() {
 			t.Errorf("%s: key %s, reference %s", text, more.Key(), more)
 		}
-		if later := more.At(at.Add(time.Second)); later.Key() != first.Key()+"@20260102T030406Z" {
+		if later := more.WithRevision(at.Add(time.Second)); later.Key() != first.Key()+"@20260102T030406Z" {
 			t.Errorf("%s, twice: %s", text, later.Key())
 		}
 	}
