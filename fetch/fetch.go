@@ -165,7 +165,7 @@ func (f *Fetcher) askOf(ctx context.Context, provider Provider, ref Ref) (*Expor
 func (f *Fetcher) begin(ctx context.Context, ref Ref) (*archive.Ingest, error) {
 	ctx, begun := f.untilDrained(ctx) // what is done is hashed again
 	defer begun()
-	return f.Archive.Begin(ctx, ref.String(), ref.Key(), ref.Hash())
+	return f.Archive.Begin(ctx, ref.String(), ref.Key())
 }
 
 // An attempt is one at one export.

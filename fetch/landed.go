@@ -16,7 +16,7 @@ var ErrReceiptMismatch = errors.New("what has landed")
 // landed is the receipt of an export that has landed, or fs.ErrNotExist. It is
 // an ErrReceiptMismatch if the reference promises what those bytes don't keep.
 func (f *Fetcher) landed(ref Ref) (*archive.Receipt, error) {
-	receipt, err := f.Archive.Landed(ref.Key(), ref.Hash())
+	receipt, err := f.Archive.Landed(ref.Key())
 	if err == nil {
 		err = CheckReceipt(ref, receipt)
 	}

@@ -82,7 +82,7 @@ func isAway(t *testing.T, answer func(*server.Peer), says string, is error) {
 	time.Sleep(time.Minute)
 	away.Store(false)
 	p.gone.Store(false)
-	if state, _, err := w.Archive.State(ref.Hash()); err == nil && (state.Attempts != 0 || state.Phase != archive.Waiting) {
+	if state, _, err := w.Archive.State(ref.Key()); err == nil && (state.Attempts != 0 || state.Phase != archive.Waiting) {
 		t.Errorf("%+v", state)
 	}
 	select {

@@ -156,7 +156,7 @@ func (w *Worker) open(ref fetch.Ref) (bool, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
-	state, _, err := w.Archive.State(ref.Hash())
+	state, _, err := w.Archive.State(ref.Key())
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}

@@ -35,14 +35,14 @@ var (
 )
 
 func (v *visit) docket() (*archive.Record, error) {
-	return v.w.Archive.Record(v.ref.String(), v.ref.Key(), v.ref.Hash())
+	return v.w.Archive.Record(v.ref.String(), v.ref.Key())
 }
 
 // Renew gives an export a new budget, for someone who asks for it. It fails
 // with archive.ErrBusy while it is being fetched, and with archive.ErrLanded
 // once it has landed.
 func Renew(a *archive.Archive, ref fetch.Ref, o Options) error {
-	d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
+	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func Renew(a *archive.Archive, ref fetch.Ref, o Options) error {
 // until it is renewed. It fails with archive.ErrBusy while it is being fetched,
 // and with archive.ErrLanded once it has landed.
 func Cancel(a *archive.Archive, ref fetch.Ref) error {
-	d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
+	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func killed(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 
 func stateOf(t testing.TB, a *archive.Archive, ref fetch.Ref) (archive.State, archive.Counters) {
 	t.Helper()
-	state, tally, err := a.State(ref.Hash())
+	state, tally, err := a.State(ref.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestWhatFailedOrWasCancelledIsLeftAlone(t *testing.T) {
 
 func settle(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase) {
 	t.Helper()
-	d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
+	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestRenewGivesANewBudget(t *testing.T) {
 func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 	t.Parallel()
 	a, ref := open(t), parseRef(t, jobRef)
-	d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
+	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +366,7 @@ func TestAnAttemptThatCannotBeWrittenDownComesBack(t *testing.T) {
 			if n++; n > 1 {
 				return &archive.Receipt{}, nil
 			}
-			d, err := w.Archive.Record(ref.String(), ref.Key(), ref.Hash()) // another attempt has taken it
+			d, err := w.Archive.Record(ref.String(), ref.Key()) // another attempt has taken it
 			if err != nil {
 				return nil, err
 			}
@@ -422,7 +422,7 @@ func TestABusyExportFailsOnlyWhoeverWaitsForIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
 		s.serves(t, w)
-		d, err := w.Archive.Record(ref.String(), ref.Key(), ref.Hash())
+		d, err := w.Archive.Record(ref.String(), ref.Key())
 		if err != nil {
 			t.Fatal(err)
 		}

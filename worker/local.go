@@ -87,7 +87,7 @@ func (l *Local) begin(ctx context.Context, ref fetch.Ref) {
 	a := l.worker.Archive
 	err := Renew(a, ref, Options{})
 	if errors.Is(err, archive.ErrLanded) {
-		receipt, err := a.Landed(ref.Key(), ref.Hash())
+		receipt, err := a.Landed(ref.Key())
 		l.end(ref.Hash(), receipt, err)
 		return
 	}

@@ -231,7 +231,7 @@ func TestForgetEndsWhatRuns(t *testing.T) {
 func settleWhenFree(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase) {
 	t.Helper()
 	for {
-		d, err := a.Record(ref.String(), ref.Key(), ref.Hash())
+		d, err := a.Record(ref.String(), ref.Key())
 		if err == nil {
 			d.State.Phase = phase
 			if err := errors.Join(d.Save(), d.Close()); err != nil {

@@ -102,7 +102,7 @@ func newWorker(q *Queue, a *archive.Archive, f Fetcher) *Worker {
 func mustLand(t testing.TB, a *archive.Archive, refs ...fetch.Ref) {
 	t.Helper()
 	for _, ref := range refs {
-		if _, err := a.Landed(ref.Key(), ref.Hash()); err != nil {
+		if _, err := a.Landed(ref.Key()); err != nil {
 			t.Errorf("%s: %v", ref, err)
 		} else if err := a.Recheck(t.Context(), ref.Key()); err != nil {
 			t.Error(err)

@@ -114,14 +114,14 @@ func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.S
 	if !ok || o.Signed || !wanted(state) {
 		return false, nil // another version's, or one that only a person can bring back
 	}
-	if _, err := a.Landed(ref.Key(), ref.Hash()); err == nil {
+	if _, err := a.Landed(ref.Key()); err == nil {
 		return false, nil
 	}
 	queued, err := q.Queued(ref.Hash())
 	if err != nil || queued {
 		return false, err
 	}
-	state, _, err = a.State(ref.Hash())
+	state, _, err = a.State(ref.Key())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !wanted(state) {
 		return false, nil // it has ended meanwhile, which is why it is not queued
 	}

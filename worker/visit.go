@@ -55,7 +55,7 @@ func (w *Worker) visit(ctx context.Context, t *asynq.Task, kind string, step ste
 		return w.quarantine(err)
 	}
 	v := &visit{w, task, w.local.whole(ref)}
-	receipt, err := w.Archive.Landed(ref.Key(), ref.Hash())
+	receipt, err := w.Archive.Landed(ref.Key())
 	if err == nil {
 		w.local.end(ref.Hash(), receipt, nil)
 		return nil

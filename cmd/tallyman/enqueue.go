@@ -125,7 +125,7 @@ func (e *enqueueing) failed(ref fetch.Ref) (archive.State, bool) {
 	if e.store == nil {
 		return archive.State{}, false
 	}
-	state, _, err := e.store.State(ref.Hash())
+	state, _, err := e.store.State(ref.Key())
 	return state, err == nil && (state.Phase == archive.Failed || state.Phase == archive.Cancelled)
 }
 

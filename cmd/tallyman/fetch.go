@@ -113,7 +113,7 @@ type landing struct {
 
 // fetch fetches what has not landed, or again what has, be it damaged.
 func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
-	receipt, err := l.store.Landed(ref.Key(), ref.Hash())
+	receipt, err := l.store.Landed(ref.Key())
 	switch {
 	case l.again && !errors.Is(err, fs.ErrNotExist):
 		ref = anew(l.store, ref, l.began)

@@ -132,7 +132,7 @@ func (q *quay) polls(t *testing.T) int {
 			t.Fatal(err)
 		}
 		ref, _, _ := worker.RefOf(state)
-		_, tally, _ := store.State(ref.Hash())
+		_, tally, _ := store.State(ref.Key())
 		seen, least = seen+1, min(least, tally.Polls)
 	}
 	if seen < *pendingJobs {

@@ -145,7 +145,7 @@ func (o *options) toRetry(store *archive.Archive, args []string, providers map[s
 
 // known is nil for an export that the archive has seen.
 func known(store *archive.Archive, ref fetch.Ref) error {
-	_, _, err := store.State(ref.Hash())
+	_, _, err := store.State(ref.Key())
 	if receipt, _ := landedIn(store, ref); receipt == nil && err != nil {
 		return usagef("%s: the archive knows nothing of it: fetch it, or enqueue it", ref)
 	}
@@ -190,7 +190,7 @@ func (o *options) requeueAll(ctx context.Context, store *archive.Archive, refs f
 func (e *enqueueing) retry(ctx context.Context, ref fetch.Ref) {
 	told := queued{Schema: "tallyman.queued/v1", Reference: ref.String(), State: "known"}
 	var o worker.Options
-	if state, _, err := e.store.State(ref.Hash()); err == nil {
+	if state, _, err := e.store.State(ref.Key()); err == nil {
 		_, o, _ = worker.RefOf(state)
 	}
 	switch err := worker.Renew(e.store, ref, o); {

@@ -143,7 +143,7 @@ func (s *survey) of(ref fetch.Ref) (standing, error) {
 	if receipt != nil || err != nil {
 		return s.landed(ref.String(), ref.Key(), receipt, err), nil
 	}
-	state, tally, err := s.store.State(ref.Hash())
+	state, tally, err := s.store.State(ref.Key())
 	task, queued := s.tasks[ref.Hash()]
 	switch {
 	case err == nil:
@@ -175,7 +175,7 @@ func (s *survey) tellAll(ctx context.Context) error {
 			continue
 		}
 		hash := ref.Hash()
-		if _, tally, err := s.store.State(hash); err == nil {
+		if _, tally, err := s.store.State(ref.Key()); err == nil {
 			s.tell(s.standing(state, tally, hash))
 		}
 		delete(s.tasks, hash)
@@ -208,7 +208,7 @@ func (s *survey) standing(state archive.State, tally archive.Counters, hash stri
 	task, queued := s.tasks[hash]
 	found := standing{
 		Schema: statusSchema, Reference: state.Reference, FirstSeen: &state.FirstSeen,
-		Received: s.store.Received(hash), Polls: tally.Polls, Attempts: state.Attempts,
+		Received: s.store.Received(state.Key), Polls: tally.Polls, Attempts: state.Attempts,
 		Cause: worker.Cause(state.Cause), Message: cmp.Or(state.Message, tally.Status, task.Why), Hint: state.Hint,
 	}
 	if !state.Changed.IsZero() {
@@ -219,7 +219,7 @@ func (s *survey) standing(state archive.State, tally archive.Counters, hash stri
 		found.State, found.Command = "failed", "tallyman retry "+quoted(state.Reference)
 	case state.Phase == archive.Cancelled:
 		found.State = "cancelled"
-	case s.store.Busy(hash):
+	case s.store.Busy(state.Key):
 		found.State = "running"
 	case queued && !task.Next.IsZero():
 		found.State, found.Next = "waiting", &task.Next

@@ -102,7 +102,7 @@ func TestNoFileStaysOpen(t *testing.T) {
 		land(a, threeObjects())
 		tryDocket(a)
 		a.Recheck(t.Context(), testKey)
-		if in, err := a.Begin(context.Background(), testRef, testKey, testHash); err == nil {
+		if in, err := a.Begin(context.Background(), testRef, testKey); err == nil {
 			in.Close()
 		}
 	}
@@ -236,7 +236,7 @@ func TestLandedClearsUpAfterACommitThatWasCutShort(t *testing.T) {
 		} else if err := os.MkdirAll(left, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := a.Landed(testKey, testHash); err != nil || r.Key != testKey {
+		if r, err := a.Landed(testKey); err != nil || r.Key != testKey {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {

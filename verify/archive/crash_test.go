@@ -129,18 +129,18 @@ func TestWhatLandedStaysAfterAPowerCut(t *testing.T) {
 // so, whichever way it asks.
 func TestWhoSaysThatAnExportLandedHasMadeItDurable(t *testing.T) {
 	for name, ask := range map[string]func(*Archive) error{
-		"Landed": func(a *Archive) error { _, err := a.Landed(testKey, testHash); return err },
+		"Landed": func(a *Archive) error { _, err := a.Landed(testKey); return err },
 		"Landed, while another is about to": func(a *Archive) error {
 			lock, err := a.acquire(filepath.Join(a.dir, ingestDir, testHash))
 			if err != nil {
 				return err
 			}
 			defer lock.Close()
-			_, err = a.Landed(testKey, testHash)
+			_, err = a.Landed(testKey)
 			return err
 		},
 		"Begin": func(a *Archive) error {
-			if _, err := a.Begin(context.Background(), testRef, testKey, testHash); !errors.Is(err, ErrLanded) {
+			if _, err := a.Begin(context.Background(), testRef, testKey); !errors.Is(err, ErrLanded) {
 				return fmt.Errorf("not ErrLanded: %w", err)
 			}
 			return nil
@@ -177,7 +177,7 @@ func mustHaveSurvived(t *testing.T, p *platter) {
 	dir := filepath.Join(t.TempDir(), "after")
 	p.cutPower(dir, noLuck)
 	a := mustOpen(t, dir)
-	if _, err := a.Landed(testKey, testHash); err != nil {
+	if _, err := a.Landed(testKey); err != nil {
 		t.Fatal(err)
 	}
 	mustHold(t, a, threeObjects())

@@ -6,18 +6,18 @@ import "fmt"
 // may change it. It keeps others from receiving the export meanwhile. It is for
 // one goroutine.
 type Record struct {
-	State State
+	State    State
 	Counters Counters
-	hold  hold
+	hold     hold
 }
 
 // Record takes up what is known of an export: the reference as it may be shown,
-// its key and its hash. If that is nothing, it writes down that the export is
+// and its key. If that is nothing, it writes down that the export is
 // wanted, and this is durable when Docket returns. It fails with ErrBusy while an
 // attempt or another Docket holds the export, and with ErrLanded once it is
 // under its final name. The caller closes the Docket.
-func (a *Archive) Record(reference, key, hash string) (*Record, error) {
-	h, state, err := a.take(reference, key, hash)
+func (a *Archive) Record(reference, key string) (*Record, error) {
+	h, state, err := a.take(reference, key)
 	if err != nil {
 		return nil, fmt.Errorf("open the docket of %s: %w", reference, err)
 	}

@@ -16,7 +16,7 @@ import (
 
 func mustDocket(t testing.TB, a *Archive) *Record {
 	t.Helper()
-	d, err := a.Record(testRef, testKey, testHash)
+	d, err := a.Record(testRef, testKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func fullState() State {
 
 func TestADocketOfAnExportThatIsNewSaysSo(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	if _, _, err := a.State(testHash); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := a.State(testKey); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("before: %v", err)
 	}
 	d := mustDocket(t, a)
@@ -61,7 +61,7 @@ func TestADocketOfAnExportThatIsNewSaysSo(t *testing.T) {
 	if s.Schema != stateSchema || s.Reference != testRef || s.Key != testKey || time.Since(s.FirstSeen) > time.Hour || s.Phase != "" || d.Counters != (Counters{}) {
 		t.Errorf("%+v, %+v", d.State, d.Counters)
 	}
-	if got, _, err := a.State(testHash); err != nil || !reflect.DeepEqual(got, s) {
+	if got, _, err := a.State(testKey); err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
@@ -82,7 +82,7 @@ func TestWhatADocketSavesIsThereForTheNext(t *testing.T) {
 	if !reflect.DeepEqual(d.State, state) || d.Counters != tally {
 		t.Errorf("%+v, %+v", d.State, d.Counters)
 	}
-	if s, c, err := a.State(testHash); err != nil || !reflect.DeepEqual(s, state) || c != tally {
+	if s, c, err := a.State(testKey); err != nil || !reflect.DeepEqual(s, state) || c != tally {
 		t.Errorf("%+v, %+v, %v", s, c, err)
 	}
 }
@@ -145,7 +145,7 @@ func TestAStateThatCannotBeMadeOutIsBegunAnew(t *testing.T) {
 		rewrite(t, filepath.Join(ingestOf(a), stateFile), []byte(text))
 		d := mustDocket(t, a)
 		d.Close()
-		if s, _, err := a.State(testHash); err != nil || s.Key != testKey || !reflect.DeepEqual(s, d.State) {
+		if s, _, err := a.State(testKey); err != nil || s.Key != testKey || !reflect.DeepEqual(s, d.State) {
 			t.Errorf("%q: %+v, %v", text, s, err)
 		}
 	}
@@ -158,10 +158,10 @@ func TestAStateThatCannotBeReadIsNotTakenForNone(t *testing.T) {
 	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Record(testRef, testKey, testHash); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, err := a.Record(testRef, testKey); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
-	if a.Busy(testHash) {
+	if a.Busy(testKey) {
 		t.Error("it is held")
 	}
 }
@@ -182,7 +182,7 @@ func TestTheTallyOutlivesAProcessWithoutASync(t *testing.T) {
 		}
 	}
 	d.Close()
-	if _, tally, err := a.State(testHash); err != nil || tally.Polls != 2 {
+	if _, tally, err := a.State(testKey); err != nil || tally.Polls != 2 {
 		t.Errorf("%+v, %v", tally, err)
 	}
 }
@@ -200,7 +200,7 @@ func TestATallyThatCannotBeReadIsZero(t *testing.T) {
 		if err := errors.Join(d.SaveCounters(), d.Close()); err != nil {
 			t.Error(err)
 		}
-		if _, tally, err := a.State(testHash); err != nil || tally.Polls != 1 {
+		if _, tally, err := a.State(testKey); err != nil || tally.Polls != 1 {
 			t.Errorf("%q: %+v, %v", text, tally, err)
 		}
 	}
@@ -212,10 +212,10 @@ func TestADocketAndAnAttemptKeepEachOtherAway(t *testing.T) {
 	busy := func() {
 		t.Helper()
 		for _, a := range []*Archive{a, mustOpen(t, a.dir)} {
-			_, docket := a.Record(testRef, testKey, testHash)
-			_, begin := a.Begin(t.Context(), testRef, testKey, testHash)
-			if !errors.Is(docket, ErrBusy) || !errors.Is(begin, ErrBusy) || !a.Busy(testHash) {
-				t.Errorf("%v, %v, busy: %t", docket, begin, a.Busy(testHash))
+			_, docket := a.Record(testRef, testKey)
+			_, begin := a.Begin(t.Context(), testRef, testKey)
+			if !errors.Is(docket, ErrBusy) || !errors.Is(begin, ErrBusy) || !a.Busy(testKey) {
+				t.Errorf("%v, %v, busy: %t", docket, begin, a.Busy(testKey))
 			}
 		}
 		if got, err := inAnotherProcess(a.dir); err != nil || !strings.HasSuffix(got, " busy") {
@@ -242,7 +242,7 @@ func TestAnExportThatLandedHasNoDocket(t *testing.T) {
 			}
 			rewrite(t, filepath.Join(ingestOf(a), left), []byte("x"))
 		}
-		if _, err := a.Record(testRef, testKey, testHash); !errors.Is(err, ErrLanded) {
+		if _, err := a.Record(testRef, testKey); !errors.Is(err, ErrLanded) {
 			t.Errorf("with %q: %v", left, err)
 		}
 		if names := namesIn(t, filepath.Join(a.dir, ingestDir)); len(names) > 0 {
@@ -269,13 +269,13 @@ func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
 	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
 		t.Errorf("%q are left", names)
 	}
-	if d.Progress() != 0 || d.Counters != (Counters{}) || a.Received(testHash) != 0 {
+	if d.Progress() != 0 || d.Counters != (Counters{}) || a.Received(testKey) != 0 {
 		t.Errorf("gain %d, %+v", d.Progress(), d.Counters)
 	}
 	if err := errors.Join(d.Save(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if s, _, err := a.State(testHash); err != nil || !reflect.DeepEqual(s, fullState()) {
+	if s, _, err := a.State(testKey); err != nil || !reflect.DeepEqual(s, fullState()) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if got := done(t, a, e); got != "" {
@@ -287,7 +287,7 @@ func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
 // tryDocket is what one does with a Docket. It returns the last state that it
 // was told is saved.
 func tryDocket(a *Archive) (saved State, err error) {
-	d, err := a.Record(testRef, testKey, testHash)
+	d, err := a.Record(testRef, testKey)
 	if err != nil {
 		return saved, err
 	}
@@ -346,7 +346,7 @@ func oldOrNew(t *testing.T, dir string, saved State) {
 	t.Helper()
 	order := []Phase{"", Waiting, Cancelled}
 	a := mustOpen(t, dir)
-	got, _, err := a.State(testHash)
+	got, _, err := a.State(testKey)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if saved.Key != "" {

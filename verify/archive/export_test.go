@@ -22,5 +22,5 @@ func (a *Archive) SetSpace(total, free, files int64, longest int) {
 	a.measure = func() (space, bool) { return space{total, free, files, longest}, true }
 }
 
-// PartialName names the files of an object being received.
-var PartialName = partialName
+// HashName names the files of an object being received.
+var HashName = hashName

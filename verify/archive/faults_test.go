@@ -130,8 +130,8 @@ func (y *yard) checkNext(t *testing.T, dir string, keep fetch.Keep, landed bool)
 	if landed && !there {
 		t.Error("it had landed")
 	}
-	_, hash := y.key(t)
-	kept, before := a.Received(hash), y.asked.Load()
+	key := y.key(t)
+	kept, before := a.Received(key), y.asked.Load()
 	if there {
 		kept = y.total
 	}

@@ -24,11 +24,11 @@ type hold struct {
 // take locks an export and reads what is known of it, which it writes down if
 // that is nothing. It fails with ErrBusy, or with ErrLanded once it has cleared
 // up.
-func (a *Archive) take(reference, key, hash string) (hold, State, error) {
+func (a *Archive) take(reference, key string) (hold, State, error) {
 	if !fs.ValidPath(key) || key == "." {
 		return hold{}, State{}, fmt.Errorf("no export can have the key %q", key)
 	}
-	h := hold{archive: a, key: key, dir: filepath.Join(a.dir, ingestDir, hash)}
+	h := hold{archive: a, key: key, dir: filepath.Join(a.dir, ingestDir, hashName(key))}
 	err := fits(a.Path(key), key, a.longest())
 	if err != nil {
 		return hold{}, State{}, err

@@ -23,21 +23,21 @@ type Ingest struct {
 	longest int // bytes of a file name
 }
 
-// Begin takes up an export: the reference as it may be shown, its key and its
-// hash. It finds what earlier attempts received. It fails with ErrBusy while
+// Begin takes up an export: the reference as it may be shown, and its key.
+// It finds what earlier attempts received. It fails with ErrBusy while
 // another attempt holds the export, and with ErrLanded once it is under its
 // final name. The caller closes the Ingest.
-func (a *Archive) Begin(ctx context.Context, reference, key, hash string) (*Ingest, error) {
+func (a *Archive) Begin(ctx context.Context, reference, key string) (*Ingest, error) {
 	in := &Ingest{}
-	if err := in.begin(ctx, a, reference, key, hash); err != nil {
+	if err := in.begin(ctx, a, reference, key); err != nil {
 		in.Close()
 		return nil, fmt.Errorf("begin %s: %w", reference, err)
 	}
 	return in, nil
 }
 
-func (in *Ingest) begin(ctx context.Context, a *Archive, reference, key, hash string) (err error) {
-	if in.hold, in.state, err = a.take(reference, key, hash); err != nil {
+func (in *Ingest) begin(ctx context.Context, a *Archive, reference, key string) (err error) {
+	if in.hold, in.state, err = a.take(reference, key); err != nil {
 		return err
 	}
 	if err := a.disk.mkdirs(in.path(partsDir)); err != nil {

@@ -50,7 +50,7 @@ func TestWhatIsDoneIsNotReceivedAgainForWantOfAFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Begin(t.Context(), testRef, testKey, testHash); !errors.Is(err, errno) {
+		if _, err := a.Begin(t.Context(), testRef, testKey); !errors.Is(err, errno) {
 			t.Fatalf("%v, want %v", err, errno)
 		}
 		in = mustBegin(t, mustOpen(t, dir))

@@ -13,7 +13,7 @@ import (
 
 // leftovers are the files that an attempt leaves behind, by what is read from
 // them.
-var leftovers = []string{objectsFile, pinsFile, stateFile, countsFile, "parts/" + partialName("a.csv") + ".map", "parts/" + partialName("a.csv")}
+var leftovers = []string{objectsFile, pinsFile, stateFile, countsFile, "parts/" + hashName("a.csv") + ".map", "parts/" + hashName("a.csv")}
 
 // leaveBehind makes an attempt that received an object, and half of another.
 func leaveBehind(t testing.TB, a *Archive, e export) {
@@ -63,8 +63,8 @@ func FuzzWhateverWasLeftBehindTheExportLands(f *testing.F) {
 		a, e := mustOpen(t, filepath.Join(dir, "archive")), threeObjects()
 		leaveBehind(t, a, e)
 		rewriteOrMake(t, filepath.Join(ingestOf(a), leftovers[int(i)%len(leftovers)]), text)
-		_, _, _ = a.State(testHash)
-		_ = a.Received(testHash)
+		_, _, _ = a.State(testKey)
+		_ = a.Received(testKey)
 		_, err := land(a, e)
 		if i%uint8(len(leftovers)) == 0 && forged(text) {
 			return
@@ -115,7 +115,7 @@ func FuzzStateAndPins(f *testing.F) {
 		for name, text := range map[string][]byte{stateFile: state, countsFile: tally, pinsFile: pins} {
 			rewriteOrMake(t, filepath.Join(ingestOf(a), name), text)
 		}
-		read, _, err := a.State(testHash)
+		read, _, err := a.State(testKey)
 		if (err == nil) != (read.Key != "") || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%q: %+v, %v", state, read, err)
 		}
@@ -136,7 +136,7 @@ func mustReadAgain(t *testing.T, a *Archive, want State) {
 		t.Fatalf("%+v: %v", want, err)
 	}
 	rewriteOrMake(t, filepath.Join(ingestOf(a), stateFile), b)
-	read, _, err := a.State(testHash)
+	read, _, err := a.State(testKey)
 	again, _ := json.MarshalIndent(read, "", "  ")
 	if err != nil || !bytes.Equal(again, b) {
 		t.Errorf("%s is read as %s, %v", b, again, err)

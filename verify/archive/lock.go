@@ -78,10 +78,10 @@ func isAt(lock *flock.Flock, path string) bool {
 	return err == nil && os.SameFile(held, there)
 }
 
-// Busy reports whether an attempt or a Docket holds the export of that hash
+// Busy reports whether an attempt or a Docket holds the export of that key
 // now. It is in nobody's way.
-func (a *Archive) Busy(hash string) bool {
-	return isHeld(filepath.Join(a.dir, ingestDir, hash, lockFile))
+func (a *Archive) Busy(key string) bool {
+	return isHeld(filepath.Join(a.dir, ingestDir, hashName(key), lockFile))
 }
 
 // isHeld asks by a shared lock, which only an attempt's keeps away.

@@ -17,14 +17,14 @@ func TestOneAttemptAtATime(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	in := mustBegin(t, a)
 	for range 2 {
-		if _, err := a.Begin(context.Background(), testRef, testKey, testHash); !errors.Is(err, ErrBusy) {
+		if _, err := a.Begin(context.Background(), testRef, testKey); !errors.Is(err, ErrBusy) {
 			t.Errorf("a second one: %v", err)
 		}
 	}
-	if _, err := mustOpen(t, a.dir).Begin(context.Background(), testRef, testKey, testHash); !errors.Is(err, ErrBusy) {
+	if _, err := mustOpen(t, a.dir).Begin(context.Background(), testRef, testKey); !errors.Is(err, ErrBusy) {
 		t.Errorf("through another Archive: %v", err)
 	}
-	other, err := a.Begin(context.Background(), testRef+"4", testKey+"4", testHash+"4")
+	other, err := a.Begin(context.Background(), testRef+"4", testKey+"4")
 	if err != nil {
 		t.Fatalf("at another export: %v", err)
 	}
@@ -85,7 +85,7 @@ func TestOfManyAttemptsOneCommits(t *testing.T) {
 func attempt(t *testing.T, a *Archive) bool {
 	e := threeObjects()
 	for {
-		in, err := a.Begin(context.Background(), testRef, testKey, testHash)
+		in, err := a.Begin(context.Background(), testRef, testKey)
 		if errors.Is(err, ErrBusy) {
 			continue
 		}
@@ -184,7 +184,7 @@ func TestObjectsAreReceivedManyAtOnce(t *testing.T) {
 func TestAKeyIsAPathInTheArchive(t *testing.T) {
 	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
 	for _, key := range []string{"", ".", "..", "../x", "/etc/x", "sls/../../x", "sls//x", "sls/x/"} {
-		if in, err := a.Begin(context.Background(), testRef, key, testHash); err == nil {
+		if in, err := a.Begin(context.Background(), testRef, key); err == nil {
 			in.Close()
 			t.Errorf("%q begins", key)
 		}

@@ -32,7 +32,7 @@ func child(dir string) string {
 	if err != nil {
 		return err.Error()
 	}
-	in, err := a.Begin(context.Background(), testRef, testKey, testHash)
+	in, err := a.Begin(context.Background(), testRef, testKey)
 	switch {
 	case errors.Is(err, ErrBusy):
 		return a.ID() + " busy"

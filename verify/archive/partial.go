@@ -85,7 +85,7 @@ func (in *Ingest) undo(name string) error {
 }
 
 func (p *Partial) open() (err error) {
-	path := p.in.path(partsDir, partialName(p.name))
+	path := p.in.path(partsDir, hashName(p.name))
 	if err := p.in.archive.disk.begin("create", path); err != nil {
 		return err
 	}

@@ -297,7 +297,7 @@ func TestWhatTouchesOnTheMapIsOnePart(t *testing.T) {
 			if len(p.parts) != 1 || p.parts[0].off != hole || p.Received() != int64(len(body))-hole {
 				t.Errorf("%s: %d parts, of %d bytes", name, len(p.parts), p.Received())
 			}
-			if got := torn.a.Received(testHash); got != p.Received() {
+			if got := torn.a.Received(testKey); got != p.Received() {
 				t.Errorf("%s: %d bytes by the map", name, got)
 			}
 		})

@@ -102,14 +102,14 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 }
 
 // Landed is Receipt, and completes a commit that was cut short once the export
-// of that key and hash was under its final name: when Landed returns the
+// of that key was under its final name: when Landed returns the
 // receipt, the export is durable.
-func (a *Archive) Landed(key, hash string) (*Receipt, error) {
+func (a *Archive) Landed(key string) (*Receipt, error) {
 	r, err := a.Receipt(key)
 	if err != nil {
 		return nil, err
 	}
-	_, err = os.Lstat(filepath.Join(a.dir, ingestDir, hash))
+	_, err = os.Lstat(filepath.Join(a.dir, ingestDir, hashName(key)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
@@ -119,7 +119,7 @@ func (a *Archive) Landed(key, hash string) (*Receipt, error) {
 	if err := a.settle(key); err != nil {
 		return nil, fmt.Errorf("settle %s: %w", key, err)
 	}
-	if in, err := a.Begin(context.Background(), r.Reference, key, hash); err == nil { // it clears up and is ErrLanded, or another does
+	if in, err := a.Begin(context.Background(), r.Reference, key); err == nil { // it clears up and is ErrLanded, or another does
 		in.Close()
 	}
 	return r, nil

@@ -98,7 +98,7 @@ func TestTheReceiptOfWhatHasNotLandedDoesNotExist(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	mustBegin(t, a).Close()
 	_, receipt := a.Receipt(testKey)
-	_, landed := a.Landed(testKey, testHash)
+	_, landed := a.Landed(testKey)
 	for _, err := range []error{receipt, landed, a.Recheck(t.Context(), testKey)} {
 		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
 			t.Errorf("%v", err)

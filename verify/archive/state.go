@@ -52,19 +52,19 @@ type State struct {
 // A Counters is what counts.json says: what changes too often to be made durable.
 // After a power cut it may be zero; a process that dies loses nothing of it.
 type Counters struct {
-	Polls   int   `json:"polls,omitempty"`
-	Unknown int   `json:"unknown,omitempty"` // status words that are not known, in a row
-	Starts  int   `json:"starts,omitempty"`  // attempts that began and did not end, in a row, without a gain
-	Progress    int64 `json:"gain,omitempty"`    // see Docket.Gain
+	Polls    int   `json:"polls,omitempty"`
+	Unknown  int   `json:"unknown,omitempty"` // status words that are not known, in a row
+	Starts   int   `json:"starts,omitempty"`  // attempts that began and did not end, in a row, without a gain
+	Progress int64 `json:"gain,omitempty"`    // see Docket.Gain
 
-	Ready bool   `json:"ready,omitempty"` // the job was, when it was last asked
-	Status  string `json:"said,omitempty"`  // what it said if not
+	Ready  bool   `json:"ready,omitempty"` // the job was, when it was last asked
+	Status string `json:"said,omitempty"`  // what it said if not
 }
 
 // State reads what is known of an export that has not landed, whoever holds it.
 // It fails with fs.ErrNotExist if nothing is.
-func (a *Archive) State(hash string) (State, Counters, error) {
-	dir := filepath.Join(a.dir, ingestDir, hash)
+func (a *Archive) State(key string) (State, Counters, error) {
+	dir := filepath.Join(a.dir, ingestDir, hashName(key))
 	state, err := readState(dir)
 	if err != nil {
 		return State{}, Counters{}, err

@@ -130,13 +130,13 @@ func TestStatesMayBeReadWhileTheyAreHeld(t *testing.T) {
 
 func TestAskingWhetherAnExportIsBusyMakesNothing(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	if a.Busy(testHash) || a.Received(testHash) != 0 {
+	if a.Busy(testKey) || a.Received(testKey) != 0 {
 		t.Error("it is busy")
 	}
 	if err := os.Mkdir(ingestOf(a), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if a.Busy(testHash) || len(namesIn(t, ingestOf(a))) > 0 {
+	if a.Busy(testKey) || len(namesIn(t, ingestOf(a))) > 0 {
 		t.Errorf("%q were made", namesIn(t, ingestOf(a)))
 	}
 }
@@ -148,19 +148,19 @@ func TestAskingWhetherAnExportIsBusyIsInNobodysWay(t *testing.T) {
 	if asked, err := asker.TryRLock(); !asked || err != nil {
 		t.Fatal(asked, err)
 	}
-	if a.Busy(testHash) {
+	if a.Busy(testKey) {
 		t.Error("it is busy, since another asked too")
 	}
 	begun := make(chan error)
 	go func() {
-		d, err := a.Record(testRef, testKey, testHash)
+		d, err := a.Record(testRef, testKey)
 		if err == nil {
 			err = d.Close()
 		}
 		begun <- err
 	}()
 	for range 1000 {
-		a.Busy(testHash)
+		a.Busy(testKey)
 	}
 	asker.Close()
 	if err := <-begun; err != nil {

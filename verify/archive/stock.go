@@ -19,8 +19,8 @@ type stock struct {
 
 // Received is how many bytes of an export as transferred are here so far,
 // whoever holds it. It believes what is written down.
-func (a *Archive) Received(hash string) int64 {
-	return takeStock(filepath.Join(a.dir, ingestDir, hash)).bytes()
+func (a *Archive) Received(key string) int64 {
+	return takeStock(filepath.Join(a.dir, ingestDir, hashName(key))).bytes()
 }
 
 func (s stock) bytes() (n int64) {
@@ -40,7 +40,7 @@ func takeStock(dir string) stock {
 			Size int64  `json:"size"`
 		}
 		if json.Unmarshal(line, &o) == nil && o.Name != "" {
-			s.sizes[partialName(o.Name)] = max(o.Size, 0)
+			s.sizes[hashName(o.Name)] = max(o.Size, 0)
 		}
 	})
 	s.done = int64(len(s.sizes))
@@ -70,8 +70,8 @@ func sizeOfMap(path string) int64 {
 	return here.received()
 }
 
-// partialName names the files of an object being received.
-func partialName(object string) string {
+// hashName is a file name for a key or an object's name: 32 hex digits of its SHA-256.
+func hashName(object string) string {
 	sum := sha256.Sum256([]byte(object))
 	return hex.EncodeToString(sum[:16])
 }

@@ -38,7 +38,7 @@ func TestTheGainGrowsWithWhatIsKept(t *testing.T) {
 	}
 	attempt(func(_ *Ingest, p *Partial) error { return decode(p, "o") })
 	grown("an object")
-	if got := a.Received(testHash); got != 256 {
+	if got := a.Received(testKey); got != 256 {
 		t.Errorf("%d bytes are here", got)
 	}
 	in := mustBegin(t, a)
@@ -50,13 +50,13 @@ func TestTheGainGrowsWithWhatIsKept(t *testing.T) {
 
 func TestReceivedCountsEachByteOnce(t *testing.T) {
 	torn := newTorn(t)
-	if got := torn.a.Received(testHash); got != 192 {
+	if got := torn.a.Received(testKey); got != 192 {
 		t.Errorf("%d bytes are here", got)
 	}
 	edit(t, torn.path, func(b []byte) []byte {
 		return append(b, "garbage\n{}\n"+`{"off":0,"len":64}`+"\n"+`{"off":-5,"len":64}`+"\n"+`{"off":9223372036854775807,"len":5}`+"\n{\"off\""...)
 	})
-	if got := torn.a.Received(testHash); got != 192 {
+	if got := torn.a.Received(testKey); got != 192 {
 		t.Errorf("%d bytes are here by a map with more lines", got)
 	}
 	in := mustBegin(t, torn.a)
@@ -67,7 +67,7 @@ func TestReceivedCountsEachByteOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.Close()
-	if got := torn.a.Received(testHash); got != 512 {
+	if got := torn.a.Received(testKey); got != 512 {
 		t.Errorf("%d bytes of two objects", got)
 	}
 	if got := torn.a.Received("none"); got != 0 {

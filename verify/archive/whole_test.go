@@ -77,10 +77,10 @@ func TestWhatFailedToBecomeDurableIsReceivedAgain(t *testing.T) {
 	if _, err := y.fetch(a, fetch.KeepBoth); !errors.Is(err, syscall.EIO) || failed == "" {
 		t.Fatalf("%v, and %q failed", err, failed)
 	}
-	_, hash := y.key(t)
+	key := y.key(t)
 	for _, name := range []string{"b.csv.zst", "c.zip"} {
-		if strings.Contains(failed, archive.PartialName(name)) {
-			if kept := a.Received(hash); kept > y.total-int64(len(y.bodies[name])) {
+		if strings.Contains(failed, archive.HashName(name)) {
+			if kept := a.Received(key); kept > y.total-int64(len(y.bodies[name])) {
 				t.Errorf("%d bytes of %d are said to be here", kept, y.total)
 			}
 		}
@@ -116,7 +116,7 @@ func TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer(t *testing.T) {
 			a.SetSpace(1<<40, 1<<30, verify.Unknown, tt.longest)
 			_, err = y.fetch(a, "")
 			if tt.lands {
-				if key, _ := y.key(t); err != nil || a.Recheck(context.Background(), key) != nil {
+				if key := y.key(t); err != nil || a.Recheck(context.Background(), key) != nil {
 					t.Errorf("%v", err)
 				}
 				return

@@ -171,14 +171,14 @@ func (y *yard) fetch(a *archive.Archive, keep fetch.Keep) (*archive.Receipt, err
 	return y.fetcher(a, keep).Fetch(context.Background(), ref)
 }
 
-// key and hash are the export's.
-func (y *yard) key(t testing.TB) (key, hash string) {
+// key is the export's.
+func (y *yard) key(t testing.TB) string {
 	t.Helper()
 	ref, err := fetch.ParseRef(yardRef)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ref.Key(), ref.Hash()
+	return ref.Key()
 }
 
 // work has a worker of this process alone bring the export in.
@@ -204,7 +204,7 @@ func (y *yard) work(a *archive.Archive) error {
 // checkWhole holds the export that landed to its content and its manifests.
 func (y *yard) checkWhole(t testing.TB, a *archive.Archive, keep fetch.Keep) {
 	t.Helper()
-	key, _ := y.key(t)
+	key := y.key(t)
 	if err := a.Recheck(context.Background(), key); err != nil {
 		t.Error(err)
 	}
@@ -237,7 +237,7 @@ func filesIn(t testing.TB, dir string) map[string]string {
 // checkWholeOrAbsent tells whether the export has landed.
 func (y *yard) checkWholeOrAbsent(t testing.TB, a *archive.Archive, keep fetch.Keep) (landed bool) {
 	t.Helper()
-	key, _ := y.key(t)
+	key := y.key(t)
 	_, err := a.Receipt(key)
 	switch {
 	case err == nil:
