@@ -34,9 +34,9 @@ var awayness = map[string]struct {
 	"out of memory":  {refuses("OOM command not allowed when used memory > 'maxmemory'."), "a larger maxmemory", ErrRedis},
 	"no disk":        {refuses("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."), "see its log", ErrRedis},
 	"loading":        {refuses("LOADING Redis is loading the dataset in memory"), "before it was started", ErrRedis},
-	"wants password": {refuses("NOAUTH Authentication required."), "--redis-password-file", ErrUnfit},
-	"wrong password": {refuses("WRONGPASS invalid username-password pair or user is disabled."), "password is wrong", ErrUnfit},
-	"lacks rights":   {refuses("NOPERM this user has no permissions to run the 'evalsha' command"), "lacks rights", ErrUnfit},
+	"wants password": {refuses("NOAUTH Authentication required."), "--redis-password-file", ErrUnsuitableRedis},
+	"wrong password": {refuses("WRONGPASS invalid username-password pair or user is disabled."), "password is wrong", ErrUnsuitableRedis},
+	"lacks rights":   {refuses("NOPERM this user has no permissions to run the 'evalsha' command"), "lacks rights", ErrUnsuitableRedis},
 	"nonsense":       {func(c *server.Peer) { c.WriteRaw("?!\r\n") }, "redis does not serve", ErrRedis},
 }
 
@@ -69,7 +69,7 @@ func isAway(t *testing.T, answer func(*server.Peer), says string, is error) {
 		return (&shelf{}).on(w.Archive).Fetch(ctx, ref)
 	}}
 	ended := make(chan error, 10)
-	w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+	w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
 	defer serve(t, w)()
 	mustEnqueue(t, w.Queue, ref)
 	<-begun

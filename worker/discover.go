@@ -26,9 +26,9 @@ type Filter struct {
 	Match        string    // a glob of the job's name
 }
 
-// Wants reports whether a job is chosen. One that does not say when it was made
+// Includes reports whether a job is chosen. One that does not say when it was made
 // is not passed over for that.
-func (f Filter) Wants(job fetch.Listed) bool {
+func (f Filter) Includes(job fetch.Listed) bool {
 	switch {
 	case job.Created.IsZero():
 	case job.Created.Before(f.Since), !f.Until.IsZero() && !job.Created.Before(f.Until):
@@ -97,10 +97,10 @@ func (w *Worker) since(text string) (time.Time, error) {
 	switch {
 	case text == "":
 		return time.Time{}, nil
-	case w.Since == nil:
+	case w.ParseSince == nil:
 		return time.Time{}, errors.ErrUnsupported
 	}
-	return w.Since(text)
+	return w.ParseSince(text)
 }
 
 // run lists the place and enqueues what is new. What was enqueued before it
@@ -126,7 +126,7 @@ func (s *survey) list(ctx context.Context, each func(fetch.Ref)) (err error) {
 			return err
 		}
 		s.listed++
-		if s.filter.Wants(job) {
+		if s.filter.Includes(job) {
 			each(job.Ref)
 		}
 	}

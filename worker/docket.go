@@ -38,10 +38,10 @@ func (v *visit) docket() (*archive.Record, error) {
 	return v.w.Archive.Record(v.ref.String(), v.ref.Key())
 }
 
-// Renew gives an export a new budget, for someone who asks for it. It fails
+// ResetBudget gives an export a new budget, for someone who asks for it. It fails
 // with archive.ErrBusy while it is being fetched, and with archive.ErrLanded
 // once it has landed.
-func Renew(a *archive.Archive, ref fetch.Ref, o Options) error {
+func ResetBudget(a *archive.Archive, ref fetch.Ref, o Options) error {
 	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		return err
@@ -173,7 +173,7 @@ func (v *visit) wait(d *archive.Record, waiting *fetch.NotReadyError) error {
 	}
 	_ = write()
 	pause := min(v.interval(d.State.Asked, waiting), left)
-	if max(v.w.Poll, pause) < time.Second {
+	if max(v.w.PollInterval, pause) < time.Second {
 		pause = 0 // the queue counts whole seconds: as soon as it looks is nearer to what is wanted
 	}
 	return snooze(pause, waiting)
@@ -285,7 +285,7 @@ func deadline(began time.Time, wait time.Duration) time.Time {
 func (v *visit) interval(asked time.Time, err error) time.Duration {
 	grown := longestPoll
 	if !asked.IsZero() {
-		grown = min(v.w.Poll+time.Since(asked)/2, max(longestPoll, v.w.Poll))
+		grown = min(v.w.PollInterval+time.Since(asked)/2, max(longestPoll, v.w.PollInterval))
 	}
 	if errors.Is(err, archive.ErrBusy) {
 		grown = min(grown, busyPoll)

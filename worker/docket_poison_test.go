@@ -44,7 +44,7 @@ func TestASpoiltDocketKeepsNoExportFromLanding(t *testing.T) {
 					if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 						t.Fatal(err)
 					}
-					if _, err := w.Queue.TopUp(t.Context(), w.Archive); err != nil {
+					if _, err := w.Queue.Requeue(t.Context(), w.Archive); err != nil {
 						t.Errorf("topped up: %v", err)
 					}
 					if err := endOf(t, w, ref); err != nil {

@@ -57,7 +57,7 @@ func TestAnExportThatKillsItsWorkersEnds(t *testing.T) {
 func TestAnAttemptThatEndsForgivesTheOnesThatDied(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: append(repeat(running, 3), unreachable, nil)}, &Worker{Wait: Forever, Poll: time.Second}, parseRef(t, jobRef)
+		s, w, ref := &script{ends: append(repeat(running, 3), unreachable, nil)}, &Worker{Wait: Forever, PollInterval: time.Second}, parseRef(t, jobRef)
 		s.serves(t, w)
 		for range mostStarts - 1 {
 			killed(t, w.Archive, ref)
@@ -118,7 +118,7 @@ func TestWhatFailedOrWasCancelledIsLeftAlone(t *testing.T) {
 			if state, tally := stateOf(t, w.Archive, ref); state.Phase != phase || tally.Starts != 0 {
 				t.Errorf("%+v, %+v", state, tally)
 			}
-			if err := Renew(w.Archive, ref, Options{}); err != nil {
+			if err := ResetBudget(w.Archive, ref, Options{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
@@ -148,7 +148,7 @@ func TestRenewGivesANewBudget(t *testing.T) {
 		first := endOf(t, w, ref)
 		old, _ := stateOf(t, w.Archive, ref)
 		time.Sleep(time.Hour)
-		if err := Renew(w.Archive, ref, Options{Wait: Span(time.Minute)}); err != nil {
+		if err := ResetBudget(w.Archive, ref, Options{Wait: Duration(time.Minute)}); err != nil {
 			t.Fatal(err)
 		}
 		state, tally := stateOf(t, w.Archive, ref)
@@ -156,10 +156,10 @@ func TestRenewGivesANewBudget(t *testing.T) {
 			!state.FirstSeen.Equal(old.FirstSeen) || !state.Asked.After(old.Asked.Add(time.Hour-time.Second)) || !state.Next.IsZero() || tally != (archive.Counters{}) {
 			t.Errorf("%+v, %+v", state, tally)
 		}
-		if _, o, ok := RefOf(state); !ok || o.Wait != Span(time.Minute) {
+		if _, o, ok := RefOf(state); !ok || o.Wait != Duration(time.Minute) {
 			t.Errorf("options %s", state.Options)
 		}
-		if _, err := w.Queue.Forget(ref.Hash()); err != nil {
+		if _, err := w.Queue.Remove(ref.Hash()); err != nil {
 			t.Fatal(err)
 		}
 		if second := endOf(t, w, ref); !errors.Is(first, broken) || !errors.Is(second, broken) || len(s.times) != 6 {
@@ -175,14 +175,14 @@ func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Renew(a, ref, Options{}); !errors.Is(err, archive.ErrBusy) {
+	if err := ResetBudget(a, ref, Options{}); !errors.Is(err, archive.ErrBusy) {
 		t.Errorf("held: %v", err)
 	}
 	d.Close()
 	if _, err := (&shelf{}).on(a).Fetch(t.Context(), ref); err != nil {
 		t.Fatal(err)
 	}
-	if err := Renew(a, ref, Options{}); !errors.Is(err, archive.ErrLanded) {
+	if err := ResetBudget(a, ref, Options{}); !errors.Is(err, archive.ErrLanded) {
 		t.Errorf("landed: %v", err)
 	}
 }
@@ -190,7 +190,7 @@ func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 func TestTheStateSaysWhereAnExportStands(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: append(repeat(running, 3), unreachable, unreachable, broken, running)}, &Worker{Wait: Forever, Poll: time.Second}, parseRef(t, jobRef)
+		s, w, ref := &script{ends: append(repeat(running, 3), unreachable, unreachable, broken, running)}, &Worker{Wait: Forever, PollInterval: time.Second}, parseRef(t, jobRef)
 		s.serves(t, w)
 		if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
 			t.Fatal(err)
@@ -241,7 +241,7 @@ func TestNoSecretOfAnErrorIsKept(t *testing.T) {
 		for _, asked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s, w := &script{ends: []error{err}, asked: asked}, &Worker{Wait: time.Minute, Poll: time.Second, Wake: 2 * time.Second}
+					s, w := &script{ends: []error{err}, asked: asked}, &Worker{Wait: time.Minute, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}
 					p := s.serves(t, w)
 					if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef), Options{}); err != nil {
 						t.Fatal(err)
@@ -306,7 +306,7 @@ func TestASignedURLStaysInTheProcess(t *testing.T) {
 	secret := "?Expires=1700000000&OSSAccessKeyId=id&Signature=" + canary
 	ref := parseRef(t, "https://bucket.oss-cn-hangzhou.aliyuncs.com/a.csv"+secret)
 	synctest.Test(t, func(t *testing.T) {
-		s, shelf, w := &script{}, &shelf{}, &Worker{Wait: Forever, Poll: time.Second}
+		s, shelf, w := &script{}, &shelf{}, &Worker{Wait: Forever, PollInterval: time.Second}
 		p := s.serves(t, w)
 		w.Fetcher = shelf.on(w.Archive)
 		tried := 0
@@ -319,7 +319,7 @@ func TestASignedURLStaysInTheProcess(t *testing.T) {
 			return nil
 		}
 		w.Attempts = 3
-		l := Start(w)
+		l := StartLocal(w)
 		defer l.Close()
 		_, err := l.Fetch(t.Context(), ref)
 		if err != nil { // the first attempt was its only one: a person asks again
@@ -394,13 +394,13 @@ func TestWhatAnotherAttemptHasLandedHasLanded(t *testing.T) {
 				}
 				return nil, fetch.ErrAuth
 			}}
-			w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) {
+			w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) {
 				if err != nil {
 					t.Errorf("local %v: %v", local, err)
 				}
 			}
 			if local {
-				l := Start(w)
+				l := StartLocal(w)
 				defer l.Close()
 				if receipt, err := l.Fetch(t.Context(), ref); err != nil || receipt == nil {
 					t.Errorf("%v, %v", receipt, err)
@@ -426,7 +426,7 @@ func TestABusyExportFailsOnlyWhoeverWaitsForIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := Start(w)
+		l := StartLocal(w)
 		if _, err := l.Fetch(t.Context(), ref); Classify(err).Exit != ExitBusy || len(s.times) != 0 {
 			t.Errorf("%v after %d attempts", err, len(s.times))
 		}
@@ -451,7 +451,7 @@ func TestAPanicIsAFailedAttempt(t *testing.T) {
 }
 
 func panics(t *testing.T, asked, local bool) {
-	s, n, w, ref := &script{}, 0, &Worker{Wake: 5 * time.Second}, parseRef(t, jobRef)
+	s, n, w, ref := &script{}, 0, &Worker{TaskCheckInterval: 5 * time.Second}, parseRef(t, jobRef)
 	p := s.serves(t, w)
 	fails := func() { n++; panic(leaks) }
 	w.Fetcher = &steps{fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) { fails(); return nil, nil }}
@@ -460,7 +460,7 @@ func panics(t *testing.T, asked, local bool) {
 	}
 	var err error
 	if local {
-		l := Start(w)
+		l := StartLocal(w)
 		defer l.Close()
 		_, err = l.Fetch(t.Context(), ref)
 	} else {

@@ -27,7 +27,7 @@ type draining struct {
 // drains begins an export, in a bubble.
 func drains(t *testing.T, asked bool, do func(context.Context) error) *draining {
 	t.Helper()
-	d := &draining{&Worker{Drain: drain}, parseRef(t, jobRef), make(chan struct{}, 10), nil, make(chan error, 1)}
+	d := &draining{&Worker{DrainTimeout: drain}, parseRef(t, jobRef), make(chan struct{}, 10), nil, make(chan error, 1)}
 	(&script{}).serves(t, d.Worker)
 	step := func(ctx context.Context) error {
 		d.begun <- struct{}{}
@@ -37,7 +37,7 @@ func drains(t *testing.T, asked bool, do func(context.Context) error) *draining 
 	if asked {
 		d.Fetcher = &steps{ask: func(ctx context.Context, _ fetch.Ref) error { return step(ctx) }}
 	}
-	d.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { t.Errorf("it ended with %v", err) }
+	d.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { t.Errorf("it ended with %v", err) }
 	if _, err := d.Queue.Enqueue(t.Context(), d.ref, Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func (d *draining) goesOn(t *testing.T) {
 	if queued, err := d.Queue.Queued(d.ref.Hash()); !queued || err != nil {
 		t.Errorf("queued %v, %v", queued, err)
 	}
-	other := &Worker{Queue: d.Queue, Archive: d.Archive, Fetcher: (&shelf{}).on(d.Archive), Polls: 1, Fetches: 1, Wait: Forever, Wake: wake}
+	other := &Worker{Queue: d.Queue, Archive: d.Archive, Fetcher: (&shelf{}).on(d.Archive), PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, TaskCheckInterval: wake}
 	if err := endOf(t, other, d.ref); err != nil {
 		t.Error(err)
 	}
@@ -119,7 +119,7 @@ func TestAWorkerInAHurryDoesNotWait(t *testing.T) {
 		d := drains(t, asked, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 		hurry, hasten := context.WithCancel(t.Context())
 		hasten()
-		d.Hurry = hurry
+		d.HardStop = hurry
 		if took := d.stop(t); took > time.Second {
 			t.Errorf("it took %v", took)
 		}
@@ -165,14 +165,14 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 		}}
 		first.Fetcher = store.on(first.Archive)
 		ended := make(chan error, 10)
-		first.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+		first.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
 		defer serve(t, first)()
 		if _, err := first.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		<-begun
 		second := newWorker(NewQueue(pretend(t).client), first.Archive, store.on(first.Archive)) // as if a Redis had been lost
-		second.Ended = first.Ended
+		second.OnEnd = first.OnEnd
 		addRaw(t, second.Queue, fetchQueue, fetchID(ref.Hash()), typeFetch, string(newTask(ref, Options{}).payload()))
 		addRaw(t, second.Queue, pollQueue, pollID(ref.Hash()), typePoll, string(newTask(ref, Options{}).payload()))
 		defer serve(t, second)()

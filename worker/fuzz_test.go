@@ -18,7 +18,7 @@ import (
 // A discovery that is read is one that was written, of a place.
 func FuzzReadDiscovery(f *testing.F) {
 	for _, place := range []string{"sls://cn-hangzhou/ali-test-project/", "dbs://r/i/", jobRef, "", "sls://r/../"} {
-		b := discovery{Version: taskVersion, Place: place, Since: "7d", Match: "download-*", Wait: Span(time.Hour)}.payload()
+		b := discovery{Version: taskVersion, Place: place, Since: "7d", Match: "download-*", Wait: Duration(time.Hour)}.payload()
 		f.Add(b)
 		f.Add(b[:len(b)-1])
 		f.Add(bytes.ReplaceAll(b, []byte("*"), []byte("[")))
@@ -52,7 +52,7 @@ func FuzzCron(f *testing.F) {
 		if CheckCron(spec) != nil {
 			return
 		}
-		e := Entry{Cron: spec}
+		e := ScheduleEntry{Cron: spec}
 		now := time.Now()
 		if interval := e.interval(now); interval < 0 || interval > Forever {
 			t.Errorf("%q: every %v", spec, interval)
@@ -90,7 +90,7 @@ func FuzzDialTellsNoPassword(f *testing.F) {
 			return
 		}
 		address := strings.ReplaceAll(form, "%s", quoted)
-		client, err := Dial(Address{URL: address})
+		client, err := NewRedisClient(RedisOptions{URL: address})
 		if err == nil {
 			client.Close()
 			return
@@ -129,7 +129,7 @@ func newer(version string, major int) bool {
 // The reference of a state is the one that it was written with, or none.
 func FuzzRefOf(f *testing.F) {
 	ref := parseRef(f, jobRef)
-	options, _ := json.Marshal(Options{Wait: Span(time.Hour), Again: parseTime("2026-03-04T05:06:07Z")})
+	options, _ := json.Marshal(Options{Wait: Duration(time.Hour), Revision: parseTime("2026-03-04T05:06:07Z")})
 	f.Add(ref.String(), ref.Key(), options)
 	f.Add(ref.String(), ref.WithRevision(parseTime("2026-03-04T05:06:07Z")).Key(), options)
 	f.Add("https://h/a?Signature=x", "https/h/a", []byte(`{"signed":true}`))
@@ -140,7 +140,7 @@ func FuzzRefOf(f *testing.F) {
 			return
 		}
 		plain, err := fetch.ParseRef(reference)
-		if err != nil || got.Key() != key || strings.Contains("/"+key+"/", "/../") || o.Again.IsZero() && got.String() != plain.String() {
+		if err != nil || got.Key() != key || strings.Contains("/"+key+"/", "/../") || o.Revision.IsZero() && got.String() != plain.String() {
 			t.Errorf("%q with key %q and %s is %s", reference, key, options, got)
 		}
 	})

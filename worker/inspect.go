@@ -13,8 +13,8 @@ import (
 	"tallyman/fetch"
 )
 
-// Queued is a task as it is in the queue.
-type Queued struct {
+// A QueuedTask is a task as it is in the queue.
+type QueuedTask struct {
 	ID      string
 	Ref     fetch.Ref
 	Fetch   bool      // its job was ready; otherwise the job is to be asked
@@ -24,7 +24,7 @@ type Queued struct {
 
 	// Set aside tells that no worker takes it any more: it was given up, or is
 	// no task of ours, and Why says so. Then Ref is the zero Ref.
-	SetAside bool
+	Quarantined bool
 }
 
 // lists are those of asynq's lists that a task of ours may be in.
@@ -43,8 +43,8 @@ const listPage = 1000
 
 // Tasks yields what is in the queue. Tasks that move meanwhile may be missed, or
 // come twice.
-func (q *Queue) Tasks(ctx context.Context) iter.Seq2[Queued, error] {
-	return func(yield func(Queued, error) bool) {
+func (q *Queue) Tasks(ctx context.Context) iter.Seq2[QueuedTask, error] {
+	return func(yield func(QueuedTask, error) bool) {
 		for _, queue := range []string{pollQueue, fetchQueue} {
 			for _, list := range lists {
 				for task, err := range q.list(ctx, list, queue) {
@@ -62,15 +62,15 @@ func (q *Queue) Tasks(ctx context.Context) iter.Seq2[Queued, error] {
 	}
 }
 
-func (q *Queue) list(ctx context.Context, list func(*asynq.Inspector, string, ...asynq.ListOption) ([]*asynq.TaskInfo, error), queue string) iter.Seq2[Queued, error] {
-	return func(yield func(Queued, error) bool) {
+func (q *Queue) list(ctx context.Context, list func(*asynq.Inspector, string, ...asynq.ListOption) ([]*asynq.TaskInfo, error), queue string) iter.Seq2[QueuedTask, error] {
+	return func(yield func(QueuedTask, error) bool) {
 		for page := 1; ; page++ {
 			tasks, err := list(q.inspector, queue, asynq.PageSize(listPage), asynq.Page(page))
 			if errors.Is(err, asynq.ErrQueueNotFound) {
 				return
 			}
 			if err != nil || ctx.Err() != nil {
-				yield(Queued{}, fmt.Errorf("list the queue: %w", unqueued(ctx, errors.Join(err, ctx.Err()))))
+				yield(QueuedTask{}, fmt.Errorf("list the queue: %w", unqueued(ctx, errors.Join(err, ctx.Err()))))
 				return
 			}
 			for _, task := range tasks {
@@ -85,17 +85,17 @@ func (q *Queue) list(ctx context.Context, list func(*asynq.Inspector, string, ..
 	}
 }
 
-func queuedOf(task *asynq.TaskInfo) Queued {
-	q := Queued{
+func queuedOf(task *asynq.TaskInfo) QueuedTask {
+	q := QueuedTask{
 		ID: plain(task.ID), Fetch: task.Type == typeFetch, Running: task.State == asynq.TaskStateActive,
-		SetAside: task.State == asynq.TaskStateArchived, Why: plain(task.LastErr),
+		Quarantined: task.State == asynq.TaskStateArchived, Why: plain(task.LastErr),
 	}
 	if task.State == asynq.TaskStateScheduled || task.State == asynq.TaskStateRetry {
 		q.Next = task.NextProcessAt
 	}
 	_, ref, err := readAs(kinds[task.Queue], task.Type, task.ID, task.Payload)
 	if err != nil {
-		q.SetAside, q.Why = true, cmp.Or(q.Why, "bad-task: "+shown(err))
+		q.Quarantined, q.Why = true, cmp.Or(q.Why, "bad-task: "+shown(err))
 	}
 	q.Ref = ref
 	return q

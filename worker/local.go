@@ -30,9 +30,9 @@ type wait struct {
 	err     error
 }
 
-// Start has a worker serve a queue that no other worker serves, until Close.
+// StartLocal has a worker serve a queue that no other worker serves, until Close.
 // The worker is Local's from then on.
-func Start(w *Worker) *Local {
+func StartLocal(w *Worker) *Local {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Local{worker: w, stop: stop, done: make(chan struct{}), waiting: map[string]*wait{}}
 	w.local = l
@@ -85,7 +85,7 @@ func (l *Local) await(ref fetch.Ref) (w *wait, first bool) {
 
 func (l *Local) begin(ctx context.Context, ref fetch.Ref) {
 	a := l.worker.Archive
-	err := Renew(a, ref, Options{})
+	err := ResetBudget(a, ref, Options{})
 	if errors.Is(err, archive.ErrLanded) {
 		receipt, err := a.Landed(ref.Key())
 		l.end(ref.Hash(), receipt, err)
@@ -108,7 +108,7 @@ func (l *Local) enqueue(ctx context.Context, ref fetch.Ref) error {
 			_, err = l.worker.Queue.Enqueue(ctx, ref, Options{})
 			return err
 		}
-		if err := cmp.Or(err, fetch.Sleep(ctx, l.worker.Wake)); err != nil {
+		if err := cmp.Or(err, fetch.Sleep(ctx, l.worker.TaskCheckInterval)); err != nil {
 			return err
 		}
 	}

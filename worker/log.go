@@ -40,5 +40,5 @@ func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
 	}
 }
 
-// LogRedis has all clients of go-redis log to there: it has one log for all.
-func LogRedis(to *slog.Logger) { redis.SetLogger(redisLog{to}) }
+// SetRedisLogger has all clients of go-redis log to there: it has one log for all.
+func SetRedisLogger(to *slog.Logger) { redis.SetLogger(redisLog{to}) }

@@ -13,6 +13,6 @@ func TestMain(m *testing.M) {
 		os.Setenv("TMPDIR", "/dev/shm")
 	}
 	debug.SetGCPercent(1000) // of a few MB, which a Redis in the process fills many times a second
-	LogRedis(nil)
+	SetRedisLogger(nil)
 	goleak.VerifyTestMain(m)
 }

@@ -103,7 +103,7 @@ var outcomes = []struct {
 	{is(fetch.ErrTemporary), Outcome{"network", ExitTemporary, network, "run again: what was received is kept"}},
 	{is(fetch.ErrRefused), Outcome{"job-failed", ExitGone, once, ""}},
 	{is(ErrRedis), Outcome{"redis", ExitTemporary, outside, "see that Redis runs, and run again"}},
-	{is(ErrUnfit), Outcome{"redis", ExitUsage, outside, ""}},
+	{is(ErrUnsuitableRedis), Outcome{"redis", ExitUsage, outside, ""}},
 	{is(ErrOtherArchive), Outcome{"redis", ExitUsage, once, ""}},
 	{is(errCrashed), Outcome{"crashed", ExitUnknown, once, "see what ends the worker, its memory for one, and run tallyman retry"}},
 	{is(errPanicked), Outcome{"crashed", ExitUnknown, panicked, "this is a mistake in tallyman: please report it"}},

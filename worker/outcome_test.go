@@ -80,7 +80,7 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{errCrashed, "crashed", 1, 1},
 		{fetch.ErrDrained, "cancelled", 130, 1},
 		{ErrRedis, "redis", 5, 1},
-		{ErrUnfit, "redis", 2, 1},
+		{ErrUnsuitableRedis, "redis", 2, 1},
 		{ErrOtherArchive, "redis", 2, 1},
 		{errors.New("what nobody knows"), "", 1, 1},
 	} {

@@ -15,13 +15,13 @@ import (
 	"tallyman/fetch"
 )
 
-// An Entry of a schedule is a place whose new jobs the workers enqueue by
+// A ScheduleEntry of a schedule is a place whose new jobs the workers enqueue by
 // themselves: Every so often, or at the times of Cron. Of all the workers that
 // are due at one moment, one does it; while it does, no other begins. Workers
 // that began at other times may make it twice as often. What was due while no
 // worker ran is not made up for, but a worker that begins does at once what is
 // to be done Every so often, unless it has just been done.
-type Entry struct {
+type ScheduleEntry struct {
 	Place fetch.Ref
 	Every time.Duration // whole seconds, or
 	Cron  string        // five fields, in the local time of the worker, or in that of a CRON_TZ= before them
@@ -53,7 +53,7 @@ func parseCron(spec string) (cron.Schedule, error) {
 }
 
 // spec is when it is due, in the words of asynq.
-func (e Entry) spec() string {
+func (e ScheduleEntry) spec() string {
 	if e.Cron != "" {
 		return e.Cron
 	}
@@ -61,18 +61,18 @@ func (e Entry) spec() string {
 }
 
 // id names the task of an entry, so that it has no two at once.
-func (e Entry) id() string {
+func (e ScheduleEntry) id() string {
 	sum := sha256.Sum256([]byte(e.spec() + "\n" + string(e.task().payload())))
 	return "discover." + hex.EncodeToString(sum[:16])
 }
 
-func (e Entry) task() discovery {
-	return discovery{Version: taskVersion, Place: e.Place.String(), Since: e.Since, Match: e.Match, Wait: Span(e.Wait)}
+func (e ScheduleEntry) task() discovery {
+	return discovery{Version: taskVersion, Place: e.Place.String(), Since: e.Since, Match: e.Match, Wait: Duration(e.Wait)}
 }
 
 // firing has asynq enqueue the task whenever it is due. What has run keeps its
 // ID for half of the way to the next time, since clocks differ.
-func (e Entry) firing() *asynq.PeriodicTaskConfig {
+func (e ScheduleEntry) firing() *asynq.PeriodicTaskConfig {
 	return &asynq.PeriodicTaskConfig{
 		Cronspec: e.spec(), Task: asynq.NewTask(typeDiscover, e.task().payload()),
 		Opts: []asynq.Option{
@@ -86,7 +86,7 @@ func (e Entry) firing() *asynq.PeriodicTaskConfig {
 const fewTimes = 100
 
 // interval is the shortest between any two of the times that come next.
-func (e Entry) interval(now time.Time) time.Duration {
+func (e ScheduleEntry) interval(now time.Time) time.Duration {
 	times, err := parseCron(e.Cron)
 	if err != nil {
 		return e.Every
@@ -102,7 +102,7 @@ func (e Entry) interval(now time.Time) time.Duration {
 // A rota is a schedule as asynq asks for it. It does not change.
 type rota []*asynq.PeriodicTaskConfig
 
-func newRota(schedule []Entry) (all rota, err error) {
+func newRota(schedule []ScheduleEntry) (all rota, err error) {
 	for _, e := range schedule {
 		if e.Cron != "" {
 			err = errors.Join(err, CheckCron(e.Cron))
@@ -141,7 +141,7 @@ func (w *Worker) clock() (*clock, error) {
 		},
 	})
 	lists := w.serving(discoverQueue, listsAtOnce)
-	lists.JanitorInterval = max(w.Wake, time.Second) // the ID of what has run is free then
+	lists.JanitorInterval = max(w.TaskCheckInterval, time.Second) // the ID of what has run is free then
 	return &clock{w, firings, asynq.NewServerFromRedisClient(w.Queue.redis, lists)}, err
 }
 

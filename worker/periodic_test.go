@@ -21,16 +21,16 @@ func ago(text string) (time.Time, error) {
 	return time.Now().Add(-d), err
 }
 
-func every(t testing.TB, interval time.Duration) Entry {
+func every(t testing.TB, interval time.Duration) ScheduleEntry {
 	t.Helper()
 	place, err := fetch.ParsePlace(jobPlace)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Entry{Place: place, Every: interval}
+	return ScheduleEntry{Place: place, Every: interval}
 }
 
-func at(t testing.TB, cron string) Entry {
+func at(t testing.TB, cron string) ScheduleEntry {
 	e := every(t, 0)
 	e.Cron = cron
 	return e
@@ -214,10 +214,10 @@ func TestTimesAreTheWorkersOwn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r, began := pretend(t), newRoll(t), time.Now()
-		daily := func(zone string, clock *time.Location, in time.Duration) Entry {
+		daily := func(zone string, clock *time.Location, in time.Duration) ScheduleEntry {
 			return at(t, zone+began.Add(in).In(clock).Format("4 15 * * *"))
 		}
-		entries := []Entry{
+		entries := []ScheduleEntry{
 			daily("", time.Local, 2*time.Minute),
 			daily("CRON_TZ=Asia/Tokyo ", time.FixedZone("", 9*60*60), 4*time.Minute),
 		}
@@ -293,9 +293,9 @@ func TestTwoWorkersKeepAScheduleOnAnyRedis(t *testing.T) {
 		r, ended := newRoll(t, "job0"), make(chan error, 10)
 		for range 2 {
 			w := r.worker(NewQueue(s.dial()), every(t, 2*time.Second))
-			w.Wake = soon
-			told := w.Ended
-			w.Ended = func(ref fetch.Ref, receipt *archive.Receipt, err error) {
+			w.TaskCheckInterval = soon
+			told := w.OnEnd
+			w.OnEnd = func(ref fetch.Ref, receipt *archive.Receipt, err error) {
 				told(ref, receipt, err)
 				ended <- err
 			}
@@ -316,10 +316,10 @@ func TestTwoWorkersKeepAScheduleOnAnyRedis(t *testing.T) {
 func TestEntriesAreToldApart(t *testing.T) {
 	hourly := every(t, time.Hour)
 	ids := map[string]bool{hourly.id(): true}
-	for _, change := range []func(*Entry){
-		func(e *Entry) { e.Every = 2 * time.Hour }, func(e *Entry) { e.Cron = "0 * * * *" }, func(e *Entry) { e.Cron = "1 * * * *" },
-		func(e *Entry) { e.Since = "1h" }, func(e *Entry) { e.Match = "1h" }, func(e *Entry) { e.Wait = time.Hour },
-		func(e *Entry) { e.Place = fetch.Ref{} },
+	for _, change := range []func(*ScheduleEntry){
+		func(e *ScheduleEntry) { e.Every = 2 * time.Hour }, func(e *ScheduleEntry) { e.Cron = "0 * * * *" }, func(e *ScheduleEntry) { e.Cron = "1 * * * *" },
+		func(e *ScheduleEntry) { e.Since = "1h" }, func(e *ScheduleEntry) { e.Match = "1h" }, func(e *ScheduleEntry) { e.Wait = time.Hour },
+		func(e *ScheduleEntry) { e.Place = fetch.Ref{} },
 	} {
 		e := hourly
 		change(&e)
@@ -332,7 +332,7 @@ func TestEntriesAreToldApart(t *testing.T) {
 
 func TestAnIntervalIsTheShortest(t *testing.T) {
 	for _, test := range []struct {
-		entry Entry
+		entry ScheduleEntry
 		want  time.Duration
 	}{
 		{every(t, 90*time.Minute), 90 * time.Minute},
@@ -358,7 +358,7 @@ func TestTimesThatCanNotBeKeptAreRefused(t *testing.T) {
 			t.Errorf("%q: %v", spec, err)
 		}
 	}
-	w := &Worker{Queue: NewQueue(pretend(t).client), Archive: open(t), Schedule: []Entry{at(t, "never")}}
+	w := &Worker{Queue: NewQueue(pretend(t).client), Archive: open(t), Schedule: []ScheduleEntry{at(t, "never")}}
 	if err := w.Run(t.Context()); err == nil {
 		t.Error("a worker keeps a time that it can't read")
 	}

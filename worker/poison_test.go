@@ -104,7 +104,7 @@ func areTold(t testing.TB, q *Queue, want int) {
 		switch {
 		case err != nil:
 			t.Error(err)
-		case task.SetAside && task.Ref.Scheme() == "":
+		case task.Quarantined && task.Ref.Scheme() == "":
 			n++
 			if task.ID == "" || !strings.HasPrefix(task.Why, "bad-task: ") || strings.ContainsAny(task.ID+task.Why, canary+"\x1b\u202e\n") && strings.Contains(task.Why, canary) {
 				t.Errorf("%+v", task)
@@ -143,7 +143,7 @@ func TestATaskIsReadAsItWasWritten(t *testing.T) {
 		parseRef(t, jobRef), again, parseRef(t, "oss://bucket/a/../<&>.csv?region=cn-hangzhou"), parseRef(t, "dms://cn-hangzhou/1/key?tid=2"),
 		parseRef(t, "https://h.example/a%20b.csv?x=1#size=5"),
 	} {
-		for _, wait := range []Span{0, 1, Span(Forever)} {
+		for _, wait := range []Duration{0, 1, Duration(Forever)} {
 			task, got, err := parseTask(newTask(ref, Options{Wait: wait}).payload())
 			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Revision().Equal(ref.Revision()) || task.Wait != wait {
 				t.Errorf("%s: %+v, %s, %v", ref, task, got, err)
@@ -168,7 +168,7 @@ func FuzzParseTask(f *testing.F) {
 		}
 	}
 	for _, ref := range []string{jobRef, "oss://b/p/?region=r", "dms://r/1/k?tid=3", "https://h/p?q=1#md5=9e107d9d372bb6826bd81d3542a419d6"} {
-		f.Add(newTask(parseRef(f, ref), Options{Wait: Span(Forever), Again: parseTime("2026-03-04T05:06:07Z")}).payload())
+		f.Add(newTask(parseRef(f, ref), Options{Wait: Duration(Forever), Revision: parseTime("2026-03-04T05:06:07Z")}).payload())
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		task, ref, err := parseTask(payload)

@@ -84,9 +84,9 @@ func (q *Queue) Queued(hash string) (bool, error) {
 	return false, nil
 }
 
-// Forget takes the tasks of an export out of the queue. One that runs is told
+// Remove takes the tasks of an export out of the queue. One that runs is told
 // to end, and reported as running: it is to be forgotten again.
-func (q *Queue) Forget(hash string) (running bool, err error) {
+func (q *Queue) Remove(hash string) (running bool, err error) {
 	for _, t := range tasksOf(hash) {
 		runs, err := q.forget(t)
 		if err != nil {

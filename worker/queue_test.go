@@ -23,8 +23,8 @@ const soon = 20 * time.Millisecond
 // eager is a worker that notices tasks soon, and tells how exports fare.
 func eager(s store, a *archive.Archive, f Fetcher) (*Worker, chan error) {
 	w, ended := newWorker(NewQueue(s.client), a, f), make(chan error, 1000)
-	w.Wake, w.Poll = soon, soon
-	w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+	w.TaskCheckInterval, w.PollInterval = soon, soon
+	w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
 	return w, ended
 }
 
@@ -79,8 +79,8 @@ func TestWhatFailedStaysFailedUntilSomeoneAsks(t *testing.T) {
 			if state, _ := stateOf(t, a, ref); len(script.times) != 1 || state.Phase != archive.Failed || state.Cause != "auth-denied" {
 				t.Errorf("%d attempts, %+v", len(script.times), state)
 			}
-			_, err := w.Queue.Forget(ref.Hash())
-			if err := errors.Join(err, Renew(a, ref, Options{})); err != nil {
+			_, err := w.Queue.Remove(ref.Hash())
+			if err := errors.Join(err, ResetBudget(a, ref, Options{})); err != nil {
 				t.Fatal(err)
 			}
 			mustEnqueue(t, w.Queue, ref)
@@ -98,7 +98,7 @@ func TestManyWhoEnqueueTheSameLandItOnce(t *testing.T) {
 		const many = 200
 		shelf, a := &shelf{}, open(t)
 		w, ended := eager(s, a, shelf.on(a))
-		w.Polls, w.Fetches = 4, 4
+		w.PollConcurrency, w.FetchConcurrency = 4, 4
 		defer serve(t, w)()
 		refs, news := make([]fetch.Ref, many), atomic.Int64{}
 		for n := range refs {
@@ -144,7 +144,7 @@ func TestForget(t *testing.T) {
 		hash, q := ref.Hash(), NewQueue(s.client)
 		gone := func(when string) {
 			t.Helper()
-			running, err := q.Forget(hash)
+			running, err := q.Remove(hash)
 			queued, lookErr := q.Queued(hash)
 			if running || queued || err != nil || lookErr != nil {
 				t.Errorf("%s: running %v, queued %v, %v, %v", when, running, queued, err, lookErr)
@@ -212,11 +212,11 @@ func TestForgetEndsWhatRuns(t *testing.T) {
 		if mustEnqueue(t, w.Queue, ref) {
 			t.Error("what is being fetched is news")
 		}
-		if running, err := w.Queue.Forget(ref.Hash()); !running || err != nil {
+		if running, err := w.Queue.Remove(ref.Hash()); !running || err != nil {
 			t.Fatalf("running %v, %v", running, err)
 		}
 		settleWhenFree(t, a, ref, archive.Cancelled)
-		for running, err := true, error(nil); running; running, err = w.Queue.Forget(ref.Hash()) {
+		for running, err := true, error(nil); running; running, err = w.Queue.Remove(ref.Hash()) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +260,7 @@ func known(t testing.TB, a *archive.Archive) (unfinished, others []fetch.Ref) {
 		if ref.Signed() {
 			ref = parseRef(t, "https://h.example/b.csv?Expires=1&Signature=x")
 		}
-		if err := Renew(a, ref, Options{Wait: Span(time.Hour)}); err != nil {
+		if err := ResetBudget(a, ref, Options{Wait: Duration(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -275,12 +275,12 @@ func TestTopUpBringsBackWhatIsUnfinished(t *testing.T) {
 		a, q := open(t), NewQueue(s.client)
 		unfinished, _ := known(t, a)
 		for _, want := range []int{len(unfinished), 0} {
-			if n, err := q.TopUp(t.Context(), a); n != want || err != nil {
+			if n, err := q.Requeue(t.Context(), a); n != want || err != nil {
 				t.Errorf("%d exports, %v; want %d", n, err, want)
 			}
 		}
 		s.lose()
-		if n, err := NewQueue(s.dial()).TopUp(t.Context(), a); n != len(unfinished) || err != nil {
+		if n, err := NewQueue(s.dial()).Requeue(t.Context(), a); n != len(unfinished) || err != nil {
 			t.Errorf("after a loss: %d exports, %v", n, err)
 		}
 		for _, ref := range unfinished {
@@ -290,7 +290,7 @@ func TestTopUpBringsBackWhatIsUnfinished(t *testing.T) {
 				continue
 			}
 			read, got, err := parseTask(task.Payload)
-			if err != nil || got.Key() != ref.Key() || read.Wait != Span(time.Hour) && !strings.HasSuffix(ref.String(), "seen") {
+			if err != nil || got.Key() != ref.Key() || read.Wait != Duration(time.Hour) && !strings.HasSuffix(ref.String(), "seen") {
 				t.Errorf("%s: %s, %v", ref, task.Payload, err)
 			}
 		}
@@ -305,10 +305,10 @@ func TestTopUpBringsBackWhatWasRenewedButGivenUp(t *testing.T) {
 		mustEnqueue(t, w.Queue, ref)
 		<-ended
 		idle(t, w.Queue, ref)
-		if err := Renew(a, ref, Options{}); err != nil {
+		if err := ResetBudget(a, ref, Options{}); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := w.Queue.TopUp(t.Context(), a); n != 1 || err != nil {
+		if n, err := w.Queue.Requeue(t.Context(), a); n != 1 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 		if err := <-ended; err != nil {
@@ -337,7 +337,7 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 				}
 				return running
 			}})
-			w.Poll = time.Hour // what is lost is not found again by waiting
+			w.PollInterval = time.Hour // what is lost is not found again by waiting
 			defer serve(t, w)()
 			refs := []fetch.Ref{parseRef(t, jobRef+"1"), parseRef(t, jobRef+"2")}
 			for _, ref := range refs {
@@ -352,7 +352,7 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 				}
 			}
 			mustLand(t, a, refs...)
-			if err := w.Queue.Serves(t.Context(), "another"); !errors.Is(err, ErrOtherArchive) {
+			if err := w.Queue.CheckArchive(t.Context(), "another"); !errors.Is(err, ErrOtherArchive) {
 				t.Errorf("it is not registered: %v", err)
 			}
 		})
@@ -362,7 +362,7 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 func TestARedisServesOneArchive(t *testing.T) {
 	inEach(t, func(t *testing.T, s store) {
 		ctx, q := t.Context(), NewQueue(s.client)
-		if err := q.Serves(ctx, "one"); err != nil {
+		if err := q.CheckArchive(ctx, "one"); err != nil {
 			t.Errorf("none yet: %v", err)
 		}
 		for range 2 {
@@ -373,7 +373,7 @@ func TestARedisServesOneArchive(t *testing.T) {
 		if err := q.Register(ctx, "two"); !errors.Is(err, ErrOtherArchive) || !strings.Contains(err.Error(), "one") {
 			t.Errorf("another: %v", err)
 		}
-		if err := errors.Join(q.Serves(ctx, "one")); err != nil {
+		if err := errors.Join(q.CheckArchive(ctx, "one")); err != nil {
 			t.Error(err)
 		}
 		w, _ := eager(s, open(t), &script{})

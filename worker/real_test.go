@@ -55,7 +55,7 @@ func startRedis(t testing.TB, args ...string) *realRedis {
 // dial is a client that a test can wait for. Its user is USER:PASSWORD@, or "".
 func (r *realRedis) dial(t testing.TB, user string) redis.UniversalClient {
 	t.Helper()
-	client, err := Dial(Address{URL: "unix://" + user + r.socket + "?max_retries=3"})
+	client, err := NewRedisClient(RedisOptions{URL: "unix://" + user + r.socket + "?max_retries=3"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,14 +23,14 @@ import (
 var (
 	// ErrRedis is that Redis does not answer as it should. It may pass.
 	ErrRedis = errors.New("redis does not serve")
-	// ErrUnfit is a Redis that can't hold the queue as it is set up.
-	ErrUnfit = errors.New("redis is not fit for the queue")
+	// ErrUnsuitableRedis is a Redis that can't hold the queue as it is set up.
+	ErrUnsuitableRedis = errors.New("redis is not fit for the queue")
 	// ErrOtherArchive is a Redis that serves the workers of another archive.
 	ErrOtherArchive = errors.New("this Redis serves another archive")
 )
 
-// An Address is where a Redis is and how to be let in.
-type Address struct {
+// RedisOptions say where a Redis is and how to be let in.
+type RedisOptions struct {
 	URL      string // redis://, rediss:// or unix://, as go-redis reads it
 	Password string // "" is that of the URL, if it has one
 	CAFile   string // of PEM certificates to trust instead of the system's, or ""
@@ -44,10 +44,10 @@ const (
 	redisPool    = 64
 )
 
-// Dial makes a client; it does not connect yet. The query of the URL may hold
+// NewRedisClient makes a client; it does not connect yet. The query of the URL may hold
 // any of go-redis's settings; addr=HOST:PORT in it makes it a cluster, and
 // master_name=NAME a Sentinel's.
-func Dial(a Address) (redis.UniversalClient, error) {
+func NewRedisClient(a RedisOptions) (redis.UniversalClient, error) {
 	client, err := a.dial()
 	if err != nil {
 		return nil, fmt.Errorf("redis %s: %w", a.shown(), err)
@@ -57,7 +57,7 @@ func Dial(a Address) (redis.UniversalClient, error) {
 
 // shown is the URL without its secrets. An @ sign in the path of a socket may
 // be that of a password at the wrong place.
-func (a Address) shown() string {
+func (a RedisOptions) shown() string {
 	if u, err := a.parse(); err != nil || strings.Contains(u.Path, "@") {
 		return "…"
 	}
@@ -69,7 +69,7 @@ var schemes = []string{"redis", "rediss", "unix"}
 
 // parse does not quote what is no URL: anything in it may be the password. One
 // that has a colon or an @ sign behind its host has that at the wrong place.
-func (a Address) parse() (*url.URL, error) {
+func (a RedisOptions) parse() (*url.URL, error) {
 	u, err := url.Parse(a.URL)
 	if err != nil || u.Opaque != "" || !slices.Contains(schemes, u.Scheme) || !strings.Contains(a.URL, "://") || u.Scheme != "unix" && strings.ContainsAny(u.Path, "@:") {
 		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix:///PATH")
@@ -77,7 +77,7 @@ func (a Address) parse() (*url.URL, error) {
 	return u, nil
 }
 
-func (a Address) dial() (redis.UniversalClient, error) {
+func (a RedisOptions) dial() (redis.UniversalClient, error) {
 	u, err := a.parse()
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (a Address) dial() (redis.UniversalClient, error) {
 	return a.single(trust)
 }
 
-func (a Address) single(trust func(*tls.Config)) (redis.UniversalClient, error) {
+func (a RedisOptions) single(trust func(*tls.Config)) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(a.URL)
 	if err != nil {
 		return nil, a.scrub(err)
@@ -107,7 +107,7 @@ func (a Address) single(trust func(*tls.Config)) (redis.UniversalClient, error) 
 	return redis.NewClient(o), nil
 }
 
-func (a Address) cluster(trust func(*tls.Config)) (redis.UniversalClient, error) {
+func (a RedisOptions) cluster(trust func(*tls.Config)) (redis.UniversalClient, error) {
 	o, err := redis.ParseClusterURL(a.URL)
 	if err != nil {
 		return nil, a.scrub(err)
@@ -118,7 +118,7 @@ func (a Address) cluster(trust func(*tls.Config)) (redis.UniversalClient, error)
 	return redis.NewClusterClient(o), nil
 }
 
-func (a Address) sentinel(trust func(*tls.Config)) (redis.UniversalClient, error) {
+func (a RedisOptions) sentinel(trust func(*tls.Config)) (redis.UniversalClient, error) {
 	o, err := redis.ParseFailoverURL(a.URL)
 	if err != nil {
 		return nil, a.scrub(err)
@@ -129,7 +129,7 @@ func (a Address) sentinel(trust func(*tls.Config)) (redis.UniversalClient, error
 	return redis.NewFailoverClient(o), nil
 }
 
-func (a Address) login(password *string) {
+func (a RedisOptions) login(password *string) {
 	if a.Password != "" {
 		*password = a.Password
 	}
@@ -149,7 +149,7 @@ func patient(tries *int, backoff *time.Duration, pool *int) {
 }
 
 // trust reads the certificates to trust.
-func (a Address) trust() (func(*tls.Config), error) {
+func (a RedisOptions) trust() (func(*tls.Config), error) {
 	if a.CAFile == "" {
 		return func(*tls.Config) {}, nil
 	}
@@ -169,7 +169,7 @@ func (a Address) trust() (func(*tls.Config), error) {
 }
 
 // scrub takes what may be a password out of an error about the URL.
-func (a Address) scrub(err error) error {
+func (a RedisOptions) scrub(err error) error {
 	text := err.Error()
 	if u, parseErr := url.Parse(a.URL); parseErr == nil && u.User != nil {
 		if password, ok := u.User.Password(); ok && password != "" {
@@ -188,10 +188,10 @@ type refusal struct {
 }
 
 var refusals = []refusal{
-	{"NOAUTH", ErrUnfit, "it wants a password: --redis-password-file, or REDIS_PASSWORD"},
-	{"WRONGPASS", ErrUnfit, "the user name or the password is wrong"},
-	{"NOPERM", ErrUnfit, "the user lacks rights: see the README for the ACL that the queue needs"},
-	{"unknown command", ErrUnfit, "it is too old: want Redis 6.2 or later"},
+	{"NOAUTH", ErrUnsuitableRedis, "it wants a password: --redis-password-file, or REDIS_PASSWORD"},
+	{"WRONGPASS", ErrUnsuitableRedis, "the user name or the password is wrong"},
+	{"NOPERM", ErrUnsuitableRedis, "the user lacks rights: see the README for the ACL that the queue needs"},
+	{"unknown command", ErrUnsuitableRedis, "it is too old: want Redis 6.2 or later"},
 	{"READONLY", ErrRedis, "it is a read-only replica: name the primary"},
 	{"NOREPLICAS", ErrRedis, "it takes nothing while it has too few replicas: see its min-replicas-to-write"},
 	{"MASTERDOWN", ErrRedis, "it is a replica that has lost its primary: name the primary"},
@@ -200,7 +200,7 @@ var refusals = []refusal{
 	{"LOADING", ErrRedis, "it is reading what it knew before it was started"},
 }
 
-// unqueued is the error of a command that Redis did not carry out: ErrUnfit
+// unqueued is the error of a command that Redis did not carry out: ErrUnsuitableRedis
 // if a person must see to it, ErrRedis if it may pass.
 func unqueued(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -262,11 +262,11 @@ func (q *Queue) Register(ctx context.Context, id string) error {
 	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue, discoverQueue).Err(); err != nil {
 		return fmt.Errorf("register the queues: %w", unqueued(ctx, err))
 	}
-	return q.Serves(ctx, id)
+	return q.CheckArchive(ctx, id)
 }
 
-// Serves is nil if the Redis serves the archive of that ID, or none yet.
-func (q *Queue) Serves(ctx context.Context, id string) error {
+// CheckArchive is nil if the Redis serves the archive of that ID, or none yet.
+func (q *Queue) CheckArchive(ctx context.Context, id string) error {
 	registered, err := q.redis.Get(ctx, archiveKey).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -279,18 +279,18 @@ func (q *Queue) Serves(ctx context.Context, id string) error {
 	return nil
 }
 
-// Check asks Redis whether it is fit for the queue.
-func (q *Queue) Check(ctx context.Context) error {
+// CheckRedis asks Redis whether it is fit for the queue.
+func (q *Queue) CheckRedis(ctx context.Context) error {
 	said, err := q.redis.Info(ctx, "server", "memory").Result()
 	if err != nil {
 		return fmt.Errorf("check redis: %w", unqueued(ctx, err))
 	}
 	facts := readInfo(said)
 	if version := facts["redis_version"]; older(version, 6, 2) {
-		return fmt.Errorf("%w: it is Redis %s, want 6.2 or later", ErrUnfit, version)
+		return fmt.Errorf("%w: it is Redis %s, want 6.2 or later", ErrUnsuitableRedis, version)
 	}
 	if policy := facts["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		return fmt.Errorf("%w: its maxmemory-policy is %s, and it would drop tasks: set it to noeviction", ErrUnfit, policy)
+		return fmt.Errorf("%w: its maxmemory-policy is %s, and it would drop tasks: set it to noeviction", ErrUnsuitableRedis, policy)
 	}
 	return nil
 }

@@ -24,9 +24,9 @@ import (
 	"tallyman/verify/archive"
 )
 
-func mustDial(t testing.TB, a Address) redis.UniversalClient {
+func mustDial(t testing.TB, a RedisOptions) redis.UniversalClient {
 	t.Helper()
-	client, err := Dial(a)
+	client, err := NewRedisClient(a)
 	if err != nil {
 		t.Fatalf("%s: %v", a.URL, err)
 	}
@@ -36,20 +36,20 @@ func mustDial(t testing.TB, a Address) redis.UniversalClient {
 
 func TestDialReadsAllOfAnAddress(t *testing.T) {
 	for _, test := range []struct {
-		address                       Address
+		address                       RedisOptions
 		network, addr, user, password string
 		db, tries                     int
 		tls                           bool
 	}{
-		{Address{URL: "redis://h"}, "tcp", "h:6379", "", "", 0, redisTries, false},
-		{Address{URL: "redis://h:7000/3"}, "tcp", "h:7000", "", "", 3, redisTries, false},
-		{Address{URL: "redis://:pw@h"}, "tcp", "h:6379", "", "pw", 0, redisTries, false},
-		{Address{URL: "redis://user:pw@h:7000/1?max_retries=2"}, "tcp", "h:7000", "user", "pw", 1, 2, false},
-		{Address{URL: "redis://user@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, redisTries, false},
-		{Address{URL: "redis://user:pw@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, redisTries, false},
-		{Address{URL: "rediss://h/2"}, "tcp", "h:6379", "", "", 2, redisTries, true},
-		{Address{URL: "unix:///run/redis.sock?db=4"}, "unix", "/run/redis.sock", "", "", 4, redisTries, false},
-		{Address{URL: "unix://user:pw@/run/redis.sock"}, "unix", "/run/redis.sock", "user", "pw", 0, redisTries, false},
+		{RedisOptions{URL: "redis://h"}, "tcp", "h:6379", "", "", 0, redisTries, false},
+		{RedisOptions{URL: "redis://h:7000/3"}, "tcp", "h:7000", "", "", 3, redisTries, false},
+		{RedisOptions{URL: "redis://:pw@h"}, "tcp", "h:6379", "", "pw", 0, redisTries, false},
+		{RedisOptions{URL: "redis://user:pw@h:7000/1?max_retries=2"}, "tcp", "h:7000", "user", "pw", 1, 2, false},
+		{RedisOptions{URL: "redis://user@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, redisTries, false},
+		{RedisOptions{URL: "redis://user:pw@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, redisTries, false},
+		{RedisOptions{URL: "rediss://h/2"}, "tcp", "h:6379", "", "", 2, redisTries, true},
+		{RedisOptions{URL: "unix:///run/redis.sock?db=4"}, "unix", "/run/redis.sock", "", "", 4, redisTries, false},
+		{RedisOptions{URL: "unix://user:pw@/run/redis.sock"}, "unix", "/run/redis.sock", "user", "pw", 0, redisTries, false},
 	} {
 		client, ok := mustDial(t, test.address).(*redis.Client)
 		if !ok {
@@ -66,14 +66,14 @@ func TestDialReadsAllOfAnAddress(t *testing.T) {
 }
 
 func TestDialKnowsClustersAndSentinels(t *testing.T) {
-	cluster, ok := mustDial(t, Address{URL: "redis://user:pw@h1:7000?addr=h2:7000&addr=h3:7000"}).(*redis.ClusterClient)
+	cluster, ok := mustDial(t, RedisOptions{URL: "redis://user:pw@h1:7000?addr=h2:7000&addr=h3:7000"}).(*redis.ClusterClient)
 	if !ok {
 		t.Fatal("a cluster is none")
 	}
 	if o := cluster.Options(); len(o.Addrs) != 3 || o.Username != "user" || o.Password != "pw" || o.MaxRetries != redisTries {
 		t.Errorf("%q, user %q, password %q, %d tries", o.Addrs, o.Username, o.Password, o.MaxRetries)
 	}
-	sentinel, ok := mustDial(t, Address{URL: "redis://h1:26379/5?master_name=main", Password: "pw"}).(*redis.Client)
+	sentinel, ok := mustDial(t, RedisOptions{URL: "redis://h1:26379/5?master_name=main", Password: "pw"}).(*redis.Client)
 	if !ok {
 		t.Fatal("a Sentinel's is none")
 	}
@@ -87,14 +87,14 @@ func TestDialTellsNoPassword(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range []Address{
+	for _, a := range []RedisOptions{
 		{URL: "redis://user:" + canary + "@h:port"}, {URL: "redis://:" + canary + "@h/x"}, {URL: "http://:" + canary + "@h"},
 		{URL: "redis://:" + canary + "%zz@h"}, {URL: "redis://:" + canary + "/x@h"}, {URL: "redis://:" + canary + "@h?max_retries=x"},
 		{URL: "redis://:" + canary + "@h?nonsense=1"}, {URL: "redis://:" + canary + "@h:1?addr=:x:&db=1"}, {URL: "redis://h/1/2?password=" + canary},
 		{URL: "unix://:" + canary + "@"}, {URL: "redis://:" + canary + "@h/x?master_name=m"}, {URL: ""},
 		{URL: "rediss://:" + canary + "@h", CAFile: empty}, {URL: "rediss://:" + canary + "@h", CAFile: empty + "x"}, {URL: "redis://h/x", Password: canary},
 	} {
-		client, err := Dial(a)
+		client, err := NewRedisClient(a)
 		switch {
 		case err == nil:
 			t.Errorf("%q is an address", a.URL)
@@ -112,7 +112,7 @@ func TestAPasswordIsNotInTheErrorsOfCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close() // nobody is there
-	q := NewQueue(mustDial(t, Address{URL: "redis://user:" + canary + "@" + l.Addr().String() + "?max_retries=-1"}))
+	q := NewQueue(mustDial(t, RedisOptions{URL: "redis://user:" + canary + "@" + l.Addr().String() + "?max_retries=-1"}))
 	for _, err := range callAll(t, q) {
 		if !errors.Is(err, ErrRedis) || strings.Contains(err.Error(), canary) {
 			t.Errorf("%v", err)
@@ -143,19 +143,19 @@ func TestAPrivateAuthorityIsTrusted(t *testing.T) {
 	}
 	defer m.Close()
 	url := "rediss://user@" + m.Addr() + "/3?max_retries=-1"
-	client := mustDial(t, Address{URL: url, Password: canary, CAFile: ca})
+	client := mustDial(t, RedisOptions{URL: url, Password: canary, CAFile: ca})
 	if err := NewQueue(client).Register(t.Context(), "one"); err != nil {
 		t.Error(err)
 	}
 	if got, err := m.DB(3).Get(archiveKey); got != "one" || err != nil {
 		t.Errorf("in database 3: %q, %v", got, err)
 	}
-	client = mustDial(t, Address{URL: url, Password: canary})
+	client = mustDial(t, RedisOptions{URL: url, Password: canary})
 	if err := NewQueue(client).Register(t.Context(), "one"); !errors.Is(err, ErrRedis) || strings.Contains(err.Error(), canary) {
 		t.Errorf("a stranger is trusted: %v", err)
 	}
-	client = mustDial(t, Address{URL: url, Password: "wrong", CAFile: ca})
-	if err := NewQueue(client).Register(t.Context(), "one"); !errors.Is(err, ErrUnfit) {
+	client = mustDial(t, RedisOptions{URL: url, Password: "wrong", CAFile: ca})
+	if err := NewQueue(client).Register(t.Context(), "one"); !errors.Is(err, ErrUnsuitableRedis) {
 		t.Errorf("a wrong password: %v", err)
 	}
 }
@@ -197,8 +197,8 @@ func TestCheckRefusesAnUnfitRedis(t *testing.T) {
 	} {
 		p := pretend(t)
 		p.tell(test.name, test.value)
-		err := NewQueue(p.client).Check(t.Context())
-		if (err != nil) != (test.says != "") || err != nil && (!errors.Is(err, ErrUnfit) || !strings.Contains(err.Error(), test.says)) {
+		err := NewQueue(p.client).CheckRedis(t.Context())
+		if (err != nil) != (test.says != "") || err != nil && (!errors.Is(err, ErrUnsuitableRedis) || !strings.Contains(err.Error(), test.says)) {
 			t.Errorf("%s %q: %v", test.name, test.value, err)
 		}
 	}
@@ -208,14 +208,14 @@ func TestARealRedisIsFit(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
 	q := NewQueue(r.client)
-	if err := q.Check(t.Context()); err != nil {
+	if err := q.CheckRedis(t.Context()); err != nil {
 		t.Error(err)
 	}
 	r.configure(t, "maxmemory-policy", "allkeys-lru")
-	if err := q.Check(t.Context()); !errors.Is(err, ErrUnfit) || !strings.Contains(err.Error(), "allkeys-lru") {
+	if err := q.CheckRedis(t.Context()); !errors.Is(err, ErrUnsuitableRedis) || !strings.Contains(err.Error(), "allkeys-lru") {
 		t.Errorf("one that evicts: %v", err)
 	}
-	if err := newWorker(q, open(t), &script{}).Run(t.Context()); !errors.Is(err, ErrUnfit) {
+	if err := newWorker(q, open(t), &script{}).Run(t.Context()); !errors.Is(err, ErrUnsuitableRedis) {
 		t.Errorf("a worker runs: %v", err)
 	}
 }
@@ -223,7 +223,7 @@ func TestARealRedisIsFit(t *testing.T) {
 // whyUnfit has a real Redis refuse what a queue asks of it.
 func whyUnfit(t *testing.T, q *Queue, says string) {
 	t.Helper()
-	refusesAll(t, q, ErrUnfit, says)
+	refusesAll(t, q, ErrUnsuitableRedis, says)
 }
 
 func refusesAll(t *testing.T, q *Queue, is error, says string) {
@@ -258,10 +258,10 @@ func TestARedisThatWantsAPasswordSaysSo(t *testing.T) {
 	whyUnfit(t, NewQueue(r.client), "it wants a password")
 	whyUnfit(t, NewQueue(r.dial(t, ":"+canary+"x@")), "password is wrong")
 	whyUnfit(t, NewQueue(r.dial(t, "nobody:"+canary+"@")), "password is wrong")
-	if err := NewQueue(r.dial(t, ":"+canary+"@")).Check(t.Context()); err != nil {
+	if err := NewQueue(r.dial(t, ":"+canary+"@")).CheckRedis(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := NewQueue(r.client).Check(t.Context()); !errors.Is(err, ErrUnfit) {
+	if err := NewQueue(r.client).CheckRedis(t.Context()); !errors.Is(err, ErrUnsuitableRedis) {
 		t.Errorf("checked: %v", err)
 	}
 }
@@ -291,7 +291,7 @@ func TestFewRightsSuffice(t *testing.T) {
 	}
 	mustEnqueue(t, w.Queue, cancelled)
 	<-begun
-	if running, err := w.Queue.Forget(cancelled.Hash()); !running || err != nil {
+	if running, err := w.Queue.Remove(cancelled.Hash()); !running || err != nil {
 		t.Errorf("running %v, %v", running, err)
 	}
 	settleWhenFree(t, a, cancelled, archive.Cancelled)
@@ -299,7 +299,7 @@ func TestFewRightsSuffice(t *testing.T) {
 	mustEnqueue(t, w.Queue, parseRef(t, "sls://cn-hangzhou/project/"+strings.Repeat("x", 300)))
 	<-ended
 	stop()
-	if n, err := w.Queue.TopUp(t.Context(), a); n != 0 || err != nil {
+	if n, err := w.Queue.Requeue(t.Context(), a); n != 0 || err != nil {
 		t.Errorf("%d exports, %v", n, err)
 	}
 	denied, err := r.client.ACLLog(t.Context(), 10).Result()

@@ -16,7 +16,7 @@ func TestABusyExportIsNotWrittenOffByWhoCouldNotHaveIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &script{ends: []error{archive.ErrBusy}}, &Worker{}, parseRef(t, jobRef)
 		s.serves(t, w)
-		l := Start(w)
+		l := StartLocal(w)
 		defer l.Close()
 		if _, err := l.Fetch(t.Context(), ref); !errors.Is(err, archive.ErrBusy) {
 			t.Errorf("it ended with %v", err)
@@ -47,7 +47,7 @@ func TestWhatARivalGaveUpIsStillWaitedFor(t *testing.T) {
 			s, w, ref := &script{ends: []error{unreachable, nil}}, &Worker{}, parseRef(t, jobRef)
 			s.serves(t, w)
 			w.Fetcher = rival{w.Fetcher, func() { settle(t, w.Archive, ref, phase) }}
-			l := Start(w)
+			l := StartLocal(w)
 			defer l.Close()
 			_, err := l.Fetch(t.Context(), ref)
 			if (err == nil) != landed || !landed && Classify(err).Cause != "cancelled" {

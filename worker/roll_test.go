@@ -86,12 +86,12 @@ func (r *roll) end() {
 }
 
 // worker is one of a queue that others may serve too, with that schedule.
-func (r *roll) worker(q *Queue, entries ...Entry) *Worker {
+func (r *roll) worker(q *Queue, entries ...ScheduleEntry) *Worker {
 	w := newWorker(q, r.a, r.f)
-	w.Wake, w.Drain = 2*time.Second, drain
-	w.Schedule, w.Listers, w.Since = entries, map[string]fetch.Lister{"sls": r}, ago
+	w.TaskCheckInterval, w.DrainTimeout = 2*time.Second, drain
+	w.Schedule, w.Listers, w.ParseSince = entries, map[string]fetch.Lister{"sls": r}, ago
 	w.Log = slog.New(slog.NewTextHandler(r, nil))
-	w.Ended = func(ref fetch.Ref, _ *archive.Receipt, err error) {
+	w.OnEnd = func(ref fetch.Ref, _ *archive.Receipt, err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.ended[ref.String()]++

@@ -26,7 +26,7 @@ func TestAnExportThatLandsIsFetchedOnce(t *testing.T) {
 func TestPollsAreFurtherApartEachTime(t *testing.T) {
 	t.Parallel()
 	s := &script{ends: append(repeat(running, 11), nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: 2 * time.Second}); err != nil {
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: 2 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	for i, pause := range s.pauses()[:10] {
@@ -42,7 +42,7 @@ func TestPollsOfManyJobsDoNotFallTogether(t *testing.T) {
 	pauses := map[time.Duration]bool{}
 	for range 5 {
 		s := &script{ends: []error{running, running, nil}}
-		if err := s.run(t, &Worker{Wait: time.Hour, Poll: 30 * time.Second}); err != nil {
+		if err := s.run(t, &Worker{Wait: time.Hour, PollInterval: 30 * time.Second}); err != nil {
 			t.Fatal(err)
 		}
 		pauses[s.pauses()[0].Truncate(time.Second)] = true
@@ -55,7 +55,7 @@ func TestPollsOfManyJobsDoNotFallTogether(t *testing.T) {
 func TestTheLastPollIsAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	s := &script{ends: []error{running}}
-	err := s.run(t, &Worker{Wait: 10 * time.Second, Poll: 4 * time.Second})
+	err := s.run(t, &Worker{Wait: 10 * time.Second, PollInterval: 4 * time.Second})
 	if Classify(err).Exit != ExitNotReady {
 		t.Errorf("ended with %v", err)
 	}
@@ -70,7 +70,7 @@ func TestTheLastPollIsAtTheDeadline(t *testing.T) {
 func TestNoWaitAsksOnce(t *testing.T) {
 	t.Parallel()
 	s := &script{ends: []error{running}}
-	if err := s.run(t, &Worker{Poll: time.Second}); !errors.Is(err, running) || len(s.times) != 1 {
+	if err := s.run(t, &Worker{PollInterval: time.Second}); !errors.Is(err, running) || len(s.times) != 1 {
 		t.Errorf("%d attempts, %v", len(s.times), err)
 	}
 }
@@ -107,7 +107,7 @@ func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
 		for _, asked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
 				s := &script{ends: []error{test.err}, asked: asked}
-				if err := s.run(t, &Worker{Wake: test.wake}); !errors.Is(err, test.err) {
+				if err := s.run(t, &Worker{TaskCheckInterval: test.wake}); !errors.Is(err, test.err) {
 					t.Errorf("ended with %v", err)
 				}
 				checkPauses(t, s.pauses(), test.pauses, second+2*test.wake)
@@ -163,7 +163,7 @@ func TestAnAnswerOfTheJobGivesNewBudgets(t *testing.T) {
 		ends = append(ends, unreachable, broken, running)
 	}
 	s := &script{ends: append(ends, nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second, Wake: 2 * time.Second}); err != nil {
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}); err != nil {
 		t.Error(err)
 	}
 }
@@ -171,7 +171,7 @@ func TestAnAnswerOfTheJobGivesNewBudgets(t *testing.T) {
 func TestUnknownStatusesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := &script{ends: []error{odd}}
-	err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second, Wake: 2 * time.Second})
+	err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second})
 	if Classify(err).Cause != "unknown-status" || len(s.times) != unknownStatuses {
 		t.Errorf("%d attempts, %v", len(s.times), err)
 	}
@@ -184,7 +184,7 @@ func TestUnknownStatusesAreCountedInARow(t *testing.T) {
 	t.Parallel()
 	ends := append(repeat(odd, 9), running)
 	s := &script{ends: append(append(ends, ends...), nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second, Wake: 2 * time.Second}); err != nil {
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}); err != nil {
 		t.Error(err)
 	}
 }
@@ -192,7 +192,7 @@ func TestUnknownStatusesAreCountedInARow(t *testing.T) {
 func TestWhatDoesNotChangeIsNotedOnce(t *testing.T) {
 	t.Parallel()
 	s := &script{ends: append(repeat(running, 10), nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, Poll: time.Second, Wake: 2 * time.Second}); err != nil || len(s.notes) != 1 {
+	if err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}); err != nil || len(s.notes) != 1 {
 		t.Errorf("noted %q, %v", s.notes, err)
 	}
 }
@@ -204,9 +204,9 @@ func TestCancelledWaitsEndAtOnce(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			s, w := &script{ends: []error{end}}, &Worker{Wait: time.Hour, Poll: time.Minute}
+			s, w := &script{ends: []error{end}}, &Worker{Wait: time.Hour, PollInterval: time.Minute}
 			s.serves(t, w)
-			l := Start(w)
+			l := StartLocal(w)
 			defer l.Close()
 			time.AfterFunc(300*time.Millisecond, func() { cancel(why) })
 			began := time.Now()
@@ -222,9 +222,9 @@ func TestOneWhoComesLaterWaitsForTheSameAttempts(t *testing.T) {
 	t.Parallel()
 	s := &script{ends: append(repeat(running, 3), nil)}
 	synctest.Test(t, func(t *testing.T) {
-		w := &Worker{Wait: time.Hour, Poll: time.Second}
+		w := &Worker{Wait: time.Hour, PollInterval: time.Second}
 		s.serves(t, w)
-		l := Start(w)
+		l := StartLocal(w)
 		defer l.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -243,9 +243,9 @@ func TestWhatFailedCanBeFetchedAgainAtOnce(t *testing.T) {
 	for _, asked := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s, w := &script{ends: []error{fetch.ErrAuth}, asked: asked}, &Worker{}
-			w.Ended = func(fetch.Ref, *archive.Receipt, error) { time.Sleep(time.Second) } // the task lasts longer than its export
+			w.OnEnd = func(fetch.Ref, *archive.Receipt, error) { time.Sleep(time.Second) } // the task lasts longer than its export
 			s.serves(t, w)
-			l := Start(w)
+			l := StartLocal(w)
 			defer l.Close()
 			for n := range 5 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -261,9 +261,9 @@ func TestWhatFailedCanBeFetchedAgainAtOnce(t *testing.T) {
 func TestCloseEndsThoseWhoWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w := &script{ends: []error{running}}, &Worker{Wait: Forever, Poll: time.Second}
+		s, w := &script{ends: []error{running}}, &Worker{Wait: Forever, PollInterval: time.Second}
 		s.serves(t, w)
-		l := Start(w)
+		l := StartLocal(w)
 		time.AfterFunc(10*time.Second, func() { l.Close() })
 		if _, err := l.Fetch(t.Context(), parseRef(t, jobRef)); Classify(err).Exit != ExitInterrupted {
 			t.Errorf("ended with %v", err)
@@ -299,7 +299,7 @@ func TestAWorkerHasMorePatience(t *testing.T) {
 					t.Skip("it takes five hours")
 				}
 				s := &script{ends: []error{test.err}, asked: asked}
-				if err := s.work(t, &Worker{Wake: test.wake}); !errors.Is(err, test.err) {
+				if err := s.work(t, &Worker{TaskCheckInterval: test.wake}); !errors.Is(err, test.err) {
 					t.Errorf("ended with %v", err)
 				}
 				if len(s.times) != len(test.pauses)+1 {
@@ -320,7 +320,7 @@ func TestAWorkerWaitsAsLongAsItIsAsked(t *testing.T) {
 	for _, after := range []time.Duration{1500 * time.Millisecond, 7 * time.Second, 2 * time.Minute} {
 		for _, kind := range []error{fetch.ErrThrottled, fetch.ErrTemporary} {
 			s := &script{ends: append(repeat(&fetch.CallError{Kind: kind, RetryAfter: after}, 2), nil)}
-			if err := s.work(t, &Worker{Wake: 2 * time.Second, Poll: time.Second}); err != nil {
+			if err := s.work(t, &Worker{TaskCheckInterval: 2 * time.Second, PollInterval: time.Second}); err != nil {
 				t.Fatal(err)
 			}
 			for i, pause := range s.pauses() {
@@ -337,11 +337,11 @@ func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
 	for name, err := range map[string]error{
 		"throttled": call(fetch.ErrThrottled), "disk full": onPath(syscall.ENOSPC), "disk": onPath(syscall.EIO),
 		"quota full": onPath(syscall.EDQUOT), "no room": &archive.NoSpaceError{}, "no file can be opened": onPath(syscall.EMFILE),
-		"busy": archive.ErrBusy, "redis": ErrRedis, "unfit": ErrUnfit,
+		"busy": archive.ErrBusy, "redis": ErrRedis, "unfit": ErrUnsuitableRedis,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &script{ends: append(repeat(err, 12), broken, broken, nil)}
-			if err := s.work(t, &Worker{Wake: 20 * time.Second, Poll: time.Second, Attempts: 3}); err != nil {
+			if err := s.work(t, &Worker{TaskCheckInterval: 20 * time.Second, PollInterval: time.Second, Attempts: 3}); err != nil {
 				t.Errorf("it ended with %v after %d attempts", err, len(s.times))
 			}
 			for i, pause := range s.pauses()[:12] {
@@ -356,7 +356,7 @@ func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
 func TestAWorkerWaitsAsLongAsItIsTold(t *testing.T) {
 	t.Parallel()
 	s := &script{ends: []error{running}}
-	if err := s.work(t, &Worker{Wait: 2 * time.Minute, Poll: time.Second, Wake: time.Second}); Classify(err).Cause != "not-ready" {
+	if err := s.work(t, &Worker{Wait: 2 * time.Minute, PollInterval: time.Second, TaskCheckInterval: time.Second}); Classify(err).Cause != "not-ready" {
 		t.Errorf("ended with %v", err)
 	}
 	if total := s.times[len(s.times)-1].Sub(s.began); total < 2*time.Minute || total > 2*time.Minute+6*time.Second {
@@ -369,11 +369,11 @@ func TestATaskMayWaitLongerThanItsWorker(t *testing.T) {
 	for _, wait := range []time.Duration{time.Hour, Forever} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{ends: append(repeat(running, 8), nil)}
-			w := &Worker{Wait: time.Second, Poll: time.Second, Wake: 5 * time.Second}
+			w := &Worker{Wait: time.Second, PollInterval: time.Second, TaskCheckInterval: 5 * time.Second}
 			s.serves(t, w)
 			ended := make(chan error, 1)
-			w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
-			if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef), Options{Wait: Span(wait)}); err != nil {
+			w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+			if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef), Options{Wait: Duration(wait)}); err != nil {
 				t.Fatal(err)
 			}
 			defer serve(t, w)()
@@ -404,7 +404,7 @@ func TestSixHoursOfWaiting(t *testing.T) {
 	}
 	j := &jobs{polls: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
-		w := &Worker{Wait: Forever, Poll: 2 * time.Second, Wake: 20 * time.Second}
+		w := &Worker{Wait: Forever, PollInterval: 2 * time.Second, TaskCheckInterval: 20 * time.Second}
 		j.serves(t, w)
 		w.Fetcher = j
 		for n := range 3 {

@@ -96,11 +96,11 @@ func (s *script) serves(t testing.TB, w *Worker) *pretender {
 	t.Helper()
 	p := pretend(t)
 	s.began = time.Now()
-	w.Queue, w.Archive, w.Fetcher, w.Note = NewQueue(p.client), open(t), s, s.note
-	if w.Wake == 0 {
-		w.Wake = wake
+	w.Queue, w.Archive, w.Fetcher, w.OnNote = NewQueue(p.client), open(t), s, s.note
+	if w.TaskCheckInterval == 0 {
+		w.TaskCheckInterval = wake
 	}
-	w.Polls, w.Fetches = 2, 2
+	w.PollConcurrency, w.FetchConcurrency = 2, 2
 	return p
 }
 
@@ -108,7 +108,7 @@ func (s *script) serves(t testing.TB, w *Worker) *pretender {
 func (s *script) fetch(t testing.TB, ctx context.Context, w *Worker) error { //nolint:revive // as all helpers of tests
 	t.Helper()
 	s.serves(t, w)
-	l := Start(w)
+	l := StartLocal(w)
 	defer l.Close()
 	_, err := l.Fetch(ctx, parseRef(t, jobRef))
 	return err
@@ -137,7 +137,7 @@ func (s *script) work(t *testing.T, w *Worker) (err error) {
 func endOf(t testing.TB, w *Worker, ref fetch.Ref) error {
 	t.Helper()
 	ended := make(chan error, 1)
-	w.Ended = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
+	w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
 	stop := serve(t, w)
 	defer stop()
 	if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {

@@ -95,7 +95,7 @@ func (s *steps) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 
 // newWorker is one of a queue and an archive that others may serve too.
 func newWorker(q *Queue, a *archive.Archive, f Fetcher) *Worker {
-	return &Worker{Queue: q, Archive: a, Fetcher: f, Polls: 2, Fetches: 2, Wait: Forever, Poll: wake, Wake: wake}
+	return &Worker{Queue: q, Archive: a, Fetcher: f, PollConcurrency: 2, FetchConcurrency: 2, Wait: Forever, PollInterval: wake, TaskCheckInterval: wake}
 }
 
 // mustLand holds the archive to having the exports, each as it should be.

@@ -142,16 +142,16 @@ func (q *Queue) setAside(ctx context.Context, a active, why string) bool {
 }
 
 // aside yields what sweep has set aside.
-func (q *Queue) aside(ctx context.Context) iter.Seq2[Queued, error] {
-	return func(yield func(Queued, error) bool) {
+func (q *Queue) aside(ctx context.Context) iter.Seq2[QueuedTask, error] {
+	return func(yield func(QueuedTask, error) bool) {
 		for _, queue := range queues {
 			all, err := q.redis.HGetAll(ctx, asideKey(queue)).Result()
 			if err != nil {
-				yield(Queued{}, fmt.Errorf("list the queue: %w", unqueued(ctx, err)))
+				yield(QueuedTask{}, fmt.Errorf("list the queue: %w", unqueued(ctx, err)))
 				return
 			}
 			for id, why := range all {
-				if !yield(Queued{ID: plain(id), SetAside: true, Why: "bad-task: " + plain(why)}, nil) {
+				if !yield(QueuedTask{ID: plain(id), Quarantined: true, Why: "bad-task: " + plain(why)}, nil) {
 					return
 				}
 			}

@@ -40,22 +40,22 @@ type Task struct {
 
 // Options say how an export is wanted, beside its reference.
 type Options struct {
-	Wait Span `json:"wait,omitzero"` // for the job to become ready; zero is as the worker has it
+	Wait Duration `json:"wait,omitzero"` // for the job to become ready; zero is as the worker has it
 
-	Again  time.Time `json:"again,omitzero"`   // of the reference: see fetch.Ref.Again
-	Signed bool      `json:"signed,omitempty"` // its reference lacks a secret, which only the process knew that was given it
+	Revision time.Time `json:"again,omitzero"`   // of the reference: see fetch.Ref.Again
+	Signed   bool      `json:"signed,omitempty"` // its reference lacks a secret, which only the process knew that was given it
 }
 
-// A Span is a duration that marshals to its text.
-type Span time.Duration
+// A Duration is a duration that marshals to its text.
+type Duration time.Duration
 
 // MarshalText is like "1h30m0s".
-func (s Span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+func (s Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
 
 // UnmarshalText reads what time.ParseDuration reads.
-func (s *Span) UnmarshalText(text []byte) error {
+func (s *Duration) UnmarshalText(text []byte) error {
 	d, err := time.ParseDuration(string(text))
-	*s = Span(d)
+	*s = Duration(d)
 	return err
 }
 
@@ -169,26 +169,26 @@ func (t Task) ref() (fetch.Ref, error) {
 
 // of fills in what the reference says.
 func (o Options) of(ref fetch.Ref) Options {
-	o.Again, o.Signed = ref.Revision(), ref.Signed()
+	o.Revision, o.Signed = ref.Revision(), ref.Signed()
 	return o
 }
 
 // at is the reference with what its text does not say.
 func (o Options) at(ref fetch.Ref) fetch.Ref {
-	if o.Again.IsZero() {
+	if o.Revision.IsZero() {
 		return ref
 	}
-	return ref.WithRevision(o.Again)
+	return ref.WithRevision(o.Revision)
 }
 
 // A discovery is the payload of the third: a place, and which of its jobs are
 // wanted. Nothing in it is secret or expires.
 type discovery struct {
-	Version int    `json:"v"`
-	Place   string `json:"place"`
-	Since   string `json:"since,omitempty"` // in the words of who wrote it, to be read when it runs
-	Match   string `json:"match,omitempty"`
-	Wait    Span   `json:"wait,omitzero"` // of what is enqueued
+	Version int      `json:"v"`
+	Place   string   `json:"place"`
+	Since   string   `json:"since,omitempty"` // in the words of who wrote it, to be read when it runs
+	Match   string   `json:"match,omitempty"`
+	Wait    Duration `json:"wait,omitzero"` // of what is enqueued
 }
 
 func (d discovery) version() int { return d.Version }

@@ -24,7 +24,7 @@ func (w *Worker) upkeep(ctx context.Context) (func(context.Context) error, error
 	if w.local != nil {
 		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
 	}
-	if err := w.Queue.Check(ctx); err != nil {
+	if err := w.Queue.CheckRedis(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
@@ -62,7 +62,7 @@ func (w *Worker) topUp(ctx context.Context) error {
 	if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
 		return err
 	}
-	n, err := w.Queue.TopUp(ctx, w.Archive)
+	n, err := w.Queue.Requeue(ctx, w.Archive)
 	if n > 0 {
 		w.log("exports that the archive knows of were enqueued", "exports", n)
 	}
@@ -82,10 +82,10 @@ func (q *Queue) life(ctx context.Context) (string, error) {
 	return fmt.Sprint(readInfo(said)["run_id"], " ", known), nil
 }
 
-// TopUp enqueues each export that the archive's ingest area knows of, and that
+// Requeue enqueues each export that the archive's ingest area knows of, and that
 // has neither failed nor was cancelled, unless the queue has it. It returns how
 // many there were.
-func (q *Queue) TopUp(ctx context.Context, a *archive.Archive) (int, error) {
+func (q *Queue) Requeue(ctx context.Context, a *archive.Archive) (int, error) {
 	var n atomic.Int64
 	var group errgroup.Group
 	group.SetLimit(redisPool / 2)
@@ -128,7 +128,7 @@ func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.S
 	if err != nil {
 		return false, err
 	}
-	if _, err := q.Forget(ref.Hash()); err != nil { // a task that was given up, before the export was renewed
+	if _, err := q.Remove(ref.Hash()); err != nil { // a task that was given up, before the export was renewed
 		return false, err
 	}
 	return q.Enqueue(ctx, ref, o)

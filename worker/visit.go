@@ -136,18 +136,18 @@ func (v *visit) ended(receipt *archive.Receipt, err error) {
 	hash := v.ref.Hash()
 	v.w.noted.Delete(hash)
 	v.w.local.end(hash, receipt, err)
-	if v.w.Ended != nil {
-		v.w.Ended(v.ref, receipt, err)
+	if v.w.OnEnd != nil {
+		v.w.OnEnd(v.ref, receipt, err)
 	}
 }
 
 // tell notes what a person should know, if it was not the last that was noted.
 func (v *visit) tell(text string) {
-	if v.w.Note == nil {
+	if v.w.OnNote == nil {
 		return
 	}
 	text = redact.Text(text)
 	if last, _ := v.w.noted.Swap(v.ref.Hash(), text); last != text {
-		v.w.Note(v.ref, text)
+		v.w.OnNote(v.ref, text)
 	}
 }

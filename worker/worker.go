@@ -36,34 +36,34 @@ type Fetcher interface {
 
 // A Worker serves a queue. Its fields must not change once it runs.
 type Worker struct {
-	Queue   *Queue
-	Archive *archive.Archive
-	Fetcher Fetcher
-	Polls   int // jobs asked at once
-	Fetches int // exports fetched at once
+	Queue            *Queue
+	Archive          *archive.Archive
+	Fetcher          Fetcher
+	PollConcurrency  int // jobs asked at once
+	FetchConcurrency int // exports fetched at once
 
-	Wait     time.Duration // for a job to become ready, where its task does not say; Forever
-	Poll     time.Duration // between the first two questions; later ones are further apart
-	Attempts int           // for each cause to fail; 0 means as many as the cause deserves
-	Drain    time.Duration // how long it may take to stop
-	Wake     time.Duration // the longest that a task which is due lies unnoticed
+	Wait              time.Duration // for a job to become ready, where its task does not say; Forever
+	PollInterval      time.Duration // between the first two questions; later ones are further apart
+	Attempts          int           // for each cause to fail; 0 means as many as the cause deserves
+	DrainTimeout      time.Duration // how long it may take to stop
+	TaskCheckInterval time.Duration // the longest that a task which is due lies unnoticed
 
 	// Note is told what a person should know while it goes on, and Ended how
 	// each export fared. They may be nil, and are called by many goroutines.
-	Note  func(ref fetch.Ref, note string)
-	Ended func(ref fetch.Ref, receipt *archive.Receipt, err error)
+	OnNote func(ref fetch.Ref, note string)
+	OnEnd  func(ref fetch.Ref, receipt *archive.Receipt, err error)
 
 	// Schedule has the worker look for new jobs by itself, by the Listers of
 	// their schemes. Since reads that of an Entry; it may be nil if none has one.
-	Schedule []Entry
-	Listers  map[string]fetch.Lister
-	Since    func(text string) (time.Time, error)
+	Schedule   []ScheduleEntry
+	Listers    map[string]fetch.Lister
+	ParseSince func(text string) (time.Time, error)
 
 	Log *slog.Logger // nil for none
 
 	// Hurry ends what runs without waiting for Drain, once the worker is to
 	// stop and Hurry has ended. It may be nil.
-	Hurry context.Context
+	HardStop context.Context
 
 	local *Local          // that it works for, or nil
 	hard  context.Context // ends what is still running when Drain is over
@@ -78,7 +78,7 @@ var errStopped = errors.New("the worker stops")
 // Run serves the queue until ctx ends. Then it takes no more tasks and gives
 // those that run, which the Fetcher is to have told, Drain to end: what they
 // received is kept, and their tasks go back to the queue. It fails with
-// ErrOtherArchive, ErrUnfit or ErrRedis if Redis can't be worked with, but not
+// ErrOtherArchive, ErrUnsuitableRedis or ErrRedis if Redis can't be worked with, but not
 // if that goes away for a while.
 func (w *Worker) Run(ctx context.Context) error {
 	hard, kill := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -92,14 +92,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	polls, fetches := w.server(pollQueue, w.Polls), w.server(fetchQueue, w.Fetches)
+	polls, fetches := w.server(pollQueue, w.PollConcurrency), w.server(fetchQueue, w.FetchConcurrency)
 	if err := errors.Join(polls.Start(w.guarded(w.poll)), fetches.Start(w.guarded(w.fetch)), clock.start(ctx)); err != nil {
 		return err
 	}
 	err = upkeep(ctx)
-	defer time.AfterFunc(w.Drain*3/4, func() { kill(errStopped) }).Stop()
-	if w.Hurry != nil {
-		defer context.AfterFunc(w.Hurry, func() { kill(errStopped) })()
+	defer time.AfterFunc(w.DrainTimeout*3/4, func() { kill(errStopped) }).Stop()
+	if w.HardStop != nil {
+		defer context.AfterFunc(w.HardStop, func() { kill(errStopped) })()
 	}
 	atOnce(polls.Stop, fetches.Stop, clock.stop)
 	atOnce(polls.Shutdown, fetches.Shutdown, clock.shutdown)
@@ -126,8 +126,8 @@ func (w *Worker) serving(queue string, slots int) asynq.Config {
 	return asynq.Config{
 		Concurrency: slots, Queues: map[string]int{queue: 1},
 		IsFailure: isFailure, RetryDelayFunc: retryDelay,
-		TaskCheckInterval: w.Wake / 2, DelayedTaskCheckInterval: w.Wake,
-		ShutdownTimeout: max(w.Drain, leastDrain), // then it takes back what does not end
+		TaskCheckInterval: w.TaskCheckInterval / 2, DelayedTaskCheckInterval: w.TaskCheckInterval,
+		ShutdownTimeout: max(w.DrainTimeout, leastDrain), // then it takes back what does not end
 		Logger:          queueLog{w.Log}, LogLevel: asynq.InfoLevel,
 	}
 }

@@ -108,7 +108,7 @@ func (c *canceling) known(ref fetch.Ref) error {
 
 func (c *canceling) try(ref fetch.Ref) error {
 	if c.queue != nil {
-		if _, err := c.queue.Forget(ref.Hash()); err != nil { // who runs it holds the docket, or will see that it is cancelled
+		if _, err := c.queue.Remove(ref.Hash()); err != nil { // who runs it holds the docket, or will see that it is cancelled
 			return err
 		}
 	}

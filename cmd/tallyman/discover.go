@@ -88,7 +88,7 @@ func (d *discovery) list(ctx context.Context, lister fetch.Lister, place fetch.R
 	signal.Ignore(syscall.SIGPIPE)
 	filter := worker.Filter{Since: d.o.since.Time, Until: d.o.until.Time, Match: d.o.match}
 	for listed, err := range lister.List(ctx, place, filter.Since) {
-		if err == nil && filter.Wants(listed) {
+		if err == nil && filter.Includes(listed) {
 			err = d.print(listed)
 		}
 		if errors.Is(err, syscall.EPIPE) && ctx.Err() == nil {

@@ -114,7 +114,7 @@ func (e *enqueueing) add(ctx context.Context, ref fetch.Ref) (queued, error) {
 		told.State, told.Cause, told.Hint = string(state.Phase), state.Cause, "tallyman retry "+quoted(ref.String())
 		return told, nil
 	}
-	news, err := e.queue.Enqueue(ctx, ref, worker.Options{Wait: worker.Span(e.o.patience)})
+	news, err := e.queue.Enqueue(ctx, ref, worker.Options{Wait: worker.Duration(e.o.patience)})
 	if news {
 		told.State = "queued"
 	}

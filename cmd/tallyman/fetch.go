@@ -145,12 +145,12 @@ type listener interface {
 // local is a queue in this process, served with these settings.
 func (o *options) local(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, out listener) (queue *worker.Local, stop func()) {
 	redis, closeRedis := embedded()
-	queue = worker.Start(&worker.Worker{
+	queue = worker.StartLocal(&worker.Worker{
 		Queue: worker.NewQueue(redis), Archive: store,
-		Fetcher: o.fetcher(ctx, providers, store, out.progress),
-		Polls:   o.parallel, Fetches: o.parallel,
-		Wait: time.Duration(o.wait), Poll: time.Duration(o.poll), Attempts: o.attempts,
-		Wake: wakeLocal, Note: out.pause,
+		Fetcher:         o.fetcher(ctx, providers, store, out.progress),
+		PollConcurrency: o.parallel, FetchConcurrency: o.parallel,
+		Wait: time.Duration(o.wait), PollInterval: time.Duration(o.poll), Attempts: o.attempts,
+		TaskCheckInterval: wakeLocal, OnNote: out.pause,
 	})
 	return queue, func() {
 		queue.Close()

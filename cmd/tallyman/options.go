@@ -27,7 +27,7 @@ type options struct {
 	config  string
 	places  []place // of the configuration file
 
-	schedule []worker.Entry // of that too
+	schedule []worker.ScheduleEntry // of that too
 
 	file   string
 	dryRun bool

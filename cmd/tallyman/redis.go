@@ -24,8 +24,8 @@ func (o *options) queue() (queue *worker.Queue, stop func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	worker.LogRedis(nil)
-	client, err := worker.Dial(worker.Address{URL: o.redis.URL(), Password: password, CAFile: o.redisCA})
+	worker.SetRedisLogger(nil)
+	client, err := worker.NewRedisClient(worker.RedisOptions{URL: o.redis.URL(), Password: password, CAFile: o.redisCA})
 	if err != nil {
 		return nil, nil, &usageError{err}
 	}
@@ -55,8 +55,8 @@ func (o *options) queueOf(ctx context.Context, store *archive.Archive) (queue *w
 	if err != nil {
 		return nil, nil, err
 	}
-	if err = queue.Check(ctx); err == nil && store != nil {
-		err = queue.Serves(ctx, store.ID())
+	if err = queue.CheckRedis(ctx); err == nil && store != nil {
+		err = queue.CheckArchive(ctx, store.ID())
 	}
 	if err != nil {
 		stop()

@@ -34,7 +34,7 @@ func (o *options) requeue(cmd *cobra.Command) error {
 	if err := queue.Register(cmd.Context(), store.ID()); err != nil {
 		return err
 	}
-	n, err := queue.TopUp(cmd.Context(), store)
+	n, err := queue.Requeue(cmd.Context(), store)
 	if o.json {
 		writeJSON(cmd.OutOrStdout(), requeued{"tallyman.requeued/v1", n})
 	} else {

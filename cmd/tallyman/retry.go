@@ -193,7 +193,7 @@ func (e *enqueueing) retry(ctx context.Context, ref fetch.Ref) {
 	if state, _, err := e.store.State(ref.Key()); err == nil {
 		_, o, _ = worker.RefOf(state)
 	}
-	switch err := worker.Renew(e.store, ref, o); {
+	switch err := worker.ResetBudget(e.store, ref, o); {
 	case errors.Is(err, archive.ErrLanded):
 		told.State = "landed"
 	case err != nil:
@@ -209,7 +209,7 @@ func (e *enqueueing) retry(ctx context.Context, ref fetch.Ref) {
 }
 
 func (e *enqueueing) again(ctx context.Context, ref fetch.Ref, o worker.Options) (string, error) {
-	if _, err := e.queue.Forget(ref.Hash()); err != nil {
+	if _, err := e.queue.Remove(ref.Hash()); err != nil {
 		return "", err
 	}
 	news, err := e.queue.Enqueue(ctx, ref, o)

@@ -21,14 +21,14 @@ const leastEvery = time.Minute
 // that their values are like.
 var entrySettings = map[string]struct {
 	kind string
-	set  func(*worker.Entry, string) error
+	set  func(*worker.ScheduleEntry, string) error
 }{
-	"place": {"string", func(e *worker.Entry, s string) (err error) { e.Place, err = fetch.ParsePlace(s); return err }},
-	"cron":  {"string", func(e *worker.Entry, s string) error { e.Cron = s; return worker.CheckCron(s) }},
-	"since": {"string", func(e *worker.Entry, s string) error { e.Since = s; _, err := since(s); return err }},
-	"match": {"string", func(e *worker.Entry, s string) error { e.Match = s; _, err := path.Match(s, ""); return err }},
-	"wait":  {"DURATION", func(e *worker.Entry, s string) error { return (*flagvalue.Duration)(&e.Wait).Set(s) }},
-	"every": {"DURATION", func(e *worker.Entry, s string) error {
+	"place": {"string", func(e *worker.ScheduleEntry, s string) (err error) { e.Place, err = fetch.ParsePlace(s); return err }},
+	"cron":  {"string", func(e *worker.ScheduleEntry, s string) error { e.Cron = s; return worker.CheckCron(s) }},
+	"since": {"string", func(e *worker.ScheduleEntry, s string) error { e.Since = s; _, err := since(s); return err }},
+	"match": {"string", func(e *worker.ScheduleEntry, s string) error { e.Match = s; _, err := path.Match(s, ""); return err }},
+	"wait":  {"DURATION", func(e *worker.ScheduleEntry, s string) error { return (*flagvalue.Duration)(&e.Wait).Set(s) }},
+	"every": {"DURATION", func(e *worker.ScheduleEntry, s string) error {
 		if err := (*flagvalue.Duration)(&e.Every).Set(s); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (c *config) schedule(node ast.Node) error {
 	return nil
 }
 
-func (c *config) entry(node ast.Node) (entry worker.Entry, err error) {
+func (c *config) entry(node ast.Node) (entry worker.ScheduleEntry, err error) {
 	err = c.each(node, func(key, value ast.Node, name string) error {
 		setting, ok := entrySettings[name]
 		if !ok {
@@ -84,7 +84,7 @@ func (c *config) entry(node ast.Node) (entry worker.Entry, err error) {
 }
 
 // whole tells what an entry lacks.
-func whole(entry worker.Entry) error {
+func whole(entry worker.ScheduleEntry) error {
 	switch {
 	case !entry.Place.IsPlace():
 		return errors.New("want a place like sls://REGION/PROJECT/")

@@ -54,7 +54,7 @@ func (o *options) status(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	s := &survey{o: o, store: store, out: cmd.OutOrStdout(), tasks: map[string]worker.Queued{}, counts: map[string]int{}}
+	s := &survey{o: o, store: store, out: cmd.OutOrStdout(), tasks: map[string]worker.QueuedTask{}, counts: map[string]int{}}
 	if o.redis.URL() != "" {
 		queue, stop, err := o.queueOf(cmd.Context(), store)
 		if err != nil {
@@ -98,10 +98,10 @@ type survey struct {
 	store  *archive.Archive
 	queue  *worker.Queue // or nil
 	out    io.Writer
-	tasks  map[string]worker.Queued // by the hash of the export
-	aside  []worker.Queued          // tasks that can't be read
-	odd    []string                 // references of which no state can be read
-	counts map[string]int           // by state
+	tasks  map[string]worker.QueuedTask // by the hash of the export
+	aside  []worker.QueuedTask          // tasks that can't be read
+	odd    []string                     // references of which no state can be read
+	counts map[string]int               // by state
 	doubts int
 	listed []standing // those that a person reads
 }
@@ -114,7 +114,7 @@ func (s *survey) readQueue(ctx context.Context, queue *worker.Queue) error {
 			return err
 		case task.Ref.Scheme() == "":
 			s.aside = append(s.aside, task)
-		case !task.SetAside:
+		case !task.Quarantined:
 			s.tasks[hash] = task
 		}
 	}
@@ -244,7 +244,7 @@ func (s *survey) queued(hash string) bool {
 }
 
 // unseen is an export that no worker has seen.
-func unseen(task worker.Queued) standing {
+func unseen(task worker.QueuedTask) standing {
 	return standing{Schema: statusSchema, Reference: task.Ref.String(), State: "queued"}
 }
 
@@ -311,7 +311,7 @@ func (s *survey) printAside() {
 		return
 	}
 	fmt.Fprintf(s.out, "%s in the queue can't be read, and no worker takes them:\n", plural(int64(len(s.aside)), "task"))
-	slices.SortFunc(s.aside, func(a, b worker.Queued) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.aside, func(a, b worker.QueuedTask) int { return strings.Compare(a.ID, b.ID) })
 	for _, task := range s.aside[:min(len(s.aside), mostListed)] {
 		fmt.Fprintf(s.out, "  %s  %s\n", cmp.Or(task.ID, "?"), task.Why)
 	}

@@ -78,9 +78,9 @@ func (o *options) work(cmd *cobra.Command) error {
 	hurry, done := hurried()
 	defer done()
 	log := o.log(cmd)
-	worker.LogRedis(log)
+	worker.SetRedisLogger(log)
 	w := o.worker(cmd.Context(), queue, store, log)
-	w.Hurry = hurry
+	w.HardStop = hurry
 	log.Info("serving the queue", "redis", cmp.Or(o.redis.String(), "in this process"), "archive", o.archive, "archive_id", store.ID(), "version", version())
 	if ended, err = serve(cmd.Context(), w); err != nil {
 		return fmt.Errorf("--redis %s: %w", &o.redis, err)
@@ -102,8 +102,8 @@ const farewell = time.Second
 func serve(ctx context.Context, w *worker.Worker) (ended bool, err error) {
 	late, leave := context.WithCancel(context.Background())
 	defer leave()
-	defer context.AfterFunc(w.Hurry, func() { time.AfterFunc(farewell, leave) })()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.Drain+farewell, leave) })()
+	defer context.AfterFunc(w.HardStop, func() { time.AfterFunc(farewell, leave) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.DrainTimeout+farewell, leave) })()
 	over := make(chan error, 1)
 	go func() { over <- w.Run(ctx) }()
 	select {
@@ -120,11 +120,11 @@ func (o *options) worker(ctx context.Context, queue *worker.Queue, store *archiv
 	return &worker.Worker{
 		Queue: queue, Archive: store,
 		Fetcher:  o.fetcher(ctx, providers, store, told.progress),
-		Schedule: o.schedule, Listers: listers(providers), Since: since,
-		Polls: pollsAtOnce, Fetches: o.parallel,
-		Wait: forever(o.patience), Poll: time.Duration(o.poll), Attempts: o.attempts,
-		Drain: time.Duration(o.drain), Wake: time.Second,
-		Note: told.pause, Ended: told.ended, Log: log,
+		Schedule: o.schedule, Listers: listers(providers), ParseSince: since,
+		PollConcurrency: pollsAtOnce, FetchConcurrency: o.parallel,
+		Wait: forever(o.patience), PollInterval: time.Duration(o.poll), Attempts: o.attempts,
+		DrainTimeout: time.Duration(o.drain), TaskCheckInterval: time.Second,
+		OnNote: told.pause, OnEnd: told.ended, Log: log,
 	}
 }
 

@@ -185,7 +185,7 @@ func (y *yard) checkAfterPowerCut(t *testing.T, dir string, keep fetch.Keep, lan
 // first.
 func TestAWorkersFetchIsWholeOrAbsentWhicheverStepFails(t *testing.T) {
 	t.Parallel()
-	worker.LogRedis(nil)
+	worker.SetRedisLogger(nil)
 	for _, once := range []bool{false, true} {
 		t.Run(fmt.Sprintf("once %v", once), func(t *testing.T) {
 			t.Parallel()

@@ -193,9 +193,9 @@ func (y *yard) work(a *archive.Archive) error {
 	})
 	defer inside.Close()
 	defer client.Close()
-	queue := worker.Start(&worker.Worker{
-		Queue: worker.NewQueue(client), Archive: a, Fetcher: y.fetcher(a, ""), Polls: 1, Fetches: 1,
-		Wait: time.Minute, Poll: time.Millisecond, Wake: time.Millisecond,
+	queue := worker.StartLocal(&worker.Worker{
+		Queue: worker.NewQueue(client), Archive: a, Fetcher: y.fetcher(a, ""), PollConcurrency: 1, FetchConcurrency: 1,
+		Wait: time.Minute, PollInterval: time.Millisecond, TaskCheckInterval: time.Millisecond,
 	})
 	_, err = queue.Fetch(context.Background(), ref)
 	return errors.Join(err, queue.Close())
