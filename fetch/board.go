@@ -110,7 +110,7 @@ func (b *StatusCache) learn(place Ref, name string, export *Export, err error) {
 		w.compare(name, export.State)
 	}
 	switch {
-	case passing(err), err == nil && waits(export.State):
+	case retryable(err), err == nil && waits(export.State):
 		if w == nil {
 			w = &pending{place: place, awaited: map[string]time.Time{}, unlisted: map[string]time.Time{}}
 			b.places[place.String()] = w

@@ -46,9 +46,9 @@ func (f *Fetcher) closeOnDrain(answer io.Closer) (cancel func()) {
 	return f.onDrain(func() { answer.Close() })
 }
 
-// untilDrained makes a context that ends with ErrDrained once f drains: for
+// softContext makes a context that ends with ErrDrained once f drains: for
 // what costs nothing to do again.
-func (f *Fetcher) untilDrained(ctx context.Context) (context.Context, context.CancelFunc) {
+func (f *Fetcher) softContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	cancel := f.onDrain(func() { end(ErrDrained) })
 	return ctx, func() {
@@ -72,23 +72,22 @@ func (f *Fetcher) listed(objects iter.Seq2[Object, error]) iter.Seq2[Object, err
 	}
 }
 
-// A lastWord keeps ErrDrained back until all who work at one thing have ended:
-// that one of them drains must not cut the others short, and what one of those
-// fails with says more.
-type lastWord struct{ drained atomic.Bool }
+// A drainError defers ErrDrained until all workers have returned, so that a
+// drain neither cancels the others nor hides why one of them failed.
+type drainError struct{ drained atomic.Bool }
 
-// hold takes the error of one, and gives it back unless it is ErrDrained.
-func (l *lastWord) hold(err error) error {
+// hold takes the error of one worker, and returns it unless it is ErrDrained.
+func (d *drainError) hold(err error) error {
 	if !errors.Is(err, ErrDrained) {
 		return err
 	}
-	l.drained.Store(true)
+	d.drained.Store(true)
 	return nil
 }
 
-// after is the error of all, given that of those who did not drain.
-func (l *lastWord) after(err error) error {
-	if err == nil && l.drained.Load() {
+// or returns the error of all workers, given that of those who did not drain.
+func (d *drainError) or(err error) error {
+	if err == nil && d.drained.Load() {
 		return ErrDrained
 	}
 	return err

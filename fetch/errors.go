@@ -48,8 +48,8 @@ type transferError struct {
 func (e *transferError) Error() string   { return e.what + ": " + e.err.Error() }
 func (e *transferError) Unwrap() []error { return []error{e.err, ErrTemporary} }
 
-// passing reports whether the same request may well succeed a little later.
-func passing(err error) bool {
+// retryable reports whether the same request may well succeed a little later.
+func retryable(err error) bool {
 	return errors.Is(err, ErrTemporary) || errors.Is(err, ErrThrottled)
 }
 

@@ -115,7 +115,7 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	ctx, over := f.untilDrained(ctx) // a StatusCache may have it wait
+	ctx, over := f.softContext(ctx) // a StatusCache may have it wait
 	defer over()
 	ctx, loose, end := outlive(ctx)
 	export, err := f.askOf(ctx, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
@@ -163,7 +163,7 @@ func (f *Fetcher) askOf(ctx context.Context, provider Provider, ref Ref) (*Expor
 }
 
 func (f *Fetcher) begin(ctx context.Context, ref Ref) (*archive.Ingest, error) {
-	ctx, begun := f.untilDrained(ctx) // what is done is hashed again
+	ctx, begun := f.softContext(ctx) // what is done is hashed again
 	defer begun()
 	return f.Archive.Begin(ctx, ref.String(), ref.Key())
 }
@@ -184,22 +184,22 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 	group, failed := errgroup.WithContext(ctx)
 	defer context.AfterFunc(failed, stop)()
 	group.SetLimit(a.parallel())
-	var last lastWord
+	var drained drainError
 	for object, err := range a.objects(export) {
 		if receiving.Err() != nil {
 			break
 		}
 		group.Go(func() error {
 			if err != nil {
-				return last.hold(err)
+				return drained.hold(err)
 			}
-			return last.hold(a.receive(receiving, object))
+			return drained.hold(a.receive(receiving, object))
 		})
 		if err != nil {
 			break
 		}
 	}
-	err := last.after(group.Wait())
+	err := drained.or(group.Wait())
 	if export.Snapshot && outdated(err) {
 		err = errors.Join(err, a.in.Unpin()) // the next attempt takes a new one
 	}
@@ -222,14 +222,14 @@ func (a *attempt) receive(ctx context.Context, object named) (err error) {
 	ctx, end := context.WithCancelCause(ctx)
 	stop := func() { end(nil) }
 	defer stop()
-	ranges := a.ranges(object.Object, partial)
-	defer ranges.wait()
-	if err := a.approach(ctx, object, partial, ranges); err != nil {
+	transfer := a.newTransfer(object.Object, partial)
+	defer transfer.wait()
+	if err := a.openFirst(ctx, object, partial, transfer); err != nil {
 		return err
 	}
 	d := a.decoding(object, partial, stop)
 	wire := partial.Wire(ctx)
-	ranges.start(ctx, end)
+	transfer.start(ctx, end)
 	ahead := readAhead(cancelable{ctx, wire}, d.size)
 	defer ahead.Close()
 	defer stop() // before the two that wait for what it stops
@@ -251,7 +251,7 @@ func (a *attempt) receive(ctx context.Context, object named) (err error) {
 }
 
 func (a *attempt) takeUp(ctx context.Context, object Object) (*archive.Partial, error) {
-	ctx, taken := a.untilDrained(ctx) // what is here is hashed again
+	ctx, taken := a.softContext(ctx) // what is here is hashed again
 	defer taken()
 	return a.in.Partial(ctx, object.Name, object.Want)
 }
@@ -259,16 +259,6 @@ func (a *attempt) takeUp(ctx context.Context, object Object) (*archive.Partial, 
 func (f *Fetcher) parallel() int { return cmp.Or(f.Parallel, 8) }
 
 func (f *Fetcher) partSize() int64 { return cmp.Or(f.PartSize, 4<<20) }
-
-func (f *Fetcher) minRate() int64 { return cmp.Or(f.MinRate, leastRate) }
-
-// most is how many bytes an object may have as transferred: as many as it was
-// promised to.
-func (f *Fetcher) most(object Object) int64 {
-	return max(object.Want.Size, cmp.Or(f.MaxSize, mostDecoded))
-}
-
-func (f *Fetcher) idleTimeout() time.Duration { return cmp.Or(f.IdleTimeout, 30*time.Second) }
 
 func (f *Fetcher) tell(p Progress) {
 	if f.Progress != nil {

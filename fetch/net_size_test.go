@@ -35,7 +35,7 @@ func TestAnObjectHasAnEndEvenIfItsStoreTellsNone(t *testing.T) {
 	f, _ := newFetcher(t, t.TempDir())
 	f.MaxSize = 1 << 20
 	_, err := f.Fetch(context.Background(), s.ref(t, "export.csv", ""))
-	if !errors.Is(err, fetch.ErrBomb) || errors.Is(err, fetch.ErrTemporary) || !strings.Contains(err.Error(), "--max-size") {
+	if !errors.Is(err, fetch.ErrBomb) || errors.Is(err, fetch.ErrTemporary) || !strings.Contains(err.Error(), "more than 1048576 bytes") {
 		t.Errorf("%v", err)
 	}
 	if n := s.count.Load(); n != 1 {

@@ -7,10 +7,10 @@ import (
 	"tallyman/verify/archive"
 )
 
-// approach makes the first request for an object that the archive has a name and
-// the room for. Where the job tells its size, nothing is asked before that is
-// known; else nothing that is answered is kept.
-func (a *attempt) approach(ctx context.Context, object named, partial *archive.Partial, ranges *ranges) error {
+// openFirst checks the name of an object, reserves the space that it needs, and
+// makes the first request. If the job promised no size, the answer to that
+// request tells how much to reserve, and nothing of it is kept before.
+func (a *attempt) openFirst(ctx context.Context, object named, partial *archive.Partial, transfer *transfer) error {
 	if err := unfit(a.in.CheckName(object.file())); err != nil {
 		return err
 	}
@@ -20,21 +20,21 @@ func (a *attempt) approach(ctx context.Context, object named, partial *archive.P
 			return err
 		}
 	}
-	if err := ranges.begin(ctx); err != nil || known {
+	if err := transfer.openFirst(ctx); err != nil || known {
 		return err
 	}
 	return a.reserve(ctx, object, partial)
 }
 
-// reserve takes the room that the object is sure to need: what is missing of
-// it, and, beside that, content no smaller than it is as transferred. How much
-// larger the content is, nobody promises; a zip tells once it is here.
+// reserve reserves the space that the object needs at least: what is missing of
+// it, and content that is no smaller than its bytes as transferred. How much
+// larger the content is nobody promises; a zip tells once it is here.
 func (a *attempt) reserve(ctx context.Context, object named, partial *archive.Partial) error {
 	return a.reserveContent(ctx, object, partial, max(partial.Want().Size, 0))
 }
 
 func (a *attempt) reserveContent(ctx context.Context, object named, partial *archive.Partial, content int64) error {
-	ctx, taken := a.untilDrained(ctx)
+	ctx, taken := a.softContext(ctx)
 	defer taken()
 	if a.Keep == KeepWire {
 		content = 0

@@ -1,0 +1,328 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+// A transfer receives what is missing of one object, by several requests at
+// once.
+type transfer struct {
+	*attempt
+	name    string
+	source  Source
+	partial *archive.Partial
+	speed   *minSpeed
+	maxSize int64
+
+	first *Range        // the answer to the first request
+	part  *archive.Part // the part that it is for
+	next  func() (*archive.Part, bool)
+	stop  func()
+	done  sync.WaitGroup
+
+	mu         sync.Mutex // of first and next, while several goroutines take parts
+	sequential bool       // one goroutine receives all parts that are left
+	ignored    atomic.Int32
+}
+
+// maxIgnoredRanges is how many ranges a store may ignore before the rest of the
+// object is received by one request: each such request brings all the bytes
+// before its range.
+const maxIgnoredRanges = 2
+
+func (a *attempt) newTransfer(object Object, partial *archive.Partial) *transfer {
+	return &transfer{
+		attempt: a, name: object.Name, partial: partial,
+		source:  &refreshingSource{f: a.Fetcher, ref: a.ref, object: object},
+		speed:   &minSpeed{least: cmp.Or(a.MinRate, defaultMinRate)},
+		maxSize: max(object.Want.Size, cmp.Or(a.MaxSize, mostDecoded)),
+		stop:    func() {},
+	}
+}
+
+// openFirst makes the first request, so that all promises are known before a
+// byte is kept. If every byte is here already it makes none, but for an object
+// of no bytes, whose store was not heard yet.
+func (t *transfer) openFirst(ctx context.Context) error {
+	size := t.partial.Want().Size
+	off, n := int64(0), t.partSize()
+	if size > 0 {
+		if t.cutParts(size); t.part != nil {
+			off, n = t.part.Remaining()
+		}
+	}
+	if size <= 0 || t.part != nil {
+		err := t.retry(ctx, func() int64 { return 0 }, func() (err error) {
+			t.first, err = t.open(ctx, off, n)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if size <= 0 {
+		t.cutParts(t.partial.Want().Size) // the answer may have told it
+	}
+	t.report(t.partial.Received(), "")
+	if t.partial.Restarted() {
+		t.report(0, "the job has changed what it promises: starting over")
+	}
+	return nil
+}
+
+// cutParts cuts what is missing of an object of that size into parts, and takes
+// the first.
+func (t *transfer) cutParts(size int64) {
+	t.next, t.stop = iter.Pull(t.partial.Missing(size, t.partSize()))
+	t.part, _ = t.next()
+}
+
+// start receives every missing part, in goroutines of its own. If it fails, the
+// reader of the wire gets the error when it comes to what is missing. After a
+// drain the reader need not come that far: end ends it with ErrDrained.
+func (t *transfer) start(ctx context.Context, end context.CancelCauseFunc) {
+	t.done.Go(func() {
+		err := t.fillAll(ctx)
+		switch {
+		case errors.Is(err, ErrDrained):
+			end(err)
+		case err != nil:
+			t.partial.Fail(err)
+		}
+	})
+}
+
+// wait returns when all that start began has ended.
+func (t *transfer) wait() {
+	t.done.Wait()
+	t.stop()
+	t.first.drop()
+}
+
+func (t *transfer) fillAll(ctx context.Context) (err error) {
+	defer Recover(&err)
+	switch {
+	case t.first == nil || t.part == nil:
+		return nil
+	case t.first.continuesPast(t.part):
+		first := t.first
+		t.first = nil
+		return t.fillInOrder(ctx, t.part, first)
+	}
+	ctx, stop := context.WithCancel(ctx) // not the group's: the error of one is not the cause of another's
+	defer stop()
+	var group errgroup.Group
+	var drained drainError
+	parts := (t.partial.Want().Size-1)/t.partSize() + 1
+	for range min(parts, int64(t.parallel())) {
+		group.Go(func() error {
+			err := drained.hold(t.fillParts(ctx))
+			if err != nil {
+				stop()
+			}
+			return err
+		})
+	}
+	return drained.or(group.Wait())
+}
+
+// fillParts fills one part after another until none is left to take.
+func (t *transfer) fillParts(ctx context.Context) (err error) {
+	defer Recover(&err)
+	for {
+		part, answer := t.takePart()
+		if part == nil {
+			return nil
+		}
+		answer, err := t.fill(ctx, part, answer)
+		switch {
+		case err != nil:
+			return err
+		case answer != nil && t.takeRest():
+			return t.fillInOrder(ctx, part, answer)
+		}
+		answer.drop()
+	}
+}
+
+// takePart takes the next part, and its answer if it is the first one. The part
+// is nil when there are no more.
+func (t *transfer) takePart() (*archive.Part, *Range) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if first := t.first; first != nil {
+		t.first = nil
+		return t.part, first
+	}
+	if t.sequential {
+		return nil, nil
+	}
+	part, _ := t.next()
+	return part, nil
+}
+
+// takeRest takes all parts that are left, once the store has ignored too many
+// ranges. It reports whether it did.
+func (t *transfer) takeRest() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sequential || t.ignored.Load() < maxIgnoredRanges {
+		return false
+	}
+	t.sequential = true
+	return true
+}
+
+// fillInOrder fills part after part from one answer, as far as it lasts.
+func (t *transfer) fillInOrder(ctx context.Context, part *archive.Part, answer *Range) (err error) {
+	for {
+		if answer, err = t.fill(ctx, part, answer); err != nil {
+			return err
+		}
+		next, ok := t.next()
+		if ok {
+			err = t.drained()
+		}
+		if !ok || err != nil {
+			answer.drop()
+			return err
+		}
+		if answer != nil {
+			end, _ := part.Remaining()
+			off, _ := next.Remaining()
+			if t.skip(answer, off-end) != nil {
+				answer.drop()
+				answer = nil
+			}
+		}
+		part = next
+	}
+}
+
+// fill receives a part: from the answer that is open, if there is one, then
+// from as many requests as it takes, since a store may send less than it was
+// asked for. It returns the answer that goes on after the part, if one does.
+func (t *transfer) fill(ctx context.Context, part *archive.Part, answer *Range) (*Range, error) {
+	received := func() int64 {
+		off, _ := part.Remaining()
+		return off
+	}
+	err := t.retry(ctx, received, func() (err error) {
+		for {
+			off, n := part.Remaining()
+			if n == 0 {
+				return nil
+			}
+			if answer == nil {
+				if answer, err = t.open(ctx, off, n); err != nil {
+					return err
+				}
+			}
+			continues := n != verify.Unknown && answer.continuesPast(part)
+			err := t.copy(part, answer)
+			if err != nil || !continues {
+				answer.drop()
+				answer = nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+	return answer, err
+}
+
+// copyBuffers are for copy.
+var copyBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// copy writes what the part lacks, or all there is if its size is not known, as
+// far as the answer lasts.
+func (t *transfer) copy(part *archive.Part, from *Range) error {
+	buffer := copyBuffers.Get().(*[128 << 10]byte)
+	defer copyBuffers.Put(buffer)
+	begun, n := part.Remaining()
+	if n == verify.Unknown { // no later attempt can go on from what is here
+		defer t.closeOnDrain(from)()
+	}
+	for {
+		_, n := part.Remaining()
+		if n == 0 {
+			return nil
+		}
+		b := buffer[:]
+		if n > 0 {
+			b = b[:min(n, int64(len(b)))]
+		}
+		read, err := from.Read(b)
+		if err := t.write(part, from, b[:read]); err != nil {
+			return err
+		}
+		if err != nil && int64(read) != n {
+			return t.checkEnd(part, from, begun, err)
+		}
+	}
+}
+
+// write writes bytes of a part. If the store did not announce how many it
+// sends, the object's last byte must be the last one sent.
+func (t *transfer) write(part *archive.Part, from *Range, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	off, n := part.Remaining()
+	size := t.partial.Want().Size
+	if n == int64(len(b)) && off+n == size && from.Len == verify.Unknown {
+		if more, _ := io.ReadFull(from, make([]byte, 1)); more > 0 {
+			return &verify.Mismatch{Object: t.name, Check: verify.CheckSize, Got: fmt.Sprintf("%d or more", size+1), Want: fmt.Sprint(size)}
+		}
+	}
+	if err := t.checkSize(off + int64(len(b))); err != nil {
+		return err
+	}
+	if _, err := part.Write(b); err != nil {
+		return err
+	}
+	t.report(int64(len(b)), "")
+	return nil
+}
+
+// checkEnd tells the end of an object of unknown size, and that of a range as it
+// was announced, from a transfer that was cut short.
+func (t *transfer) checkEnd(part *archive.Part, from *Range, begun int64, err error) error {
+	off, n := part.Remaining()
+	switch {
+	case !errors.Is(err, io.EOF):
+		return &transferError{"read " + t.name, err}
+	case n == verify.Unknown && (from.Want.Size == verify.Unknown || from.Want.Size == off):
+		return part.End()
+	case off > begun && from.Len != verify.Unknown && off == from.Off+from.Len:
+		return nil
+	}
+	return &transferError{"read " + t.name, io.ErrUnexpectedEOF}
+}
+
+// checkSize enforces MaxSize on an object without a promised size, so that an
+// endless body is cut off.
+func (t *transfer) checkSize(size int64) error {
+	if size <= t.maxSize {
+		return nil
+	}
+	t.partial.Discard()
+	return fmt.Errorf("receive %s: it has more than %d bytes, and the job promised no size: %w", t.name, t.maxSize, ErrBomb)
+}
+
+func (t *transfer) report(n int64, note string) {
+	t.tell(Progress{Ref: t.ref, Object: t.name, Bytes: n, Size: t.partial.Want().Size, Note: note})
+}
