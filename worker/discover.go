@@ -43,31 +43,31 @@ func (f Filter) Includes(job fetch.Listed) bool {
 }
 
 // longestList is the longest that a run over one place may take.
-const longestList = 24 * time.Hour
+const discoverTimeout = 24 * time.Hour
 
 // enqueuedAtOnce is how many jobs are looked up and enqueued at once, so that a
 // Redis far away takes as many a second as one nearby.
-const enqueuedAtOnce = redisPool / 4
+const enqueueConcurrency = redisPool / 4
 
-// listing handles the tasks of the schedule, until the worker is to stop: to
+// discoverHandler handles the tasks of the schedule, until the worker is to stop: to
 // list a place once more costs nothing.
-func (w *Worker) listing(until context.Context) asynq.Handler {
+func (w *Worker) discoverHandler(until context.Context) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		ctx, stop := context.WithCancelCause(ctx)
 		defer stop(nil)
-		defer context.AfterFunc(until, func() { stop(errStopped) })()
-		s, err := w.survey(t)
+		defer context.AfterFunc(until, func() { stop(errWorkerStopped) })()
+		s, err := w.newDiscoverRun(t)
 		if err != nil {
 			return w.quarantine(err)
 		}
-		return s.after(ctx, s.run(ctx))
+		return s.finish(ctx, s.run(ctx))
 	})
 }
 
 // A survey is one run over a place.
-type survey struct {
+type discoverRun struct {
 	w      *Worker
-	task   discovery
+	task   discoverTask
 	place  fetch.Ref
 	lister fetch.Lister
 	filter Filter
@@ -76,9 +76,9 @@ type survey struct {
 	enqueued atomic.Int64
 }
 
-// survey reads a task of the schedule.
-func (w *Worker) survey(t *asynq.Task) (*survey, error) {
-	task, place, err := readDiscovery(t)
+// newDiscoverRun reads a task of the schedule.
+func (w *Worker) newDiscoverRun(t *asynq.Task) (*discoverRun, error) {
+	task, place, err := readDiscoverTask(t)
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +86,14 @@ func (w *Worker) survey(t *asynq.Task) (*survey, error) {
 	if lister == nil {
 		return nil, fmt.Errorf("%w: nobody here lists %s places", errBadTask, place.Scheme())
 	}
-	since, err := w.since(task.Since)
+	since, err := w.parseSince(task.Since)
 	if err != nil {
 		return nil, fmt.Errorf("%w: since: %w", errBadTask, err)
 	}
-	return &survey{w: w, task: task, place: place, lister: lister, filter: Filter{Since: since, Match: task.Match}}, nil
+	return &discoverRun{w: w, task: task, place: place, lister: lister, filter: Filter{Since: since, Match: task.Match}}, nil
 }
 
-func (w *Worker) since(text string) (time.Time, error) {
+func (w *Worker) parseSince(text string) (time.Time, error) {
 	switch {
 	case text == "":
 		return time.Time{}, nil
@@ -105,20 +105,20 @@ func (w *Worker) since(text string) (time.Time, error) {
 
 // run lists the place and enqueues what is new. What was enqueued before it
 // fails stays so.
-func (s *survey) run(ctx context.Context) error {
+func (s *discoverRun) run(ctx context.Context) error {
 	group, until := errgroup.WithContext(ctx)
-	group.SetLimit(enqueuedAtOnce)
-	err := s.list(until, func(ref fetch.Ref) { group.Go(func() error { return s.add(until, ref) }) })
+	group.SetLimit(enqueueConcurrency)
+	err := s.list(until, func(ref fetch.Ref) { group.Go(func() error { return s.enqueue(until, ref) }) })
 	return cmp.Or(group.Wait(), err, context.Cause(ctx))
 }
 
 // list calls each for the jobs that are wanted, as they come. A panic is the
 // listing's failure.
-func (s *survey) list(ctx context.Context, each func(fetch.Ref)) (err error) {
+func (s *discoverRun) list(ctx context.Context, each func(fetch.Ref)) (err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			err = fmt.Errorf("%w: %v", errPanicked, x)
-			s.w.log("a listing panicked", "place", s.place.String(), "panic", shown(err), "stack", string(debug.Stack()))
+			s.w.warn("a listing panicked", "place", s.place.String(), "panic", safeText(err), "stack", string(debug.Stack()))
 		}
 	}()
 	for job, err := range s.lister.List(ctx, s.place, s.filter.Since) {
@@ -133,9 +133,9 @@ func (s *survey) list(ctx context.Context, each func(fetch.Ref)) (err error) {
 	return nil
 }
 
-// add enqueues an export if it is new.
-func (s *survey) add(ctx context.Context, ref fetch.Ref) error {
-	open, err := s.w.open(ref)
+// enqueue enqueues an export if it is new.
+func (s *discoverRun) enqueue(ctx context.Context, ref fetch.Ref) error {
+	open, err := s.w.isNew(ref)
 	if err != nil || !open {
 		return err
 	}
@@ -146,9 +146,9 @@ func (s *survey) add(ctx context.Context, ref fetch.Ref) error {
 	return err
 }
 
-// open reports whether an export has neither landed, whole or not, nor failed,
+// isNew reports whether an export has neither landed, whole or not, nor failed,
 // nor was cancelled.
-func (w *Worker) open(ref fetch.Ref) (bool, error) {
+func (w *Worker) isNew(ref fetch.Ref) (bool, error) {
 	_, err := w.Archive.Receipt(ref.Key())
 	switch {
 	case err == nil, errors.Is(err, archive.ErrDamaged):
@@ -163,22 +163,22 @@ func (w *Worker) open(ref fetch.Ref) (bool, error) {
 	return state.Phase != archive.Failed && state.Phase != archive.Cancelled, err
 }
 
-// after tells how a run went, and the queue what is to follow. A run that was
+// finish tells how a run went, and the queue what is to follow. A run that was
 // cut short, as the worker stops or has lost its lease, begins anew; one that
 // failed by what may pass is tried again until it does; any other waits until
 // it is due.
-func (s *survey) after(ctx context.Context, err error) error {
+func (s *discoverRun) finish(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
-		s.tell(slog.LevelInfo, "listed")
+		s.log(slog.LevelInfo, "listed")
 		return nil
 	case ctx.Err() != nil:
 		return snooze(0, err)
 	}
 	outcome := Classify(err)
-	failed := []any{"cause", string(outcome.Cause), "error", shown(err), "hint", outcome.Hint}
+	failed := []any{"cause", string(outcome.Cause), "error", safeText(err), "hint", outcome.Hint}
 	if outcome.Budget == once || errors.Is(err, errPanicked) {
-		s.tell(slog.LevelWarn, "not listed", failed...)
+		s.log(slog.LevelWarn, "not listed", failed...)
 		return nil
 	}
 	n, _ := asynq.GetRetryCount(ctx)
@@ -186,11 +186,11 @@ func (s *survey) after(ctx context.Context, err error) error {
 	if n > 0 {
 		level = slog.LevelDebug // it has been said
 	}
-	pause := max(min(outcome.patience(n+1, 0), longestPoll), fetch.RetryAfter(err))
-	s.tell(level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
-	return &later{after: pause, why: shown(err), failed: true}
+	pause := max(min(outcome.patience(n+1, 0), maxPollInterval), fetch.RetryAfter(err))
+	s.log(level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
+	return &snoozeError{delay: pause, message: safeText(err), countsAsFailure: true}
 }
 
-func (s *survey) tell(level slog.Level, text string, more ...any) {
-	s.w.say(level, text, append([]any{"place", s.place.String(), "listed", s.listed, "enqueued", s.enqueued.Load()}, more...)...)
+func (s *discoverRun) log(level slog.Level, text string, more ...any) {
+	s.w.logAt(level, text, append([]any{"place", s.place.String(), "listed", s.listed, "enqueued", s.enqueued.Load()}, more...)...)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // poisonPlaces is what no payload of the schedule may be, beside what none may.
-var poisonPlaces = map[string]struct{ payload, says string }{
+var poisonDiscoverPayloads = map[string]struct{ payload, says string }{
 	"nothing":        {"", "EOF"},
 	"null":           {"null", "version 0"},
 	"no place":       {`{"v":1,"place":""}`, "want SCHEME"},
@@ -40,21 +40,21 @@ var poisonPlaces = map[string]struct{ payload, says string }{
 func TestPoisonOfAScheduleIsSetAside(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p, r, e := pretend(t), newRoll(t, "job"), every(t, time.Minute)
+		p, r, e := newFakeRedis(t), newFakeLister(t, "job"), everyEntry(t, time.Minute)
 		w := r.worker(NewQueue(p.client), e)
-		for name, bad := range poisonPlaces {
+		for name, bad := range poisonDiscoverPayloads {
 			addRaw(t, w.Queue, discoverQueue, name, typeDiscover, bad.payload)
 		}
 		addRaw(t, w.Queue, discoverQueue, "type", typePoll+"?Signature="+canary, string(e.task().payload()))
-		defer serve(t, w)()
+		defer startWorker(t, w)()
 		time.Sleep(2 * time.Minute)
-		for name, bad := range poisonPlaces {
-			isSetAside(t, w.Queue, discoverQueue, name, bad.says)
+		for name, bad := range poisonDiscoverPayloads {
+			checkQuarantined(t, w.Queue, discoverQueue, name, bad.says)
 		}
-		isSetAside(t, w.Queue, discoverQueue, "type", "want place:discover")
-		r.listed(t, 2, 3, 0)
-		r.landed(t, "job")
-		if r.said(canary) != 0 {
+		checkQuarantined(t, w.Queue, discoverQueue, "type", "want place:discover")
+		r.checkListings(t, 2, 3, 0)
+		r.checkLanded(t, "job")
+		if r.countLog(canary) != 0 {
 			t.Errorf("a secret is in the log: %s", &r.log)
 		}
 	})
@@ -64,10 +64,10 @@ func TestAPlaceIsTakenInAsItIsListed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const many = 300
-		p, r := pretend(t), newRoll(t)
-		w := r.worker(NewQueue(p.client), every(t, time.Minute))
+		p, r := newFakeRedis(t), newFakeLister(t)
+		w := r.worker(NewQueue(p.client), everyEntry(t, time.Minute))
 		ahead := 0
-		w.Listers["sls"] = lazily(func(yield func(fetch.Listed, error) bool) {
+		w.Listers["sls"] = lazyLister(func(yield func(fetch.Listed, error) bool) {
 			for n := range many {
 				if all, err := w.Queue.inspector.GetQueueInfo(pollQueue); err == nil {
 					ahead = max(ahead, n-all.Size)
@@ -77,22 +77,22 @@ func TestAPlaceIsTakenInAsItIsListed(t *testing.T) {
 				}
 			}
 		})
-		s, err := w.survey(asynq.NewTask(typeDiscover, w.Schedule[0].task().payload()))
+		s, err := w.newDiscoverRun(asynq.NewTask(typeDiscover, w.Schedule[0].task().payload()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := s.run(t.Context()); err != nil || s.enqueued.Load() != many || s.listed != many {
 			t.Errorf("%d listed, %d enqueued, %v", s.listed, s.enqueued.Load(), err)
 		}
-		if ahead > enqueuedAtOnce+1 {
+		if ahead > enqueueConcurrency+1 {
 			t.Errorf("%d jobs were listed ahead", ahead)
 		}
 	})
 }
 
 // lazily is a Lister of one place.
-type lazily iter.Seq2[fetch.Listed, error]
+type lazyLister iter.Seq2[fetch.Listed, error]
 
-func (l lazily) List(context.Context, fetch.Ref, time.Time) iter.Seq2[fetch.Listed, error] {
+func (l lazyLister) List(context.Context, fetch.Ref, time.Time) iter.Seq2[fetch.Listed, error] {
 	return iter.Seq2[fetch.Listed, error](l)
 }

@@ -16,7 +16,7 @@ import (
 const drain = 10 * time.Second
 
 // draining is a worker that is stopped while it is at an export.
-type draining struct {
+type drainTest struct {
 	*Worker
 	ref    fetch.Ref
 	begun  chan struct{} // once for each attempt
@@ -24,18 +24,18 @@ type draining struct {
 	over   chan error
 }
 
-// drains begins an export, in a bubble.
-func drains(t *testing.T, asked bool, do func(context.Context) error) *draining {
+// startDrainTest begins an export, in a bubble.
+func startDrainTest(t *testing.T, asked bool, do func(context.Context) error) *drainTest {
 	t.Helper()
-	d := &draining{&Worker{DrainTimeout: drain}, parseRef(t, jobRef), make(chan struct{}, 10), nil, make(chan error, 1)}
-	(&script{}).serves(t, d.Worker)
+	d := &drainTest{&Worker{DrainTimeout: drain}, parseRef(t, jobRef), make(chan struct{}, 10), nil, make(chan error, 1)}
+	(&scriptedFetcher{}).setUp(t, d.Worker)
 	step := func(ctx context.Context) error {
 		d.begun <- struct{}{}
 		return do(ctx)
 	}
-	d.Fetcher = &steps{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) { return nil, step(ctx) }}
+	d.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) { return nil, step(ctx) }}
 	if asked {
-		d.Fetcher = &steps{ask: func(ctx context.Context, _ fetch.Ref) error { return step(ctx) }}
+		d.Fetcher = &fakeFetcher{poll: func(ctx context.Context, _ fetch.Ref) error { return step(ctx) }}
 	}
 	d.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { t.Errorf("it ended with %v", err) }
 	if _, err := d.Queue.Enqueue(t.Context(), d.ref, Options{}); err != nil {
@@ -49,7 +49,7 @@ func drains(t *testing.T, asked bool, do func(context.Context) error) *draining 
 }
 
 // stop stops it and returns how long that took.
-func (d *draining) stop(t *testing.T) time.Duration {
+func (d *drainTest) stop(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()
 	d.cancel()
@@ -59,9 +59,9 @@ func (d *draining) stop(t *testing.T) time.Duration {
 	return time.Since(began)
 }
 
-// goesOn holds the export to having lost nothing: no attempt is burnt, and
+// checkResumable holds the export to having lost nothing: no attempt is burnt, and
 // another worker lands it.
-func (d *draining) goesOn(t *testing.T) {
+func (d *drainTest) checkResumable(t *testing.T) {
 	t.Helper()
 	if state, tally := stateOf(t, d.Archive, d.ref); state.Attempts != 0 || state.Phase != archive.Waiting || tally.Starts != 0 {
 		t.Errorf("%+v, %+v", state, tally)
@@ -69,15 +69,15 @@ func (d *draining) goesOn(t *testing.T) {
 	if queued, err := d.Queue.Queued(d.ref.Hash()); !queued || err != nil {
 		t.Errorf("queued %v, %v", queued, err)
 	}
-	other := &Worker{Queue: d.Queue, Archive: d.Archive, Fetcher: (&shelf{}).on(d.Archive), PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, TaskCheckInterval: wake}
-	if err := endOf(t, other, d.ref); err != nil {
+	other := &Worker{Queue: d.Queue, Archive: d.Archive, Fetcher: (&memoryProvider{}).fetcher(d.Archive), PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, TaskCheckInterval: checkInterval}
+	if err := fetchByWorker(t, other, d.ref); err != nil {
 		t.Error(err)
 	}
 	mustLand(t, d.Archive, d.ref)
 }
 
-// each runs a test for a worker that asks, and for one that fetches.
-func each(t *testing.T, do func(t *testing.T, asked bool)) {
+// forPollAndFetch runs a test for a worker that asks, and for one that fetches.
+func forPollAndFetch(t *testing.T, do func(t *testing.T, asked bool)) {
 	for name, asked := range map[string]bool{"asking": true, "fetching": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { do(t, asked) })
@@ -87,14 +87,14 @@ func each(t *testing.T, do func(t *testing.T, asked bool)) {
 
 func TestADrainedWorkerEndsInTime(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, asked bool) {
+	forPollAndFetch(t, func(t *testing.T, asked bool) {
 		told := make(chan struct{})
-		d := drains(t, asked, func(context.Context) error { <-told; return fetch.ErrDrained })
+		d := startDrainTest(t, asked, func(context.Context) error { <-told; return fetch.ErrDrained })
 		time.AfterFunc(time.Second, func() { close(told) })
 		if took := d.stop(t); took > 3*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		d.goesOn(t)
+		d.checkResumable(t)
 	})
 }
 
@@ -102,12 +102,12 @@ func TestAWorkerEndsWhatDoesNotDrain(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(context.Context) error{"with the cause": context.Cause, "without": context.Context.Err} {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, asked bool) {
-				d := drains(t, asked, func(ctx context.Context) error { <-ctx.Done(); return end(ctx) })
+			forPollAndFetch(t, func(t *testing.T, asked bool) {
+				d := startDrainTest(t, asked, func(ctx context.Context) error { <-ctx.Done(); return end(ctx) })
 				if took := d.stop(t); took > drain+time.Second {
 					t.Errorf("it took %v", took)
 				}
-				d.goesOn(t)
+				d.checkResumable(t)
 			})
 		})
 	}
@@ -115,29 +115,29 @@ func TestAWorkerEndsWhatDoesNotDrain(t *testing.T) {
 
 func TestAWorkerInAHurryDoesNotWait(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, asked bool) {
-		d := drains(t, asked, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	forPollAndFetch(t, func(t *testing.T, asked bool) {
+		d := startDrainTest(t, asked, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 		hurry, hasten := context.WithCancel(t.Context())
 		hasten()
 		d.HardStop = hurry
 		if took := d.stop(t); took > time.Second {
 			t.Errorf("it took %v", took)
 		}
-		d.goesOn(t)
+		d.checkResumable(t)
 	})
 }
 
 func TestAWorkerDoesNotWaitForWhatHeedsNothing(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, asked bool) {
+	forPollAndFetch(t, func(t *testing.T, asked bool) {
 		wakeUp, returned := make(chan struct{}), make(chan struct{})
-		d := drains(t, asked, func(context.Context) error { <-wakeUp; defer close(returned); return errors.New("too late") })
+		d := startDrainTest(t, asked, func(context.Context) error { <-wakeUp; defer close(returned); return errors.New("too late") })
 		if took := d.stop(t); took > drain+2*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		at := taskName{fetchQueue, fetchID(d.ref.Hash())}
+		at := taskLocation{fetchQueue, fetchID(d.ref.Hash())}
 		if asked {
-			at = taskName{pollQueue, pollID(d.ref.Hash())}
+			at = taskLocation{pollQueue, pollID(d.ref.Hash())}
 		}
 		task, err := d.Queue.inspector.GetTaskInfo(at.queue, at.id)
 		if err != nil || task.State != asynq.TaskStatePending || task.Retried != 0 {
@@ -146,7 +146,7 @@ func TestAWorkerDoesNotWaitForWhatHeedsNothing(t *testing.T) {
 		close(wakeUp)
 		<-returned
 		synctest.Wait()
-		d.goesOn(t)
+		d.checkResumable(t)
 	})
 }
 
@@ -154,28 +154,28 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		first, ref := &Worker{}, parseRef(t, jobRef)
-		(&script{}).serves(t, first)
+		(&scriptedFetcher{}).setUp(t, first)
 		once, begun := true, make(chan struct{})
-		store := &shelf{hinder: func(ctx context.Context, _ int64) error {
+		store := &memoryProvider{beforeRange: func(ctx context.Context, _ int64) error {
 			if once {
 				once = false
 				close(begun)
 			}
 			return fetch.Sleep(ctx, 20*time.Second)
 		}}
-		first.Fetcher = store.on(first.Archive)
+		first.Fetcher = store.fetcher(first.Archive)
 		ended := make(chan error, 10)
 		first.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
-		defer serve(t, first)()
+		defer startWorker(t, first)()
 		if _, err := first.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		<-begun
-		second := newWorker(NewQueue(pretend(t).client), first.Archive, store.on(first.Archive)) // as if a Redis had been lost
+		second := newWorker(NewQueue(newFakeRedis(t).client), first.Archive, store.fetcher(first.Archive)) // as if a Redis had been lost
 		second.OnEnd = first.OnEnd
 		addRaw(t, second.Queue, fetchQueue, fetchID(ref.Hash()), typeFetch, string(newTask(ref, Options{}).payload()))
 		addRaw(t, second.Queue, pollQueue, pollID(ref.Hash()), typePoll, string(newTask(ref, Options{}).payload()))
-		defer serve(t, second)()
+		defer startWorker(t, second)()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
@@ -188,8 +188,8 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 				t.Errorf("%s: %+v, %v", in.name, all, err)
 			}
 		}
-		if store.answers(ref) != 1 {
-			t.Errorf("%d ranges were read", store.answers(ref))
+		if store.rangesRead(ref) != 1 {
+			t.Errorf("%d ranges were read", store.rangesRead(ref))
 		}
 		mustLand(t, first.Archive, ref)
 	})

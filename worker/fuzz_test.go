@@ -18,18 +18,18 @@ import (
 // A discovery that is read is one that was written, of a place.
 func FuzzReadDiscovery(f *testing.F) {
 	for _, place := range []string{"sls://cn-hangzhou/ali-test-project/", "dbs://r/i/", jobRef, "", "sls://r/../"} {
-		b := discovery{Version: taskVersion, Place: place, Since: "7d", Match: "download-*", Wait: Duration(time.Hour)}.payload()
+		b := discoverTask{Version: taskVersion, Place: place, Since: "7d", Match: "download-*", Wait: Duration(time.Hour)}.payload()
 		f.Add(b)
 		f.Add(b[:len(b)-1])
 		f.Add(bytes.ReplaceAll(b, []byte("*"), []byte("[")))
 	}
-	for _, bad := range poison {
+	for _, bad := range poisonPayloads {
 		if len(bad.payload) < 1000 {
 			f.Add([]byte(bad.payload))
 		}
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		d, place, err := readDiscovery(asynq.NewTask(typeDiscover, payload))
+		d, place, err := readDiscoverTask(asynq.NewTask(typeDiscover, payload))
 		if err != nil {
 			if Classify(err).Cause != "bad-task" {
 				t.Errorf("refused as %v", err)
@@ -107,13 +107,13 @@ func FuzzReadInfo(f *testing.F) {
 	f.Add("redis_version:6", 6, 2)
 	f.Add("redis_version:-1.5\nredis_version:+9.99999999999999999999", 7, 0)
 	f.Fuzz(func(t *testing.T, said string, major, minor int) {
-		facts := readInfo(said)
+		facts := parseInfo(said)
 		for name, value := range facts {
 			if !strings.Contains(said, name) || !strings.Contains(said, value) || strings.ContainsAny(name+value, "\n") {
 				t.Errorf("%q: %q is %q", said, name, value)
 			}
 		}
-		if version := facts["redis_version"]; older(version, major, minor) && (version == "" || newer(version, major)) {
+		if version := facts["redis_version"]; olderThan(version, major, minor) && (version == "" || newer(version, major)) {
 			t.Errorf("%q is older than %d.%d", version, major, minor)
 		}
 	})

@@ -28,7 +28,7 @@ type QueuedTask struct {
 }
 
 // lists are those of asynq's lists that a task of ours may be in.
-var lists = []func(*asynq.Inspector, string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+var taskLists = []func(*asynq.Inspector, string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
 	(*asynq.Inspector).ListActiveTasks,
 	(*asynq.Inspector).ListPendingTasks,
 	(*asynq.Inspector).ListScheduledTasks,
@@ -37,16 +37,16 @@ var lists = []func(*asynq.Inspector, string, ...asynq.ListOption) ([]*asynq.Task
 }
 
 // kinds are the types of the tasks of exports, by their queues.
-var kinds = map[string]string{pollQueue: typePoll, fetchQueue: typeFetch}
+var taskTypes = map[string]string{pollQueue: typePoll, fetchQueue: typeFetch}
 
-const listPage = 1000
+const listPageSize = 1000
 
 // Tasks yields what is in the queue. Tasks that move meanwhile may be missed, or
 // come twice.
 func (q *Queue) Tasks(ctx context.Context) iter.Seq2[QueuedTask, error] {
 	return func(yield func(QueuedTask, error) bool) {
 		for _, queue := range []string{pollQueue, fetchQueue} {
-			for _, list := range lists {
+			for _, list := range taskLists {
 				for task, err := range q.list(ctx, list, queue) {
 					if !yield(task, err) || err != nil {
 						return
@@ -54,7 +54,7 @@ func (q *Queue) Tasks(ctx context.Context) iter.Seq2[QueuedTask, error] {
 				}
 			}
 		}
-		for task, err := range q.aside(ctx) {
+		for task, err := range q.quarantined(ctx) {
 			if !yield(task, err) {
 				return
 			}
@@ -65,16 +65,16 @@ func (q *Queue) Tasks(ctx context.Context) iter.Seq2[QueuedTask, error] {
 func (q *Queue) list(ctx context.Context, list func(*asynq.Inspector, string, ...asynq.ListOption) ([]*asynq.TaskInfo, error), queue string) iter.Seq2[QueuedTask, error] {
 	return func(yield func(QueuedTask, error) bool) {
 		for page := 1; ; page++ {
-			tasks, err := list(q.inspector, queue, asynq.PageSize(listPage), asynq.Page(page))
+			tasks, err := list(q.inspector, queue, asynq.PageSize(listPageSize), asynq.Page(page))
 			if errors.Is(err, asynq.ErrQueueNotFound) {
 				return
 			}
 			if err != nil || ctx.Err() != nil {
-				yield(QueuedTask{}, fmt.Errorf("list the queue: %w", unqueued(ctx, errors.Join(err, ctx.Err()))))
+				yield(QueuedTask{}, fmt.Errorf("list the queue: %w", wrapRedisError(ctx, errors.Join(err, ctx.Err()))))
 				return
 			}
 			for _, task := range tasks {
-				if !yield(queuedOf(task), nil) {
+				if !yield(newQueuedTask(task), nil) {
 					return
 				}
 			}
@@ -85,17 +85,17 @@ func (q *Queue) list(ctx context.Context, list func(*asynq.Inspector, string, ..
 	}
 }
 
-func queuedOf(task *asynq.TaskInfo) QueuedTask {
+func newQueuedTask(task *asynq.TaskInfo) QueuedTask {
 	q := QueuedTask{
-		ID: plain(task.ID), Fetch: task.Type == typeFetch, Running: task.State == asynq.TaskStateActive,
-		Quarantined: task.State == asynq.TaskStateArchived, Why: plain(task.LastErr),
+		ID: sanitize(task.ID), Fetch: task.Type == typeFetch, Running: task.State == asynq.TaskStateActive,
+		Quarantined: task.State == asynq.TaskStateArchived, Why: sanitize(task.LastErr),
 	}
 	if task.State == asynq.TaskStateScheduled || task.State == asynq.TaskStateRetry {
 		q.Next = task.NextProcessAt
 	}
-	_, ref, err := readAs(kinds[task.Queue], task.Type, task.ID, task.Payload)
+	_, ref, err := checkTask(taskTypes[task.Queue], task.Type, task.ID, task.Payload)
 	if err != nil {
-		q.Quarantined, q.Why = true, cmp.Or(q.Why, "bad-task: "+shown(err))
+		q.Quarantined, q.Why = true, cmp.Or(q.Why, "bad-task: "+safeText(err))
 	}
 	q.Ref = ref
 	return q

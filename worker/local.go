@@ -14,16 +14,16 @@ import (
 // for them. It may be used by many goroutines at once.
 type Local struct {
 	worker *Worker
-	stop   context.CancelFunc
+	cancel context.CancelFunc
 	done   chan struct{}
 	err    error
 
 	mu      sync.Mutex
-	waiting map[string]*wait // by the hash of the export
+	waiters map[string]*waiter // by the hash of the export
 }
 
 // A wait is for one export.
-type wait struct {
+type waiter struct {
 	ref     fetch.Ref // whole: with the secret of a signed URL
 	ended   chan struct{}
 	receipt *archive.Receipt
@@ -34,7 +34,7 @@ type wait struct {
 // The worker is Local's from then on.
 func StartLocal(w *Worker) *Local {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Local{worker: w, stop: stop, done: make(chan struct{}), waiting: map[string]*wait{}}
+	l := &Local{worker: w, cancel: stop, done: make(chan struct{}), waiters: map[string]*waiter{}}
 	w.local = l
 	go func() {
 		defer close(l.done)
@@ -46,7 +46,7 @@ func StartLocal(w *Worker) *Local {
 // Close ends what still runs, once Drain is over, and returns when all has
 // ended.
 func (l *Local) Close() error {
-	l.stop()
+	l.cancel()
 	<-l.done
 	return l.err
 }
@@ -57,9 +57,9 @@ func (l *Local) Close() error {
 // ends is a *fetch.NotReadyError. If ctx ends first, attempts go on until
 // Close, which ends all waits with fetch.ErrDrained.
 func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-	w, first := l.await(ref)
+	w, first := l.waiterFor(ref)
 	if first {
-		l.begin(ctx, ref)
+		l.resetAndEnqueue(ctx, ref)
 	}
 	select {
 	case <-w.ended:
@@ -71,37 +71,37 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 	}
 }
 
-// await is the wait for an export, and whether it is the first.
-func (l *Local) await(ref fetch.Ref) (w *wait, first bool) {
+// waiterFor is the wait for an export, and whether it is the first.
+func (l *Local) waiterFor(ref fetch.Ref) (w *waiter, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w := l.waiting[ref.Hash()]; w != nil {
+	if w := l.waiters[ref.Hash()]; w != nil {
 		return w, false
 	}
-	w = &wait{ref: ref, ended: make(chan struct{})}
-	l.waiting[ref.Hash()] = w
+	w = &waiter{ref: ref, ended: make(chan struct{})}
+	l.waiters[ref.Hash()] = w
 	return w, true
 }
 
-func (l *Local) begin(ctx context.Context, ref fetch.Ref) {
+func (l *Local) resetAndEnqueue(ctx context.Context, ref fetch.Ref) {
 	a := l.worker.Archive
 	err := ResetBudget(a, ref, Options{})
 	if errors.Is(err, archive.ErrLanded) {
 		receipt, err := a.Landed(ref.Key())
-		l.end(ref.Hash(), receipt, err)
+		l.finish(ref.Hash(), receipt, err)
 		return
 	}
 	if err == nil {
-		err = l.enqueue(ctx, ref)
+		err = l.enqueueWhenFree(ctx, ref)
 	}
 	if err != nil {
-		l.end(ref.Hash(), nil, err)
+		l.finish(ref.Hash(), nil, err)
 	}
 }
 
-// enqueue enqueues an export. The task that brought the last wait for it to an
+// enqueueWhenFree enqueues an export. The task that brought the last wait for it to an
 // end may be in the queue for a moment yet.
-func (l *Local) enqueue(ctx context.Context, ref fetch.Ref) error {
+func (l *Local) enqueueWhenFree(ctx context.Context, ref fetch.Ref) error {
 	for {
 		queued, err := l.worker.Queue.Queued(ref.Hash())
 		if err == nil && !queued {
@@ -114,27 +114,27 @@ func (l *Local) enqueue(ctx context.Context, ref fetch.Ref) error {
 	}
 }
 
-// whole is the reference with the secret that its task lacks.
-func (l *Local) whole(ref fetch.Ref) fetch.Ref {
+// withSecret is the reference with the secret that its task lacks.
+func (l *Local) withSecret(ref fetch.Ref) fetch.Ref {
 	if l == nil {
 		return ref
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w := l.waiting[ref.Hash()]; w != nil {
+	if w := l.waiters[ref.Hash()]; w != nil {
 		return w.ref
 	}
 	return ref
 }
 
-// end tells the one who waits for it how an export fared.
-func (l *Local) end(hash string, receipt *archive.Receipt, err error) {
+// finish tells the one who waits for it how an export fared.
+func (l *Local) finish(hash string, receipt *archive.Receipt, err error) {
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
-	w := l.waiting[hash]
-	delete(l.waiting, hash)
+	w := l.waiters[hash]
+	delete(l.waiters, hash)
 	l.mu.Unlock()
 	if w != nil {
 		w.receipt, w.err = receipt, err

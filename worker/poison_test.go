@@ -13,7 +13,7 @@ import (
 )
 
 // poison is what no payload may be, and what the reason of its refusal says.
-var poison = map[string]struct{ payload, says string }{
+var poisonPayloads = map[string]struct{ payload, says string }{
 	"nothing":         {"", "EOF"},
 	"no JSON":         {"\xff\x00\x01", "invalid character"},
 	"null":            {"null", "version 0"},
@@ -63,9 +63,9 @@ var poison = map[string]struct{ payload, says string }{
 
 func TestPoisonIsSetAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, w := &script{ends: []error{nil}}, &Worker{}
-		s.serves(t, w)
-		for name, bad := range poison {
+		s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{}
+		s.setUp(t, w)
+		for name, bad := range poisonPayloads {
 			for kind, queue := range map[string]string{typePoll: pollQueue, typeFetch: fetchQueue} {
 				addRaw(t, w.Queue, queue, name, kind, bad.payload)
 			}
@@ -76,28 +76,28 @@ func TestPoisonIsSetAside(t *testing.T) {
 		addRaw(t, w.Queue, fetchQueue, "queue", typePoll, string(newTask(ref, Options{}).payload()))
 		addRaw(t, w.Queue, pollQueue, "type", "export:erase", string(newTask(ref, Options{}).payload()))
 		addRaw(t, w.Queue, fetchQueue, "type", typePoll+"?Signature="+canary, string(newTask(ref, Options{}).payload()))
-		if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
+		if err := fetchByWorker(t, w, ref); err != nil || len(s.times) != 1 {
 			t.Errorf("the next task: %v after %d attempts", err, len(s.times))
 		}
-		for name, bad := range poison {
-			isSetAside(t, w.Queue, pollQueue, name, bad.says)
-			isSetAside(t, w.Queue, fetchQueue, name, bad.says)
+		for name, bad := range poisonPayloads {
+			checkQuarantined(t, w.Queue, pollQueue, name, bad.says)
+			checkQuarantined(t, w.Queue, fetchQueue, name, bad.says)
 		}
-		isSetAside(t, w.Queue, pollQueue, "type", `its type is "export:erase", want export:poll`)
-		isSetAside(t, w.Queue, fetchQueue, "type", "want export:fetch")
-		isSetAside(t, w.Queue, fetchQueue, "queue", `its type is "export:poll", want export:fetch`)
-		isSetAside(t, w.Queue, pollQueue, "another's ID", `its ID is "another's ID", want `+pollID(ref.Hash()))
-		isSetAside(t, w.Queue, fetchQueue, pollID(ref.Hash()), `want `+fetchID(ref.Hash()))
-		areTold(t, w.Queue, 2*len(poison)+5)
-		if names := files(t, w.Archive); strings.Contains(names, canary) || strings.Count(names, "state.json") != 1 {
+		checkQuarantined(t, w.Queue, pollQueue, "type", `its type is "export:erase", want export:poll`)
+		checkQuarantined(t, w.Queue, fetchQueue, "type", "want export:fetch")
+		checkQuarantined(t, w.Queue, fetchQueue, "queue", `its type is "export:poll", want export:fetch`)
+		checkQuarantined(t, w.Queue, pollQueue, "another's ID", `its ID is "another's ID", want `+pollID(ref.Hash()))
+		checkQuarantined(t, w.Queue, fetchQueue, pollID(ref.Hash()), `want `+fetchID(ref.Hash()))
+		checkQuarantinedCount(t, w.Queue, 2*len(poisonPayloads)+5)
+		if names := dumpArchive(t, w.Archive); strings.Contains(names, canary) || strings.Count(names, "state.json") != 1 {
 			t.Errorf("the archive holds %s", names)
 		}
 	})
 }
 
-// areTold fails unless whoever reads the queue is told of so many tasks that no
+// checkQuarantinedCount fails unless whoever reads the queue is told of so many tasks that no
 // worker takes, and why.
-func areTold(t testing.TB, q *Queue, want int) {
+func checkQuarantinedCount(t testing.TB, q *Queue, want int) {
 	t.Helper()
 	n := 0
 	for task, err := range q.Tasks(t.Context()) {
@@ -118,13 +118,13 @@ func areTold(t testing.TB, q *Queue, want int) {
 
 func addRaw(t testing.TB, q *Queue, queue, id, kind, payload string) {
 	t.Helper()
-	_, err := q.client.Enqueue(asynq.NewTask(kind, []byte(payload), asynq.Queue(queue), asynq.TaskID(id), asynq.MaxRetry(neverEnough)))
+	_, err := q.client.Enqueue(asynq.NewTask(kind, []byte(payload), asynq.Queue(queue), asynq.TaskID(id), asynq.MaxRetry(unlimitedRetries)))
 	if err != nil {
 		t.Fatalf("%s: %v", id, err)
 	}
 }
 
-func isSetAside(t testing.TB, q *Queue, queue, id, says string) {
+func checkQuarantined(t testing.TB, q *Queue, queue, id, says string) {
 	t.Helper()
 	task, err := q.inspector.GetTaskInfo(queue, id)
 	switch {
@@ -132,7 +132,7 @@ func isSetAside(t testing.TB, q *Queue, queue, id, says string) {
 		t.Errorf("%s: %v", id, err)
 	case task.State != asynq.TaskStateArchived || !strings.HasPrefix(task.LastErr, "bad-task: ") || !strings.Contains(task.LastErr, says):
 		t.Errorf("%s: %v: %q, want it to say %q", id, task.State, task.LastErr, says)
-	case strings.Contains(task.LastErr, canary) || len(task.LastErr) > 2*mostShown:
+	case strings.Contains(task.LastErr, canary) || len(task.LastErr) > 2*maxTextBytes:
 		t.Errorf("%s: a secret, or too much, is in %q", id, task.LastErr)
 	}
 }
@@ -162,7 +162,7 @@ func TestATaskOfASignedURLIsOfUseToItsProcessOnly(t *testing.T) {
 }
 
 func FuzzParseTask(f *testing.F) {
-	for _, bad := range poison {
+	for _, bad := range poisonPayloads {
 		if len(bad.payload) < 1000 {
 			f.Add([]byte(bad.payload))
 		}

@@ -31,9 +31,9 @@ func NewQueue(client redis.UniversalClient) *Queue {
 // docket: asynq's own number of retries only must never be reached, since it
 // ends tasks that did not fail.
 const (
-	longestAsk  = time.Hour // of which most is waiting for a turn
-	longestRun  = 30 * 24 * time.Hour
-	neverEnough = 1 << 30
+	pollTimeout      = time.Hour // of which most is waiting for a turn
+	fetchTimeout     = 30 * 24 * time.Hour
+	unlimitedRetries = 1 << 30
 )
 
 // Enqueue has a worker wait for an export's job, and fetch it. It reports
@@ -44,39 +44,39 @@ func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (bool, er
 	switch {
 	case err == nil: // to ask its job again would only be in the way
 		return false, nil
-	case !absent(err):
-		return false, fmt.Errorf("enqueue %s: %w", ref, unqueued(ctx, err))
+	case !isNotFound(err):
+		return false, fmt.Errorf("enqueue %s: %w", ref, wrapRedisError(ctx, err))
 	}
-	return q.add(ctx, ref, asynq.NewTask(typePoll, newTask(ref, o).payload(),
-		asynq.Queue(pollQueue), asynq.TaskID(pollID(ref.Hash())), asynq.Timeout(longestAsk), asynq.MaxRetry(neverEnough)))
+	return q.enqueueTask(ctx, ref, asynq.NewTask(typePoll, newTask(ref, o).payload(),
+		asynq.Queue(pollQueue), asynq.TaskID(pollID(ref.Hash())), asynq.Timeout(pollTimeout), asynq.MaxRetry(unlimitedRetries)))
 }
 
 // enqueueFetch has a worker fetch an export whose job is ready.
 func (q *Queue) enqueueFetch(ctx context.Context, ref fetch.Ref, o Options) error {
-	_, err := q.add(ctx, ref, asynq.NewTask(typeFetch, newTask(ref, o).payload(),
-		asynq.Queue(fetchQueue), asynq.TaskID(fetchID(ref.Hash())), asynq.Timeout(longestRun), asynq.MaxRetry(neverEnough)))
+	_, err := q.enqueueTask(ctx, ref, asynq.NewTask(typeFetch, newTask(ref, o).payload(),
+		asynq.Queue(fetchQueue), asynq.TaskID(fetchID(ref.Hash())), asynq.Timeout(fetchTimeout), asynq.MaxRetry(unlimitedRetries)))
 	return err
 }
 
-func (q *Queue) add(ctx context.Context, ref fetch.Ref, task *asynq.Task) (bool, error) {
+func (q *Queue) enqueueTask(ctx context.Context, ref fetch.Ref, task *asynq.Task) (bool, error) {
 	_, err := q.client.EnqueueContext(ctx, task)
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("enqueue %s: %w", ref, unqueued(ctx, err))
+		return false, fmt.Errorf("enqueue %s: %w", ref, wrapRedisError(ctx, err))
 	}
 	return true, nil
 }
 
 // Queued reports whether the queue has a task of the export that will run.
 func (q *Queue) Queued(hash string) (bool, error) {
-	for _, t := range tasksOf(hash) {
+	for _, t := range taskLocations(hash) {
 		task, err := q.inspector.GetTaskInfo(t.queue, t.id)
 		switch {
-		case absent(err):
+		case isNotFound(err):
 		case err != nil:
-			return false, fmt.Errorf("look up %s: %w", t.id, unqueued(context.Background(), err))
+			return false, fmt.Errorf("look up %s: %w", t.id, wrapRedisError(context.Background(), err))
 		case task.State != asynq.TaskStateArchived:
 			return true, nil
 		}
@@ -87,24 +87,24 @@ func (q *Queue) Queued(hash string) (bool, error) {
 // Remove takes the tasks of an export out of the queue. One that runs is told
 // to end, and reported as running: it is to be forgotten again.
 func (q *Queue) Remove(hash string) (running bool, err error) {
-	for _, t := range tasksOf(hash) {
-		runs, err := q.forget(t)
+	for _, t := range taskLocations(hash) {
+		runs, err := q.removeTask(t)
 		if err != nil {
-			return running, fmt.Errorf("forget %s: %w", t.id, unqueued(context.Background(), err))
+			return running, fmt.Errorf("forget %s: %w", t.id, wrapRedisError(context.Background(), err))
 		}
 		running = running || runs
 	}
 	return running, nil
 }
 
-func (q *Queue) forget(t taskName) (running bool, err error) {
+func (q *Queue) removeTask(t taskLocation) (running bool, err error) {
 	err = q.inspector.DeleteTask(t.queue, t.id)
-	if err == nil || absent(err) {
+	if err == nil || isNotFound(err) {
 		return false, nil
 	}
 	task, lookErr := q.inspector.GetTaskInfo(t.queue, t.id)
 	switch {
-	case absent(lookErr):
+	case isNotFound(lookErr):
 		return false, nil
 	case lookErr == nil && task.State == asynq.TaskStateActive:
 		return true, q.inspector.CancelProcessing(t.id)
@@ -115,13 +115,13 @@ func (q *Queue) forget(t taskName) (running bool, err error) {
 }
 
 // A taskName is where a task of an export is.
-type taskName struct{ queue, id string }
+type taskLocation struct{ queue, id string }
 
-// tasksOf are in their order: the first is not gone before the second is there.
-func tasksOf(hash string) []taskName {
-	return []taskName{{pollQueue, pollID(hash)}, {fetchQueue, fetchID(hash)}}
+// taskLocations are in their order: the first is not gone before the second is there.
+func taskLocations(hash string) []taskLocation {
+	return []taskLocation{{pollQueue, pollID(hash)}, {fetchQueue, fetchID(hash)}}
 }
 
-func absent(err error) bool {
+func isNotFound(err error) bool {
 	return errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound)
 }

@@ -18,12 +18,12 @@ import (
 )
 
 // soon is how soon the workers of these tests notice a task.
-const soon = 20 * time.Millisecond
+const fastCheck = 20 * time.Millisecond
 
-// eager is a worker that notices tasks soon, and tells how exports fare.
-func eager(s store, a *archive.Archive, f Fetcher) (*Worker, chan error) {
+// newFastWorker is a worker that notices tasks soon, and tells how exports fare.
+func newFastWorker(s redisServer, a *archive.Archive, f Fetcher) (*Worker, chan error) {
 	w, ended := newWorker(NewQueue(s.client), a, f), make(chan error, 1000)
-	w.TaskCheckInterval, w.PollInterval = soon, soon
+	w.TaskCheckInterval, w.PollInterval = fastCheck, fastCheck
 	w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
 	return w, ended
 }
@@ -38,44 +38,44 @@ func mustEnqueue(t testing.TB, q *Queue, ref fetch.Ref) bool {
 }
 
 func TestTwiceIsHarmless(t *testing.T) {
-	inEach(t, func(t *testing.T, s store) {
-		shelf, a, ref := &shelf{}, open(t), parseRef(t, jobRef)
-		w, ended := eager(s, a, shelf.on(a))
+	onEachRedis(t, func(t *testing.T, s redisServer) {
+		shelf, a, ref := &memoryProvider{}, openArchive(t), parseRef(t, jobRef)
+		w, ended := newFastWorker(s, a, shelf.fetcher(a))
 		for n := range 3 {
 			if news := mustEnqueue(t, w.Queue, ref); news != (n == 0) {
 				t.Errorf("the %dth time is news: %v", n+1, news)
 			}
 		}
-		defer serve(t, w)()
+		defer startWorker(t, w)()
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
-		idle(t, w.Queue, ref)
+		waitUntilIdle(t, w.Queue, ref)
 		mustEnqueue(t, w.Queue, ref)
-		idle(t, w.Queue, ref)
-		if shelf.answers(ref) != 1 {
-			t.Errorf("it was fetched %d times", shelf.answers(ref))
+		waitUntilIdle(t, w.Queue, ref)
+		if shelf.rangesRead(ref) != 1 {
+			t.Errorf("it was fetched %d times", shelf.rangesRead(ref))
 		}
 		mustLand(t, a, ref)
 	})
 }
 
 func TestWhatFailedStaysFailedUntilSomeoneAsks(t *testing.T) {
-	inEach(t, func(t *testing.T, s store) {
+	onEachRedis(t, func(t *testing.T, s redisServer) {
 		for _, asked := range []bool{false, true} {
-			script, a, ref := &script{ends: []error{fetch.ErrAuth}, asked: asked}, open(t), parseRef(t, fmt.Sprint(jobRef, asked))
-			w, ended := eager(s, a, script)
+			script, a, ref := &scriptedFetcher{ends: []error{fetch.ErrAuth}, polled: asked}, openArchive(t), parseRef(t, fmt.Sprint(jobRef, asked))
+			w, ended := newFastWorker(s, a, script)
 			w.Queue.redis.Del(t.Context(), archiveKey)
-			stop := serve(t, w)
+			stop := startWorker(t, w)
 			mustEnqueue(t, w.Queue, ref)
 			if err := <-ended; !errors.Is(err, fetch.ErrAuth) {
 				t.Fatal(err)
 			}
-			idle(t, w.Queue, ref)
+			waitUntilIdle(t, w.Queue, ref)
 			if mustEnqueue(t, w.Queue, ref) {
 				t.Error("what has failed is news")
 			}
-			idle(t, w.Queue, ref)
+			waitUntilIdle(t, w.Queue, ref)
 			if state, _ := stateOf(t, a, ref); len(script.times) != 1 || state.Phase != archive.Failed || state.Cause != "auth-denied" {
 				t.Errorf("%d attempts, %+v", len(script.times), state)
 			}
@@ -84,7 +84,7 @@ func TestWhatFailedStaysFailedUntilSomeoneAsks(t *testing.T) {
 				t.Fatal(err)
 			}
 			mustEnqueue(t, w.Queue, ref)
-			idle(t, w.Queue, ref)
+			waitUntilIdle(t, w.Queue, ref)
 			if len(script.times) != 2 {
 				t.Errorf("%d attempts", len(script.times))
 			}
@@ -94,12 +94,12 @@ func TestWhatFailedStaysFailedUntilSomeoneAsks(t *testing.T) {
 }
 
 func TestManyWhoEnqueueTheSameLandItOnce(t *testing.T) {
-	inEach(t, func(t *testing.T, s store) {
+	onEachRedis(t, func(t *testing.T, s redisServer) {
 		const many = 200
-		shelf, a := &shelf{}, open(t)
-		w, ended := eager(s, a, shelf.on(a))
+		shelf, a := &memoryProvider{}, openArchive(t)
+		w, ended := newFastWorker(s, a, shelf.fetcher(a))
 		w.PollConcurrency, w.FetchConcurrency = 4, 4
-		defer serve(t, w)()
+		defer startWorker(t, w)()
 		refs, news := make([]fetch.Ref, many), atomic.Int64{}
 		for n := range refs {
 			refs[n] = parseRef(t, fmt.Sprint(jobRef, n))
@@ -126,9 +126,9 @@ func TestManyWhoEnqueueTheSameLandItOnce(t *testing.T) {
 			}
 		}
 		for _, ref := range refs {
-			idle(t, w.Queue, ref)
-			if shelf.answers(ref) != 1 {
-				t.Errorf("%s was fetched %d times", ref, shelf.answers(ref))
+			waitUntilIdle(t, w.Queue, ref)
+			if shelf.rangesRead(ref) != 1 {
+				t.Errorf("%s was fetched %d times", ref, shelf.rangesRead(ref))
 			}
 		}
 		mustLand(t, a, refs...)
@@ -139,8 +139,8 @@ func TestManyWhoEnqueueTheSameLandItOnce(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
-	inEach(t, func(t *testing.T, s store) {
-		ref, a := parseRef(t, jobRef), open(t)
+	onEachRedis(t, func(t *testing.T, s redisServer) {
+		ref, a := parseRef(t, jobRef), openArchive(t)
 		hash, q := ref.Hash(), NewQueue(s.client)
 		gone := func(when string) {
 			t.Helper()
@@ -149,8 +149,8 @@ func TestForget(t *testing.T) {
 			if running || queued || err != nil || lookErr != nil {
 				t.Errorf("%s: running %v, queued %v, %v, %v", when, running, queued, err, lookErr)
 			}
-			for _, at := range tasksOf(hash) {
-				if task, err := q.inspector.GetTaskInfo(at.queue, at.id); !absent(err) {
+			for _, at := range taskLocations(hash) {
+				if task, err := q.inspector.GetTaskInfo(at.queue, at.id); !isNotFound(err) {
 					t.Errorf("%s: %+v, %v", when, task, err)
 				}
 			}
@@ -162,51 +162,51 @@ func TestForget(t *testing.T) {
 		}
 		gone("pending")
 
-		w, _ := eager(s, a, &script{ends: []error{&fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}}})
-		stop := serve(t, w)
+		w, _ := newFastWorker(s, a, &scriptedFetcher{ends: []error{&fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}}})
+		stop := startWorker(t, w)
 		mustEnqueue(t, q, ref)
-		inState(t, q, fetchQueue, fetchID(hash), asynq.TaskStateRetry)
+		waitForState(t, q, fetchQueue, fetchID(hash), asynq.TaskStateRetry)
 		if queued, err := q.Queued(hash); !queued || err != nil {
 			t.Errorf("waiting: queued %v, %v", queued, err)
 		}
 		stop()
 		gone("waiting")
 
-		w, ended := eager(s, a, &script{ends: []error{fetch.ErrAuth}})
-		stop = serve(t, w)
+		w, ended := newFastWorker(s, a, &scriptedFetcher{ends: []error{fetch.ErrAuth}})
+		stop = startWorker(t, w)
 		mustEnqueue(t, q, ref)
 		<-ended
-		inState(t, q, fetchQueue, fetchID(hash), asynq.TaskStateArchived)
-		idle(t, q, ref) // once its poll is over too
+		waitForState(t, q, fetchQueue, fetchID(hash), asynq.TaskStateArchived)
+		waitUntilIdle(t, q, ref) // once its poll is over too
 		stop()
 		gone("given up")
 	})
 }
 
-// inState waits until a task is in a state.
-func inState(t testing.TB, q *Queue, queue, id string, state asynq.TaskState) {
+// waitForState waits until a task is in a state.
+func waitForState(t testing.TB, q *Queue, queue, id string, state asynq.TaskState) {
 	t.Helper()
 	for {
 		task, err := q.inspector.GetTaskInfo(queue, id)
 		if err == nil && task.State == state {
 			return
 		}
-		if err != nil && !absent(err) {
+		if err != nil && !isNotFound(err) {
 			t.Fatal(err)
 		}
-		time.Sleep(soon / 4)
+		time.Sleep(fastCheck / 4)
 	}
 }
 
 func TestForgetEndsWhatRuns(t *testing.T) {
-	inEach(t, func(t *testing.T, s store) {
-		ref, a, begun := parseRef(t, jobRef), open(t), make(chan bool, 10)
-		w, _ := eager(s, a, &steps{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) {
+	onEachRedis(t, func(t *testing.T, s redisServer) {
+		ref, a, begun := parseRef(t, jobRef), openArchive(t), make(chan bool, 10)
+		w, _ := newFastWorker(s, a, &fakeFetcher{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) {
 			begun <- true
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}})
-		defer serve(t, w)()
+		defer startWorker(t, w)()
 		mustEnqueue(t, w.Queue, ref)
 		<-begun
 		if mustEnqueue(t, w.Queue, ref) {
@@ -215,20 +215,20 @@ func TestForgetEndsWhatRuns(t *testing.T) {
 		if running, err := w.Queue.Remove(ref.Hash()); !running || err != nil {
 			t.Fatalf("running %v, %v", running, err)
 		}
-		settleWhenFree(t, a, ref, archive.Cancelled)
+		setPhaseWhenFree(t, a, ref, archive.Cancelled)
 		for running, err := true, error(nil); running; running, err = w.Queue.Remove(ref.Hash()) {
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		idle(t, w.Queue, ref)
+		waitUntilIdle(t, w.Queue, ref)
 		if state, _ := stateOf(t, a, ref); state.Phase != archive.Cancelled || state.Attempts != 0 {
 			t.Errorf("%+v", state)
 		}
 	})
 }
 
-func settleWhenFree(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase) {
+func setPhaseWhenFree(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase) {
 	t.Helper()
 	for {
 		d, err := a.Record(ref.String(), ref.Key())
@@ -245,15 +245,15 @@ func settleWhenFree(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archi
 	}
 }
 
-// known gives an archive exports in each phase, and returns those that a queue
+// fillArchive gives an archive exports in each phase, and returns those that a queue
 // should have.
-func known(t testing.TB, a *archive.Archive) (unfinished, others []fetch.Ref) {
+func fillArchive(t testing.TB, a *archive.Archive) (unfinished, others []fetch.Ref) {
 	t.Helper()
 	at := func(n string) fetch.Ref { return parseRef(t, jobRef+n) }
 	again := at("landed").WithRevision(parseTime("2026-03-04T05:06:07Z"))
 	unfinished = []fetch.Ref{at("waiting"), at("seen"), again, parseRef(t, "https://h.example/a.csv#size=19")}
 	others = []fetch.Ref{at("landed"), at("failed"), at("cancelled"), parseRef(t, "https://h.example/a.csv?Expires=1&Signature=x")}
-	if _, err := (&shelf{}).on(a).Fetch(t.Context(), others[0]); err != nil {
+	if _, err := (&memoryProvider{}).fetcher(a).Fetch(t.Context(), others[0]); err != nil {
 		t.Fatal(err)
 	}
 	for _, ref := range slices.Concat(unfinished[2:], others[3:], unfinished[:1]) {
@@ -264,22 +264,22 @@ func known(t testing.TB, a *archive.Archive) (unfinished, others []fetch.Ref) {
 			t.Fatal(err)
 		}
 	}
-	settle(t, a, unfinished[1], "")
-	settle(t, a, others[1], archive.Failed)
-	settle(t, a, others[2], archive.Cancelled)
+	setPhase(t, a, unfinished[1], "")
+	setPhase(t, a, others[1], archive.Failed)
+	setPhase(t, a, others[2], archive.Cancelled)
 	return unfinished, others
 }
 
 func TestTopUpBringsBackWhatIsUnfinished(t *testing.T) {
-	inEach(t, func(t *testing.T, s store) {
-		a, q := open(t), NewQueue(s.client)
-		unfinished, _ := known(t, a)
+	onEachRedis(t, func(t *testing.T, s redisServer) {
+		a, q := openArchive(t), NewQueue(s.client)
+		unfinished, _ := fillArchive(t, a)
 		for _, want := range []int{len(unfinished), 0} {
 			if n, err := q.Requeue(t.Context(), a); n != want || err != nil {
 				t.Errorf("%d exports, %v; want %d", n, err, want)
 			}
 		}
-		s.lose()
+		s.flush()
 		if n, err := NewQueue(s.dial()).Requeue(t.Context(), a); n != len(unfinished) || err != nil {
 			t.Errorf("after a loss: %d exports, %v", n, err)
 		}
@@ -298,13 +298,13 @@ func TestTopUpBringsBackWhatIsUnfinished(t *testing.T) {
 }
 
 func TestTopUpBringsBackWhatWasRenewedButGivenUp(t *testing.T) {
-	inEach(t, func(t *testing.T, s store) {
-		a, ref := open(t), parseRef(t, jobRef)
-		w, ended := eager(s, a, &script{ends: []error{fetch.ErrAuth, nil}})
-		defer serve(t, w)()
+	onEachRedis(t, func(t *testing.T, s redisServer) {
+		a, ref := openArchive(t), parseRef(t, jobRef)
+		w, ended := newFastWorker(s, a, &scriptedFetcher{ends: []error{fetch.ErrAuth, nil}})
+		defer startWorker(t, w)()
 		mustEnqueue(t, w.Queue, ref)
 		<-ended
-		idle(t, w.Queue, ref)
+		waitUntilIdle(t, w.Queue, ref)
 		if err := ResetBudget(a, ref, Options{}); err != nil {
 			t.Fatal(err)
 		}
@@ -328,21 +328,21 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, a := startRedis(t), open(t)
+			r, a := startRedis(t), openArchive(t)
 			ready := atomic.Bool{}
-			f := (&shelf{}).on(a)
-			w, ended := eager(store{client: r.client}, a, &steps{fetch: f.Fetch, ask: func(context.Context, fetch.Ref) error {
+			f := (&memoryProvider{}).fetcher(a)
+			w, ended := newFastWorker(redisServer{client: r.client}, a, &fakeFetcher{fetch: f.Fetch, poll: func(context.Context, fetch.Ref) error {
 				if ready.Load() {
 					return nil
 				}
-				return running
+				return jobRunning
 			}})
 			w.PollInterval = time.Hour // what is lost is not found again by waiting
-			defer serve(t, w)()
+			defer startWorker(t, w)()
 			refs := []fetch.Ref{parseRef(t, jobRef+"1"), parseRef(t, jobRef+"2")}
 			for _, ref := range refs {
 				mustEnqueue(t, w.Queue, ref)
-				inState(t, w.Queue, pollQueue, pollID(ref.Hash()), asynq.TaskStateRetry)
+				waitForState(t, w.Queue, pollQueue, pollID(ref.Hash()), asynq.TaskStateRetry)
 			}
 			ready.Store(true)
 			lose(t, r)
@@ -360,7 +360,7 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 }
 
 func TestARedisServesOneArchive(t *testing.T) {
-	inEach(t, func(t *testing.T, s store) {
+	onEachRedis(t, func(t *testing.T, s redisServer) {
 		ctx, q := t.Context(), NewQueue(s.client)
 		if err := q.CheckArchive(ctx, "one"); err != nil {
 			t.Errorf("none yet: %v", err)
@@ -376,7 +376,7 @@ func TestARedisServesOneArchive(t *testing.T) {
 		if err := errors.Join(q.CheckArchive(ctx, "one")); err != nil {
 			t.Error(err)
 		}
-		w, _ := eager(s, open(t), &script{})
+		w, _ := newFastWorker(s, openArchive(t), &scriptedFetcher{})
 		if err := w.Run(ctx); !errors.Is(err, ErrOtherArchive) {
 			t.Errorf("a worker of another archive runs: %v", err)
 		}
@@ -388,8 +388,8 @@ func TestAWorkerStopsWhereRedisHasBecomeAnothers(t *testing.T) {
 		t.Skip("it waits for a look at Redis")
 	}
 	t.Parallel()
-	p := pretend(t)
-	w, ended := eager(store{client: p.client}, open(t), &script{ends: []error{nil}})
+	p := newFakeRedis(t)
+	w, ended := newFastWorker(redisServer{client: p.client}, openArchive(t), &scriptedFetcher{ends: []error{nil}})
 	over := make(chan error, 1)
 	go func() { over <- w.Run(t.Context()) }()
 	mustEnqueue(t, w.Queue, parseRef(t, jobRef))
@@ -398,7 +398,7 @@ func TestAWorkerStopsWhereRedisHasBecomeAnothers(t *testing.T) {
 	if err := NewQueue(p.client).Register(t.Context(), "another"); err != nil {
 		t.Fatal(err)
 	}
-	p.tell("run_id", "2")
+	p.setInfo("run_id", "2")
 	if err := <-over; !errors.Is(err, ErrOtherArchive) {
 		t.Errorf("it ended with %v", err)
 	}

@@ -108,18 +108,18 @@ func (r *realRedis) configure(t testing.TB, name, value string) {
 }
 
 // A store is one of the two that a queue may be in.
-type store struct {
+type redisServer struct {
 	client redis.UniversalClient
 	dial   func() redis.UniversalClient
-	lose   func() // all that it knows
+	flush  func() // all that it knows
 }
 
-// inEach runs a test on a Redis in the process, and on a real one.
-func inEach(t *testing.T, do func(*testing.T, store)) {
+// onEachRedis runs a test on a Redis in the process, and on a real one.
+func onEachRedis(t *testing.T, do func(*testing.T, redisServer)) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		p := pretend(t)
-		do(t, store{p.client, func() redis.UniversalClient {
+		p := newFakeRedis(t)
+		do(t, redisServer{p.client, func() redis.UniversalClient {
 			c := p.dial()
 			t.Cleanup(func() { c.Close() })
 			return c
@@ -128,6 +128,6 @@ func inEach(t *testing.T, do func(*testing.T, store)) {
 	t.Run("real", func(t *testing.T) {
 		t.Parallel()
 		r := startRedis(t)
-		do(t, store{r.client, func() redis.UniversalClient { return r.dial(t, "") }, func() { r.client.FlushAll(context.Background()) }})
+		do(t, redisServer{r.client, func() redis.UniversalClient { return r.dial(t, "") }, func() { r.client.FlushAll(context.Background()) }})
 	})
 }

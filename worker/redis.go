@@ -48,16 +48,16 @@ const (
 // any of go-redis's settings; addr=HOST:PORT in it makes it a cluster, and
 // master_name=NAME a Sentinel's.
 func NewRedisClient(a RedisOptions) (redis.UniversalClient, error) {
-	client, err := a.dial()
+	client, err := a.newClient()
 	if err != nil {
-		return nil, fmt.Errorf("redis %s: %w", a.shown(), err)
+		return nil, fmt.Errorf("redis %s: %w", a.safeURL(), err)
 	}
 	return client, nil
 }
 
-// shown is the URL without its secrets. An @ sign in the path of a socket may
+// safeURL is the URL without its secrets. An @ sign in the path of a socket may
 // be that of a password at the wrong place.
-func (a RedisOptions) shown() string {
+func (a RedisOptions) safeURL() string {
 	if u, err := a.parse(); err != nil || strings.Contains(u.Path, "@") {
 		return "…"
 	}
@@ -77,12 +77,12 @@ func (a RedisOptions) parse() (*url.URL, error) {
 	return u, nil
 }
 
-func (a RedisOptions) dial() (redis.UniversalClient, error) {
+func (a RedisOptions) newClient() (redis.UniversalClient, error) {
 	u, err := a.parse()
 	if err != nil {
 		return nil, err
 	}
-	trust, err := a.trust()
+	trust, err := a.tlsConfigurer()
 	if err != nil {
 		return nil, err
 	}
@@ -98,11 +98,11 @@ func (a RedisOptions) dial() (redis.UniversalClient, error) {
 func (a RedisOptions) single(trust func(*tls.Config)) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(a.URL)
 	if err != nil {
-		return nil, a.scrub(err)
+		return nil, a.maskPassword(err)
 	}
-	a.login(&o.Password)
+	a.setPassword(&o.Password)
 	trust(o.TLSConfig)
-	patient(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
+	setRetryDefaults(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
 	o.DisableIdentity = true
 	return redis.NewClient(o), nil
 }
@@ -110,33 +110,33 @@ func (a RedisOptions) single(trust func(*tls.Config)) (redis.UniversalClient, er
 func (a RedisOptions) cluster(trust func(*tls.Config)) (redis.UniversalClient, error) {
 	o, err := redis.ParseClusterURL(a.URL)
 	if err != nil {
-		return nil, a.scrub(err)
+		return nil, a.maskPassword(err)
 	}
-	a.login(&o.Password)
+	a.setPassword(&o.Password)
 	trust(o.TLSConfig)
-	patient(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
+	setRetryDefaults(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
 	return redis.NewClusterClient(o), nil
 }
 
 func (a RedisOptions) sentinel(trust func(*tls.Config)) (redis.UniversalClient, error) {
 	o, err := redis.ParseFailoverURL(a.URL)
 	if err != nil {
-		return nil, a.scrub(err)
+		return nil, a.maskPassword(err)
 	}
-	a.login(&o.Password)
+	a.setPassword(&o.Password)
 	trust(o.TLSConfig)
-	patient(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
+	setRetryDefaults(&o.MaxRetries, &o.MaxRetryBackoff, &o.PoolSize)
 	return redis.NewFailoverClient(o), nil
 }
 
-func (a RedisOptions) login(password *string) {
+func (a RedisOptions) setPassword(password *string) {
 	if a.Password != "" {
 		*password = a.Password
 	}
 }
 
-// patient leaves what the URL set.
-func patient(tries *int, backoff *time.Duration, pool *int) {
+// setRetryDefaults leaves what the URL set.
+func setRetryDefaults(tries *int, backoff *time.Duration, pool *int) {
 	if *tries == 0 {
 		*tries = redisTries
 	}
@@ -148,8 +148,8 @@ func patient(tries *int, backoff *time.Duration, pool *int) {
 	}
 }
 
-// trust reads the certificates to trust.
-func (a RedisOptions) trust() (func(*tls.Config), error) {
+// tlsConfigurer reads the certificates to trust.
+func (a RedisOptions) tlsConfigurer() (func(*tls.Config), error) {
 	if a.CAFile == "" {
 		return func(*tls.Config) {}, nil
 	}
@@ -168,8 +168,8 @@ func (a RedisOptions) trust() (func(*tls.Config), error) {
 	}, nil
 }
 
-// scrub takes what may be a password out of an error about the URL.
-func (a RedisOptions) scrub(err error) error {
+// maskPassword takes what may be a password out of an error about the URL.
+func (a RedisOptions) maskPassword(err error) error {
 	text := err.Error()
 	if u, parseErr := url.Parse(a.URL); parseErr == nil && u.User != nil {
 		if password, ok := u.User.Password(); ok && password != "" {
@@ -181,13 +181,13 @@ func (a RedisOptions) scrub(err error) error {
 
 // A refusal is what Redis says when it does not do as it is told, what it is
 // then, and what to do about it.
-type refusal struct {
-	says string
-	is   error
-	next string
+type redisRefusal struct {
+	contains string
+	kind     error
+	advice   string
 }
 
-var refusals = []refusal{
+var redisRefusals = []redisRefusal{
 	{"NOAUTH", ErrUnsuitableRedis, "it wants a password: --redis-password-file, or REDIS_PASSWORD"},
 	{"WRONGPASS", ErrUnsuitableRedis, "the user name or the password is wrong"},
 	{"NOPERM", ErrUnsuitableRedis, "the user lacks rights: see the README for the ACL that the queue needs"},
@@ -200,23 +200,23 @@ var refusals = []refusal{
 	{"LOADING", ErrRedis, "it is reading what it knew before it was started"},
 }
 
-// unqueued is the error of a command that Redis did not carry out: ErrUnsuitableRedis
+// wrapRedisError is the error of a command that Redis did not carry out: ErrUnsuitableRedis
 // if a person must see to it, ErrRedis if it may pass.
-func unqueued(ctx context.Context, err error) error {
+func wrapRedisError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	text := shown(err)
-	if r := refusalOf(text); r != nil {
-		return fmt.Errorf("%w: %s (%s)", r.is, r.next, text)
+	text := safeText(err)
+	if r := findRefusal(text); r != nil {
+		return fmt.Errorf("%w: %s (%s)", r.kind, r.advice, text)
 	}
 	return fmt.Errorf("%w: %s", ErrRedis, text)
 }
 
-func refusalOf(text string) *refusal {
-	for i := range refusals {
-		if strings.Contains(text, refusals[i].says) {
-			return &refusals[i]
+func findRefusal(text string) *redisRefusal {
+	for i := range redisRefusals {
+		if strings.Contains(text, redisRefusals[i].contains) {
+			return &redisRefusals[i]
 		}
 	}
 	return nil
@@ -224,25 +224,25 @@ func refusalOf(text string) *refusal {
 
 // refused is how long to wait after a refusal, or no answer. The queue asks
 // again at once, and would do nothing else.
-const refused = 500 * time.Millisecond
+const refusalBackoff = 500 * time.Millisecond
 
 // unhurried holds back the commands of a client that Redis refuses.
-type unhurried struct{}
+type backoffHook struct{}
 
 // DialHook implements redis.Hook.
-func (unhurried) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (backoffHook) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 // ProcessPipelineHook implements redis.Hook.
-func (unhurried) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (backoffHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
 // ProcessHook implements redis.Hook.
-func (unhurried) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (backoffHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if err != nil && (refusalOf(err.Error()) != nil || !isA[redis.Error](err)) {
-			_ = fetch.Sleep(ctx, refused)
+		if err != nil && (findRefusal(err.Error()) != nil || !isA[redis.Error](err)) {
+			_ = fetch.Sleep(ctx, refusalBackoff)
 		}
 		return err
 	}
@@ -255,12 +255,12 @@ const archiveKey = "tallyman:archive"
 // ErrOtherArchive if another was first.
 func (q *Queue) Register(ctx context.Context, id string) error {
 	if _, err := q.redis.SetNX(ctx, archiveKey, id, 0).Result(); err != nil {
-		return fmt.Errorf("register the archive: %w", unqueued(ctx, err))
+		return fmt.Errorf("register the archive: %w", wrapRedisError(ctx, err))
 	}
 	// A client of asynq tells the names of its queues once, and Redis may have
 	// lost its memory since.
 	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue, discoverQueue).Err(); err != nil {
-		return fmt.Errorf("register the queues: %w", unqueued(ctx, err))
+		return fmt.Errorf("register the queues: %w", wrapRedisError(ctx, err))
 	}
 	return q.CheckArchive(ctx, id)
 }
@@ -272,7 +272,7 @@ func (q *Queue) CheckArchive(ctx context.Context, id string) error {
 	case errors.Is(err, redis.Nil):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look up the archive: %w", unqueued(ctx, err))
+		return fmt.Errorf("look up the archive: %w", wrapRedisError(ctx, err))
 	case registered != id:
 		return fmt.Errorf("%w, %s; ours is %s: use a Redis or a database of its own for each archive", ErrOtherArchive, registered, id)
 	}
@@ -283,10 +283,10 @@ func (q *Queue) CheckArchive(ctx context.Context, id string) error {
 func (q *Queue) CheckRedis(ctx context.Context) error {
 	said, err := q.redis.Info(ctx, "server", "memory").Result()
 	if err != nil {
-		return fmt.Errorf("check redis: %w", unqueued(ctx, err))
+		return fmt.Errorf("check redis: %w", wrapRedisError(ctx, err))
 	}
-	facts := readInfo(said)
-	if version := facts["redis_version"]; older(version, 6, 2) {
+	facts := parseInfo(said)
+	if version := facts["redis_version"]; olderThan(version, 6, 2) {
 		return fmt.Errorf("%w: it is Redis %s, want 6.2 or later", ErrUnsuitableRedis, version)
 	}
 	if policy := facts["maxmemory_policy"]; policy != "" && policy != "noeviction" {
@@ -295,7 +295,7 @@ func (q *Queue) CheckRedis(ctx context.Context) error {
 	return nil
 }
 
-func readInfo(said string) map[string]string {
+func parseInfo(said string) map[string]string {
 	facts := map[string]string{}
 	for line := range strings.Lines(said) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
@@ -305,9 +305,9 @@ func readInfo(said string) map[string]string {
 	return facts
 }
 
-// older reports whether a version is older than that. One that can't be read
+// olderThan reports whether a version is older than that. One that can't be read
 // is not: there are servers that speak for Redis and have their own.
-func older(version string, major, minor int) bool {
+func olderThan(version string, major, minor int) bool {
 	first, rest, _ := strings.Cut(version, ".")
 	second, _, _ := strings.Cut(rest, ".")
 	m, err1 := strconv.Atoi(first)

@@ -113,7 +113,7 @@ func TestAPasswordIsNotInTheErrorsOfCalls(t *testing.T) {
 	}
 	l.Close() // nobody is there
 	q := NewQueue(mustDial(t, RedisOptions{URL: "redis://user:" + canary + "@" + l.Addr().String() + "?max_retries=-1"}))
-	for _, err := range callAll(t, q) {
+	for _, err := range callEveryWrite(t, q) {
 		if !errors.Is(err, ErrRedis) || strings.Contains(err.Error(), canary) {
 			t.Errorf("%v", err)
 		}
@@ -125,8 +125,8 @@ func TestAPasswordIsNotInTheErrorsOfCalls(t *testing.T) {
 	}
 }
 
-// callAll calls all that writes to a queue.
-func callAll(t testing.TB, q *Queue) map[string]error {
+// callEveryWrite calls all that writes to a queue.
+func callEveryWrite(t testing.TB, q *Queue) map[string]error {
 	t.Helper()
 	ref := parseRef(t, jobRef)
 	_, enqueue := q.Enqueue(t.Context(), ref, Options{})
@@ -195,8 +195,8 @@ func TestCheckRefusesAnUnfitRedis(t *testing.T) {
 		{"redis_version", "unstable", ""},
 		{"maxmemory_policy", "", ""},
 	} {
-		p := pretend(t)
-		p.tell(test.name, test.value)
+		p := newFakeRedis(t)
+		p.setInfo(test.name, test.value)
 		err := NewQueue(p.client).CheckRedis(t.Context())
 		if (err != nil) != (test.says != "") || err != nil && (!errors.Is(err, ErrUnsuitableRedis) || !strings.Contains(err.Error(), test.says)) {
 			t.Errorf("%s %q: %v", test.name, test.value, err)
@@ -215,20 +215,20 @@ func TestARealRedisIsFit(t *testing.T) {
 	if err := q.CheckRedis(t.Context()); !errors.Is(err, ErrUnsuitableRedis) || !strings.Contains(err.Error(), "allkeys-lru") {
 		t.Errorf("one that evicts: %v", err)
 	}
-	if err := newWorker(q, open(t), &script{}).Run(t.Context()); !errors.Is(err, ErrUnsuitableRedis) {
+	if err := newWorker(q, openArchive(t), &scriptedFetcher{}).Run(t.Context()); !errors.Is(err, ErrUnsuitableRedis) {
 		t.Errorf("a worker runs: %v", err)
 	}
 }
 
-// whyUnfit has a real Redis refuse what a queue asks of it.
-func whyUnfit(t *testing.T, q *Queue, says string) {
+// checkUnsuitable has a real Redis refuse what a queue asks of it.
+func checkUnsuitable(t *testing.T, q *Queue, says string) {
 	t.Helper()
-	refusesAll(t, q, ErrUnsuitableRedis, says)
+	checkRefused(t, q, ErrUnsuitableRedis, says)
 }
 
-func refusesAll(t *testing.T, q *Queue, is error, says string) {
+func checkRefused(t *testing.T, q *Queue, is error, says string) {
 	t.Helper()
-	for call, err := range callAll(t, q) {
+	for call, err := range callEveryWrite(t, q) {
 		if !errors.Is(err, is) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v", call, err)
 		}
@@ -243,21 +243,21 @@ func TestARedisThatTakesNothingMayTakeItLater(t *testing.T) {
 	} {
 		r := startRedis(t)
 		r.configure(t, setting[0], setting[1])
-		refusesAll(t, NewQueue(r.client), ErrRedis, says)
+		checkRefused(t, NewQueue(r.client), ErrRedis, says)
 	}
 	r := startRedis(t)
 	if err := r.client.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	refusesAll(t, NewQueue(r.client), ErrRedis, "name the primary")
+	checkRefused(t, NewQueue(r.client), ErrRedis, "name the primary")
 }
 
 func TestARedisThatWantsAPasswordSaysSo(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, "--requirepass", canary)
-	whyUnfit(t, NewQueue(r.client), "it wants a password")
-	whyUnfit(t, NewQueue(r.dial(t, ":"+canary+"x@")), "password is wrong")
-	whyUnfit(t, NewQueue(r.dial(t, "nobody:"+canary+"@")), "password is wrong")
+	checkUnsuitable(t, NewQueue(r.client), "it wants a password")
+	checkUnsuitable(t, NewQueue(r.dial(t, ":"+canary+"x@")), "password is wrong")
+	checkUnsuitable(t, NewQueue(r.dial(t, "nobody:"+canary+"@")), "password is wrong")
 	if err := NewQueue(r.dial(t, ":"+canary+"@")).CheckRedis(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -267,16 +267,16 @@ func TestARedisThatWantsAPasswordSaysSo(t *testing.T) {
 }
 
 // theACL is what a queue needs of Redis, as the README has it.
-const theACL = "~asynq:* ~tallyman:* &asynq:cancel -@all +@read +@write +@scripting +@connection +@pubsub -@dangerous +info"
+const readmeACL = "~asynq:* ~tallyman:* &asynq:cancel -@all +@read +@write +@scripting +@connection +@pubsub -@dangerous +info"
 
 func TestFewRightsSuffice(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
-	setUser(t, r, "queue", theACL)
-	s := store{client: r.dial(t, "queue:"+canary+"@")}
-	a, ref, cancelled := open(t), parseRef(t, jobRef), parseRef(t, jobRef+"2")
-	begun, shelf := make(chan bool, 10), (&shelf{}).on(a)
-	w, ended := eager(s, a, &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	setUser(t, r, "queue", readmeACL)
+	s := redisServer{client: r.dial(t, "queue:"+canary+"@")}
+	a, ref, cancelled := openArchive(t), parseRef(t, jobRef), parseRef(t, jobRef+"2")
+	begun, shelf := make(chan bool, 10), (&memoryProvider{}).fetcher(a)
+	w, ended := newFastWorker(s, a, &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 		if ref.Hash() != cancelled.Hash() {
 			return shelf.Fetch(ctx, ref)
 		}
@@ -284,7 +284,7 @@ func TestFewRightsSuffice(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}})
-	stop := serve(t, w)
+	stop := startWorker(t, w)
 	mustEnqueue(t, w.Queue, ref)
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -294,8 +294,8 @@ func TestFewRightsSuffice(t *testing.T) {
 	if running, err := w.Queue.Remove(cancelled.Hash()); !running || err != nil {
 		t.Errorf("running %v, %v", running, err)
 	}
-	settleWhenFree(t, a, cancelled, archive.Cancelled)
-	idle(t, w.Queue, cancelled)
+	setPhaseWhenFree(t, a, cancelled, archive.Cancelled)
+	waitUntilIdle(t, w.Queue, cancelled)
 	mustEnqueue(t, w.Queue, parseRef(t, "sls://cn-hangzhou/project/"+strings.Repeat("x", 300)))
 	<-ended
 	stop()
@@ -312,7 +312,7 @@ func TestTooFewRightsAreUnfit(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
 	setUser(t, r, "reader", "~* &* -@all +@read +@connection +info")
-	whyUnfit(t, NewQueue(r.dial(t, "reader:"+canary+"@")), "lacks rights")
+	checkUnsuitable(t, NewQueue(r.dial(t, "reader:"+canary+"@")), "lacks rights")
 }
 
 func setUser(t testing.TB, r *realRedis, name, rights string) {

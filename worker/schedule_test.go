@@ -6,422 +6,360 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/alicebob/miniredis/v2/server"
 
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 )
 
-func TestAnExportThatLandsIsFetchedOnce(t *testing.T) {
-	t.Parallel()
-	s := &script{ends: []error{nil}}
-	if err := s.run(t, &Worker{}); err != nil || len(s.times) != 1 {
-		t.Errorf("%d attempts, %v", len(s.times), err)
-	}
+func parseAgo(text string) (time.Time, error) {
+	d, err := time.ParseDuration(text)
+	return time.Now().Add(-d), err
 }
 
-func TestPollsAreFurtherApartEachTime(t *testing.T) {
-	t.Parallel()
-	s := &script{ends: append(repeat(running, 11), nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: 2 * time.Second}); err != nil {
+func everyEntry(t testing.TB, interval time.Duration) ScheduleEntry {
+	t.Helper()
+	place, err := fetch.ParsePlace(jobPlace)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for i, pause := range s.pauses()[:10] {
-		want := min(2*time.Second+s.times[i].Sub(s.times[0])/2, time.Minute)
-		if pause < want*9/10 || pause > want*11/10+late {
-			t.Errorf("pause %d is %v, want about %v", i, pause, want)
-		}
-	}
+	return ScheduleEntry{Place: place, Every: interval}
 }
 
-func TestPollsOfManyJobsDoNotFallTogether(t *testing.T) {
+func cronEntry(t testing.TB, cron string) ScheduleEntry {
+	e := everyEntry(t, 0)
+	e.Cron = cron
+	return e
+}
+
+// ample is how long a run and its exports take at most, with nothing in their
+// way.
+const maxRunTime = 20 * time.Second
+
+func TestNewJobsAreEnqueuedOnceWhoeverLooks(t *testing.T) {
 	t.Parallel()
-	pauses := map[time.Duration]bool{}
-	for range 5 {
-		s := &script{ends: []error{running, running, nil}}
-		if err := s.run(t, &Worker{Wait: time.Hour, PollInterval: 30 * time.Second}); err != nil {
-			t.Fatal(err)
-		}
-		pauses[s.pauses()[0].Truncate(time.Second)] = true
-	}
-	if len(pauses) < 2 {
-		t.Error("5 jobs were all polled at one time")
-	}
-}
-
-func TestTheLastPollIsAtTheDeadline(t *testing.T) {
-	t.Parallel()
-	s := &script{ends: []error{running}}
-	err := s.run(t, &Worker{Wait: 10 * time.Second, PollInterval: 4 * time.Second})
-	if Classify(err).Exit != ExitNotReady {
-		t.Errorf("ended with %v", err)
-	}
-	if total := s.times[len(s.times)-1].Sub(s.began); total < 10*time.Second || total > 10*time.Second+2*late {
-		t.Errorf("the last poll was at %v", total)
-	}
-	if len(s.times) != 3 {
-		t.Errorf("%d polls, %v apart", len(s.times), s.pauses())
-	}
-}
-
-func TestNoWaitAsksOnce(t *testing.T) {
-	t.Parallel()
-	s := &script{ends: []error{running}}
-	if err := s.run(t, &Worker{PollInterval: time.Second}); !errors.Is(err, running) || len(s.times) != 1 {
-		t.Errorf("%d attempts, %v", len(s.times), err)
-	}
-}
-
-// checkPauses holds pauses to those wanted, each up to a tick too long.
-func checkPauses(t *testing.T, got, want []time.Duration, late time.Duration) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Fatalf("pauses %v, want %v", got, want)
-	}
-	for i := range want {
-		if got[i] < want[i] || got[i] > want[i]+late {
-			t.Errorf("pause %d is %v, want %v", i, got[i], want[i])
-		}
-	}
-}
-
-func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
-	t.Parallel()
-	const second, quarter = time.Second, time.Second / 4
-	minutes := slices.Repeat([]time.Duration{90 * time.Second}, 9)
 	for name, test := range map[string]struct {
-		err    error
-		pauses []time.Duration
-		wake   time.Duration
-	}{
-		"mismatch":  {broken, []time.Duration{second, 2 * second}, wake},
-		"network":   {unreachable, []time.Duration{quarter, 2 * quarter, second, 2 * second, 4 * second, 5 * second, 5 * second, 5 * second, 5 * second}, wake},
-		"auth":      {fetch.ErrAuth, nil, wake},
-		"unknown":   {errors.New("what"), nil, wake},
-		"disk full": {onPath(syscall.ENOSPC), nil, wake},
-		"asked":     {&fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: 90 * time.Second}, minutes, 20 * second},
-	} {
-		for _, asked := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
-				s := &script{ends: []error{test.err}, asked: asked}
-				if err := s.run(t, &Worker{TaskCheckInterval: test.wake}); !errors.Is(err, test.err) {
-					t.Errorf("ended with %v", err)
+		apart time.Duration // the beginnings of the two workers
+		most  int           // lists
+	}{"together": {0, 6}, "apart": {40 * time.Second, 12}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p, r, names := newFakeRedis(t), newFakeLister(t, "job"), []string{"job"}
+				defer startWorker(t, r.worker(NewQueue(p.client), everyEntry(t, time.Minute)))()
+				time.Sleep(test.apart)
+				defer startWorker(t, r.worker(NewQueue(p.dial()), everyEntry(t, time.Minute)))()
+				time.Sleep(maxRunTime)
+				for n := range 5 {
+					names = append(names, fmt.Sprint("job", n))
+					r.add(t, names[n+1])
+					time.Sleep(time.Minute)
 				}
-				checkPauses(t, s.pauses(), test.pauses, second+2*test.wake)
+				r.checkLanded(t, names...)
+				r.checkListings(t, 6, test.most, 20*time.Second)
+				if n := r.countLog("msg=listed"); n != len(r.listedAt) {
+					t.Errorf("%d of %d lists were told of", n, len(r.listedAt))
+				}
 			})
-		}
-	}
-}
-
-func TestAPersonMaySayHowManyAttempts(t *testing.T) {
-	t.Parallel()
-	for _, err := range []error{broken, unreachable} {
-		s := &script{ends: []error{err}}
-		s.run(t, &Worker{Attempts: 20})
-		if len(s.times) != 20 {
-			t.Errorf("%v: %d attempts", err, len(s.times))
-		}
-		for i, pause := range s.pauses() {
-			if pause < time.Second/4 {
-				t.Errorf("%v: pause %d is %v", err, i, pause)
-			}
-		}
-	}
-	s := &script{ends: []error{fetch.ErrAuth}}
-	if s.run(t, &Worker{Attempts: 20}); len(s.times) != 1 {
-		t.Errorf("what will not pass was attempted %d times", len(s.times))
-	}
-}
-
-func TestEachCauseHasABudgetOfItsOwn(t *testing.T) {
-	t.Parallel()
-	s := &script{ends: []error{broken, broken, unreachable, unreachable, unreachable, nil}}
-	if err := s.run(t, &Worker{}); err != nil {
-		t.Errorf("a change of cause did not give a new budget: %v", err)
-	}
-}
-
-func TestCausesThatTakeTurnsEnd(t *testing.T) {
-	t.Parallel()
-	var ends []error
-	for range 100 {
-		ends = append(ends, broken, unreachable)
-	}
-	s := &script{ends: ends}
-	if err := s.run(t, &Worker{}); err == nil || len(s.times) > 6 {
-		t.Errorf("%d attempts, %v", len(s.times), err)
-	}
-}
-
-func TestAnAnswerOfTheJobGivesNewBudgets(t *testing.T) {
-	t.Parallel()
-	var ends []error
-	for range 8 {
-		ends = append(ends, unreachable, broken, running)
-	}
-	s := &script{ends: append(ends, nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestUnknownStatusesAreBounded(t *testing.T) {
-	t.Parallel()
-	s := &script{ends: []error{odd}}
-	err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second})
-	if Classify(err).Cause != "unknown-status" || len(s.times) != unknownStatuses {
-		t.Errorf("%d attempts, %v", len(s.times), err)
-	}
-	if !strings.Contains(strings.Join(s.notes, "\n"), `"REHEATING" (9 of 10 in a row)`) {
-		t.Errorf("noted %q", s.notes)
-	}
-}
-
-func TestUnknownStatusesAreCountedInARow(t *testing.T) {
-	t.Parallel()
-	ends := append(repeat(odd, 9), running)
-	s := &script{ends: append(append(ends, ends...), nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestWhatDoesNotChangeIsNotedOnce(t *testing.T) {
-	t.Parallel()
-	s := &script{ends: append(repeat(running, 10), nil)}
-	if err := s.run(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}); err != nil || len(s.notes) != 1 {
-		t.Errorf("noted %q, %v", s.notes, err)
-	}
-}
-
-func TestCancelledWaitsEndAtOnce(t *testing.T) {
-	t.Parallel()
-	why := fmt.Errorf("enough: %w", context.Canceled)
-	for _, end := range []error{running, unreachable, broken} {
-		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			defer cancel(nil)
-			s, w := &script{ends: []error{end}}, &Worker{Wait: time.Hour, PollInterval: time.Minute}
-			s.serves(t, w)
-			l := StartLocal(w)
-			defer l.Close()
-			time.AfterFunc(300*time.Millisecond, func() { cancel(why) })
-			began := time.Now()
-			_, err := l.Fetch(ctx, parseRef(t, jobRef))
-			if !errors.Is(err, why) || time.Since(began) != 300*time.Millisecond {
-				t.Errorf("%v after %v", err, time.Since(began))
-			}
 		})
 	}
 }
 
-func TestOneWhoComesLaterWaitsForTheSameAttempts(t *testing.T) {
+func TestALongRunIsNotDoubled(t *testing.T) {
 	t.Parallel()
-	s := &script{ends: append(repeat(running, 3), nil)}
 	synctest.Test(t, func(t *testing.T) {
-		w := &Worker{Wait: time.Hour, PollInterval: time.Second}
-		s.serves(t, w)
-		l := StartLocal(w)
-		defer l.Close()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		ref := parseRef(t, jobRef)
-		if _, err := l.Fetch(ctx, ref); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("the first: %v", err)
+		p, r := newFakeRedis(t), newFakeLister(t, "job")
+		r.beforeList = func(ctx context.Context, _ int) error { return fetch.Sleep(ctx, 150*time.Second) }
+		for range 2 {
+			defer startWorker(t, r.worker(NewQueue(p.dial()), everyEntry(t, time.Minute)))()
 		}
-		if receipt, err := l.Fetch(t.Context(), ref); err != nil || receipt == nil || len(s.times) != 4 {
-			t.Errorf("the second: %v, %v after %d attempts", receipt, err, len(s.times))
-		}
+		time.Sleep(10 * time.Minute)
+		r.checkListings(t, 3, 4, 150*time.Second)
+		r.checkLanded(t, "job")
 	})
 }
 
-func TestWhatFailedCanBeFetchedAgainAtOnce(t *testing.T) {
-	t.Parallel()
-	for _, asked := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			s, w := &script{ends: []error{fetch.ErrAuth}, asked: asked}, &Worker{}
-			w.OnEnd = func(fetch.Ref, *archive.Receipt, error) { time.Sleep(time.Second) } // the task lasts longer than its export
-			s.serves(t, w)
-			l := StartLocal(w)
-			defer l.Close()
-			for n := range 5 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				if _, err := l.Fetch(ctx, parseRef(t, jobRef)); !errors.Is(err, fetch.ErrAuth) || len(s.times) != n+1 {
-					t.Fatalf("the %dth time, asked %v: %v after %d attempts", n+1, asked, err, len(s.times))
-				}
-				cancel()
-			}
-		})
-	}
-}
-
-func TestCloseEndsThoseWhoWait(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s, w := &script{ends: []error{running}}, &Worker{Wait: Forever, PollInterval: time.Second}
-		s.serves(t, w)
-		l := StartLocal(w)
-		time.AfterFunc(10*time.Second, func() { l.Close() })
-		if _, err := l.Fetch(t.Context(), parseRef(t, jobRef)); Classify(err).Exit != ExitInterrupted {
-			t.Errorf("ended with %v", err)
-		}
-		if _, err := l.Fetch(t.Context(), parseRef(t, jobRef)); Classify(err).Exit != ExitInterrupted {
-			t.Errorf("after Close: %v", err)
-		}
-	})
-}
-
-// The same of a worker that nobody waits for.
-
-func TestAWorkerHasMorePatience(t *testing.T) {
-	t.Parallel()
-	var growing []time.Duration
-	for n := 1; n < 30; n++ {
-		growing = append(growing, min(time.Second<<min(n-1, 20), 15*time.Minute))
-	}
-	for name, test := range map[string]struct {
-		err    error
-		pauses []time.Duration
-		wake   time.Duration
-	}{
-		"mismatch": {broken, growing[:2], wake},
-		"network":  {unreachable, growing, 20 * time.Second},
-		"auth":     {fetch.ErrAuth, nil, wake},
-		"unknown":  {errors.New("what"), nil, wake},
-		"job":      {&fetch.JobError{State: fetch.Failed}, nil, wake},
-	} {
-		for _, asked := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
-				if len(test.pauses) > 10 && (asked || testing.Short()) {
-					t.Skip("it takes five hours")
-				}
-				s := &script{ends: []error{test.err}, asked: asked}
-				if err := s.work(t, &Worker{TaskCheckInterval: test.wake}); !errors.Is(err, test.err) {
-					t.Errorf("ended with %v", err)
-				}
-				if len(s.times) != len(test.pauses)+1 {
-					t.Fatalf("%d attempts, want %d", len(s.times), len(test.pauses)+1)
-				}
-				for i, pause := range s.pauses() {
-					if want := test.pauses[i]; pause < want*9/10 || pause > want*11/10+time.Second+2*test.wake {
-						t.Errorf("pause %d is %v, want about %v", i, pause, want)
-					}
-				}
-			})
-		}
-	}
-}
-
-func TestAWorkerWaitsAsLongAsItIsAsked(t *testing.T) {
-	t.Parallel()
-	for _, after := range []time.Duration{1500 * time.Millisecond, 7 * time.Second, 2 * time.Minute} {
-		for _, kind := range []error{fetch.ErrThrottled, fetch.ErrTemporary} {
-			s := &script{ends: append(repeat(&fetch.CallError{Kind: kind, RetryAfter: after}, 2), nil)}
-			if err := s.work(t, &Worker{TaskCheckInterval: 2 * time.Second, PollInterval: time.Second}); err != nil {
-				t.Fatal(err)
-			}
-			for i, pause := range s.pauses() {
-				if pause < after || pause > after*11/10+time.Minute {
-					t.Errorf("%v, asked to wait for %v: pause %d is %v", kind, after, i, pause)
-				}
-			}
-		}
-	}
-}
-
-func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
+func TestAListThatFailsInPassingIsTriedUntilItDoesNot(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
-		"throttled": call(fetch.ErrThrottled), "disk full": onPath(syscall.ENOSPC), "disk": onPath(syscall.EIO),
-		"quota full": onPath(syscall.EDQUOT), "no room": &archive.NoSpaceError{}, "no file can be opened": onPath(syscall.EMFILE),
-		"busy": archive.ErrBusy, "redis": ErrRedis, "unfit": ErrUnsuitableRedis,
+		"network": networkErr, "throttled": &fetch.CallError{Call: "List", Kind: fetch.ErrThrottled, RetryAfter: 90 * time.Second}, "redis": ErrRedis,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &script{ends: append(repeat(err, 12), broken, broken, nil)}
-			if err := s.work(t, &Worker{TaskCheckInterval: 20 * time.Second, PollInterval: time.Second, Attempts: 3}); err != nil {
-				t.Errorf("it ended with %v after %d attempts", err, len(s.times))
-			}
-			for i, pause := range s.pauses()[:12] {
-				if pause > longestPoll*11/10+time.Second+40*time.Second {
-					t.Errorf("pause %d is %v", i, pause)
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p, r := newFakeRedis(t), newFakeLister(t, "job")
+				r.beforeList = func(_ context.Context, n int) error {
+					if n <= 8 {
+						return err
+					}
+					return nil
 				}
-			}
+				defer startWorker(t, r.worker(NewQueue(p.client), everyEntry(t, 24*time.Hour)))()
+				time.Sleep(15 * time.Minute)
+				r.checkLanded(t, "job")
+				r.checkListings(t, 9, 9, max(fetch.RetryAfter(err), time.Second*9/10))
+				for i := 1; i < len(r.listedAt); i++ {
+					if pause := r.listedAt[i].Sub(r.listedAt[i-1]); pause > max(fetch.RetryAfter(err), maxPollInterval*11/10)+10*time.Second {
+						t.Errorf("list %d is %v after the one before", i+1, pause)
+					}
+				}
+				if n := r.countLog("not listed yet"); n != 1 {
+					t.Errorf("that it fails was told of %d times", n)
+				}
+			})
 		})
 	}
 }
 
-func TestAWorkerWaitsAsLongAsItIsTold(t *testing.T) {
+func TestAListThatWillNotPassWaitsUntilItIsDue(t *testing.T) {
 	t.Parallel()
-	s := &script{ends: []error{running}}
-	if err := s.work(t, &Worker{Wait: 2 * time.Minute, PollInterval: time.Second, TaskCheckInterval: time.Second}); Classify(err).Cause != "not-ready" {
-		t.Errorf("ended with %v", err)
-	}
-	if total := s.times[len(s.times)-1].Sub(s.began); total < 2*time.Minute || total > 2*time.Minute+6*time.Second {
-		t.Errorf("the last poll was at %v", total)
-	}
-}
-
-func TestATaskMayWaitLongerThanItsWorker(t *testing.T) {
-	t.Parallel()
-	for _, wait := range []time.Duration{time.Hour, Forever} {
-		synctest.Test(t, func(t *testing.T) {
-			s := &script{ends: append(repeat(running, 8), nil)}
-			w := &Worker{Wait: time.Second, PollInterval: time.Second, TaskCheckInterval: 5 * time.Second}
-			s.serves(t, w)
-			ended := make(chan error, 1)
-			w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
-			if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef), Options{Wait: Duration(wait)}); err != nil {
-				t.Fatal(err)
-			}
-			defer serve(t, w)()
-			if err := <-ended; err != nil {
-				t.Errorf("wait %v: %v", wait, err)
-			}
+	for name, fail := range map[string]func() error{
+		"auth": func() error { return fetch.ErrAuth }, "panic": func() error { panic("what?Signature=" + canary) },
+		"unknown": func() error { return errors.New("what") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p, r := newFakeRedis(t), newFakeLister(t, "job")
+				r.beforeList = func(_ context.Context, n int) error {
+					if n <= 2 {
+						return fail()
+					}
+					return nil
+				}
+				defer startWorker(t, r.worker(NewQueue(p.client), everyEntry(t, 2*time.Minute)))()
+				time.Sleep(4*time.Minute + maxRunTime)
+				r.checkListings(t, 3, 3, 2*time.Minute-maxRunTime)
+				r.checkLanded(t, "job")
+				if r.countLog(`msg="not listed" place=`+jobPlace+" listed=0 enqueued=0") != 2 || r.countLog("msg=listed") != 1 || r.countLog(canary) != 0 {
+					t.Errorf("it said %s", &r.log)
+				}
+			})
 		})
 	}
 }
 
-// jobs is a Fetcher of jobs that don't end.
-type jobs struct {
-	script
-	polls map[string]int
-}
-
-func (j *jobs) Poll(_ context.Context, ref fetch.Ref) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.polls[ref.String()]++
-	return running
-}
-
-func TestSixHoursOfWaiting(t *testing.T) {
+func TestWhatIsKnownIsNotEnqueued(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it takes six hours")
-	}
-	j := &jobs{polls: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
-		w := &Worker{Wait: Forever, PollInterval: 2 * time.Second, TaskCheckInterval: 20 * time.Second}
-		j.serves(t, w)
-		w.Fetcher = j
-		for n := range 3 {
-			if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, fmt.Sprint(jobRef, n)), Options{}); err != nil {
-				t.Fatal(err)
+		p, r := newFakeRedis(t), newFakeLister(t, "nightly-old")
+		time.Sleep(3 * time.Hour)
+		r.add(t, "nightly-landed", "nightly-failed", "nightly-cancelled", "hourly", "nightly-new")
+		if _, err := r.f.Fetch(t.Context(), parseRef(t, jobPlace+"nightly-landed")); err != nil {
+			t.Fatal(err)
+		}
+		if err := Cancel(r.a, parseRef(t, jobPlace+"nightly-cancelled")); err != nil {
+			t.Fatal(err)
+		}
+		failed := &scriptedFetcher{ends: []error{fetch.ErrAuth}}
+		if err := fetchByWorker(t, newWorker(NewQueue(p.dial()), r.a, failed), parseRef(t, jobPlace+"nightly-failed")); !errors.Is(err, fetch.ErrAuth) {
+			t.Fatal(err)
+		}
+		p.FlushAll() // the archive knows without it
+		e := everyEntry(t, time.Minute)
+		e.Since, e.Match, e.Wait = "2h", "nightly-*", 24*time.Hour
+		defer startWorker(t, r.worker(NewQueue(p.client), e))()
+		time.Sleep(time.Minute + maxRunTime)
+		r.checkLanded(t, "nightly-new")
+		if r.countLog("listed=6 enqueued=1") != 1 || r.countLog("listed=6 enqueued=0") != 1 {
+			t.Errorf("it said %s", &r.log)
+		}
+	})
+}
+
+func TestSinceIsReadAtEachRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, r, e := newFakeRedis(t), newFakeLister(t, "missed"), everyEntry(t, time.Minute)
+		e.Since = "90s"
+		r.beforeList = func(_ context.Context, n int) error { // the first that answers comes too late for it
+			if n <= 2 {
+				return fetch.ErrAuth
+			}
+			return nil
+		}
+		defer startWorker(t, r.worker(NewQueue(p.client), e))()
+		time.Sleep(90 * time.Second)
+		r.add(t, "seen")
+		time.Sleep(time.Minute)
+		r.checkLanded(t, "seen")
+	})
+}
+
+func TestAWorkerThatBeginsLooksAtOnceUnlessOneJustDid(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, r := newFakeRedis(t), newFakeLister(t, "job")
+		for n, test := range []struct {
+			away  time.Duration
+			lists int
+		}{{0, 1}, {10 * time.Minute, 1}, {10 * time.Minute, 1}, {25 * time.Minute, 2}, {5 * time.Hour, 3}} {
+			time.Sleep(test.away)
+			stop := startWorker(t, r.worker(NewQueue(p.dial()), everyEntry(t, time.Hour), cronEntry(t, "0 0 1 6 *")))
+			time.Sleep(maxRunTime)
+			stop()
+			if r.checkListings(t, test.lists, test.lists, 0); t.Failed() {
+				t.Fatalf("after beginning %d", n+1)
 			}
 		}
-		stop := serve(t, w)
-		time.Sleep(6 * time.Hour)
-		stop()
+		r.checkLanded(t, "job")
 	})
-	for ref, n := range j.polls {
-		if n < 240 || n > 420 {
-			t.Errorf("%s was polled %d times", ref, n)
+}
+
+func TestTimesAreTheWorkersOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, r, began := newFakeRedis(t), newFakeLister(t), time.Now()
+		daily := func(zone string, clock *time.Location, in time.Duration) ScheduleEntry {
+			return cronEntry(t, zone+began.Add(in).In(clock).Format("4 15 * * *"))
+		}
+		entries := []ScheduleEntry{
+			daily("", time.Local, 2*time.Minute),
+			daily("CRON_TZ=Asia/Tokyo ", time.FixedZone("", 9*60*60), 4*time.Minute),
+		}
+		for range 2 {
+			defer startWorker(t, r.worker(NewQueue(p.dial()), entries...))()
+		}
+		time.Sleep(6 * time.Minute)
+		r.checkListings(t, 2, 2, time.Minute)
+		if first := r.listedAt[0].Sub(began); first < 2*time.Minute || first > 2*time.Minute+maxRunTime {
+			t.Errorf("it was first listed after %v", first)
+		}
+	})
+}
+
+func TestAWorkerThatStopsLeavesItsListToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, r := newFakeRedis(t), newFakeLister(t, "job")
+		r.beforeList = func(ctx context.Context, n int) error {
+			if n == 1 {
+				return fetch.Sleep(ctx, 24*time.Hour)
+			}
+			return nil
+		}
+		stop := startWorker(t, r.worker(NewQueue(p.client), everyEntry(t, 24*time.Hour)))
+		time.Sleep(maxRunTime)
+		began := time.Now()
+		stop()
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it took %v to stop", took)
+		}
+		defer startWorker(t, r.worker(NewQueue(p.dial()), everyEntry(t, 24*time.Hour)))()
+		time.Sleep(maxRunTime)
+		r.checkListings(t, 2, 2, 0)
+		r.checkLanded(t, "job")
+		if r.countLog("not listed") != 0 {
+			t.Errorf("it said %s", &r.log)
+		}
+	})
+}
+
+func TestAScheduleSurvivesTheTroublesOfRedis(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, r := newFakeRedis(t), newFakeLister(t, "job")
+		defer startWorker(t, r.worker(NewQueue(p.client), everyEntry(t, time.Minute)))()
+		time.Sleep(maxRunTime)
+		p.FlushAll()
+		r.add(t, "another")
+		time.Sleep(time.Minute)
+		r.checkLanded(t, "job", "another")
+		p.Server().SetPreHook(func(c *server.Peer, command string, args ...string) bool {
+			refused := slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, ":t:discover.") })
+			if refused {
+				c.WriteError("ERR not now?Signature=" + canary)
+			}
+			return refused || p.answerInfo(c, command, args...)
+		})
+		r.add(t, "third")
+		time.Sleep(time.Minute)
+		r.checkLanded(t, "job", "another")
+		p.Server().SetPreHook(p.answerInfo)
+		time.Sleep(time.Minute)
+		r.checkLanded(t, "job", "another", "third")
+		if r.countLog("is not listed this time") != 1 || r.countLog(canary) != 0 {
+			t.Errorf("it said %s", &r.log)
+		}
+	})
+}
+
+func TestTwoWorkersKeepAScheduleOnAnyRedis(t *testing.T) {
+	onEachRedis(t, func(t *testing.T, s redisServer) {
+		r, ended := newFakeLister(t, "job0"), make(chan error, 10)
+		for range 2 {
+			w := r.worker(NewQueue(s.dial()), everyEntry(t, 2*time.Second))
+			w.TaskCheckInterval = fastCheck
+			told := w.OnEnd
+			w.OnEnd = func(ref fetch.Ref, receipt *archive.Receipt, err error) {
+				told(ref, receipt, err)
+				ended <- err
+			}
+			defer startWorker(t, w)()
+		}
+		for n := range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if n == 0 {
+				r.add(t, "job1")
+			}
+		}
+		r.checkLanded(t, "job0", "job1")
+	})
+}
+
+func TestEntriesAreToldApart(t *testing.T) {
+	hourly := everyEntry(t, time.Hour)
+	ids := map[string]bool{hourly.id(): true}
+	for _, change := range []func(*ScheduleEntry){
+		func(e *ScheduleEntry) { e.Every = 2 * time.Hour }, func(e *ScheduleEntry) { e.Cron = "0 * * * *" }, func(e *ScheduleEntry) { e.Cron = "1 * * * *" },
+		func(e *ScheduleEntry) { e.Since = "1h" }, func(e *ScheduleEntry) { e.Match = "1h" }, func(e *ScheduleEntry) { e.Wait = time.Hour },
+		func(e *ScheduleEntry) { e.Place = fetch.Ref{} },
+	} {
+		e := hourly
+		change(&e)
+		ids[e.id()] = true
+	}
+	if len(ids) != 8 || !ids[everyEntry(t, time.Hour).id()] {
+		t.Errorf("the IDs are %v", ids)
+	}
+}
+
+func TestAnIntervalIsTheShortest(t *testing.T) {
+	for _, test := range []struct {
+		entry ScheduleEntry
+		want  time.Duration
+	}{
+		{everyEntry(t, 90*time.Minute), 90 * time.Minute},
+		{cronEntry(t, "CRON_TZ=UTC 30 2 * * *"), 24 * time.Hour},
+		{cronEntry(t, "CRON_TZ=UTC 0,10 2 * * *"), 10 * time.Minute},
+		{cronEntry(t, "CRON_TZ=UTC 0 0 * * mon,thu"), 72 * time.Hour},
+		{cronEntry(t, "CRON_TZ=UTC 0 0 1 * *"), 28 * 24 * time.Hour},
+	} {
+		if got := test.entry.interval(parseTime("2026-01-15T12:00:00Z")); got != test.want {
+			t.Errorf("%s: %v, want %v", test.entry.spec(), got, test.want)
 		}
 	}
-	if len(j.polls) != 3 {
-		t.Errorf("%d jobs were polled", len(j.polls))
+}
+
+func TestTimesThatCanNotBeKeptAreRefused(t *testing.T) {
+	for _, spec := range []string{"", "@daily", "@every 1h", "* * * *", "* * * * * *", "60 * * * *", "0 0 30 2 *", "TZ=UTC", "CRON_TZ=", "CRON_TZ=Nowhere 0 0 * * *"} {
+		if CheckCron(spec) == nil {
+			t.Errorf("%q is taken", spec)
+		}
+	}
+	for _, spec := range []string{"* * * * *", "*/5 0-6 1,15 jan mon-fri", "TZ=UTC 30 2 * * *", "CRON_TZ=UTC 30 2 * * *"} {
+		if err := CheckCron(spec); err != nil {
+			t.Errorf("%q: %v", spec, err)
+		}
+	}
+	w := &Worker{Queue: NewQueue(newFakeRedis(t).client), Archive: openArchive(t), Schedule: []ScheduleEntry{cronEntry(t, "never")}}
+	if err := w.Run(t.Context()); err == nil {
+		t.Error("a worker keeps a time that it can't read")
 	}
 }

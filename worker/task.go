@@ -61,14 +61,14 @@ func (s *Duration) UnmarshalText(text []byte) error {
 
 const (
 	taskVersion = 1
-	mostPayload = 16 << 10 // bytes; a reference is far shorter
+	maxPayload  = 16 << 10 // bytes; a reference is far shorter
 )
 
 // errBadTask is a task that nobody here can have made.
 var errBadTask = errors.New("it is no task of ours")
 
 func newTask(ref fetch.Ref, o Options) Task {
-	return Task{Version: taskVersion, Reference: ref.String(), Options: o.of(ref)}
+	return Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)}
 }
 
 func (t Task) payload() []byte {
@@ -78,12 +78,12 @@ func (t Task) payload() []byte {
 
 // readTask reads a task of that type.
 func readTask(t *asynq.Task, kind string) (Task, fetch.Ref, error) {
-	return readAs(kind, t.Type(), t.ResultWriter().TaskID(), t.Payload())
+	return checkTask(kind, t.Type(), t.ResultWriter().TaskID(), t.Payload())
 }
 
-// readAs reads what must be a task of that kind. Under another ID than that of
+// checkTask reads what must be a task of that kind. Under another ID than that of
 // its export it would not be found when that is to be cancelled.
-func readAs(kind, typed, id string, payload []byte) (Task, fetch.Ref, error) {
+func checkTask(kind, typed, id string, payload []byte) (Task, fetch.Ref, error) {
 	if typed != kind {
 		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its type is %q, want %s", errBadTask, typed, kind)
 	}
@@ -91,13 +91,13 @@ func readAs(kind, typed, id string, payload []byte) (Task, fetch.Ref, error) {
 	if err != nil {
 		return Task{}, fetch.Ref{}, err
 	}
-	if want := idOf(kind, ref.Hash()); id != want {
+	if want := taskID(kind, ref.Hash()); id != want {
 		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its ID is %q, want %s of %s", errBadTask, id, want, ref)
 	}
 	return task, ref, nil
 }
 
-func idOf(kind, hash string) string {
+func taskID(kind, hash string) string {
 	if kind == typeFetch {
 		return fetchID(hash)
 	}
@@ -119,22 +119,22 @@ func parseTask(payload []byte) (Task, fetch.Ref, error) {
 }
 
 func decodeTask(payload []byte) (t Task, err error) {
-	err = decode(payload, &t)
+	err = decodeStrict(payload, &t)
 	return t, err
 }
 
 // A written is a payload as this version writes it.
-type written interface {
+type taskPayload interface {
 	version() int
 	payload() []byte
 }
 
 func (t Task) version() int { return t.Version }
 
-// decode reads a payload that has nothing in it that was not written.
-func decode(payload []byte, into written) error {
-	if len(payload) > mostPayload {
-		return fmt.Errorf("its payload has %d bytes, more than %d", len(payload), mostPayload)
+// decodeStrict reads a payload that has nothing in it that was not written.
+func decodeStrict(payload []byte, into taskPayload) error {
+	if len(payload) > maxPayload {
+		return fmt.Errorf("its payload has %d bytes, more than %d", len(payload), maxPayload)
 	}
 	d := json.NewDecoder(bytes.NewReader(payload))
 	d.DisallowUnknownFields()
@@ -164,17 +164,17 @@ func (t Task) ref() (fetch.Ref, error) {
 	case t.Wait < 0:
 		return fetch.Ref{}, errors.New("it waits for less than nothing")
 	}
-	return t.at(ref), nil
+	return t.applyTo(ref), nil
 }
 
-// of fills in what the reference says.
-func (o Options) of(ref fetch.Ref) Options {
+// forRef fills in what the reference says.
+func (o Options) forRef(ref fetch.Ref) Options {
 	o.Revision, o.Signed = ref.Revision(), ref.Signed()
 	return o
 }
 
-// at is the reference with what its text does not say.
-func (o Options) at(ref fetch.Ref) fetch.Ref {
+// applyTo is the reference with what its text does not say.
+func (o Options) applyTo(ref fetch.Ref) fetch.Ref {
 	if o.Revision.IsZero() {
 		return ref
 	}
@@ -183,7 +183,7 @@ func (o Options) at(ref fetch.Ref) fetch.Ref {
 
 // A discovery is the payload of the third: a place, and which of its jobs are
 // wanted. Nothing in it is secret or expires.
-type discovery struct {
+type discoverTask struct {
 	Version int      `json:"v"`
 	Place   string   `json:"place"`
 	Since   string   `json:"since,omitempty"` // in the words of who wrote it, to be read when it runs
@@ -191,19 +191,19 @@ type discovery struct {
 	Wait    Duration `json:"wait,omitzero"` // of what is enqueued
 }
 
-func (d discovery) version() int { return d.Version }
+func (d discoverTask) version() int { return d.Version }
 
-func (d discovery) payload() []byte {
+func (d discoverTask) payload() []byte {
 	b, _ := json.Marshal(d) // of texts and numbers: it can't fail
 	return b
 }
 
-// readDiscovery reads a task of the schedule, and the place that it names.
-func readDiscovery(t *asynq.Task) (d discovery, place fetch.Ref, err error) {
+// readDiscoverTask reads a task of the schedule, and the place that it names.
+func readDiscoverTask(t *asynq.Task) (d discoverTask, place fetch.Ref, err error) {
 	if t.Type() != typeDiscover {
 		return d, place, fmt.Errorf("%w: its type is %q, want %s", errBadTask, t.Type(), typeDiscover)
 	}
-	if err = decode(t.Payload(), &d); err == nil {
+	if err = decodeStrict(t.Payload(), &d); err == nil {
 		place, err = d.place()
 	}
 	if err != nil {
@@ -212,7 +212,7 @@ func readDiscovery(t *asynq.Task) (d discovery, place fetch.Ref, err error) {
 	return d, place, nil
 }
 
-func (d discovery) place() (fetch.Ref, error) {
+func (d discoverTask) place() (fetch.Ref, error) {
 	place, err := fetch.ParsePlace(d.Place)
 	switch {
 	case err != nil:

@@ -16,11 +16,11 @@ import (
 )
 
 // checkEvery is how often a worker looks whether Redis still is what it was.
-const checkEvery = 5 * time.Second
+const maintenanceInterval = 5 * time.Second
 
-// upkeep makes the queue one of this archive, with all in it that should be.
+// startMaintenance makes the queue one of this archive, with all in it that should be.
 // What it returns keeps it so until ctx ends.
-func (w *Worker) upkeep(ctx context.Context) (func(context.Context) error, error) {
+func (w *Worker) startMaintenance(ctx context.Context) (func(context.Context) error, error) {
 	if w.local != nil {
 		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
 	}
@@ -30,25 +30,25 @@ func (w *Worker) upkeep(ctx context.Context) (func(context.Context) error, error
 	if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
 		return nil, err
 	}
-	return w.keepUp, nil
+	return w.maintain, nil
 }
 
-// keepUp tops the queue up at first, and then whenever Redis has started anew
+// maintain tops the queue up at first, and then whenever Redis has started anew
 // or lost what it knew: the last second of it, or all.
-func (w *Worker) keepUp(ctx context.Context) error {
-	tick := time.NewTicker(checkEvery)
+func (w *Worker) maintain(ctx context.Context) error {
+	tick := time.NewTicker(maintenanceInterval)
 	defer tick.Stop()
 	for life := ""; ; {
-		now, err := w.Queue.life(ctx)
+		now, err := w.Queue.redisRunID(ctx)
 		if err == nil && now != life {
-			err = w.topUp(ctx)
+			err = w.requeueAll(ctx)
 		}
 		if errors.Is(err, ErrOtherArchive) {
 			return err
 		}
 		if err == nil {
 			life = now
-			w.sweep(ctx)
+			w.quarantineUnreadable(ctx)
 		}
 		select {
 		case <-tick.C:
@@ -58,28 +58,28 @@ func (w *Worker) keepUp(ctx context.Context) error {
 	}
 }
 
-func (w *Worker) topUp(ctx context.Context) error {
+func (w *Worker) requeueAll(ctx context.Context) error {
 	if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
 		return err
 	}
 	n, err := w.Queue.Requeue(ctx, w.Archive)
 	if n > 0 {
-		w.log("exports that the archive knows of were enqueued", "exports", n)
+		w.warn("exports that the archive knows of were enqueued", "exports", n)
 	}
 	return err
 }
 
-// life is a text that changes when Redis starts anew or is emptied.
-func (q *Queue) life(ctx context.Context) (string, error) {
+// redisRunID is a text that changes when Redis starts anew or is emptied.
+func (q *Queue) redisRunID(ctx context.Context) (string, error) {
 	said, err := q.redis.Info(ctx, "server").Result()
 	if err != nil {
-		return "", unqueued(ctx, err)
+		return "", wrapRedisError(ctx, err)
 	}
 	known, err := q.redis.Exists(ctx, archiveKey).Result()
 	if err != nil {
-		return "", unqueued(ctx, err)
+		return "", wrapRedisError(ctx, err)
 	}
-	return fmt.Sprint(readInfo(said)["run_id"], " ", known), nil
+	return fmt.Sprint(parseInfo(said)["run_id"], " ", known), nil
 }
 
 // Requeue enqueues each export that the archive's ingest area knows of, and that
@@ -98,7 +98,7 @@ func (q *Queue) Requeue(ctx context.Context, a *archive.Archive) (int, error) {
 			break
 		}
 		group.Go(func() error {
-			added, err := q.restore(ctx, a, state)
+			added, err := q.requeueMissing(ctx, a, state)
 			if added {
 				n.Add(1)
 			}
@@ -109,9 +109,9 @@ func (q *Queue) Requeue(ctx context.Context, a *archive.Archive) (int, error) {
 	return int(n.Load()), err
 }
 
-func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.State) (bool, error) {
+func (q *Queue) requeueMissing(ctx context.Context, a *archive.Archive, state archive.State) (bool, error) {
 	ref, o, ok := RefOf(state)
-	if !ok || o.Signed || !wanted(state) {
+	if !ok || o.Signed || !isPending(state) {
 		return false, nil // another version's, or one that only a person can bring back
 	}
 	if _, err := a.Landed(ref.Key()); err == nil {
@@ -122,7 +122,7 @@ func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.S
 		return false, err
 	}
 	state, _, err = a.State(ref.Key())
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !wanted(state) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !isPending(state) {
 		return false, nil // it has ended meanwhile, which is why it is not queued
 	}
 	if err != nil {
@@ -134,7 +134,7 @@ func (q *Queue) restore(ctx context.Context, a *archive.Archive, state archive.S
 	return q.Enqueue(ctx, ref, o)
 }
 
-func wanted(state archive.State) bool {
+func isPending(state archive.State) bool {
 	return state.Phase != archive.Failed && state.Phase != archive.Cancelled
 }
 
@@ -148,6 +148,6 @@ func RefOf(state archive.State) (ref fetch.Ref, o Options, ok bool) {
 	if err != nil {
 		return ref, o, false
 	}
-	ref = o.at(ref)
+	ref = o.applyTo(ref)
 	return ref, o, ref.Key() == state.Key
 }

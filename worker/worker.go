@@ -65,15 +65,15 @@ type Worker struct {
 	// stop and Hurry has ended. It may be nil.
 	HardStop context.Context
 
-	local *Local          // that it works for, or nil
-	hard  context.Context // ends what is still running when Drain is over
-	noted sync.Map        // the last note, by the hash of the export
+	local     *Local          // that it works for, or nil
+	hardCtx   context.Context // ends what is still running when Drain is over
+	lastNotes sync.Map        // the last note, by the hash of the export
 }
 
 // Forever is a Wait without an end.
 const Forever time.Duration = math.MaxInt64
 
-var errStopped = errors.New("the worker stops")
+var errWorkerStopped = errors.New("the worker stops")
 
 // Run serves the queue until ctx ends. Then it takes no more tasks and gives
 // those that run, which the Fetcher is to have told, Drain to end: what they
@@ -83,30 +83,30 @@ var errStopped = errors.New("the worker stops")
 func (w *Worker) Run(ctx context.Context) error {
 	hard, kill := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer kill(nil)
-	w.hard = hard
-	upkeep, err := w.upkeep(ctx)
+	w.hardCtx = hard
+	upkeep, err := w.startMaintenance(ctx)
 	if err != nil {
 		return err
 	}
-	clock, err := w.clock()
+	clock, err := w.newScheduler()
 	if err != nil {
 		return err
 	}
-	polls, fetches := w.server(pollQueue, w.PollConcurrency), w.server(fetchQueue, w.FetchConcurrency)
-	if err := errors.Join(polls.Start(w.guarded(w.poll)), fetches.Start(w.guarded(w.fetch)), clock.start(ctx)); err != nil {
+	polls, fetches := w.newServer(pollQueue, w.PollConcurrency), w.newServer(fetchQueue, w.FetchConcurrency)
+	if err := errors.Join(polls.Start(w.recovering(w.handlePoll)), fetches.Start(w.recovering(w.handleFetch)), clock.start(ctx)); err != nil {
 		return err
 	}
 	err = upkeep(ctx)
-	defer time.AfterFunc(w.DrainTimeout*3/4, func() { kill(errStopped) }).Stop()
+	defer time.AfterFunc(w.DrainTimeout*3/4, func() { kill(errWorkerStopped) }).Stop()
 	if w.HardStop != nil {
-		defer context.AfterFunc(w.HardStop, func() { kill(errStopped) })()
+		defer context.AfterFunc(w.HardStop, func() { kill(errWorkerStopped) })()
 	}
-	atOnce(polls.Stop, fetches.Stop, clock.stop)
-	atOnce(polls.Shutdown, fetches.Shutdown, clock.shutdown)
+	inParallel(polls.Stop, fetches.Stop, clock.stop)
+	inParallel(polls.Shutdown, fetches.Shutdown, clock.shutdown)
 	return err
 }
 
-func atOnce(do ...func()) {
+func inParallel(do ...func()) {
 	var all sync.WaitGroup
 	for _, f := range do {
 		all.Go(f)
@@ -116,26 +116,26 @@ func atOnce(do ...func()) {
 
 // leastDrain is what a handler whose context has ended gets to write down where
 // it is.
-const leastDrain = time.Second
+const minDrainTimeout = time.Second
 
-func (w *Worker) server(queue string, slots int) *asynq.Server {
-	return asynq.NewServerFromRedisClient(w.Queue.redis, w.serving(queue, slots))
+func (w *Worker) newServer(queue string, slots int) *asynq.Server {
+	return asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(queue, slots))
 }
 
-func (w *Worker) serving(queue string, slots int) asynq.Config {
+func (w *Worker) serverConfig(queue string, slots int) asynq.Config {
 	return asynq.Config{
 		Concurrency: slots, Queues: map[string]int{queue: 1},
 		IsFailure: isFailure, RetryDelayFunc: retryDelay,
 		TaskCheckInterval: w.TaskCheckInterval / 2, DelayedTaskCheckInterval: w.TaskCheckInterval,
-		ShutdownTimeout: max(w.DrainTimeout, leastDrain), // then it takes back what does not end
+		ShutdownTimeout: max(w.DrainTimeout, minDrainTimeout), // then it takes back what does not end
 		Logger:          queueLog{w.Log}, LogLevel: asynq.InfoLevel,
 	}
 }
 
-// log warns those who run the worker.
-func (w *Worker) log(text string, args ...any) { w.say(slog.LevelWarn, text, args...) }
+// warn warns those who run the worker.
+func (w *Worker) warn(text string, args ...any) { w.logAt(slog.LevelWarn, text, args...) }
 
-func (w *Worker) say(level slog.Level, text string, args ...any) {
+func (w *Worker) logAt(level slog.Level, text string, args ...any) {
 	if w.Log != nil {
 		w.Log.Log(context.Background(), level, text, args...)
 	}

@@ -43,13 +43,13 @@ func CheckCron(spec string) error {
 	return nil
 }
 
-var fiveFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+var cronParser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
 func parseCron(spec string) (cron.Schedule, error) {
 	if strings.Contains(spec, "TZ=") && !strings.Contains(spec, " ") { // the parser panics
 		return nil, errors.New("want five fields after the time zone")
 	}
-	return fiveFields.Parse(spec)
+	return cronParser.Parse(spec)
 }
 
 // spec is when it is due, in the words of asynq.
@@ -66,24 +66,24 @@ func (e ScheduleEntry) id() string {
 	return "discover." + hex.EncodeToString(sum[:16])
 }
 
-func (e ScheduleEntry) task() discovery {
-	return discovery{Version: taskVersion, Place: e.Place.String(), Since: e.Since, Match: e.Match, Wait: Duration(e.Wait)}
+func (e ScheduleEntry) task() discoverTask {
+	return discoverTask{Version: taskVersion, Place: e.Place.String(), Since: e.Since, Match: e.Match, Wait: Duration(e.Wait)}
 }
 
-// firing has asynq enqueue the task whenever it is due. What has run keeps its
+// periodicTask has asynq enqueue the task whenever it is due. What has run keeps its
 // ID for half of the way to the next time, since clocks differ.
-func (e ScheduleEntry) firing() *asynq.PeriodicTaskConfig {
+func (e ScheduleEntry) periodicTask() *asynq.PeriodicTaskConfig {
 	return &asynq.PeriodicTaskConfig{
 		Cronspec: e.spec(), Task: asynq.NewTask(typeDiscover, e.task().payload()),
 		Opts: []asynq.Option{
 			asynq.Queue(discoverQueue), asynq.TaskID(e.id()), asynq.Retention(e.interval(time.Now()) / 2),
-			asynq.Timeout(longestList), asynq.MaxRetry(neverEnough),
+			asynq.Timeout(discoverTimeout), asynq.MaxRetry(unlimitedRetries),
 		},
 	}
 }
 
 // fewTimes are enough of them to know how close they may come.
-const fewTimes = 100
+const intervalSamples = 100
 
 // interval is the shortest between any two of the times that come next.
 func (e ScheduleEntry) interval(now time.Time) time.Duration {
@@ -92,7 +92,7 @@ func (e ScheduleEntry) interval(now time.Time) time.Duration {
 		return e.Every
 	}
 	shortest, last := Forever, times.Next(now)
-	for range fewTimes {
+	for range intervalSamples {
 		next := times.Next(last)
 		shortest, last = min(shortest, next.Sub(last)), next
 	}
@@ -100,74 +100,74 @@ func (e ScheduleEntry) interval(now time.Time) time.Duration {
 }
 
 // A rota is a schedule as asynq asks for it. It does not change.
-type rota []*asynq.PeriodicTaskConfig
+type schedule []*asynq.PeriodicTaskConfig
 
-func newRota(schedule []ScheduleEntry) (all rota, err error) {
+func newSchedule(schedule []ScheduleEntry) (all schedule, err error) {
 	for _, e := range schedule {
 		if e.Cron != "" {
 			err = errors.Join(err, CheckCron(e.Cron))
 		}
-		all = append(all, e.firing())
+		all = append(all, e.periodicTask())
 	}
 	return all, err
 }
 
 // GetConfigs implements asynq.PeriodicTaskConfigProvider.
-func (r rota) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) { return r, nil }
+func (r schedule) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) { return r, nil }
 
 // A clock keeps a worker's schedule. That of a worker without one is nil.
-type clock struct {
-	w       *Worker
-	firings *asynq.PeriodicTaskManager
-	lists   *asynq.Server
+type scheduler struct {
+	w      *Worker
+	tasks  *asynq.PeriodicTaskManager
+	server *asynq.Server
 }
 
 // listsAtOnce is how many places a worker lists at once.
-const listsAtOnce = 2
+const discoverConcurrency = 2
 
-func (w *Worker) clock() (*clock, error) {
+func (w *Worker) newScheduler() (*scheduler, error) {
 	if len(w.Schedule) == 0 {
 		return nil, nil
 	}
-	rota, err := newRota(w.Schedule)
+	rota, err := newSchedule(w.Schedule)
 	if err != nil {
 		return nil, fmt.Errorf("keep the schedule: %w", err)
 	}
 	firings, err := asynq.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
 		PeriodicTaskConfigProvider: rota, RedisUniversalClient: w.Queue.redis,
 		SchedulerOpts: &asynq.SchedulerOpts{
-			Location: time.Local, PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) { w.fired(err) },
+			Location: time.Local, PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) { w.logEnqueued(err) },
 			Logger: queueLog{w.Log}, LogLevel: asynq.FatalLevel, // else it complains, at its end, that the client is ours
 		},
 	})
-	lists := w.serving(discoverQueue, listsAtOnce)
+	lists := w.serverConfig(discoverQueue, discoverConcurrency)
 	lists.JanitorInterval = max(w.TaskCheckInterval, time.Second) // the ID of what has run is free then
-	return &clock{w, firings, asynq.NewServerFromRedisClient(w.Queue.redis, lists)}, err
+	return &scheduler{w, firings, asynq.NewServerFromRedisClient(w.Queue.redis, lists)}, err
 }
 
 // start lists places until ctx ends, as the schedule says, and at once those
 // that it lists every so often.
-func (c *clock) start(ctx context.Context) error {
+func (c *scheduler) start(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	if err := errors.Join(c.lists.Start(c.w.listing(ctx)), c.firings.Start()); err != nil {
+	if err := errors.Join(c.server.Start(c.w.discoverHandler(ctx)), c.tasks.Start()); err != nil {
 		return fmt.Errorf("keep the schedule: %w", err)
 	}
 	for _, e := range c.w.Schedule {
-		c.w.clear(e.id())
+		c.w.releaseID(e.id())
 		if e.Cron == "" && ctx.Err() == nil {
-			f := e.firing()
+			f := e.periodicTask()
 			_, err := c.w.Queue.client.EnqueueContext(ctx, f.Task, f.Opts...)
-			c.w.fired(err)
+			c.w.logEnqueued(err)
 		}
 	}
 	return nil
 }
 
-// clear frees the ID of a run that counts no more: it ended long enough ago,
+// releaseID frees the ID of a run that counts no more: it ended long enough ago,
 // and no worker has been there to see that, or it was set aside.
-func (w *Worker) clear(id string) {
+func (w *Worker) releaseID(id string) {
 	task, err := w.Queue.inspector.GetTaskInfo(discoverQueue, id)
 	if err != nil {
 		return
@@ -178,22 +178,22 @@ func (w *Worker) clear(id string) {
 	}
 }
 
-func (c *clock) stop() {
+func (c *scheduler) stop() {
 	if c != nil {
-		c.lists.Stop()
+		c.server.Stop()
 	}
 }
 
-func (c *clock) shutdown() {
+func (c *scheduler) shutdown() {
 	if c != nil {
-		atOnce(c.firings.Shutdown, c.lists.Shutdown)
+		inParallel(c.tasks.Shutdown, c.server.Shutdown)
 	}
 }
 
-// fired is how it went to enqueue a task that was due. That one like it has
+// logEnqueued is how it went to enqueue a task that was due. That one like it has
 // not ended, or has just been done, is as it should be.
-func (w *Worker) fired(err error) {
+func (w *Worker) logEnqueued(err error) {
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-		w.log("a place that is due is not listed this time", "error", shown(unqueued(context.Background(), err)))
+		w.warn("a place that is due is not listed this time", "error", safeText(wrapRedisError(context.Background(), err)))
 	}
 }

@@ -15,14 +15,14 @@ import (
 
 // longestPoll is the interval that polling backs off to, and what is not the
 // export's fault is waited out by.
-const longestPoll = time.Minute
+const maxPollInterval = time.Minute
 
 // unknownStatuses is how many status words that we don't know, in a row, are
 // too many; mostStarts how often in a row a worker may die at an export without
 // having gained a byte of it.
 const (
-	unknownStatuses = 10
-	mostStarts      = 10
+	maxUnknownStatuses = 10
+	maxStarts          = 10
 )
 
 var (
@@ -34,7 +34,7 @@ var (
 	errSettled       = errors.New("it was cancelled, or has failed, and nobody has asked for it since")
 )
 
-func (v *visit) docket() (*archive.Record, error) {
+func (v *run) record() (*archive.Record, error) {
 	return v.w.Archive.Record(v.ref.String(), v.ref.Key())
 }
 
@@ -47,7 +47,7 @@ func ResetBudget(a *archive.Archive, ref fetch.Ref, o Options) error {
 		return err
 	}
 	defer d.Close()
-	renew(d, o.of(ref))
+	resetRecord(d, o.forRef(ref))
 	return d.Save()
 }
 
@@ -60,12 +60,12 @@ func Cancel(a *archive.Archive, ref fetch.Ref) error {
 		return err
 	}
 	defer d.Close()
-	renew(d, Options{}.of(ref))
+	resetRecord(d, Options{}.forRef(ref))
 	d.State.Phase, d.State.Cause = archive.Cancelled, "cancelled"
 	return errors.Join(d.Save(), d.Discard())
 }
 
-func renew(d *archive.Record, o Options) {
+func resetRecord(d *archive.Record, o Options) {
 	now, old := time.Now().UTC(), d.State
 	d.State = archive.State{
 		Schema: old.Schema, Reference: old.Reference, Key: old.Key, FirstSeen: old.FirstSeen,
@@ -76,17 +76,17 @@ func renew(d *archive.Record, o Options) {
 }
 
 // begin notes that an attempt begins. If it does not end, the next will know.
-func (v *visit) begin() error {
-	d, err := v.docket()
+func (v *run) begin() error {
+	d, err := v.record()
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if v.settled(d) {
+	if v.isClosed(d) {
 		return errSettled
 	}
 	if d.State.Asked.IsZero() {
-		renew(d, v.task.Options)
+		resetRecord(d, v.task.Options)
 		if err := d.Save(); err != nil {
 			return err
 		}
@@ -94,23 +94,23 @@ func (v *visit) begin() error {
 	if gain := d.Progress(); gain != d.Counters.Progress {
 		d.Counters.Progress, d.Counters.Starts = gain, 0
 	}
-	if d.Counters.Starts == mostStarts {
+	if d.Counters.Starts == maxStarts {
 		return errCrashed
 	}
 	d.Counters.Starts++
 	return d.SaveCounters()
 }
 
-// settled reports whether nothing is to be done until someone asks anew. Who
+// isClosed reports whether nothing is to be done until someone asks anew. Who
 // waits for an export has asked, whatever another process gave up meanwhile.
-func (v *visit) settled(d *archive.Record) bool {
+func (v *run) isClosed(d *archive.Record) bool {
 	return d.State.Phase == archive.Cancelled || d.State.Phase == archive.Failed && v.w.local == nil
 }
 
-// note writes down an attempt that did not crash. It is of no great matter: if
+// updateRecord writes down an attempt that did not crash. It is of no great matter: if
 // another attempt holds the docket by now, so be it.
-func (v *visit) note(what func(*archive.Record)) {
-	d, err := v.docket()
+func (v *run) updateRecord(what func(*archive.Record)) {
+	d, err := v.record()
 	if err != nil {
 		return
 	}
@@ -119,51 +119,51 @@ func (v *visit) note(what func(*archive.Record)) {
 	_ = d.SaveCounters()
 }
 
-// missed writes down an attempt that did not bring the export in.
-func (v *visit) missed(missed error) error {
+// recordFailure writes down an attempt that did not bring the export in.
+func (v *run) recordFailure(missed error) error {
 	if errors.Is(missed, archive.ErrBusy) && v.w.local != nil {
-		return v.give(missed) // which says nothing of the export
+		return v.endWithFailure(missed) // which says nothing of the export
 	}
 	outcome := Classify(missed)
-	d, err := v.docket()
+	d, err := v.record()
 	if err != nil {
-		return v.unwritten(missed, outcome, err)
+		return v.unrecorded(missed, outcome, err)
 	}
 	defer d.Close()
-	if v.settled(d) { // cancelled in the meantime
-		return v.drop()
+	if v.isClosed(d) { // cancelled in the meantime
+		return v.discard()
 	}
 	d.Counters.Starts = 0
 	if waiting, ok := errors.AsType[*fetch.NotReadyError](missed); ok {
-		return v.wait(d, waiting)
+		return v.snoozeUntilReady(d, waiting)
 	}
-	return v.spend(d, missed, outcome)
+	return v.useAttempt(d, missed, outcome)
 }
 
-// unwritten is of an attempt that can't be written down: another attempt has
+// unrecorded is of an attempt that can't be written down: another attempt has
 // the docket or has brought the export in, or the disk has failed.
-func (v *visit) unwritten(missed error, outcome Outcome, why error) error {
+func (v *run) unrecorded(missed error, outcome Outcome, why error) error {
 	other := errors.Is(why, archive.ErrLanded) || v.w.local == nil && errors.Is(why, archive.ErrBusy)
 	switch {
 	case other && !errors.Is(missed, archive.ErrDamaged):
-		return snooze(jitter(busyPoll), missed)
+		return snooze(jitter(busyInterval), missed)
 	case v.budget(outcome) == endless:
-		return snooze(v.interval(time.Time{}, missed), missed)
+		return snooze(v.pollDelay(time.Time{}, missed), missed)
 	}
-	return v.give(missed)
+	return v.endWithFailure(missed)
 }
 
-// wait has a job that has not ended asked again. When the deadline is nearer
+// snoozeUntilReady has a job that has not ended asked again. When the deadline is nearer
 // than the next poll, it is the last poll.
-func (v *visit) wait(d *archive.Record, waiting *fetch.NotReadyError) error {
+func (v *run) snoozeUntilReady(d *archive.Record, waiting *fetch.NotReadyError) error {
 	d.Counters.Polls++
-	d.Counters.Ready, d.Counters.Status = false, shown(waiting)
-	if err := v.look(d, waiting); err != nil {
-		return v.fail(d, err)
+	d.Counters.Ready, d.Counters.Status = false, safeText(waiting)
+	if err := v.countUnknownStatus(d, waiting); err != nil {
+		return v.giveUp(d, err)
 	}
-	left := time.Until(deadline(d.State.Asked, v.patience()))
+	left := time.Until(deadline(d.State.Asked, v.jobTimeout()))
 	if left <= 0 {
-		return v.fail(d, waiting)
+		return v.giveUp(d, waiting)
 	}
 	write := d.SaveCounters
 	if len(d.State.Failures) > 0 { // the job is well
@@ -172,36 +172,36 @@ func (v *visit) wait(d *archive.Record, waiting *fetch.NotReadyError) error {
 		write = d.Save
 	}
 	_ = write()
-	pause := min(v.interval(d.State.Asked, waiting), left)
+	pause := min(v.pollDelay(d.State.Asked, waiting), left)
 	if max(v.w.PollInterval, pause) < time.Second {
 		pause = 0 // the queue counts whole seconds: as soon as it looks is nearer to what is wanted
 	}
 	return snooze(pause, waiting)
 }
 
-// look notes where the job stands. Words that are not known are counted.
-func (v *visit) look(d *archive.Record, waiting *fetch.NotReadyError) error {
+// countUnknownStatus notes where the job stands. Words that are not known are counted.
+func (v *run) countUnknownStatus(d *archive.Record, waiting *fetch.NotReadyError) error {
 	if waiting.State != "" {
 		d.Counters.Unknown = 0
-		v.tell(waiting.Error())
+		v.notify(waiting.Error())
 		return nil
 	}
 	d.Counters.Unknown++
 	n := d.Counters.Unknown
-	if n == unknownStatuses {
+	if n == maxUnknownStatuses {
 		return fmt.Errorf("%w: %q, %d times in a row", errUnknownStatus, waiting.Status, n)
 	}
-	v.tell(fmt.Sprintf("the job has a status that is not known: %q (%d of %d in a row)", waiting.Status, n, unknownStatuses))
+	v.notify(fmt.Sprintf("the job has a status that is not known: %q (%d of %d in a row)", waiting.Status, n, maxUnknownStatuses))
 	return nil
 }
 
-// spend takes an attempt from the budget of its cause.
-func (v *visit) spend(d *archive.Record, failure error, outcome Outcome) error {
+// useAttempt takes an attempt from the budget of its cause.
+func (v *run) useAttempt(d *archive.Record, failure error, outcome Outcome) error {
 	budget := v.budget(outcome)
 	if budget == endless {
-		v.tell(fmt.Sprintf("%v: waiting for that to pass", failure))
+		v.notify(fmt.Sprintf("%v: waiting for that to pass", failure))
 		_ = d.SaveCounters()
-		return snooze(v.interval(d.State.Asked, failure), failure)
+		return snooze(v.pollDelay(d.State.Asked, failure), failure)
 	}
 	if d.State.Failures == nil {
 		d.State.Failures = map[string]int{}
@@ -210,42 +210,42 @@ func (v *visit) spend(d *archive.Record, failure error, outcome Outcome) error {
 	d.State.Failures[string(outcome.Cause)]++
 	n := d.State.Failures[string(outcome.Cause)]
 	if n >= budget {
-		return v.fail(d, failure)
+		return v.giveUp(d, failure)
 	}
-	pause := v.pause(outcome, n, failure)
-	v.tell(fmt.Sprintf("attempt %d of %d failed: %v; the next in %v", n, budget, failure, pause))
+	pause := v.retryDelay(outcome, n, failure)
+	v.notify(fmt.Sprintf("attempt %d of %d failed: %v; the next in %v", n, budget, failure, pause))
 	d.State.Next = time.Now().UTC().Add(pause)
-	_ = blame(d, failure) // a budget that can't be written down is larger for it
-	return &later{after: pause, why: shown(failure), failed: true}
+	_ = saveFailure(d, failure) // a budget that can't be written down is larger for it
+	return &snoozeError{delay: pause, message: safeText(failure), countsAsFailure: true}
 }
 
-// fail writes down that an export needs a person.
-func (v *visit) fail(d *archive.Record, failure error) error {
+// giveUp writes down that an export needs a person.
+func (v *run) giveUp(d *archive.Record, failure error) error {
 	d.State.Phase, d.State.Next = archive.Failed, time.Time{}
-	_ = blame(d, failure) // the next worker will see for itself
-	_ = d.Close()         // whoever is told may ask for it again at once
-	return v.give(failure)
+	_ = saveFailure(d, failure) // the next worker will see for itself
+	_ = d.Close()               // whoever is told may ask for it again at once
+	return v.endWithFailure(failure)
 }
 
-// blame saves the docket with what was the matter.
-func blame(d *archive.Record, failure error) error {
+// saveFailure saves the docket with what was the matter.
+func saveFailure(d *archive.Record, failure error) error {
 	outcome := Classify(failure)
-	d.State.Cause, d.State.Message, d.State.Hint = string(outcome.Cause), shown(failure), outcome.Hint
+	d.State.Cause, d.State.Message, d.State.Hint = string(outcome.Cause), safeText(failure), outcome.Hint
 	d.State.Changed = time.Now().UTC()
 	return d.Save()
 }
 
-// give gives an export up. In a queue that outlives its worker, the task is
+// endWithFailure gives an export up. In a queue that outlives its worker, the task is
 // kept where others look for what failed.
-func (v *visit) give(failure error) error {
-	v.ended(nil, failure)
+func (v *run) endWithFailure(failure error) error {
+	v.notifyEnd(nil, failure)
 	if v.w.local != nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %s: %w", Classify(failure).Cause, shown(failure), asynq.SkipRetry)
+	return fmt.Errorf("%s: %s: %w", Classify(failure).Cause, safeText(failure), asynq.SkipRetry)
 }
 
-func (v *visit) budget(o Outcome) int {
+func (v *run) budget(o Outcome) int {
 	budget := o.Budget.Worker
 	if v.w.local != nil {
 		budget = o.Budget.Command
@@ -256,15 +256,15 @@ func (v *visit) budget(o Outcome) int {
 	return budget
 }
 
-func (v *visit) pause(o Outcome, n int, failure error) time.Duration {
+func (v *run) retryDelay(o Outcome, n int, failure error) time.Duration {
 	if v.w.local != nil {
 		return o.delay(n, fetch.RetryAfter(failure))
 	}
 	return o.patience(n, fetch.RetryAfter(failure))
 }
 
-// patience is how long the export's job may take to become ready.
-func (v *visit) patience() time.Duration {
+// jobTimeout is how long the export's job may take to become ready.
+func (v *run) jobTimeout() time.Duration {
 	if v.task.Wait > 0 {
 		return time.Duration(v.task.Wait)
 	}
@@ -279,22 +279,22 @@ func deadline(began time.Time, wait time.Duration) time.Time {
 	return began.Add(wait)
 }
 
-// interval is the wait until a job is asked again that was first asked for
+// pollDelay is the wait until a job is asked again that was first asked for
 // then. Half of what has passed makes each interval half as long again as the
 // one before, and needs no memory of it.
-func (v *visit) interval(asked time.Time, err error) time.Duration {
-	grown := longestPoll
+func (v *run) pollDelay(asked time.Time, err error) time.Duration {
+	grown := maxPollInterval
 	if !asked.IsZero() {
-		grown = min(v.w.PollInterval+time.Since(asked)/2, max(longestPoll, v.w.PollInterval))
+		grown = min(v.w.PollInterval+time.Since(asked)/2, max(maxPollInterval, v.w.PollInterval))
 	}
 	if errors.Is(err, archive.ErrBusy) {
-		grown = min(grown, busyPoll)
+		grown = min(grown, busyInterval)
 	}
 	return max(jitter(grown), fetch.RetryAfter(err))
 }
 
 // busyPoll is how soon to look again whether another attempt has ended.
-const busyPoll = 5 * time.Second
+const busyInterval = 5 * time.Second
 
 // jitter spreads the polls of many jobs that began at once.
 func jitter(d time.Duration) time.Duration {

@@ -18,18 +18,18 @@ import (
 
 // A pretender is a Redis in the process, that needs no port and keeps the time
 // of a bubble.
-type pretender struct {
+type fakeRedis struct {
 	*miniredis.Miniredis
-	client redis.UniversalClient
-	gone   atomic.Bool
+	client  redis.UniversalClient
+	offline atomic.Bool
 
-	mu    sync.Mutex
-	facts map[string]string // that INFO tells
+	mu         sync.Mutex
+	infoFields map[string]string // that INFO tells
 }
 
-func pretend(t testing.TB) *pretender {
+func newFakeRedis(t testing.TB) *fakeRedis {
 	t.Helper()
-	p := &pretender{Miniredis: miniredis.NewMiniRedis(), facts: map[string]string{
+	p := &fakeRedis{Miniredis: miniredis.NewMiniRedis(), infoFields: map[string]string{
 		"redis_version": "7.0.15", "run_id": "1", "maxmemory_policy": "noeviction",
 	}}
 	p.client = p.dial()
@@ -38,59 +38,59 @@ func pretend(t testing.TB) *pretender {
 		t.Fatal(err)
 	}
 	p.ClockTTL(true)
-	p.Server().SetPreHook(p.info)
+	p.Server().SetPreHook(p.answerInfo)
 	return p
 }
 
-func (p *pretender) dial() redis.UniversalClient {
+func (p *fakeRedis) dial() redis.UniversalClient {
 	client := redis.NewClient(&redis.Options{
 		Addr:            "127.0.0.1:0", // a name would be looked up
-		Dialer:          func(context.Context, string, string) (net.Conn, error) { return p.reach() },
+		Dialer:          func(context.Context, string, string) (net.Conn, error) { return p.connect() },
 		DisableIdentity: true,
 	})
-	client.AddHook(unhurried{})
+	client.AddHook(backoffHook{})
 	return client
 }
 
-func (p *pretender) reach() (net.Conn, error) {
-	if p.gone.Load() {
+func (p *fakeRedis) connect() (net.Conn, error) {
+	if p.offline.Load() {
 		return nil, syscall.ECONNREFUSED
 	}
 	conn, err := p.Dial()
-	return &wire{conn, &p.gone}, err
+	return &fakeConn{conn, &p.offline}, err
 }
 
 // A wire is a connection that ends when the other side is gone.
-type wire struct {
+type fakeConn struct {
 	net.Conn
-	gone *atomic.Bool
+	offline *atomic.Bool
 }
 
-func (w *wire) Write(b []byte) (int, error) {
-	if w.gone.Load() {
+func (w *fakeConn) Write(b []byte) (int, error) {
+	if w.offline.Load() {
 		w.Close()
 		return 0, syscall.ECONNRESET
 	}
 	return w.Conn.Write(b)
 }
 
-// info answers INFO, of which miniredis knows little.
-func (p *pretender) info(c *server.Peer, command string, _ ...string) bool {
+// answerInfo answers INFO, of which miniredis knows little.
+func (p *fakeRedis) answerInfo(c *server.Peer, command string, _ ...string) bool {
 	if command != "INFO" {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var said strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(p.facts)) {
-		said.WriteString(name + ":" + p.facts[name] + "\r\n")
+	for _, name := range slices.Sorted(maps.Keys(p.infoFields)) {
+		said.WriteString(name + ":" + p.infoFields[name] + "\r\n")
 	}
 	c.WriteBulk(said.String())
 	return true
 }
 
-func (p *pretender) tell(name, value string) {
+func (p *fakeRedis) setInfo(name, value string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.facts[name] = value
+	p.infoFields[name] = value
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // spoilt is what a docket's files may hold that this version never wrote.
-var spoilt = map[string]string{
+var damagedRecords = map[string]string{
 	"nothing":         "",
 	"garbage":         "\xff\x00{",
 	"cut":             `{"schema":"tallyman.state/v1","refer`,
@@ -32,14 +32,14 @@ var spoilt = map[string]string{
 // who lists the dockets is not stopped by it.
 func TestASpoiltDocketKeepsNoExportFromLanding(t *testing.T) {
 	t.Parallel()
-	for name, text := range spoilt {
+	for name, text := range damagedRecords {
 		for _, file := range []string{"state.json", "counts.json"} {
 			t.Run(name+" in "+file, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w, ref := &Worker{}, parseRef(t, jobRef)
-					(&script{}).serves(t, w)
-					w.Fetcher = (&shelf{}).on(w.Archive)
-					settle(t, w.Archive, ref, archive.Waiting)
+					(&scriptedFetcher{}).setUp(t, w)
+					w.Fetcher = (&memoryProvider{}).fetcher(w.Archive)
+					setPhase(t, w.Archive, ref, archive.Waiting)
 					path := filepath.Join(w.Archive.Path(".ingest"), ref.Hash(), file)
 					if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 						t.Fatal(err)
@@ -47,7 +47,7 @@ func TestASpoiltDocketKeepsNoExportFromLanding(t *testing.T) {
 					if _, err := w.Queue.Requeue(t.Context(), w.Archive); err != nil {
 						t.Errorf("topped up: %v", err)
 					}
-					if err := endOf(t, w, ref); err != nil {
+					if err := fetchByWorker(t, w, ref); err != nil {
 						t.Errorf("ended with %v", err)
 					}
 					mustLand(t, w.Archive, ref)

@@ -14,8 +14,8 @@ import (
 func TestABusyExportIsNotWrittenOffByWhoCouldNotHaveIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: []error{archive.ErrBusy}}, &Worker{}, parseRef(t, jobRef)
-		s.serves(t, w)
+		s, w, ref := &scriptedFetcher{ends: []error{archive.ErrBusy}}, &Worker{}, parseRef(t, jobRef)
+		s.setUp(t, w)
 		l := StartLocal(w)
 		defer l.Close()
 		if _, err := l.Fetch(t.Context(), ref); !errors.Is(err, archive.ErrBusy) {
@@ -28,13 +28,13 @@ func TestABusyExportIsNotWrittenOffByWhoCouldNotHaveIt(t *testing.T) {
 }
 
 // A rival settles an export while an attempt at it is being made.
-type rival struct {
+type closingFetcher struct {
 	Fetcher
-	settle func()
+	close func()
 }
 
-func (r rival) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-	r.settle()
+func (r closingFetcher) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	r.close()
 	return r.Fetcher.Fetch(ctx, ref)
 }
 
@@ -44,9 +44,9 @@ func TestWhatARivalGaveUpIsStillWaitedFor(t *testing.T) {
 	t.Parallel()
 	for phase, landed := range map[archive.Phase]bool{archive.Failed: true, archive.Cancelled: false} {
 		synctest.Test(t, func(t *testing.T) {
-			s, w, ref := &script{ends: []error{unreachable, nil}}, &Worker{}, parseRef(t, jobRef)
-			s.serves(t, w)
-			w.Fetcher = rival{w.Fetcher, func() { settle(t, w.Archive, ref, phase) }}
+			s, w, ref := &scriptedFetcher{ends: []error{networkErr, nil}}, &Worker{}, parseRef(t, jobRef)
+			s.setUp(t, w)
+			w.Fetcher = closingFetcher{w.Fetcher, func() { setPhase(t, w.Archive, ref, phase) }}
 			l := StartLocal(w)
 			defer l.Close()
 			_, err := l.Fetch(t.Context(), ref)

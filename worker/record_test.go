@@ -19,10 +19,10 @@ import (
 	"tallyman/verify/archive"
 )
 
-// killed is a worker that dies at an export: it begins and never ends.
-func killed(t testing.TB, a *archive.Archive, ref fetch.Ref) {
+// crashAttempt is a worker that dies at an export: it begins and never ends.
+func crashAttempt(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	t.Helper()
-	v := &visit{&Worker{Archive: a}, newTask(ref, Options{}), ref}
+	v := &run{&Worker{Archive: a}, newTask(ref, Options{}), ref}
 	if err := v.begin(); err != nil {
 		t.Fatal(err)
 	}
@@ -40,12 +40,12 @@ func stateOf(t testing.TB, a *archive.Archive, ref fetch.Ref) (archive.State, ar
 func TestAnExportThatKillsItsWorkersEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
-		s.serves(t, w)
-		for range mostStarts {
-			killed(t, w.Archive, ref)
+		s, w, ref := &scriptedFetcher{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
+		s.setUp(t, w)
+		for range maxStarts {
+			crashAttempt(t, w.Archive, ref)
 		}
-		if err := endOf(t, w, ref); Classify(err).Cause != "crashed" || len(s.times) != 0 {
+		if err := fetchByWorker(t, w, ref); Classify(err).Cause != "crashed" || len(s.times) != 0 {
 			t.Errorf("ended with %v after %d attempts", err, len(s.times))
 		}
 		if state, _ := stateOf(t, w.Archive, ref); state.Phase != archive.Failed || state.Cause != "crashed" || state.Hint == "" {
@@ -57,12 +57,12 @@ func TestAnExportThatKillsItsWorkersEnds(t *testing.T) {
 func TestAnAttemptThatEndsForgivesTheOnesThatDied(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: append(repeat(running, 3), unreachable, nil)}, &Worker{Wait: Forever, PollInterval: time.Second}, parseRef(t, jobRef)
-		s.serves(t, w)
-		for range mostStarts - 1 {
-			killed(t, w.Archive, ref)
+		s, w, ref := &scriptedFetcher{ends: append(repeat(jobRunning, 3), networkErr, nil)}, &Worker{Wait: Forever, PollInterval: time.Second}, parseRef(t, jobRef)
+		s.setUp(t, w)
+		for range maxStarts - 1 {
+			crashAttempt(t, w.Archive, ref)
 		}
-		if err := endOf(t, w, ref); err != nil {
+		if err := fetchByWorker(t, w, ref); err != nil {
 			t.Error(err)
 		}
 	})
@@ -70,31 +70,31 @@ func TestAnAttemptThatEndsForgivesTheOnesThatDied(t *testing.T) {
 
 func TestAWorkerThatDiesButGainsGoesOn(t *testing.T) {
 	t.Parallel()
-	a, ref := open(t), parseRef(t, jobRef)
-	for range mostStarts + 5 {
-		killed(t, a, ref)
-		gain(t, a, ref)
+	a, ref := openArchive(t), parseRef(t, jobRef)
+	for range maxStarts + 5 {
+		crashAttempt(t, a, ref)
+		receivePart(t, a, ref)
 	}
 	if _, tally := stateOf(t, a, ref); tally.Starts != 1 || tally.Progress == 0 {
 		t.Errorf("%+v", tally)
 	}
-	if _, err := (&shelf{size: 100_000}).on(a).Fetch(t.Context(), ref); err != nil {
+	if _, err := (&memoryProvider{size: 100_000}).fetcher(a).Fetch(t.Context(), ref); err != nil {
 		t.Error(err)
 	}
 	mustLand(t, a, ref)
 }
 
-// gain receives a part of an export that has some more, and then is cut off.
-func gain(t testing.TB, a *archive.Archive, ref fetch.Ref) {
+// receivePart receives a part of an export that has some more, and then is cut off.
+func receivePart(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	t.Helper()
 	n := 0
-	s := &shelf{size: 100_000, hinder: func(context.Context, int64) error {
+	s := &memoryProvider{size: 100_000, beforeRange: func(context.Context, int64) error {
 		if n++; n == 2 {
 			return fetch.ErrAuth
 		}
 		return nil
 	}}
-	if _, err := s.on(a).Fetch(t.Context(), ref); !errors.Is(err, fetch.ErrAuth) {
+	if _, err := s.fetcher(a).Fetch(t.Context(), ref); !errors.Is(err, fetch.ErrAuth) {
 		t.Fatal(err)
 	}
 }
@@ -103,14 +103,14 @@ func TestWhatFailedOrWasCancelledIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	for _, phase := range []archive.Phase{archive.Failed, archive.Cancelled} {
 		synctest.Test(t, func(t *testing.T) {
-			s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
-			s.serves(t, w)
-			settle(t, w.Archive, ref, phase)
-			stop := serve(t, w)
+			s, w, ref := &scriptedFetcher{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
+			s.setUp(t, w)
+			setPhase(t, w.Archive, ref, phase)
+			stop := startWorker(t, w)
 			if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
 				t.Fatal(err)
 			}
-			idle(t, w.Queue, ref)
+			waitUntilIdle(t, w.Queue, ref)
 			stop()
 			if len(s.times) != 0 {
 				t.Errorf("%s: %d attempts", phase, len(s.times))
@@ -121,14 +121,14 @@ func TestWhatFailedOrWasCancelledIsLeftAlone(t *testing.T) {
 			if err := ResetBudget(w.Archive, ref, Options{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
+			if err := fetchByWorker(t, w, ref); err != nil || len(s.times) != 1 {
 				t.Errorf("renewed: %v after %d attempts", err, len(s.times))
 			}
 		})
 	}
 }
 
-func settle(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase) {
+func setPhase(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase) {
 	t.Helper()
 	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
@@ -143,9 +143,9 @@ func settle(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Phase
 func TestRenewGivesANewBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: []error{broken}}, &Worker{}, parseRef(t, jobRef)
-		s.serves(t, w)
-		first := endOf(t, w, ref)
+		s, w, ref := &scriptedFetcher{ends: []error{mismatchErr}}, &Worker{}, parseRef(t, jobRef)
+		s.setUp(t, w)
+		first := fetchByWorker(t, w, ref)
 		old, _ := stateOf(t, w.Archive, ref)
 		time.Sleep(time.Hour)
 		if err := ResetBudget(w.Archive, ref, Options{Wait: Duration(time.Minute)}); err != nil {
@@ -162,7 +162,7 @@ func TestRenewGivesANewBudget(t *testing.T) {
 		if _, err := w.Queue.Remove(ref.Hash()); err != nil {
 			t.Fatal(err)
 		}
-		if second := endOf(t, w, ref); !errors.Is(first, broken) || !errors.Is(second, broken) || len(s.times) != 6 {
+		if second := fetchByWorker(t, w, ref); !errors.Is(first, mismatchErr) || !errors.Is(second, mismatchErr) || len(s.times) != 6 {
 			t.Errorf("%v, %v after %d attempts", first, second, len(s.times))
 		}
 	})
@@ -170,7 +170,7 @@ func TestRenewGivesANewBudget(t *testing.T) {
 
 func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 	t.Parallel()
-	a, ref := open(t), parseRef(t, jobRef)
+	a, ref := openArchive(t), parseRef(t, jobRef)
 	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 		t.Errorf("held: %v", err)
 	}
 	d.Close()
-	if _, err := (&shelf{}).on(a).Fetch(t.Context(), ref); err != nil {
+	if _, err := (&memoryProvider{}).fetcher(a).Fetch(t.Context(), ref); err != nil {
 		t.Fatal(err)
 	}
 	if err := ResetBudget(a, ref, Options{}); !errors.Is(err, archive.ErrLanded) {
@@ -190,29 +190,29 @@ func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 func TestTheStateSaysWhereAnExportStands(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: append(repeat(running, 3), unreachable, unreachable, broken, running)}, &Worker{Wait: Forever, PollInterval: time.Second}, parseRef(t, jobRef)
-		s.serves(t, w)
+		s, w, ref := &scriptedFetcher{ends: append(repeat(jobRunning, 3), networkErr, networkErr, mismatchErr, jobRunning)}, &Worker{Wait: Forever, PollInterval: time.Second}, parseRef(t, jobRef)
+		s.setUp(t, w)
 		if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
 			t.Fatal(err)
 		}
-		stop := serve(t, w)
+		stop := startWorker(t, w)
 		until := func(n int) (archive.State, archive.Counters) {
 			for {
 				s.mu.Lock()
 				made := len(s.times)
 				s.mu.Unlock()
 				if made == n {
-					time.Sleep(wake / 10)
+					time.Sleep(checkInterval / 10)
 					return stateOf(t, w.Archive, ref)
 				}
-				time.Sleep(wake / 10)
+				time.Sleep(checkInterval / 10)
 			}
 		}
-		if state, tally := until(3); state.Phase != archive.Waiting || tally.Polls != 3 || tally.Ready || tally.Status != running.Error() || tally.Starts != 0 || state.Attempts != 0 {
+		if state, tally := until(3); state.Phase != archive.Waiting || tally.Polls != 3 || tally.Ready || tally.Status != jobRunning.Error() || tally.Starts != 0 || state.Attempts != 0 {
 			t.Errorf("waiting: %+v, %+v", state, tally)
 		}
 		state, tally := until(5)
-		if state.Attempts != 2 || state.Failures["network"] != 2 || state.Cause != "network" || state.Message != unreachable.Error() || state.Hint == "" || !tally.Ready || tally.Status != "" {
+		if state.Attempts != 2 || state.Failures["network"] != 2 || state.Cause != "network" || state.Message != networkErr.Error() || state.Hint == "" || !tally.Ready || tally.Status != "" {
 			t.Errorf("failing: %+v, %+v", state, tally)
 		}
 		if next := time.Until(state.Next); next <= 0 || next > 3*time.Second {
@@ -230,26 +230,26 @@ func TestTheStateSaysWhereAnExportStands(t *testing.T) {
 
 const canary = "K4n4ryK4n4ry"
 
-var leaks = "GET https://bucket.oss-cn-hangzhou.aliyuncs.com/a.csv?Expires=1&OSSAccessKeyId=" + canary + "&Signature=" + canary + "%3D: connection reset"
+var leakyText = "GET https://bucket.oss-cn-hangzhou.aliyuncs.com/a.csv?Expires=1&OSSAccessKeyId=" + canary + "&Signature=" + canary + "%3D: connection reset"
 
 func TestNoSecretOfAnErrorIsKept(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
-		"retried": fmt.Errorf("%s: %w", leaks, fetch.ErrTemporary), "final": errors.New(leaks), "outside": fmt.Errorf("%s: %w", leaks, fetch.ErrThrottled),
-		"waiting": &fetch.NotReadyError{State: fetch.Running, Status: leaks}, "unknown": &fetch.NotReadyError{Status: leaks},
+		"retried": fmt.Errorf("%s: %w", leakyText, fetch.ErrTemporary), "final": errors.New(leakyText), "outside": fmt.Errorf("%s: %w", leakyText, fetch.ErrThrottled),
+		"waiting": &fetch.NotReadyError{State: fetch.Running, Status: leakyText}, "unknown": &fetch.NotReadyError{Status: leakyText},
 	} {
 		for _, asked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s, w := &script{ends: []error{err}, asked: asked}, &Worker{Wait: time.Minute, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}
-					p := s.serves(t, w)
+					s, w := &scriptedFetcher{ends: []error{err}, polled: asked}, &Worker{Wait: time.Minute, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}
+					p := s.setUp(t, w)
 					if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef), Options{}); err != nil {
 						t.Fatal(err)
 					}
-					defer serve(t, w)()
+					defer startWorker(t, w)()
 					for range 3 { // while it is retried, and when it has failed
 						time.Sleep(22 * time.Second)
-						noCanary(t, w.Archive, p.client, s)
+						checkNoSecrets(t, w.Archive, p.client, s)
 					}
 				})
 			})
@@ -257,22 +257,22 @@ func TestNoSecretOfAnErrorIsKept(t *testing.T) {
 	}
 }
 
-func noCanary(t testing.TB, a *archive.Archive, client redis.UniversalClient, s *script) {
+func checkNoSecrets(t testing.TB, a *archive.Archive, client redis.UniversalClient, s *scriptedFetcher) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, text := range map[string]string{"redis": dump(t, client), "archive": files(t, a), "notes": strings.Join(s.notes, "\n")} {
+	for name, text := range map[string]string{"redis": dumpRedis(t, client), "archive": dumpArchive(t, a), "notes": strings.Join(s.notes, "\n")} {
 		if strings.Contains(text, canary) {
 			t.Errorf("a secret is in the %s: %s", name, text)
 		}
 	}
-	if !strings.Contains(dump(t, client)+strings.Join(s.notes, "\n"), "Signature") {
+	if !strings.Contains(dumpRedis(t, client)+strings.Join(s.notes, "\n"), "Signature") {
 		t.Error("nothing tells of the error")
 	}
 }
 
-// dump is all that a Redis holds.
-func dump(t testing.TB, client redis.UniversalClient) string {
+// dumpRedis is all that a Redis holds.
+func dumpRedis(t testing.TB, client redis.UniversalClient) string {
 	t.Helper()
 	var all strings.Builder
 	for _, key := range client.Keys(t.Context(), "*").Val() {
@@ -283,8 +283,8 @@ func dump(t testing.TB, client redis.UniversalClient) string {
 	return all.String()
 }
 
-// files is all that is on the disk of an archive, and the names of it.
-func files(t testing.TB, a *archive.Archive) string {
+// dumpArchive is all that is on the disk of an archive, and the names of it.
+func dumpArchive(t testing.TB, a *archive.Archive) string {
 	t.Helper()
 	var all strings.Builder
 	err := filepath.WalkDir(a.Path(""), func(path string, d fs.DirEntry, err error) error {
@@ -306,13 +306,13 @@ func TestASignedURLStaysInTheProcess(t *testing.T) {
 	secret := "?Expires=1700000000&OSSAccessKeyId=id&Signature=" + canary
 	ref := parseRef(t, "https://bucket.oss-cn-hangzhou.aliyuncs.com/a.csv"+secret)
 	synctest.Test(t, func(t *testing.T) {
-		s, shelf, w := &script{}, &shelf{}, &Worker{Wait: Forever, PollInterval: time.Second}
-		p := s.serves(t, w)
-		w.Fetcher = shelf.on(w.Archive)
+		s, shelf, w := &scriptedFetcher{}, &memoryProvider{}, &Worker{Wait: Forever, PollInterval: time.Second}
+		p := s.setUp(t, w)
+		w.Fetcher = shelf.fetcher(w.Archive)
 		tried := 0
-		shelf.hinder = func(context.Context, int64) error {
-			noCanaryIn(t, "redis, while it is fetched", dump(t, p.client))
-			noCanaryIn(t, "the archive, while it is fetched", files(t, w.Archive))
+		shelf.beforeRange = func(context.Context, int64) error {
+			checkNoSecretIn(t, "redis, while it is fetched", dumpRedis(t, p.client))
+			checkNoSecretIn(t, "the archive, while it is fetched", dumpArchive(t, w.Archive))
 			if tried++; tried == 1 {
 				return &fs.PathError{Op: "write", Path: "a", Err: syscall.ECONNRESET}
 			}
@@ -325,16 +325,16 @@ func TestASignedURLStaysInTheProcess(t *testing.T) {
 		if err != nil { // the first attempt was its only one: a person asks again
 			_, err = l.Fetch(t.Context(), ref)
 		}
-		if err != nil || tried < 2 || shelf.answers(ref) == 0 || !strings.Contains(ref.URL(), canary) {
+		if err != nil || tried < 2 || shelf.rangesRead(ref) == 0 || !strings.Contains(ref.URL(), canary) {
 			t.Errorf("%v after %d requests", err, tried)
 		}
-		noCanaryIn(t, "redis", dump(t, p.client))
-		noCanaryIn(t, "the archive", files(t, w.Archive))
+		checkNoSecretIn(t, "redis", dumpRedis(t, p.client))
+		checkNoSecretIn(t, "the archive", dumpArchive(t, w.Archive))
 		mustLand(t, w.Archive, ref)
 	})
 }
 
-func noCanaryIn(t testing.TB, where, text string) {
+func checkNoSecretIn(t testing.TB, where, text string) {
 	t.Helper()
 	if strings.Contains(text, canary) {
 		t.Errorf("a secret is in %s", where)
@@ -345,9 +345,9 @@ func TestAnyTextOfAnErrorCanBeKept(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{strings.Repeat("数据导出失败", 500), "x" + strings.Repeat("数据", 500), "a\xffb\xc3", strings.Repeat("\x00", 5000)} {
 		synctest.Test(t, func(t *testing.T) {
-			s, w, ref := &script{ends: []error{errors.New(text)}}, &Worker{}, parseRef(t, jobRef)
-			s.serves(t, w)
-			if err := endOf(t, w, ref); err == nil || err.Error() != text {
+			s, w, ref := &scriptedFetcher{ends: []error{errors.New(text)}}, &Worker{}, parseRef(t, jobRef)
+			s.setUp(t, w)
+			if err := fetchByWorker(t, w, ref); err == nil || err.Error() != text {
 				t.Errorf("ended with %v", err)
 			}
 			if task, err := w.Queue.inspector.GetTaskInfo(fetchQueue, fetchID(ref.Hash())); err != nil || task.State.String() != "archived" {
@@ -361,8 +361,8 @@ func TestAnAttemptThatCannotBeWrittenDownComesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n, w, ref := 0, &Worker{}, parseRef(t, jobRef)
-		(&script{}).serves(t, w)
-		w.Fetcher = &steps{fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) {
+		(&scriptedFetcher{}).setUp(t, w)
+		w.Fetcher = &fakeFetcher{fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) {
 			if n++; n > 1 {
 				return &archive.Receipt{}, nil
 			}
@@ -373,7 +373,7 @@ func TestAnAttemptThatCannotBeWrittenDownComesBack(t *testing.T) {
 			time.AfterFunc(20*time.Second, func() { d.Close() })
 			return nil, fetch.ErrAuth
 		}}
-		if err := endOf(t, w, ref); err != nil || n != 2 {
+		if err := fetchByWorker(t, w, ref); err != nil || n != 2 {
 			t.Errorf("%v after %d attempts", err, n)
 		}
 		if state, _ := stateOf(t, w.Archive, ref); state.Attempts != 0 {
@@ -387,9 +387,9 @@ func TestWhatAnotherAttemptHasLandedHasLanded(t *testing.T) {
 	for _, local := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			w, ref := &Worker{}, parseRef(t, jobRef)
-			(&script{}).serves(t, w)
-			w.Fetcher = &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-				if _, err := (&shelf{}).on(w.Archive).Fetch(ctx, ref); err != nil {
+			(&scriptedFetcher{}).setUp(t, w)
+			w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+				if _, err := (&memoryProvider{}).fetcher(w.Archive).Fetch(ctx, ref); err != nil {
 					return nil, err
 				}
 				return nil, fetch.ErrAuth
@@ -406,12 +406,12 @@ func TestWhatAnotherAttemptHasLandedHasLanded(t *testing.T) {
 					t.Errorf("%v, %v", receipt, err)
 				}
 			} else {
-				defer serve(t, w)()
+				defer startWorker(t, w)()
 				if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			idle(t, w.Queue, ref)
+			waitUntilIdle(t, w.Queue, ref)
 			mustLand(t, w.Archive, ref)
 		})
 	}
@@ -420,8 +420,8 @@ func TestWhatAnotherAttemptHasLandedHasLanded(t *testing.T) {
 func TestABusyExportFailsOnlyWhoeverWaitsForIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
-		s.serves(t, w)
+		s, w, ref := &scriptedFetcher{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
+		s.setUp(t, w)
 		d, err := w.Archive.Record(ref.String(), ref.Key())
 		if err != nil {
 			t.Fatal(err)
@@ -433,7 +433,7 @@ func TestABusyExportFailsOnlyWhoeverWaitsForIt(t *testing.T) {
 		l.Close()
 		w.local = nil
 		time.AfterFunc(time.Minute, func() { d.Close() })
-		if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
+		if err := fetchByWorker(t, w, ref); err != nil || len(s.times) != 1 {
 			t.Errorf("a worker: %v after %d attempts", err, len(s.times))
 		}
 	})
@@ -444,19 +444,19 @@ func TestAPanicIsAFailedAttempt(t *testing.T) {
 	for _, asked := range []bool{false, true} {
 		for _, local := range []bool{false, true} {
 			t.Run(fmt.Sprint("asked ", asked, ", local ", local), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { panics(t, asked, local) })
+				synctest.Test(t, func(t *testing.T) { testPanic(t, asked, local) })
 			})
 		}
 	}
 }
 
-func panics(t *testing.T, asked, local bool) {
-	s, n, w, ref := &script{}, 0, &Worker{TaskCheckInterval: 5 * time.Second}, parseRef(t, jobRef)
-	p := s.serves(t, w)
-	fails := func() { n++; panic(leaks) }
-	w.Fetcher = &steps{fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) { fails(); return nil, nil }}
+func testPanic(t *testing.T, asked, local bool) {
+	s, n, w, ref := &scriptedFetcher{}, 0, &Worker{TaskCheckInterval: 5 * time.Second}, parseRef(t, jobRef)
+	p := s.setUp(t, w)
+	fails := func() { n++; panic(leakyText) }
+	w.Fetcher = &fakeFetcher{fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) { fails(); return nil, nil }}
 	if asked {
-		w.Fetcher = &steps{ask: func(context.Context, fetch.Ref) error { fails(); return nil }}
+		w.Fetcher = &fakeFetcher{poll: func(context.Context, fetch.Ref) error { fails(); return nil }}
 	}
 	var err error
 	if local {
@@ -464,7 +464,7 @@ func panics(t *testing.T, asked, local bool) {
 		defer l.Close()
 		_, err = l.Fetch(t.Context(), ref)
 	} else {
-		err = endOf(t, w, ref)
+		err = fetchByWorker(t, w, ref)
 	}
 	if Classify(err).Cause != "crashed" || n != 10 || strings.Contains(err.Error(), canary) {
 		t.Errorf("%v after %d attempts", err, n)
@@ -472,5 +472,5 @@ func panics(t *testing.T, asked, local bool) {
 	if state, tally := stateOf(t, w.Archive, ref); state.Phase != archive.Failed || state.Attempts != 10 || tally.Starts != 0 {
 		t.Errorf("%+v, %+v", state, tally)
 	}
-	noCanary(t, w.Archive, p.client, s)
+	checkNoSecrets(t, w.Archive, p.client, s)
 }

@@ -12,20 +12,20 @@ import (
 )
 
 // junk is what may lie in Redis where a task should be, and what is said of it.
-var junk = map[string]struct {
-	plant func(p *pretender, queue, id string)
+var unreadableMessages = map[string]struct {
+	plant func(p *fakeRedis, queue, id string)
 	says  string
 }{
-	"no message": {func(p *pretender, queue, id string) {
+	"no message": {func(p *fakeRedis, queue, id string) {
 		p.HSet(taskKey(queue, id), "msg", "\xff\xff\x1b[2J", "state", "pending")
 	}, "can't be decoded"},
-	"empty": {func(p *pretender, queue, id string) { p.HSet(taskKey(queue, id), "state", "pending") }, "nothing behind its ID"},
-	"ghost": {func(*pretender, string, string) {}, "nothing behind its ID"},
-	"text":  {func(p *pretender, queue, id string) { _ = p.Set(taskKey(queue, id), "a task") }, "not stored as tasks are"},
-	"alias": {func(p *pretender, queue, id string) {
+	"empty":   {func(p *fakeRedis, queue, id string) { p.HSet(taskKey(queue, id), "state", "pending") }, "nothing behind its ID"},
+	"missing": {func(*fakeRedis, string, string) {}, "nothing behind its ID"},
+	"text":    {func(p *fakeRedis, queue, id string) { _ = p.Set(taskKey(queue, id), "a task") }, "not stored as tasks are"},
+	"alias": {func(p *fakeRedis, queue, id string) {
 		p.HSet(taskKey(queue, id), "msg", p.HGet(taskKey(queue, "true"), "msg"))
 	}, "stored as another task: \"true\""},
-	"\x1b[2J\u202ename": {func(p *pretender, queue, id string) { p.HSet(taskKey(queue, id), "msg", "\xff") }, "can't be decoded"},
+	"\x1b[2J\u202ename": {func(p *fakeRedis, queue, id string) { p.HSet(taskKey(queue, id), "msg", "\xff") }, "can't be decoded"},
 }
 
 // What is no task would keep the queue from seeing whose worker has died: it is
@@ -33,39 +33,39 @@ var junk = map[string]struct {
 func TestWhatIsNoTaskAtAllIsInNobodysWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w := &script{ends: []error{nil}}, &Worker{}
-		p := s.serves(t, w)
+		s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{}
+		p := s.setUp(t, w)
 		for _, queue := range []string{pollQueue, fetchQueue} {
 			addRaw(t, w.Queue, queue, "true", "export:erase", "{}")
-			for id, bad := range junk {
+			for id, bad := range unreadableMessages {
 				bad.plant(p, queue, id)
 				_, _ = p.Lpush("asynq:{"+queue+"}:pending", id)
 			}
 		}
 		ref := parseRef(t, jobRef)
-		orphan(t, p, w.Queue, ref)
-		if err := endOf(t, w, ref); err != nil || time.Since(s.began) > 10*time.Minute {
+		addOrphanedTask(t, p, w.Queue, ref)
+		if err := fetchByWorker(t, w, ref); err != nil || time.Since(s.began) > 10*time.Minute {
 			t.Errorf("the orphan: %v after %v", err, time.Since(s.began))
 		}
-		stop := serve(t, w)
+		stop := startWorker(t, w)
 		time.Sleep(10 * time.Minute)
 		stop()
 		for _, queue := range []string{pollQueue, fetchQueue} {
 			if left, _ := p.List("asynq:{" + queue + "}:active"); len(left) > 0 {
 				t.Errorf("%s: %q are still there", queue, left)
 			}
-			for id, bad := range junk {
-				if why := p.HGet(asideKey(queue), id); !strings.Contains(why, bad.says) {
+			for id, bad := range unreadableMessages {
+				if why := p.HGet(quarantineKey(queue), id); !strings.Contains(why, bad.says) {
 					t.Errorf("%s %q: %q, want it to say %s", queue, id, why, bad.says)
 				}
 			}
 		}
-		areTold(t, w.Queue, 2*len(junk)+2) // and those that could be read
+		checkQuarantinedCount(t, w.Queue, 2*len(unreadableMessages)+2) // and those that could be read
 	})
 }
 
-// orphan is a task that a worker had when it died.
-func orphan(t testing.TB, p *pretender, q *Queue, ref fetch.Ref) {
+// addOrphanedTask is a task that a worker had when it died.
+func addOrphanedTask(t testing.TB, p *fakeRedis, q *Queue, ref fetch.Ref) {
 	t.Helper()
 	id := fetchID(ref.Hash())
 	addRaw(t, q, fetchQueue, id, typeFetch, string(newTask(ref, Options{}).payload()))
@@ -80,11 +80,11 @@ func orphan(t testing.TB, p *pretender, q *Queue, ref fetch.Ref) {
 func TestATaskWithoutALeaseGoesToAnotherWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w, ref := &script{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
-		p := s.serves(t, w)
-		orphan(t, p, w.Queue, ref)
+		s, w, ref := &scriptedFetcher{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
+		p := s.setUp(t, w)
+		addOrphanedTask(t, p, w.Queue, ref)
 		p.Del("asynq:{" + fetchQueue + "}:lease")
-		if err := endOf(t, w, ref); err != nil {
+		if err := fetchByWorker(t, w, ref); err != nil {
 			t.Error(err)
 		}
 	})
@@ -96,13 +96,13 @@ func TestSweepingLeavesAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, ref := &Worker{}, parseRef(t, jobRef)
-		s := &script{ends: []error{nil}}
-		s.serves(t, w)
-		w.Fetcher = &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-			time.Sleep(3 * stale)
+		s := &scriptedFetcher{ends: []error{nil}}
+		s.setUp(t, w)
+		w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+			time.Sleep(3 * orphanedAfter)
 			return s.Fetch(ctx, ref)
 		}}
-		if err := endOf(t, w, ref); err != nil || len(s.times) != 1 {
+		if err := fetchByWorker(t, w, ref); err != nil || len(s.times) != 1 {
 			t.Errorf("%v after %d attempts", err, len(s.times))
 		}
 	})

@@ -15,73 +15,73 @@ import (
 	"tallyman/verify/archive"
 )
 
-// refuses answers all with an error.
-func refuses(text string) func(*server.Peer) {
+// replyError answers all with an error.
+func replyError(text string) func(*server.Peer) {
 	return func(c *server.Peer) { c.WriteError(text) }
 }
 
 // awayness is how a Redis may fail to serve for a while, what is said of it to
 // who would enqueue meanwhile, and whether that may pass.
-var awayness = map[string]struct {
+var outages = map[string]struct {
 	answer func(*server.Peer)
 	says   string
 	is     error
 }{
 	"gone":           {nil, "redis does not serve", ErrRedis},
 	"silent":         {func(c *server.Peer) { time.Sleep(20 * time.Second); c.WriteError("ERR at last") }, "redis does not serve", ErrRedis},
-	"read-only":      {refuses("READONLY You can't write against a read only replica."), "name the primary", ErrRedis},
-	"no replicas":    {refuses("NOREPLICAS Not enough good replicas to write."), "min-replicas-to-write", ErrRedis},
-	"out of memory":  {refuses("OOM command not allowed when used memory > 'maxmemory'."), "a larger maxmemory", ErrRedis},
-	"no disk":        {refuses("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."), "see its log", ErrRedis},
-	"loading":        {refuses("LOADING Redis is loading the dataset in memory"), "before it was started", ErrRedis},
-	"wants password": {refuses("NOAUTH Authentication required."), "--redis-password-file", ErrUnsuitableRedis},
-	"wrong password": {refuses("WRONGPASS invalid username-password pair or user is disabled."), "password is wrong", ErrUnsuitableRedis},
-	"lacks rights":   {refuses("NOPERM this user has no permissions to run the 'evalsha' command"), "lacks rights", ErrUnsuitableRedis},
+	"read-only":      {replyError("READONLY You can't write against a read only replica."), "name the primary", ErrRedis},
+	"no replicas":    {replyError("NOREPLICAS Not enough good replicas to write."), "min-replicas-to-write", ErrRedis},
+	"out of memory":  {replyError("OOM command not allowed when used memory > 'maxmemory'."), "a larger maxmemory", ErrRedis},
+	"no disk":        {replyError("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."), "see its log", ErrRedis},
+	"loading":        {replyError("LOADING Redis is loading the dataset in memory"), "before it was started", ErrRedis},
+	"wants password": {replyError("NOAUTH Authentication required."), "--redis-password-file", ErrUnsuitableRedis},
+	"wrong password": {replyError("WRONGPASS invalid username-password pair or user is disabled."), "password is wrong", ErrUnsuitableRedis},
+	"lacks rights":   {replyError("NOPERM this user has no permissions to run the 'evalsha' command"), "lacks rights", ErrUnsuitableRedis},
 	"nonsense":       {func(c *server.Peer) { c.WriteRaw("?!\r\n") }, "redis does not serve", ErrRedis},
 }
 
 func TestTwoMinutesWithoutRedisCostAnExportNothing(t *testing.T) {
 	t.Parallel()
-	for name, away := range awayness {
+	for name, away := range outages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { isAway(t, away.answer, away.says, away.is) })
+			synctest.Test(t, func(t *testing.T) { testOutage(t, away.answer, away.says, away.is) })
 		})
 	}
 }
 
-func isAway(t *testing.T, answer func(*server.Peer), says string, is error) {
+func testOutage(t *testing.T, answer func(*server.Peer), says string, is error) {
 	w, ref, away := &Worker{}, parseRef(t, jobRef), atomic.Bool{}
-	p := (&script{}).serves(t, w)
+	p := (&scriptedFetcher{}).setUp(t, w)
 	p.Server().SetPreHook(func(c *server.Peer, command string, args ...string) bool {
 		if away.Load() && answer != nil && command != "PING" && command != "SUBSCRIBE" { // of which one is waited for by a lock
 			answer(c)
 			return true
 		}
-		return p.info(c, command, args...)
+		return p.answerInfo(c, command, args...)
 	})
 	begun := make(chan bool, 10)
-	w.Fetcher = &steps{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 		begun <- true
 		if err := fetch.Sleep(ctx, 90*time.Second); err != nil {
 			return nil, err
 		}
-		return (&shelf{}).on(w.Archive).Fetch(ctx, ref)
+		return (&memoryProvider{}).fetcher(w.Archive).Fetch(ctx, ref)
 	}}
 	ended := make(chan error, 10)
 	w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
-	defer serve(t, w)()
+	defer startWorker(t, w)()
 	mustEnqueue(t, w.Queue, ref)
 	<-begun
 	away.Store(true)
-	p.gone.Store(answer == nil)
+	p.offline.Store(answer == nil)
 	time.Sleep(time.Minute)
 	if _, err := w.Queue.Enqueue(t.Context(), parseRef(t, jobRef+"2"), Options{}); !errors.Is(err, is) || !strings.Contains(err.Error(), says) {
 		t.Errorf("meanwhile: %v", err)
 	}
 	time.Sleep(time.Minute)
 	away.Store(false)
-	p.gone.Store(false)
+	p.offline.Store(false)
 	if state, _, err := w.Archive.State(ref.Key()); err == nil && (state.Attempts != 0 || state.Phase != archive.Waiting) {
 		t.Errorf("%+v", state)
 	}

@@ -26,17 +26,17 @@ func parseRef(t testing.TB, s string) fetch.Ref {
 
 // How a job, a store or a disk may answer.
 var (
-	running     = &fetch.NotReadyError{State: fetch.Running, Status: "RUNNING"}
-	odd         = &fetch.NotReadyError{Status: "REHEATING"}
-	broken      = &verify.Mismatch{Object: "a", Check: verify.CheckMD5, Got: "1", Want: "2"}
-	unreachable = &fetch.CallError{Call: "GET", Kind: fetch.ErrTemporary}
+	jobRunning    = &fetch.NotReadyError{State: fetch.Running, Status: "RUNNING"}
+	unknownStatus = &fetch.NotReadyError{Status: "REHEATING"}
+	mismatchErr   = &verify.Mismatch{Object: "a", Check: verify.CheckMD5, Got: "1", Want: "2"}
+	networkErr    = &fetch.CallError{Call: "GET", Kind: fetch.ErrTemporary}
 )
 
 // A script is a Fetcher whose attempts end as it says, the last of its ends
 // for ever. nil is a landing, of which the archive does not know.
-type script struct {
-	ends  []error
-	asked bool // all ends but nil are of asking the job, not of fetching
+type scriptedFetcher struct {
+	ends   []error
+	polled bool // all ends but nil are of asking the job, not of fetching
 
 	mu    sync.Mutex
 	began time.Time
@@ -44,18 +44,18 @@ type script struct {
 	notes []string
 }
 
-func (s *script) Poll(context.Context, fetch.Ref) error {
+func (s *scriptedFetcher) Poll(context.Context, fetch.Ref) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end := s.ends[min(len(s.times), len(s.ends)-1)]
-	if _, waiting := end.(*fetch.NotReadyError); waiting || s.asked && end != nil {
+	if _, waiting := end.(*fetch.NotReadyError); waiting || s.polled && end != nil {
 		s.times = append(s.times, time.Now())
 		return end
 	}
 	return nil
 }
 
-func (s *script) Fetch(context.Context, fetch.Ref) (*archive.Receipt, error) {
+func (s *scriptedFetcher) Fetch(context.Context, fetch.Ref) (*archive.Receipt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end := s.ends[min(len(s.times), len(s.ends)-1)]
@@ -67,7 +67,7 @@ func (s *script) Fetch(context.Context, fetch.Ref) (*archive.Receipt, error) {
 }
 
 // pauses are those between the attempts.
-func (s *script) pauses() []time.Duration {
+func (s *scriptedFetcher) pauses() []time.Duration {
 	var pauses []time.Duration
 	for i := 1; i < len(s.times); i++ {
 		pauses = append(pauses, s.times[i].Sub(s.times[i-1]))
@@ -75,7 +75,7 @@ func (s *script) pauses() []time.Duration {
 	return pauses
 }
 
-func (s *script) note(_ fetch.Ref, note string) {
+func (s *scriptedFetcher) note(_ fetch.Ref, note string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.notes = append(s.notes, note)
@@ -87,58 +87,58 @@ func repeat(err error, n int) []error { return slices.Repeat([]error{err}, n) }
 // how much later than it was told it may then take it: the queue knows whole
 // seconds.
 const (
-	wake = 500 * time.Millisecond
-	late = time.Second + 2*wake
+	checkInterval = 500 * time.Millisecond
+	maxLateness   = time.Second + 2*checkInterval
 )
 
-// serves gives a worker a queue in a Redis in the process, and an archive.
-func (s *script) serves(t testing.TB, w *Worker) *pretender {
+// setUp gives a worker a queue in a Redis in the process, and an archive.
+func (s *scriptedFetcher) setUp(t testing.TB, w *Worker) *fakeRedis {
 	t.Helper()
-	p := pretend(t)
+	p := newFakeRedis(t)
 	s.began = time.Now()
-	w.Queue, w.Archive, w.Fetcher, w.OnNote = NewQueue(p.client), open(t), s, s.note
+	w.Queue, w.Archive, w.Fetcher, w.OnNote = NewQueue(p.client), openArchive(t), s, s.note
 	if w.TaskCheckInterval == 0 {
-		w.TaskCheckInterval = wake
+		w.TaskCheckInterval = checkInterval
 	}
 	w.PollConcurrency, w.FetchConcurrency = 2, 2
 	return p
 }
 
-// fetch fetches an export by a queue in the process alone.
-func (s *script) fetch(t testing.TB, ctx context.Context, w *Worker) error { //nolint:revive // as all helpers of tests
+// fetchLocal fetches an export by a queue in the process alone.
+func (s *scriptedFetcher) fetchLocal(t testing.TB, ctx context.Context, w *Worker) error { //nolint:revive // as all helpers of tests
 	t.Helper()
-	s.serves(t, w)
+	s.setUp(t, w)
 	l := StartLocal(w)
 	defer l.Close()
 	_, err := l.Fetch(ctx, parseRef(t, jobRef))
 	return err
 }
 
-// run is fetch in a bubble of its own time.
-func (s *script) run(t *testing.T, w *Worker) (err error) {
+// runLocal is fetch in a bubble of its own time.
+func (s *scriptedFetcher) runLocal(t *testing.T, w *Worker) (err error) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { err = s.fetch(t, t.Context(), w) })
+	synctest.Test(t, func(t *testing.T) { err = s.fetchLocal(t, t.Context(), w) })
 	return err
 }
 
-// work has a worker of a queue that others may serve too fetch an export, in a
+// runWorker has a worker of a queue that others may serve too fetch an export, in a
 // bubble of its own time, and returns how it fared.
-func (s *script) work(t *testing.T, w *Worker) (err error) {
+func (s *scriptedFetcher) runWorker(t *testing.T, w *Worker) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s.serves(t, w)
-		err = endOf(t, w, parseRef(t, jobRef))
+		s.setUp(t, w)
+		err = fetchByWorker(t, w, parseRef(t, jobRef))
 	})
 	return err
 }
 
-// endOf enqueues an export and has the worker serve the queue until the export
+// fetchByWorker enqueues an export and has the worker serve the queue until the export
 // has fared somehow.
-func endOf(t testing.TB, w *Worker, ref fetch.Ref) error {
+func fetchByWorker(t testing.TB, w *Worker, ref fetch.Ref) error {
 	t.Helper()
 	ended := make(chan error, 1)
 	w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
-	stop := serve(t, w)
+	stop := startWorker(t, w)
 	defer stop()
 	if _, err := w.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
 		t.Fatal(err)
@@ -152,8 +152,8 @@ func endOf(t testing.TB, w *Worker, ref fetch.Ref) error {
 	}
 }
 
-// idle waits until the queue has no task of an export that will run.
-func idle(t testing.TB, q *Queue, ref fetch.Ref) {
+// waitUntilIdle waits until the queue has no task of an export that will run.
+func waitUntilIdle(t testing.TB, q *Queue, ref fetch.Ref) {
 	t.Helper()
 	for {
 		queued, err := q.Queued(ref.Hash())
@@ -163,12 +163,12 @@ func idle(t testing.TB, q *Queue, ref fetch.Ref) {
 		if !queued {
 			return
 		}
-		time.Sleep(soon)
+		time.Sleep(fastCheck)
 	}
 }
 
-// serve runs a worker until stop.
-func serve(t testing.TB, w *Worker) (stop func()) {
+// startWorker runs a worker until stop.
+func startWorker(t testing.TB, w *Worker) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 1)
@@ -181,7 +181,7 @@ func serve(t testing.TB, w *Worker) (stop func()) {
 	})
 }
 
-func open(t testing.TB) *archive.Archive {
+func openArchive(t testing.TB) *archive.Archive {
 	t.Helper()
 	a, err := archive.Open(t.TempDir())
 	if err != nil {
