@@ -9,38 +9,40 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"tallyman/fetch/sandbox/internal/sign"
 )
 
-// Options say whom the cloud believes, and what time it is there.
+// Options are the keys that a cloud accepts, and its clock.
 type Options struct {
 	AccessKeyID     string
 	AccessKeySecret string
-	// SecurityToken is the one STS token that goes with the key. Empty: the
-	// key is a plain one, and a request that bears a token is refused.
+	// SecurityToken is the one STS token that goes with the key. "" = the key
+	// has none, and a request with a token is refused.
 	SecurityToken string
-	// AuthToken is what DIS takes as X-Auth-Token. Empty: none.
+	// AuthToken is what DIS accepts as X-Auth-Token. "" = none.
 	AuthToken string
 	// URLLifetime is how long a download URL is good for. 0 = an hour.
 	URLLifetime time.Duration
-	// Now tells the cloud's time. nil = time.Now.
+	// Now returns the cloud's time. nil = time.Now.
 	Now func() time.Time
 }
 
-// A Cloud is an http.Handler that answers for all of its projects and orders,
-// and for the store that holds their files. Its methods may be called at any time,
-// from any goroutine, while it serves.
+// A Cloud is an http.Handler that answers the calls of every API in the package
+// comment, and gives the files. Make one with New. Its methods may be called at
+// any time, from any goroutine, while it serves.
 type Cloud struct {
-	options  Options
-	storeKey string // signs download URLs: the cloud's own, not the customer's
+	options Options
+	account sign.Account
 
 	mu        sync.Mutex
-	projects  map[string]map[string]*entry
-	added     int
-	orders    map[string]*orderEntry // by "ORDER/KEY"
-	instances map[string]*instanceEntry
-	nonces    map[string]time.Time // that were used, and when
+	projects  map[string]map[string]*jobState // by project and job
+	added     int                             // jobs and tasks so far: the next one's number
+	orders    map[string]*orderState          // by "ORDER/KEY"
+	instances map[string]*instanceState
+	dumpTasks map[string]*dumpTaskState // by ID
 	buckets   map[string]*bucketState
-	dumps     map[string]*dumpEntry // by ID
+	nonces    map[string]time.Time // used ones, with the time of their use
 	counts    Counts
 }
 
@@ -53,32 +55,37 @@ func New(o Options) *Cloud {
 		o.URLLifetime = time.Hour
 	}
 	return &Cloud{
-		options: o, storeKey: rand.Text(), counts: newCounts(),
-		projects: map[string]map[string]*entry{}, orders: map[string]*orderEntry{}, instances: map[string]*instanceEntry{},
-		nonces: map[string]time.Time{}, buckets: map[string]*bucketState{},
+		options: o,
+		account: sign.Account{AccessKeyID: o.AccessKeyID, AccessKeySecret: o.AccessKeySecret, SecurityToken: o.SecurityToken, AuthToken: o.AuthToken, URLSecret: rand.Text()},
+		counts: Counts{
+			Calls: map[string]int{}, Refused: map[string]int{},
+			Jobs: map[string]ItemCounts{}, Orders: map[string]ItemCounts{}, Tasks: map[string]ItemCounts{}, Objects: map[string]ItemCounts{},
+		},
+		projects: map[string]map[string]*jobState{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
+		dumpTasks: map[string]*dumpTaskState{}, buckets: map[string]*bucketState{}, nonces: map[string]time.Time{},
 	}
 }
 
-// ServeHTTP answers a call of the job API, an RPC, or a request of the store. A
-// fault that cuts a response panics with http.ErrAbortHandler, which net/http understands.
+// ServeHTTP answers one request. It panics with http.ErrAbortHandler where a
+// fault cuts the response, which net/http understands.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case isJobCall(r):
-		c.serveJobs(w, r)
+	switch path := r.URL.Path; {
+	case path == jobsPath, strings.HasPrefix(path, jobsPath+"/"), sign.IsSLS(r):
+		c.serveSLS(w, r)
 	case isRPC(r):
 		c.serveRPC(w, r)
 	case isDIS(r):
 		c.serveDIS(w, r)
-	case isOBS(r):
-		c.serveOBS(w, r)
 	default:
 		c.serveStore(w, r)
 	}
 }
 
-// Start serves on a free port of 127.0.0.1 until stop is called. The base URL
-// has no project in it: a client of jobs puts "PROJECT." before its host. Of
-// orders it is the endpoint as it is, and of buckets that of path style.
+// Start serves on a free port of 127.0.0.1 until stop is called, and returns
+// the base URL, "http://127.0.0.1:PORT". A client of SLS puts "PROJECT." before
+// its host, or sets ProjectHeader; for any other it is the endpoint as it is,
+// and a client of a store names the bucket in the path. stop returns once every
+// connection is closed.
 func (c *Cloud) Start() (baseURL string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -94,8 +101,8 @@ func (c *Cloud) Start() (baseURL string, stop func(), err error) {
 	return "http://" + l.Addr().String(), func() { cancel(); <-done }, nil
 }
 
-// Serve serves on l until ctx ends, then closes l and every connection. The
-// end of ctx is no error.
+// Serve serves on l until ctx ends, then closes l and every connection. It
+// returns nil when ctx has ended, and else the error of l.
 func (c *Cloud) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{Handler: c, ReadHeaderTimeout: time.Minute}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
@@ -106,9 +113,9 @@ func (c *Cloud) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// splitHost divides a Host header into the project and the host that serves
-// it. An IP address, or a name of one label, has no project.
-func splitHost(host string) (project, rest string) {
+// splitHost divides a Host header into its first label and the rest. An IP
+// address, or a name of one label, has no first label.
+func splitHost(host string) (label, rest string) {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
 		name = host
@@ -120,6 +127,10 @@ func splitHost(host string) (project, rest string) {
 	return label, host[len(label)+1:]
 }
 
-func requestID() string {
-	return rand.Text()[:24]
+// origin returns the origin of a signed URL on that host.
+func origin(r *http.Request, host string) string {
+	if r.TLS != nil {
+		return "https://" + host
+	}
+	return "http://" + host
 }

@@ -1,73 +1,155 @@
 package sandbox
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
-// Faults are what goes wrong with a file, always or so many times. Counts are
-// kept per file, over all requests. Times is how often a fault strikes: 0 =
-// never, -1 = always. Only a response that the fault can strike is counted:
-// one that sends the byte, or goes beyond the mark.
+// Faults are what goes wrong with a file. Times is how often a fault occurs, 0 =
+// never, -1 = always: counted for each file over all requests, and only in
+// responses that the fault can touch, which are those that send the byte or
+// more bytes than the mark.
 type Faults struct {
 	Flip    Flip
 	Cut     Cut
 	Stall   Stall
 	Replace Replacement
-	// ExpireAfter lets each URL die of use. Only a GET of the job gives
-	// another.
+	// ExpireAfter ends the life of each URL by its use. Only a call for the
+	// status gives another.
 	ExpireAfter Expiry
 
 	Busy               int   // so many first requests answer 503 with Retry-After: 1
-	SlowBytesPerSecond int64 // of each response; 0 = as fast as it goes
+	SlowBytesPerSecond int64 // of each response. 0 = as fast as it goes
 
 	// MultipartETag makes the object one that was uploaded in parts of this
-	// size: its ETag is of the form HEX-N, and it has no Content-MD5.
-	// 0 = put in one piece.
+	// size, in bytes: its ETag has the form HEX-N, and it has no Content-MD5.
+	// 0 = uploaded in one piece.
 	MultipartETag int64
 
-	NoRange  bool // every Range answers 200 and the whole
+	NoRange  bool // every request with a Range is answered 200 with the whole object
 	NoETag   bool
 	NoCRC    bool
 	NoMD5    bool
 	NoLength bool // chunked: no Content-Length
-	WrongCRC bool // the CRC64 told is not the object's
+	WrongCRC bool // the CRC64 in the header is not the object's
 }
 
-// A Flip turns over one bit of the byte at At, as it is sent. What is said of
-// the object (ETag, CRC64, length) stays right.
+// A Flip inverts one bit of the byte at offset At, as it is sent. The object's
+// ETag, CRC64 and length stay right.
 type Flip struct {
 	At    int64 // in the object
 	Times int
 }
 
 // A Cut closes the connection once a response has sent After bytes, whatever
-// its Content-Length said.
+// its Content-Length is.
 type Cut struct {
 	After int64
 	Times int
 }
 
-// A Stall sends nothing more once a response has sent After bytes: for For,
-// or where that is 0 until the client gives up.
+// A Stall sends nothing more once a response has sent After bytes: for For, or
+// where that is 0 until the client gives up.
 type Stall struct {
 	After int64
 	Times int
 	For   time.Duration
 }
 
-// Replacement puts another object in the file's place once After requests have
-// been let in. The job goes on promising the first.
+// A Replacement puts another object in the file's place once After requests
+// have been answered. The job goes on promising the first.
 type Replacement struct {
 	After int
 	Body  []byte // nil = never
 }
 
-// An Expiry is how much a URL serves before it is answered with "Request has
-// expired.": so many requests, or so many bytes, whichever is first. A
-// response under way is sent to its end. 0 = no such bound.
+// An Expiry is how much one URL serves before it is answered with "Request has
+// expired.": so many requests or so many bytes, whichever comes first. A
+// response under way is sent to its end. 0 = no such limit.
 type Expiry struct {
 	Requests int
 	Bytes    int64
 }
 
-func (x Expiry) reached(u use) bool {
-	return x.Requests > 0 && u.requests >= x.Requests || x.Bytes > 0 && u.bytes >= x.Bytes
+// faultCounts are how often each counted fault of an object has occurred.
+type faultCounts struct{ flips, cuts, stalls, busy int }
+
+// occurs reports whether a fault that is to occur so many times (-1 = always)
+// occurs now, and counts it.
+func occurs(times int, count *int) bool {
+	if times >= 0 && *count >= times {
+		return false
+	}
+	*count++
+	return true
+}
+
+// resetUnless sets count to 0 if the setting that it counts for has changed.
+func resetUnless(same bool, count *int) {
+	if !same {
+		*count = 0
+	}
+}
+
+// A faultyWriter sends the body of a response, with its stall, cut and speed.
+type faultyWriter struct {
+	w       http.ResponseWriter
+	request *http.Request
+	of      *objectResponse
+	count   func(n int) // is told of n more bytes sent
+	sent    int64
+}
+
+const (
+	maxWrite        = 256 << 10 // bytes
+	writesPerSecond = 20        // of a slow response
+)
+
+func (f *faultyWriter) Write(p []byte) (int, error) {
+	rate, written := f.of.file.Faults.SlowBytesPerSecond, 0
+	for written < len(p) {
+		if f.sent == f.of.stallAt {
+			http.NewResponseController(f.w).Flush()
+			f.wait(f.of.file.Faults.Stall.For)
+		}
+		if f.sent == f.of.cutAt {
+			http.NewResponseController(f.w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		size := int64(min(len(p)-written, maxWrite))
+		if rate > 0 {
+			size = min(size, max(1, rate/writesPerSecond))
+		}
+		for _, mark := range []int64{f.of.stallAt, f.of.cutAt} {
+			if mark > f.sent {
+				size = min(size, mark-f.sent)
+			}
+		}
+		n, err := f.w.Write(p[written:][:size])
+		written += n
+		f.sent += int64(n)
+		f.count(n)
+		if err != nil {
+			return written, err
+		}
+		if rate > 0 {
+			http.NewResponseController(f.w).Flush()
+			f.wait(time.Duration(n) * time.Second / time.Duration(rate))
+		}
+	}
+	return written, nil
+}
+
+// wait waits for d, or where that is 0 for as long as the client does. It
+// aborts the response when the client gives up.
+func (f *faultyWriter) wait(d time.Duration) {
+	var over <-chan time.Time
+	if d > 0 {
+		over = time.After(d)
+	}
+	select {
+	case <-over:
+	case <-f.request.Context().Done():
+		panic(http.ErrAbortHandler)
+	}
 }

@@ -22,40 +22,40 @@ func withFaults(t *testing.T, f Faults) (*Cloud, string, string) {
 }
 
 func TestFaultsStrikeWhereAndAsOftenAsTold(t *testing.T) {
-	type answer struct {
+	type response struct {
 		ranges string
 		status int
 		body   string
 		cut    bool
 	}
-	whole := answer{"", 200, digits, false}
+	whole := response{"", 200, digits, false}
 	for name, row := range map[string]struct {
 		faults  Faults
-		answers []answer
+		answers []response
 	}{
-		"none": {Faults{}, []answer{whole, whole}},
-		"flip once": {Faults{Flip: Flip{At: 3, Times: 1}}, []answer{
+		"none": {Faults{}, []response{whole, whole}},
+		"flip once": {Faults{Flip: Flip{At: 3, Times: 1}}, []response{
 			{"bytes=0-2", 206, "012", false}, {"bytes=3-4", 206, "24", false}, whole,
 		}},
-		"flip for ever": {Faults{Flip: Flip{At: 0, Times: -1}}, []answer{
+		"flip for ever": {Faults{Flip: Flip{At: 0, Times: -1}}, []response{
 			{"", 200, "1123456789", false}, {"bytes=0-0", 206, "1", false}, {"bytes=1-2", 206, "12", false},
 		}},
-		"cut twice": {Faults{Cut: Cut{After: 4, Times: 2}}, []answer{
+		"cut twice": {Faults{Cut: Cut{After: 4, Times: 2}}, []response{
 			{"", 200, "0123", true}, {"bytes=6-9", 206, "6789", false}, {"bytes=5-9", 206, "5678", true}, whole,
 		}},
-		"cut at once": {Faults{Cut: Cut{Times: 1}}, []answer{{"", 200, "", true}, whole}},
-		"cut, no length": {Faults{Cut: Cut{After: 4, Times: 1}, NoLength: true}, []answer{
+		"cut at once": {Faults{Cut: Cut{Times: 1}}, []response{{"", 200, "", true}, whole}},
+		"cut, no length": {Faults{Cut: Cut{After: 4, Times: 1}, NoLength: true}, []response{
 			{"", 200, "0123", true}, whole,
 		}},
-		"busy": {Faults{Busy: 1}, []answer{{"", 503, "", false}, whole}},
-		"no range": {Faults{NoRange: true}, []answer{
+		"busy": {Faults{Busy: 1}, []response{{"", 503, "", false}, whole}},
+		"no range": {Faults{NoRange: true}, []response{
 			{"bytes=2-3", 200, digits, false},
 		}},
-		"replaced": {Faults{Replace: Replacement{After: 1, Body: []byte("new")}}, []answer{
+		"replaced": {Faults{Replace: Replacement{After: 1, Body: []byte("new")}}, []response{
 			{"bytes=0-1", 206, "01", false}, {"", 200, "new", false},
 		}},
-		"short stall": {Faults{Stall: Stall{After: 2, Times: 1, For: time.Millisecond}}, []answer{whole}},
-		"slow":        {Faults{SlowBytesPerSecond: 1000}, []answer{whole}},
+		"short stall": {Faults{Stall: Stall{After: 2, Times: 1, For: time.Millisecond}}, []response{whole}},
+		"slow":        {Faults{SlowBytesPerSecond: 1000}, []response{whole}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, url := withFaults(t, row.faults)

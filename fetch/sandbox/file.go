@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// A File is what a job or an order made, or an object of a bucket: rows that
-// Generate makes, compressed, or Body as it is. Whatever adds one panics if
-// Format or Codec is none of those named here.
+// A File is what a job, an order or a task made, or an object of a bucket: rows
+// that Generate makes, compressed, or Body as it is. Whatever adds a File
+// panics if its Format or Codec is none of those named here.
 type File struct {
-	Name   string // "" = the job's name with ".csv.zst", ".json.gzip" and the like; not an object's, which has a key
+	Name   string // "" = the job's name with ".csv.zst", ".json.gzip" and the like. An object has a key instead
 	Rows   int    // with a Body: how many it is said to hold
 	Format string // csv (as is ""), json
 	Codec  string // zstd, gzip, lz4, none (as is "")
 	Seed   uint64
-	Body   []byte // the bytes to be sent, instead of generated rows; empty is a body too, nil is none
+	Body   []byte // the bytes to send instead of generated rows. nil = generate; an empty body is a body
 
 	ContentType     string    // "" = by the name
 	ContentEncoding string    // stored with the object, and sent with it
-	LastModified    time.Time // zero = when it came to be there
-	StorageClass    string    // "" = Standard. Of Archive, ColdArchive and DeepColdArchive the bytes are not given
-	Encryption      string    // as OBS tells it, whose ETag is then no hash of the bytes: kms, AES256. "" = none
+	LastModified    time.Time // zero = when the file was made
+	StorageClass    string    // "" = Standard. An object of Archive, ColdArchive or DeepColdArchive can't be read
+	Encryption      string    // of OBS: kms, AES256; the ETag is then no hash of the bytes. "" = none
 
 	Gone   bool // the store has it no more: 404 NoSuchKey
 	Faults Faults
@@ -44,18 +44,21 @@ func (f File) format() string       { return cmp.Or(f.Format, "csv") }
 func (f File) codec() string        { return cmp.Or(f.Codec, "none") }
 func (f File) storageClass() string { return cmp.Or(f.StorageClass, "Standard") }
 
-// extension is the vendor's: of gzip it makes ".gzip", not ".gz".
+// extension is SLS's: of gzip it makes ".gzip", not ".gz".
 func (f File) extension() string {
 	return "." + f.format() + codecs[f.codec()].extension
 }
 
-func (f File) wire() []byte {
+// content returns the bytes that the store keeps.
+func (f File) content() []byte {
 	if f.Body != nil {
 		return f.Body
 	}
 	return Compress(f.codec(), Generate(f.Rows, f.format(), f.Seed))
 }
 
+// sameObject reports whether f and g are kept as the same object: with equal
+// bytes, ETag and time.
 func (f File) sameObject(g File) bool {
 	return f.Rows == g.Rows && f.format() == g.format() && f.codec() == g.codec() && f.Seed == g.Seed &&
 		f.Faults.MultipartETag == g.Faults.MultipartETag && f.LastModified.Equal(g.LastModified) &&

@@ -1,17 +1,20 @@
 package sandbox
 
 import (
+	"crypto/hmac"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"io"
+	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,13 +24,25 @@ const (
 	mockID     = "mockAccessKeyID"
 	mockSecret = "mockAccessKeySecret"
 	project    = "ali-test-project"
+	rpcTime    = "2006-01-02T15:04:05Z"
 )
 
-// now is the time of the signature vectors.
+// now is the time of the cloud.
 func now() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 
 func options() Options {
 	return Options{AccessKeyID: mockID, AccessKeySecret: mockSecret, Now: now}
+}
+
+// start serves a cloud until the test ends, and returns its base URL.
+func start(t *testing.T, c *Cloud) string {
+	t.Helper()
+	base, stop, err := c.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return base
 }
 
 // started returns a cloud with those jobs in one project, and its base URL.
@@ -37,20 +52,15 @@ func started(t *testing.T, jobs ...Job) (*Cloud, string) {
 	for _, j := range jobs {
 		c.AddJob(project, j)
 	}
-	base, stop, err := c.Start()
+	return c, start(t, c)
+}
+
+func newRequest(t *testing.T, method, url, body string, headers ...string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(stop)
-	return c, base
-}
-
-// request builds a request of the job API with the headers of the vectors.
-func request(method, url, body string, headers ...string) *http.Request {
-	r := httptest.NewRequest(method, url, strings.NewReader(body))
-	r.RequestURI = ""
-	setHeaders(r, "x-log-apiversion", "0.6.0", "x-log-bodyrawsize", "0", "Date", "Fri, 02 Jan 2026 03:04:05 GMT",
-		"x-log-signaturemethod", "hmac-sha1")
 	setHeaders(r, headers...)
 	return r
 }
@@ -61,26 +71,63 @@ func setHeaders(r *http.Request, pairs ...string) {
 	}
 }
 
-// sign signs as mockID does, with what the vectors have proven.
-func sign(r *http.Request, body string) {
-	claim, bad := readLog(r, []byte(body), "")
-	if bad != nil {
-		panic(bad.code)
-	}
-	r.Header.Set("Authorization", "LOG "+mockID+":"+claim.sign(mockSecret))
+func hmacBase64(algorithm func() hash.Hash, secret, text string) string {
+	return base64.StdEncoding.EncodeToString(hmacOf(algorithm, secret, text))
 }
 
-// ask makes a signed call of the project and decodes the answer into v.
+func hmacOf(algorithm func() hash.Hash, secret, text string) []byte {
+	h := hmac.New(algorithm, []byte(secret))
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+func sha256Hex(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+
+// headerLines are the headers with that prefix, as the schemes sign them.
+func headerLines(r *http.Request, prefix string) (lines string) {
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, prefix) {
+			lines += lower + ":" + r.Header.Get(name) + "\n"
+		}
+	}
+	return lines
+}
+
+// queryOf is the query in order, with the names that are given, or else all.
+func queryOf(r *http.Request, names ...string) string {
+	q := r.URL.Query()
+	var pairs []string
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if names == nil || slices.Contains(names, name) {
+			pairs = append(pairs, strings.TrimSuffix(name+"="+q.Get(name), "="))
+		}
+	}
+	if pairs == nil {
+		return ""
+	}
+	return "?" + strings.Join(pairs, "&")
+}
+
+// slsRequest makes a call of SLS, signed with "LOG" and HMAC-SHA1.
+func slsRequest(t *testing.T, method, url, host, body string, headers ...string) *http.Request {
+	t.Helper()
+	r := newRequest(t, method, url, body, "x-log-apiversion", "0.6.0", "x-log-bodyrawsize", fmt.Sprint(len(body)),
+		"Date", now().Format(http.TimeFormat), "x-log-signaturemethod", "hmac-sha1")
+	if body != "" {
+		setHeaders(r, "Content-Type", "application/json", "Content-MD5", fmt.Sprintf("%X", md5.Sum([]byte(body))))
+	}
+	setHeaders(r, headers...)
+	r.Host = host
+	text := fmt.Sprintf("%s\n%s\n%s\n%s\n%s%s%s", method, r.Header.Get("Content-MD5"), r.Header.Get("Content-Type"), r.Header.Get("Date"),
+		headerLines(r, "x-log-"), r.URL.Path, queryOf(r))
+	r.Header.Set("Authorization", "LOG "+mockID+":"+hmacBase64(sha1.New, mockSecret, text))
+	return r
+}
+
+// ask makes a signed call of SLS in the project and decodes the answer into v.
 func ask(t *testing.T, base, method, path, body string, v any) *http.Response {
 	t.Helper()
-	host := project + "." + strings.TrimPrefix(base, "http://")
-	r := request(method, base+path, body)
-	r.Host = host
-	if body != "" {
-		setHeaders(r, "Content-Type", "application/json", "x-log-bodyrawsize", jsonLen(body), "Content-MD5", upperMD5(body))
-	}
-	sign(r, body)
-	return do(t, r, v)
+	return do(t, slsRequest(t, method, base+path, project+"."+strings.TrimPrefix(base, "http://"), body), v)
 }
 
 func do(t *testing.T, r *http.Request, v any) *http.Response {
@@ -104,11 +151,11 @@ func do(t *testing.T, r *http.Request, v any) *http.Response {
 	return resp
 }
 
-// query makes a signed call of the orders' API and decodes the answer into v.
-func query(t *testing.T, base string, v any, parameters ...string) *http.Response {
+// callRPC makes a call of DMS or DBS, signed with V1, and decodes the answer into v.
+func callRPC(t *testing.T, base string, v any, parameters ...string) *http.Response {
 	t.Helper()
 	q := url.Values{
-		"Action": {"QueryDataTrackResultDownloadStatus"}, "Version": {rpcVersion}, "Format": {"JSON"}, "AccessKeyId": {mockID},
+		"Action": {"QueryDataTrackResultDownloadStatus"}, "Version": {dmsVersion}, "Format": {"JSON"}, "AccessKeyId": {mockID},
 		"SignatureMethod": {"HMAC-SHA1"}, "SignatureVersion": {"1.0"}, "SignatureNonce": {rand.Text()},
 		"Timestamp": {now().Format(rpcTime)}, "OrderId": {"11"}, "DownloadKeyId": {"key-1"},
 	}
@@ -118,34 +165,28 @@ func query(t *testing.T, base string, v any, parameters ...string) *http.Respons
 			delete(q, parameters[i])
 		}
 	}
-	q.Set("Signature", base64.StdEncoding.EncodeToString(mac(sha1.New, []byte(mockSecret+"&"), rpcText("GET", q))))
-	r, err := http.NewRequest("GET", base+"/?"+q.Encode(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return do(t, r, v)
+	encode := func(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+	text := "GET&%2F&" + encode(strings.ReplaceAll(q.Encode(), "+", "%20"))
+	q.Set("Signature", hmacBase64(sha1.New, mockSecret+"&", text))
+	return do(t, newRequest(t, "GET", base+"/?"+q.Encode(), ""), v)
 }
 
-// visited asks the store for a path, signed by key.
-func visited(t *testing.T, method, base, path string, headers ...string) got {
+// askOSS asks the store for a path, signed by key with V1.
+func askOSS(t *testing.T, method, base, path string, headers ...string) answer {
 	t.Helper()
-	r, err := http.NewRequest(method, base+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	setHeaders(r, "Date", now().Format(http.TimeFormat), "Accept-Encoding", "identity")
+	r := newRequest(t, method, base+path, "", "Date", now().Format(http.TimeFormat), "Accept-Encoding", "identity")
 	setHeaders(r, headers...)
-	return send(t, signedVisit(r))
+	return send(t, signedOSS(r, r.Header.Get("Date"), r.URL.Path))
 }
 
-// signedVisit signs as mockID does, for the bucket in the path.
-func signedVisit(r *http.Request) *http.Request {
-	claim, bad := readOSS(New(options()).visit(r), "")
-	if bad != nil {
-		panic(bad.code)
-	}
-	r.Header.Set("Authorization", "OSS "+mockID+":"+claim.sign(mockSecret))
+// signedOSS signs with V1 for that bucket and key.
+func signedOSS(r *http.Request, date, resource string) *http.Request {
+	r.Header.Set("Authorization", "OSS "+mockID+":"+ossSignature(r, date, resource))
 	return r
+}
+
+func ossSignature(r *http.Request, date, resource string) string {
+	return hmacBase64(sha1.New, mockSecret, r.Method+"\n\n\n"+date+"\n"+headerLines(r, "x-oss-")+resource+queryOf(r, "acl", "continuation-token", "versions"))
 }
 
 // getJob asks for a job, which must be told.
@@ -158,27 +199,23 @@ func getJob(t *testing.T, base, name string) jobDescription {
 	return d
 }
 
-// got is what came of a request for a file.
-type got struct {
+// An answer is what came of a request for a file.
+type answer struct {
 	status int
 	header http.Header
 	body   string
-	err    error
+	err    error // of reading the body
 }
 
 // fetch asks for a file by its URL.
-func fetch(t *testing.T, method, url string, headers ...string) got {
+func fetch(t *testing.T, method, url string, headers ...string) answer {
 	t.Helper()
-	r, err := http.NewRequest(method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	setHeaders(r, "Accept-Encoding", "identity")
+	r := newRequest(t, method, url, "", "Accept-Encoding", "identity")
 	setHeaders(r, headers...)
 	return send(t, r)
 }
 
-func send(t *testing.T, r *http.Request) got {
+func send(t *testing.T, r *http.Request) answer {
 	t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
@@ -186,14 +223,8 @@ func send(t *testing.T, r *http.Request) got {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return got{resp.StatusCode, resp.Header, string(body), err}
+	return answer{resp.StatusCode, resp.Header, string(body), err}
 }
 
-// raw takes an answer that need not be JSON.
+// raw is an answer that need not be JSON.
 type raw string
-
-func sha256Hex(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
-
-func sha256MAC(secret, text string) string {
-	return hex.EncodeToString(mac(sha256.New, []byte(secret), text))
-}

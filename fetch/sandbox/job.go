@@ -1,12 +1,15 @@
 package sandbox
 
 import (
+	"cmp"
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 )
 
-// The statuses that the vendor names. A Job may tell any other.
+// The statuses that SLS names. A Job may have any other.
 const (
 	JobStarting  = "STARTING"
 	JobRunning   = "RUNNING"
@@ -14,11 +17,11 @@ const (
 	JobFailed    = "ERROR"
 )
 
-// Absent is a CheckSum that leaves the field out of the answer.
+// Absent is a CheckSum or a URL that leaves the field out of the answer.
 const Absent = "-"
 
-// A Job is a download job as the cloud knows it: what it tells, and the file
-// that it made.
+// A Job is a download job of SLS: what GetDownloadJob answers, and the file
+// that the job made.
 type Job struct {
 	Name        string
 	DisplayName string // "" = Name
@@ -31,130 +34,220 @@ type Job struct {
 	PowerSQL         bool
 	AllowIncomplete  bool
 	// With a Bucket the job writes to the customer's own bucket, which is made
-	// if need be, and the answer has no filePath but one given below. It writes
-	// once it tells SUCCEEDED; from then on what is there is changed by
-	// UpdateObject only, until an Update of the job makes it write anew.
+	// if need be, and the answer has no filePath but FilePath. The job writes
+	// once its status is SUCCEEDED. After that UpdateObject alone changes what is
+	// there, until an UpdateJob makes the job write again.
 	Bucket, Prefix, RoleARN string
-	// Files are what it writes there, at PREFIX and the file's name; a nameless
-	// one takes the job's, and of several "JOB-1.csv", "JOB-2.csv" and on.
-	// nil = File. What else is to lie there, older or of another job, is put
-	// there by AddObject.
+	// Files are what the job writes there, at PREFIX and the file's name. A file
+	// without a name takes the job's, and of several "JOB-1.csv", "JOB-2.csv" and
+	// so on. nil = File. AddObject adds what else is to be there.
 	Files []File
-	// DeclaredCompression is told as compressionType, whatever the file is.
-	// "" = the file's codec.
+	// DeclaredCompression is the compressionType of the answer, whatever the
+	// file is. "" = the file's codec.
 	DeclaredCompression string
 
-	// Statuses are told one a GET, and the last for ever after. A listing
-	// repeats the one last told. nil = SUCCEEDED.
+	// Each GetDownloadJob answers the next of Statuses, and the last for ever. A
+	// listing repeats the latest. nil = SUCCEEDED.
 	Statuses []string
-	Error    string // errorMessage, told with ERROR
+	Error    string // errorMessage, in an answer with ERROR
 	Notice   string
 
-	// What the job promises of its file, where that is not the truth. Of several
-	// files it tells the sums, and no checksum.
-	LogCount *int64 // nil = File.Rows; negative = not told
-	FileSize *int64 // nil = the file's; negative = not told
-	CheckSum string // "" = the file's ETag, unquoted; Absent = not told
-	FilePath string // "" = a signed URL of File; with a Bucket, none
+	// What the answer promises of the file, where that is not the truth. Of
+	// several files it has the sums, and no checksum.
+	LogCount *int64 // nil = File.Rows; negative = absent
+	FileSize *int64 // nil = the file's; negative = absent
+	CheckSum string // "" = the file's ETag, unquoted; Absent = absent
+	FilePath string // "" = a signed URL of File; with a Bucket, absent
 
-	// The first GETs answer 503 ServerBusy (Unavailable of them), the next
-	// 403 MetaOperationQpsLimitExceeded (Throttles of them). They tell no
-	// status and use none up.
+	// The first calls answer 503 ServerBusy (Unavailable of them), the next
+	// 403 MetaOperationQpsLimitExceeded (Throttles of them). They use up no
+	// status.
 	Unavailable int
 	Throttles   int
 
 	File File
 }
 
-// AddProject makes a project that has no jobs yet. One that is there stays.
+// AddProject makes a project without jobs. A project that exists is left as it
+// is.
 func (c *Cloud) AddProject(project string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.jobs(project)
+	c.addProject(project)
 }
 
-// AddJob adds a job, and its project if need be. A job of the same name is
-// replaced. It panics on a file that cannot be made (see File).
+func (c *Cloud) addProject(project string) map[string]*jobState {
+	if c.projects[project] == nil {
+		c.projects[project] = map[string]*jobState{}
+	}
+	return c.projects[project]
+}
+
+// AddJob adds a job, and its project if need be. It replaces a job of the same
+// name. It panics on a file that cannot be made (see File).
 func (c *Cloud) AddJob(project string, j Job) {
-	e := c.newEntry(project, j)
+	s := c.newJobState(project, j)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.put(e)
+	c.addJob(s)
 }
 
-// RemoveJob forgets a job; its URLs then lead to NoSuchKey.
+// RemoveJob removes a job. Its URLs then answer NoSuchKey.
 func (c *Cloud) RemoveJob(project, job string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.projects[project], job)
 }
 
-// UpdateJob changes a job under the cloud's lock and reports whether there is
-// such a job. A count that the change touches (Statuses, Throttles, a fault)
-// starts anew; the others go on. A Body must be replaced, not written into.
-// The name of a job cannot be changed.
+// UpdateJob calls change under the cloud's lock and reports whether there is
+// such a job. A count that belongs to a changed setting (Statuses, Throttles, a
+// fault) starts again; the others go on. A Body must be replaced, not written
+// into. A change of Name is ignored.
 func (c *Cloud) UpdateJob(project, job string, change func(*Job)) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.projects[project][job]
-	if e == nil {
+	s := c.projects[project][job]
+	if s == nil {
 		return false
 	}
-	old := e.Job
+	old := s.Job
 	old.Statuses, old.Files = slices.Clone(old.Statuses), slices.Clone(old.Files)
-	change(&e.Job)
-	e.Name = old.Name
-	c.changed(e, old)
+	change(&s.Job)
+	s.Name = old.Name
+	resetUnless(slices.Equal(old.Statuses, s.Statuses), &s.gets)
+	resetUnless(old.Throttles == s.Throttles, &s.throttled)
+	resetUnless(old.Unavailable == s.Unavailable, &s.unavailable)
+	s.object.fileChanged(old.File)
+	written := func(j Job) []any { return []any{j.Statuses, j.Bucket, j.Prefix, j.File, j.Files} }
+	if !reflect.DeepEqual(written(old), written(s.Job)) {
+		s.outputs = c.newOutputs(s.Bucket, s.Prefix, s.Name, s.File, s.Files)
+	}
 	return true
 }
 
-// RenameJobFile moves a job's file: the URLs given so far lead to NoSuchKey.
+// RenameJobFile moves a job's file: the URLs given so far answer NoSuchKey. It
+// reports whether there is such a job.
 func (c *Cloud) RenameJobFile(project, job, name string) bool {
 	return c.UpdateJob(project, job, func(j *Job) { j.File.Name = name })
 }
 
-// RemoveJobFile takes a job's file away. The job goes on telling of it, as the
-// vendor's does of a file that has aged out.
+// RemoveJobFile removes a job's file, as the store does with one that is too
+// old; the job still answers with its URL. It reports whether there is such a
+// job.
 func (c *Cloud) RemoveJobFile(project, job string) bool {
 	return c.UpdateJob(project, job, func(j *Job) { j.File.Gone = true })
 }
 
-func (c *Cloud) jobs(project string) map[string]*entry {
-	if c.projects[project] == nil {
-		c.projects[project] = map[string]*entry{}
+// JobURL returns a new signed URL of a job's file, as a console would, on
+// origin, "http://HOST:PORT". It is "" if there is no such job.
+func (c *Cloud) JobURL(origin, project, job string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.projects[project][job]
+	if s == nil {
+		return ""
 	}
-	return c.projects[project]
+	return c.newURL(s.object, origin)
 }
 
-func (c *Cloud) put(e *entry) {
+// A jobState is a job with what has happened to it so far.
+type jobState struct {
+	Job
+	project string
+	number  int // of two jobs of one second, the higher number is listed first
+
+	gets                   int // that answered a status
+	throttled, unavailable int
+
+	object  *object // File, by signed URL
+	outputs outputs
+}
+
+func (c *Cloud) newJobState(project string, j Job) *jobState {
+	now := c.options.Now()
+	if j.CreateTime.IsZero() {
+		j.CreateTime = now
+	}
+	j.Statuses, j.Files = slices.Clone(j.Statuses), slices.Clone(j.Files)
+	s := &jobState{Job: j, project: project}
+	s.object = &object{
+		file:      &s.File,
+		bucket:    jobBucket,
+		key:       func() string { return s.project + "/" + s.Name + "/" + cmp.Or(s.File.Name, s.Name+s.File.extension()) },
+		counts:    c.counts.Jobs,
+		countName: project + "/" + j.Name,
+	}
+	s.object.store(now)
+	s.outputs = c.newOutputs(s.Bucket, s.Prefix, s.Name, s.File, s.Files)
+	return s
+}
+
+// addJob needs the lock.
+func (c *Cloud) addJob(s *jobState) {
 	c.added++
-	e.number = c.added
-	c.jobs(e.project)[e.Name] = e
-	if e.Bucket != "" {
-		c.bucket(e.Bucket)
+	s.number = c.added
+	c.addProject(s.project)[s.Name] = s
+	if s.Bucket != "" {
+		c.bucket(s.Bucket)
 	}
-	if succeeded(e.status(0)) {
-		c.write(e)
+	if isStatus(s.status(0), JobSucceeded) {
+		c.write(&s.outputs)
 	}
 }
 
-// status is the one that the n-th GET is told.
-func (j Job) status(n int) string {
-	if len(j.Statuses) == 0 {
-		return JobSucceeded
+// status is the answer of the n-th GetDownloadJob, from 0.
+func (j Job) status(n int) string { return statusAt(j.Statuses, n, JobSucceeded) }
+
+// statusAt returns the n-th status, or else the last, or else otherwise.
+func statusAt(statuses []string, n int, otherwise string) string {
+	if len(statuses) == 0 {
+		return otherwise
 	}
-	return j.Statuses[min(n, len(j.Statuses)-1)]
+	return statuses[min(n, len(statuses)-1)]
 }
 
-// percent is the progress that goes with that status: all of it when it is
-// done, else its place among the statuses.
-func (j Job) percent(n int) int {
-	if succeeded(j.status(n)) {
-		return 100
-	}
-	return 100 * min(n, len(j.Statuses)-1) / len(j.Statuses)
+// isStatus compares as the clients do: without regard to case and spaces.
+func isStatus(status, want string) bool {
+	return strings.EqualFold(strings.TrimSpace(status), want)
 }
 
-func succeeded(status string) bool {
-	return strings.EqualFold(strings.TrimSpace(status), JobSucceeded)
+// outputs are the objects that a job or a task writes to a bucket of the
+// customer's.
+type outputs struct {
+	bucket  string // "" = none
+	objects []*object
+	written bool
+}
+
+// newOutputs makes the objects of files, or of file where they are nil. Their
+// keys are prefix and the name of the file, which is by default name with a
+// number, where there are several, and an extension.
+func (c *Cloud) newOutputs(bucket, prefix, name string, file File, files []File) outputs {
+	o := outputs{bucket: bucket}
+	if bucket == "" {
+		return o
+	}
+	if files == nil {
+		files = []File{file}
+	}
+	for i, f := range files {
+		numbered := name
+		if len(files) > 1 {
+			numbered = fmt.Sprint(name, "-", i+1)
+		}
+		o.objects = append(o.objects, c.newObject(bucket, prefix+cmp.Or(f.Name, numbered+f.extension()), f))
+	}
+	return o
+}
+
+// write puts the objects in their bucket, once. It needs the lock.
+func (c *Cloud) write(o *outputs) {
+	if o.written {
+		return
+	}
+	o.written = true
+	for _, object := range o.objects {
+		object.date(c.options.Now())
+		c.bucket(o.bucket).put(object)
+	}
 }

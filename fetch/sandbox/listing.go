@@ -1,45 +1,59 @@
 package sandbox
 
 import (
+	"encoding/base64"
+	"encoding/xml"
 	"net/http"
+	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"time"
+
+	"tallyman/fetch/sandbox/internal/apierr"
 )
 
-// A question is which part of a bucket's keys is wanted.
-type question struct {
+// A keyQuery is which of a bucket's keys a listing asks for.
+type keyQuery struct {
 	prefix, delimiter string
-	after             string // begin with what follows this
-	most              int
+	after             string // a page begins with what follows this
+	max               int    // items in a page
 }
 
-// A page is what there is of it: keys, and what several have in common up to
+// A keyPage is one page of them: keys, and the common prefixes of keys up to
 // the delimiter.
-type page struct {
+type keyPage struct {
 	keys, prefixes []string
 	last           string // the item that it ends with
 	truncated      bool
 }
 
-// read finds a page among keys, which are in order.
-func (q question) read(keys []string) page {
-	var p page
+// page returns one page of keys, which are sorted.
+func (q keyQuery) page(keys []string) keyPage {
+	var p keyPage
 	from := sort.SearchStrings(keys, max(q.prefix, q.after))
 	for _, key := range keys[from:] {
-		if !strings.HasPrefix(key, q.prefix) {
+		rest, ok := strings.CutPrefix(key, q.prefix)
+		if !ok {
 			break
 		}
-		item, rolled := q.roll(key)
+		item, isPrefix := key, false
+		if q.delimiter != "" {
+			var directory string
+			if directory, _, isPrefix = strings.Cut(rest, q.delimiter); isPrefix {
+				item = q.prefix + directory + q.delimiter
+			}
+		}
 		if item <= q.after || item == p.last {
 			continue
 		}
-		if len(p.keys)+len(p.prefixes) == q.most {
+		if len(p.keys)+len(p.prefixes) == q.max {
 			p.truncated = true
 			break
 		}
 		p.last = item
-		if rolled {
+		if isPrefix {
 			p.prefixes = append(p.prefixes, item)
 		} else {
 			p.keys = append(p.keys, item)
@@ -48,89 +62,149 @@ func (q question) read(keys []string) page {
 	return p
 }
 
-// roll is the key itself, or what it has in common with others.
-func (q question) roll(key string) (item string, rolled bool) {
-	if q.delimiter == "" {
-		return key, false
-	}
-	rest := key[len(q.prefix):]
-	i := strings.Index(rest, q.delimiter)
-	if i < 0 {
-		return key, false
-	}
-	return key[:len(q.prefix)+i+len(q.delimiter)], true
-}
-
-// How many keys a page has where it is not told, and the most.
 const (
-	pageSize = 100
-	mostPage = 1000
+	pageSize    = 100 // keys in a page of OSS without max-keys
+	maxPageSize = 1000
 )
 
-// lister makes an answer of what a listing found, in one of its two versions.
-type lister struct {
-	after func(v visit) (string, *refusal)
-	tell  func(v visit, found listed, p page) listed
+// A listResult is the answer of ListObjects and ListObjectsV2. The pointers are
+// in the answer of one of them alone.
+type listResult struct {
+	XMLName               xml.Name `xml:"ListBucketResult"`
+	Name                  string
+	Prefix                string
+	Marker                *string `xml:",omitempty"`
+	StartAfter            string  `xml:",omitempty"`
+	ContinuationToken     string  `xml:",omitempty"`
+	MaxKeys               int
+	Delimiter             string
+	EncodingType          string `xml:",omitempty"`
+	IsTruncated           bool
+	NextMarker            string `xml:",omitempty"`
+	NextContinuationToken string `xml:",omitempty"`
+	Contents              []listedObject
+	CommonPrefixes        []commonPrefix
+	KeyCount              *int `xml:",omitempty"`
 }
 
-var (
-	listV1 = lister{markerOf, tellV1}
-	listV2 = lister{tokenOf, tellV2}
-)
+type listedObject struct {
+	Key          string
+	LastModified string
+	ETag         verbatim
+	Type         string `xml:",omitempty"`
+	Size         int
+	StorageClass string
+	Owner        *owner `xml:",omitempty"`
+}
 
-func (c *Cloud) list(v visit, l lister) (func(http.ResponseWriter), *refusal) {
-	b, bad := c.opened(v)
+// verbatim is text whose quotes the vendor does not escape.
+type verbatim struct {
+	Text string `xml:",innerxml"`
+}
+
+type owner struct{ ID, DisplayName string }
+
+type commonPrefix struct{ Prefix string }
+
+// tokens are made of characters that a client must escape in a query.
+var tokens = base64.StdEncoding
+
+// list answers a listing in version 1 or 2 of the API.
+func (c *Cloud) list(r storeRequest, version int) (send func(http.ResponseWriter), bad *apierr.Error) {
+	b, bad := c.customerBucket(r)
 	if bad != nil {
 		return nil, bad
 	}
-	if strike(b.Busy, &b.busy) {
-		return nil, busy()
+	if occurs(b.Busy, &b.busy) {
+		return nil, busyError()
 	}
-	if kind := v.query.Get("encoding-type"); kind != "" && kind != "url" {
-		return nil, invalid("encoding-type", kind, "Invalid Encoding Method specified in Request.")
-	}
-	q := question{prefix: v.query.Get("prefix"), delimiter: v.query.Get("delimiter")}
-	asked, bad := pageOf(v)
+	q, bad := r.keyQuery(version)
 	if bad != nil {
 		return nil, bad
 	}
-	if q.after, bad = l.after(v); bad != nil {
-		return nil, bad
+	result := listResult{Name: b.name, EncodingType: r.query.Get("encoding-type"), MaxKeys: q.max}
+	encode := func(s string) string { return s }
+	if result.EncodingType == "url" {
+		encode = func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 	}
-	q.most = asked
 	if b.PageSize > 0 {
-		q.most = min(asked, b.PageSize)
+		q.max = min(q.max, b.PageSize)
 	}
-	p := q.read(b.present())
-	found := b.listed(v, p)
-	found.MaxKeys = asked
-	found = l.tell(v, found, p)
-	return found.send, nil
+	page := q.page(slices.DeleteFunc(slices.Clone(b.keys()), func(key string) bool { return b.objects[key].file.Gone }))
+	result.Prefix, result.Delimiter, result.IsTruncated = encode(q.prefix), encode(q.delimiter), page.truncated
+	if version == 1 {
+		result.Marker = new(encode(q.after))
+	} else {
+		result.StartAfter, result.ContinuationToken = encode(r.query.Get("start-after")), r.query.Get("continuation-token")
+		result.KeyCount = new(len(page.keys) + len(page.prefixes))
+	}
+	switch {
+	case page.truncated && version == 1:
+		result.NextMarker = encode(page.last)
+	case page.truncated:
+		result.NextContinuationToken = encode(strings.ReplaceAll(tokens.EncodeToString([]byte(page.last)), "=", "-"))
+	}
+	withOwner := version == 1 || r.query.Get("fetch-owner") == "true"
+	for _, key := range page.keys {
+		result.Contents = append(result.Contents, b.objects[key].listed(encode(key), r.obs, withOwner))
+	}
+	for _, prefix := range page.prefixes {
+		result.CommonPrefixes = append(result.CommonPrefixes, commonPrefix{encode(prefix)})
+	}
+	return func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/xml")
+		w.Write([]byte(xml.Header))
+		xml.NewEncoder(w).Encode(result)
+	}, nil
 }
 
-// present are the keys of what is there.
-func (b *bucketState) present() []string {
-	var keys []string
-	for _, key := range b.sorted() {
-		if !b.objects[key].file.Gone {
-			keys = append(keys, key)
+// keyQuery reads the parameters of a listing.
+func (r storeRequest) keyQuery(version int) (keyQuery, *apierr.Error) {
+	q := keyQuery{prefix: r.query.Get("prefix"), delimiter: r.query.Get("delimiter"), after: r.query.Get("marker"), max: pageSize}
+	if encoding := r.query.Get("encoding-type"); encoding != "" && encoding != "url" {
+		return q, invalidArgument("encoding-type", encoding, "Invalid Encoding Method specified in Request.")
+	}
+	if r.obs && !r.query.Has("max-keys") {
+		q.max = maxPageSize
+	}
+	if text := r.query.Get("max-keys"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxPageSize {
+			return q, invalidArgument("max-keys", text, "Argument max-keys must be an integer between 1 and 1000.")
 		}
+		q.max = n
 	}
-	return keys
+	if version == 2 {
+		token := r.query.Get("continuation-token")
+		after, err := tokens.DecodeString(strings.ReplaceAll(token, "-", "="))
+		if err != nil {
+			return q, invalidArgument("continuation-token", token, "The continuation token provided is incorrect.")
+		}
+		q.after = max(string(after), r.query.Get("start-after"))
+	}
+	return q, nil
 }
 
-func pageOf(v visit) (int, *refusal) {
-	text := v.query.Get("max-keys")
-	if text == "" {
-		return pageSize, nil
+// listed is the object as a listing has it.
+func (o *object) listed(key string, obs, withOwner bool) listedObject {
+	v := o.version(obs)
+	l := listedObject{
+		Key:          key,
+		LastModified: v.modified.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z"),
+		ETag:         verbatim{`"` + v.etag + `"`},
+		Type:         v.objectType,
+		Size:         len(v.body),
+		StorageClass: o.file.storageClass(),
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > mostPage {
-		return 0, invalid("max-keys", text, "Argument max-keys must be an integer between 1 and 1000.")
+	if obs {
+		l.StorageClass = obsClasses[l.StorageClass]
 	}
-	return n, nil
+	if withOwner {
+		l.Owner = &owner{"0022012****", "sandbox"}
+	}
+	return l
 }
 
-func invalid(name, value, message string) *refusal {
-	return refuse(http.StatusBadRequest, "InvalidArgument", "%s", message).with("ArgumentName", name).with("ArgumentValue", value)
+func invalidArgument(name, value, message string) *apierr.Error {
+	return apierr.New(http.StatusBadRequest, "InvalidArgument", "%s", message).WithDetail("ArgumentName", name).WithDetail("ArgumentValue", value)
 }

@@ -39,7 +39,7 @@ func (p listedPage) items() []string {
 
 func listing1(t *testing.T, base, query string) listedPage {
 	t.Helper()
-	g := visited(t, "GET", base, "/own/?"+query)
+	g := askOSS(t, "GET", base, "/own/?"+query)
 	var p listedPage
 	if err := xml.Unmarshal([]byte(g.body), &p); err != nil || g.status != 200 {
 		t.Fatalf("%s: %d %v %s", query, g.status, err, g.body)
@@ -110,7 +110,7 @@ func TestListingTellsWhatItWasAskedAndWhatTheObjectsAre(t *testing.T) {
 		o.ETag != `"`+partsETag([]byte("123456789"), 4)+`"` {
 		t.Errorf("%+v", o)
 	}
-	if g := visited(t, "GET", base, "/own/"); !strings.Contains(g.body, `<ETag>"`) || g.header.Get("Content-Type") != "application/xml" {
+	if g := askOSS(t, "GET", base, "/own/"); !strings.Contains(g.body, `<ETag>"`) || g.header.Get("Content-Type") != "application/xml" {
 		t.Errorf("%s", g.body)
 	}
 	if p := listing1(t, base, "marker=p/a"); p.Marker != "p/a" || len(p.Contents) != 1 || p.Contents[0].Owner == nil || p.MaxKeys != 100 {
@@ -128,7 +128,7 @@ func TestListingIsBusyAsOftenAsTold(t *testing.T) {
 	c, base := withObjects(t, "f")
 	c.AddBucket("own", Bucket{Busy: 2})
 	for i, want := range []int{503, 503, 200} {
-		if g := visited(t, "GET", base, "/own/?list-type=2"); g.status != want {
+		if g := askOSS(t, "GET", base, "/own/?list-type=2"); g.status != want {
 			t.Errorf("listing %d: %d", i, g.status)
 		}
 	}
@@ -150,7 +150,7 @@ func TestManyObjectsAreCheapAndAllListed(t *testing.T) {
 	}
 	count := 0
 	for page := range many / 1000 {
-		g := visited(t, "GET", base, fmt.Sprintf("/own/?list-type=2&max-keys=1000&prefix=many/&start-after=many/%05d.csv", page*1000-1))
+		g := askOSS(t, "GET", base, fmt.Sprintf("/own/?list-type=2&max-keys=1000&prefix=many/&start-after=many/%05d.csv", page*1000-1))
 		count += strings.Count(g.body, "<Key>many/")
 		if last := page == many/1000-1; strings.Contains(g.body, "<IsTruncated>true<") == last {
 			t.Errorf("page %d: last %t", page, last)

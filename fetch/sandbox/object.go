@@ -1,44 +1,60 @@
 package sandbox
 
 import (
+	"crypto/md5"
+	"encoding/base64"
+	"fmt"
+	"hash/crc64"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"tallyman/fetch/sandbox/internal/apierr"
 )
 
-// An object is a file as the store keeps it, with what has happened to it so
-// far.
+// An object is a file in the store, with what has happened to it so far.
 type object struct {
-	file   *File // its owner's, who may change it
+	file   *File // of its owner, which may change it
 	bucket string
 	key    func() string
 
-	tally   map[string]ItemCounts // where it is counted, and as what
-	tallied string
+	counts    map[string]ItemCounts // where it is counted, and under which name
+	countName string
 
-	expires int64 // Expires of the URL given last
-	uses    map[int64]*use
-	spent   spent
-	served  int // requests that were let in
+	expires int64             // Expires of the latest URL
+	urls    map[int64]*urlUse // by Expires
+	faults  faultCounts
+	served  int // requests that were answered with bytes
 
-	first, second stored // what it is, and what it is replaced by
+	first, second objectVersion // what it is, and what Replace makes of it
 }
 
-// A use is what one URL, known by its Expires, has served.
-type use struct {
+// A urlUse is what one URL has served.
+type urlUse struct {
 	requests int
 	bytes    int64
 }
 
-// spent is how often each counted fault has struck.
-type spent struct{ flips, cuts, stalls, busy int }
+func (c *Cloud) newObject(bucket, key string, f File) *object {
+	o := &object{
+		file:      &f,
+		bucket:    bucket,
+		key:       func() string { return key },
+		counts:    c.counts.Objects,
+		countName: bucket + "/" + key,
+	}
+	o.store(c.options.Now())
+	return o
+}
 
-// store keeps the file as it is now, and as made then if it tells no time.
+// store makes the versions of the file as it is now. They have the time then,
+// unless the file has one of its own.
 func (o *object) store(then time.Time) {
-	o.first = keep(o.file.wire(), o.file.Faults.MultipartETag)
+	o.first = newVersion(o.file.content(), o.file.Faults.MultipartETag)
 	if o.file.Faults.Replace.Body != nil {
-		o.second = keep(o.file.Faults.Replace.Body, o.file.Faults.MultipartETag)
+		o.second = newVersion(o.file.Faults.Replace.Body, o.file.Faults.MultipartETag)
 	}
 	o.date(then)
 }
@@ -50,93 +66,114 @@ func (o *object) date(then time.Time) {
 	o.first.modified, o.second.modified = then, then.Add(time.Second)
 }
 
-// now is what the next request finds.
-func (o *object) now() stored {
-	r := o.file.Faults.Replace
-	if r.Body != nil && o.served >= r.After {
-		return o.second
+// version is what the next request finds. OBS has another ETag, and no type.
+func (o *object) version(obs bool) objectVersion {
+	v := o.first
+	if r := o.file.Faults.Replace; r.Body != nil && o.served >= r.After {
+		v = o.second
 	}
-	return o.first
+	if obs {
+		v.etag, v.objectType = v.obsETag(*o.file), ""
+	}
+	return v
 }
 
-// use is nil for a request that came without a URL of ours.
-func (o *object) use(expires int64) *use {
-	if expires == 0 {
-		return nil
-	}
-	if o.uses == nil {
-		o.uses = map[int64]*use{}
-	}
-	if o.uses[expires] == nil {
-		o.uses[expires] = &use{}
-	}
-	return o.uses[expires]
-}
-
-// changed starts anew what is not as it was.
-func (o *object) changed(old File) {
-	was, is := old.Faults, o.file.Faults
-	restart(was.Flip == is.Flip, &o.spent.flips)
-	restart(was.Cut == is.Cut, &o.spent.cuts)
-	restart(was.Stall == is.Stall, &o.spent.stalls)
-	restart(was.Busy == is.Busy, &o.spent.busy)
-	restart(sameBody(was.Replace.Body, is.Replace.Body) && was.Replace.After == is.Replace.After, &o.served)
-	if was.ExpireAfter != is.ExpireAfter {
-		clear(o.uses)
+// fileChanged resets the counts of the settings that have changed, and makes
+// new versions if the bytes have.
+func (o *object) fileChanged(old File) {
+	before, now := old.Faults, o.file.Faults
+	resetUnless(before.Flip == now.Flip, &o.faults.flips)
+	resetUnless(before.Cut == now.Cut, &o.faults.cuts)
+	resetUnless(before.Stall == now.Stall, &o.faults.stalls)
+	resetUnless(before.Busy == now.Busy, &o.faults.busy)
+	resetUnless(sameBody(before.Replace.Body, now.Replace.Body) && before.Replace.After == now.Replace.After, &o.served)
+	if before.ExpireAfter != now.ExpireAfter {
+		clear(o.urls)
 	}
 	if !old.sameObject(*o.file) {
 		o.store(o.first.modified.Add(time.Second))
 	}
 }
 
-func restart(same bool, count *int) {
-	if !same {
-		*count = 0
-	}
+// newURL returns a signed URL of o that was not given before: two of one second
+// differ in Expires. It needs the lock.
+func (c *Cloud) newURL(o *object, origin string) string {
+	o.expires = max(c.options.Now().Add(c.options.URLLifetime).Unix(), o.expires+1)
+	return c.lastURL(o, origin)
 }
 
-// strike reports whether a fault that is to happen times times (-1 = always)
-// happens once more, and counts it.
-func strike(times int, count *int) bool {
-	if times >= 0 && *count >= times {
-		return false
+// lastURL returns the latest URL. It needs the lock.
+func (c *Cloud) lastURL(o *object, origin string) string {
+	if o.expires == 0 {
+		return c.newURL(o, origin)
 	}
-	*count++
-	return true
+	path := "/" + o.bucket + "/" + o.key()
+	return origin + (&url.URL{Path: path, RawQuery: c.account.SignURL(path, o.expires).Encode()}).String()
 }
 
-// check holds an object to the conditions of a request.
-func (s stored) check(h http.Header) *refusal {
-	etag := func(name string) bool {
-		for said := range strings.SplitSeq(h.Get(name), ",") {
-			if said = strings.TrimSpace(said); said == "*" || strings.Trim(said, `"`) == s.etag {
-				return true
-			}
-		}
-		return false
+// An objectVersion is an object's bytes as the store keeps them.
+type objectVersion struct {
+	body       []byte
+	md5        string // base64. "" = uploaded in parts
+	crc        uint64
+	etag       string // unquoted
+	objectType string // x-oss-object-type
+	modified   time.Time
+}
+
+var ecma = crc64.MakeTable(crc64.ECMA)
+
+// newVersion makes a version that was uploaded in one piece, or in parts of
+// that size.
+func newVersion(body []byte, partSize int64) objectVersion {
+	v := objectVersion{body: body, crc: crc64.Checksum(body, ecma)}
+	if partSize > 0 {
+		v.objectType, v.etag = "Multipart", partsETag(body, int(partSize))
+		return v
 	}
-	since := func(name string) bool {
+	sum := md5.Sum(body)
+	v.objectType, v.etag, v.md5 = "Normal", fmt.Sprintf("%X", sum), base64.StdEncoding.EncodeToString(sum[:])
+	return v
+}
+
+func partsETag(body []byte, size int) string {
+	var etags []string
+	for part := range slices.Chunk(body, size) {
+		etags = append(etags, fmt.Sprintf("%X", md5.Sum(part)))
+	}
+	return etagOfParts(etags...)
+}
+
+// etagOfParts hashes the MD5s of the parts as upper-case hex, where S3 hashes
+// them as bytes (OSS, CompleteMultipartUpload).
+func etagOfParts(etags ...string) string {
+	return fmt.Sprintf("%X-%d", md5.Sum([]byte(strings.Join(etags, ""))), max(len(etags), 1))
+}
+
+// checkConditions checks the conditions of a request, as RFC 9110 has them.
+func (v objectVersion) checkConditions(h http.Header) *apierr.Error {
+	etagMatches := func(name string) bool {
+		return slices.ContainsFunc(strings.Split(h.Get(name), ","), func(given string) bool {
+			given = strings.TrimSpace(given)
+			return given == "*" || strings.Trim(given, `"`) == v.etag
+		})
+	}
+	modifiedSince := func(name string) bool {
 		t, err := http.ParseTime(h.Get(name))
-		return err == nil && s.modified.Truncate(time.Second).After(t)
+		return err == nil && v.modified.Truncate(time.Second).After(t)
 	}
+	failed := ""
 	switch {
-	case h.Get("If-Match") != "" && !etag("If-Match"):
-		return unmet("If-Match")
-	case since("If-Unmodified-Since"):
-		return unmet("If-Unmodified-Since")
-	case h.Get("If-None-Match") != "" && etag("If-None-Match"),
-		h.Get("If-None-Match") == "" && h.Get("If-Modified-Since") != "" && !since("If-Modified-Since"):
-		return refuse(http.StatusNotModified, "NotModified", "Not Modified")
+	case h.Get("If-Match") != "" && !etagMatches("If-Match"):
+		failed = "If-Match"
+	case modifiedSince("If-Unmodified-Since"):
+		failed = "If-Unmodified-Since"
+	case h.Get("If-None-Match") != "" && etagMatches("If-None-Match"),
+		h.Get("If-None-Match") == "" && h.Get("If-Modified-Since") != "" && !modifiedSince("If-Modified-Since"):
+		return apierr.New(http.StatusNotModified, "NotModified", "Not Modified")
+	default:
+		return nil
 	}
-	return nil
+	return apierr.New(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.").
+		WithDetail("Condition", failed).WithEC("0015-00000404")
 }
-
-func unmet(condition string) *refusal {
-	return refuse(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.").
-		with("Condition", condition).numbered("0015-00000404")
-}
-
-// frozen are the storage classes that give nothing until restored.
-var frozen = []string{"Archive", "ColdArchive", "DeepColdArchive"}
-
-func (f File) frozen() bool { return slices.Contains(frozen, f.StorageClass) }

@@ -2,13 +2,14 @@ package sandbox
 
 import (
 	"archive/zip"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // status is an answer, as a client reads it.
@@ -38,7 +39,7 @@ func TestOrderTellsAStatusACallAndTheLastStays(t *testing.T) {
 	var told []string
 	for range 6 {
 		var s status
-		query(t, base, &s)
+		callRPC(t, base, &s)
 		told = append(told, s.StatusResult.DownloadStatus+" "+s.StatusResult.StatusDesc)
 		if done := s.StatusResult.DownloadStatus == OrderSucceeded; done != (s.StatusResult.DownloadURL != "") || done != (s.StatusResult.TotalCount != nil) {
 			t.Errorf("%+v", s.StatusResult)
@@ -61,7 +62,7 @@ func TestOrdersFileIsTheZipAndSuffersFaults(t *testing.T) {
 	c, base := withOrder(t, Order{File: File{Body: body, Faults: Faults{Busy: 1, ExpireAfter: Expiry{Requests: 2}}}})
 	given := func() string {
 		var s status
-		query(t, base, &s)
+		callRPC(t, base, &s)
 		return strings.TrimSpace(s.StatusResult.DownloadURL)
 	}
 	signed := given()
@@ -116,7 +117,7 @@ func TestAnswerHasTheVendorsQuirksUnlessTold(t *testing.T) {
 	} {
 		_, base := withOrder(t, row.order)
 		var s status
-		query(t, base, &s)
+		callRPC(t, base, &s)
 		r := s.StatusResult
 		total := "none"
 		if r.TotalCount != nil {
@@ -135,7 +136,7 @@ func TestRefusedAndFailedCallsUseUpNoStatus(t *testing.T) {
 	c, base := withOrder(t, Order{Unavailable: 1, Throttles: 2, Failure: Failure{"SystemError", "try again", 1}, Statuses: []string{OrderInit, OrderFailed}})
 	ask := func() (*http.Response, status) {
 		var s status
-		return query(t, base, &s), s
+		return callRPC(t, base, &s), s
 	}
 	if r, s := ask(); r.StatusCode != 503 || s.Code != "ServiceUnavailable" || s.RequestID == "" || s.HostID == "" || s.Message == "" {
 		t.Errorf("%d %+v", r.StatusCode, s)
@@ -185,7 +186,7 @@ func TestWhatIsAskedForMustBeThere(t *testing.T) {
 		{[]string{"AccessKeyId", "other", "OrderId", "12"}, 404, "InvalidAccessKeyId.NotFound"},
 	} {
 		var s status
-		r := query(t, base, &s, row.parameters...)
+		r := callRPC(t, base, &s, row.parameters...)
 		if r.StatusCode != row.status || s.Code+s.ErrorCode != row.code {
 			t.Errorf("%v: %d %+v", row.parameters, r.StatusCode, s)
 		}
@@ -204,7 +205,7 @@ func TestV1AnswersXMLUnlessJSONIsAskedFor(t *testing.T) {
 		{[]string{"Format", "json"}, []string{`{"RequestId":`}},
 	} {
 		var text raw
-		query(t, base, &text, row.parameters...)
+		callRPC(t, base, &text, row.parameters...)
 		for _, want := range row.want {
 			if !strings.Contains(string(text), want) {
 				t.Errorf("%v: no %s in %s", row.parameters, want, text)
@@ -219,11 +220,12 @@ func TestParametersMayComeInAForm(t *testing.T) {
 	names := []string{"content-type", "host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version"}
 	for _, hashed := range []string{"another form", form} {
 		good, hash := hashed == form, sha256Hex(hashed)
-		r, _ := http.NewRequest("POST", base+"/", strings.NewReader(form))
-		setHeaders(r, "Content-Type", "application/x-www-form-urlencoded", "x-acs-action", "QueryDataTrackResultDownloadStatus", "x-acs-version", rpcVersion,
+		r := newRequest(t, "POST", base+"/", form, "Content-Type", "application/x-www-form-urlencoded", "x-acs-action", "QueryDataTrackResultDownloadStatus", "x-acs-version", dmsVersion,
 			"x-acs-date", now().Format(rpcTime), "x-acs-signature-nonce", hash, "x-acs-content-sha256", hash)
-		canonical := acs3Request(rpc{Request: r, values: url.Values{}}, names, hash)
-		setHeaders(r, "Authorization", acs3+" Credential="+mockID+", SignedHeaders="+strings.Join(names, ";")+", Signature="+sha256MAC(mockSecret, acs3Text(canonical)))
+		signed := strings.Join(names, ";")
+		canonical := "POST\n/\n\n" + headerLines(r, "content-type") + "host:" + r.Host + "\n" + headerLines(r, "x-acs-") + "\n" + signed + "\n" + hash
+		signature := hmacOf(sha256.New, mockSecret, "ACS3-HMAC-SHA256\n"+sha256Hex(canonical))
+		setHeaders(r, "Authorization", fmt.Sprintf("ACS3-HMAC-SHA256 Credential=%s, SignedHeaders=%s, Signature=%x", mockID, signed, signature))
 		var s status
 		if resp := do(t, r, &s); (resp.StatusCode == 200) != good || good != (s.Success == true) {
 			t.Errorf("%d %+v", resp.StatusCode, s)
@@ -238,5 +240,30 @@ func TestZipOfTheSameEntriesIsTheSame(t *testing.T) {
 	}
 	if n := len(Zip()); n != 22 {
 		t.Errorf("an empty zip has %d bytes", n)
+	}
+}
+
+func TestNonceIsGoodOnce(t *testing.T) {
+	_, base := withOrder(t, Order{})
+	for _, want := range []string{"200 UnknownError", "400 SignatureNonceUsed"} {
+		var s status
+		r := callRPC(t, base, &s, "SignatureNonce", "n")
+		if got := fmt.Sprint(r.StatusCode, " ", s.Code+s.ErrorCode); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestNonceIsForgottenOnceItsDateIsTooOld(t *testing.T) {
+	clock := now()
+	c := New(Options{Now: func() time.Time { return clock }})
+	for i, step := range []struct {
+		after time.Duration
+		good  bool
+	}{{0, true}, {30 * time.Minute, false}, {time.Minute, true}} {
+		clock = clock.Add(step.after)
+		if got := c.useNonce("n"); got != step.good {
+			t.Errorf("step %d: got %t, want %t", i, got, step.good)
+		}
 	}
 }

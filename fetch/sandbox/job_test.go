@@ -106,7 +106,7 @@ func TestListingIsNewestFirstAndPaged(t *testing.T) {
 		{"?logstore=" + url.QueryEscape("b c"), 2, "job-3 job-1"},
 		{"?logstore=none", 0, ""},
 	} {
-		var l listing
+		var l jobList
 		ask(t, base, "GET", "/downloadjobs"+row.query, "", &l)
 		var names []string
 		for _, d := range l.Results {
@@ -131,7 +131,7 @@ func TestListingRepeatsTheStatusAndURLOfTheLastGet(t *testing.T) {
 	getJob(t, base, "seen")
 	given := getJob(t, base, "seen").Details.FilePath
 	for range 2 {
-		var l listing
+		var l jobList
 		ask(t, base, "GET", "/downloadjobs", "", &l)
 		if d := l.Results[0]; d.Status != JobSucceeded || d.Details.FilePath != given {
 			t.Errorf("%s %s, want %s", d.Status, d.Details.FilePath, given)
@@ -219,9 +219,7 @@ func TestProjectIsTheHostsFirstLabel(t *testing.T) {
 		{address, "other-project", "job-1", "404 JobNotExist"},
 		{"localhost:80", "other-project", "job-2", "200"},
 	} {
-		r := request("GET", base+"/downloadjobs/"+row.job, "", ProjectHeader, row.header)
-		r.Host = row.host
-		sign(r, "")
+		r := slsRequest(t, "GET", base+"/downloadjobs/"+row.job, row.host, "", ProjectHeader, row.header)
 		var e struct{ ErrorCode string }
 		resp := do(t, r, &e)
 		if got := strings.TrimSpace(fmt.Sprint(resp.StatusCode, " ", e.ErrorCode)); got != row.want {
@@ -253,4 +251,82 @@ func TestUpdateRestartsOnlyWhatItTouches(t *testing.T) {
 	if c.UpdateJob(project, "none", nil) || c.UpdateJob("none", "job-1", nil) {
 		t.Error("updated a job that is not there")
 	}
+}
+
+func TestWrongKeyDoesNotLearnWhichJobsExist(t *testing.T) {
+	_, base := started(t, Job{Name: "here"})
+	for _, row := range [][2]string{{project + ".example.com", "here"}, {project + ".example.com", "nowhere"}, {"nobody.example.com", "here"}} {
+		r := slsRequest(t, "GET", base+"/downloadjobs/"+row[1], row[0], "")
+		r.Header.Set("Authorization", "LOG "+mockID+":bm90aGluZw==")
+		var e struct{ ErrorCode string }
+		resp := do(t, r, &e)
+		if resp.StatusCode != 401 || e.ErrorCode != "SignatureNotMatch" || resp.Header.Get("x-log-requestid") == "" {
+			t.Errorf("%s: got %d %s, want 401 SignatureNotMatch", row, resp.StatusCode, e.ErrorCode)
+		}
+	}
+}
+
+func TestJobWritesToItsBucketOnceItSucceeds(t *testing.T) {
+	clock := now()
+	o := options()
+	o.Now = func() time.Time { return clock }
+	c := New(o)
+	old := clock.Add(-time.Hour)
+	c.AddObject("own", "x/job-1-old.csv", File{LastModified: old})
+	c.AddJob(project, Job{Name: "job-1", Bucket: "own", Prefix: "x/", Statuses: []string{JobRunning, JobSucceeded},
+		Files: []File{{Rows: 2}, {Rows: 3, Codec: "zstd"}, {Name: "third.bin", Body: []byte("123456789"), LastModified: old}}})
+	c.AddJob(project, Job{Name: "job-2", Bucket: "own", Prefix: "x/", File: File{Rows: 1, Codec: "gzip"}})
+	base := start(t, c)
+	getJob(t, base, "job-1")
+	if keys := c.Keys("own"); !slices.Equal(keys, []string{"x/job-1-old.csv", "x/job-2.csv.gzip"}) {
+		t.Errorf("while it runs: %q", keys)
+	}
+	clock = clock.Add(time.Minute)
+	d := getJob(t, base, "job-1").Details
+	if d.FilePath != "" || *d.LogCount != 5 || d.CheckSum != "" {
+		t.Errorf("%+v", d)
+	}
+	var size int64
+	p := listing1(t, base, "prefix=x/job-1")
+	for _, o := range p.Contents {
+		size += int64(o.Size)
+	}
+	if got := p.items(); !slices.Equal(got, []string{"x/job-1-1.csv", "x/job-1-2.csv.zst", "x/job-1-old.csv"}) || p.Contents[0].LastModified != "2026-01-02T03:05:05.000Z" {
+		t.Errorf("%+v", p)
+	}
+	if p := listing1(t, base, "prefix=x/third"); p.Contents[0].LastModified != "2026-01-02T02:04:05.000Z" {
+		t.Errorf("%+v", p)
+	}
+	if g := askOSS(t, "GET", base, "/own/x/third.bin"); g.body != "123456789" {
+		t.Errorf("%d %s", g.status, g.body)
+	}
+	if one := getJob(t, base, "job-2").Details; one.CheckSum != strings.Trim(listing1(t, base, "prefix=x/job-2").Contents[0].ETag, `"`) || *one.LogCount != 1 {
+		t.Errorf("%+v", one)
+	}
+	header := int64(len(Generate(0, "csv", 0)))
+	if *d.FileSize != size-header+9 {
+		t.Errorf("promised %d, listed %d", *d.FileSize, size)
+	}
+	c.RemoveObject("own", "x/third.bin")
+	getJob(t, base, "job-1")
+	if slices.Contains(c.Keys("own"), "x/third.bin") {
+		t.Error("written twice")
+	}
+	c.UpdateJob(project, "job-1", func(j *Job) { j.Files[2].Body = []byte("1234") })
+	if d := getJob(t, base, "job-1").Details; *d.FileSize != size-header+4 || !slices.Contains(c.Keys("own"), "x/third.bin") {
+		t.Errorf("after a change: %+v", d)
+	}
+	c.UpdateJob(project, "job-1", func(j *Job) { j.Files = j.Files[2:]; j.FilePath = "oss://own/x/third.bin" })
+	if d := getJob(t, base, "job-1").Details; d.CheckSum == "" || *d.FileSize != 4 || d.FilePath == "" || !slices.Contains(c.Keys("own"), "x/third.bin") {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestBucketOfAJobIsThereBeforeItsFile(t *testing.T) {
+	c, base := started(t, Job{Name: "job-1", Bucket: "own", Statuses: []string{JobRunning}})
+	if p := listing1(t, base, "list-type=2"); len(p.Contents) != 0 || p.KeyCount != 0 {
+		t.Errorf("%+v", p)
+	}
+	c.RemoveJob(project, "job-1")
+	listing1(t, base, "")
 }

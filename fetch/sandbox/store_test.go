@@ -26,7 +26,7 @@ func TestObjectIsGivenByKeyWithWhatIsKnownOfIt(t *testing.T) {
 	made := time.Date(2025, 5, 6, 7, 8, 9, 5e8, time.UTC)
 	c.AddObject("own", "a/b+c d.bin", File{Body: []byte("123456789"), LastModified: made, StorageClass: "IA"})
 	for _, method := range []string{"GET", "HEAD"} {
-		g := visited(t, method, base, "/own/a%2Fb%2Bc%20d.bin")
+		g := askOSS(t, method, base, "/own/a%2Fb%2Bc%20d.bin")
 		if want := map[string]string{"GET": "123456789"}[method]; g.status != 200 || g.body != want {
 			t.Fatalf("%s: %d %s", method, g.status, g.body)
 		}
@@ -76,7 +76,7 @@ func TestStoreRefusesInTheVendorsWords(t *testing.T) {
 		{"GET", "/own/?encoding-type=base64", 400, "InvalidArgument", ""},
 		{"GET", "/own/?list-type=2&continuation-token=*", 400, "InvalidArgument", ""},
 	} {
-		g := visited(t, row.method, base, row.path)
+		g := askOSS(t, row.method, base, row.path)
 		if code, _ := storeError(t, g); g.status != row.status || code != row.code || !strings.Contains(g.body, row.has) {
 			t.Errorf("%s %s: %d %s", row.method, row.path, g.status, g.body)
 		}
@@ -88,7 +88,7 @@ func TestStoreRefusesInTheVendorsWords(t *testing.T) {
 
 func TestHeadTellsItsErrorInAHeader(t *testing.T) {
 	_, base := withObjects(t)
-	g := visited(t, "HEAD", base, "/own/nothing")
+	g := askOSS(t, "HEAD", base, "/own/nothing")
 	if g.status != 404 || g.body != "" || g.header.Get("x-oss-ec") != "0026-00000001" || g.header.Get("x-oss-err") == "" {
 		t.Errorf("%d %q %v", g.status, g.body, g.header)
 	}
@@ -98,14 +98,14 @@ func TestObjectsSufferFaultsByKeyToo(t *testing.T) {
 	c, base := started(t)
 	c.AddObject("own", "f", File{Body: []byte(digits), Faults: Faults{
 		Busy: 1, Flip: Flip{At: 1, Times: 1}, Cut: Cut{After: 4, Times: 1}, Replace: Replacement{After: 2, Body: []byte("new")}, ExpireAfter: Expiry{Requests: 1}}})
-	for i, want := range []got{{status: 503}, {status: 200, body: "0023"}, {status: 200, body: digits}, {status: 200, body: "new"}} {
-		g := visited(t, "GET", base, "/own/f")
+	for i, want := range []answer{{status: 503}, {status: 200, body: "0023"}, {status: 200, body: digits}, {status: 200, body: "new"}} {
+		g := askOSS(t, "GET", base, "/own/f")
 		if g.status != want.status || want.body != "" && g.body != want.body || (g.err != nil) != (i == 1) {
 			t.Errorf("answer %d: %d %q %v", i, g.status, g.body, g.err)
 		}
 	}
 	c.UpdateObject("own", "f", func(f *File) { f.Faults.Busy = 2 })
-	if g := visited(t, "HEAD", base, "/own/f"); g.status != 503 {
+	if g := askOSS(t, "HEAD", base, "/own/f"); g.status != 503 {
 		t.Errorf("HEAD: %d", g.status)
 	}
 	if c.UpdateObject("own", "g", nil) || c.UpdateObject("other", "f", nil) {
@@ -134,20 +134,20 @@ func TestStandardRangesAreAsOthersReadThem(t *testing.T) {
 		{"byte=0-9", 1000, 0, 1000, false, true},
 		{"bytes=x-9", 1000, 0, 1000, false, true},
 	} {
-		got, ok := readStandardSpan(row.header, row.size)
-		if ok != row.ok || ok && got != (span{row.off, row.end, row.part}) {
+		got, ok := standardRange(row.header, row.size)
+		if ok != row.ok || ok && got != (byteRange{row.off, row.end, row.part}) {
 			t.Errorf("%q of %d: got %+v %t", row.header, row.size, got, ok)
 		}
 	}
 	_, base := withObjects(t, "123456789")
 	const path, ask = "/own/123456789", "x-oss-range-behavior"
-	if g := visited(t, "GET", base, path, "Range", "bytes=7-99", ask, "standard"); g.status != 206 || g.body != "89" || g.header.Get("Content-Range") != "bytes 7-8/9" {
+	if g := askOSS(t, "GET", base, path, "Range", "bytes=7-99", ask, "standard"); g.status != 206 || g.body != "89" || g.header.Get("Content-Range") != "bytes 7-8/9" {
 		t.Errorf("%d %s", g.status, g.body)
 	}
-	if g := visited(t, "GET", base, path, "Range", "bytes=7-99"); g.status != 200 || g.body != "123456789" {
+	if g := askOSS(t, "GET", base, path, "Range", "bytes=7-99"); g.status != 200 || g.body != "123456789" {
 		t.Errorf("%d %s", g.status, g.body)
 	}
-	g := visited(t, "GET", base, path, "Range", "bytes=9-", ask, "standard")
+	g := askOSS(t, "GET", base, path, "Range", "bytes=9-", ask, "standard")
 	if code, _ := storeError(t, g); g.status != 416 || code != "InvalidRange" || !strings.Contains(g.body, "<ActualObjectSize>9<") {
 		t.Errorf("%d %s", g.status, g.body)
 	}
@@ -173,7 +173,7 @@ func TestConditionsAreHeldTo(t *testing.T) {
 		{"If-Modified-Since", "Thu, 02 Jan 2025 03:04:04 GMT", 200},
 		{"If-Modified-Since", same, 304},
 	} {
-		if g := visited(t, "GET", base, "/own/f", row.name, row.value); g.status != row.status {
+		if g := askOSS(t, "GET", base, "/own/f", row.name, row.value); g.status != row.status {
 			t.Errorf("%s: %s: %d", row.name, row.value, g.status)
 		}
 	}
@@ -189,12 +189,10 @@ func TestBucketMayBeTheHostsFirstLabel(t *testing.T) {
 		{address, "/own/own/f", "own/f"},
 		{"oss-cn-hangzhou.aliyuncs.com", "/own/g", "g"},
 	} {
-		r, _ := http.NewRequest("GET", base+row.path, nil)
-		r.Host = row.host
-		resource := "/own/" + row.body
 		date := now().Format(http.TimeFormat)
-		setHeaders(r, "Date", date, "Authorization", "OSS "+mockID+":"+signStore(mockSecret, storeText("GET", date, resource, nil, nil)))
-		if g := send(t, r); g.status != 200 || g.body != row.body {
+		r := newRequest(t, "GET", base+row.path, "", "Date", date)
+		r.Host = row.host
+		if g := send(t, signedOSS(r, date, "/own/"+row.body)); g.status != 200 || g.body != row.body {
 			t.Errorf("%+v: %d %s", row, g.status, g.body)
 		}
 	}
@@ -202,9 +200,9 @@ func TestBucketMayBeTheHostsFirstLabel(t *testing.T) {
 
 func TestBucketOfAVendorsHostNeedNotExist(t *testing.T) {
 	c := New(options())
-	r, _ := http.NewRequest("GET", "http://nobody.oss-cn-hangzhou.aliyuncs.com/own/f", nil)
-	if v := c.visit(r); v.bucket != "nobody" || v.key != "own/f" {
-		t.Errorf("%s, %s", v.bucket, v.key)
+	r := newRequest(t, "GET", "http://nobody.oss-cn-hangzhou.aliyuncs.com/own/f", "")
+	if s := c.storeRequest(r); s.Bucket != "nobody" || s.Key != "own/f" {
+		t.Errorf("got bucket %s and key %s", s.Bucket, s.Key)
 	}
 }
 
@@ -213,13 +211,30 @@ func TestCustomerMaySignURLsOfOwnObjectsOnly(t *testing.T) {
 	c.AddJob(project, Job{Name: "job-1", File: File{Name: "f"}})
 	for path, want := range map[string]string{"/own/f": "", "/own/g": "NoSuchKey", "/sls-downloads/" + project + "/job-1/f": "AccessDenied"} {
 		expires := fmt.Sprint(now().Add(time.Minute).Unix())
-		q := url.Values{"Expires": {expires}, "OSSAccessKeyId": {mockID}, "Signature": {signStore(mockSecret, storeText("GET", expires, path, nil, nil))}}
+		signature := ossSignature(newRequest(t, "GET", base+path, ""), expires, path)
+		q := url.Values{"Expires": {expires}, "OSSAccessKeyId": {mockID}, "Signature": {signature}}
 		g := fetch(t, "GET", base+path+"?"+q.Encode())
 		if want == "" && g.body == "f" {
 			continue
 		}
 		if code, _ := storeError(t, g); code != want {
 			t.Errorf("%s: %d %s", path, g.status, g.body)
+		}
+	}
+}
+
+func TestMismatchAnswersWithWhatShouldHaveBeenSigned(t *testing.T) {
+	_, base := withObjects(t, "f")
+	r := newRequest(t, "GET", base+"/own/f", "", "Date", now().Format(http.TimeFormat), "Authorization", "OSS "+mockID+":x")
+	g := send(t, r)
+	if code, _ := storeError(t, g); code != "SignatureDoesNotMatch" || g.status != 403 {
+		t.Errorf("got %d %s", g.status, g.body)
+	}
+	for _, want := range []string{
+		"<OSSAccessKeyId>" + mockID + "</", "<SignatureProvided>x</", "<StringToSign>GET", "<StringToSignBytes>47 45 54 ", "<HostId>" + r.Host + "</", "<EC>0002-00000040</EC>",
+	} {
+		if !strings.Contains(g.body, want) {
+			t.Errorf("no %s in %s", want, g.body)
 		}
 	}
 }

@@ -48,14 +48,14 @@ func withTask(t *testing.T, task Task) (*Cloud, string) {
 // describe asks for the tasks of rm-1.
 func describe(t *testing.T, base string, v any, parameters ...string) *http.Response {
 	t.Helper()
-	return query(t, base, v, append([]string{"Action", "DescribeDownloadTask", "Version", dbsVersion, "OrderId", "", "DownloadKeyId", "",
+	return callRPC(t, base, v, append([]string{"Action", "DescribeDownloadTask", "Version", dbsVersion, "OrderId", "", "DownloadKeyId", "",
 		"RegionCode", "cn-hangzhou", "InstanceName", "rm-1"}, parameters...)...)
 }
 
 // locate asks for the URL of dt-1.
 func locate(t *testing.T, base string, v any, parameters ...string) *http.Response {
 	t.Helper()
-	return query(t, base, v, append([]string{"Action", "DescribeDownloadBackupSetStorageInfo", "Version", dbsVersion, "OrderId", "", "DownloadKeyId", "",
+	return callRPC(t, base, v, append([]string{"Action", "DescribeDownloadBackupSetStorageInfo", "Version", dbsVersion, "OrderId", "", "DownloadKeyId", "",
 		"RegionCode", "cn-hangzhou", "TaskId", "dt-1", "Duration", "7200"}, parameters...)...)
 }
 
@@ -101,7 +101,7 @@ func TestTasksFileIsGivenByASecondCallAndSuffersFaults(t *testing.T) {
 	if g := fetch(t, "GET", signed); g.status != 200 || g.body != "123456789" {
 		t.Errorf("%d %s", g.status, g.body)
 	}
-	if g := visited(t, "GET", base, "/dbs-downloads/rm-1/dt-1/dbs_target_file_path/test_456"); g.status != 403 {
+	if g := askOSS(t, "GET", base, "/dbs-downloads/rm-1/dt-1/dbs_target_file_path/test_456"); g.status != 403 {
 		t.Errorf("by key: %d", g.status)
 	}
 	if n := c.Counts().Tasks["rm-1/dt-1"]; n.StatusCalls != 2 || n.Requests != 2 || n.Bytes != 9 {
@@ -119,11 +119,7 @@ func TestURLLivesAsLongAsItIsAskedTo(t *testing.T) {
 	o.Now = func() time.Time { return clock }
 	c := New(o)
 	c.AddTask("rm-1", Task{ID: "dt-1", Milliseconds: true, File: File{Rows: 1}})
-	base, stop, err := c.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
+	base := start(t, c)
 	var a told
 	locate(t, base, &a, "Duration", "300", "Timestamp", clock.Format(rpcTime))
 	if a.Data.ExpirationTime != clock.Add(5*time.Minute).UnixMilli() {
@@ -279,7 +275,7 @@ func TestWhatIsAskedOfTasksMustBeThere(t *testing.T) {
 		{describe, []string{"InstanceName", "rm-2"}, 200, "DBS.ParamIsInValid"},
 		{describe, []string{"PageSize", "0"}, 200, "DBS.ParamIsInValid"},
 		{describe, []string{"CurrentPage", "x"}, 200, "DBS.ParamIsInValid"},
-		{describe, []string{"Version", rpcVersion}, 400, "InvalidVersion"},
+		{describe, []string{"Version", dmsVersion}, 400, "InvalidVersion"},
 		{describe, []string{"AccessKeyId", "other", "InstanceName", "rm-2"}, 404, "InvalidAccessKeyId.NotFound"},
 		{locate, nil, 200, ""},
 		{locate, []string{"RegionCode", ""}, 400, "MissingRegionCode"},
@@ -289,7 +285,7 @@ func TestWhatIsAskedOfTasksMustBeThere(t *testing.T) {
 		{locate, []string{"Duration", ""}, 400, "MissingDuration"},
 		{locate, []string{"Duration", "299"}, 200, "DBS.ParamIsInValid"},
 		{locate, []string{"Duration", "86401"}, 200, "DBS.ParamIsInValid"},
-		{locate, []string{"Version", rpcVersion}, 400, "InvalidVersion"},
+		{locate, []string{"Version", dmsVersion}, 400, "InvalidVersion"},
 	} {
 		var a told
 		if r := row.ask(t, base, &a, row.parameters...); r.StatusCode != row.status || a.Code != row.code {

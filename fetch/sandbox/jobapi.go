@@ -1,0 +1,251 @@
+package sandbox
+
+import (
+	"cmp"
+	"encoding/json"
+	"hash/fnv"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tallyman/fetch/sandbox/internal/apierr"
+)
+
+// ProjectHeader names the project of a call whose Host does not.
+const ProjectHeader = "X-Sandbox-Project"
+
+const (
+	jobsPath         = "/downloadjobs"
+	maxBody          = 10 << 20 // bytes, of any call
+	unknownOperation = "Unknown"
+
+	jobListSize    = 100 // jobs in a listing without a size
+	maxJobListSize = 500
+	maxCreatedRows = 20_000 // of a created job, which else has a row for each second that it covers
+)
+
+// A jobCall is one call of SLS whose signature is good.
+type jobCall struct {
+	project, job string
+	query        url.Values
+	body         []byte
+	origin       string // of the URLs in the answer
+}
+
+// A jobOperation answers a call with what to write as JSON, or nil for nothing.
+// It has the cloud's lock.
+type jobOperation struct {
+	name   string
+	answer func(*Cloud, jobCall) (any, *apierr.Error)
+}
+
+// jobOperations are known by their method, and a "/" where they name a job.
+var jobOperations = map[string]jobOperation{
+	"GET/":    {"GetDownloadJob", (*Cloud).getJob},
+	"GET":     {"ListDownloadJobs", (*Cloud).listJobs},
+	"POST":    {"CreateDownloadJob", (*Cloud).createJob},
+	"DELETE/": {"DeleteDownloadJob", (*Cloud).deleteJob},
+}
+
+func (c *Cloud) serveSLS(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("x-log-requestid", requestID())
+	answer, bad := c.answerSLS(w, r)
+	switch {
+	case bad != nil:
+		c.writeErrorHeader(w, bad, "application/json")
+		writeJSON(w, struct {
+			Code    string `json:"errorCode"`
+			Message string `json:"errorMessage"`
+		}{bad.Code, bad.Message})
+	case answer != nil:
+		w.Header().Set("Content-Type", "application/json")
+		writeJSON(w, answer)
+	}
+}
+
+// answerSLS checks the signature before it looks for the job, so that a wrong
+// key does not learn what exists.
+func (c *Cloud) answerSLS(w http.ResponseWriter, r *http.Request) (any, *apierr.Error) {
+	job, named := strings.CutPrefix(r.URL.Path, jobsPath+"/")
+	key := r.Method
+	if named {
+		key += "/"
+	}
+	operation, known := jobOperations[key]
+	if !known || !named && r.URL.Path != jobsPath {
+		job, operation = "", jobOperation{unknownOperation, func(*Cloud, jobCall) (any, *apierr.Error) {
+			return nil, apierr.New(http.StatusNotFound, "InvalidURI", "%s %s is not an operation.", r.Method, r.URL.Path)
+		}}
+	}
+	c.count(func(n *Counts) { n.Calls[operation.name]++ })
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return nil, apierr.New(http.StatusRequestEntityTooLarge, "PostBodyTooLarge", "Body size must be less than or equal to 10 MB.")
+	}
+	if bad := c.account.CheckSLS(r, body, c.options.Now()); bad != nil {
+		return nil, bad
+	}
+	label, host := splitHost(r.Host)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	project := cmp.Or(label, r.Header.Get(ProjectHeader), c.projectWith(job))
+	if c.projects[project] == nil {
+		return nil, apierr.New(http.StatusNotFound, "ProjectNotExist", "The Project does not exist : %s", project)
+	}
+	return operation.answer(c, jobCall{project, job, r.URL.Query(), body, origin(r, host)})
+}
+
+// projectWith returns the first project that has the job, or else the first.
+func (c *Cloud) projectWith(job string) string {
+	names := slices.Sorted(maps.Keys(c.projects))
+	for _, name := range names {
+		if job == "" || c.projects[name][job] != nil {
+			return name
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return names[0]
+}
+
+func (c *Cloud) job(q jobCall) (*jobState, *apierr.Error) {
+	s := c.projects[q.project][q.job]
+	if s == nil {
+		return nil, apierr.New(http.StatusNotFound, "JobNotExist", "Job %s does not exist.", q.job)
+	}
+	return s, nil
+}
+
+func (c *Cloud) getJob(q jobCall) (any, *apierr.Error) {
+	s, bad := c.job(q)
+	if bad != nil {
+		return nil, bad
+	}
+	s.object.count(ItemCounts{StatusCalls: 1})
+	switch {
+	case occurs(s.Unavailable, &s.unavailable):
+		return nil, apierr.New(http.StatusServiceUnavailable, "ServerBusy", "The server is busy, please try again later.").WithHeader("Retry-After", "1")
+	case occurs(s.Throttles, &s.throttled):
+		return nil, apierr.New(http.StatusForbidden, "MetaOperationQpsLimitExceeded", "Qps limit for the meta operation is exceeded.")
+	}
+	n := s.gets
+	s.gets++
+	return c.describeJob(s, n, c.newURL(s.object, q.origin)), nil
+}
+
+type jobList struct {
+	Total   int              `json:"total"`
+	Count   int              `json:"count"`
+	Results []jobDescription `json:"results"`
+}
+
+// listJobs lists the newest first.
+func (c *Cloud) listJobs(q jobCall) (any, *apierr.Error) {
+	offset, bad := q.number("offset", 0)
+	if bad != nil {
+		return nil, bad
+	}
+	size, bad := q.number("size", jobListSize)
+	if bad != nil {
+		return nil, bad
+	}
+	var all []*jobState
+	for _, s := range c.projects[q.project] {
+		if logstore := q.query.Get("logstore"); logstore == "" || logstore == s.logstore() {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b *jobState) int {
+		return cmp.Or(b.CreateTime.Compare(a.CreateTime), cmp.Compare(b.number, a.number))
+	})
+	l := jobList{Total: len(all), Results: []jobDescription{}}
+	for _, s := range all[min(offset, len(all)):min(offset+size, len(all))] {
+		d := c.describeJob(s, max(s.gets-1, 0), c.lastURL(s.object, q.origin))
+		d.Configuration.AllowInComplete = strconv.FormatBool(s.AllowIncomplete)
+		l.Results = append(l.Results, d)
+	}
+	l.Count = len(l.Results)
+	return l, nil
+}
+
+// number reads a parameter of a listing.
+func (q jobCall) number(name string, otherwise int) (int, *apierr.Error) {
+	text := q.query.Get(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || name == "size" && (n == 0 || n > maxJobListSize) {
+		return 0, apierr.New(http.StatusBadRequest, "ParameterInvalid", "%s is invalid: %s", name, text)
+	}
+	return n, nil
+}
+
+func (c *Cloud) deleteJob(q jobCall) (any, *apierr.Error) {
+	s, bad := c.job(q)
+	if bad == nil {
+		delete(c.projects[q.project], s.Name)
+	}
+	return nil, bad
+}
+
+// A jobRequest is the body of CreateDownloadJob.
+type jobRequest struct {
+	Name          string           `json:"name"`
+	DisplayName   string           `json:"displayName"`
+	Description   string           `json:"description"`
+	Configuration jobConfiguration `json:"configuration"`
+}
+
+var jobName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}[a-z0-9]$`)
+
+// createJob makes a job that starts, runs and succeeds, one step a call.
+func (c *Cloud) createJob(q jobCall) (any, *apierr.Error) {
+	var r jobRequest
+	if err := json.Unmarshal(q.body, &r); err != nil {
+		return nil, apierr.New(http.StatusBadRequest, "ParameterInvalid", "The body is not the JSON of a job: %v", err)
+	}
+	f := r.Configuration
+	allowIncomplete, isBool := f.AllowInComplete.(bool)
+	for _, rule := range []struct {
+		valid     bool
+		parameter string
+	}{
+		{jobName.MatchString(r.Name), "name"},
+		{r.DisplayName != "", "displayName"},
+		{f.Logstore != "", "logstore"},
+		{f.Query != "", "query"},
+		{f.FromTime > 0, "fromTime"},
+		{f.ToTime > f.FromTime, "toTime"},
+		{isBool, "allowInComplete"},
+		{f.Sink.Type == "AliyunOSS", "sink.type"},
+		{formats[f.Sink.ContentType] != nil, "sink.contentType"},
+		{codecs[f.Sink.CompressionType].writer != nil, "sink.compressionType"},
+		{f.Sink.Bucket == "" || f.Sink.RoleARN != "", "sink.roleArn"},
+	} {
+		if !rule.valid {
+			return nil, apierr.New(http.StatusBadRequest, "ParameterInvalid", "The parameter %s is missing or invalid.", rule.parameter)
+		}
+	}
+	if c.projects[q.project][r.Name] != nil {
+		return nil, apierr.New(http.StatusBadRequest, "JobAlreadyExist", "Job %s already exists.", r.Name)
+	}
+	seed := fnv.New64a()
+	seed.Write([]byte(r.Name))
+	c.addJob(c.newJobState(q.project, Job{
+		Name: r.Name, DisplayName: r.DisplayName, Description: r.Description,
+		Logstore: f.Logstore, Query: f.Query, FromTime: time.Unix(f.FromTime, 0), ToTime: time.Unix(f.ToTime, 0),
+		PowerSQL: f.PowerSQL, AllowIncomplete: allowIncomplete,
+		Bucket: f.Sink.Bucket, Prefix: f.Sink.Prefix, RoleARN: f.Sink.RoleARN,
+		Statuses: []string{JobStarting, JobRunning, JobSucceeded},
+		File:     File{Rows: int(min(f.ToTime-f.FromTime, maxCreatedRows)), Format: f.Sink.ContentType, Codec: f.Sink.CompressionType, Seed: seed.Sum64()},
+	}))
+	return nil, nil
+}
