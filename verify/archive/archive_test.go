@@ -67,12 +67,12 @@ func TestTwoArchivesAreNotOne(t *testing.T) {
 
 func TestAnIDStaysAfterAPowerCut(t *testing.T) {
 	dir, after := t.TempDir(), t.TempDir()
-	p := newPlatter(t, dir)
+	p := newPowerCutDisk(t, dir)
 	a, err := openWith(dir, p.step)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cutPower(after, noLuck)
+	p.cutPower(after, loseUnsynced)
 	if id := mustOpen(t, after).ID(); id != a.ID() {
 		t.Errorf("%s, was %s", id, a.ID())
 	}
@@ -98,9 +98,9 @@ func TestNoFileStaysOpen(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		tryDocket(a)
+		tryRecord(a)
 		land(a, threeObjects())
-		tryDocket(a)
+		tryRecord(a)
 		a.Recheck(t.Context(), testKey)
 		if in, err := a.Begin(context.Background(), testRef, testKey); err == nil {
 			in.Close()

@@ -16,41 +16,95 @@ import (
 	"tallyman/verify"
 )
 
-// A content is a file of the bag being written.
-type content struct {
+// ErrName says that the bag can't hold a file of that name, at all or beside the
+// files that it has.
+var ErrName = errors.New("no file of the bag can have that name")
+
+const (
+	// maxName is how many bytes a name may have, so that the path of the file in
+	// the archive stays below maxPath.
+	maxName = 2048
+
+	// maxPath is how many bytes a path may have, its final zero included, for
+	// most programs on Linux to open it.
+	maxPath = 4096
+)
+
+// CheckName fails with ErrName if a file of that name, or an element of its path,
+// is too long for the bag and its file system. It is meant to be asked before
+// anything is received.
+func (in *Ingest) CheckName(name string) error {
+	in.measureOnce.Do(func() { in.maxElement = in.archive.maxElement() })
+	if len(name) > maxName {
+		return fmt.Errorf("%w: %.100q… has %d bytes, and %d may be", ErrName, name, len(name), maxName)
+	}
+	for _, path := range []string{in.path(bagDir, dataDir, name), filepath.Join(in.archive.Path(in.key), dataDir, name)} {
+		if err := checkPath(path, name, in.maxElement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxElement is how many bytes an element of a path may have in the archive's
+// file system.
+func (a *Archive) maxElement() int {
+	if s, ok := a.diskSpace(); ok && s.maxElement > 0 {
+		return s.maxElement
+	}
+	return 255
+}
+
+// checkPath fails with ErrName if the path, or an element of the name that it
+// ends with, is too long.
+func checkPath(path, name string, maxElement int) error {
+	if len(path) >= maxPath {
+		return fmt.Errorf("%w: %.100q… would have a path of %d bytes, and %d may be: put the archive where its own is shorter",
+			ErrName, name, len(path), maxPath-1)
+	}
+	for element := range strings.SplitSeq(name, "/") {
+		if len(element) > maxElement {
+			return fmt.Errorf("%w: %.100q… has %d bytes, and the file system takes %d", ErrName, element, len(element), maxElement)
+		}
+	}
+	return nil
+}
+
+// A contentFile is a content file that is being written.
+type contentFile struct {
 	partial *Partial
 	name    string
 	file    *os.File
 	size    int64
-	started int64 // of which writing back has begun
+	started int64 // bytes whose writing back has been started
 	sum     hash.Hash
 	counter *verify.Counter
 	err     error // of the first write that failed
 }
 
-// ErrName says that a bag can hold no file of that name, or none beside what it
-// holds already.
-var ErrName = errors.New("no file of the bag can have that name")
-
 // Create opens a content file of the object for writing, in the bag of its
-// export. Several may be written at once. The name is slash-separated and must
-// be local and new, or it is ErrName. declared is the content type that the job
-// declared, "csv" or "json", or "". The file counts once it is closed without
-// an error, which it is not if a write failed.
+// export. Several may be open at once; each is for one goroutine. The name is
+// slash-separated and must be local and new, or Create fails with ErrName.
+// declared is the content type that the job declared, as verify.NewCounter takes
+// it. The file counts once Close has returned nil, which it does not do if a
+// write failed.
 func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
 	file, err := p.create(name)
 	if err != nil {
 		return nil, fmt.Errorf("create %.200q: %w", name, err)
 	}
-	p.write(1)
-	return &content{partial: p, name: name, file: file, sum: sha256.New(), counter: verify.NewCounter(declared, name)}, nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writing++
+	return &contentFile{partial: p, name: name, file: file, sum: sha256.New(), counter: verify.NewCounter(declared, name)}, nil
 }
 
 func (p *Partial) create(name string) (file *os.File, err error) {
-	if !fs.ValidPath(name) || name == "." || len(name) > longestName || strings.ContainsFunc(name, unwritable) {
+	escaped := func(r rune) bool { return r < ' ' || r == 0x7f || r == '%' || r == '\\' } // by BagIt or sha256sum, each in its own way
+	if !fs.ValidPath(name) || name == "." || len(name) > maxName || strings.ContainsFunc(name, escaped) {
 		return nil, ErrName
 	}
-	if err := p.in.archive.disk.begin("create", p.in.path("bag", dataDir, name)); err != nil {
+	if err := p.in.archive.disk.step("create", p.in.path(bagDir, dataDir, name)); err != nil {
 		return nil, err
 	}
 	local := filepath.FromSlash(name)
@@ -66,45 +120,33 @@ func (p *Partial) create(name string) (file *os.File, err error) {
 	return file, err
 }
 
-// longestName is how many bytes a name may have, so that the path of the file in
-// the archive stays below the 4096 that most programs on Linux can open.
-const longestName = 2048
+// writeBackEvery is how many bytes are written before the system is asked to
+// start writing them to the disk, so that the sync in the end has little left to
+// do.
+const writeBackEvery = 16 << 20
 
-// unwritable are the characters that BagIt or sha256sum would escape, each in
-// a way of its own.
-func unwritable(r rune) bool { return r < ' ' || r == 0x7f || r == '%' || r == '\\' }
-
-func (c *content) Write(b []byte) (n int, err error) {
+func (c *contentFile) Write(b []byte) (n int, err error) {
 	if c.err == nil {
-		c.err = c.partial.in.archive.disk.begin("write", c.file.Name())
+		c.err = c.partial.in.archive.disk.step("write", c.file.Name())
 	}
 	if c.err == nil {
 		n, c.err = c.file.Write(b)
 	}
 	c.size += int64(n)
-	c.partial.claim.spend(int64(n))
-	c.writeBack()
+	c.partial.reserved.spend(int64(n))
+	if c.size-c.started >= writeBackEvery {
+		startWriteBack(c.file, c.started, c.size-c.started)
+		c.started = c.size
+	}
 	c.sum.Write(b[:n])
 	c.counter.Write(b[:n])
 	return n, c.err
 }
 
-// writeBack starts writing what is dirty now, every few MiB, so that making
-// the file durable in the end has little left to do.
-func (c *content) writeBack() {
-	if c.size-c.started < writeBackEach {
-		return
-	}
-	startWriteBack(c.file, c.started, c.size-c.started)
-	c.started = c.size
-}
-
-const writeBackEach = 16 << 20
-
 var errCutShort = errors.New("not all of it was written")
 
-// Close makes the file durable.
-func (c *content) Close() error {
+// Close makes the bytes of the file durable, and the file one of the object's.
+func (c *contentFile) Close() error {
 	err := errCutShort
 	if c.err == nil {
 		err = c.partial.in.archive.disk.sync(c.file)
@@ -113,17 +155,39 @@ func (c *content) Close() error {
 		return fmt.Errorf("close %s: %w", c.name, err)
 	}
 	count := c.counter.Count()
-	c.partial.add(File{
+	c.partial.addFile(File{
 		Path: c.name, Size: c.size, SHA256: hex.EncodeToString(c.sum.Sum(nil)),
 		Format: count.Format, Records: count.Rows,
 	})
-	c.partial.write(-1)
+	c.partial.mu.Lock()
+	defer c.partial.mu.Unlock()
+	c.partial.writing--
 	return nil
 }
 
-// write counts the content files that are being written.
-func (p *Partial) write(n int) {
+// addFile makes a file of the bag one of the object's.
+func (p *Partial) addFile(f File) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.writing += n
+	p.files = append(p.files, f)
+}
+
+// CreateCounted is Create for content that is decoded only to prove and to count
+// it: nothing is written to the disk.
+func (p *Partial) CreateCounted(name, declared string) (io.WriteCloser, error) {
+	return &countedFile{p, name, verify.NewCounter(declared, name)}, nil
+}
+
+type countedFile struct {
+	partial *Partial
+	name    string
+	*verify.Counter
+}
+
+func (c *countedFile) Close() error {
+	count := c.Count()
+	c.partial.mu.Lock()
+	defer c.partial.mu.Unlock()
+	c.partial.counted = append(c.partial.counted, Counted{c.name, count.Format, count.Rows})
+	return nil
 }

@@ -77,9 +77,9 @@ func TestNothingIsFinishedUnproven(t *testing.T) {
 		"an open file":   func(_ *Ingest, p *Partial) error { _, err := p.Create("x", ""); return err },
 		"a file that was cut short": func(in *Ingest, p *Partial) error {
 			w, err := p.Create("x", "")
-			in.archive.disk.step = func(string, string) error { return errCrash }
+			in.archive.disk.hook = func(string, string) error { return errCrash }
 			w.Write([]byte("lost"))
-			in.archive.disk.step = nil
+			in.archive.disk.hook = nil
 			if n, err := w.Write([]byte("more")); n > 0 || !errors.Is(err, errCrash) {
 				t.Errorf("it goes on: %d, %v", n, err)
 			}

@@ -16,10 +16,10 @@ var errCrash = errors.New("crash")
 // A crash ends the changes to a disk at the n-th of them: for good, or for that
 // one alone.
 type crash struct {
-	at      int
-	once    bool
-	platter *platter
-	seen    int
+	at   int
+	once bool
+	disk *powerCutDisk
+	seen int
 }
 
 func (c *crash) step(op, path string) error {
@@ -27,15 +27,15 @@ func (c *crash) step(op, path string) error {
 	if c.seen == c.at || c.seen > c.at && !c.once {
 		return fmt.Errorf("%s %s: %w", op, path, errCrash)
 	}
-	return c.platter.step(op, path)
+	return c.disk.step(op, path)
 }
 
 // atEachStep lets an attempt at an export crash at its first change to the
 // disk, at its second, and so on, until it comes to its end.
-func atEachStep(t *testing.T, once bool, then func(t *testing.T, dir string, p *platter, landed bool)) {
+func atEachStep(t *testing.T, once bool, then func(t *testing.T, dir string, p *powerCutDisk, landed bool)) {
 	for at, ended := 1, false; !ended; at++ {
 		dir := t.TempDir()
-		c := &crash{at: at, once: once, platter: newPlatter(t, dir)}
+		c := &crash{at: at, once: once, disk: newPowerCutDisk(t, dir)}
 		a, err := openWith(dir, c.step)
 		if err == nil {
 			_, err = land(a, threeObjects())
@@ -44,7 +44,7 @@ func atEachStep(t *testing.T, once bool, then func(t *testing.T, dir string, p *
 		if ended && err != nil {
 			t.Fatalf("an attempt without a crash: %v", err)
 		}
-		if !t.Run(fmt.Sprint(at), func(t *testing.T) { then(t, dir, c.platter, err == nil) }) || at == 1000 {
+		if !t.Run(fmt.Sprint(at), func(t *testing.T) { then(t, dir, c.disk, err == nil) }) || at == 1000 {
 			t.Fatalf("a crash at step %d: %v", at, err)
 		}
 	}
@@ -78,7 +78,7 @@ func wholeOrAbsent(t *testing.T, dir string, step func(op, path string) error) (
 }
 
 func TestAnExportIsWholeOrAbsentAfterACrash(t *testing.T) {
-	atEachStep(t, false, func(t *testing.T, dir string, _ *platter, landed bool) {
+	atEachStep(t, false, func(t *testing.T, dir string, _ *powerCutDisk, landed bool) {
 		if there := wholeOrAbsent(t, dir, nil); landed && !there {
 			t.Error("it had landed")
 		}
@@ -86,26 +86,26 @@ func TestAnExportIsWholeOrAbsentAfterACrash(t *testing.T) {
 }
 
 func TestAnExportIsWholeOrAbsentAfterAnIOError(t *testing.T) {
-	atEachStep(t, true, func(t *testing.T, dir string, _ *platter, landed bool) {
+	atEachStep(t, true, func(t *testing.T, dir string, _ *powerCutDisk, landed bool) {
 		if there := wholeOrAbsent(t, dir, nil); landed && !there {
 			t.Error("it had landed")
 		}
 	})
 }
 
-func noLuck() bool { return false }
+func loseUnsynced() bool { return false }
 
-func gamble() func() bool {
+func keepAtRandom() func() bool {
 	r := rand.New(rand.NewPCG(1, 2))
 	return func() bool { return r.IntN(2) == 0 }
 }
 
 func TestAnExportIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
-	for _, lucky := range []func() bool{noLuck, gamble()} {
+	for _, survives := range []func() bool{loseUnsynced, keepAtRandom()} {
 		for _, once := range []bool{false, true} {
-			atEachStep(t, once, func(t *testing.T, _ string, p *platter, landed bool) {
+			atEachStep(t, once, func(t *testing.T, _ string, p *powerCutDisk, landed bool) {
 				after := filepath.Join(t.TempDir(), "after")
-				p.cutPower(after, lucky)
+				p.cutPower(after, survives)
 				if there := wholeOrAbsent(t, after, nil); landed && !there {
 					t.Error("it had landed")
 				}
@@ -118,7 +118,7 @@ func TestAnExportIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 // what the crash left.
 func TestWhatLandedStaysAfterAPowerCut(t *testing.T) {
 	for _, once := range []bool{false, true} {
-		atEachStep(t, once, func(t *testing.T, dir string, p *platter, _ bool) {
+		atEachStep(t, once, func(t *testing.T, dir string, p *powerCutDisk, _ bool) {
 			wholeOrAbsent(t, dir, p.step)
 			mustHaveSurvived(t, p)
 		})
@@ -131,7 +131,7 @@ func TestWhoSaysThatAnExportLandedHasMadeItDurable(t *testing.T) {
 	for name, ask := range map[string]func(*Archive) error{
 		"Landed": func(a *Archive) error { _, err := a.Landed(testKey); return err },
 		"Landed, while another is about to": func(a *Archive) error {
-			lock, err := a.acquire(filepath.Join(a.dir, ingestDir, testHash))
+			lock, err := a.lockDir(filepath.Join(a.dir, ingestDir, testHash))
 			if err != nil {
 				return err
 			}
@@ -147,7 +147,7 @@ func TestWhoSaysThatAnExportLandedHasMadeItDurable(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		p := newPlatter(t, dir)
+		p := newPowerCutDisk(t, dir)
 		renamed := false
 		a, err := openWith(dir, func(op, path string) error {
 			if renamed {
@@ -172,10 +172,10 @@ func TestWhoSaysThatAnExportLandedHasMadeItDurable(t *testing.T) {
 
 // mustHaveSurvived asserts that the export is there after a power cut that
 // leaves no more than what was synced.
-func mustHaveSurvived(t *testing.T, p *platter) {
+func mustHaveSurvived(t *testing.T, p *powerCutDisk) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "after")
-	p.cutPower(dir, noLuck)
+	p.cutPower(dir, loseUnsynced)
 	a := mustOpen(t, dir)
 	if _, err := a.Landed(testKey); err != nil {
 		t.Fatal(err)

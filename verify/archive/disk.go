@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,21 +13,22 @@ import (
 	"syscall"
 )
 
-// readOnly is the mode of the files of a bag. Who creates a file may write to it
-// all the same.
+// readOnly is the mode of the files of a bag. The process that creates a file
+// may write to it all the same.
 const readOnly = 0o444
 
-// A disk makes each change that an archive makes to files, and reads what is to
-// prove them. Tests set step to see, fail or cut short every one of them.
+// A disk makes each change that an archive makes to files, and announces each
+// read that proves something. Tests set hook to see, fail or cut short each of
+// them; hook gets the name of the operation and the path.
 type disk struct {
-	step func(op, path string) error
+	hook func(op, path string) error
 }
 
-func (d disk) begin(op, path string) error {
-	if d.step == nil {
+func (d disk) step(op, path string) error {
+	if d.hook == nil {
 		return nil
 	}
-	return d.step(op, path)
+	return d.hook(op, path)
 }
 
 // mkdirs makes a directory and its parents, each durable in its own parent.
@@ -41,7 +43,7 @@ func (d disk) mkdirs(dir string) error {
 			return err
 		}
 	}
-	if err := d.begin("mkdir", dir); err != nil {
+	if err := d.step("mkdir", dir); err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // another attempt may have been first
@@ -57,7 +59,7 @@ func isDir(path string) bool {
 
 // syncDir makes the names in a directory durable.
 func (d disk) syncDir(dir string) error {
-	if err := d.begin("syncdir", dir); err != nil {
+	if err := d.step("syncdir", dir); err != nil {
 		return err
 	}
 	f, err := os.Open(dir)
@@ -68,7 +70,8 @@ func (d disk) syncDir(dir string) error {
 	return f.Sync()
 }
 
-// syncTree makes all names below a directory durable.
+// syncTree makes the names in a directory and in all directories below it
+// durable.
 func (d disk) syncTree(dir string) error {
 	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.IsDir() {
@@ -78,10 +81,10 @@ func (d disk) syncTree(dir string) error {
 	})
 }
 
-// syncUp makes the names in a directory durable, and those in the directories
-// above it, up to top. That they are there does not say that they are durable:
-// the attempt that made them may have been cut short.
-func (d disk) syncUp(dir, top string) error {
+// syncParents makes the names in a directory durable, and those in each
+// directory above it, up to top. A name that exists may still not be durable: the
+// attempt that made it may have been cut short.
+func (d disk) syncParents(dir, top string) error {
 	for ; ; dir = filepath.Dir(dir) {
 		if err := d.syncDir(dir); err != nil || dir == top {
 			return err
@@ -91,19 +94,20 @@ func (d disk) syncUp(dir, top string) error {
 
 // sync makes what was written to a file durable.
 func (d disk) sync(f *os.File) error {
-	if err := d.begin("sync", f.Name()); err != nil {
+	if err := d.step("sync", f.Name()); err != nil {
 		return err
 	}
 	return f.Sync()
 }
 
-// write writes a whole file, durable and read-only, in place of one that an
-// attempt that was cut short may have left. Its name is not durable yet.
-func (d disk) write(path string, content func(io.Writer) error) (err error) {
+// write writes a file, read-only and with durable bytes, and replaces one that
+// an attempt that was cut short may have left. The bytes go to the hashes, too.
+// The name is not durable yet.
+func (d disk) write(path string, content io.WriterTo, hashes ...io.Writer) (err error) {
 	if err := d.removeAll(path); err != nil {
 		return err
 	}
-	if err := d.begin("write", path); err != nil {
+	if err := d.step("write", path); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
@@ -112,30 +116,25 @@ func (d disk) write(path string, content func(io.Writer) error) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	w := bufio.NewWriter(f)
-	if err := errors.Join(content(w), w.Flush()); err != nil {
+	_, err = content.WriteTo(io.MultiWriter(append(hashes, w)...))
+	if err := errors.Join(err, w.Flush()); err != nil {
 		return err
 	}
 	return d.sync(f)
 }
 
-// text writes what is there as a whole.
-func text(b []byte) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	}
-}
-
+// writeJSON is write for a value as indented JSON.
 func (d disk) writeJSON(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	return d.write(path, text(append(b, '\n')))
+	return d.write(path, bytes.NewReader(append(b, '\n')))
 }
 
-// replace writes a small file so that its name holds the old or the new bytes.
-func (d disk) replace(path string, v any) error {
+// writeDurable replaces a small file by v as JSON. After a crash or a power cut
+// the file has the old or the new bytes; once writeDurable has returned, the new.
+func (d disk) writeDurable(path string, v any) error {
 	draft := path + ".new"
 	if err := d.writeJSON(draft, v); err != nil {
 		return err
@@ -146,14 +145,16 @@ func (d disk) replace(path string, v any) error {
 	return d.syncDir(filepath.Dir(path))
 }
 
-// swap is replace for what may be lost in a power cut.
-func (d disk) swap(path string, v any) error {
+// writeVolatile replaces a small file by v as JSON without waiting for the disk.
+// After a crash of the process the file has the old or the new bytes; a power cut
+// may lose both.
+func (d disk) writeVolatile(path string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
 	draft := path + ".new"
-	if err := d.begin("write", draft); err != nil {
+	if err := d.step("write", draft); err != nil {
 		return err
 	}
 	if err := os.WriteFile(draft, append(b, '\n'), 0o644); err != nil {
@@ -164,22 +165,23 @@ func (d disk) swap(path string, v any) error {
 
 // rename moves a file or a directory. The new name is not durable yet.
 func (d disk) rename(from, to string) error {
-	if err := d.begin("rename", to); err != nil {
+	if err := d.step("rename", to); err != nil {
 		return err
 	}
 	return os.Rename(from, to)
 }
 
+// link gives a file a second name, which is not durable yet. FAT, which has no
+// hard links, says that they are not permitted.
 func (d disk) link(from, to string) error {
-	if err := d.begin("link", to); err != nil {
+	if err := d.step("link", to); err != nil {
 		return err
 	}
-	return unlinkable(os.Link(from, to))
+	return linkError(os.Link(from, to))
 }
 
-// unlinkable is the error of a link. Some file systems have none: FAT says that
-// it is not permitted.
-func unlinkable(err error) error {
+// linkError explains the error of a link on a file system that has none.
+func linkError(err error) error {
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
 		return fmt.Errorf("the archive needs a file system that has hard links: %w", err)
 	}
@@ -187,16 +189,16 @@ func unlinkable(err error) error {
 }
 
 func (d disk) removeAll(path string) error {
-	if err := d.begin("remove", path); err != nil {
+	if err := d.step("remove", path); err != nil {
 		return err
 	}
 	return os.RemoveAll(path)
 }
 
-// removeEmpty removes a directory unless another attempt has made something in
-// it since. That it is not empty is fs.ErrExist too.
+// removeEmpty removes a directory. If another attempt has made something in it
+// since, the directory stays, and that is no error. (Not empty is fs.ErrExist.)
 func (d disk) removeEmpty(dir string) error {
-	if err := d.begin("remove", dir); err != nil {
+	if err := d.step("remove", dir); err != nil {
 		return err
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {

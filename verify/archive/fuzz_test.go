@@ -2,18 +2,21 @@ package archive
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"tallyman/verify"
 )
 
 // Whatever a map says, each part that is believed lies in the object, on no
 // other, and what is missing is the rest.
-func FuzzReadMap(f *testing.F) {
+func FuzzPartIndex(f *testing.F) {
 	f.Add([]byte(`{"store":{"size":256}}`+"\n"+`{"off":0,"len":64,"crc64":"0"}`+"\n"), int64(256))
 	f.Add([]byte(`{"store":{"size":-1}}`+"\n\n"+`{"off":9223372036854775807,"len":1}`), int64(verify.Unknown))
 	f.Add([]byte(`{"store":{"size":-5}}`), int64(verify.Unknown))
@@ -21,16 +24,18 @@ func FuzzReadMap(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, size int64) {
 		p := &Partial{job: verify.Want{Size: max(size%1000, verify.Unknown)}, file: zeros(t)}
 		holds := false
-		for e, err := range readMap(bytes.NewReader(text)) {
+		for e, err := range readPartIndex(bytes.NewReader(text)) {
 			switch {
 			case err != nil:
 				t.Fatal(err)
 			case e.Store != nil:
-				p.parts, holds = nil, p.takeUp(e.Job.want(), e.Store.want())
+				p.parts, holds = nil, p.adopt(e.Job.want(), e.Store.want())
 			case holds:
-				p.recall(e)
-				e.CRC64 = zeroCRC(t, e.Len) // as if it were true
-				p.recall(e)
+				for _, e.CRC64 = range []string{e.CRC64, zeroCRC(t, e.Len)} { // as it is, and as if it matched
+					if e.isIn(p.want.Size) && e.matches(p.file) {
+						p.parts.add(p, e)
+					}
+				}
 			}
 		}
 		if !holds {
@@ -48,7 +53,7 @@ func FuzzReadMap(f *testing.F) {
 func mustBeRuns(t *testing.T, p *Partial) {
 	t.Helper()
 	for i, part := range p.parts {
-		if i > 0 && part.off <= p.parts[i-1].end() || part.n <= 0 || part.n != part.size {
+		if i > 0 && part.off <= p.parts[i-1].off+p.parts[i-1].n || part.n <= 0 || part.n != part.size {
 			t.Fatalf("%+v", part)
 		}
 	}
@@ -117,5 +122,195 @@ func FuzzRecheck(f *testing.F) {
 			}
 		}
 		_, _ = a.Receipt(testKey)
+	})
+}
+
+// leftovers are the files that an attempt leaves behind, by what is read from
+// them.
+var leftovers = []string{objectsFile, pinsFile, stateFile, countsFile, "parts/" + hashName("a.csv") + ".map", "parts/" + hashName("a.csv")}
+
+// leaveBehind makes an attempt that received an object, and half of another.
+func leaveBehind(t testing.TB, a *Archive, e export) {
+	t.Helper()
+	in := mustBegin(t, a)
+	defer in.Close()
+	if err := in.Pin(pinsOf(nil, Pinned{"a.csv", "csv", promise(e["a.csv"])}, Pinned{"empty", "", promise("")})); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(in, "logs/deep/b.csv", e["logs/deep/b.csv"]); err != nil {
+		t.Fatal(err)
+	}
+	p := mustPartial(t, in, "a.csv", promise(e["a.csv"]))
+	defer p.Close()
+	if err := p.AddPromise(promise(e["a.csv"])); err != nil {
+		t.Fatal(err)
+	}
+	for part := range p.Missing(p.Want().Size, testPart) {
+		if err := fill(part, e["a.csv"]); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+}
+
+// Whatever is in the files of an attempt, the next one lands the export and
+// nothing else, and nothing outside the archive is touched.
+func FuzzWhateverWasLeftBehindTheExportLands(f *testing.F) {
+	a := mustOpen(f, f.TempDir())
+	leaveBehind(f, a, threeObjects())
+	for i, name := range leftovers {
+		b, err := os.ReadFile(filepath.Join(ingestOf(a), name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			f.Fatal(err)
+		}
+		f.Add(uint8(i), b)
+		f.Add(uint8(i), bytes.Repeat(b, 2))
+		f.Add(uint8(i), b[:len(b)/2])
+		f.Add(uint8(i), bytes.ReplaceAll(b, []byte("b.csv"), []byte("../../../../outside")))
+	}
+	f.Fuzz(func(t *testing.T, i uint8, text []byte) {
+		dir := t.TempDir()
+		outside := filepath.Join(dir, "outside")
+		if err := os.WriteFile(outside, []byte("as it was"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a, e := mustOpen(t, filepath.Join(dir, "archive")), threeObjects()
+		leaveBehind(t, a, e)
+		rewriteOrMake(t, filepath.Join(ingestOf(a), leftovers[int(i)%len(leftovers)]), text)
+		_, _, _ = a.State(testKey)
+		_ = a.Received(testKey)
+		_, err := land(a, e)
+		if i%uint8(len(leftovers)) == 0 && forged(text) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%s = %q: %v", leftovers[int(i)%len(leftovers)], text, err)
+		}
+		mustHold(t, a, e)
+		if got, err := os.ReadFile(outside); err != nil || string(got) != "as it was" {
+			t.Errorf("outside there is %q, %v", got, err)
+		}
+	})
+}
+
+// forged reports whether a ledger says of an object what an attempt would: who
+// may write there need not forge it.
+func forged(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		var o Object
+		if json.Unmarshal(line, &o) == nil && o.CRC64 != "" && len(o.Checks) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func rewriteOrMake(t testing.TB, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A state that is read is written as it was read, and pins are those that were
+// pinned or none at all.
+func FuzzStateAndPins(f *testing.F) {
+	state, err := json.Marshal(fullState())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(state, []byte(`{"polls":3,"gain":1}`), []byte(`{"name":"a","want":{"size":1}}`+"\n"+`{"total":1}`))
+	f.Add([]byte(`{"key":"k","options":{ "a" : 1 }}`), []byte("{}"), []byte(`{"total":0}`))
+	f.Add([]byte(`{"Key":"k","KEY":"l"}`), []byte("[]"), []byte(`{"name":"a"}{"name":"a"}{"total":2}{"total":2}`))
+	f.Fuzz(func(t *testing.T, state, tally, pins []byte) {
+		a := mustOpen(t, t.TempDir())
+		in := mustBegin(t, a)
+		defer in.Close()
+		for name, text := range map[string][]byte{stateFile: state, countsFile: tally, pinsFile: pins} {
+			rewriteOrMake(t, filepath.Join(ingestOf(a), name), text)
+		}
+		read, _, err := a.State(testKey)
+		if (err == nil) != (read.Key != "") || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q: %+v, %v", state, read, err)
+		}
+		if err == nil {
+			mustReadAgain(t, a, read)
+		}
+		if all, err := in.Pins(); err != nil && (!errors.Is(err, fs.ErrNotExist) || all != nil) {
+			t.Errorf("%q: %v, %v", pins, all, err)
+		}
+	})
+}
+
+// mustReadAgain asserts that a state is read as it was, once it is written.
+func mustReadAgain(t *testing.T, a *Archive, want State) {
+	t.Helper()
+	b, err := json.MarshalIndent(want, "", "  ")
+	if err != nil {
+		t.Fatalf("%+v: %v", want, err)
+	}
+	rewriteOrMake(t, filepath.Join(ingestOf(a), stateFile), b)
+	read, _, err := a.State(testKey)
+	again, _ := json.MarshalIndent(read, "", "  ")
+	if err != nil || !bytes.Equal(again, b) {
+		t.Errorf("%s is read as %s, %v", b, again, err)
+	}
+}
+
+// The lines of a file are those that any reader finds, however it comes.
+func FuzzLines(f *testing.F) {
+	for _, s := range []string{"", "\n", "a", "a\n", "\n\na\r\n\nb", "\x00\n\xff"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var want [][]byte
+		for line := range bytes.Lines(text) {
+			if len(line) > 1 {
+				want = append(want, line)
+			}
+		}
+		n := 0
+		for line, err := range lines(iotest.OneByteReader(bytes.NewReader(text))) {
+			if err != nil || n >= len(want) || !bytes.Equal(line, want[n]) {
+				t.Fatalf("%q: line %d is %q, %v", text, n, line, err)
+			}
+			n++
+		}
+		if n != len(want) {
+			t.Errorf("%q: %d lines, want %d", text, n, len(want))
+		}
+	})
+}
+
+// A receipt that is read is of this export, and says when it is written again
+// what it said.
+func FuzzReceipt(f *testing.F) {
+	a, bag := mustLand(f, f.TempDir(), threeObjects())
+	b, err := os.ReadFile(filepath.Join(bag, receiptFile))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(bytes.ReplaceAll(b, []byte("download-123"), []byte("download-124")))
+	f.Add([]byte(`{"schema":"tallyman.receipt/v1","key":"` + testKey + `","records":1e99}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		rewrite(t, filepath.Join(bag, receiptFile), text)
+		r, err := a.Receipt(testKey)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		again, err := json.Marshal(r)
+		if err != nil || r.Key != testKey || r.Schema != receiptSchema {
+			t.Fatalf("%q: %+v, %v", text, r, err)
+		}
+		rewrite(t, filepath.Join(bag, receiptFile), again)
+		if same, err := a.Receipt(testKey); err != nil {
+			t.Errorf("%s: %v", again, err)
+		} else if twice, _ := json.Marshal(same); !bytes.Equal(twice, again) {
+			t.Errorf("%s, then %s", again, twice)
+		}
 	})
 }

@@ -56,7 +56,7 @@ func promise(body string) verify.Want {
 }
 
 func openWith(dir string, step func(op, path string) error) (*Archive, error) {
-	a := &Archive{dir: filepath.Clean(dir), disk: disk{step: step}}
+	a := &Archive{dir: filepath.Clean(dir), disk: disk{hook: step}}
 	return a, a.open()
 }
 

@@ -1,32 +1,38 @@
 package archive
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
+
+	"tallyman/verify"
 )
 
-// An Ingest is an export being received, by the one attempt that may be. Its
+// An Ingest is an export that is being received. It holds the export's lock. Its
 // objects may be received by many goroutines at once.
 type Ingest struct {
-	hold
-	root    *os.Root // of bag/data: nothing is created outside it
+	exportLock
+	root    *os.Root // of bag/data: no content is created outside it
 	state   State
-	objects ledger
-	taken   bool // objects are all that is of use in the bag
+	objects objectIndex
+	loaded  bool // the object index, so that Close may clean the bag by it
 
-	asked   sync.Once
-	longest int // bytes of a file name
+	measureOnce sync.Once
+	maxElement  int // bytes of a file name
 }
 
-// Begin takes up an export: the reference as it may be shown, and its key.
-// It finds what earlier attempts received. It fails with ErrBusy while
-// another attempt holds the export, and with ErrLanded once it is under its
-// final name. The caller closes the Ingest.
+// Begin locks an export to receive it, and finds what earlier attempts received.
+// Reference is the text that may be shown. It fails with ErrBusy while another
+// attempt or a Record has the lock, and with ErrLanded if the export has landed,
+// which is then durable. The caller closes the Ingest.
 func (a *Archive) Begin(ctx context.Context, reference, key string) (*Ingest, error) {
 	in := &Ingest{}
 	if err := in.begin(ctx, a, reference, key); err != nil {
@@ -37,41 +43,39 @@ func (a *Archive) Begin(ctx context.Context, reference, key string) (*Ingest, er
 }
 
 func (in *Ingest) begin(ctx context.Context, a *Archive, reference, key string) (err error) {
-	if in.hold, in.state, err = a.take(reference, key); err != nil {
+	if in.exportLock, in.state, err = a.lockExport(reference, key); err != nil {
 		return err
 	}
-	if err := a.disk.mkdirs(in.path(partsDir)); err != nil {
+	data := in.path(bagDir, dataDir)
+	for _, dir := range []string{in.path(partsDir), data} {
+		if err := a.disk.mkdirs(dir); err != nil {
+			return err
+		}
+	}
+	if in.root, err = os.OpenRoot(data); err != nil {
 		return err
 	}
-	return in.openBag(ctx)
+	if err := in.objects.load(ctx, a.disk, in.path(objectsFile), in.root); err != nil {
+		return err
+	}
+	in.loaded = true
+	return in.cleanBag()
 }
 
-// openBag opens the content directory, with the files of the objects that are
-// done and no others.
-func (in *Ingest) openBag(ctx context.Context) error {
-	data := in.path("bag", dataDir)
-	if err := in.archive.disk.mkdirs(data); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(data)
-	if err != nil {
-		return err
-	}
-	in.root = root
-	if err := in.objects.load(ctx, in.archive.disk, in.path("objects.jsonl"), root); err != nil {
-		return err
-	}
-	in.taken = true
-	return in.sweep()
-}
-
-// sweep removes from the bag all but the files of the objects that are done:
-// what attempts that were cut short left there.
-func (in *Ingest) sweep() error {
-	bag := in.path("bag")
-	keep, err := in.objects.paths()
-	if err != nil {
-		return err
+// cleanBag removes from the bag all but the files of the objects that are done.
+// Attempts that were cut short left the rest.
+func (in *Ingest) cleanBag() error {
+	bag := in.path(bagDir)
+	keep := map[string]bool{".": true, dataDir: true}
+	for o, err := range in.objects.all() {
+		if err != nil {
+			return err
+		}
+		for _, f := range o.Files {
+			for p := path.Join(dataDir, f.Path); !keep[p]; p = path.Dir(p) {
+				keep[p] = true
+			}
+		}
 	}
 	return fs.WalkDir(os.DirFS(bag), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || keep[name] {
@@ -85,13 +89,23 @@ func (in *Ingest) sweep() error {
 	})
 }
 
-// Close ends the attempt and frees the export for another. What was received
-// is kept, unless the export was committed; what was decoded of objects that are
-// not done is not.
+// Done reports whether an earlier attempt received and proved the object, under a
+// promise that does not contradict want. If so, the object is in the export that
+// Commit makes; Commit leaves out objects that were not asked for.
+func (in *Ingest) Done(name string, want verify.Want) bool {
+	return in.objects.want(name, func(o Object) bool {
+		_, err := want.Merge(name, o.Store.want())
+		return err == nil && SameVersion(want, o.Job.want())
+	})
+}
+
+// Close ends the attempt and unlocks the export. What was received is kept,
+// unless the export was committed. Content of objects that are not done is
+// removed.
 func (in *Ingest) Close() error {
 	var err error
-	if in.taken {
-		err = in.sweep()
+	if in.loaded {
+		err = in.cleanBag()
 	}
 	if in.root != nil {
 		err = errors.Join(err, in.root.Close())
@@ -99,5 +113,82 @@ func (in *Ingest) Close() error {
 	if in.objects.file != nil {
 		err = errors.Join(err, in.objects.file.Close())
 	}
-	return errors.Join(err, in.free())
+	return errors.Join(err, in.unlock())
+}
+
+const pinsFile = "pins.jsonl"
+
+// A pin is a line of the pins: an object, or, in the last line, their number.
+type pin struct {
+	Name    string  `json:"name,omitempty"`
+	Content string  `json:"content,omitempty"`
+	Want    Promise `json:"want,omitzero"`
+	Total   *int    `json:"total,omitempty"`
+}
+
+// A Pinned is one object of an export as it was listed.
+type Pinned struct {
+	Name    string
+	Content string // the declared content type
+	Want    verify.Want
+}
+
+// Pin writes down which objects the export has and what was promised of each, so
+// that later attempts receive the same objects and no others. An error among the
+// objects ends Pin, and nothing is pinned.
+func (in *Ingest) Pin(objects iter.Seq2[Pinned, error]) error {
+	draft := in.path(pinsFile + ".new")
+	if err := in.writePins(draft, objects); err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	return in.archive.disk.rename(draft, in.path(pinsFile))
+}
+
+func (in *Ingest) writePins(path string, objects iter.Seq2[Pinned, error]) error {
+	if err := in.archive.disk.step("write", path); err != nil {
+		return err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriter(f)
+	lines, total := json.NewEncoder(w), 0
+	for object, err := range objects {
+		if err != nil {
+			return err
+		}
+		if err := lines.Encode(pin{Name: object.Name, Content: object.Content, Want: promised(object.Want)}); err != nil {
+			return err
+		}
+		total++
+	}
+	return errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), in.archive.disk.sync(f))
+}
+
+// Unpin forgets the pinned objects, because the source has changed since.
+func (in *Ingest) Unpin() error { return in.archive.disk.removeAll(in.path(pinsFile)) }
+
+// Pins reads the pinned objects, by name. It fails with fs.ErrNotExist if no
+// attempt has pinned them completely.
+func (in *Ingest) Pins() (map[string]Pinned, error) {
+	f, err := os.Open(in.path(pinsFile))
+	if err != nil {
+		return nil, fmt.Errorf("read pins: %w", err)
+	}
+	defer f.Close()
+	pins := map[string]Pinned{}
+	lines := json.NewDecoder(bufio.NewReader(f))
+	for n := 0; ; n++ {
+		var p pin
+		err := lines.Decode(&p)
+		switch {
+		case err != nil || p.Total != nil && *p.Total != n:
+			return nil, fmt.Errorf("read pins: %w: they are cut short", fs.ErrNotExist)
+		case p.Total != nil:
+			return pins, nil
+		}
+		pins[p.Name] = Pinned{p.Name, p.Content, p.Want.want()}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -13,21 +14,56 @@ import (
 )
 
 const (
-	lockFile  = "lock"
-	mostAsked = 1000
+	lockFile = "lock"
+
+	// maxLockTries is how often lockDir tries, a millisecond apart, while only
+	// processes that ask whether the lock is held are in its way.
+	maxLockTries = 1000
 )
 
-// acquire makes the directory and locks it against every other attempt, in
-// this process and in others. The one who held the lock before may have
-// removed its file, so a lock counts only on the file that is at the path. Who
-// only asks whether it is held is waited for, unless he is stopped himself.
-func (a *Archive) acquire(dir string) (*flock.Flock, error) {
+// An exportLock is the ingest directory of an export, locked against every
+// other attempt.
+type exportLock struct {
+	archive *Archive
+	key     string
+	dir     string
+	file    *flock.Flock
+}
+
+// lockExport locks an export and returns its state, which it writes if there is
+// none. It fails with ErrBusy. If the export has landed, it clears up what is
+// left of the ingest and fails with ErrLanded.
+func (a *Archive) lockExport(reference, key string) (exportLock, State, error) {
+	if !fs.ValidPath(key) || key == "." {
+		return exportLock{}, State{}, fmt.Errorf("no export can have the key %q", key)
+	}
+	if err := checkPath(a.Path(key), key, a.maxElement()); err != nil {
+		return exportLock{}, State{}, err
+	}
+	l := exportLock{archive: a, key: key, dir: a.ingestPath(key)}
+	var err error
+	if l.file, err = a.lockDir(l.dir); err != nil {
+		return exportLock{}, State{}, err
+	}
+	state, err := l.readOrCreate(reference)
+	if err != nil {
+		return exportLock{}, State{}, errors.Join(err, l.unlock())
+	}
+	return l, state, nil
+}
+
+// lockDir makes a directory and locks it against every other attempt, in this
+// process and in others. The attempt that held the lock before may have removed
+// its file, so a lock counts only if its file is still the one at the path. A
+// process that only asks whether the lock is held, as Busy does, is waited for,
+// but not for ever: it may be stopped.
+func (a *Archive) lockDir(dir string) (*flock.Flock, error) {
 	path := filepath.Join(dir, lockFile)
-	for asked := 0; ; {
+	for tries := 0; ; {
 		if err := a.disk.mkdirs(dir); err != nil {
 			return nil, err
 		}
-		if err := a.disk.begin("lock", path); err != nil {
+		if err := a.disk.step("lock", path); err != nil {
 			return nil, err
 		}
 		lock := flock.New(path)
@@ -36,11 +72,11 @@ func (a *Archive) acquire(dir string) (*flock.Flock, error) {
 			continue // removed between the two
 		}
 		if err != nil {
-			return nil, unlockable(path, err)
+			return nil, lockError(path, err)
 		}
 		if !locked {
 			lock.Close()
-			if asked++; isHeld(path) || asked > mostAsked {
+			if tries++; isLocked(path) || tries > maxLockTries {
 				return nil, ErrBusy
 			}
 			time.Sleep(time.Millisecond)
@@ -53,9 +89,9 @@ func (a *Archive) acquire(dir string) (*flock.Flock, error) {
 	}
 }
 
-// unlockable is the error of a file that can't be locked. Some file systems of
-// a network, and FUSE ones, have no locks.
-func unlockable(path string, err error) error {
+// lockError explains the error of a file that can't be locked. Some network file
+// systems and some FUSE ones have no locks.
+func lockError(path string, err error) error {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	switch {
 	case !ok:
@@ -69,25 +105,123 @@ func unlockable(path string, err error) error {
 	return &fs.PathError{Op: "lock", Path: path, Err: err}
 }
 
+// isAt reports whether the file of a lock is still the one at the path.
 func isAt(lock *flock.Flock, path string) bool {
-	held, err := lock.Stat()
+	locked, err := lock.Stat()
 	if err != nil {
 		return false
 	}
 	there, err := os.Lstat(path)
-	return err == nil && os.SameFile(held, there)
+	return err == nil && os.SameFile(locked, there)
 }
 
-// Busy reports whether an attempt or a Docket holds the export of that key
-// now. It is in nobody's way.
+// Busy reports whether an attempt or a Record holds the lock of an export now.
+// It keeps nobody from the lock.
 func (a *Archive) Busy(key string) bool {
-	return isHeld(filepath.Join(a.dir, ingestDir, hashName(key), lockFile))
+	return isLocked(filepath.Join(a.ingestPath(key), lockFile))
 }
 
-// isHeld asks by a shared lock, which only an attempt's keeps away.
-func isHeld(path string) bool {
+// isLocked asks by a shared lock, which only an attempt's exclusive one prevents.
+func isLocked(path string) bool {
 	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
 	defer lock.Close()
 	free, err := lock.TryRLock()
 	return err == nil && !free
+}
+
+// readOrCreate reads state.json and makes it durable, or writes the first. If
+// the export has landed, it ends the ingest: the attempt that renamed the export
+// may have been cut short then and there.
+func (l exportLock) readOrCreate(reference string) (State, error) {
+	landed, err := l.archive.landed(l.key)
+	if err != nil {
+		return State{}, err
+	}
+	if landed {
+		if err := l.archive.syncParents(l.key); err != nil {
+			return State{}, err
+		}
+		return State{}, errors.Join(ErrLanded, l.remove())
+	}
+	state, err := readState(l.dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && state.Key != l.key {
+		return l.createState(reference)
+	}
+	if err != nil {
+		return State{}, err
+	}
+	return state, l.syncState()
+}
+
+// firstStateFile is beside state.json while the first one may not be durable.
+const firstStateFile = "first.json"
+
+// createState writes the first state.json. It removes what an attempt that was
+// cut short left there. That the directory exists does not say that it is
+// durable.
+func (l exportLock) createState(reference string) (State, error) {
+	state := State{Schema: stateSchema, Reference: reference, Key: l.key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
+	disk := l.archive.disk
+	if err := disk.writeJSON(l.path(firstStateFile), state); err != nil {
+		return State{}, err
+	}
+	if err := disk.removeAll(l.path(stateFile)); err != nil {
+		return State{}, err
+	}
+	if err := disk.link(l.path(firstStateFile), l.path(stateFile)); err != nil {
+		return State{}, err
+	}
+	return state, l.syncState()
+}
+
+// syncState makes the first state.json durable, if it may not be.
+func (l exportLock) syncState() error {
+	_, err := os.Lstat(l.path(firstStateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.archive.disk.syncParents(l.dir, l.archive.dir); err != nil {
+		return err
+	}
+	return l.archive.disk.removeAll(l.path(firstStateFile))
+}
+
+// path is a path in the ingest directory.
+func (l exportLock) path(elem ...string) string {
+	return filepath.Join(append([]string{l.dir}, elem...)...)
+}
+
+// remove removes the ingest directory. The lock's file goes last: an attempt that
+// waits for the lock sees that the file is gone and starts over.
+func (l exportLock) remove() error {
+	if err := l.removeExcept(lockFile); err != nil {
+		return err
+	}
+	if err := l.archive.disk.removeAll(l.path(lockFile)); err != nil {
+		return err
+	}
+	return l.archive.disk.removeEmpty(l.dir)
+}
+
+// removeExcept removes what is in the ingest directory, but for the files of
+// those names.
+func (l exportLock) removeExcept(names ...string) error {
+	entries, err := os.ReadDir(l.dir)
+	for _, e := range entries {
+		if !slices.Contains(names, e.Name()) {
+			err = errors.Join(err, l.archive.disk.removeAll(l.path(e.Name())))
+		}
+	}
+	return err
+}
+
+// unlock lets another attempt lock the export.
+func (l exportLock) unlock() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -114,7 +116,7 @@ func TestALockWhoseFileIsRemovedIsStillExclusive(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for n := 0; n < 20; {
-				lock, err := a.acquire(dir)
+				lock, err := a.lockDir(dir)
 				if errors.Is(err, ErrBusy) {
 					continue
 				}
@@ -144,13 +146,13 @@ func TestALockOnAFileThatIsGoneIsNone(t *testing.T) {
 	if err := os.Remove(in.path(lockFile)); err != nil {
 		t.Fatal(err)
 	}
-	if isAt(in.lock, in.path(lockFile)) {
+	if isAt(in.file, in.path(lockFile)) {
 		t.Error("its file is gone")
 	}
 	if err := os.WriteFile(in.path(lockFile), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if isAt(in.lock, in.path(lockFile)) {
+	if isAt(in.file, in.path(lockFile)) {
 		t.Error("another file is there")
 	}
 }
@@ -188,5 +190,55 @@ func TestAKeyIsAPathInTheArchive(t *testing.T) {
 			in.Close()
 			t.Errorf("%q begins", key)
 		}
+	}
+}
+
+// A file system without locks is told from one that is bad.
+func TestTheErrorSaysWhatTheFileSystemLacks(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.ENOLCK, syscall.EOPNOTSUPP, syscall.ENOSYS} {
+		err := lockError("/a/lock", fmt.Errorf("flock: %w", errno))
+		if _, onPath := errors.AsType[*fs.PathError](err); !onPath || !errors.Is(err, errno) ||
+			!strings.Contains(err.Error(), "/a/lock") || !strings.Contains(err.Error(), "that can lock files") {
+			t.Errorf("%v", err)
+		}
+		linked := linkError(&os.LinkError{Op: "link", Old: "/a", New: "/b", Err: errno})
+		if needs := strings.Contains(linked.Error(), "that has hard links"); needs != (errno != syscall.ENOLCK) {
+			t.Errorf("%v", linked)
+		}
+	}
+	if err := lockError("/a/lock", syscall.EIO); strings.Contains(err.Error(), "needs") || !errors.Is(err, syscall.EIO) {
+		t.Errorf("%v", err)
+	}
+	in := &fs.PathError{Op: "open", Path: "/a/lock", Err: syscall.EROFS}
+	if err := lockError("/a/lock", in); !errors.Is(err, in) {
+		t.Errorf("%v", err)
+	}
+}
+
+// That a file can't be opened just now says nothing of what is in it.
+func TestRunningOutOfFileDescriptorsDropsNoObject(t *testing.T) {
+	for _, errno := range []error{syscall.EMFILE, syscall.ENFILE} {
+		dir := t.TempDir()
+		in := mustBegin(t, mustOpen(t, dir))
+		if err := errors.Join(receive(in, "a.csv", rows(100)), in.Close()); err != nil {
+			t.Fatal(err)
+		}
+		a, err := openWith(dir, func(op, path string) error {
+			if op == "read" && filepath.Base(path) == "a.csv" {
+				return &fs.PathError{Op: "open", Path: path, Err: errno}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Begin(t.Context(), testRef, testKey); !errors.Is(err, errno) {
+			t.Fatalf("%v, want %v", err, errno)
+		}
+		in = mustBegin(t, mustOpen(t, dir))
+		if !in.Done("a.csv", promise(rows(100))) {
+			t.Error("it is to be received again")
+		}
+		in.Close()
 	}
 }

@@ -1,153 +1,228 @@
 package archive
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"hash"
+	"hash/crc64"
 	"io"
+	"iter"
+	"slices"
+	"sort"
 	"strconv"
 	"time"
 
 	"tallyman/verify"
 )
 
-// A Part is bytes of an object that are received by one goroutine, in order.
-// What was written of it goes on the map a stride at a time, and the rest when
-// the part is whole or the Partial is closed: no later attempt asks for what is
-// on the map.
+// A Part is a range of an object's bytes that one goroutine receives in order.
+// The received bytes are listed in the part index every defaultIndexEvery bytes,
+// and when the part is complete or the Partial is closed. Later attempts don't
+// ask for bytes that are listed there.
 type Part struct {
-	partial *Partial
-	off     int64
-	size    int64     // verify.Unknown: to the end of the object
-	n       int64     // received; written under the partial's lock
-	marked  int64     // of them on the map
-	since   time.Time // the last mark, or the first byte
-	whole   bool
-	crc     hash.Hash64 // of those that are not
+	partial  *Partial
+	off      int64
+	size     int64       // verify.Unknown: to the end of the object
+	n        int64       // received; written under the partial's lock
+	indexed  int64       // of them in the part index
+	since    time.Time   // when the index was last written, or the first byte came
+	complete bool        // all of it is received and indexed
+	crc      hash.Hash64 // of the bytes that are not in the index
 }
 
-// stride is how much of each part that is being received a process loses that
-// is killed. Where bytes come slowly it is less: what came in the last while.
+// defaultIndexEvery is how many bytes of each part a process loses at most that
+// is killed. Where bytes come slowly, it loses those of the last indexInterval.
 const (
-	stride = 256 << 10
-	while  = 200 * time.Millisecond
+	defaultIndexEvery = 256 << 10
+	indexInterval     = 200 * time.Millisecond
 )
-
-func (p *Partial) stride() int64 { return cmp.Or(p.in.archive.stride, stride) }
 
 var errTooMany = errors.New("more bytes than were asked for")
 
-// Remaining is what the part still lacks: where it begins and how many bytes it is,
-// or verify.Unknown if all to the object's end.
-func (t *Part) Remaining() (off, n int64) {
-	if t.size == verify.Unknown {
-		return t.off + t.n, verify.Unknown
+// Remaining is the range that the part still lacks: its offset in the object and
+// its size, which is verify.Unknown if it reaches to the object's end.
+func (p *Part) Remaining() (off, n int64) {
+	if p.size == verify.Unknown {
+		return p.off + p.n, verify.Unknown
 	}
-	return t.off + t.n, t.size - t.n
+	return p.off + p.n, p.size - p.n
 }
 
-// Write keeps the next bytes of the part.
-func (t *Part) Write(b []byte) (written int, err error) {
-	if t.size != verify.Unknown && t.n+int64(len(b)) > t.size {
-		return 0, fmt.Errorf("write %d bytes at %d of %s: %w", len(b), t.off+t.n, t.partial.name, errTooMany)
+// Write adds the next bytes of the part. More than Remaining says are an error,
+// and none of them are written.
+func (p *Part) Write(b []byte) (written int, err error) {
+	if p.size != verify.Unknown && p.n+int64(len(b)) > p.size {
+		return 0, fmt.Errorf("write %d bytes at %d of %s: %w", len(b), p.off+p.n, p.partial.name, errTooMany)
 	}
 	for err == nil && len(b) > 0 {
-		var n int
-		n, err = t.write(b[:t.beforeMark(len(b))])
-		written += n
-		b = b[n:]
+		n := int64(len(b))
+		if p.size != verify.Unknown {
+			n = min(n, p.indexed+p.partial.indexEvery-p.n)
+		}
+		var done int
+		done, err = p.write(b[:n])
+		written += done
+		b = b[done:]
 	}
 	return written, err
 }
 
-// beforeMark is how many of the next n bytes are written before those that
-// are here go on the map. Of an object of unknown size a piece would be taken
-// for all of it.
-func (t *Part) beforeMark(n int) int64 {
-	if t.size == verify.Unknown {
-		return int64(n)
-	}
-	return min(int64(n), t.marked+t.partial.stride()-t.n)
-}
-
-func (t *Part) write(b []byte) (int, error) {
-	disk := t.partial.in.archive.disk
-	if err := disk.begin("write", t.partial.file.Name()); err != nil {
+// write writes bytes up to the next index entry at most, and writes the entry if
+// it is time. A part of unknown size gets none before its end: a later attempt
+// would take the piece for the whole object.
+func (p *Part) write(b []byte) (int, error) {
+	partial := p.partial
+	if err := partial.in.archive.disk.step("write", partial.file.Name()); err != nil {
 		return 0, err
 	}
-	n, err := t.partial.file.WriteAt(b, t.off+t.n)
-	t.crc.Write(b[:n])
-	t.partial.advance(t, int64(n))
-	t.partial.claim.spend(int64(n))
-	switch {
-	case err != nil:
-	case t.n == t.size:
-		err = t.End()
-	case t.beforeMark(1) == 0 || t.overdue():
-		err = t.mark()
-	}
-	return n, err
-}
-
-// overdue reports whether what came is long here without being on the map.
-func (t *Part) overdue() bool {
+	n, err := partial.file.WriteAt(b, p.off+p.n)
+	p.crc.Write(b[:n])
+	partial.mu.Lock()
+	p.n += int64(n)
+	partial.moved.Broadcast()
+	partial.mu.Unlock()
+	partial.reserved.spend(int64(n))
 	now := time.Now()
-	if t.since.IsZero() {
-		t.since = now
+	if p.since.IsZero() {
+		p.since = now
 	}
-	return t.size != verify.Unknown && now.Sub(t.since) > while
+	switch {
+	case err != nil || p.size == verify.Unknown:
+		return n, err
+	case p.n == p.size:
+		return n, p.End()
+	case p.n == p.indexed+partial.indexEvery || now.Sub(p.since) > indexInterval:
+		return n, p.addToIndex()
+	}
+	return n, nil
 }
 
-// End makes the part whole as it is: for one whose size was not known, when
-// the store has no more bytes of it.
-func (t *Part) End() error {
-	if t.whole {
+// End completes a part whose size was not known, when the store has no more
+// bytes of it. A part of known size that lacks bytes is io.ErrUnexpectedEOF.
+func (p *Part) End() error {
+	if p.complete {
 		return nil
 	}
-	if t.n < t.size {
-		return fmt.Errorf("end %s at %d: %w", t.partial.name, t.off+t.n, io.ErrUnexpectedEOF)
+	if p.n < p.size {
+		return fmt.Errorf("end %s at %d: %w", p.partial.name, p.off+p.n, io.ErrUnexpectedEOF)
 	}
-	if err := t.mark(); err != nil {
+	if err := p.addToIndex(); err != nil {
 		return err
 	}
-	t.partial.whole(t)
+	p.partial.mu.Lock()
+	defer p.partial.mu.Unlock()
+	p.size, p.complete = p.n, true
+	p.partial.moved.Broadcast()
 	return nil
 }
 
-// leave marks what is here of a part that is not whole.
-func (t *Part) leave() error {
-	if t.whole || t.size == verify.Unknown {
-		return nil
-	}
-	return t.mark()
-}
-
-// mark puts on the map what is not on it.
-func (t *Part) mark() error {
-	n := t.n - t.marked
+// addToIndex lists the received bytes that are not in the part index yet.
+func (p *Part) addToIndex() error {
+	n := p.n - p.indexed
 	if n == 0 {
 		return nil
 	}
-	crc := strconv.FormatUint(t.crc.Sum64(), 10)
-	if err := t.partial.mark(mapEntry{Off: t.off + t.marked, Len: n, CRC64: crc}); err != nil {
+	crc := strconv.FormatUint(p.crc.Sum64(), 10)
+	if err := p.partial.addToIndex(partEntry{Off: p.off + p.indexed, Len: n, CRC64: crc}); err != nil {
 		return err
 	}
-	t.marked, t.since = t.n, time.Now()
-	t.crc.Reset()
+	p.indexed, p.since = p.n, time.Now()
+	p.crc.Reset()
 	return nil
 }
 
-func (p *Partial) advance(t *Part, n int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	t.n += n
-	p.moved.Broadcast()
+// parts are the parts of an object, ordered by offset. They don't overlap.
+type parts []*Part
+
+// missing finds the first missing range at or after off in an object of that
+// size. It returns where the range begins and ends, and the index that a part
+// for it gets. The range is empty if nothing is missing.
+func (ps parts) missing(off, size int64) (i int, from, to int64) {
+	i = sort.Search(len(ps), func(i int) bool { return ps[i].off+ps[i].size > off })
+	for ; i < len(ps) && ps[i].off <= off; i++ {
+		off = ps[i].off + ps[i].size
+	}
+	if i < len(ps) {
+		return i, off, ps[i].off
+	}
+	return i, off, size
 }
 
-func (p *Partial) whole(t *Part) {
+// after is the index of the first part that has received bytes behind off.
+func (ps parts) after(off int64) int {
+	return sort.Search(len(ps), func(i int) bool { return ps[i].off+ps[i].n > off })
+}
+
+func (ps parts) received() (n int64) {
+	for _, p := range ps {
+		n += p.n
+	}
+	return n
+}
+
+// add adds an entry of the part index as a complete part, unless it overlaps
+// another. Adjacent parts become one, so that there are no more parts than
+// missing ranges, and one.
+func (ps *parts) add(partial *Partial, e partEntry) {
+	i := ps.after(e.Off)
+	if i < len(*ps) && e.Off+e.Len > (*ps)[i].off {
+		return
+	}
+	if i > 0 && (*ps)[i-1].off+(*ps)[i-1].n == e.Off {
+		i--
+		(*ps)[i].extend(e.Len)
+	} else {
+		*ps = slices.Insert(*ps, i, &Part{partial: partial, off: e.Off, size: e.Len, n: e.Len, indexed: e.Len, complete: true})
+	}
+	if i+1 < len(*ps) && (*ps)[i].off+(*ps)[i].n == (*ps)[i+1].off {
+		(*ps)[i].extend((*ps)[i+1].n)
+		*ps = slices.Delete(*ps, i+1, i+2)
+	}
+}
+
+// extend makes a complete part n bytes longer.
+func (p *Part) extend(n int64) {
+	p.n += n
+	p.size, p.indexed = p.n, p.n
+}
+
+// Missing yields the missing ranges of an object of that size, in order, as
+// parts of at most partSize bytes that end at multiples of it. The caller must
+// fill each part that it gets. If size is verify.Unknown, the only part is the
+// whole object.
+func (p *Partial) Missing(size, partSize int64) iter.Seq[*Part] {
+	return func(yield func(*Part) bool) {
+		for off := int64(0); ; {
+			part := p.nextMissing(off, size, partSize)
+			if part == nil {
+				return
+			}
+			off = part.off + part.size
+			if !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+// nextMissing makes a part of the first missing range at or after off. It is nil
+// if nothing is missing.
+func (p *Partial) nextMissing(off, size, partSize int64) *Part {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t.size, t.whole = t.n, true
-	p.moved.Broadcast()
+	part := &Part{partial: p, size: verify.Unknown, crc: crc64.New(verify.ECMA)}
+	if size == verify.Unknown {
+		if len(p.parts) > 0 {
+			return nil
+		}
+		p.parts = parts{part}
+		return part
+	}
+	i, from, to := p.parts.missing(off, size)
+	if from >= to {
+		return nil
+	}
+	part.off, part.size = from, min(partSize-from%partSize, to-from)
+	p.parts = slices.Insert(p.parts, i, part)
+	return part
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,54 +13,42 @@ import (
 	"tallyman/verify"
 )
 
-// A Partial is one object being received: a file with each part at its
-// offset, and a map of what is here. Parts are received by many goroutines at
-// once, while one reads the Wire.
+// A Partial is one object that is being received: a file with each part at its
+// offset, and the part index. Many goroutines may receive parts at once while one
+// reads the Wire.
 type Partial struct {
-	in    *Ingest
-	name  string
-	file  *os.File
-	chart *os.File
-	keep  *keeper // of the bytes as transferred, or nil
-	claim claim   // on the disk
+	in         *Ingest
+	name       string
+	file       *os.File
+	index      *os.File
+	indexEvery int64
+	keep       *wireKeeper // or nil
+	reserved   reservation
 
-	mu      sync.Mutex
-	moved   sync.Cond // parts, end or failed changed
-	job     verify.Want
-	store   *verify.Want // nil until the store has answered
-	want    verify.Want  // both, merged
-	parts   parts
-	anew    bool // parts were here, under a promise that the job has changed since
-	writing int  // content files that are not closed
-	files   []File
-	counted []Counted
-	doubts  []string
-	failed  error
-	spoiled bool // what was received is of no use
-	wire    *verify.Wire
+	mu        sync.Mutex
+	moved     sync.Cond // parts, an end of one, or failed changed
+	job       verify.Want
+	store     *verify.Want // nil until the store has answered
+	want      verify.Want  // both, merged
+	parts     parts
+	restarted bool
+	writing   int // content files that are not closed
+	files     []File
+	counted   []Counted
+	doubts    []string
+	failed    error
+	discarded bool
+	wire      *verify.Wire
 }
 
-// Done reports whether the object was received and proven by an earlier
-// attempt, under a promise that does not contradict want. It asks for the
-// object: Commit leaves out those that were not asked for.
-func (in *Ingest) Done(name string, want verify.Want) bool {
-	return in.objects.ask(name, func(o Object) bool {
-		_, err := want.Merge(name, o.Store.want())
-		return err == nil && SameVersion(want, o.Job.want())
-	})
-}
-
-// Partial takes up an object under the promise that its job made: with the
-// parts that an earlier attempt received, unless the promise has changed
-// since. If the object was done, it is no longer. The caller closes the
-// Partial, after all who use it have ended.
+// Partial opens an object under the promise that its job made, with the parts
+// that an earlier attempt received unless the promise has changed since. An
+// object that was done is done no longer. The caller closes the Partial when all
+// who use it have ended.
 func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (*Partial, error) {
-	p := &Partial{in: in, name: name, job: want, want: want}
-	p.moved.L, p.claim.room = &p.mu, &in.archive.room
-	err := in.undo(name)
-	if err == nil {
-		err = p.open()
-	}
+	p := &Partial{in: in, name: name, job: want, want: want, indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
+	p.moved.L, p.reserved.all = &p.mu, &in.archive.reserved
+	err := p.open()
 	if err == nil {
 		err = p.load(ctx)
 	}
@@ -70,61 +59,60 @@ func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (*
 	return p, nil
 }
 
-// undo drops an object that is done and its files, which are in the way.
-func (in *Ingest) undo(name string) error {
-	o, err := in.objects.forget(name)
+// open removes what is in the way if the object is done, and opens the files.
+func (p *Partial) open() error {
+	disk := p.in.archive.disk
+	o, err := p.in.objects.remove(p.name)
 	if err != nil {
 		return err
 	}
 	for _, f := range o.Files {
-		if err := in.archive.disk.removeAll(in.path("bag", dataDir, filepath.FromSlash(f.Path))); err != nil {
+		if err := disk.removeAll(p.in.path(bagDir, dataDir, filepath.FromSlash(f.Path))); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func (p *Partial) open() (err error) {
 	path := p.in.path(partsDir, hashName(p.name))
-	if err := p.in.archive.disk.begin("create", path); err != nil {
+	if err := disk.step("create", path); err != nil {
 		return err
 	}
 	if p.file, err = os.OpenFile(path+".wire", os.O_CREATE|os.O_RDWR, 0o644); err != nil {
 		return err
 	}
-	p.chart, err = os.OpenFile(path+".map", os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
+	p.index, err = os.OpenFile(path+partIndexSuffix, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
 	return err
 }
 
-// load believes what the map says as far as the bytes bear it out.
+// load takes over the entries of the part index that are of the promised version
+// and whose bytes are in the file. If there are none, the Partial is empty.
 func (p *Partial) load(ctx context.Context) error {
-	holds := false
-	for e, err := range readMap(p.chart) {
+	current := false // the entries are of the version that is promised now
+	for e, err := range readPartIndex(p.index) {
 		switch {
 		case err != nil:
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case e.Store != nil:
-			p.parts, p.anew = nil, false
-			holds = p.takeUp(e.Job.want(), e.Store.want())
-		case holds:
-			p.recall(e)
-		default:
-			p.anew = true
+			p.parts, p.restarted = nil, false
+			current = p.adopt(e.Job.want(), e.Store.want())
+		case !current:
+			p.restarted = true
+		case e.isIn(p.want.Size) && e.matches(p.file):
+			p.parts.add(p, e)
 		}
 	}
-	if holds && len(p.parts) > 0 {
+	if current && len(p.parts) > 0 {
 		return nil
 	}
 	p.store, p.want = nil, p.job // what a store said of bytes that are not here binds no other answer
 	return p.empty()
 }
 
-// takeUp reports whether the job promises what it did when the map was begun,
-// and the store does not contradict it. Where the size is not known any more,
-// a piece would be taken for all.
-func (p *Partial) takeUp(job, store verify.Want) bool {
+// adopt takes over the promises of an earlier attempt, and reports whether it
+// could: the job promises the same version, and the store does not contradict it.
+// If the job promises a size and no size is known together with the store's
+// promise, it could not: a piece would be taken for the whole object.
+func (p *Partial) adopt(job, store verify.Want) bool {
 	want, err := p.job.Merge(p.name, store)
 	if err != nil || !SameVersion(job, p.job) || want.Size == verify.Unknown && job.Size != verify.Unknown {
 		p.store, p.want = nil, p.job
@@ -134,22 +122,22 @@ func (p *Partial) takeUp(job, store verify.Want) bool {
 	return true
 }
 
-// empty drops what was received. The map goes first: without it the data
-// means nothing.
+// empty drops what was received. The index goes first: without it the bytes mean
+// nothing.
 func (p *Partial) empty() error {
-	if err := p.in.archive.disk.begin("empty", p.chart.Name()); err != nil {
+	if err := p.in.archive.disk.step("empty", p.index.Name()); err != nil {
 		return err
 	}
-	err := p.chart.Truncate(0)
+	err := p.index.Truncate(0)
 	if p.file != nil {
 		err = errors.Join(err, p.file.Truncate(0))
 	}
 	return err
 }
 
-// Restarted reports whether an earlier attempt received parts under a promise that
-// the job has changed since, so that they are of no use.
-func (p *Partial) Restarted() bool { return p.anew }
+// Restarted reports whether an earlier attempt received parts that are of no use
+// now, because the job promises another version.
+func (p *Partial) Restarted() bool { return p.restarted }
 
 // Received is how many bytes are here.
 func (p *Partial) Received() int64 {
@@ -158,98 +146,84 @@ func (p *Partial) Received() int64 {
 	return p.parts.received()
 }
 
-// Finish makes the object done, once its Wire has given io.EOF and its content
-// files are closed. codec names how it was decoded ("" for plain), and summed
-// tells that the codec's own checksum covered and proved all of it.
-func (p *Partial) Finish(codec string, summed bool) error {
-	if err := p.finish(codec, summed); err != nil {
-		return fmt.Errorf("finish %s: %w", p.name, err)
-	}
-	return nil
-}
+// AddDoubt adds a reason to look twice at the object if it lands. It must not be
+// called while Finish runs.
+func (p *Partial) AddDoubt(reason string) { p.doubts = append(p.doubts, reason) }
 
-func (p *Partial) finish(codec string, summed bool) error {
+// Finish makes the object done. The Wire must have given io.EOF and the content
+// files must be closed. codec names how the object was decoded ("" if it was
+// not), and summed says that the codec's own checksum covered all of it and held.
+func (p *Partial) Finish(codec string, summed bool) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("finish %s: %w", p.name, err)
+		}
+	}()
 	switch {
 	case !p.proven():
 		return errUnproven
 	case p.writing > 0:
-		return errors.New("its content is not whole")
+		return errors.New("a content file is not closed")
 	}
-	if err := p.keepWire(codec); err != nil {
+	if err := p.linkWire(codec); err != nil {
 		return err
 	}
-	if err := p.in.objects.add(p.in.archive.disk, p.object(codec, summed)); err != nil {
+	object := Object{
+		Name: p.name, Size: p.wire.Size(), CRC64: p.wire.CRC64(),
+		Job: promised(p.job), Store: promised(p.storeWant()),
+		Checks: p.wire.Checks(), Proof: p.wire.Proof(),
+		Codec: codec, Files: p.files, Counted: p.counted, Doubts: p.doubts,
+	}
+	if object.Proof == verify.CheckSize { // which alone proves nothing
+		object.Proof = ""
+		if summed {
+			object.Proof = "size and the codec's checksum"
+		}
+	}
+	if err := p.in.objects.add(p.in.archive.disk, object); err != nil {
 		return err
 	}
 	p.Discard() // the content is what is kept
-	return p.cedeWire()
+	return p.handOverWire()
 }
 
 var errUnproven = errors.New("its bytes are not proven")
 
-// proven reports whether the wire was heard out and its verdict is good.
+// proven reports whether the wire was read to its end and every promise held.
 func (p *Partial) proven() bool { return p.wire != nil && errors.Is(p.wire.Verdict(), io.EOF) }
 
-// ReaderAt gives all bytes of the object as transferred, once its Wire has given
-// io.EOF. They are there until the Partial is finished or closed.
-func (p *Partial) ReaderAt() (io.ReaderAt, int64, error) {
-	if !p.proven() {
-		return nil, 0, fmt.Errorf("read %s as a whole: %w", p.name, errUnproven)
-	}
-	return io.NewSectionReader(receivedBytes{p}, 0, p.wire.Size()), p.wire.Size(), nil
+// Discard marks what was received as useless, as when the store has another
+// version. Close then drops it.
+func (p *Partial) Discard() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.discarded = true
 }
 
-// receivedBytes are those of a Partial.
-type receivedBytes struct{ partial *Partial }
-
-func (r receivedBytes) ReadAt(b []byte, off int64) (int, error) { return r.partial.readAt(b, off) }
-
-func (p *Partial) object(codec string, summed bool) Object {
-	return Object{
-		Name: p.name, Size: p.wire.Size(), CRC64: p.wire.CRC64(),
-		Job: promised(p.job), Store: promised(p.said()),
-		Checks: p.wire.Checks(), Proof: proof(p.wire.Proof(), summed),
-		Codec: codec, Files: p.files, Counted: p.counted, Doubts: p.doubts,
-	}
-}
-
-// AddDoubt adds a reason to look twice at the object, should it land. It must not
-// be called while Finish is.
-func (p *Partial) AddDoubt(reason string) { p.doubts = append(p.doubts, reason) }
-
-// Close ends the use of the Partial. All that was received is kept for the next
-// attempt, unless it was proven wrong or is no longer needed.
+// Close ends the use of the Partial. What was received is kept for the next
+// attempt, unless it was discarded, proven wrong, or finished.
 func (p *Partial) Close() error {
+	useless := p.discarded
+	if p.wire != nil {
+		_, mismatch := errors.AsType[*verify.Mismatch](p.wire.Verdict())
+		useless = useless || mismatch || errors.Is(p.wire.Verdict(), verify.ErrUnproven)
+	}
+	if useless {
+		return errors.Join(p.empty(), p.close())
+	}
 	var err error
-	if p.spoiled || p.mismatched() {
-		err = p.empty()
-	} else {
-		err = p.leave()
+	for _, part := range p.parts {
+		if err == nil && !part.complete && part.size != verify.Unknown {
+			err = part.addToIndex()
+		}
 	}
 	return errors.Join(err, p.close())
 }
 
-func (p *Partial) leave() error {
-	for _, t := range p.parts {
-		if err := t.leave(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *Partial) mismatched() bool {
-	if p.wire == nil {
-		return false
-	}
-	_, mismatch := errors.AsType[*verify.Mismatch](p.wire.Verdict())
-	return mismatch || errors.Is(p.wire.Verdict(), verify.ErrUnproven)
-}
-
 func (p *Partial) close() error {
-	defer p.claim.drop()
+	defer p.reserved.release()
 	var err error
-	for _, f := range []*os.File{p.file, p.chart} {
+	for _, f := range []*os.File{p.file, p.index} {
 		if f != nil {
 			err = errors.Join(err, f.Close())
 		}

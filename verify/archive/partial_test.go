@@ -16,7 +16,7 @@ import (
 	"tallyman/verify"
 )
 
-func TestAMismatchOfTheWholeDropsAllOfIt(t *testing.T) {
+func TestAMismatchDropsAllParts(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), func(p *Partial) {
 		for part := range p.Missing(256, testPart) {
@@ -78,7 +78,7 @@ func TestAnObjectOfUnknownSizeIsOnePart(t *testing.T) {
 }
 
 // What the map says of an object of unknown size is its beginning, or nothing.
-func TestAHoleAtTheBeginningIsNotOverlooked(t *testing.T) {
+func TestAMissingBeginningIsReceived(t *testing.T) {
 	torn := newTorn(t)
 	b, err := os.ReadFile(torn.path)
 	if err != nil {
@@ -93,7 +93,7 @@ func TestAHoleAtTheBeginningIsNotOverlooked(t *testing.T) {
 	})
 }
 
-func TestAWireWaitsAtAHole(t *testing.T) {
+func TestAWireWaitsAtAMissingRange(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), func(p *Partial) {
 		wire, filled := p.Wire(t.Context()), make(chan struct{})
@@ -114,7 +114,7 @@ func TestAWireWaitsAtAHole(t *testing.T) {
 	})
 }
 
-func TestAHoleThatStaysIsAnErrorOfTheWire(t *testing.T) {
+func TestAMissingRangeThatStaysIsAnErrorOfTheWire(t *testing.T) {
 	torn, lost := newTorn(t), errors.New("connection lost")
 	for name, end := range map[string]func(*Partial, func()){
 		"Fail": func(p *Partial, _ func()) { p.Fail(lost); p.Fail(errors.New("another")) },
@@ -162,15 +162,15 @@ func TestAnAttemptGoesOnWhereTheLastWasCutShort(t *testing.T) {
 		for cut := 0; cut <= len(body); cut += step {
 			for _, killed := range []bool{true, false} {
 				a := mustOpen(t, t.TempDir())
-				a.stride = testStride
+				a.indexEvery = testIndexEvery
 				lost := cut - int(cutAt(t, a, body, cut, flight, killed))
-				if !killed && lost != 0 || lost < 0 || lost > flight*(testStride-1) {
+				if !killed && lost != 0 || lost < 0 || lost > flight*(testIndexEvery-1) {
 					t.Fatalf("%d parts in flight, cut after %d bytes, killed: %t: %d bytes are lost", flight, cut, killed, lost)
 				}
 				if _, err := land(a, export{"o": body}); err != nil {
 					t.Fatal(err)
 				}
-				if got, err := os.ReadFile(filepath.Join(a.Path(testKey), manifest)); err != nil || string(got) != (File{Path: "o", SHA256: sumOf(body)}).line() {
+				if got, err := os.ReadFile(filepath.Join(a.Path(testKey), manifest)); err != nil || string(got) != sumOf(body)+"  data/o\n" {
 					t.Fatalf("%s, %v", got, err)
 				}
 			}
@@ -178,7 +178,7 @@ func TestAnAttemptGoesOnWhereTheLastWasCutShort(t *testing.T) {
 	}
 }
 
-const testStride = 16
+const testIndexEvery = 16
 
 // cutAt receives that many bytes of an object, and tells how many the next
 // attempt finds.
@@ -202,11 +202,11 @@ func cutAt(t *testing.T, a *Archive, body string, cut, flight int, killed bool) 
 }
 
 // Bytes come in pieces of any size, and go on the map in the same.
-func TestThePiecesOnTheMapAreStrides(t *testing.T) {
+func TestPartIndexEntriesHaveTheSameSizeHoweverBytesCome(t *testing.T) {
 	const want = "0+16 16+16 32+16 48+16 64+16 80+16 96+4"
 	for piece := 1; piece <= 100; piece++ {
 		a := mustOpen(t, t.TempDir())
-		a.stride = testStride
+		a.indexEvery = testIndexEvery
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "o", promise(rows(100)))
 		if err := p.AddPromise(promise(rows(100))); err != nil {
@@ -220,7 +220,7 @@ func TestThePiecesOnTheMapAreStrides(t *testing.T) {
 			}
 		}
 		kill(p)
-		if got := entriesOf(t, p.chart.Name()); got != want {
+		if got := entriesOf(t, p.index.Name()); got != want {
 			t.Errorf("%d bytes at a time: %s, want %s", piece, got, want)
 		}
 		in.Close()
@@ -235,7 +235,7 @@ func entriesOf(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	var entries []string
-	for e, err := range readMap(bytes.NewReader(b)) {
+	for e, err := range readPartIndex(bytes.NewReader(b)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,11 +246,11 @@ func entriesOf(t *testing.T, path string) string {
 	return strings.Join(entries, " ")
 }
 
-func TestAFlippedByteCostsItsStrideAlone(t *testing.T) {
+func TestAFlippedByteCostsItsIndexEntryAlone(t *testing.T) {
 	body := rows(256)
 	for at := range len(body) {
 		a := mustOpen(t, t.TempDir())
-		a.stride = testStride
+		a.indexEvery = testIndexEvery
 		if got := cutAt(t, a, body, 256, 3, true); got != 256 {
 			t.Fatalf("%d bytes are here", got)
 		}
@@ -258,7 +258,7 @@ func TestAFlippedByteCostsItsStrideAlone(t *testing.T) {
 		edit(t, wires[0], func(b []byte) []byte { b[at] ^= 1; return b })
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "o", promise(body))
-		if got, want := missing(p, 256), fmt.Sprintf("%d+%d", at/testStride*testStride, testStride); got != want {
+		if got, want := missing(p, 256), fmt.Sprintf("%d+%d", at/testIndexEvery*testIndexEvery, testIndexEvery); got != want {
 			t.Errorf("byte %d: missing %s, want %s", at, got, want)
 		}
 		kill(p)
@@ -269,11 +269,11 @@ func TestAFlippedByteCostsItsStrideAlone(t *testing.T) {
 	}
 }
 
-// A map has a line for each stride, and what is in memory of it is a part for
+// A map has a line for each defaultIndexEvery, and what is in memory of it is a part for
 // each run.
-func TestWhatTouchesOnTheMapIsOnePart(t *testing.T) {
+func TestAdjacentIndexEntriesBecomeOnePart(t *testing.T) {
 	const n = 1000
-	body := rows(n * testStride)
+	body := rows(n * testIndexEvery)
 	for name, order := range map[string]func(i int) int{
 		"forwards":  func(i int) int { return i },
 		"backwards": func(i int) int { return n - 1 - i },
@@ -284,14 +284,14 @@ func TestWhatTouchesOnTheMapIsOnePart(t *testing.T) {
 		torn.body = body
 		chart := []byte(fmt.Sprintf(`{"store":{"size":%d}}`+"\n", len(body)))
 		for i := range n {
-			off := order(i) * testStride
-			chart = fmt.Appendf(chart, `{"off":%d,"len":%d,"crc64":%q}`+"\n", off, testStride, promise(body[off:off+testStride]).CRC64)
+			off := order(i) * testIndexEvery
+			chart = fmt.Appendf(chart, `{"off":%d,"len":%d,"crc64":%q}`+"\n", off, testIndexEvery, promise(body[off:off+testIndexEvery]).CRC64)
 		}
 		rewrite(t, torn.path, chart)
 		rewrite(t, torn.wire, []byte(body))
 		hole := int64(0)
 		if name == "but one" {
-			hole = testStride
+			hole = testIndexEvery
 		}
 		torn.with(verify.NoPromise(), func(p *Partial) {
 			if len(p.parts) != 1 || p.parts[0].off != hole || p.Received() != int64(len(body))-hole {
@@ -319,7 +319,7 @@ func receiveUpTo(p *Partial, body string, cut, flight int) {
 			part.Write([]byte(body[off : off+n]))
 			cut -= int(n)
 		}
-		parts = slices.DeleteFunc(parts, func(part *Part) bool { return part.whole })
+		parts = slices.DeleteFunc(parts, func(part *Part) bool { return part.complete })
 	}
 }
 
@@ -327,7 +327,7 @@ func receiveUpTo(p *Partial, body string, cut, flight int) {
 // not.
 func TestAPieceIsNotTakenForTheWhole(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	a.stride = testStride
+	a.indexEvery = testIndexEvery
 	in := mustBegin(t, a)
 	defer in.Close()
 	for _, later := range []verify.Want{{Size: 100}, verify.NoPromise()} {
@@ -355,13 +355,13 @@ func TestAMapThatOnceCouldNotBeWrittenLacksNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.stride = testStride
+		a.indexEvery = testIndexEvery
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "o", promise(body))
 		if err := p.AddPromise(promise(body)); err != nil {
 			t.Fatal(err)
 		}
-		a.disk.step = func(op, path string) error {
+		a.disk.hook = func(op, path string) error {
 			if op == "write" && strings.HasSuffix(path, ".map") {
 				if seen++; seen == at {
 					failed = true

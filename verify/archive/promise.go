@@ -7,11 +7,11 @@ import (
 	"tallyman/verify"
 )
 
-// ErrChanged says that the store holds another version of an object than the
-// one that was being received. What was received of it is dropped.
+// ErrChanged says that the store has another version of an object than the one
+// that was being received. What was received of it is dropped.
 var ErrChanged = errors.New("changed at the source")
 
-// A Promise is a verify.Want as it is kept on disk.
+// A Promise is a verify.Want as it is stored on disk.
 type Promise struct {
 	Size  *int64 `json:"size,omitempty"`
 	ETag  string `json:"etag,omitempty"`
@@ -35,37 +35,8 @@ func (p Promise) want() verify.Want {
 	return w
 }
 
-// AddPromise takes in what the store says of the whole object, before any of its
-// bytes are kept. If the store said otherwise before, that is ErrChanged; if
-// the job did, a *verify.Mismatch.
-func (p *Partial) AddPromise(said verify.Want) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.store != nil && !SameVersion(*p.store, said) {
-		p.spoiled = true
-		return fmt.Errorf("%s: %w", p.name, ErrChanged)
-	}
-	want, err := p.job.Merge(p.name, said)
-	if err != nil {
-		p.spoiled = true
-		return err
-	}
-	if p.store != nil {
-		return nil
-	}
-	p.store, p.want = &said, want
-	return p.mark(mapEntry{Store: new(promised(said)), Job: promised(p.job)})
-}
-
-// Discard marks what was received as of no use: the store has another version.
-func (p *Partial) Discard() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.spoiled = true
-}
-
-// SameVersion reports whether two promises can be of the same bytes, as far as
-// one and the same service makes both.
+// SameVersion reports whether two promises of one service can be about the same
+// bytes. What only one of them promises does not count.
 func SameVersion(a, b verify.Want) bool {
 	differ := func(x, y string) bool { return x != "" && y != "" && x != y }
 	return !(a.Size != verify.Unknown && b.Size != verify.Unknown && a.Size != b.Size) &&
@@ -73,7 +44,30 @@ func SameVersion(a, b verify.Want) bool {
 		!differ(a.CRC64, b.CRC64) && !differ(a.MD5, b.MD5)
 }
 
-// Want is all that is promised of the object so far.
+// AddPromise adds what the store says of the whole object. It is called with each
+// answer of the store, before any bytes of the answer are written. It fails with
+// ErrChanged if the store said otherwise before, and with a *verify.Mismatch if
+// the job did. Either marks what was received as useless.
+func (p *Partial) AddPromise(store verify.Want) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.store != nil && !SameVersion(*p.store, store) {
+		p.discarded = true
+		return fmt.Errorf("%s: %w", p.name, ErrChanged)
+	}
+	want, err := p.job.Merge(p.name, store)
+	if err != nil {
+		p.discarded = true
+		return err
+	}
+	if p.store != nil {
+		return nil
+	}
+	p.store, p.want = &store, want
+	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job)})
+}
+
+// Want is all that is promised of the object so far, by the job and the store.
 func (p *Partial) Want() verify.Want {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,10 +75,10 @@ func (p *Partial) Want() verify.Want {
 }
 
 // Version is the ETag that the store gave, or "".
-func (p *Partial) Version() string { return p.said().ETag }
+func (p *Partial) Version() string { return p.storeWant().ETag }
 
-// said is what the store promised, which is nothing until it was asked.
-func (p *Partial) said() verify.Want {
+// storeWant is what the store promised. Before its first answer that is nothing.
+func (p *Partial) storeWant() verify.Want {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.store == nil {

@@ -1,7 +1,7 @@
 package archive
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +13,10 @@ import (
 )
 
 const receiptSchema = "tallyman.receipt/v1"
+
+// maxListed is how many objects a receipt lists itself, and how many doubts of
+// them. More are in objects.jsonl.
+const maxListed = 100
 
 // A Receipt says what was promised of an export that landed and whether it
 // held. It is receipt.json of the bag.
@@ -41,14 +45,14 @@ type Object struct {
 	Job    Promise        `json:"job"`   // what the job promised
 	Store  Promise        `json:"store"` // what the store promised
 	Checks []verify.Check `json:"checks"`
-	Proof  string         `json:"proof,omitempty"` // the check that proves the bytes
+	Proof  string         `json:"proof,omitempty"` // the check that proves the bytes, or "": their size alone was promised
 	Codec  string         `json:"codec,omitempty"`
 	Files  []File         `json:"files"`
 
 	// Counted is what was decoded to prove and to count it, and not kept.
 	Counted []Counted `json:"counted,omitempty"`
 
-	Doubts []string `json:"doubts,omitempty"` // of it alone: each is one of the receipt too
+	Doubts []string `json:"doubts,omitempty"` // of this object; the receipt repeats them
 }
 
 // A File of a receipt is one content file, below data/.
@@ -58,7 +62,7 @@ type File struct {
 	SHA256  string `json:"sha256"`
 	Wire    bool   `json:"wire,omitempty"`   // the object's bytes as transferred
 	Format  string `json:"format,omitempty"` // "csv" or "json" if its records were counted
-	Records int64  `json:"records"`          // rows, a header row among them; -1: not countable
+	Records int64  `json:"records"`          // rows, header rows included; -1: not countable
 }
 
 // Counted is content that was decoded and not kept.
@@ -68,20 +72,21 @@ type Counted struct {
 	Records int64  `json:"records"`
 }
 
-// proof is the check that proves an object, or "" if none does: its size
-// alone is no proof, but with the codec's own checksum it is.
-func proof(check string, summed bool) string {
-	switch {
-	case check != verify.CheckSize:
-		return check
-	case summed:
-		return "size and the codec's checksum"
+// Counts are the record counts of all content that was decoded, kept or not.
+func (o Object) Counts() (counts []verify.Count) {
+	for _, f := range o.Files {
+		if !f.Wire {
+			counts = append(counts, verify.Count{Format: f.Format, Rows: f.Records})
+		}
 	}
-	return ""
+	for _, c := range o.Counted {
+		counts = append(counts, verify.Count{Format: c.Format, Rows: c.Records})
+	}
+	return counts
 }
 
 // Receipt reads the receipt of an export that landed. It fails with
-// fs.ErrNotExist if the export has not, and with ErrDamaged if the receipt
+// fs.ErrNotExist if the export has not landed, and with ErrDamaged if the receipt
 // can't be read.
 func (a *Archive) Receipt(key string) (*Receipt, error) {
 	landed, err := a.landed(key)
@@ -92,8 +97,13 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 		return nil, fmt.Errorf("read receipt of %s: %w", key, fs.ErrNotExist)
 	}
 	var r Receipt
-	if err := readJSON(filepath.Join(a.Path(key), receiptFile), &r); err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrDamaged, err.Error()) // not wrapped: a receipt that is missing is no export that is
+	path := filepath.Join(a.Path(key), receiptFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrDamaged, err.Error()) // not wrapped: it would say that the export has not landed
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("%w: read %s: %s", ErrDamaged, path, err.Error())
 	}
 	if r.Schema != receiptSchema || r.Key != key {
 		return nil, fmt.Errorf("%w: the receipt of %s is not its own", ErrDamaged, key)
@@ -101,26 +111,26 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 	return &r, nil
 }
 
-// Landed is Receipt, and completes a commit that was cut short once the export
-// of that key was under its final name: when Landed returns the
-// receipt, the export is durable.
+// Landed is Receipt for a caller that goes on to say that the export landed:
+// when Landed returns the receipt, the export is durable, even if its commit was
+// cut short after the rename.
 func (a *Archive) Landed(key string) (*Receipt, error) {
 	r, err := a.Receipt(key)
 	if err != nil {
 		return nil, err
 	}
-	_, err = os.Lstat(filepath.Join(a.dir, ingestDir, hashName(key)))
+	_, err = os.Lstat(a.ingestPath(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
+	if err == nil {
+		err = a.syncParents(key)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("settle %s: %w", key, err)
+		return nil, fmt.Errorf("make %s durable: %w", key, err)
 	}
-	if err := a.settle(key); err != nil {
-		return nil, fmt.Errorf("settle %s: %w", key, err)
-	}
-	if in, err := a.Begin(context.Background(), r.Reference, key); err == nil { // it clears up and is ErrLanded, or another does
-		in.Close()
+	if lock, _, err := a.lockExport(r.Reference, key); err == nil { // mostly ErrLanded, when it has cleared up; or another attempt does
+		lock.unlock()
 	}
 	return r, nil
 }
@@ -135,76 +145,53 @@ type Summary struct {
 	Answer    any
 }
 
-// receipt sums up what the ingest holds under a claim. Many objects are not in
-// the receipt but beside it.
-func (in *Ingest) receipt(claim Summary) (*Receipt, error) {
+// newReceipt makes the receipt of the objects that this attempt wants. If they
+// are many, they are not listed in it.
+func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	r := &Receipt{
-		Schema: receiptSchema, Reference: claim.Reference, Key: in.key,
+		Schema: receiptSchema, Reference: s.Reference, Key: in.key,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
-		Status: claim.Status, RequestID: claim.RequestID, Answer: claim.Answer,
-		Doubts: append([]string{}, claim.Doubts...), Checks: []verify.Check{},
+		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer,
+		Doubts: append([]string{}, s.Doubts...), Checks: []verify.Check{},
 	}
-	objects := in.objects.close()
+	objects := in.objects.dropUnwanted()
 	if objects == 0 {
 		return nil, errors.New("the export has no objects")
 	}
 	var counts []verify.Count
-	unproven, doubted := 0, 0
+	unproven, doubts := 0, 0
 	for o, err := range in.objects.all() {
 		if err != nil {
 			return nil, err
 		}
 		if o.Proof == "" {
-			unproven++
-			r.doubt(unproven, o.Name)
+			if unproven++; unproven <= maxListed {
+				r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %s only its size was promised", o.Name))
+			}
 		}
-		doubted += r.doubtEach(doubted, o.Doubts)
+		r.Doubts = append(r.Doubts, o.Doubts[:min(len(o.Doubts), max(0, maxListed-doubts))]...)
+		doubts += len(o.Doubts)
 		for _, f := range o.Files {
 			r.Files++
 			r.Bytes += f.Size
 		}
-		counts = append(counts, o.counts()...)
-		if objects <= fewObjects {
+		counts = append(counts, o.Counts()...)
+		if objects <= maxListed {
 			r.Objects = append(r.Objects, o)
 		}
 	}
-	if unproven > fewObjects {
+	if unproven > maxListed {
 		r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %d objects in all only their size was promised", unproven))
 	}
-	if doubted > fewObjects {
-		r.Doubts = append(r.Doubts, fmt.Sprintf("of %d doubts in all, the others are in %s", doubted, objectsFile))
+	if doubts > maxListed {
+		r.Doubts = append(r.Doubts, fmt.Sprintf("of %d doubts in all, the others are in %s", doubts, objectsFile))
 	}
-	r.countRecords(claim.Records, counts)
+	r.countRecords(s.Records, counts)
 	return r, nil
 }
 
-// doubt names the n-th object that is unproven, if it is one of the first.
-func (r *Receipt) doubt(n int, name string) {
-	if n <= fewObjects {
-		r.Doubts = append(r.Doubts, fmt.Sprintf("unproven: of %s only its size was promised", name))
-	}
-}
-
-// doubtEach takes over the doubts of an object, if they are among the first,
-// and returns their number.
-func (r *Receipt) doubtEach(before int, doubts []string) int {
-	r.Doubts = append(r.Doubts, doubts[:min(len(doubts), max(0, fewObjects-before))]...)
-	return len(doubts)
-}
-
-// counts are those of all content that was decoded.
-func (o Object) counts() (counts []verify.Count) {
-	for _, f := range o.Files {
-		if !f.Wire {
-			counts = append(counts, verify.Count{Format: f.Format, Rows: f.Records})
-		}
-	}
-	for _, c := range o.Counted {
-		counts = append(counts, verify.Count{Format: c.Format, Rows: c.Records})
-	}
-	return counts
-}
-
+// countRecords adds up the records and compares them with the promised number. A
+// difference is a doubt.
 func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
 	for _, c := range counts {
 		if c.Rows == verify.Unknown {
@@ -221,21 +208,4 @@ func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
 	if check.Verdict == verify.Broken {
 		r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s records, the job promised %s", check.Got, check.Want))
 	}
-}
-
-// Commit lets the export land: it is under its final name and durable when
-// Commit returns. If Commit fails the export is absent, or whole but perhaps
-// not durable; another attempt finds out which. Commit takes the verdicts on the
-// bytes from the objects that are done, of which this attempt must have asked
-// Done or called Finish; what else is in the ingest is not in the export.
-func (in *Ingest) Commit(claim Summary) (*Receipt, error) {
-	in.taken = false
-	r, err := in.receipt(claim)
-	if err == nil {
-		err = in.commit(r)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
-	}
-	return r, nil
 }

@@ -27,10 +27,10 @@ func (d *Damage) Error() string {
 // Is reports whether target is ErrDamaged.
 func (d *Damage) Is(target error) bool { return target == ErrDamaged }
 
-// Recheck proves again that an export that landed is as it was then: that
-// every file of its bag is there with the bytes that its manifests say, and no
-// other. What is wrong is a *Damage; an export that has not landed is
-// fs.ErrNotExist. It opens nothing outside the bag.
+// Recheck proves that an export is as it was when it landed: every file of its
+// bag is there with the bytes that the manifests list, and no other file is. It
+// opens nothing outside the bag. It fails with a *Damage that says what is wrong,
+// with fs.ErrNotExist if the export has not landed, or with the error of ctx.
 func (a *Archive) Recheck(ctx context.Context, key string) error {
 	problems, err := a.recheck(ctx, key)
 	if err != nil {
@@ -57,7 +57,7 @@ func (a *Archive) recheck(ctx context.Context, key string) ([]string, error) {
 		return nil, err
 	}
 	defer root.Close()
-	b := bag{root: root, listed: map[string]string{}}
+	b := bagCheck{root: root, listed: map[string]string{}}
 	if err := b.check(ctx); err != nil || len(b.problems) > 0 {
 		return b.problems, err
 	}
@@ -67,24 +67,30 @@ func (a *Archive) recheck(ctx context.Context, key string) ([]string, error) {
 	return b.problems, nil
 }
 
-// A bag is one being checked.
-type bag struct {
+// A bagCheck is the recheck of one bag.
+type bagCheck struct {
 	root     *os.Root
-	listed   map[string]string // path → SHA-256
+	listed   map[string]string // SHA-256 by path
 	problems []string
-	octets   int64
+	octets   int64 // of the content files
 	files    int
 }
 
-func (b *bag) problem(format string, args ...any) {
+func (b *bagCheck) problem(format string, args ...any) {
 	b.problems = append(b.problems, fmt.Sprintf(format, args...))
 }
 
-// check fails only if ctx ends.
-func (b *bag) check(ctx context.Context) error {
-	b.checkDeclaration()
+// check finds the problems of the bag. It fails only if ctx ends.
+func (b *bagCheck) check(ctx context.Context) error {
+	if text, err := b.read(bagDeclaration); err == nil && text != declaration {
+		b.problem("%s is not the declaration of a BagIt 1.0 bag", bagDeclaration)
+	}
 	if b.readManifest(tagManifest, false) {
-		b.checkListed()
+		for _, name := range tagFiles {
+			if _, ok := b.listed[name]; !ok && name != tagManifest {
+				b.problem("%s does not list %s", tagManifest, name)
+			}
+		}
 	}
 	b.readManifest(manifest, true)
 	for _, path := range slices.Sorted(maps.Keys(b.listed)) {
@@ -94,28 +100,22 @@ func (b *bag) check(ctx context.Context) error {
 		}
 	}
 	b.checkOxum()
-	b.checkStrangers()
+	b.checkUnlisted()
 	return nil
 }
 
-func (b *bag) checkDeclaration() {
-	if text, err := b.read(bagDeclaration); err == nil && text != declaration {
-		b.problem("%s is not the declaration of a BagIt 1.0 bag", bagDeclaration)
-	}
-}
-
-// readManifest takes in a manifest's lines, if it can be read. One manifest is
-// for data, the other for all else.
-func (b *bag) readManifest(name string, data bool) bool {
+// readManifest reads the lines of a manifest and reports whether it could. One
+// manifest lists the content, the other the tag files.
+func (b *bagCheck) readManifest(name string, content bool) bool {
 	text, err := b.read(name)
 	if err != nil {
-		b.cannot(name, err)
+		b.unreadable(name, err)
 		return false
 	}
 	for line := range strings.Lines(text) {
 		sum, path, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		_, twice := b.listed[path]
-		if !ok || twice || !fs.ValidPath(path) || strings.HasPrefix(path, dataDir+"/") != data {
+		if !ok || twice || !fs.ValidPath(path) || strings.HasPrefix(path, dataDir+"/") != content {
 			b.problem("%s has a line that it may not have: %q", name, line)
 			continue
 		}
@@ -124,26 +124,17 @@ func (b *bag) readManifest(name string, data bool) bool {
 	return true
 }
 
-// checkListed finds what the tag manifest must list and does not.
-func (b *bag) checkListed() {
-	for _, name := range tagFiles {
-		if _, ok := b.listed[name]; !ok && name != tagManifest {
-			b.problem("%s does not list %s", tagManifest, name)
-		}
-	}
-}
-
-func (b *bag) checkFile(ctx context.Context, path string) {
+func (b *bagCheck) checkFile(ctx context.Context, path string) {
 	f, err := b.open(path)
 	if err != nil {
-		b.cannot(path, err)
+		b.unreadable(path, err)
 		return
 	}
 	defer f.Close()
-	size, sum, err := hashFile(cancelable{ctx, f})
+	size, sum, err := hashFile(ctx, f)
 	switch {
 	case err != nil:
-		b.cannot(path, err)
+		b.unreadable(path, err)
 	case sum != b.listed[path]:
 		b.problem("%s has other bytes than when it landed", path)
 	}
@@ -153,19 +144,9 @@ func (b *bag) checkFile(ctx context.Context, path string) {
 	}
 }
 
-type cancelable struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c cancelable) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
-}
-
-func (b *bag) checkOxum() {
+// checkOxum compares the size and the number of the content files with
+// bag-info.txt.
+func (b *bagCheck) checkOxum() {
 	text, err := b.read(bagInfo)
 	if err != nil {
 		return // a problem already, by the tag manifest
@@ -182,12 +163,12 @@ func (b *bag) checkOxum() {
 	b.problem("%s has no Payload-Oxum", bagInfo)
 }
 
-// checkStrangers finds what no manifest lists.
-func (b *bag) checkStrangers() {
+// checkUnlisted finds files that no manifest lists.
+func (b *bagCheck) checkUnlisted() {
 	_ = fs.WalkDir(b.root.FS(), ".", func(path string, e fs.DirEntry, err error) error {
 		switch _, listed := b.listed[path]; {
 		case err != nil:
-			b.cannot(path, err)
+			b.unreadable(path, err)
 			return fs.SkipDir
 		case !e.IsDir() && !listed && path != tagManifest:
 			b.problem("%s is in no manifest", path)
@@ -196,7 +177,8 @@ func (b *bag) checkStrangers() {
 	})
 }
 
-func (b *bag) cannot(path string, err error) {
+// unreadable adds the problem that a file is missing or can't be read.
+func (b *bagCheck) unreadable(path string, err error) {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		b.problem("%s is missing", path)
 		return
@@ -204,7 +186,7 @@ func (b *bag) cannot(path string, err error) {
 	b.problem("%s can't be read: %v", path, err)
 }
 
-func (b *bag) read(name string) (string, error) {
+func (b *bagCheck) read(name string) (string, error) {
 	f, err := b.open(name)
 	if err != nil {
 		return "", err
@@ -214,17 +196,17 @@ func (b *bag) read(name string) (string, error) {
 	return string(text), err
 }
 
-var errNoFile = errors.New("it is not a regular file")
+var errNotRegular = errors.New("it is not a regular file")
 
 // open opens regular files only: a pipe would not open until someone writes to
 // it.
-func (b *bag) open(path string) (*os.File, error) {
+func (b *bagCheck) open(path string) (*os.File, error) {
 	info, err := b.root.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errNoFile
+		return nil, errNotRegular
 	}
 	return b.root.Open(path)
 }

@@ -85,7 +85,7 @@ func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
 		for _, once := range []bool{false, true} {
 			for at, ended := 1, false; !ended; at++ {
 				dir := t.TempDir()
-				c := &crash{at: at, once: once, platter: newPlatter(t, dir)}
+				c := &crash{at: at, once: once, disk: newPowerCutDisk(t, dir)}
 				a, err := openWith(dir, c.step)
 				if err == nil {
 					_, err = landWires(a, threeObjects(), content)
@@ -94,7 +94,7 @@ func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
 					t.Fatalf("an attempt without a crash: %v", err)
 				}
 				after := filepath.Join(t.TempDir(), "after")
-				c.platter.cutPower(after, gamble())
+				c.disk.cutPower(after, keepAtRandom())
 				for _, dir := range []string{dir, after} {
 					a = mustOpen(t, dir)
 					if err := a.Recheck(t.Context(), testKey); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -34,9 +34,9 @@ import (
 	"tallyman/worker"
 )
 
-// A yard is a store on the loopback with one export: a file as it is, an encoded
+// A testStore is a store on the loopback with one export: a file as it is, an encoded
 // one, a container, and one with nothing in it.
-type yard struct {
+type testStore struct {
 	*httptest.Server
 	hosts  hostguard.Policy
 	client *http.Client
@@ -45,13 +45,13 @@ type yard struct {
 	asked  atomic.Int64 // for so many of them
 }
 
-const yardRef = "oss://yard/export/"
+const storeRef = "oss://yard/export/"
 
 // partSize makes parts of the larger bodies.
 const partSize = 1000
 
-func newYard(t testing.TB) *yard {
-	y := &yard{bodies: map[string][]byte{
+func newTestStore(t testing.TB) *testStore {
+	y := &testStore{bodies: map[string][]byte{
 		"a.csv": lines(2500), "b.csv.zst": encoded(t, lines(4000)), "c.zip": zipped(t, "d.csv", "deep/e.csv"), "empty.csv": {},
 	}}
 	for _, body := range y.bodies {
@@ -69,7 +69,7 @@ func newYard(t testing.TB) *yard {
 }
 
 // content are the files that are to land, by name.
-func (y *yard) content() map[string]string {
+func (y *testStore) content() map[string]string {
 	return map[string]string{
 		"a.csv": string(lines(2500)), "b.csv": string(lines(4000)), "empty.csv": "",
 		"c.zip/d.csv": "of d.csv\n", "c.zip/deep/e.csv": "of deep/e.csv\n",
@@ -118,7 +118,7 @@ func zipOf(t testing.TB, files map[string]string) []byte {
 	return b.Bytes()
 }
 
-func (y *yard) serve(w http.ResponseWriter, r *http.Request) {
+func (y *testStore) serve(w http.ResponseWriter, r *http.Request) {
 	body := y.bodies[strings.TrimPrefix(r.URL.Path, "/")]
 	w.Header().Set("ETag", `"v1"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
@@ -126,26 +126,26 @@ func (y *yard) serve(w http.ResponseWriter, r *http.Request) {
 
 // asking counts the bytes that are asked for.
 type asking struct {
-	yard *yard
+	store *testStore
 	http.RoundTripper
 }
 
 func (a *asking) CloseIdleConnections() { a.RoundTripper.(*http.Transport).CloseIdleConnections() }
 
 func (a *asking) RoundTrip(r *http.Request) (*http.Response, error) {
-	body := a.yard.bodies[strings.TrimPrefix(r.URL.Path, "/")]
+	body := a.store.bodies[strings.TrimPrefix(r.URL.Path, "/")]
 	first, last := 0, len(body)-1
 	fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last)
-	a.yard.asked.Add(int64(min(last+1, len(body)) - first))
+	a.store.asked.Add(int64(min(last+1, len(body)) - first))
 	return a.RoundTripper.RoundTrip(r)
 }
 
 // Export implements fetch.Provider.
-func (y *yard) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
+func (y *testStore) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
 	return &fetch.Export{State: fetch.Ready, Status: "there", Snapshot: true, Records: verify.Unknown, Objects: y.objects()}, nil
 }
 
-func (y *yard) objects() iter.Seq2[fetch.Object, error] {
+func (y *testStore) objects() iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
 		for _, name := range slices.Sorted(maps.Keys(y.bodies)) {
 			body := y.bodies[name]
@@ -159,12 +159,12 @@ func (y *yard) objects() iter.Seq2[fetch.Object, error] {
 }
 
 // fetcher makes attempts at the export.
-func (y *yard) fetcher(a *archive.Archive, keep fetch.Keep) *fetch.Fetcher {
+func (y *testStore) fetcher(a *archive.Archive, keep fetch.Keep) *fetch.Fetcher {
 	return &fetch.Fetcher{Providers: map[string]fetch.Provider{"oss": y}, Archive: a, Parallel: 2, PartSize: partSize, Keep: keep}
 }
 
-func (y *yard) fetch(a *archive.Archive, keep fetch.Keep) (*archive.Receipt, error) {
-	ref, err := fetch.ParseRef(yardRef)
+func (y *testStore) fetch(a *archive.Archive, keep fetch.Keep) (*archive.Receipt, error) {
+	ref, err := fetch.ParseRef(storeRef)
 	if err != nil {
 		return nil, err
 	}
@@ -172,9 +172,9 @@ func (y *yard) fetch(a *archive.Archive, keep fetch.Keep) (*archive.Receipt, err
 }
 
 // key is the export's.
-func (y *yard) key(t testing.TB) string {
+func (y *testStore) key(t testing.TB) string {
 	t.Helper()
-	ref, err := fetch.ParseRef(yardRef)
+	ref, err := fetch.ParseRef(storeRef)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,8 +182,8 @@ func (y *yard) key(t testing.TB) string {
 }
 
 // work has a worker of this process alone bring the export in.
-func (y *yard) work(a *archive.Archive) error {
-	ref, err := fetch.ParseRef(yardRef)
+func (y *testStore) work(a *archive.Archive) error {
+	ref, err := fetch.ParseRef(storeRef)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (y *yard) work(a *archive.Archive) error {
 }
 
 // checkWhole holds the export that landed to its content and its manifests.
-func (y *yard) checkWhole(t testing.TB, a *archive.Archive, keep fetch.Keep) {
+func (y *testStore) checkWhole(t testing.TB, a *archive.Archive, keep fetch.Keep) {
 	t.Helper()
 	key := y.key(t)
 	if err := a.Recheck(context.Background(), key); err != nil {
@@ -235,7 +235,7 @@ func filesIn(t testing.TB, dir string) map[string]string {
 }
 
 // checkWholeOrAbsent tells whether the export has landed.
-func (y *yard) checkWholeOrAbsent(t testing.TB, a *archive.Archive, keep fetch.Keep) (landed bool) {
+func (y *testStore) checkWholeOrAbsent(t testing.TB, a *archive.Archive, keep fetch.Keep) (landed bool) {
 	t.Helper()
 	key := y.key(t)
 	_, err := a.Receipt(key)

@@ -83,7 +83,7 @@ func TestWhatIsHereIsNotAskedForAgain(t *testing.T) {
 	torn.mustMiss("64+64")
 }
 
-func TestTheMapIsBelievedAsFarAsTheBytesBearItOut(t *testing.T) {
+func TestPartIndexEntriesCountOnlyIfTheBytesMatch(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		damage func(b []byte) []byte
@@ -123,7 +123,7 @@ func rewrite(t testing.TB, path string, b []byte) {
 	}
 }
 
-func TestLinesOfTheMapThatSayNothingAreNone(t *testing.T) {
+func TestInvalidLinesOfThePartIndexAreIgnored(t *testing.T) {
 	line := func(format string, args ...any) func([]byte) []byte {
 		return func(b []byte) []byte { return fmt.Appendf(b, format+"\n", args...) }
 	}
@@ -217,7 +217,7 @@ func TestAChangedPromiseOfTheJobStartsOver(t *testing.T) {
 	}
 }
 
-func TestTakingUpWhatIsHereCanBeInterruptedWithoutLoss(t *testing.T) {
+func TestOpeningAPartialCanBeInterruptedWithoutLoss(t *testing.T) {
 	torn := newTorn(t)
 	ended, end := context.WithCancel(context.Background())
 	end()
@@ -272,7 +272,7 @@ func TestWhatContradictsTheJobIsAMismatchAndDropped(t *testing.T) {
 	torn.mustMiss(allParts)
 }
 
-func TestSpoiledPartsAreDropped(t *testing.T) {
+func TestDiscardedPartsAreDropped(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), (*Partial).Discard)
 	torn.mustMiss(allParts)

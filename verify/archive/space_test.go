@@ -22,7 +22,7 @@ func sized(n int64) verify.Want { return verify.Want{Size: n, ETag: `"v1"`} }
 
 func never() { panic("it waits") }
 
-func TestAnObjectIsTakenOnlyIfThereIsRoom(t *testing.T) {
+func TestAnObjectIsReceivedOnlyIfTheDiskHasSpace(t *testing.T) {
 	for name, tt := range map[string]struct {
 		total, free, files, size, content int64
 		fits                              bool
@@ -30,14 +30,14 @@ func TestAnObjectIsTakenOnlyIfThereIsRoom(t *testing.T) {
 		"enough":                          {100 * gib, 20 * gib, 1000, 5 * gib, 5 * gib, true},
 		"enough for the bytes alone":      {100 * gib, 8 * gib, 1000, 5 * gib, 5 * gib, false},
 		"and those are kept":              {100 * gib, 8 * gib, 1000, 5 * gib, 0, true},
-		"all but the reserve":             {100 * gib, 10*gib + reserve, 1000, 5 * gib, 5 * gib, true},
-		"into the reserve":                {100 * gib, 10*gib + reserve - 1, 1000, 5 * gib, 5 * gib, false},
+		"all but the keptFree":            {100 * gib, 10*gib + keptFree, 1000, 5 * gib, 5 * gib, true},
+		"into the keptFree":               {100 * gib, 10*gib + keptFree - 1, 1000, 5 * gib, 5 * gib, false},
 		"a small disk has a small one":    {1 << 20, 100 << 10, 1000, 40 << 10, 40 << 10, true},
 		"nothing at all":                  {100 * gib, 0, 1000, 0, 0, false},
-		"no files":                        {100 * gib, 20 * gib, reserveFiles - 1, 1, 1, false},
+		"no files":                        {100 * gib, 20 * gib, keptFiles - 1, 1, 1, false},
 		"as many files as one likes":      {100 * gib, 20 * gib, verify.Unknown, 1, 1, true},
 		"size unknown":                    {100 * gib, gib, 1000, verify.Unknown, 0, true},
-		"size unknown, and the disk full": {100 * gib, reserve - 1, 1000, verify.Unknown, 0, false},
+		"size unknown, and the disk full": {100 * gib, keptFree - 1, 1000, verify.Unknown, 0, false},
 	} {
 		a := mustOpen(t, t.TempDir())
 		a.SetSpace(tt.total, tt.free, tt.files, 255)
@@ -54,7 +54,7 @@ func TestAnObjectIsTakenOnlyIfThereIsRoom(t *testing.T) {
 	}
 }
 
-func TestNoRoomIsSaidInFigures(t *testing.T) {
+func TestANoSpaceErrorHasFigures(t *testing.T) {
 	for _, tt := range []struct {
 		err  NoSpaceError
 		want string
@@ -71,7 +71,7 @@ func TestNoRoomIsSaidInFigures(t *testing.T) {
 
 // What is here already takes no more room, and what has come takes none of what
 // was promised.
-func TestOnlyWhatIsMissingIsReserved(t *testing.T) {
+func TestOnlyMissingBytesAreReserved(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	body := rows(1000)
 	in := mustBegin(t, a)
@@ -89,7 +89,7 @@ func TestOnlyWhatIsMissingIsReserved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := a.room.promised.Load(); got != 2000-600 {
+	if got := a.reserved.unspent.Load(); got != 2000-600 {
 		t.Errorf("%d bytes are promised when 600 of 2000 have come", got)
 	}
 	p.Close()
@@ -103,23 +103,23 @@ func TestOnlyWhatIsMissingIsReserved(t *testing.T) {
 
 // Ten that need 10 GiB each, of which 5 GiB stay, and 25 GiB: two are received
 // at once, and in the end as many have landed as there was room for.
-func TestManyAtOnceAreNotPromisedTheSameRoom(t *testing.T) {
+func TestTwoObjectsNeverReserveTheSameSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := mustOpen(t, t.TempDir())
 		var mu sync.Mutex
 		var waited atomic.Int64
 		free, under, most, landed := int64(25*gib), 0, 0, 0
-		a.measure = func() (space, bool) {
+		a.measure = func() (diskSpace, bool) {
 			mu.Lock()
 			defer mu.Unlock()
-			return space{0, free, verify.Unknown, 255}, true
+			return diskSpace{0, free, verify.Unknown, 255}, true
 		}
 		var all sync.WaitGroup
 		for i := range 10 {
 			all.Go(func() {
-				p := &Partial{in: &Ingest{hold: hold{archive: a}}, name: fmt.Sprint(i), want: sized(5 * gib)}
-				p.claim.room = &a.room
-				defer p.claim.drop()
+				p := &Partial{in: &Ingest{exportLock: exportLock{archive: a}}, name: fmt.Sprint(i), want: sized(5 * gib)}
+				p.reserved.all = &a.reserved
+				defer p.reserved.release()
 				if err := p.Reserve(context.Background(), 5*gib, func() { waited.Add(1) }); err != nil {
 					if !errors.Is(err, syscall.ENOSPC) {
 						t.Error(err)
@@ -139,13 +139,13 @@ func TestManyAtOnceAreNotPromisedTheSameRoom(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if most != 2 || landed != 4 || waited.Load() == 0 || a.room.promised.Load() != 0 || a.room.held != 0 {
-			t.Errorf("%d at once, %d landed, %d waited, %d and %d bytes are promised still", most, landed, waited.Load(), a.room.promised.Load(), a.room.held)
+		if most != 2 || landed != 4 || waited.Load() == 0 || a.reserved.unspent.Load() != 0 || a.reserved.total != 0 {
+			t.Errorf("%d at once, %d landed, %d waited, %d and %d bytes are promised still", most, landed, waited.Load(), a.reserved.unspent.Load(), a.reserved.total)
 		}
 	})
 }
 
-func TestWhoWaitsForRoomHearsThatItEnds(t *testing.T) {
+func TestReserveEndsWithItsContext(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	a.SetSpace(0, 100, verify.Unknown, 255)
 	in := mustBegin(t, a)
@@ -166,12 +166,12 @@ func TestWhoWaitsForRoomHearsThatItEnds(t *testing.T) {
 // An export of many small objects asks for each.
 func BenchmarkReserve(b *testing.B) {
 	a := mustOpen(b, b.TempDir())
-	p := &Partial{in: &Ingest{hold: hold{archive: a}}, name: "a.csv", want: sized(100)}
-	p.claim.room = &a.room
+	p := &Partial{in: &Ingest{exportLock: exportLock{archive: a}}, name: "a.csv", want: sized(100)}
+	p.reserved.all = &a.reserved
 	for b.Loop() {
 		if err := p.Reserve(context.Background(), 100, never); err != nil {
 			b.Fatal(err)
 		}
-		p.claim.drop()
+		p.reserved.release()
 	}
 }

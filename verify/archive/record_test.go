@@ -12,9 +12,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
-func mustDocket(t testing.TB, a *Archive) *Record {
+func mustRecord(t testing.TB, a *Archive) *Record {
 	t.Helper()
 	d, err := a.Record(testRef, testKey)
 	if err != nil {
@@ -50,12 +52,12 @@ func fullState() State {
 	}
 }
 
-func TestADocketOfAnExportThatIsNewSaysSo(t *testing.T) {
+func TestARecordOfANewExportIsEmpty(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	if _, _, err := a.State(testKey); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("before: %v", err)
 	}
-	d := mustDocket(t, a)
+	d := mustRecord(t, a)
 	defer d.Close()
 	s := d.State
 	if s.Schema != stateSchema || s.Reference != testRef || s.Key != testKey || time.Since(s.FirstSeen) > time.Hour || s.Phase != "" || d.Counters != (Counters{}) {
@@ -69,15 +71,15 @@ func TestADocketOfAnExportThatIsNewSaysSo(t *testing.T) {
 	}
 }
 
-func TestWhatADocketSavesIsThereForTheNext(t *testing.T) {
+func TestARecordReadsWhatTheLastOneSaved(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	d := mustDocket(t, a)
+	d := mustRecord(t, a)
 	state, tally := fullState(), Counters{Polls: 9, Unknown: 2, Starts: 1, Progress: 1 << 40}
 	d.State, d.Counters = state, tally
 	if err := errors.Join(d.Save(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
-	d = mustDocket(t, mustOpen(t, a.dir))
+	d = mustRecord(t, mustOpen(t, a.dir))
 	defer d.Close()
 	if !reflect.DeepEqual(d.State, state) || d.Counters != tally {
 		t.Errorf("%+v, %+v", d.State, d.Counters)
@@ -89,7 +91,7 @@ func TestWhatADocketSavesIsThereForTheNext(t *testing.T) {
 
 func TestAnAttemptLeavesTheStateAsItIs(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	d := mustDocket(t, a)
+	d := mustRecord(t, a)
 	d.State, d.Counters = fullState(), Counters{Starts: 1}
 	if err := errors.Join(d.Save(), d.Close()); err != nil {
 		t.Fatal(err)
@@ -103,7 +105,7 @@ func TestAnAttemptLeavesTheStateAsItIs(t *testing.T) {
 	if after, _ := os.ReadFile(filepath.Join(ingestOf(a), stateFile)); string(after) != string(before) {
 		t.Errorf("%s\nwas %s", after, before)
 	}
-	d = mustDocket(t, a)
+	d = mustRecord(t, a)
 	d.Close()
 	if d.Counters.Starts != 1 {
 		t.Errorf("%+v", d.Counters)
@@ -127,7 +129,7 @@ func TestAStateOfAnotherVersionReads(t *testing.T) {
 		}
 		rewrite(t, filepath.Join(ingestOf(a), stateFile), fmt.Appendf(nil, older, testRef, testKey, more))
 		for range 2 {
-			d := mustDocket(t, a)
+			d := mustRecord(t, a)
 			if d.State.Reference != testRef || d.State.FirstSeen.Year() != 2025 {
 				t.Errorf("%s: %+v", more, d.State)
 			}
@@ -138,12 +140,12 @@ func TestAStateOfAnotherVersionReads(t *testing.T) {
 	}
 }
 
-func TestAStateThatCannotBeMadeOutIsBegunAnew(t *testing.T) {
+func TestAStateThatIsNotValidIsStartedOver(t *testing.T) {
 	for _, text := range []string{"", "{", "null", "{}", `{"key":"another/export"}`, `{"key":7}`} {
 		a := mustOpen(t, t.TempDir())
-		mustDocket(t, a).Close()
+		mustRecord(t, a).Close()
 		rewrite(t, filepath.Join(ingestOf(a), stateFile), []byte(text))
-		d := mustDocket(t, a)
+		d := mustRecord(t, a)
 		d.Close()
 		if s, _, err := a.State(testKey); err != nil || s.Key != testKey || !reflect.DeepEqual(s, d.State) {
 			t.Errorf("%q: %+v, %v", text, s, err)
@@ -151,9 +153,9 @@ func TestAStateThatCannotBeMadeOutIsBegunAnew(t *testing.T) {
 	}
 }
 
-func TestAStateThatCannotBeReadIsNotTakenForNone(t *testing.T) {
+func TestAStateThatCannotBeReadIsAnError(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	mustDocket(t, a).Close()
+	mustRecord(t, a).Close()
 	path := filepath.Join(ingestOf(a), stateFile)
 	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o755)); err != nil {
 		t.Fatal(err)
@@ -166,16 +168,16 @@ func TestAStateThatCannotBeReadIsNotTakenForNone(t *testing.T) {
 	}
 }
 
-func TestTheTallyOutlivesAProcessWithoutASync(t *testing.T) {
+func TestCountersOutliveTheProcessWithoutASync(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	d := mustDocket(t, a)
-	a.disk.step = func(op, path string) error {
+	d := mustRecord(t, a)
+	a.disk.hook = func(op, path string) error {
 		if strings.HasPrefix(op, "sync") {
 			t.Errorf("%s %s", op, path)
 		}
 		return nil
 	}
-	d.hold.archive = a
+	d.lock.archive = a
 	for d.Counters.Polls = range 3 {
 		if err := d.SaveCounters(); err != nil {
 			t.Fatal(err)
@@ -187,12 +189,12 @@ func TestTheTallyOutlivesAProcessWithoutASync(t *testing.T) {
 	}
 }
 
-func TestATallyThatCannotBeReadIsZero(t *testing.T) {
+func TestCountersThatCannotBeReadAreZero(t *testing.T) {
 	for _, text := range []string{"", "\x00\x00\x00", "{", "[]", `{"polls":5,"gain":"x"}`} {
 		a := mustOpen(t, t.TempDir())
-		mustDocket(t, a).Close()
+		mustRecord(t, a).Close()
 		rewrite(t, filepath.Join(ingestOf(a), countsFile), []byte(text))
-		d := mustDocket(t, a)
+		d := mustRecord(t, a)
 		if d.Counters != (Counters{}) {
 			t.Errorf("%q: %+v", text, d.Counters)
 		}
@@ -206,9 +208,9 @@ func TestATallyThatCannotBeReadIsZero(t *testing.T) {
 	}
 }
 
-func TestADocketAndAnAttemptKeepEachOtherAway(t *testing.T) {
+func TestARecordAndAnAttemptExcludeEachOther(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	d := mustDocket(t, a)
+	d := mustRecord(t, a)
 	busy := func() {
 		t.Helper()
 		for _, a := range []*Archive{a, mustOpen(t, a.dir)} {
@@ -227,15 +229,15 @@ func TestADocketAndAnAttemptKeepEachOtherAway(t *testing.T) {
 	in := mustBegin(t, a)
 	busy()
 	in.Close()
-	mustDocket(t, a).Close()
+	mustRecord(t, a).Close()
 	if got, err := inAnotherProcess(a.dir); err != nil || !strings.Contains(got, " begun") {
 		t.Errorf("another process: %q, %v", got, err)
 	}
 }
 
-func TestAnExportThatLandedHasNoDocket(t *testing.T) {
+func TestAnExportThatLandedHasNoRecord(t *testing.T) {
 	a, _ := mustLand(t, t.TempDir(), threeObjects())
-	for _, left := range []string{"", stateFile, countsFile, draftFile, "parts/x.wire", "bag/data/x"} {
+	for _, left := range []string{"", stateFile, countsFile, firstStateFile, "parts/x.wire", "bag/data/x"} {
 		if left != "" {
 			if err := os.MkdirAll(filepath.Dir(filepath.Join(ingestOf(a), left)), 0o755); err != nil {
 				t.Fatal(err)
@@ -258,7 +260,7 @@ func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
 	if err := errors.Join(in.Pin(pinsOf(nil, somePins...)), in.Close()); err != nil {
 		t.Fatal(err)
 	}
-	d := mustDocket(t, a)
+	d := mustRecord(t, a)
 	d.State, d.Counters = fullState(), Counters{Progress: d.Progress(), Starts: 2}
 	if d.Counters.Progress == 0 {
 		t.Error("nothing was received")
@@ -284,9 +286,9 @@ func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
 	mustLandAll(t, a, e)
 }
 
-// tryDocket is what one does with a Docket. It returns the last state that it
+// tryRecord is what one does with a Docket. It returns the last state that it
 // was told is saved.
-func tryDocket(a *Archive) (saved State, err error) {
+func tryRecord(a *Archive) (saved State, err error) {
 	d, err := a.Record(testRef, testKey)
 	if err != nil {
 		return saved, err
@@ -303,28 +305,28 @@ func tryDocket(a *Archive) (saved State, err error) {
 	return saved, d.Discard()
 }
 
-// atEachStepOfADocket lets one crash at its first change to the disk, at its
+// atEachStepOfARecord lets one crash at its first change to the disk, at its
 // second, and so on: of an export that is new, and of one that was received in
 // part.
-func atEachStepOfADocket(t *testing.T, once bool, then func(t *testing.T, dir string, p *platter, saved State)) {
+func atEachStepOfARecord(t *testing.T, once bool, then func(t *testing.T, dir string, p *powerCutDisk, saved State)) {
 	for _, isNew := range []bool{true, false} {
 		for at, ended := 1, false; !ended; at++ {
 			dir := t.TempDir()
-			c := &crash{at: at, once: once, platter: newPlatter(t, dir)}
-			a := mustOpenIn(t, dir, c.platter, isNew)
-			a.disk.step = c.step
-			saved, err := tryDocket(a)
+			c := &crash{at: at, once: once, disk: newPowerCutDisk(t, dir)}
+			a := mustOpenIn(t, dir, c.disk, isNew)
+			a.disk.hook = c.step
+			saved, err := tryRecord(a)
 			if ended = c.seen < at; ended && err != nil {
 				t.Fatalf("without a crash: %v", err)
 			}
-			if !t.Run(fmt.Sprint(at), func(t *testing.T) { then(t, dir, c.platter, saved) }) || at == 1000 {
+			if !t.Run(fmt.Sprint(at), func(t *testing.T) { then(t, dir, c.disk, saved) }) || at == 1000 {
 				t.Fatalf("a crash at step %d: %v", at, err)
 			}
 		}
 	}
 }
 
-func mustOpenIn(t *testing.T, dir string, p *platter, isNew bool) *Archive {
+func mustOpenIn(t *testing.T, dir string, p *powerCutDisk, isNew bool) *Archive {
 	t.Helper()
 	a, err := openWith(dir, p.step)
 	if err != nil {
@@ -357,7 +359,7 @@ func oldOrNew(t *testing.T, dir string, saved State) {
 	case slices.Index(order, got.Phase) < slices.Index(order, saved.Phase):
 		t.Errorf("%+v, after %+v was saved", got, saved)
 	}
-	if saved, err := tryDocket(a); err != nil || saved.Phase != Cancelled {
+	if saved, err := tryRecord(a); err != nil || saved.Phase != Cancelled {
 		t.Errorf("the next: %+v, %v", saved, err)
 	}
 	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
@@ -371,16 +373,16 @@ func oldOrNew(t *testing.T, dir string, saved State) {
 
 func TestAStateIsWholeOldOrNewAfterACrash(t *testing.T) {
 	for _, once := range []bool{false, true} {
-		atEachStepOfADocket(t, once, func(t *testing.T, dir string, _ *platter, saved State) { oldOrNew(t, dir, saved) })
+		atEachStepOfARecord(t, once, func(t *testing.T, dir string, _ *powerCutDisk, saved State) { oldOrNew(t, dir, saved) })
 	}
 }
 
 func TestAStateThatWasSavedIsThereAfterAPowerCut(t *testing.T) {
-	for _, lucky := range []func() bool{noLuck, gamble()} {
+	for _, survives := range []func() bool{loseUnsynced, keepAtRandom()} {
 		for _, once := range []bool{false, true} {
-			atEachStepOfADocket(t, once, func(t *testing.T, _ string, p *platter, saved State) {
+			atEachStepOfARecord(t, once, func(t *testing.T, _ string, p *powerCutDisk, saved State) {
 				after := filepath.Join(t.TempDir(), "after")
-				p.cutPower(after, lucky)
+				p.cutPower(after, survives)
 				oldOrNew(t, after, saved)
 			})
 		}
@@ -388,17 +390,174 @@ func TestAStateThatWasSavedIsThereAfterAPowerCut(t *testing.T) {
 }
 
 // What a crash left may not be durable: who finds it there must make it so.
-func TestWhatADocketFoundIsThereAfterAPowerCut(t *testing.T) {
-	atEachStepOfADocket(t, false, func(t *testing.T, dir string, p *platter, _ State) {
+func TestAStateThatARecordFoundIsThereAfterAPowerCut(t *testing.T) {
+	atEachStepOfARecord(t, false, func(t *testing.T, dir string, p *powerCutDisk, _ State) {
 		a, err := openWith(dir, p.step)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := mustDocket(t, a)
+		d := mustRecord(t, a)
 		d.Close()
 		d.State.Phase = "" // of a Save that was cut short it may be the old
 		after := filepath.Join(t.TempDir(), "after")
-		p.cutPower(after, noLuck)
+		p.cutPower(after, loseUnsynced)
 		oldOrNew(t, after, d.State)
 	})
+}
+
+// plantStates makes n exports that have not landed, and junk beside them.
+func plantStates(t *testing.T, a *Archive, n int) {
+	t.Helper()
+	area := filepath.Join(a.dir, ingestDir)
+	plant := func(path, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(area, path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		rewrite(t, filepath.Join(area, path), []byte(text))
+	}
+	for i := range n {
+		plant(fmt.Sprintf("%032x/state.json", i), fmt.Sprintf(`{"schema":"tallyman.state/v1","reference":"sls://r/p/%d","key":"sls/r/p/%d"}`, i, i))
+	}
+	plant("draft.json", `{"schema":"tallyman.archive/v1"}`)
+	plant("made/lock", "")
+	plant("half/state.json", `{"schema":"tallym`)
+	plant("half/state.json.new", `{"schema":"tallyman.state/v1","key":"x"}`)
+	plant("empty/state.json", "")
+	plant("nameless/state.json", "{}")
+	if err := os.Symlink("/nowhere", filepath.Join(area, "link")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStatesAreThoseOfExportsThatHaveNotLanded(t *testing.T) {
+	for _, n := range []int{0, 1, namesPerRead, 2*namesPerRead + 1} {
+		a := mustOpen(t, t.TempDir())
+		plantStates(t, a, n)
+		seen := map[string]bool{}
+		for s, err := range a.States() {
+			if err != nil || seen[s.Key] || s.Key != "sls/r/p/"+filepath.Base(s.Reference) {
+				t.Fatalf("%+v, %v", s, err)
+			}
+			seen[s.Key] = true
+		}
+		if len(seen) != n {
+			t.Errorf("%d of %d", len(seen), n)
+		}
+		for range a.States() {
+			break
+		}
+	}
+}
+
+func TestStatesThatVanishMeanwhileAreNoError(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	plantStates(t, a, 20)
+	n := 0
+	for _, err := range a.States() {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			os.RemoveAll(filepath.Join(a.dir, ingestDir))
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d", n)
+	}
+	for _, err := range a.States() {
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("without the ingest area: %v", err)
+		}
+	}
+}
+
+func TestAStateThatCannotBeReadHidesNoOther(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	plantStates(t, a, 20)
+	if err := os.MkdirAll(filepath.Join(a.dir, ingestDir, "bad", stateFile), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	states, errs := 0, 0
+	for _, err := range a.States() {
+		if err != nil {
+			errs++
+		} else {
+			states++
+		}
+	}
+	if states != 20 || errs != 1 {
+		t.Errorf("%d states, %d errors", states, errs)
+	}
+}
+
+func TestStatesMayBeReadWhileTheyAreHeld(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	d := mustRecord(t, a)
+	defer d.Close()
+	ended := make(chan error)
+	go func() {
+		var err error
+		for i := range 200 {
+			d.State.Attempts, d.Counters.Polls = i, i
+			err = errors.Join(err, d.Save())
+		}
+		ended <- err
+	}()
+	for last := 0; ; {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+		for s, err := range a.States() {
+			if err != nil || s.Attempts < last {
+				t.Errorf("%+v, %v", s, err)
+			}
+			last = s.Attempts
+		}
+	}
+}
+
+func TestAskingWhetherAnExportIsBusyMakesNothing(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	if a.Busy(testKey) || a.Received(testKey) != 0 {
+		t.Error("it is busy")
+	}
+	if err := os.Mkdir(ingestOf(a), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if a.Busy(testKey) || len(namesIn(t, ingestOf(a))) > 0 {
+		t.Errorf("%q were made", namesIn(t, ingestOf(a)))
+	}
+}
+
+func TestAskingWhetherAnExportIsBusyIsInNobodysWay(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	mustRecord(t, a).Close()
+	asker := flock.New(filepath.Join(ingestOf(a), lockFile))
+	if asked, err := asker.TryRLock(); !asked || err != nil {
+		t.Fatal(asked, err)
+	}
+	if a.Busy(testKey) {
+		t.Error("it is busy, since another asked too")
+	}
+	begun := make(chan error)
+	go func() {
+		d, err := a.Record(testRef, testKey)
+		if err == nil {
+			err = d.Close()
+		}
+		begun <- err
+	}()
+	for range 1000 {
+		a.Busy(testKey)
+	}
+	asker.Close()
+	if err := <-begun; err != nil {
+		t.Error(err)
+	}
 }

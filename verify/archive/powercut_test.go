@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// A platter knows what of a directory would be there after a power cut: a
+// A powerCutDisk knows what of a directory would be there after a power cut: a
 // file's bytes as they were at its last sync, and a directory's names as they
 // were at its last sync. What was not synced may be there all the same.
-type platter struct {
+type powerCutDisk struct {
 	mu    sync.Mutex
 	root  string
 	files map[uint64][]byte
@@ -24,8 +24,8 @@ type inode struct {
 	dir    bool
 }
 
-func newPlatter(t testing.TB, root string) *platter {
-	p := &platter{root: root, files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: map[uint64]*os.File{}}
+func newPowerCutDisk(t testing.TB, root string) *powerCutDisk {
+	p := &powerCutDisk{root: root, files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: map[uint64]*os.File{}}
 	t.Cleanup(func() {
 		for _, f := range p.held {
 			f.Close()
@@ -36,7 +36,7 @@ func newPlatter(t testing.TB, root string) *platter {
 
 func number(info os.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
-func (p *platter) inode(path string) inode {
+func (p *powerCutDisk) inode(path string) inode {
 	info, err := os.Lstat(path)
 	if err != nil {
 		panic(err)
@@ -50,7 +50,7 @@ func (p *platter) inode(path string) inode {
 	return inode{n, info.IsDir()}
 }
 
-func (p *platter) namesIn(dir string) map[string]inode {
+func (p *powerCutDisk) namesIn(dir string) map[string]inode {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		panic(err)
@@ -63,7 +63,7 @@ func (p *platter) namesIn(dir string) map[string]inode {
 }
 
 // step sees the syncs just before they are made.
-func (p *platter) step(op, path string) error {
+func (p *powerCutDisk) step(op, path string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch op {
@@ -79,18 +79,18 @@ func (p *platter) step(op, path string) error {
 	return nil
 }
 
-// cutPower makes in dir what a power cut leaves. lucky tells, for each file and
+// cutPower makes in dir what a power cut leaves. survives tells, for each file and
 // directory, whether it is there as it was at last, synced or not.
-func (p *platter) cutPower(dir string, lucky func() bool) {
-	after := platter{files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: p.held}
+func (p *powerCutDisk) cutPower(dir string, survives func() bool) {
+	after := powerCutDisk{files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: p.held}
 	after.see(p.root)
 	for n := range after.files {
-		if !lucky() {
+		if !survives() {
 			after.files[n] = p.files[n]
 		}
 	}
 	for n := range after.names {
-		if !lucky() {
+		if !survives() {
 			after.names[n] = p.names[n]
 		}
 	}
@@ -108,7 +108,7 @@ func (p *platter) cutPower(dir string, lucky func() bool) {
 }
 
 // see takes in all that is below a directory.
-func (p *platter) see(dir string) {
+func (p *powerCutDisk) see(dir string) {
 	names := p.namesIn(dir)
 	p.names[p.inode(dir).number] = names
 	for name, node := range names {
@@ -125,7 +125,7 @@ func (p *platter) see(dir string) {
 	}
 }
 
-func (p *platter) write(number uint64, dir string) {
+func (p *powerCutDisk) write(number uint64, dir string) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		panic(err)
 	}

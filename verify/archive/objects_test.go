@@ -164,7 +164,7 @@ func TestAnExportWithoutObjectsDoesNotLand(t *testing.T) {
 }
 
 func TestManyObjectsAreListedBesideTheReceipt(t *testing.T) {
-	for _, n := range []int{fewObjects, fewObjects + 1} {
+	for _, n := range []int{maxListed, maxListed + 1} {
 		e := export{}
 		for i := range n {
 			e[fmt.Sprintf("%03d.csv", i)] = rows(i)
@@ -176,7 +176,7 @@ func TestManyObjectsAreListedBesideTheReceipt(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := os.ReadFile(filepath.Join(bag, objectsFile))
-		many := n > fewObjects
+		many := n > maxListed
 		if (err == nil) != many || (len(r.Objects) == 0) != many || r.Files != n {
 			t.Errorf("%d objects: %d in the receipt, %v", n, len(r.Objects), err)
 		}

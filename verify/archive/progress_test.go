@@ -5,12 +5,12 @@ import (
 	"testing"
 )
 
-func TestTheGainGrowsWithWhatIsKept(t *testing.T) {
+func TestProgressGrowsWithWhatIsKept(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	last := int64(-1)
 	grown := func(what string) {
 		t.Helper()
-		d := mustDocket(t, a)
+		d := mustRecord(t, a)
 		defer d.Close()
 		if now := d.Progress(); now <= last {
 			t.Errorf("%s: %d, was %d", what, now, last)

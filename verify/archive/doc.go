@@ -1,0 +1,76 @@
+// Package archive is the only door to the disk. An export gets its final name
+// only after all of its bytes were proven; until then it stays in the ingest
+// area, where readers do not look.
+//
+// An archive is a directory on one file system:
+//
+//	archive.json                    the archive's random ID
+//	sls/cn-hangzhou/project/job/    an export that landed: a BagIt bag (RFC 8493)
+//	    bagit.txt bag-info.txt manifest-sha256.txt tagmanifest-sha256.txt
+//	    receipt.json                what was promised, and whether it held
+//	    objects.jsonl               its objects, if there are more than 100
+//	    data/...                    the content files
+//	.ingest/HASH/                   an export that has not landed
+//	    lock                        locked while a process works on the export
+//	    state.json                  the record's state, durable
+//	    first.json                  present while the first state.json may not be durable
+//	    counts.json                 the record's counters, not durable
+//	    pins.jsonl                  the pinned objects
+//	    parts/NAME.wire             the bytes of one object as transferred
+//	    parts/NAME.map              the part index of that object
+//	    objects.jsonl               the object index
+//	    bag/                        the bag that Commit will rename
+//
+// HASH is derived from the export's key, and NAME from the object's name.
+//
+// # Words
+//
+//   - Key: the path of an export in the archive, slash-separated.
+//   - Object: one remote file of an export.
+//   - Ingest: the work of one attempt at receiving an export, under the
+//     export's lock.
+//   - Partial: one object that is being received.
+//   - Wire: the bytes of an object as transferred. [verify.Wire] reads them, and
+//     its io.EOF says that they are proven.
+//   - Content: the files that a person gets: the wire, decoded. The wire itself
+//     may be kept as a file beside them.
+//   - Part: a range of an object's bytes that one goroutine receives in order.
+//   - Missing range: bytes of an object that no part holds or receives yet.
+//   - Part index: the list of the ranges that were received of an object, with
+//     the CRC64 of each. An attempt that follows believes an entry only after
+//     it has hashed the bytes again (recheck them before belief).
+//   - Object index: the list of the objects that are done: received, proven and
+//     decoded.
+//   - Pin: a line that fixes one object of the export, so that later attempts
+//     receive the same objects and no others.
+//   - Record: what is known of an export that has not landed: its state, which
+//     is durable, and its counters, which a power cut may reset.
+//   - Progress: how much of an export is here, by the part indexes and the
+//     object index.
+//   - Reservation: disk space that an object may still fill and that other
+//     objects of this process therefore cannot have.
+//   - Commit: the steps that make an export land: write the tag files, sync, one
+//     rename, sync.
+//   - Bag: the directory of an export that landed, in the BagIt format.
+//   - Receipt: the file of the bag that says what was promised and whether it
+//     held.
+//   - Doubt: a reason to look twice at an export that landed.
+//   - Recheck: hashing a bag again to prove that it is as it was when it landed.
+//   - Damage: what a recheck found wrong.
+//   - Durable: still there after a power cut.
+//
+// # Commit
+//
+// The bytes of an object reach a content file only through a [verify.Wire].
+// [Ingest.Commit] takes no verdict from its caller: it uses the verdicts of the
+// wires. It makes the files durable, gives the directory bag/ its final name by
+// one rename, and makes the rename durable. After a crash before the rename the
+// export is absent; after a crash behind it the export is complete, and whoever
+// finds it makes the rename durable before saying that the export landed.
+//
+// # Resume
+//
+// The part index may outlive the bytes that it lists, after a power cut for
+// example. Therefore all listed bytes are hashed again before they count as
+// received.
+package archive

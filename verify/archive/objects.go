@@ -1,0 +1,239 @@
+package archive
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// An objectIndex lists the objects of an ingest that are done: received, proven
+// and decoded. An object's entry is written after its files. An export may have
+// more objects than fit in memory, so only the places of the entries are kept
+// there.
+type objectIndex struct {
+	mu      sync.Mutex
+	file    *os.File
+	entries map[string]objectEntry // by the name of the object
+	synced  time.Time
+}
+
+// An objectEntry is the place of an object's line in the file.
+type objectEntry struct {
+	off    int64
+	size   int
+	wanted bool // this attempt's export has the object
+}
+
+// load opens the index and checks it. An object is dropped, to be received
+// again, if its files are not as its entry says. A line that was cut short is
+// ignored.
+func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Root) (err error) {
+	x.entries = map[string]objectEntry{}
+	if err := d.step("create", path); err != nil {
+		return err
+	}
+	if x.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
+		return err
+	}
+	if err := x.scan(); err != nil {
+		return err
+	}
+	for name := range x.entries {
+		o, err := x.read(name)
+		proven := o.CRC64 != "" && len(o.Checks) > 0 // any other line with a name would pass for an object without files
+		for i := 0; err == nil && proven && i < len(o.Files); i++ {
+			err = o.Files[i].check(ctx, d, root)
+		}
+		switch {
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
+			return fmt.Errorf("check what was received of %s: %w", name, err) // out of file descriptors, which says nothing of the file
+		case err != nil || !proven:
+			delete(x.entries, name)
+		}
+	}
+	return context.Cause(ctx) // which may be why an object was dropped
+}
+
+// scan finds the last line of each object.
+func (x *objectIndex) scan() error {
+	in := bufio.NewReader(x.file)
+	for off := int64(0); ; {
+		b, err := in.ReadBytes('\n')
+		var o struct{ Name string }
+		if json.Unmarshal(b, &o) == nil && o.Name != "" {
+			x.entries[o.Name] = objectEntry{off: off, size: len(b)}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		off += int64(len(b))
+	}
+}
+
+// line is the line of an object.
+func (x *objectIndex) line(name string) ([]byte, error) {
+	b := make([]byte, x.entries[name].size)
+	_, err := x.file.ReadAt(b, x.entries[name].off)
+	return b, err
+}
+
+func (x *objectIndex) read(name string) (o Object, err error) {
+	b, err := x.line(name)
+	if err == nil {
+		err = json.Unmarshal(b, &o)
+	}
+	if err != nil {
+		return o, fmt.Errorf("read what was received of %s: %w", name, err)
+	}
+	return o, nil
+}
+
+// syncInterval bounds the work that a power cut may cost: objects whose lines
+// are not synced are received again.
+const syncInterval = time.Second
+
+// add writes the entry of an object that is done and that this attempt wants.
+// The line is durable, unless another was synced a moment ago.
+func (x *objectIndex) add(d disk, o Object) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	if err := d.step("write", x.file.Name()); err != nil {
+		return err
+	}
+	end, err := x.file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if _, err = x.file.Write(slices.Concat([]byte("\n"), b, []byte("\n"))); err != nil { // a line cut short must not swallow this one
+		return err
+	}
+	if time.Since(x.synced) >= syncInterval {
+		err := d.sync(x.file)
+		x.synced = time.Now()
+		if err != nil {
+			return err
+		}
+	}
+	x.entries[o.Name] = objectEntry{end + 1, len(b) + 1, true}
+	return nil
+}
+
+// want reports whether an object is done and matches, and if so keeps it for
+// this attempt's export.
+func (x *objectIndex) want(name string, matches func(Object) bool) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e, ok := x.entries[name]
+	if !ok {
+		return false
+	}
+	o, err := x.read(name)
+	e.wanted = err == nil && matches(o)
+	x.entries[name] = e
+	return e.wanted
+}
+
+// remove drops an object and returns what it was.
+func (x *objectIndex) remove(name string) (o Object, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, ok := x.entries[name]; ok {
+		o, err = x.read(name)
+	}
+	delete(x.entries, name)
+	return o, err
+}
+
+// dropUnwanted drops the objects that this attempt's export does not have, and
+// returns how many are left.
+func (x *objectIndex) dropUnwanted() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	maps.DeleteFunc(x.entries, func(_ string, e objectEntry) bool { return !e.wanted })
+	return len(x.entries)
+}
+
+// all yields the objects that are done, ordered by name. It ends after the first
+// error.
+func (x *objectIndex) all() iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		for _, name := range slices.Sorted(maps.Keys(x.entries)) {
+			if o, err := x.read(name); !yield(o, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// WriteTo writes a line for each object that is done, ordered by name.
+func (x *objectIndex) WriteTo(w io.Writer) (n int64, err error) {
+	for _, name := range slices.Sorted(maps.Keys(x.entries)) {
+		b, err := x.line(name)
+		if err != nil {
+			return n, err
+		}
+		written, err := w.Write(b)
+		n += int64(written)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// check hashes a content file and compares it with what was written down.
+func (f File) check(ctx context.Context, d disk, root *os.Root) error {
+	if err := d.step("read", filepath.Join(root.Name(), f.Path)); err != nil {
+		return err
+	}
+	r, err := root.Open(filepath.FromSlash(f.Path))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	size, sum, err := hashFile(ctx, r)
+	if err == nil && (size != f.Size || sum != f.SHA256) {
+		err = ErrDamaged
+	}
+	return err
+}
+
+// hashFile returns the size and the SHA-256 of what r has. It ends with ctx.
+func hashFile(ctx context.Context, r io.Reader) (int64, string, error) {
+	h := sha256.New()
+	n, err := io.Copy(h, contextReader{ctx, r})
+	return n, hex.EncodeToString(h.Sum(nil)), err
+}
+
+// A contextReader fails once its context has ended.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

@@ -1,0 +1,227 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	stateFile   = "state.json"
+	countsFile  = "counts.json"
+	stateSchema = "tallyman.state/v1"
+)
+
+// A Phase says where an export stands that has not landed. It is "" before the
+// first attempt.
+type Phase string
+
+// The phases.
+const (
+	Waiting   Phase = "waiting" // to land
+	Failed    Phase = "failed"
+	Cancelled Phase = "cancelled"
+)
+
+// A State is what state.json says of an export that has not landed.
+type State struct {
+	Schema    string          `json:"schema"`
+	Reference string          `json:"reference"`
+	Key       string          `json:"key"`
+	FirstSeen time.Time       `json:"first_seen"`
+	Phase     Phase           `json:"phase,omitempty"`
+	Asked     time.Time       `json:"asked,omitzero"`     // when a person last asked for it: budgets and deadlines count from then
+	Options   json.RawMessage `json:"options,omitempty"`  // of the task, the caller's own
+	Attempts  int             `json:"attempts,omitempty"` // that failed, since Asked
+	Failures  map[string]int  `json:"failures,omitempty"` // of them, by cause
+	Cause     string          `json:"cause,omitempty"`    // of the last failure
+	Message   string          `json:"message,omitempty"`
+	Hint      string          `json:"hint,omitempty"`
+	Changed   time.Time       `json:"changed,omitzero"`
+	Next      time.Time       `json:"next,omitzero"` // when it is tried again
+}
+
+// Counters is what counts.json says: what changes too often to be made durable.
+// A process that dies loses nothing of it; after a power cut it may be zero.
+type Counters struct {
+	Polls    int   `json:"polls,omitempty"`
+	Unknown  int   `json:"unknown,omitempty"` // answers in a row with a status word that is not known
+	Starts   int   `json:"starts,omitempty"`  // attempts in a row that began, did not end, and made no progress
+	Progress int64 `json:"gain,omitempty"`    // what Record.Progress was at the last attempt
+
+	Ready  bool   `json:"ready,omitempty"` // whether the job was ready when it was last asked
+	Status string `json:"said,omitempty"`  // what the job said if it was not
+}
+
+// A Record is what is known of an export that has not landed. Whoever has it
+// open holds the export's lock, so that nobody receives the export meanwhile. It
+// is for one goroutine.
+type Record struct {
+	State    State
+	Counters Counters
+	lock     exportLock
+}
+
+// Record opens the record of an export and locks the export. Reference is the
+// text that may be shown. If nothing is known of the export, Record writes down
+// that it is wanted, which is durable when Record returns. It fails with ErrBusy
+// while an attempt or another Record has the lock, and with ErrLanded if the
+// export has landed. The caller closes the Record.
+func (a *Archive) Record(reference, key string) (*Record, error) {
+	lock, state, err := a.lockExport(reference, key)
+	if err != nil {
+		return nil, fmt.Errorf("open the record of %s: %w", reference, err)
+	}
+	return &Record{State: state, Counters: readCounters(lock.dir), lock: lock}, nil
+}
+
+// Save writes the State and the Counters. The State is durable when Save
+// returns. If Save fails, the State on disk is the old or the new one.
+func (r *Record) Save() error {
+	if err := r.lock.archive.disk.writeDurable(r.lock.path(stateFile), r.State); err != nil {
+		return fmt.Errorf("save the state of %s: %w", r.State.Reference, err)
+	}
+	return r.SaveCounters()
+}
+
+// SaveCounters writes the Counters alone, and does not wait for the disk.
+func (r *Record) SaveCounters() error {
+	if err := r.lock.archive.disk.writeVolatile(r.lock.path(countsFile), r.Counters); err != nil {
+		return fmt.Errorf("save the counters of %s: %w", r.State.Reference, err)
+	}
+	return nil
+}
+
+// Progress is a number that grows whenever more of the export is kept for the
+// next attempt: the bytes that are here, and one for each object that is done,
+// since an object may have no bytes. It shrinks when received bytes are dropped.
+func (r *Record) Progress() int64 {
+	p := readProgress(r.lock.dir)
+	return p.bytes() + p.done
+}
+
+// Discard drops all that was received, to free its space, and the Counters. The
+// State stays.
+func (r *Record) Discard() error {
+	r.Counters = Counters{}
+	err := r.lock.removeExcept(lockFile, stateFile)
+	if err == nil {
+		err = r.lock.archive.disk.syncDir(r.lock.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("discard what was received of %s: %w", r.State.Reference, err)
+	}
+	return nil
+}
+
+// Close unlocks the export. Changes that were not saved are lost.
+func (r *Record) Close() error { return r.lock.unlock() }
+
+// State reads what is known of an export that has not landed, without its lock.
+// It fails with fs.ErrNotExist if nothing is known.
+func (a *Archive) State(key string) (State, Counters, error) {
+	dir := a.ingestPath(key)
+	state, err := readState(dir)
+	if err != nil {
+		return State{}, Counters{}, err
+	}
+	return state, readCounters(dir), nil
+}
+
+// readState fails with fs.ErrNotExist if there is no file, or no state in it.
+func readState(dir string) (s State, err error) {
+	path := filepath.Join(dir, stateFile)
+	b, err := readSmall(path)
+	if err != nil && !errors.Is(err, syscall.ENOTDIR) {
+		return s, err
+	}
+	if json.Unmarshal(b, &s) != nil || s.Key == "" {
+		return State{}, fmt.Errorf("read %s: %w: no state in it", path, fs.ErrNotExist)
+	}
+	var options bytes.Buffer
+	_ = json.Compact(&options, s.Options) // undoes the indentation of the file; it was read as JSON
+	s.Options = options.Bytes()
+	return s, nil
+}
+
+func readCounters(dir string) (c Counters) {
+	b, err := readSmall(filepath.Join(dir, countsFile))
+	if err != nil || json.Unmarshal(b, &c) != nil {
+		return Counters{}
+	}
+	return c
+}
+
+// maxSmallFile is more bytes than a state or counters have. readSmall reads no
+// further, and what it then returns is not valid JSON.
+const maxSmallFile = 1 << 20
+
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSmallFile+1))
+}
+
+// States yields what is known of each export that has not landed, in no order
+// and without their locks. An export that landed may be among them if its commit
+// was cut short: the next attempt at it clears that up. After an error that
+// concerns one export the others follow.
+func (a *Archive) States() iter.Seq2[State, error] {
+	return func(yield func(State, error) bool) {
+		for name, err := range a.ingests() {
+			var s State
+			if err == nil {
+				s, err = readState(filepath.Join(a.dir, ingestDir, name))
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // being created, or gone meanwhile
+			}
+			if err != nil {
+				err = fmt.Errorf("list exports that have not landed: %w", err)
+			}
+			if !yield(s, err) {
+				return
+			}
+		}
+	}
+}
+
+// namesPerRead is how many names ingests reads at a time.
+const namesPerRead = 512
+
+// ingests yields the names in the ingest area. It ends after the first error.
+func (a *Archive) ingests() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		dir, err := os.Open(filepath.Join(a.dir, ingestDir))
+		if err != nil {
+			yield("", err)
+			return
+		}
+		defer dir.Close()
+		for {
+			names, err := dir.Readdirnames(namesPerRead)
+			for _, name := range names {
+				if !yield(name, nil) {
+					return
+				}
+			}
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					yield("", err)
+				}
+				return
+			}
+		}
+	}
+}

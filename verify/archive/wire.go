@@ -1,0 +1,172 @@
+package archive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"tallyman/verify"
+)
+
+// Wire reads the object from its beginning, first what is here and then what
+// comes. At a missing range it waits until the range is filled, Fail is called,
+// or ctx ends. Its io.EOF is the verdict; see [verify.Wire]. A Partial has one
+// Wire, which is made after the first AddPromise and read by one goroutine.
+func (p *Partial) Wire(ctx context.Context) *verify.Wire {
+	var bytes io.Reader = &tailReader{ctx: ctx, partial: p}
+	if p.keep != nil {
+		bytes = io.TeeReader(bytes, p.keep.sum)
+	}
+	p.wire = verify.NewWire(p.name, p.Want(), bytes)
+	return p.wire
+}
+
+// Fail ends the Wire with err where it waits: the missing ranges will not be
+// filled. The first call counts.
+func (p *Partial) Fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed == nil {
+		p.failed = err
+	}
+	p.moved.Broadcast()
+}
+
+// A tailReader reads an object while it is being received, as tail -f does.
+type tailReader struct {
+	ctx     context.Context
+	partial *Partial
+	off     int64
+}
+
+func (r *tailReader) Read(b []byte) (int, error) {
+	n, err := r.partial.wait(r.ctx, r.off)
+	if err != nil {
+		return 0, err
+	}
+	read, err := receivedBytes{r.partial}.ReadAt(b[:min(int64(len(b)), n)], r.off)
+	r.off += int64(read)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // the file is shorter than its parts
+	}
+	return read, err
+}
+
+// wait returns how many bytes are here from off on, once there are any. It
+// returns io.EOF at the end of the object.
+func (p *Partial) wait(ctx context.Context, off int64) (int64, error) {
+	defer context.AfterFunc(ctx, func() { p.Fail(context.Cause(ctx)) })()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		i := p.parts.after(off)
+		if i < len(p.parts) && p.parts[i].off <= off {
+			return p.parts[i].off + p.parts[i].n - off, nil
+		}
+		ended := off >= p.want.Size
+		if p.want.Size == verify.Unknown {
+			ended = i == len(p.parts) && i > 0 && p.parts[i-1].complete
+		}
+		switch {
+		case ended:
+			return 0, io.EOF
+		case p.failed != nil:
+			return 0, p.failed
+		}
+		p.moved.Wait()
+	}
+}
+
+// receivedBytes reads the file of a Partial.
+type receivedBytes struct{ partial *Partial }
+
+func (r receivedBytes) ReadAt(b []byte, off int64) (int, error) {
+	if err := r.partial.in.archive.disk.step("read", r.partial.file.Name()); err != nil {
+		return 0, err
+	}
+	return r.partial.file.ReadAt(b, off)
+}
+
+// ReaderAt gives access to all bytes of the object as transferred, and their
+// number, once its Wire has given io.EOF. It is valid until the Partial is
+// finished or closed.
+func (p *Partial) ReaderAt() (io.ReaderAt, int64, error) {
+	if !p.proven() {
+		return nil, 0, fmt.Errorf("read all of %s: %w", p.name, errUnproven)
+	}
+	return io.NewSectionReader(receivedBytes{p}, 0, p.wire.Size()), p.wire.Size(), nil
+}
+
+// A wireKeeper keeps the wire of an object as a file of the bag.
+type wireKeeper struct {
+	name func(codec string) string
+	sum  hash.Hash
+	path string // of the file in the bag, once it is there
+}
+
+// KeepWire makes the bytes as transferred a file of the bag when the object is
+// finished, unless they are its content anyway. The file's name may depend on the
+// codec. If content of the object has that name, ".wire" is added. KeepWire is
+// called before Wire.
+func (p *Partial) KeepWire(name func(codec string) string) {
+	p.keep = &wireKeeper{name: name, sum: sha256.New()}
+}
+
+// linkWire gives the Partial's file a second name, in the bag. The first stays
+// until the object is done, so that an attempt that is cut short leaves the parts
+// to the next.
+func (p *Partial) linkWire(codec string) (err error) {
+	if p.keep == nil || codec == "" && len(p.files) > 0 {
+		return nil
+	}
+	name := p.keep.name(codec)
+	if slices.ContainsFunc(p.files, func(f File) bool { return f.Path == name || strings.HasPrefix(f.Path, name+"/") }) {
+		name += ".wire"
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("keep %s: %w", name, err)
+		}
+	}()
+	disk := p.in.archive.disk
+	placeholder, err := p.create(name) // which checks the name and makes its directories
+	if err != nil {
+		return err
+	}
+	p.keep.path = p.in.path(bagDir, dataDir, filepath.FromSlash(name))
+	if err := placeholder.Close(); err != nil {
+		return err
+	}
+	if err := disk.sync(p.file); err != nil {
+		p.Discard() // the bytes may be lost although they can be read, and a second fsync would not say so
+		return err
+	}
+	if err := disk.removeAll(p.keep.path); err != nil {
+		return err
+	}
+	if err := disk.link(p.file.Name(), p.keep.path); err != nil {
+		return err
+	}
+	p.addFile(File{
+		Path: name, Size: p.wire.Size(), SHA256: hex.EncodeToString(p.keep.sum.Sum(nil)),
+		Wire: true, Records: verify.Unknown,
+	})
+	return nil
+}
+
+// handOverWire leaves a file that is kept to the bag, where it is read-only.
+func (p *Partial) handOverWire() error {
+	if p.keep == nil || p.keep.path == "" {
+		return nil
+	}
+	file := p.file
+	p.file = nil // so that empty does not truncate it
+	return errors.Join(p.in.archive.disk.removeAll(file.Name()), file.Chmod(readOnly), file.Close())
+}
