@@ -13,7 +13,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
@@ -104,30 +103,6 @@ func (p *Provider) find(ctx context.Context, ref fetch.Ref) (*task, error) {
 // call makes one call, once. Its answer has Data, which is decoded as far as it
 // can be: anything else is an error.
 func (p *Provider) call(ctx context.Context, name, region string, query map[string]string, data any) (*api.Answer, error) {
-	endpoint, err := p.endpoint(region)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	query["RegionCode"] = region
-	rpc := acs.RPC{Client: p.Client, Keys: p.keys, Endpoint: endpoint, Version: "2021-01-01", Signature: p.Signature, Long: true}
-	a, err := rpc.Call(ctx, name, query)
-	if err != nil {
-		return nil, err
-	}
-	return a, read(a, data)
-}
-
-func (p *Provider) keys(ctx context.Context) (acs.Keys, error) {
-	if p.Keys == nil {
-		return p.chain.Keys(ctx)
-	}
-	return p.Keys(ctx)
-}
-
-func (p *Provider) endpoint(region string) (*url.URL, error) {
-	if p.Endpoint != "" {
-		return api.Endpoint(p.Endpoint)
-	}
 	host := hosts[region]
 	switch {
 	case p.Network == "internal":
@@ -135,5 +110,15 @@ func (p *Provider) endpoint(region string) (*url.URL, error) {
 	case host == "":
 		host = "dbs." + region
 	}
-	return &url.URL{Scheme: "https", Host: host + ".aliyuncs.com"}, nil
+	endpoint, err := api.Endpoint(p.Endpoint, host+".aliyuncs.com")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	query["RegionCode"] = region
+	rpc := acs.RPC{Client: p.Client, Keys: p.chain.Or(p.Keys), Endpoint: endpoint, Version: "2021-01-01", Signature: p.Signature, MaxAnswer: api.MaxList}
+	a, err := rpc.Call(ctx, name, query)
+	if err != nil {
+		return nil, err
+	}
+	return a, read(a, data)
 }

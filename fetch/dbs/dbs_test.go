@@ -77,13 +77,15 @@ func TestCallsGoToTheVendor(t *testing.T) {
 
 // The vendor's SDK has the same list.
 func TestEachRegionHasItsHost(t *testing.T) {
-	p := new(Provider)
-	host := func(region string) string {
-		endpoint, err := p.endpoint(region)
-		if err != nil {
-			t.Fatal(err)
+	host := func(region string) (asked string) {
+		p := provider(func(req *http.Request) (*http.Response, error) {
+			asked = req.URL.Host
+			return nil, io.ErrUnexpectedEOF
+		})
+		if _, err := p.Export(t.Context(), parseRef(t, "dbs://"+region+"/rm-1/dt-1")); !errors.Is(err, fetch.ErrTemporary) {
+			t.Error(err)
 		}
-		return endpoint.Host
+		return asked
 	}
 	for region := range strings.FieldsSeq(`cn-hangzhou cn-beijing cn-qingdao cn-shanghai cn-shenzhen cn-zhangjiakou cn-hongkong
 		us-west-1 us-east-1 cn-hangzhou-finance cn-shanghai-finance-1 cn-shenzhen-finance-1`) {

@@ -27,9 +27,9 @@ func (p *Provider) fill(ctx context.Context, ref fetch.Ref, t *task, export *fet
 
 // A location is the Data of an answer of DescribeDownloadBackupSetStorageInfo.
 type location struct {
-	PublicURL      api.Loose `json:"PublicUrl"`
-	PrivateURL     api.Loose `json:"PrivateUrl"`
-	ExpirationTime api.Loose
+	PublicURL      api.LenientString `json:"PublicUrl"`
+	PrivateURL     api.LenientString `json:"PrivateUrl"`
+	ExpirationTime api.LenientString
 }
 
 // lifetime is how long a URL is to last, in seconds: as long as it can.
@@ -58,7 +58,7 @@ func (p *Provider) file(ctx context.Context, ref fetch.Ref, t *task, export *fet
 }
 
 func (l *location) expires() string {
-	if end := at(l.ExpirationTime); !end.IsZero() {
+	if end := timeOf(l.ExpirationTime); !end.IsZero() {
 		return end.Format(time.RFC3339)
 	}
 	return ""

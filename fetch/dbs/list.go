@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
 )
 
 // List implements fetch.Lister: it names the download tasks of an instance,
@@ -52,7 +53,7 @@ func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) i
 func (p *page) endsBefore(since time.Time) bool {
 	var times []time.Time
 	for _, t := range p.tasks {
-		if created := t.created(); !created.IsZero() {
+		if created := timeOf(t.GmtCreate); !created.IsZero() {
 			times = append(times, created)
 		}
 	}
@@ -70,16 +71,16 @@ type listing struct {
 // listed are those tasks of a page that are meant.
 func (l *listing) listed(p *page) (tasks []fetch.Listed) {
 	for _, t := range p.tasks {
-		created := t.created()
+		created := timeOf(t.GmtCreate)
 		if !created.IsZero() && created.Before(l.since) {
 			continue
 		}
 		ref, err := l.place.Job(string(t.ID))
 		if err != nil {
-			l.nameless = append(l.nameless, t.answer.Line(strconv.Quote(string(t.ID))))
+			l.nameless = append(l.nameless, api.OneLine(strconv.Quote(string(t.ID))))
 			continue
 		}
-		tasks = append(tasks, fetch.Listed{Ref: ref, State: t.state(), Status: t.answer.Line(string(t.DownloadStatus)), Created: created})
+		tasks = append(tasks, fetch.Listed{Ref: ref, State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Created: created})
 	}
 	return tasks
 }

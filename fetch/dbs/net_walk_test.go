@@ -13,7 +13,7 @@ import (
 // Its service always has others.
 func TestNoListingGoesOnForEver(t *testing.T) {
 	w := walk{seen: map[string]bool{}}
-	for i := range api.MostJobs {
+	for i := range api.MaxJobs {
 		w.seen[strconv.Itoa(i)] = true
 	}
 	_, err := w.step(&page{answer: &api.Answer{}, tasks: []*task{{}}})

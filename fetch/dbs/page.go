@@ -18,8 +18,8 @@ const pageSize = 50
 
 // A page is the Data of an answer of DescribeDownloadTask.
 type page struct {
-	TotalPages    api.Loose
-	TotalElements api.Loose
+	TotalPages    api.LenientString
+	TotalElements api.LenientString
 	Content       content
 
 	answer *api.Answer
@@ -87,7 +87,7 @@ func (p *Provider) hastily(ctx context.Context, place fetch.Ref, number int64) (
 // text: a success may well have the code and the message of an error.
 func read(a *api.Answer, data any) error {
 	var said struct {
-		Success api.Loose
+		Success api.LenientString
 		Data    json.RawMessage
 	}
 	if err := api.Unmarshal(a.Body, &said); err != nil || !said.Success.True() {
@@ -149,8 +149,8 @@ func (w *walk) step(p *page) (more bool, err error) {
 	w.drop(p, number)
 	seen := int64(len(w.seen))
 	switch {
-	case seen > api.MostJobs:
-		return false, p.answer.Refusal("", fmt.Sprintf("more than %d tasks", api.MostJobs), fetch.ErrRefused)
+	case seen > api.MaxJobs:
+		return false, p.answer.Refusal("", fmt.Sprintf("more than %d tasks", api.MaxJobs), fetch.ErrRefused)
 	case w.stale == mostStale && seen < total:
 		return false, p.answer.Refusal("", fmt.Sprintf("the same %d tasks of %d again and again", seen, total), fetch.ErrRefused)
 	case w.stale == mostStale:

@@ -13,13 +13,13 @@ import (
 
 // A task is what we read of one, as DescribeDownloadTask tells it.
 type task struct {
-	ID             api.Loose `json:"TaskId"`
-	DownloadStatus api.Loose
-	Format         api.Loose
-	TargetType     api.Loose
-	TargetPath     api.Loose
-	Progress       api.Loose
-	GmtCreate      api.Loose
+	ID             api.LenientString `json:"TaskId"`
+	DownloadStatus api.LenientString
+	Format         api.LenientString
+	TargetType     api.LenientString
+	TargetPath     api.LenientString
+	Progress       api.LenientString
+	GmtCreate      api.LenientString
 
 	answer *api.Answer // the page's, with nothing in it but the task
 }
@@ -63,7 +63,7 @@ type answered struct {
 
 func (t *task) export() *fetch.Export {
 	export := &fetch.Export{
-		State: t.state(), Status: t.answer.Line(string(t.DownloadStatus)), Percent: t.percent(),
+		State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Percent: t.percent(),
 		RequestID: t.answer.RequestID, Records: verify.Unknown, Answer: answered{Task: t.answer.Scrubbed()},
 	}
 	if done, all := t.tables(); export.State == fetch.Ready && done < all {
@@ -76,8 +76,8 @@ func (t *task) export() *fetch.Export {
 // verify.Unknown where that can't be read.
 func (t *task) tables() (done, all int64) {
 	text, behind, _ := strings.Cut(string(t.Progress), "/")
-	done = api.Loose(strings.TrimSpace(text)).Count()
-	all = api.Loose(strings.TrimSpace(behind)).Count()
+	done = api.LenientString(strings.TrimSpace(text)).Count()
+	all = api.LenientString(strings.TrimSpace(behind)).Count()
 	if done < 0 || all < 0 {
 		return verify.Unknown, verify.Unknown
 	}
@@ -93,24 +93,14 @@ func (t *task) percent() int {
 	return int(float64(done) / float64(all) * 100)
 }
 
-// Times end in the year 10000, in milliseconds. What is less than
-// fewMilliseconds is told in seconds: the service's page says milliseconds of a
-// sample in seconds.
-const (
-	fewMilliseconds = 100_000_000_000
-	year10000       = 253402300800_000
-)
+// fewMilliseconds is the number under which a time is in seconds: the service's
+// documentation says milliseconds, of a sample in seconds.
+const fewMilliseconds = 100_000_000_000
 
-// at is the time that l holds, or zero where that can't be read.
-func at(l api.Loose) time.Time {
-	switch n := l.Count(); {
-	case n <= 0 || n >= year10000:
-		return time.Time{}
-	case n < fewMilliseconds:
-		return time.Unix(n, 0).UTC()
-	default:
-		return time.UnixMilli(n).UTC()
+// timeOf returns the zero time if l is no time.
+func timeOf(l api.LenientString) time.Time {
+	if l.Count() < fewMilliseconds {
+		return l.Seconds()
 	}
+	return l.Milliseconds()
 }
-
-func (t *task) created() time.Time { return at(t.GmtCreate) }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"tallyman/fetch/internal/api"
@@ -32,7 +31,7 @@ func (p *Provider) ask(ctx context.Context, c call) (*api.Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name, err)
 	}
-	a, err := api.SendLong(c.name, p.Client, req, keys.Secrets()...)
+	a, err := api.Send(c.name, p.Client, req, api.MaxList, keys.Secrets()...)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +50,7 @@ func (p *Provider) request(ctx context.Context, c call, keys Keys) (*http.Reques
 	if !ok {
 		return nil, fmt.Errorf("unknown signature form %q, want derived or plain", p.Signature)
 	}
-	base, err := p.endpoint(c.region)
+	base, err := api.Endpoint(p.Endpoint, "dis."+c.region+".myhuaweicloud.com")
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +85,6 @@ func (c call) address() (path string) {
 		path += "/" + escape(element)
 	}
 	return path
-}
-
-// endpoint is where the calls go.
-func (p *Provider) endpoint(region string) (*url.URL, error) {
-	if p.Endpoint == "" {
-		return &url.URL{Scheme: "https", Host: "dis." + region + ".myhuaweicloud.com"}, nil
-	}
-	return api.Endpoint(p.Endpoint)
 }
 
 func (p *Provider) pageSize() int { return cmp.Or(p.PageSize, 100) }

@@ -21,6 +21,7 @@ import (
 	"sync"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 )
 
 // A Provider answers for the files of DIS dump tasks. It must not be copied
@@ -87,7 +88,7 @@ func (p *Provider) deliver(ctx context.Context, ref fetch.Ref, r *row, export *f
 	object := to.declare(r, found)
 	export.Doubts = to.doubts(r, found)
 	export.Objects = func(yield func(fetch.Object, error) bool) { yield(object, nil) }
-	export.Answer = answered{r.answer.Scrubbed(), to.answer, r.answer.Clean(to.bucket), r.answer.Clean(found.key)}
+	export.Answer = answered{r.answer.Scrubbed(), to.answer, redact.Text(to.bucket), redact.Text(found.key)}
 	return nil
 }
 

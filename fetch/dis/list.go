@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
 )
 
 // List implements fetch.Lister: it names the files that a dump task delivered,
@@ -65,7 +66,7 @@ func (l *listing) listed(p *page) (files []fetch.Listed, older bool) {
 		older = false
 		ref, err := l.place.Job(string(r.File))
 		if err != nil {
-			l.nameless = append(l.nameless, p.answer.Line(strconv.Quote(string(r.File))))
+			l.nameless = append(l.nameless, api.OneLine(strconv.Quote(string(r.File))))
 			continue
 		}
 		files = append(files, fetch.Listed{Ref: ref, State: r.state(), Status: r.status(), Created: created})

@@ -73,8 +73,8 @@ func (p *Provider) page(ctx context.Context, place fetch.Ref, index int) (*page,
 
 // list is what holds the rows: a list, one row as it is, or null.
 type list struct {
-	Total api.Loose       `json:"totalNum"`
-	Rows  json.RawMessage `json:"transferTaskLogList"`
+	Total api.LenientString `json:"totalNum"`
+	Rows  json.RawMessage   `json:"transferTaskLogList"`
 }
 
 func readPage(a *api.Answer) (*page, error) {
@@ -142,8 +142,8 @@ func (w *walk) step(p *page) (more bool, err error) {
 	}
 	seen := int64(len(w.seen))
 	switch {
-	case seen > api.MostJobs:
-		return false, p.answer.Refusal("", fmt.Sprintf("more than %d rows", api.MostJobs), fetch.ErrRefused)
+	case seen > api.MaxJobs:
+		return false, p.answer.Refusal("", fmt.Sprintf("more than %d rows", api.MaxJobs), fetch.ErrRefused)
 	case n == 0 || n < w.size && p.total != verify.Unknown && w.got >= p.total:
 		return false, nil
 	case w.stale == mostStale && seen < p.total:

@@ -46,22 +46,22 @@ const statusAuth = 441
 
 // said is how the service and the gateway before it tell of errors.
 type said struct {
-	Code           api.Loose `json:"errorCode"`
-	Message        api.Loose `json:"message"`
-	GatewayCode    api.Loose `json:"error_code"`
-	GatewayMessage api.Loose `json:"error_msg"`
-	RequestID      api.Loose `json:"request_id"`
+	Code           api.LenientString `json:"errorCode"`
+	Message        api.LenientString `json:"message"`
+	GatewayCode    api.LenientString `json:"error_code"`
+	GatewayMessage api.LenientString `json:"error_msg"`
+	RequestID      api.LenientString `json:"request_id"`
 }
 
 // successes are what errorCode may say where there is no error.
-var successes = map[api.Loose]bool{"": true, "-1": true, "0": true, "null": true}
+var successes = map[api.LenientString]bool{"": true, "-1": true, "0": true, "null": true}
 
 // check is nil if the service did what it was asked. Rows prove that it did,
 // whatever code came with them.
 func check(a *api.Answer) error {
 	var s said
 	err := api.Unmarshal(a.Body, &s)
-	a.RequestID = cmp.Or(a.RequestID, a.Line(cmp.Or(a.Header.Get("X-Request-Id"), string(s.RequestID))))
+	a.RequestID = cmp.Or(a.RequestID, api.OneLine(cmp.Or(a.Header.Get("X-Request-Id"), string(s.RequestID))))
 	if a.Status/100 == 2 && (successes[s.Code] && s.GatewayCode == "" || hasRows(a)) {
 		return nil
 	}
@@ -71,7 +71,7 @@ func check(a *api.Answer) error {
 	}
 	message := cmp.Or(s.GatewayMessage, s.Message)
 	if err != nil || code+message == "" {
-		message = api.Loose(a.Excerpt())
+		message = api.LenientString(a.Excerpt())
 	}
 	return refusal(a, string(code), string(message))
 }
@@ -100,5 +100,5 @@ func kindOf(code string, status int) error {
 	case code != "" && status/100 == 2:
 		return fetch.ErrRefused // it was read, and is no success
 	}
-	return api.Kind(status)
+	return api.KindOf(status)
 }

@@ -10,15 +10,15 @@ import (
 
 // A row of a dump task's log is one delivery, to one file.
 type row struct {
-	File        api.Loose `json:"transferFileName"`
-	State       api.Loose `json:"state"`
-	Destination api.Loose `json:"destinationType"`
-	StartTime   api.Loose `json:"startTime"`
-	EndTime     api.Loose `json:"endTime"`
-	Bytes       api.Loose `json:"transferBytes"`
-	Records     api.Loose `json:"transferRecordsNum"`
-	Stream      api.Loose `json:"streamId"`
-	Project     api.Loose `json:"projectId"`
+	File        api.LenientString `json:"transferFileName"`
+	State       api.LenientString `json:"state"`
+	Destination api.LenientString `json:"destinationType"`
+	StartTime   api.LenientString `json:"startTime"`
+	EndTime     api.LenientString `json:"endTime"`
+	Bytes       api.LenientString `json:"transferBytes"`
+	Records     api.LenientString `json:"transferRecordsNum"`
+	Stream      api.LenientString `json:"streamId"`
+	Project     api.LenientString `json:"projectId"`
 
 	answer *api.Answer // this row of it alone
 }
@@ -37,7 +37,7 @@ func readRow(a *api.Answer, text []byte) (*row, bool) {
 
 // states are those that are known of deliveries that have ended. The vendor's
 // page does not tell of the field at all, its sample shows 0 alone.
-var states = map[api.Loose]fetch.State{"": fetch.Ready, "0": fetch.Ready}
+var states = map[api.LenientString]fetch.State{"": fetch.Ready, "0": fetch.Ready}
 
 // state is where a delivery stands. Only an end makes one of an unknown state a
 // failure, and only an end makes a file whole.
@@ -58,7 +58,7 @@ func (r *row) ended() bool { return r.EndTime.Count() > 0 }
 
 // status is the service's own number, with a word to it.
 func (r *row) status() string {
-	return strings.TrimSpace("state " + r.answer.Line(string(r.State)))
+	return strings.TrimSpace("state " + api.OneLine(string(r.State)))
 }
 
 func (r *row) export() *fetch.Export {
@@ -72,25 +72,13 @@ func (r *row) export() *fetch.Export {
 	}
 }
 
-// year10000 is where times end that can be written down, in milliseconds.
-const year10000 = 253402300800_000
-
-// moment is the time that a number of milliseconds tells, or zero.
-func moment(milliseconds api.Loose) time.Time {
-	n := milliseconds.Count()
-	if n <= 0 || n >= year10000 {
-		return time.Time{}
-	}
-	return time.UnixMilli(n).UTC()
-}
-
 // created is when the delivery began, or else the time in the file's name.
 func (r *row) created() time.Time {
-	if at := moment(r.StartTime); !at.IsZero() {
-		return at
+	if start := r.StartTime.Milliseconds(); !start.IsZero() {
+		return start
 	}
 	name := string(r.File)
-	return moment(api.Loose(name[strings.LastIndexByte(name, '.')+1:]))
+	return api.LenientString(name[strings.LastIndexByte(name, '.')+1:]).Milliseconds()
 }
 
 // stream is the name in TASK_ID.STREAM.NUMBER.MILLISECONDS, which is how files

@@ -108,7 +108,7 @@ func TestTheStreamIsInTheNameOfTheFile(t *testing.T) {
 		{"other.a.0.1", "the-id"},
 		{"", "the-id"},
 	} {
-		r := &row{File: api.Loose(c.file), Stream: "the-id"}
+		r := &row{File: api.LenientString(c.file), Stream: "the-id"}
 		if got := r.stream("T"); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.file, got, c.want)
 		}
@@ -127,7 +127,7 @@ func TestWhenADeliveryBegan(t *testing.T) {
 		{"", "T.s.0.x", time.Time{}},
 		{"", "1756539753290", at},
 	} {
-		r := &row{File: api.Loose(c.file), StartTime: api.Loose(c.start)}
+		r := &row{File: api.LenientString(c.file), StartTime: api.LenientString(c.start)}
 		if got := r.created(); !got.Equal(c.want) {
 			t.Errorf("%+v: got %v", c, got)
 		}

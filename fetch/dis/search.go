@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
 )
 
 // A search is for the one object that a row tells of.
@@ -111,11 +112,11 @@ func (s *search) only(found []*match) (*match, error) {
 }
 
 func (s *search) failed(kind error, message string) error {
-	return &fetch.CallError{Call: "find " + s.row.answer.Line(string(s.row.File)), Message: message, Kind: kind}
+	return &fetch.CallError{Call: "find " + api.OneLine(string(s.row.File)), Message: message, Kind: kind}
 }
 
 func (s *search) place(key string) string {
-	return s.row.answer.Line("obs://" + s.task.bucket + "/" + key)
+	return api.OneLine("obs://" + s.task.bucket + "/" + key)
 }
 
 // units are those of a partition format: how Go writes them, and a time that is
@@ -173,7 +174,7 @@ func (s *search) layout() (layout string, unit time.Duration, minutes bool) {
 
 // times are those of the delivery, a unit apart, and then one on either side.
 func (s *search) times(unit time.Duration) (times []time.Time) {
-	from, to := s.row.created(), moment(s.row.EndTime)
+	from, to := s.row.created(), s.row.EndTime.Milliseconds()
 	if unit == 0 || from.IsZero() || to.Before(from) || to.Sub(from) > mostTimes*unit {
 		return nil
 	}

@@ -74,7 +74,7 @@ func (p *Provider) resolve(ctx context.Context, ref fetch.Ref, r *row) (*task, e
 			return found, nil
 		}
 	}
-	return nil, answer.Refusal("", fmt.Sprintf("the stream %s has no dump task of ID %s (any more)", answer.Line(stream), id), fetch.ErrNotFound)
+	return nil, answer.Refusal("", fmt.Sprintf("the stream %s has no dump task of ID %s (any more)", api.OneLine(stream), id), fetch.ErrNotFound)
 }
 
 // names are those of the dump tasks that may have that ID.
@@ -85,8 +85,8 @@ func (p *Provider) names(ctx context.Context, c call, id string) (names []string
 	}
 	var said struct {
 		Tasks []struct {
-			ID   api.Loose `json:"task_id"`
-			Name api.Loose `json:"task_name"`
+			ID   api.LenientString `json:"task_id"`
+			Name api.LenientString `json:"task_name"`
 		} `json:"tasks"`
 	}
 	if err := api.Unmarshal(a.Body, &said); err != nil || said.Tasks == nil {

@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
@@ -55,11 +54,11 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if err != nil {
 		return nil, fmt.Errorf("export %s: %w", ref, err)
 	}
-	endpoint, err := p.endpoint(ref.Parts()[0])
+	endpoint, err := api.Endpoint(p.Endpoint, "dms-enterprise"+networks[p.Network]+"."+ref.Parts()[0]+".aliyuncs.com")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", action, err)
 	}
-	rpc := acs.RPC{Client: p.Client, Keys: p.keys, Endpoint: endpoint, Version: "2018-11-01", Signature: p.Signature}
+	rpc := acs.RPC{Client: p.Client, Keys: p.chain.Or(p.Keys), Endpoint: endpoint, Version: "2018-11-01", Signature: p.Signature}
 	a, err := rpc.Call(ctx, action, query)
 	if err != nil {
 		return nil, err
@@ -88,18 +87,5 @@ func parameters(ref fetch.Ref) (map[string]string, error) {
 	return query, nil
 }
 
-func (p *Provider) keys(ctx context.Context) (acs.Keys, error) {
-	if p.Keys == nil {
-		return p.chain.Keys(ctx)
-	}
-	return p.Keys(ctx)
-}
-
+// networks are the parts of an endpoint's name for Provider.Network.
 var networks = map[string]string{"internal": "-vpc"}
-
-func (p *Provider) endpoint(region string) (*url.URL, error) {
-	if p.Endpoint == "" {
-		return &url.URL{Scheme: "https", Host: "dms-enterprise" + networks[p.Network] + "." + region + ".aliyuncs.com"}, nil
-	}
-	return api.Endpoint(p.Endpoint)
-}

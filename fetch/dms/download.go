@@ -13,12 +13,12 @@ import (
 
 // A download is what we read of the answer.
 type download struct {
-	Success      api.Loose
+	Success      api.LenientString
 	StatusResult struct {
-		DownloadStatus api.Loose
-		DownloadURL    api.Loose `json:"DownloadUrl"`
-		StatusDesc     api.Loose
-		TotalCount     api.Loose
+		DownloadStatus api.LenientString
+		DownloadURL    api.LenientString `json:"DownloadUrl"`
+		StatusDesc     api.LenientString
+		TotalCount     api.LenientString
 	}
 }
 
@@ -47,14 +47,14 @@ func (d *download) export(a *api.Answer) *fetch.Export {
 	status := string(d.StatusResult.DownloadStatus)
 	export := &fetch.Export{
 		State:     states[strings.ToUpper(status)],
-		Status:    a.Line(status),
+		Status:    api.OneLine(status),
 		Percent:   -1,
 		RequestID: a.RequestID,
 		Records:   d.StatusResult.TotalCount.Count(),
 		Answer:    a.Scrubbed("DownloadUrl"),
 	}
 	if export.State == fetch.Failed {
-		export.Message = a.Line(string(d.StatusResult.StatusDesc))
+		export.Message = api.OneLine(string(d.StatusResult.StatusDesc))
 	}
 	return export
 }

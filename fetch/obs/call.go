@@ -12,6 +12,7 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-obs/obs"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
 )
 
 // A call is one signed GET: of an object, or of a bucket's listing where there
@@ -35,7 +36,7 @@ func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: sign: %w", c.name, err)
 	}
-	resp, err := s.transport().RoundTrip(req)
+	resp, err := api.Transport(s.Client).RoundTrip(req)
 	if err != nil {
 		return nil, fetch.TransportError(ctx, c.name, err)
 	}

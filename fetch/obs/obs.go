@@ -14,7 +14,6 @@
 package obs
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -89,13 +88,4 @@ func (s *Store) keys(ctx context.Context) (Keys, error) {
 		err = noKeys // the SDK would ask without a signature
 	}
 	return keys, err
-}
-
-// transport is asked itself: a client would follow redirects, and take the
-// security token along.
-func (s *Store) transport() http.RoundTripper {
-	if transport := cmp.Or(s.Client, http.DefaultClient).Transport; transport != nil {
-		return transport
-	}
-	return http.DefaultTransport
 }

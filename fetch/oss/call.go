@@ -105,7 +105,7 @@ type call struct {
 
 // get makes the call. Its answer is a success, whose body the caller closes.
 func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
-	keys, err := s.keys(ctx)
+	keys, err := s.chain.Or(s.Keys)(ctx)
 	if err != nil {
 		return nil, err
 	}

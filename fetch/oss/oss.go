@@ -12,7 +12,6 @@
 package oss
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
+	"tallyman/fetch/internal/api"
 	"tallyman/verify"
 )
 
@@ -86,23 +86,12 @@ type answered struct {
 	Endpoint string `json:"endpoint"`
 }
 
-func (s *Store) keys(ctx context.Context) (acs.Keys, error) {
-	if s.Keys == nil {
-		return s.chain.Keys(ctx)
-	}
-	return s.Keys(ctx)
-}
-
 // client is an HTTP client for the SDK: it follows no redirect, which would
 // take the security token along, and its refusals are short.
 func (s *Store) client() *http.Client {
 	s.once.Do(func() {
-		transport := cmp.Or(s.Client, http.DefaultClient).Transport
-		if transport == nil {
-			transport = http.DefaultTransport
-		}
 		s.http = &http.Client{
-			Transport:     brief{transport},
+			Transport:     brief{api.Transport(s.Client)},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"tallyman/fetch"
@@ -15,7 +14,7 @@ import (
 // call makes one signed GET. Its answer is a success: anything else is an
 // error.
 func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path string) (*api.Answer, error) {
-	keys, err := p.keys(ctx)
+	keys, err := p.chain.Or(p.Keys)(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -23,18 +22,11 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	a, err := api.SendLong(name, p.Client, req, keys.Secrets()...)
+	a, err := api.Send(name, p.Client, req, api.MaxList, keys.Secrets()...)
 	if err != nil {
 		return nil, err
 	}
 	return a, check(a)
-}
-
-func (p *Provider) keys(ctx context.Context) (acs.Keys, error) {
-	if p.Keys == nil {
-		return p.chain.Keys(ctx)
-	}
-	return p.Keys(ctx)
 }
 
 func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys acs.Keys) (*http.Request, error) {
@@ -43,7 +35,11 @@ func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys
 		return nil, fmt.Errorf("unknown signature version %q, want v4, v1 or v1-sha1", p.Signature)
 	}
 	region, project := ref.Parts()[0], ref.Parts()[1]
-	base, err := p.endpoint(region, project)
+	network := networks[p.Network]
+	if privateRegions[region] {
+		network = networks["internal"]
+	}
+	base, err := api.Endpoint(p.Endpoint, project+"."+region+network+".log.aliyuncs.com")
 	if err != nil {
 		return nil, err
 	}
@@ -58,19 +54,8 @@ func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys
 	return req, nil
 }
 
+// networks are the parts of an endpoint's name for Provider.Network.
 var networks = map[string]string{"internal": "-intranet"}
 
-// inside are the regions that have no endpoint in public.
-var inside = map[string]bool{"cn-heyuan-acdr-1": true}
-
-// endpoint is where TCP goes to.
-func (p *Provider) endpoint(region, project string) (*url.URL, error) {
-	network := networks[p.Network]
-	if inside[region] {
-		network = networks["internal"]
-	}
-	if p.Endpoint == "" {
-		return &url.URL{Scheme: "https", Host: project + "." + region + network + ".log.aliyuncs.com"}, nil
-	}
-	return api.Endpoint(p.Endpoint)
-}
+// privateRegions have no public endpoint.
+var privateRegions = map[string]bool{"cn-heyuan-acdr-1": true}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"time"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
@@ -14,26 +13,26 @@ import (
 
 // A job is what we read of one, as GetDownloadJob and ListDownloadJobs tell it.
 type job struct {
-	Name          api.Loose `json:"name"`
-	Status        api.Loose `json:"status"`
-	CreateTime    api.Loose `json:"createTime"`
+	Name          api.LenientString `json:"name"`
+	Status        api.LenientString `json:"status"`
+	CreateTime    api.LenientString `json:"createTime"`
 	Configuration struct {
-		AllowInComplete api.Loose `json:"allowInComplete"`
+		AllowInComplete api.LenientString `json:"allowInComplete"`
 		Sink            struct {
-			ContentType api.Loose `json:"contentType"`
-			Compression api.Loose `json:"compressionType"`
-			Bucket      api.Loose `json:"bucket"`
-			Prefix      api.Loose `json:"prefix"`
+			ContentType api.LenientString `json:"contentType"`
+			Compression api.LenientString `json:"compressionType"`
+			Bucket      api.LenientString `json:"bucket"`
+			Prefix      api.LenientString `json:"prefix"`
 		} `json:"sink"`
 	} `json:"configuration"`
 	ExecutionDetails struct {
-		Progress     api.Loose `json:"progress"`
-		FilePath     api.Loose `json:"filePath"`
-		FileSize     api.Loose `json:"fileSize"`
-		LogCount     api.Loose `json:"logCount"`
-		ErrorMessage api.Loose `json:"errorMessage"`
-		CheckSum     api.Loose `json:"checkSum"`
-		Notice       api.Loose `json:"notice"`
+		Progress     api.LenientString `json:"progress"`
+		FilePath     api.LenientString `json:"filePath"`
+		FileSize     api.LenientString `json:"fileSize"`
+		LogCount     api.LenientString `json:"logCount"`
+		ErrorMessage api.LenientString `json:"errorMessage"`
+		CheckSum     api.LenientString `json:"checkSum"`
+		Notice       api.LenientString `json:"notice"`
 	} `json:"executionDetails"`
 }
 
@@ -57,15 +56,15 @@ func (j *job) state() fetch.State { return states[strings.ToUpper(string(j.Statu
 func (j *job) export(a *api.Answer) *fetch.Export {
 	export := &fetch.Export{
 		State:     j.state(),
-		Status:    a.Line(string(j.Status)),
-		Message:   a.Line(string(j.ExecutionDetails.ErrorMessage)),
+		Status:    api.OneLine(string(j.Status)),
+		Message:   api.OneLine(string(j.ExecutionDetails.ErrorMessage)),
 		Percent:   int(j.ExecutionDetails.Progress.Count()),
 		RequestID: a.RequestID,
 		Records:   j.ExecutionDetails.LogCount.Count(),
 		Answer:    a.Scrubbed("filePath"),
 	}
 	if export.State == fetch.Ready {
-		export.Doubts = j.doubts(a.Line)
+		export.Doubts = j.doubts()
 	}
 	return export
 }
@@ -73,8 +72,8 @@ func (j *job) export(a *api.Answer) *fetch.Export {
 // manyLogs is a count of logs at which results are known to be cut.
 const manyLogs = 1_000_000
 
-func (j *job) doubts(line func(string) string) (doubts []string) {
-	notice := line(string(j.ExecutionDetails.Notice))
+func (j *job) doubts() (doubts []string) {
+	notice := api.OneLine(string(j.ExecutionDetails.Notice))
 	progress := j.ExecutionDetails.Progress.Count()
 	for _, doubt := range []struct {
 		holds bool
@@ -90,19 +89,6 @@ func (j *job) doubts(line func(string) string) (doubts []string) {
 		}
 	}
 	return doubts
-}
-
-// year10000 is where times end that can be written down, in seconds.
-const year10000 = 253402300800
-
-// created is when the job was created, or zero where that can't be read: it is
-// text that holds a number of seconds.
-func (j *job) created() time.Time {
-	seconds := j.CreateTime.Count()
-	if seconds <= 0 || seconds >= year10000 {
-		return time.Time{}
-	}
-	return time.Unix(seconds, 0).UTC()
 }
 
 // hasURL reports whether the result is one file with a URL, even if there is a

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
 )
 
 // List implements fetch.Lister: it names the download jobs of a project, page
@@ -52,16 +53,16 @@ type listing struct {
 // listed are those jobs of a page that are meant.
 func (l *listing) listed(p *page) (jobs []fetch.Listed) {
 	for _, j := range p.Results {
-		created := j.created()
+		created := j.CreateTime.Seconds()
 		if !created.IsZero() && created.Before(l.since) {
 			continue
 		}
 		ref, err := l.place.Job(string(j.Name))
 		if err != nil {
-			l.nameless = append(l.nameless, p.answer.Line(strconv.Quote(string(j.Name))))
+			l.nameless = append(l.nameless, api.OneLine(strconv.Quote(string(j.Name))))
 			continue
 		}
-		jobs = append(jobs, fetch.Listed{Ref: ref, State: j.state(), Status: p.answer.Line(string(j.Status)), Created: created})
+		jobs = append(jobs, fetch.Listed{Ref: ref, State: j.state(), Status: api.OneLine(string(j.Status)), Created: created})
 	}
 	return jobs
 }

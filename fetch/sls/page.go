@@ -18,8 +18,8 @@ const (
 
 // A page is an answer of ListDownloadJobs.
 type page struct {
-	Total   api.Loose `json:"total"`
-	Results []job     `json:"results"`
+	Total   api.LenientString `json:"total"`
+	Results []job             `json:"results"`
 
 	answer *api.Answer
 }
@@ -91,8 +91,8 @@ func (w *walk) step(p *page) (more bool, err error) {
 	w.offset += n
 	seen := int64(len(w.seen))
 	switch {
-	case seen > api.MostJobs:
-		return false, p.answer.Refusal("", fmt.Sprintf("more than %d jobs", api.MostJobs), fetch.ErrRefused)
+	case seen > api.MaxJobs:
+		return false, p.answer.Refusal("", fmt.Sprintf("more than %d jobs", api.MaxJobs), fetch.ErrRefused)
 	case len(p.Results) == 0 && w.offset-seen >= mostAhead && seen < total:
 		return false, p.answer.Refusal("", fmt.Sprintf("the same %d jobs of %d again and again", seen, total), fetch.ErrRefused)
 	case len(p.Results) == 0 && w.offset-seen >= mostAhead:

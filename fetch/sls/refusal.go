@@ -37,8 +37,8 @@ var clockCodes = map[string]bool{"RequestTimeTooSkewed": true, "RequestTimeExpir
 // check is nil if the service did what it was asked.
 func check(a *api.Answer) error {
 	var said struct {
-		Code    api.Loose `json:"errorCode"`
-		Message api.Loose `json:"errorMessage"`
+		Code    api.LenientString `json:"errorCode"`
+		Message api.LenientString `json:"errorMessage"`
 	}
 	err := api.Unmarshal(a.Body, &said)
 	if a.Status/100 == 2 && said.Code == "" {
@@ -53,7 +53,7 @@ func check(a *api.Answer) error {
 func refusal(a *api.Answer, code, message string) error {
 	kind, ok := kinds[code]
 	if !ok {
-		kind = api.Kind(a.Status)
+		kind = api.KindOf(a.Status)
 	}
 	if clockCodes[code] {
 		message += a.ClockHint()

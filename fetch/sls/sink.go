@@ -16,7 +16,7 @@ import (
 func (p *Provider) sunk(ctx context.Context, ref fetch.Ref, j *job) (iter.Seq2[fetch.Object, error], error) {
 	in := oss.Selection{
 		Region: ref.Parts()[0], Bucket: string(j.Configuration.Sink.Bucket), Prefix: string(j.Configuration.Sink.Prefix),
-		Since: j.created(), Named: ref.Parts()[2],
+		Since: j.CreateTime.Seconds(), Named: ref.Parts()[2],
 	}
 	in.Hint = "fetch " + in.String() + "?region=REGION, all of it"
 	if p.Store == nil {

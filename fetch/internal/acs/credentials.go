@@ -54,6 +54,14 @@ func Static(keys Keys) *Credentials {
 	}}
 }
 
+// Or returns keys, or c.Keys if that is nil.
+func (c *Credentials) Or(keys func(context.Context) (Keys, error)) func(context.Context) (Keys, error) {
+	if keys == nil {
+		return c.Keys
+	}
+	return keys
+}
+
 const call = "find Alibaba Cloud credentials"
 
 // Keys are keys that are good for some minutes. Where there are none the

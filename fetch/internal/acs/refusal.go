@@ -75,14 +75,14 @@ const clockCode = "InvalidTimeStamp"
 
 // said are the words in which the gateway and the products refuse.
 type said struct {
-	Success      api.Loose
-	Code         api.Loose
-	Message      api.Loose
-	ErrorCode    api.Loose // of DMS
-	ErrorMessage api.Loose
-	ErrCode      api.Loose // of DBS
-	ErrMessage   api.Loose
-	RequestID    api.Loose `json:"RequestId"`
+	Success      api.LenientString
+	Code         api.LenientString
+	Message      api.LenientString
+	ErrorCode    api.LenientString // of DMS
+	ErrorMessage api.LenientString
+	ErrCode      api.LenientString // of DBS
+	ErrMessage   api.LenientString
+	RequestID    api.LenientString `json:"RequestId"`
 }
 
 func read(a *api.Answer) (s said) {
@@ -111,7 +111,7 @@ func Refusal(a *api.Answer) error {
 	return refusal
 }
 
-func kind(code string, status int, success api.Loose) error {
+func kind(code string, status int, success api.LenientString) error {
 	for _, k := range kinds {
 		if strings.HasPrefix(code, k.code) {
 			return k.kind
@@ -128,10 +128,10 @@ func kind(code string, status int, success api.Loose) error {
 			return w.kind
 		}
 	}
-	if status/100 == 2 && success+api.Loose(code) != "" {
+	if status/100 == 2 && success+api.LenientString(code) != "" {
 		return fetch.ErrRefused
 	}
-	return api.Kind(status)
+	return api.KindOf(status)
 }
 
 // timeLeft is how long a throttle lasts: the longer one of those for the call

@@ -25,7 +25,7 @@ type RPC struct {
 	// Signature is the version to sign with: "acs3" (ACS3-HMAC-SHA256) or
 	// "v1" (HMAC-SHA1 in the query). "" is acs3.
 	Signature string
-	Long      bool // the answer may be a list
+	MaxAnswer int // bytes; 0 is api.MaxAnswer
 }
 
 // algorithms are the versions of signatures in the library's words.
@@ -46,7 +46,7 @@ func (r *RPC) Call(ctx context.Context, action string, query map[string]string) 
 	if err != nil {
 		return nil, err
 	}
-	a.RequestID = cmp.Or(a.Line(requestID(a)), a.RequestID)
+	a.RequestID = cmp.Or(api.OneLine(requestID(a)), a.RequestID)
 	if a.Status/100 != 2 {
 		return nil, Refusal(a)
 	}
@@ -58,10 +58,7 @@ func (r *RPC) send(ctx context.Context, action string, query map[string]string, 
 	if !ok {
 		return nil, fmt.Errorf("%s: unknown signature version %q, want acs3 or v1", action, r.Signature)
 	}
-	wire := &exchange{call: action, client: r.Client, secrets: keys.Secrets(), send: api.Send}
-	if r.Long {
-		wire.send = api.SendLong
-	}
+	wire := &exchange{rpc: r, call: action, secrets: keys.Secrets()}
 	client, err := openapi.NewClient(&openapi.Config{
 		AccessKeyId: &keys.AccessKeyID, AccessKeySecret: &keys.AccessKeySecret, SecurityToken: &keys.SecurityToken,
 		Protocol: &r.Endpoint.Scheme, Endpoint: &r.Endpoint.Host,
@@ -101,10 +98,9 @@ func unsent(action string, err error) error {
 // the library makes a syntax error of each refusal that is not JSON, status
 // and all.
 type exchange struct {
+	rpc     *RPC
 	call    string
-	client  *http.Client
 	secrets []string
-	send    func(string, *http.Client, *http.Request, ...string) (*api.Answer, error)
 
 	answer *api.Answer
 	err    error
@@ -112,6 +108,6 @@ type exchange struct {
 
 // Call is the library's way to the network.
 func (e *exchange) Call(req *http.Request, _ *http.Transport) (*http.Response, error) {
-	e.answer, e.err = e.send(e.call, e.client, req, e.secrets...)
+	e.answer, e.err = api.Send(e.call, e.rpc.Client, req, cmp.Or(e.rpc.MaxAnswer, api.MaxAnswer), e.secrets...)
 	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: req}, e.err
 }

@@ -29,7 +29,7 @@ func FuzzAnAnswerTellsNoKey(f *testing.F) {
 			return
 		}
 		a := answer(before+key+after, key)
-		excerpt, line := a.Excerpt(), a.Line(before+key+after)
+		excerpt, line := a.Excerpt(), OneLine(before+key+after)
 		if strings.Contains(excerpt+line, key) || len([]rune(excerpt)) > excerptLength {
 			t.Errorf("%q is shown as %q and %q", a.Body, excerpt, line)
 		}
@@ -75,9 +75,9 @@ func FuzzLoose(f *testing.F) {
 			return
 		}
 		var v struct {
-			A, B  Loose
-			Inner struct{ C Loose }
-			List  []Loose
+			A, B  LenientString
+			Inner struct{ C LenientString }
+			List  []LenientString
 		}
 		body := `{"B":"2","Inner":` + string(value) + `,"A":` + string(value) + `,"List":` + string(value) + `}`
 		if err := Unmarshal([]byte(body), &v); err != nil || v.B != "2" {
@@ -108,7 +108,7 @@ func FuzzAddresses(f *testing.F) {
 		if web := err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https"); ok != web || ok && (name == "" || name == "." || name == ".." || strings.Contains(name, "/")) {
 			t.Errorf("%q has the name %q, %t", address, name, ok)
 		}
-		endpoint, err := Endpoint(address)
+		endpoint, err := Endpoint(address, "vendor.example")
 		if err == nil && (endpoint.Host == "" || endpoint.User != nil || endpoint.Path+endpoint.RawQuery+endpoint.Fragment != "") {
 			t.Errorf("%q is the endpoint %q", address, endpoint)
 		}

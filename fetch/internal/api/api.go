@@ -1,6 +1,7 @@
-// Package api makes one call of a vendor's HTTP API and reads what comes back:
-// leniently, since services, their pages and their SDKs disagree about the
-// types of fields, and without showing the secrets that are in it.
+// Package api makes one call of a vendor's HTTP API and reads the answer:
+// leniently, since services, their documentation and their SDKs disagree about
+// the types of fields, and without showing the secrets that an answer may
+// quote.
 package api
 
 import (
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -18,92 +20,77 @@ import (
 	"tallyman/fetch/redact"
 )
 
+const callTimeout = 60 * time.Second
+
+// How many bytes an answer may have.
 const (
-	callTime  = 60 * time.Second
-	maxAnswer = 1 << 20
-	maxLong   = 8 << 20
+	MaxAnswer = 1 << 20 // an answer about one job
+	MaxList   = 8 << 20 // an answer that may be a list
 )
 
-// An Answer is what a service said to one call.
+// An Answer is what a service answered to one call.
 type Answer struct {
-	Call      string
+	Call      string // its name in errors
 	Status    int
 	Header    http.Header
 	Body      []byte
-	RequestID string // the service's name for this answer, or ""
-
-	most int // bytes of Body
+	RequestID string // the service's ID of the call, or ""
 }
 
-// Send makes one call, once, and gives the answer whatever its status. It
-// goes to the client's Transport itself (nil is http.DefaultClient): a client
-// would follow redirects. The secrets are those that the call was signed
-// with, which are hidden from then on.
-func Send(call string, client *http.Client, req *http.Request, secrets ...string) (*Answer, error) {
+// Send makes one call, once, and returns the answer whatever its status. It
+// fails with a *fetch.CallError if there is no answer within a minute, or one
+// of more than maxBody bytes, and with the cause of the request's context if
+// that ends. A nil client is http.DefaultClient; only its Transport is used,
+// since a client would follow redirects. The secrets that the call was signed
+// with are masked in all output from then on.
+func Send(call string, client *http.Client, req *http.Request, maxBody int, secrets ...string) (*Answer, error) {
 	redact.Add(secrets...)
-	return (&Answer{Call: call, most: maxAnswer}).of(client, req)
-}
-
-// SendLong is Send for an answer that may be a list.
-func SendLong(call string, client *http.Client, req *http.Request, secrets ...string) (*Answer, error) {
-	redact.Add(secrets...)
-	return (&Answer{Call: call, most: maxLong}).of(client, req)
-}
-
-func (a *Answer) of(client *http.Client, req *http.Request) (*Answer, error) {
-	timed, cancel := context.WithTimeout(req.Context(), callTime)
+	ctx, cancel := context.WithTimeout(req.Context(), callTimeout)
 	defer cancel()
-	if err := a.exchange(client, req.WithContext(timed)); err != nil {
-		return nil, a.unanswered(req.Context(), err)
+	a := &Answer{Call: call}
+	resp, err := Transport(client).RoundTrip(req.WithContext(ctx))
+	if err == nil {
+		defer resp.Body.Close()
+		a.Status, a.Header = resp.StatusCode, resp.Header
+		a.RequestID = OneLine(cmp.Or(a.Header.Get("x-log-requestid"), a.Header.Get("x-acs-request-id")))
+		if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, int64(maxBody)+1)); err != nil {
+			err = fmt.Errorf("read the answer: %w", err)
+		}
 	}
-	if len(a.Body) > a.most {
-		return nil, a.Refusal("", fmt.Sprintf("the answer is longer than %d bytes", a.most), Kind(a.Status))
+	switch {
+	case err != nil && req.Context().Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return nil, &fetch.CallError{Call: call, Kind: fetch.ErrTemporary, Message: fmt.Sprintf("no answer within %v", callTimeout)}
+	case err != nil:
+		return nil, fetch.TransportError(req.Context(), call, err)
+	case len(a.Body) > maxBody:
+		return nil, a.Refusal("", fmt.Sprintf("the answer is longer than %d bytes", maxBody), KindOf(a.Status))
 	}
 	return a, nil
 }
 
-func (a *Answer) exchange(client *http.Client, req *http.Request) error {
-	transport := cmp.Or(client, http.DefaultClient).Transport
-	if transport == nil {
-		transport = http.DefaultTransport
+// Transport returns the client's own transport, or the default one if the
+// client or its transport is nil. Unlike a client it follows no redirects,
+// which would take keys and tokens to another host.
+func Transport(client *http.Client) http.RoundTripper {
+	if transport := cmp.Or(client, http.DefaultClient).Transport; transport != nil {
+		return transport
 	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	a.Status, a.Header = resp.StatusCode, resp.Header
-	a.RequestID = a.Line(cmp.Or(a.Header.Get("x-log-requestid"), a.Header.Get("x-acs-request-id")))
-	if a.Body, err = io.ReadAll(io.LimitReader(resp.Body, int64(a.most)+1)); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
-	}
-	return nil
+	return http.DefaultTransport
 }
 
-func (a *Answer) unanswered(ctx context.Context, err error) error {
-	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return &fetch.CallError{Call: a.Call, Kind: fetch.ErrTemporary, Message: fmt.Sprintf("no answer within %v", callTime)}
-	}
-	err = fetch.TransportError(ctx, a.Call, err)
-	if call, ok := errors.AsType[*fetch.CallError](err); ok {
-		call.Message = a.Clean(call.Message)
-	}
-	return err
-}
-
-// Refusal is the error that an answer is, with the service's code and message
-// if it gave any.
+// Refusal makes an error of an answer. Code and message are the service's own,
+// or "".
 func (a *Answer) Refusal(code, message string, kind error) *fetch.CallError {
 	return &fetch.CallError{
-		Call: a.Call, Status: a.Status, Code: a.Line(code), Message: a.Line(message),
+		Call: a.Call, Status: a.Status, Code: OneLine(code), Message: OneLine(message),
 		RequestID: a.RequestID, RetryAfter: fetch.ParseRetryAfter(a.Header), Kind: kind,
 	}
 }
 
-// Kind tells what a status of HTTP means for the caller where no code of the
-// service's own does. One of success, which came with an answer that can't be
-// read, may pass.
-func Kind(status int) error {
+// KindOf returns the kind of error that an HTTP status stands for, where no code
+// of the service's own tells. A status of success, whose answer can't be
+// read, is an ErrTemporary.
+func KindOf(status int) error {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fetch.ErrAuth
@@ -120,8 +107,8 @@ func Kind(status int) error {
 	return fetch.ErrTemporary
 }
 
-// ClockHint goes behind the message of a service that finds the time of a
-// call too far from its own.
+// ClockHint is appended to the message of a service that refuses a call for its
+// time. It tells how far this machine's clock is from the service's Date.
 func (a *Answer) ClockHint() string {
 	date, err := http.ParseTime(a.Header.Get("Date"))
 	if err != nil {
@@ -134,11 +121,32 @@ func (a *Answer) ClockHint() string {
 	return fmt.Sprintf("; check this machine's clock: it is %v %s the service's", off.Round(time.Second), direction)
 }
 
-// Endpoint reads an address that calls go to instead of the vendor's.
-func Endpoint(address string) (*url.URL, error) {
+// Endpoint returns where calls go: to the address, which is a scheme and a host,
+// or, if that is "", to the vendor's host over https.
+func Endpoint(address, vendorHost string) (*url.URL, error) {
+	if address == "" {
+		return &url.URL{Scheme: "https", Host: vendorHost}, nil
+	}
 	u, err := url.Parse(address)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+	if err != nil || !isHTTP(u) || u.User != nil || strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("endpoint %s: want http://HOST:PORT or https://HOST:PORT", redact.Text(address))
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
+
+// FileName returns the last segment of the path of a file's URL, or otherwise
+// if the path has none. It is not ok if the address is no http or https URL.
+func FileName(address, otherwise string) (name string, ok bool) {
+	u, err := url.Parse(address)
+	if err != nil || !isHTTP(u) {
+		return "", false
+	}
+	switch name := path.Base(u.Path); name {
+	case ".", "..", "/":
+		return otherwise, true
+	default:
+		return name, true
+	}
+}
+
+func isHTTP(u *url.URL) bool { return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") }

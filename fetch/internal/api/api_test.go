@@ -22,8 +22,8 @@ func answer(body string, secrets ...string) *Answer {
 	return &Answer{Call: "Get", Status: 200, Header: http.Header{}, Body: []byte(body)}
 }
 
-func TestCleanKnowsAKeyInAnyForm(t *testing.T) {
-	a := answer("", "", "short", key)
+func TestRedactKnowsAKeyInAnyForm(t *testing.T) {
+	redact.Add("", "short", key)
 	for _, c := range []struct{ name, text, want string }{
 		{"as it is", "a " + key + " b", "a *** b"},
 		{"twice", key + key, "******"},
@@ -38,7 +38,7 @@ func TestCleanKnowsAKeyInAnyForm(t *testing.T) {
 		{"a signed URL", "see https://h/p?Signature=canary.", "see https://h/p?Signature."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := a.Clean(c.text); got != c.want {
+			if got := redact.Text(c.text); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
@@ -66,10 +66,10 @@ func TestExcerptIsFitToPrint(t *testing.T) {
 	}
 }
 
-func TestLooseReadsAnything(t *testing.T) {
+func TestLenientStringReadsAnyValue(t *testing.T) {
 	for _, c := range []struct {
 		json  string
-		want  Loose
+		want  LenientString
 		count int64
 		yes   bool
 	}{
@@ -88,7 +88,7 @@ func TestLooseReadsAnything(t *testing.T) {
 		{`[1]`, "", verify.Unknown, false},
 		{`{"a":1}`, "", verify.Unknown, false},
 	} {
-		var v struct{ A, B Loose }
+		var v struct{ A, B LenientString }
 		if err := Unmarshal([]byte(`{"A":`+c.json+`,"B":2}`), &v); err != nil || v.A != c.want || v.A.Count() != c.count || v.A.True() != c.yes || v.B != "2" {
 			t.Errorf("%s: got %q, %d, %t, %v", c.json, v.A, v.A.Count(), v.A.True(), err)
 		}
@@ -98,8 +98,8 @@ func TestLooseReadsAnything(t *testing.T) {
 func TestUnmarshalLeavesOutWhatHasAnotherType(t *testing.T) {
 	for _, body := range []string{`{"Inner":[1],"B":"2"}`, `{"Inner":"x","B":2}`, `{"Inner":null,"B":2}`} {
 		var v struct {
-			Inner struct{ A Loose }
-			B     Loose
+			Inner struct{ A LenientString }
+			B     LenientString
 		}
 		if err := Unmarshal([]byte(body), &v); err != nil || v.B != "2" {
 			t.Errorf("%s: got %+v, %v", body, v, err)
@@ -143,8 +143,10 @@ func TestEndpoint(t *testing.T) {
 		{"ftp://h", "endpoint ftp://h: want http://HOST:PORT or https://HOST:PORT"},
 		{"http://", "endpoint http://: want http://HOST:PORT or https://HOST:PORT"},
 		{"http://u:canary@h/p", "endpoint http://h/p: want http://HOST:PORT or https://HOST:PORT"},
+		{"http://u:canary@h", "endpoint http://h: want http://HOST:PORT or https://HOST:PORT"},
+		{"", "https://vendor.example"},
 	} {
-		u, err := Endpoint(c.address)
+		u, err := Endpoint(c.address, "vendor.example")
 		got := fmt.Sprint(u)
 		if err != nil {
 			got = err.Error()
@@ -160,21 +162,21 @@ type transport func(*http.Request) (*http.Response, error)
 func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 func TestAnAnswerIsReadToItsLimit(t *testing.T) {
-	for _, n := range []int{maxAnswer, maxAnswer + 1, 64 * maxAnswer} {
+	for _, n := range []int{MaxAnswer, MaxAnswer + 1, 64 * MaxAnswer} {
 		body := &counting{Reader: io.LimitReader(zeros{}, int64(n))}
 		client := &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Header: http.Header{"X-Log-Requestid": {"R1"}}, Body: body}, nil
 		})}
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", "https://h/", nil)
-		a, err := Send("Get", client, req)
-		if n > maxAnswer {
+		a, err := Send("Get", client, req, MaxAnswer)
+		if n > MaxAnswer {
 			if call := new(fetch.CallError); !errors.As(err, &call) || !errors.Is(err, fetch.ErrTemporary) || call.RequestID != "R1" {
 				t.Errorf("%d bytes: got %v", n, err)
 			}
 		} else if err != nil || len(a.Body) != n {
 			t.Errorf("%d bytes: got %v", n, err)
 		}
-		if body.n > maxAnswer+1 || !body.closed {
+		if body.n > MaxAnswer+1 || !body.closed {
 			t.Errorf("%d bytes: read %d, closed: %t", n, body.n, body.closed)
 		}
 	}

@@ -3,8 +3,8 @@ package api
 import "fmt"
 
 const (
-	// MostJobs is how many jobs a service may list: no place has so many.
-	MostJobs = 1_000_000
+	// MaxJobs is how many jobs a service may list: no place has so many.
+	MaxJobs = 1_000_000
 
 	mostObjects = 10_000_000
 	mostEmpty   = 1000 // pages in a row
