@@ -20,7 +20,7 @@ func (p *Provider) sunk(ctx context.Context, ref fetch.Ref, t *task, export *fet
 	}
 	in := oss.Selection{
 		Region: cmp.Or(p.Region, ref.Parts()[0]), Bucket: p.Bucket, Prefix: t.prefix(),
-		Since: timeOf(t.GmtCreate), Named: ref.Parts()[2],
+		Since: timeOf(t.GmtCreate), JobName: ref.Parts()[2],
 		Hint: "name it by --dbs-bucket " + p.Bucket + "@REGION",
 	}
 	if in.Since.IsZero() {

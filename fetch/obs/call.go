@@ -13,20 +13,21 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
+	"tallyman/fetch/internal/objstore"
 )
 
-// A call is one signed GET: of an object, or of a bucket's listing where there
-// is no key.
+// A call is one signed GET: GetObject, or ListObjects if there is no key.
 type call struct {
-	name   string // "GetObject obs://bucket/key"
-	at     *place
+	name   string // in errors
+	at     *bucketAddress
 	key    string
 	list   obs.ListObjsInput
 	marker string
-	header map[string]string // besides what is signed
+	header map[string]string // without a signature, since proxies change some of them
 }
 
-// get makes the call. Its answer is a success, whose body the caller closes.
+// get makes a call, once. What it returns is a success, whose body the caller
+// closes.
 func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
 	keys, err := s.keys(ctx)
 	if err != nil {
@@ -42,49 +43,35 @@ func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
 	}
 	if resp.StatusCode/100 != 2 {
 		defer resp.Body.Close()
-		return nil, c.refused(resp)
+		refusal, endpoint := objstore.Refusal(c.name, resp)
+		refusal.RequestID = cmp.Or(refusal.RequestID, resp.Header.Get("X-Amz-Request-Id"))
+		objstore.Explain(refusal, meanings, elsewhere(endpoint, c.at.hint))
+		return nil, refusal
 	}
 	return resp, nil
 }
 
-// request is the signed request of the call. The headers that need no
-// signature get none, since proxies change some of them.
+// A recorder is a transport that keeps a request and sends nothing.
+type recorder struct{ req *http.Request }
+
+var errNotSent = errors.New("the request is not to be sent")
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.req = req.Clone(req.Context())
+	return nil, errNotSent
+}
+
+// request has the SDK make and sign the request of a call. A client of the SDK is
+// cheap, and holds the context and the keys of one call.
 func (c call) request(ctx context.Context, keys Keys) (*http.Request, error) {
-	req, err := c.signed(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	if c.at.signature == obs.SignatureV4 {
-		c.at.signAgain(req, keys)
-	}
-	req.Header.Set("Accept-Encoding", "identity")
-	for name, value := range c.header {
-		req.Header.Set(name, value)
-	}
-	return req, nil
-}
-
-// A catch is a transport that keeps a request and sends nothing.
-type catch struct{ req *http.Request }
-
-var errCaught = errors.New("the request is not to be sent")
-
-func (t *catch) RoundTrip(req *http.Request) (*http.Response, error) {
-	t.req = req.Clone(req.Context())
-	return nil, errCaught
-}
-
-// signed has the SDK make the request. A client of it is cheap, and holds the
-// context and the keys of one call.
-func (c call) signed(ctx context.Context, keys Keys) (*http.Request, error) {
-	var caught catch
-	client, err := obs.New(keys.AK, keys.SK, c.at.endpoint,
+	var made recorder
+	client, err := obs.New(keys.AK, keys.SK, c.at.endpoint.String(),
 		obs.WithSecurityToken(keys.SecurityToken),
 		obs.WithSignature(c.at.signature),
 		obs.WithPathStyle(c.at.pathStyle),
 		obs.WithRegion(cmp.Or(c.at.region, anyRegion)),
 		obs.WithUserAgent("tallyman"),
-		obs.WithHttpClient(&http.Client{Transport: &caught}),
+		obs.WithHttpClient(&http.Client{Transport: &made}),
 		obs.WithMaxRetryCount(0),
 		obs.WithRequestContext(ctx),
 	)
@@ -97,16 +84,23 @@ func (c call) signed(ctx context.Context, keys Keys) (*http.Request, error) {
 		object := obs.GetObjectMetadataInput{Bucket: c.at.bucket, Key: c.key}
 		_, err = client.GetObject(&obs.GetObjectInput{GetObjectMetadataInput: object})
 	}
-	if caught.req == nil {
+	if made.req == nil {
 		return nil, cmp.Or(err, errors.New("the SDK made no request"))
 	}
-	return caught.req, nil
+	if c.at.signature == obs.SignatureV4 {
+		c.at.signAgain(made.req, keys)
+	}
+	made.req.Header.Set("Accept-Encoding", "identity")
+	for name, value := range c.header {
+		made.req.Header.Set(name, value)
+	}
+	return made.req, nil
 }
 
-// signAgain signs by V4 what the SDK made, by the SDK's own function, since as
-// it is some refuse it: it has the date in the Date header only, and a space
-// in the query as a plus sign.
-func (w *place) signAgain(req *http.Request, keys Keys) {
+// signAgain signs what the SDK made once more by V4, with the SDK's own function.
+// As the SDK leaves it, some stores refuse it: the date is in the Date header
+// only, and a space in the query is a plus sign.
+func (at *bucketAddress) signAgain(req *http.Request, keys Keys) {
 	req.URL.RawQuery = strings.ReplaceAll(req.URL.RawQuery, "+", "%20")
 	signed := map[string][]string{
 		"host":                 {req.Host},
@@ -116,7 +110,7 @@ func (w *place) signAgain(req *http.Request, keys Keys) {
 	if keys.SecurityToken != "" {
 		signed["x-amz-security-token"] = []string{keys.SecurityToken}
 	}
-	made := obs.V4Auth(keys.AK, keys.SK, cmp.Or(w.region, anyRegion), req.Method, cmp.Or(req.URL.EscapedPath(), "/"), req.URL.RawQuery, signed)
+	auth := obs.V4Auth(keys.AK, keys.SK, cmp.Or(at.region, anyRegion), req.Method, cmp.Or(req.URL.EscapedPath(), "/"), req.URL.RawQuery, signed)
 	req.Header = http.Header{"User-Agent": req.Header["User-Agent"]}
 	for name, values := range signed {
 		if name != "host" {
@@ -124,5 +118,49 @@ func (w *place) signAgain(req *http.Request, keys Keys) {
 		}
 	}
 	req.Header.Set("Authorization", fmt.Sprintf("%s Credential=%s, SignedHeaders=%s, Signature=%s",
-		obs.V4_HASH_PREFIX, made["Credential"], made["SignedHeaders"], made["Signature"]))
+		obs.V4_HASH_PREFIX, auth["Credential"], auth["SignedHeaders"], auth["Signature"]))
+}
+
+// source reads the version of an object that has that ETag, or any if it is "".
+func (s *Store) source(at *bucketAddress, key, etag string) *objstore.Source {
+	name := "GetObject obs://" + at.bucket + "/" + objstore.Printable(key)
+	return &objstore.Source{Call: name, ETag: etag, Get: func(ctx context.Context, byteRange, ifMatch string) (*http.Response, error) {
+		header := map[string]string{}
+		if byteRange != "" {
+			header["Range"] = byteRange
+		}
+		if ifMatch != "" {
+			header["If-Match"] = ifMatch
+			if at.signature == obs.SignatureObs { // as OBS's own examples have it; those of S3 keep the quotes
+				header["If-Match"] = strings.Trim(ifMatch, `"`)
+			}
+		}
+		return s.get(ctx, call{name: name, at: at, key: key, header: header})
+	}}
+}
+
+// meanings are OBS's codes that mean more than, or other than, objstore.Refusal
+// knows.
+var meanings = map[string]objstore.Meaning{
+	"InvalidObjectState":           {Hint: "it is archived: restore it first"},
+	"RequestTimeTooSkewed":         {Kind: fetch.ErrAuth, Hint: objstore.ClockHint},
+	"TooManyWrongSignature":        {Hint: "the key is blocked for a while: correct it before trying again"},
+	"InvalidToken":                 {Kind: fetch.ErrAuth},
+	"AuthorizationHeaderMalformed": {Hint: "check the region that the bucket is asked in"},
+	"TemporaryRedirect":            {Kind: fetch.ErrTemporary, Hint: "its name has yet to spread"},
+}
+
+// elsewhere returns the hint for a bucket whose endpoint is another one, or "" if
+// that is not the vendor's. The endpoint may have the bucket as its first label.
+func elsewhere(endpoint, regionHint string) string {
+	host, ok := strings.CutSuffix(endpoint, ".myhuaweicloud.com")
+	i := strings.LastIndex("."+host, ".obs.")
+	if !ok || i < 0 {
+		return ""
+	}
+	region := host[i+len("obs."):]
+	if !regions.MatchString(region) {
+		return ""
+	}
+	return objstore.Elsewhere("obs."+region+".myhuaweicloud.com", region, regionHint)
 }

@@ -19,8 +19,7 @@ import (
 	"net/http"
 
 	"tallyman/fetch"
-	"tallyman/fetch/redact"
-	"tallyman/verify"
+	"tallyman/fetch/internal/objstore"
 )
 
 // A Store is the Object Storage Service as one account sees it. Its methods
@@ -51,41 +50,18 @@ type Provider struct {
 	Store *Store
 }
 
-// Export implements fetch.Provider. It sends nothing: the objects are listed
-// as they are ranged over, anew each time, and ctx ends that too.
+// Export implements fetch.Provider. It sends nothing: the objects are listed as
+// they are ranged over, anew each time, until ctx ends.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
 	if ref.Scheme() != "obs" {
 		return nil, fmt.Errorf("export %s: not a reference to objects of OBS", ref)
 	}
 	in := Selection{Region: ref.Region(), Bucket: ref.Parts()[0], Prefix: ref.Parts()[1]}
-	where, err := p.Store.where(in.Region, in.Bucket)
+	at, err := p.Store.address(in.Region, in.Bucket)
 	if err != nil {
 		return nil, fmt.Errorf("export %s: %w", ref, err)
 	}
-	return &fetch.Export{
-		State: fetch.Ready, Percent: -1, Records: verify.Unknown,
-		Objects: p.Store.Objects(ctx, in), Snapshot: true,
-		Answer: answered{in.Bucket, in.Prefix, where.region, where.endpoint},
-	}, nil
-}
-
-// answered is what a receipt tells of the place.
-type answered struct {
-	Bucket   string `json:"bucket"`
-	Prefix   string `json:"prefix"`
-	Region   string `json:"region,omitempty"`
-	Endpoint string `json:"endpoint"`
-}
-
-func (s *Store) keys(ctx context.Context) (Keys, error) {
-	find := s.Keys
-	if find == nil {
-		find = EnvironmentKeys
-	}
-	keys, err := find(ctx)
-	redact.Add(keys.SecurityToken, keys.SK)
-	if err == nil && (keys.AK == "" || keys.SK == "") {
-		err = noKeys // the SDK would ask without a signature
-	}
-	return keys, err
+	return objstore.Snapshot(p.Store.Objects(ctx, in), objstore.Location{
+		Bucket: in.Bucket, Prefix: in.Prefix, Region: at.region, Endpoint: at.endpoint.String(),
+	}), nil
 }

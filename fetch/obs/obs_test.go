@@ -11,6 +11,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/internal/objstore"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify/archive"
 )
@@ -88,7 +89,7 @@ func TestUsage(t *testing.T) {
 		store *Store
 		want  string
 	}{
-		{"no region anywhere names the ways to say it", "obs://bkt/p", &Store{}, "export obs://bkt/p: the bucket's region is not known: add ?region=REGION to the reference, or set --endpoint obs=URL"},
+		{"no region anywhere names the ways to say it", "obs://bkt/p", &Store{}, "export obs://bkt/p: the bucket's region is not known: add ?region=REGION to the reference"},
 		{"an unknown signature", "obs://bkt/p?region=r", &Store{Signature: "v2"}, `export obs://bkt/p?region=r: unknown signature version "v2", want obs or v4`},
 		{"a signature that the path rules out", "obs://bkt/p", &Store{Endpoint: "http://127.0.0.1:1", Signature: "obs"}, "export obs://bkt/p: signature obs is not for a bucket in the path, as http://127.0.0.1:1 has it: want v4"},
 		{"an endpoint without a scheme", "obs://bkt/p", &Store{Endpoint: "obs.example"}, "export obs://bkt/p: endpoint obs.example: want http://HOST:PORT"},
@@ -215,7 +216,7 @@ func TestAnExportIsReadyAndNamesItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := answered{bucket, "p/", "cn-north-4", store.Endpoint}
+	want := objstore.Location{Bucket: bucket, Prefix: "p/", Region: "cn-north-4", Endpoint: store.Endpoint}
 	if export.State != fetch.Ready || export.Percent != -1 || export.Records != -1 || !export.Snapshot || export.Answer != want {
 		t.Errorf("got %+v", export)
 	}

@@ -106,11 +106,11 @@ func asking(f transport) *Store {
 // read reads a range of an object that no listing told of.
 func read(t testing.TB, s *Store, key string) error {
 	t.Helper()
-	at, err := s.where("", bucket)
+	at, err := s.address("", bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := (&source{store: s, at: at, key: key, etag: `"etag"`}).ReadRange(t.Context(), 4, 4, "")
+	answer, err := s.source(at, key, `"etag"`).ReadRange(t.Context(), 4, 4, "")
 	if err == nil {
 		answer.Close()
 	}

@@ -1,194 +1,123 @@
 package oss
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
+	"net/http"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"tallyman/fetch"
-	"tallyman/fetch/internal/api"
-	"tallyman/fetch/web"
+	"tallyman/fetch/internal/objstore"
 	"tallyman/verify"
 )
 
-// A Selection is objects of a bucket: those under a prefix, or some of them.
+// A Selection names objects of a bucket: all of those under a prefix, or some.
 type Selection struct {
 	Region string // "" is the Store's
 	Bucket string
 	Prefix string    // "" is all of the bucket
-	Since  time.Time // only what was modified then or later, to the second; zero: all
-	Named  string    // if the names of some hold it as a word, only those
+	Since  time.Time // only objects modified then or later, to the second; zero: all
+	// JobName leaves out objects whose names don't hold it as a word, if some do.
+	JobName string
 
-	// Hint is what to do where the bucket turns out to be in another region,
-	// which it calls REGION. "" is to name that in the reference.
+	// Hint says what to do if the bucket is in another region, which it calls
+	// REGION. "" is to name the region in the reference.
 	Hint string
 }
 
-// String is where the objects are, as a reference would name it.
-func (in Selection) String() string { return "oss://" + in.Bucket + "/" + printable(in.Prefix) }
-
-// directory is what the names of objects leave out of their keys: the prefix
-// up to its last slash.
-func (in Selection) directory() string { return in.Prefix[:strings.LastIndexByte(in.Prefix, '/')+1] }
+// String returns where the objects are, as a reference would name it.
+func (in Selection) String() string {
+	return "oss://" + in.Bucket + "/" + objstore.Printable(in.Prefix)
+}
 
 // Objects lists the objects, page by page as they are ranged over, and anew
 // each time. An object's name is its key below the last slash of the prefix:
-// "a/b.csv" of the key e/a/b.csv where the prefix is e/ or e/a, and so the last
-// element of the key where the prefix is that. Placeholders of directories,
-// which end in a slash and are empty, are left out. None at all is an
-// ErrNotFound.
+// the key e/a/b.csv is "a/b.csv" with the prefix e/ or e/a, and b.csv with its
+// own key as the prefix. Placeholders of directories, which end in a slash and
+// are empty, are left out. If there are no objects, the error is an ErrNotFound.
+//
+// An object is proven by the CRC64 or the MD5 that its answers give, or by the
+// listing's ETag where that is the MD5 of the bytes.
 func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
-		at, err := s.where(in.Region, in.Bucket)
+		at, err := s.address(in.Region, in.Bucket)
 		if err != nil {
 			yield(fetch.Object{}, fmt.Errorf("list %s: %w", in, err))
 			return
 		}
 		at.hint = in.Hint
-		l := &listing{Selection: in, store: s, at: at}
-		if err := l.narrow(ctx); err != nil {
+		l := s.listing(at, in)
+		selected, err := in.selector(ctx, l)
+		if err != nil {
 			yield(fetch.Object{}, err)
 			return
 		}
-		none := true
-		for e, err := range l.entries(ctx) {
-			none = false
-			if err != nil {
-				yield(fetch.Object{}, err)
-				return
+		none := fmt.Sprintf("bucket %s has no object with the prefix %q", in.Bucket, in.Prefix)
+		if !in.Since.IsZero() {
+			none += " modified since " + in.Since.UTC().Format(time.RFC3339)
+		}
+		object := func(e objstore.Entry) fetch.Object { return s.object(at, l.Name(e), e) }
+		l.Objects(ctx, selected, object, none)(yield)
+	}
+}
+
+func (s *Store) listing(at *bucketAddress, in Selection) *objstore.Listing {
+	name := "ListObjectsV2 " + in.String()
+	return &objstore.Listing{
+		Call: name, Prefix: in.Prefix,
+		Get: func(ctx context.Context, cursor string) (*http.Response, error) {
+			params := map[string]any{
+				"list-type": "2", "encoding-type": "url", "prefix": in.Prefix,
+				"max-keys": strconv.Itoa(cmp.Or(s.PageSize, objstore.FullPage)),
 			}
-			if !yield(l.object(e), nil) {
-				return
+			if cursor != "" {
+				params["continuation-token"] = cursor
 			}
-		}
-		if none {
-			yield(fetch.Object{}, l.nothing())
-		}
+			return s.get(ctx, call{name: name, at: at, params: params})
+		},
+		Next: func(p *objstore.Page, cursor string) string {
+			if p.NextContinuationToken == cursor {
+				return ""
+			}
+			return p.NextContinuationToken
+		},
 	}
 }
 
-// A listing is a Selection that is being listed.
-type listing struct {
-	Selection
-	store    *Store
-	at       *place
-	narrowed bool // some names hold Named
-}
-
-// narrow finds out whether some names hold Named. It takes a listing of its
-// own, so that no listing need be kept.
-func (l *listing) narrow(ctx context.Context) error {
-	if l.Named == "" {
-		return nil
-	}
-	for e, err := range l.entries(ctx) {
-		if err != nil {
-			return err
-		}
-		if l.named(e) {
-			l.narrowed = true
-			return nil
-		}
-	}
-	return nil
-}
-
-// named reports whether an object's name holds Named, and not as a part of a
-// longer word: download-1 is not in download-12.csv.
-func (l *listing) named(e entry) bool {
-	name := l.name(e)
-	for from := 0; ; {
-		i := strings.Index(name[from:], l.Named)
-		if i < 0 {
-			return false
-		}
-		i += from
-		before, after := []rune(name[:i]), []rune(name[i+len(l.Named):])
-		if (i == 0 || !inWord(before[len(before)-1])) && (len(after) == 0 || !inWord(after[0])) {
-			return true
-		}
-		from = i + 1
-	}
-}
-
-func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
-
-func (l *listing) name(e entry) string { return e.Key[len(l.directory()):] }
-
-func (l *listing) object(e entry) fetch.Object {
+func (s *Store) object(at *bucketAddress, name string, e objstore.Entry) fetch.Object {
 	want := verify.Want{Size: e.Size, ETag: e.ETag}
 	switch e.Type {
-	case "Symlink":
-		want, e.ETag = verify.NoPromise(), "" // they are the link's
-	case "Appendable":
-		want.ETag = web.Weak(want.ETag) // it looks like a hash of the bytes, and is none
+	case "Symlink": // size and ETag are those of the link, not of its target
+		want, e.ETag = verify.NoPromise(), ""
+	case "Appendable": // the ETag looks like a hash of the bytes, and is none
+		want.ETag = objstore.Weak(want.ETag)
 	}
-	return fetch.Object{
-		Name:   l.name(e),
-		Want:   want,
-		Source: &source{store: l.store, at: l.at, key: e.Key, etag: e.ETag},
-	}
+	return fetch.Object{Name: name, Want: want, Source: s.source(at, e.Key, e.ETag)}
 }
 
-func (l *listing) nothing() error {
-	said := fmt.Sprintf("bucket %s has no object with the prefix %q", l.Bucket, l.Prefix)
-	if !l.Since.IsZero() {
-		said += " modified since " + l.Since.UTC().Format(time.RFC3339)
+// selector returns what tells the selected entries from others. To find out
+// whether some names hold JobName, it ranges over a listing of its own, so that
+// no listing need be held in memory.
+func (in Selection) selector(ctx context.Context, l *objstore.Listing) (func(objstore.Entry) bool, error) {
+	since := in.Since.Truncate(time.Second)
+	recent := func(e objstore.Entry) bool {
+		modified, err := time.Parse(time.RFC3339, e.LastModified)
+		return in.Since.IsZero() || err == nil && !modified.Before(since)
 	}
-	return &fetch.CallError{Call: l.call(), Message: said, Kind: fetch.ErrNotFound}
-}
-
-func (l *listing) call() string { return "ListObjectsV2 " + l.String() }
-
-// entries are those that are meant, of page after page.
-func (l *listing) entries(ctx context.Context) iter.Seq2[entry, error] {
-	return func(yield func(entry, error) bool) {
-		var course api.Course
-		for token := ""; ; {
-			p, err := l.page(ctx, token)
-			if err != nil {
-				yield(entry{}, err)
-				return
-			}
-			for _, e := range p.Contents {
-				if l.meant(e) && !yield(e, nil) {
-					return
-				}
-			}
-			if !p.IsTruncated {
-				return
-			}
-			token = p.NextContinuationToken
-			if why := course.GoOn(len(p.Contents), token); why != "" {
-				yield(entry{}, l.useless(fetch.ErrRefused, "%s", why))
-				return
-			}
+	if in.JobName == "" {
+		return recent, nil
+	}
+	named := func(e objstore.Entry) bool { return recent(e) && objstore.HoldsWord(l.Name(e), in.JobName) }
+	for e, err := range l.Entries(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if named(e) {
+			return named, nil
 		}
 	}
-}
-
-func (l *listing) meant(e entry) bool {
-	switch {
-	case e.Size == 0 && strings.HasSuffix(e.Key, "/"):
-		return false
-	case l.narrowed && !l.named(e):
-		return false
-	case l.Since.IsZero():
-		return true
-	}
-	modified, err := time.Parse(time.RFC3339, e.LastModified)
-	return err == nil && !modified.Before(l.Since.Truncate(time.Second))
-}
-
-// printable is a key as it may be shown: quoted if it holds what is not to be
-// seen.
-func printable(key string) string {
-	if strings.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
-		return strconv.Quote(key)
-	}
-	return key
+	return recent, nil
 }

@@ -107,12 +107,12 @@ func TestSelections(t *testing.T) {
 		want []string
 	}{
 		{"since, that second included", Selection{Since: time.Unix(200, 999)}, []string{"download-1.csv", "download-12.csv", "other.csv", "x_download-1_2.csv"}},
-		{"named, as a word", Selection{Named: "download-1"}, []string{"download-1.csv", "x_download-1_2.csv"}},
-		{"named, as a word that is not the first like it", Selection{Named: "download-2"}, []string{"x2/download-22_download-2.csv"}},
-		{"named, but no name holds it", Selection{Named: "download-99", Since: time.Unix(250, 0)}, []string{"other.csv", "x_download-1_2.csv"}},
-		{"named, but what holds it is too old", Selection{Named: "download-7", Since: time.Unix(250, 0)}, []string{"other.csv", "x_download-1_2.csv"}},
-		{"the prefix does not count as a name", Selection{Named: "d"}, []string{"download-1.csv", "download-12.csv", "download-7.csv", "old.csv", "other.csv", "x2/download-22_download-2.csv", "x_download-1_2.csv"}},
-		{"named and since", Selection{Named: "download-1", Since: time.Unix(300, 0)}, []string{"x_download-1_2.csv"}},
+		{"named, as a word", Selection{JobName: "download-1"}, []string{"download-1.csv", "x_download-1_2.csv"}},
+		{"named, as a word that is not the first like it", Selection{JobName: "download-2"}, []string{"x2/download-22_download-2.csv"}},
+		{"named, but no name holds it", Selection{JobName: "download-99", Since: time.Unix(250, 0)}, []string{"other.csv", "x_download-1_2.csv"}},
+		{"named, but what holds it is too old", Selection{JobName: "download-7", Since: time.Unix(250, 0)}, []string{"other.csv", "x_download-1_2.csv"}},
+		{"the prefix does not count as a name", Selection{JobName: "d"}, []string{"download-1.csv", "download-12.csv", "download-7.csv", "old.csv", "other.csv", "x2/download-22_download-2.csv", "x_download-1_2.csv"}},
+		{"named and since", Selection{JobName: "download-1", Since: time.Unix(300, 0)}, []string{"x_download-1_2.csv"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.in.Bucket, c.in.Prefix = bucket, "d/"
@@ -198,7 +198,7 @@ func TestListingsThatLeadNowhere(t *testing.T) {
 		{"a page of HTML", "<html><body>please log in</body></html>", fetch.ErrTemporary},
 		{"nothing", "", fetch.ErrTemporary},
 		{"a listing cut short", list(one)[:40], fetch.ErrTemporary},
-		{"an endless listing", list(strings.Repeat(" ", maxPage)), fetch.ErrRefused},
+		{"an endless listing", list(strings.Repeat(" ", 8<<20)), fetch.ErrRefused},
 		{"more, but no token", list("<IsTruncated>true</IsTruncated>" + one), fetch.ErrRefused},
 		{"the same token for ever", list("<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>" + one), fetch.ErrRefused},
 		{"an object that is not under the prefix", list("<Contents><Key>f/a</Key><Size>1</Size></Contents>"), fetch.ErrRefused},

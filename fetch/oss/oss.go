@@ -19,8 +19,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
-	"tallyman/fetch/internal/api"
-	"tallyman/verify"
+	"tallyman/fetch/internal/objstore"
 )
 
 // A Store is the Object Storage Service as one account sees it. Its methods
@@ -60,40 +59,18 @@ type Provider struct {
 	Store *Store
 }
 
-// Export implements fetch.Provider. It sends nothing: the objects are listed
-// as they are ranged over, anew each time, and ctx ends that too.
+// Export implements fetch.Provider. It sends nothing: the objects are listed as
+// they are ranged over, anew each time, until ctx ends.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
 	if ref.Scheme() != "oss" {
 		return nil, fmt.Errorf("export %s: not a reference to objects of OSS", ref)
 	}
 	in := Selection{Region: ref.Region(), Bucket: ref.Parts()[0], Prefix: ref.Parts()[1]}
-	where, err := p.Store.where(in.Region, in.Bucket)
+	at, err := p.Store.address(in.Region, in.Bucket)
 	if err != nil {
 		return nil, fmt.Errorf("export %s: %w", ref, err)
 	}
-	return &fetch.Export{
-		State: fetch.Ready, Percent: -1, Records: verify.Unknown,
-		Objects: p.Store.Objects(ctx, in), Snapshot: true,
-		Answer: answered{in.Bucket, in.Prefix, where.region, where.endpoint},
-	}, nil
-}
-
-// answered is what a receipt tells of the place.
-type answered struct {
-	Bucket   string `json:"bucket"`
-	Prefix   string `json:"prefix"`
-	Region   string `json:"region,omitempty"`
-	Endpoint string `json:"endpoint"`
-}
-
-// client is an HTTP client for the SDK: it follows no redirect, which would
-// take the security token along, and its refusals are short.
-func (s *Store) client() *http.Client {
-	s.once.Do(func() {
-		s.http = &http.Client{
-			Transport:     brief{api.Transport(s.Client)},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
-	})
-	return s.http
+	return objstore.Snapshot(p.Store.Objects(ctx, in), objstore.Location{
+		Bucket: in.Bucket, Prefix: in.Prefix, Region: at.region, Endpoint: at.endpoint.String(),
+	}), nil
 }

@@ -14,6 +14,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/internal/acs"
+	"tallyman/fetch/internal/objstore"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify/archive"
 )
@@ -98,7 +99,7 @@ func TestUsage(t *testing.T) {
 		store *Store
 		want  string
 	}{
-		{"no region anywhere names the ways to say it", "oss://bkt/p", &Store{}, "export oss://bkt/p: the bucket's region is not known: add ?region=REGION to the reference, or set --endpoint oss=URL"},
+		{"no region anywhere names the ways to say it", "oss://bkt/p", &Store{}, "export oss://bkt/p: the bucket's region is not known: add ?region=REGION to the reference"},
 		{"v4 needs a region", "oss://bkt/p", &Store{Endpoint: "http://127.0.0.1:1", Signature: "v4"}, "export oss://bkt/p: the bucket's region is not known"},
 		{"an unknown signature", "oss://bkt/p?region=r", &Store{Signature: "v2"}, `export oss://bkt/p?region=r: unknown signature version "v2", want v4 or v1`},
 		{"an endpoint without a scheme, which the SDK takes for http", "oss://bkt/p", &Store{Endpoint: "oss.example"}, "export oss://bkt/p: endpoint oss.example: want http://HOST:PORT"},
@@ -170,7 +171,7 @@ func TestAnExportIsReadyAndNamesItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := answered{bucket, "p/", "cn-hangzhou", store.Endpoint}
+	want := objstore.Location{Bucket: bucket, Prefix: "p/", Region: "cn-hangzhou", Endpoint: store.Endpoint}
 	if export.State != fetch.Ready || export.Percent != -1 || export.Records != -1 || export.Answer != want {
 		t.Errorf("got %+v", export)
 	}

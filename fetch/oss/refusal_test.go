@@ -60,11 +60,11 @@ func replay(t *testing.T, name string) {
 		}
 		return resp, err
 	})}}
-	at, err := store.where("", bucket)
+	at, err := store.address("", bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = (&source{store: store, at: at, key: "a"}).ReadRange(t.Context(), 4, 4, `"etag"`)
+	_, err = store.source(at, "a", "").ReadRange(t.Context(), 4, 4, `"etag"`)
 	var call *fetch.CallError
 	if !errors.As(err, &call) {
 		t.Fatalf("got %v, want a CallError", err)
@@ -94,8 +94,8 @@ func TestNoSecretInAnError(t *testing.T) {
 		store := &Store{Region: "cn-hangzhou", Keys: acs.Static(sts).Keys, Client: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
 			return nil, said
 		})}}
-		at, _ := store.where("", bucket)
-		_, err := (&source{store: store, at: at, key: "a"}).ReadRange(t.Context(), 0, 4, "")
+		at, _ := store.address("", bucket)
+		_, err := store.source(at, "a", "").ReadRange(t.Context(), 0, 4, "")
 		if !errors.Is(err, fetch.ErrTemporary) || strings.Contains(err.Error(), "canary") || !strings.HasPrefix(err.Error(), "GetObject oss://"+bucket+"/a: ") {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -145,7 +145,7 @@ func TestOnlyTheVendorsEndpointsAreRepeated(t *testing.T) {
 // The SDK's log, at its most talkative, holds every header.
 func TestTheSDKLogsNothing(t *testing.T) {
 	store := &Store{Region: "cn-hangzhou"}
-	at, err := store.where("", bucket)
+	at, err := store.address("", bucket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,8 +157,8 @@ func TestTheSDKLogsNothing(t *testing.T) {
 
 func TestKeysThatWouldSpoilATerminalAreQuoted(t *testing.T) {
 	_, store := serve(t, nil)
-	at, _ := store.where("", bucket)
-	_, err := (&source{store: store, at: at, key: "e/\x1b[2J\n.csv"}).ReadRange(t.Context(), 0, 4, "")
+	at, _ := store.address("", bucket)
+	_, err := store.source(at, "e/\x1b[2J\n.csv", "").ReadRange(t.Context(), 0, 4, "")
 	if want := `GetObject oss://` + bucket + `/"e/\x1b[2J\n.csv": not found`; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -104,7 +104,7 @@ func (p *Provider) objects(ctx context.Context, ref fetch.Ref, j *job, a *api.An
 	case j.hasURL():
 		return p.file(ref, j)
 	case j.Configuration.Sink.Bucket != "":
-		return p.sunk(ctx, ref, j)
+		return p.bucketObjects(ctx, ref, j)
 	}
 	return nil, &fetch.CallError{Call: a.Call, Message: "the job succeeded but names no file", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
 }

@@ -11,13 +11,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"net/url"
 	"path"
 
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
+	"tallyman/fetch/internal/objstore"
 	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
@@ -37,12 +37,9 @@ func (p *Provider) Export(_ context.Context, ref fetch.Ref) (*fetch.Export, erro
 	}
 	object := fetch.Object{Name: source.name(), Want: ref.Want(), Source: source}
 	return &fetch.Export{
-		State: fetch.Ready, Percent: -1, Records: ref.Records(), Objects: one(object),
+		State: fetch.Ready, Percent: -1, Records: ref.Records(),
+		Objects: func(yield func(fetch.Object, error) bool) { yield(object, nil) },
 	}, nil
-}
-
-func one(object fetch.Object) iter.Seq2[fetch.Object, error] {
-	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }
 }
 
 // A Source reads ranges of the file at a URL. It implements fetch.Source.
@@ -79,64 +76,44 @@ func (s *Source) name() string {
 	return u.Hostname()
 }
 
-// ReadRange implements fetch.Source.
+// ReadRange implements fetch.Source. Some stores refuse If-Match even with the
+// ETag that they gave: then the ETag of an answer without it is compared.
 func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
-	answer, err := s.readRange(ctx, off, n, etag)
-	refused, ok := errors.AsType[*fetch.CallError](err)
-	switch {
-	case ok && refused.Status == http.StatusPreconditionFailed && etag != "":
-		return s.readVersion(ctx, off, n, etag)
-	case ok && refused.Status == http.StatusRequestedRangeNotSatisfiable && off == 0:
-		return s.readRange(ctx, 0, noRange, etag) // of an empty object any range is refused
+	ifMatch := etag
+	if objstore.IsWeak(etag) { // a weak one never matches
+		ifMatch = ""
 	}
-	return answer, err
-}
-
-// readVersion compares the ETag itself: some stores refuse If-Match even for
-// the one that they give.
-func (s *Source) readVersion(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
-	answer, err := s.readRange(ctx, off, n, "")
-	if err == nil && !verify.SameETag(answer.Want.ETag, etag) {
+	answer, err := s.readRange(ctx, off, n, ifMatch)
+	refused, ok := errors.AsType[*fetch.CallError](err)
+	if !ok || refused.Status != http.StatusPreconditionFailed || etag == "" {
+		return answer, err
+	}
+	if answer, err = s.readRange(ctx, off, n, ""); err == nil && !verify.SameETag(answer.Want.ETag, etag) {
 		answer.Close()
 		return nil, fmt.Errorf("GET %s: %w: ETag is %s, was %s", s.shown, fetch.ErrChanged, answer.Want.ETag, etag)
 	}
 	return answer, err
 }
 
-// noRange, as a number of bytes, asks for all of them without a Range header.
-const noRange = 0
-
-func (s *Source) readRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
-	req, err := s.request(ctx, off, n, etag)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return nil, fetch.TransportError(ctx, "GET "+s.shown, err)
-	}
-	answer, err := Answer("GET "+s.shown, resp, off, n)
-	if err != nil {
-		resp.Body.Close()
-		return nil, err
-	}
-	return answer, nil
-}
-
-func (s *Source) request(ctx context.Context, off, n int64, etag string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
-	if err != nil {
-		return nil, fmt.Errorf("GET %s: it is not a URL", s.shown)
-	}
-	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Set("User-Agent", "tallyman")
-	if n == verify.Unknown {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", off))
-	} else if n != noRange {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+n-1))
-	}
-	if etag != "" && !IsWeak(etag) { // a weak one never matches
-		req.Header.Set("If-Match", etag)
-	}
-	return req, nil
+func (s *Source) readRange(ctx context.Context, off, n int64, ifMatch string) (*fetch.Range, error) {
+	call := "GET " + s.shown
+	return objstore.ReadRange(off, n, func(byteRange string) (*fetch.Range, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: it is not a URL", call)
+		}
+		req.Header.Set("Accept-Encoding", "identity")
+		req.Header.Set("User-Agent", "tallyman")
+		if byteRange != "" {
+			req.Header.Set("Range", byteRange)
+		}
+		if ifMatch != "" {
+			req.Header.Set("If-Match", ifMatch)
+		}
+		resp, err := s.client.Do(req)
+		if err != nil {
+			return nil, fetch.TransportError(ctx, call, err)
+		}
+		return objstore.RangeOf(call, resp, off, n)
+	})
 }

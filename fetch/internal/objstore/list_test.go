@@ -1,4 +1,4 @@
-package api
+package objstore
 
 import (
 	"fmt"
@@ -20,25 +20,25 @@ func TestNoListingGoesOnForEver(t *testing.T) {
 		{"always another page without any object", 0, func(page int) string { return fmt.Sprint(page) }, "1000 pages in a row have no object", 1000},
 		{"always more objects", 1000, func(page int) string { return fmt.Sprint(page) }, "more than 10000000 objects", 10_001},
 	} {
-		course, page, why := new(Course), 0, ""
-		for ; why == "" && page < c.pages; page++ {
-			why = course.GoOn(c.objects, c.next(page))
+		guard, page, err := new(pageGuard), 0, error(nil)
+		for ; err == nil && page < c.pages; page++ {
+			err = guard.next(c.objects, c.next(page))
 		}
-		if !strings.Contains(why, c.why) {
-			t.Errorf("%s: %q after %d pages", c.name, why, page)
+		if err == nil || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s: %v after %d pages", c.name, err, page)
 		}
 	}
 }
 
 func TestALongListingWithGapsGoesToItsEnd(t *testing.T) {
-	course := new(Course)
+	guard := new(pageGuard)
 	for page := range 9999 {
 		objects := 1000
 		if page%1000 > 10 {
 			objects = 0
 		}
-		if why := course.GoOn(objects, fmt.Sprint(page)); why != "" {
-			t.Fatalf("page %d: %s", page, why)
+		if err := guard.next(objects, fmt.Sprint(page)); err != nil {
+			t.Fatalf("page %d: %v", page, err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package web
+package objstore
 
 import (
 	"io"
@@ -12,7 +12,8 @@ import (
 )
 
 func answered(status int, body string, header http.Header) *fetch.CallError {
-	return Refusal("GET https://h/a", &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))})
+	refusal, _ := Refusal("GET https://h/a", &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))})
+	return refusal
 }
 
 func said(code, message string) string {
