@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 )
 
 // A file is an entry of a container.
@@ -78,8 +79,8 @@ func TestContainersLandEntryByEntry(t *testing.T) {
 		{"e.tar.lz4", "lz4+tar", encode(t, "lz4", tarOf(t, twoFiles...))},
 		{"e.csv", "zstd+tar", encode(t, "zstd", tarOf(t, twoFiles...))},
 	} {
-		s := newShelf(object(tt.name, tt.body))
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(fetchtest.NewFile(tt.name, tt.body))
+		f := newMemoryFetcher(t, s)
 		receipt := mustFetch(t, f)
 		checkFiles(t, f, map[string]string{"a.csv": string(rows[:2000]), "d/b.jsonl": "{}\n{}\n{}\n"})
 		want := int64(bytes.Count(rows[:2000], []byte("\n"))) + 1 - quotedNewlines(rows[:2000]) + 3
@@ -109,7 +110,7 @@ func TestWhatIsInAContainerIsNotOpenedFurther(t *testing.T) {
 		"an empty entry":   {zipOf(t, 8, file{"x", nil}), map[string]string{"x": ""}},
 		"only a directory": {zipOf(t, 0, file{"d/", nil}), map[string]string{}},
 	} {
-		f := shelved(t, newShelf(object("e.zip.gz", tt.body)))
+		f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e.zip.gz", tt.body)))
 		mustFetch(t, f)
 		t.Log(name)
 		checkFiles(t, f, tt.want)
@@ -156,10 +157,10 @@ func TestUnfitContainersAreRefusedAndLeaveNothing(t *testing.T) {
 		"a tar cut short, packed":  {encode(t, "zstd", tarOf(t, twoFiles...)[:1024]), fetch.ErrCorrupt},
 	} {
 		for _, keep := range []fetch.Keep{fetch.KeepContent, fetch.KeepWire, fetch.KeepBoth} {
-			s := newShelf(object("e.zip", tt.body), object("good.csv", rows))
-			f := shelved(t, s)
+			s := fetchtest.NewMemory(fetchtest.NewFile("e.zip", tt.body), fetchtest.NewFile("good.csv", rows))
+			f := newMemoryFetcher(t, s)
 			f.Keep = keep
-			_, err := fetchShelf(t, f)
+			_, err := fetchOnce(t, f)
 			if name == "as long as the disk goes" && keep == fetch.KeepWire {
 				continue // it is not written
 			}
@@ -169,7 +170,7 @@ func TestUnfitContainersAreRefusedAndLeaveNothing(t *testing.T) {
 			if kinds := kindsOf(err); len(kinds) != 1 {
 				t.Errorf("%s: %v is %v", name, err, kinds)
 			}
-			checkAbsent(t, f, shelfKey)
+			checkAbsent(t, f, exportKey)
 			checkNoEvil(t, f)
 		}
 	}
@@ -200,26 +201,26 @@ func checkNoEvil(t *testing.T, f *fetch.Fetcher) {
 
 func TestLimitsOfTheFetcherBoundAContainer(t *testing.T) {
 	for _, body := range [][]byte{zipOf(t, 8, twoFiles...), tarOf(t, twoFiles...)} {
-		f := shelved(t, newShelf(object("e", body)))
+		f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e", body)))
 		f.Limits.EntryBytes = 1000
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrBomb) {
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrBomb) {
 			t.Errorf("%v, want %v", err, fetch.ErrBomb)
 		}
-		checkAbsent(t, f, shelfKey)
+		checkAbsent(t, f, exportKey)
 	}
 }
 
 func TestContainerThatBrokeOnTheWayIsTheTransfersFault(t *testing.T) {
 	for _, body := range [][]byte{zipOf(t, 0, twoFiles...), zipOf(t, 8, twoFiles...), tarOf(t, twoFiles...), encode(t, "zstd", tarOf(t, twoFiles...))} {
 		for _, at := range []int{2, len(body) / 2, len(body) - 2} {
-			s := newShelf(object("e", body))
-			s.items[0].bend = flipped(int64(at))
-			f := shelved(t, s)
-			if _, err := fetchShelf(t, f); !isMismatch(err) || len(kindsOf(err)) > 0 {
+			s := fetchtest.NewMemory(fetchtest.NewFile("e", body))
+			s.Files[0].Answer = flipped(int64(at))
+			f := newMemoryFetcher(t, s)
+			if _, err := fetchOnce(t, f); !isMismatch(err) || len(kindsOf(err)) > 0 {
 				t.Errorf("%v, want a mismatch", err)
 			}
-			checkAbsent(t, f, shelfKey)
-			s.items[0].bend = nil
+			checkAbsent(t, f, exportKey)
+			s.Files[0].Answer = nil
 			mustFetch(t, f)
 			checkFiles(t, f, map[string]string{"a.csv": string(rows[:2000]), "d/b.jsonl": "{}\n{}\n{}\n"})
 		}
@@ -238,7 +239,7 @@ func TestLengthAloneProvesWhatHasItsOwnChecksums(t *testing.T) {
 		"tar.zst unsure": {encode(t, "zstd-", tarOf(t, twoFiles...)), 1},
 		"plain":          {rows, 1},
 	} {
-		f := shelved(t, newShelf(&item{name: "e", body: tt.body, want: sizeAlone}))
+		f := newMemoryFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: tt.body, Promise: sizeAlone}))
 		receipt := mustFetch(t, f)
 		if len(receipt.Doubts) != tt.doubts || tt.doubts > 0 && !strings.HasPrefix(receipt.Doubts[0], "unproven") {
 			t.Errorf("%s: doubts %q", name, receipt.Doubts)
@@ -250,12 +251,12 @@ func TestLengthAloneProvesWhatHasItsOwnChecksums(t *testing.T) {
 // tell is not the source's fault alone: but the wire has no word against it.
 func TestZipThatBrokeUnderItsSizeAloneDoesNotLand(t *testing.T) {
 	body := zipOf(t, 0, twoFiles...)
-	s := newShelf(&item{name: "e", body: body, want: sizeAlone, bend: flipped(int64(len(body) / 3))})
-	f := shelved(t, s)
-	if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+	s := fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: body, Promise: sizeAlone, Answer: flipped(int64(len(body) / 3))})
+	f := newMemoryFetcher(t, s)
+	if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrCorrupt) {
 		t.Errorf("%v, want %v", err, fetch.ErrCorrupt)
 	}
-	checkAbsent(t, f, shelfKey)
+	checkAbsent(t, f, exportKey)
 }
 
 func TestCancellationWhileUnpackingIsNotCorruption(t *testing.T) {
@@ -264,12 +265,12 @@ func TestCancellationWhileUnpackingIsNotCorruption(t *testing.T) {
 		entries = append(entries, file{fmt.Sprintf("%d.csv", i), rows})
 	}
 	for _, body := range [][]byte{zipOf(t, 8, entries...), tarOf(t, entries...), encode(t, "gzip", tarOf(t, entries...))} {
-		f := shelved(t, newShelf(object("e", body)))
+		f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e", body)))
 		f.PartSize = 0
 		stopped := 0
 		for wait := 100 * time.Microsecond; ; wait += wait / 4 {
 			ctx, cancel := context.WithTimeoutCause(context.Background(), wait, errStopped)
-			_, err := f.Fetch(ctx, parseRef(t, shelfRef))
+			_, err := f.Fetch(ctx, parseRef(t, exportRef))
 			cancel()
 			if err == nil {
 				break
@@ -293,10 +294,10 @@ func TestFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
 		"tar.gz": encode(t, "gzip", tarOf(t, file{"x", big})), "zip": zipOf(t, 8, file{"x", big}),
 		"small": rows, "small gzip": encode(t, "gzip", rows),
 	} {
-		s := newShelf(object("e", body), object("never", rows))
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(fetchtest.NewFile("e", body), fetchtest.NewFile("never", rows))
+		f := newMemoryFetcher(t, s)
 		f.IdleTimeout, f.PartSize, f.Parallel = time.Hour, 50_000, 100 // so that no request that hangs is in the way
-		s.items[0].hinder = func(ctx context.Context, off int64) error {
+		s.Files[0].BeforeAnswer = func(ctx context.Context, off int64) error {
 			if off == 0 {
 				lose(t, f, "bag/data")
 			}
@@ -305,18 +306,18 @@ func TestFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
 			}
 			return until(ctx, off)
 		}
-		s.items[1].hinder = until
-		_, err := fetchShelf(t, f)
+		s.Files[1].BeforeAnswer = until
+		_, err := fetchOnce(t, f)
 		if _, ours := errors.AsType[*fs.PathError](err); !ours || len(kindsOf(err)) > 0 {
 			t.Errorf("%s: %v, want a failure of the disk", name, err)
 		}
-		checkAbsent(t, f, shelfKey)
-		s.items[0].hinder, s.items[1].hinder = nil, nil
+		checkAbsent(t, f, exportKey)
+		s.Files[0].BeforeAnswer, s.Files[1].BeforeAnswer = nil, nil
 		mustFetch(t, f)
 	}
 }
 
-// lose removes something of the ingest of the shelf.
+// lose removes something of the ingest of the export.
 func lose(t *testing.T, f *fetch.Fetcher, name string) {
 	t.Helper()
 	paths, err := filepath.Glob(f.Archive.Path(".ingest/*/" + name))

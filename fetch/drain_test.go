@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 )
 
@@ -37,9 +38,9 @@ func (a asked) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error)
 
 // late makes all requests but the first of each object wait until f drains, and
 // those further on in it for longer. None of them is to be cut short.
-func late(t *testing.T, s *shelf, f *fetch.Fetcher) {
-	for _, i := range s.items {
-		i.hinder = func(ctx context.Context, off int64) error {
+func late(t *testing.T, s *fetchtest.Memory, f *fetch.Fetcher) {
+	for _, i := range s.Files {
+		i.BeforeAnswer = func(ctx context.Context, off int64) error {
 			if off == 0 {
 				return nil
 			}
@@ -58,42 +59,42 @@ func checkDrained(t *testing.T, f *fetch.Fetcher, err error) {
 	if !errors.Is(err, fetch.ErrDrained) {
 		t.Errorf("%v, want %v", err, fetch.ErrDrained)
 	}
-	checkAbsent(t, f, shelfKey)
+	checkAbsent(t, f, exportKey)
 }
 
-func totals(items []*item) (requests, sent, size int) {
+func totals(items []*fetchtest.File) (requests, sent, size int) {
 	for _, i := range items {
-		n, bytes := i.counts()
+		n, bytes := i.Counts()
 		requests += n
 		sent += bytes
-		size += len(i.body)
+		size += len(i.Body)
 	}
 	return requests, sent, size
 }
 
 func TestDrainLetsThePartsInFlightEnd(t *testing.T) {
-	for name, items := range map[string][]*item{
-		"an object":       {object("a.csv", csv(500))},
+	for name, items := range map[string][]*fetchtest.File{
+		"an object":       {fetchtest.NewFile("a.csv", csv(500))},
 		"several objects": fiveObjects(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newShelf(items...)
-				f := shelved(t, s)
+				s := fetchtest.NewMemory(items...)
+				f := newMemoryFetcher(t, s)
 				f.IdleTimeout = time.Hour
 				time.AfterFunc(time.Minute, drainable(f))
 				late(t, s, f)
-				_, err := fetchShelf(t, f)
+				_, err := fetchOnce(t, f)
 				checkDrained(t, f, err)
-				if requests, _, _ := totals(s.items); requests < 5 || requests > 8 {
+				if requests, _, _ := totals(s.Files); requests < 5 || requests > 8 {
 					t.Errorf("%d requests were answered, want 4 and the first of each object", requests)
 				}
-				for _, i := range s.items {
-					i.hinder = nil
+				for _, i := range s.Files {
+					i.BeforeAnswer = nil
 				}
 				restart(f)
 				mustFetch(t, f)
-				if _, sent, size := totals(s.items); sent != size {
+				if _, sent, size := totals(s.Files); sent != size {
 					t.Errorf("%d bytes were sent of %d", sent, size)
 				}
 			})
@@ -103,11 +104,11 @@ func TestDrainLetsThePartsInFlightEnd(t *testing.T) {
 
 func TestDrainInTheMidstOfAnObjectSendsNoByteTwice(t *testing.T) {
 	for _, parallel := range []int{1, 4} {
-		s := newShelf(object("a.csv", csv(500)))
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", csv(500)))
+		f := newMemoryFetcher(t, s)
 		f.Parallel = parallel
 		drain := drainable(f)
-		s.items[0].hinder = func(_ context.Context, off int64) error {
+		s.Files[0].BeforeAnswer = func(_ context.Context, off int64) error {
 			if off == 7000 {
 				drain()
 			}
@@ -116,36 +117,36 @@ func TestDrainInTheMidstOfAnObjectSendsNoByteTwice(t *testing.T) {
 			}
 			return nil
 		}
-		_, err := fetchShelf(t, f)
+		_, err := fetchOnce(t, f)
 		checkDrained(t, f, err)
-		if requests, _, _ := totals(s.items); requests > 7+parallel {
+		if requests, _, _ := totals(s.Files); requests > 7+parallel {
 			t.Errorf("%d at once: %d requests were made", parallel, requests)
 		}
-		s.items[0].hinder = nil
+		s.Files[0].BeforeAnswer = nil
 		restart(f)
 		mustFetch(t, f)
-		if _, sent, size := totals(s.items); sent != size {
+		if _, sent, size := totals(s.Files); sent != size {
 			t.Errorf("%d at once: %d bytes were sent of %d", parallel, sent, size)
 		}
 	}
 }
 
 func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
-	s := newShelf(fiveObjects()...)
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fiveObjects()...)
+	f := newMemoryFetcher(t, s)
 	asks := 0
 	f.Providers["oss"] = asked{s, func() { asks++ }}
 	drainable(f)()
-	_, err := fetchShelf(t, f)
+	_, err := fetchOnce(t, f)
 	checkDrained(t, f, err)
-	if err := f.Poll(t.Context(), parseRef(t, shelfRef)); !errors.Is(err, fetch.ErrDrained) {
+	if err := f.Poll(t.Context(), parseRef(t, exportRef)); !errors.Is(err, fetch.ErrDrained) {
 		t.Errorf("%v, want %v", err, fetch.ErrDrained)
 	}
 	drain := drainable(f)
 	f.Providers["oss"] = asked{s, drain}
-	_, err = fetchShelf(t, f)
+	_, err = fetchOnce(t, f)
 	checkDrained(t, f, err)
-	if requests, _, _ := totals(s.items); requests > 0 || asks > 0 {
+	if requests, _, _ := totals(s.Files); requests > 0 || asks > 0 {
 		t.Errorf("%d requests were made, and the job was asked %d times", requests, asks)
 	}
 	restart(f)
@@ -155,13 +156,13 @@ func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
 }
 
 func TestDrainWhenAllBytesAreHereStillLands(t *testing.T) {
-	for name, items := range map[string][]*item{
-		"an object":   {object("a.csv", csv(500))},
-		"a container": {object("a.zip", zipOf(t, 8, file{"x.csv", csv(300)}, file{"y.csv", csv(200)}))},
+	for name, items := range map[string][]*fetchtest.File{
+		"an object":   {fetchtest.NewFile("a.csv", csv(500))},
+		"a container": {fetchtest.NewFile("a.zip", zipOf(t, 8, file{"x.csv", csv(300)}, file{"y.csv", csv(200)}))},
 		"several":     fiveObjects(),
 	} {
-		s := newShelf(items...)
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(items...)
+		f := newMemoryFetcher(t, s)
 		drain, sum := drainable(f), watchProgress(f)
 		_, _, size := totals(items)
 		told := f.Progress
@@ -184,12 +185,12 @@ func TestDrainWhenAllBytesAreHereStillLands(t *testing.T) {
 
 func TestDrainBetweenObjectsKeepsThoseThatAreDone(t *testing.T) {
 	for _, snapshot := range []bool{true, false} {
-		s := newShelf(fiveObjects()...)
-		s.snapshot = snapshot
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(fiveObjects()...)
+		s.Snapshot = snapshot
+		f := newMemoryFetcher(t, s)
 		f.Parallel = 1
 		drain := drainable(f)
-		left := len(s.items[2].body)
+		left := len(s.Files[2].Body)
 		f.Progress = func(p fetch.Progress) {
 			if p.Object != "2.csv" {
 				return
@@ -198,61 +199,61 @@ func TestDrainBetweenObjectsKeepsThoseThatAreDone(t *testing.T) {
 				drain()
 			}
 		}
-		_, err := fetchShelf(t, f)
+		_, err := fetchOnce(t, f)
 		checkDrained(t, f, err)
-		done, _, _ := totals(s.items[:3])
-		if _, sent, size := totals(s.items[:3]); sent != size {
+		done, _, _ := totals(s.Files[:3])
+		if _, sent, size := totals(s.Files[:3]); sent != size {
 			t.Errorf("%d bytes were sent of %d", sent, size)
 		}
-		if requests, _, _ := totals(s.items[3:]); requests > 0 {
+		if requests, _, _ := totals(s.Files[3:]); requests > 0 {
 			t.Errorf("%d requests for what was not begun", requests)
 		}
 		restart(f)
 		mustFetch(t, f)
-		if requests, _, _ := totals(s.items[:3]); requests != done {
+		if requests, _, _ := totals(s.Files[:3]); requests != done {
 			t.Errorf("%d requests for what was done", requests-done)
 		}
-		checkFiles(t, f, contents(s.items))
+		checkFiles(t, f, contents(s.Files))
 	}
 }
 
 func TestDrainDoesNotListOn(t *testing.T) {
 	for _, snapshot := range []bool{true, false} {
-		s := newShelf(fiveObjects()...)
-		s.snapshot, s.broken = snapshot, errors.New("listed to its end")
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(fiveObjects()...)
+		s.Snapshot, s.Err = snapshot, errors.New("listed to its end")
+		f := newMemoryFetcher(t, s)
 		f.Parallel = 1
 		drain := drainable(f)
-		s.items[2].want = func(w verify.Want) verify.Want { drain(); return w }
-		_, err := fetchShelf(t, f)
+		s.Files[2].Promise = func(w verify.Want) verify.Want { drain(); return w }
+		_, err := fetchOnce(t, f)
 		checkDrained(t, f, err)
-		if errors.Is(err, s.broken) {
+		if errors.Is(err, s.Err) {
 			t.Error(err)
 		}
-		s.broken, s.items[2].want = nil, nil
+		s.Err, s.Files[2].Promise = nil, nil
 		restart(f)
 		mustFetch(t, f)
-		checkFiles(t, f, contents(s.items))
+		checkFiles(t, f, contents(s.Files))
 	}
 }
 
 // What comes of a request that does not end is up to the caller's patience.
 func TestCancelAfterADrainEndsAtOnceAndKeepsWhatIsHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(fiveObjects()...)
-		s.items[1].hinder = func(ctx context.Context, off int64) error {
+		s := fetchtest.NewMemory(fiveObjects()...)
+		s.Files[1].BeforeAnswer = func(ctx context.Context, off int64) error {
 			if off == 0 {
 				return nil
 			}
 			return until(ctx, off)
 		}
-		f := shelved(t, s)
+		f := newMemoryFetcher(t, s)
 		f.IdleTimeout = time.Hour
 		drain := drainable(f)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error)
 		go func() {
-			_, err := f.Fetch(ctx, parseRef(t, shelfRef))
+			_, err := f.Fetch(ctx, parseRef(t, exportRef))
 			ended <- err
 		}()
 		synctest.Wait()
@@ -268,10 +269,10 @@ func TestCancelAfterADrainEndsAtOnceAndKeepsWhatIsHere(t *testing.T) {
 		if err := <-ended; !errors.Is(err, errStopped) || time.Since(began) > 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		s.items[1].hinder = nil
+		s.Files[1].BeforeAnswer = nil
 		restart(f)
 		mustFetch(t, f)
-		if _, sent, size := totals(s.items); sent != size {
+		if _, sent, size := totals(s.Files); sent != size {
 			t.Errorf("%d bytes were sent of %d", sent, size)
 		}
 	})
@@ -291,13 +292,13 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newShelf(object("a.csv", csv(500)))
-				f := shelved(t, s)
+				s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", csv(500)))
+				f := newMemoryFetcher(t, s)
 				f.IdleTimeout = time.Hour
 				fetch.SetFirstWait(f, time.Hour)
 				asks, tries := 0, 0
 				f.Providers["oss"] = asked{s, func() { asks++ }}
-				s.items[0].hinder = func(ctx context.Context, off int64) error {
+				s.Files[0].BeforeAnswer = func(ctx context.Context, off int64) error {
 					if off != 3000 {
 						return nil
 					}
@@ -315,15 +316,15 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 				var drained time.Time
 				time.AfterFunc(time.Minute, func() { drained = time.Now(); drain() })
 				f.Parallel = 1 // or the others would have all else
-				_, err := fetchShelf(t, f)
+				_, err := fetchOnce(t, f)
 				checkDrained(t, f, err)
 				if took := time.Since(drained); took != tt.took || tries != 1 || asks != 1 {
 					t.Errorf("%v after the drain, in %d tries, and the job was asked %d times", took, tries, asks)
 				}
-				s.items[0].hinder = nil
+				s.Files[0].BeforeAnswer = nil
 				restart(f)
 				mustFetch(t, f)
-				if _, sent, size := totals(s.items); sent != size {
+				if _, sent, size := totals(s.Files); sent != size {
 					t.Errorf("%d bytes were sent of %d", sent, size)
 				}
 			})
@@ -332,8 +333,8 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 }
 
 func TestDrainDoesNotUseAURLThatAnotherHasRenewed(t *testing.T) {
-	s := newShelf(object("a.csv", csv(500)))
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", csv(500)))
+	f := newMemoryFetcher(t, s)
 	f.Parallel = 2
 	drain := drainable(f)
 	asks, renewed := 0, make(chan struct{})
@@ -344,7 +345,7 @@ func TestDrainDoesNotUseAURLThatAnotherHasRenewed(t *testing.T) {
 	}}
 	var mu sync.Mutex
 	tries := map[int64]int{}
-	s.items[0].hinder = func(_ context.Context, off int64) error {
+	s.Files[0].BeforeAnswer = func(_ context.Context, off int64) error {
 		mu.Lock()
 		tries[off]++
 		n := tries[off]
@@ -358,7 +359,7 @@ func TestDrainDoesNotUseAURLThatAnotherHasRenewed(t *testing.T) {
 		}
 		return fetch.ErrExpired
 	}
-	_, err := fetchShelf(t, f)
+	_, err := fetchOnce(t, f)
 	checkDrained(t, f, err)
 	if tries[2000] != 1 || asks != 2 {
 		t.Errorf("%d tries, and the job was asked %d times", tries[2000], asks)
@@ -367,17 +368,17 @@ func TestDrainDoesNotUseAURLThatAnotherHasRenewed(t *testing.T) {
 
 func TestFailureOfAPartInFlightIsToldThoughItDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(fiveObjects()...)
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(fiveObjects()...)
+		f := newMemoryFetcher(t, s)
 		f.IdleTimeout = time.Hour
 		drain := drainable(f)
-		s.items[1].hinder = func(context.Context, int64) error {
+		s.Files[1].BeforeAnswer = func(context.Context, int64) error {
 			<-f.Drain
 			time.Sleep(time.Second)
 			return fetch.ErrAuth
 		}
 		time.AfterFunc(time.Minute, drain)
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrAuth) {
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrAuth) {
 			t.Errorf("%v, want %v", err, fetch.ErrAuth)
 		}
 	})
@@ -441,7 +442,7 @@ func endless(bytes int) lie {
 }
 
 func TestAskTellsWhatFetchWouldSay(t *testing.T) {
-	ref := parseRef(t, shelfRef)
+	ref := parseRef(t, exportRef)
 	refused := &fetch.CallError{Call: "GetJob", Kind: fetch.ErrAuth}
 	for name, tt := range map[string]struct {
 		export *fetch.Export
@@ -454,14 +455,14 @@ func TestAskTellsWhatFetchWouldSay(t *testing.T) {
 		"expired":      {export: &fetch.Export{State: fetch.Expired, Status: "GONE"}},
 		"refused":      {err: refused},
 	} {
-		f := shelved(t, newShelf())
+		f := newMemoryFetcher(t, fetchtest.NewMemory())
 		f.Providers["oss"] = said{tt.export, tt.err}
 		err := f.Poll(t.Context(), ref)
 		if _, fetched := f.Fetch(t.Context(), ref); err == nil || err.Error() != fetched.Error() {
 			t.Errorf("%s: %v, but Fetch says %v", name, err, fetched)
 		}
 	}
-	f := shelved(t, newShelf())
+	f := newMemoryFetcher(t, fetchtest.NewMemory())
 	clear(f.Providers)
 	if err := f.Poll(t.Context(), ref); !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v, want %v", err, errors.ErrUnsupported)
@@ -477,15 +478,15 @@ type said struct {
 func (s said) Export(context.Context, fetch.Ref) (*fetch.Export, error) { return s.export, s.err }
 
 func TestAskFetchesNothing(t *testing.T) {
-	s := newShelf(fiveObjects()...)
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fiveObjects()...)
+	f := newMemoryFetcher(t, s)
 	asks := 0
 	f.Providers["oss"] = asked{s, func() { asks++ }}
-	ref := parseRef(t, shelfRef)
+	ref := parseRef(t, exportRef)
 	if err := f.Poll(t.Context(), ref); err != nil || asks != 1 {
 		t.Errorf("%v, in %d calls", err, asks)
 	}
-	if requests, _, _ := totals(s.items); requests > 0 {
+	if requests, _, _ := totals(s.Files); requests > 0 {
 		t.Errorf("%d requests", requests)
 	}
 	mustFetch(t, f)

@@ -191,6 +191,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 	"tallyman/verify/archive"
 )
@@ -249,8 +250,8 @@ func TestDeformedFilesGetTheStatedVerdict(t *testing.T) {
 	for format, half := range halves(t) {
 		for _, d := range deformities {
 			t.Run(format+"/"+d.name, func(t *testing.T) {
-				f := shelved(t, newShelf(object("e"+suffixes[format], d.apply(half[0], half[1]))))
-				_, err := fetchShelf(t, f)
+				f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e"+suffixes[format], d.apply(half[0], half[1]))))
+				_, err := fetchOnce(t, f)
 				switch {
 				case legal(d, format) && err != nil:
 					t.Errorf("%v", err)
@@ -258,7 +259,7 @@ func TestDeformedFilesGetTheStatedVerdict(t *testing.T) {
 					t.Errorf("%v, want %v", err, fetch.ErrCorrupt)
 				}
 				if err != nil {
-					checkAbsent(t, f, shelfKey)
+					checkAbsent(t, f, exportKey)
 				}
 			})
 		}
@@ -272,14 +273,14 @@ func TestWireTellsBeforeTheDecoder(t *testing.T) {
 		whole := slices.Concat(half[0], half[1])
 		for _, d := range deformities {
 			deformed := d.apply(half[0], half[1])
-			s := newShelf(&item{name: "e" + suffixes[format], body: deformed, want: func(verify.Want) verify.Want {
+			s := fetchtest.NewMemory(&fetchtest.File{Name: "e" + suffixes[format], Body: deformed, Promise: func(verify.Want) verify.Want {
 				return verify.Want{Size: verify.Unknown, CRC64: crcOf(whole)}
 			}})
-			f := shelved(t, s)
-			if _, err := fetchShelf(t, f); !isMismatch(err) || len(kindsOf(err)) > 0 {
+			f := newMemoryFetcher(t, s)
+			if _, err := fetchOnce(t, f); !isMismatch(err) || len(kindsOf(err)) > 0 {
 				t.Errorf("%s, %s: %v, want a mismatch", format, d.name, err)
 			}
-			checkAbsent(t, f, shelfKey)
+			checkAbsent(t, f, exportKey)
 		}
 	}
 }
@@ -303,11 +304,11 @@ func TestWrongChecksumIsCorrupt(t *testing.T) {
 		}
 		bad := bytes.Clone(c.body)
 		bad[at] ^= 1
-		f := shelved(t, newShelf(object(name, bad)))
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+		f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile(name, bad)))
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrCorrupt) {
 			t.Errorf("%s: %v, want %v", name, err, fetch.ErrCorrupt)
 		}
-		checkAbsent(t, f, shelfKey)
+		checkAbsent(t, f, exportKey)
 	}
 }
 
@@ -318,18 +319,18 @@ func TestDamagedBeginningIsNotTakenForContent(t *testing.T) {
 	} {
 		bad := bytes.Clone(body)
 		bad[1] ^= 0x10
-		f := shelved(t, newShelf(object(name, bad)))
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+		f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile(name, bad)))
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrCorrupt) {
 			t.Errorf("%s: %v, want %v", name, err, fetch.ErrCorrupt)
 		}
-		checkAbsent(t, f, shelfKey)
+		checkAbsent(t, f, exportKey)
 	}
 }
 
 // inLargeParts is shelved, for objects that thousands of parts would be slow to
 // land.
-func inLargeParts(t testing.TB, s *shelf) *fetch.Fetcher {
-	f := shelved(t, s)
+func inLargeParts(t testing.TB, s *fetchtest.Memory) *fetch.Fetcher {
+	f := newMemoryFetcher(t, s)
 	f.PartSize = 1 << 20
 	return f
 }
@@ -354,23 +355,23 @@ func TestBombsAreRefusedWithTheFlagThatAllowsMore(t *testing.T) {
 		"tar":                   {tarOf(t, file{"zeros", zeros}), 3<<20 - 1},
 		"tar in gzip":           {encode(t, "gzip", tarOf(t, file{"zeros", zeros})), 3<<20 - 1},
 	} {
-		f := inLargeParts(t, newShelf(object("e", tt.body)))
+		f := inLargeParts(t, fetchtest.NewMemory(fetchtest.NewFile("e", tt.body)))
 		f.MaxDecoded = tt.most
-		_, err := fetchShelf(t, f)
+		_, err := fetchOnce(t, f)
 		if !errors.Is(err, fetch.ErrBomb) || len(kindsOf(err)) != 1 || !strings.Contains(fmt.Sprint(err), "--max-decoded") {
 			t.Errorf("%s: %v, want %v and the flag", name, err, fetch.ErrBomb)
 		}
-		checkAbsent(t, f, shelfKey)
+		checkAbsent(t, f, exportKey)
 	}
 }
 
 // A bomb of unknown length is measured by what came of it.
 func TestBombOfUnknownLengthIsRefused(t *testing.T) {
-	f := inLargeParts(t, newShelf(&item{name: "e", body: repeated(t, "zstd", 8<<20, 10), want: func(w verify.Want) verify.Want {
+	f := inLargeParts(t, fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: repeated(t, "zstd", 8<<20, 10), Promise: func(w verify.Want) verify.Want {
 		w.Size = verify.Unknown
 		return w
 	}}))
-	if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrBomb) {
+	if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrBomb) {
 		t.Errorf("%v, want %v", err, fetch.ErrBomb)
 	}
 }
@@ -378,7 +379,7 @@ func TestBombOfUnknownLengthIsRefused(t *testing.T) {
 // Nor does it count for a bomb that its length is not known.
 func TestTarOfUnknownLengthLands(t *testing.T) {
 	zeros := make([]byte, 65<<20)
-	f := inLargeParts(t, newShelf(&item{name: "e.tar", body: tarOf(t, file{"zeros", zeros}), want: func(w verify.Want) verify.Want {
+	f := inLargeParts(t, fetchtest.NewMemory(&fetchtest.File{Name: "e.tar", Body: tarOf(t, file{"zeros", zeros}), Promise: func(w verify.Want) verify.Want {
 		w.Size = verify.Unknown
 		return w
 	}}))
@@ -399,7 +400,7 @@ func TestWhatMayDecodeSoFarLands(t *testing.T) {
 		"zip of zstd, at any ratio":              {zipOf(t, 93, file{"zeros", zeros}), 5 << 20},
 		"plain, which is not decoded":            {zeros, 1000},
 	} {
-		f := inLargeParts(t, newShelf(object("e", tt.body)))
+		f := inLargeParts(t, fetchtest.NewMemory(fetchtest.NewFile("e", tt.body)))
 		f.MaxDecoded = tt.most
 		mustFetch(t, f)
 		for _, got := range files(t, f) {
@@ -416,8 +417,8 @@ func TestManySmallEntriesAreNoWayAroundTheRatio(t *testing.T) {
 	for i := range 70 {
 		entries = append(entries, file{fmt.Sprint(i), make([]byte, 1<<20)})
 	}
-	f := inLargeParts(t, newShelf(object("e.zip", zipOf(t, 93, entries...))))
-	if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrBomb) || !strings.Contains(fmt.Sprint(err), "in all") {
+	f := inLargeParts(t, fetchtest.NewMemory(fetchtest.NewFile("e.zip", zipOf(t, 93, entries...))))
+	if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrBomb) || !strings.Contains(fmt.Sprint(err), "in all") {
 		t.Errorf("%v, want %v", err, fetch.ErrBomb)
 	}
 	f.MaxDecoded = 1 << 30
@@ -442,11 +443,11 @@ func TestNoHeaderIsUnbounded(t *testing.T) {
 		"a skippable frame behind lz4":  append(encode(t, "lz4", rows), endless...),
 		"records of a tar":              long,
 	} {
-		f := inLargeParts(t, newShelf(object("e", body)))
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+		f := inLargeParts(t, fetchtest.NewMemory(fetchtest.NewFile("e", body)))
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrCorrupt) {
 			t.Errorf("%s: %v, want %v", name, err, fetch.ErrCorrupt)
 		}
-		checkAbsent(t, f, shelfKey)
+		checkAbsent(t, f, exportKey)
 	}
 }
 
@@ -518,7 +519,7 @@ func TestWhatOnlyLooksLikeAPageLands(t *testing.T) {
 		}
 		checkLanded(t, f, ref.Key(), []byte(tt.body))
 	}
-	f := shelved(t, newShelf(object("index.html", []byte("<html></html>")))) // as listed, under its ETag
+	f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("index.html", []byte("<html></html>")))) // as listed, under its ETag
 	mustFetch(t, f)
 }
 
@@ -570,15 +571,15 @@ func TestNoFlippedBitLands(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	all := cargoes(t)
 	ends := map[string]int{}
-	s := newShelf()
-	f := shelved(t, s)
+	s := fetchtest.NewMemory()
+	f := newMemoryFetcher(t, s)
 	for n := range *flips {
 		c, p := all[n%len(all)], promises[n/len(all)%len(promises)]
 		bit := random.IntN(8 * len(c.body))
-		it := object(c.name, c.body)
-		it.want = p.reduce
-		it.bend = flippedBit(bit)
-		s.items = []*item{it}
+		it := fetchtest.NewFile(c.name, c.body)
+		it.Promise = p.reduce
+		it.Answer = flippedBit(bit)
+		s.Files = []*fetchtest.File{it}
 		ref := parseRef(t, fmt.Sprintf("oss://bucket/e%d/", n))
 		receipt, err := f.Fetch(t.Context(), ref)
 		end := endOf(receipt, err, filesRight(t, f, ref, c.files, err))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 	"tallyman/verify/archive"
 )
@@ -36,7 +37,7 @@ func TestWhatIsKeptOfAnObject(t *testing.T) {
 		{"t.tar.gz", packed, "", map[string]string{"t.tar.gz": string(packed)}, map[string]string{"t.tar.gz": string(packed), "t.tar/a.csv": a, "t.tar/d/b.jsonl": b}},
 	} {
 		for _, keep := range []fetch.Keep{fetch.KeepWire, fetch.KeepBoth} {
-			f := shelved(t, newShelf(&item{name: tt.name, body: tt.body, content: tt.content}, object("other.sql", []byte("--\n"))))
+			f := newMemoryFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: tt.name, Body: tt.body, Content: tt.content}, fetchtest.NewFile("other.sql", []byte("--\n"))))
 			f.Keep = keep
 			receipt := mustFetch(t, f)
 			want := maps.Clone(map[fetch.Keep]map[string]string{fetch.KeepWire: tt.wire, fetch.KeepBoth: tt.both}[keep])
@@ -62,7 +63,7 @@ func concat(files map[string]string) (all string) {
 func checkSums(t *testing.T, f *fetch.Fetcher) {
 	t.Helper()
 	cmd := exec.Command("sha256sum", "--quiet", "-c", "manifest-sha256.txt", "tagmanifest-sha256.txt")
-	cmd.Dir = f.Archive.Path(shelfKey)
+	cmd.Dir = f.Archive.Path(exportKey)
 	if out, err := cmd.CombinedOutput(); err != nil && !errors.Is(err, exec.ErrNotFound) {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -81,9 +82,9 @@ func TestRecordsAreCountedInWhatIsNotKept(t *testing.T) {
 		{"a.tar.gz", encode(t, "gzip", tarOf(t, twoFiles...)), count(twoFiles[0].body) + 3},
 	} {
 		for _, keep := range []fetch.Keep{"", fetch.KeepContent, fetch.KeepWire, fetch.KeepBoth} {
-			s := newShelf(object(tt.name, tt.body))
-			s.records = tt.rows
-			f := shelved(t, s)
+			s := fetchtest.NewMemory(fetchtest.NewFile(tt.name, tt.body))
+			s.Records = tt.rows
+			f := newMemoryFetcher(t, s)
 			f.Keep = keep
 			receipt := mustFetch(t, f)
 			if receipt.Records != tt.rows || len(receipt.Doubts) > 0 || len(receipt.Checks) != 1 || receipt.Checks[0].Verdict != verify.Held {
@@ -93,8 +94,8 @@ func TestRecordsAreCountedInWhatIsNotKept(t *testing.T) {
 			if want := keep == fetch.KeepWire || keep == fetch.KeepBoth && tt.name != "a.csv"; wire != want {
 				t.Errorf("%s, %q kept: files %+v", tt.name, keep, receipt.Objects[0].Files)
 			}
-			s.records++
-			f = shelved(t, s)
+			s.Records++
+			f = newMemoryFetcher(t, s)
 			f.Keep = keep
 			if receipt := mustFetch(t, f); keep != "" && len(receipt.Doubts) != 1 && receipt.Checks[0].Verdict != verify.Held {
 				t.Errorf("%s, %q kept: a record is missing, and no doubt", tt.name, keep)
@@ -113,39 +114,39 @@ func TestWhatIsCorruptIsNotKeptEither(t *testing.T) {
 	bad := encode(t, "gzip", rows)
 	bad[len(bad)-5] ^= 1
 	for _, keep := range []fetch.Keep{fetch.KeepWire, fetch.KeepBoth} {
-		f := shelved(t, newShelf(object("a.csv.gz", bad)))
+		f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("a.csv.gz", bad)))
 		f.Keep = keep
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrCorrupt) {
 			t.Errorf("%v, want %v", err, fetch.ErrCorrupt)
 		}
-		checkAbsent(t, f, shelfKey)
+		checkAbsent(t, f, exportKey)
 	}
 }
 
 // Names of wires that differ only in what a bag can't hold.
 func TestWireTakesNoOtherFilesPlace(t *testing.T) {
 	for _, keep := range []fetch.Keep{fetch.KeepWire, fetch.KeepBoth} {
-		s := newShelf(object("a%.csv.zst", encode(t, "zstd", rows)), object("a_25.csv.zst", encode(t, "zstd", rows[:50])))
-		s.snapshot = false
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(fetchtest.NewFile("a%.csv.zst", encode(t, "zstd", rows)), fetchtest.NewFile("a_25.csv.zst", encode(t, "zstd", rows[:50])))
+		s.Snapshot = false
+		f := newMemoryFetcher(t, s)
 		f.Keep = keep
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrUnsafeName) {
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrUnsafeName) {
 			t.Errorf("%v, want %v", err, fetch.ErrUnsafeName)
 		}
-		checkAbsent(t, f, shelfKey)
+		checkAbsent(t, f, exportKey)
 	}
 }
 
 func TestKeptWireIsTakenUpWhereItWas(t *testing.T) {
 	body := encode(t, "zstd", csv(3000))
-	s := newShelf(object("a.csv.zst", body), object("b.csv.zst", body))
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv.zst", body), fetchtest.NewFile("b.csv.zst", body))
+	f := newMemoryFetcher(t, s)
 	f.Keep = fetch.KeepWire
 	halfDone(t, f, s, "b.csv.zst")
-	_, before := s.items[0].counts()
+	_, before := s.Files[0].Counts()
 	mustFetch(t, f)
 	checkFiles(t, f, map[string]string{"a.csv.zst": string(body), "b.csv.zst": string(body)})
-	if _, sent := s.items[0].counts(); sent != before || !bytes.Equal(s.items[0].body, body) {
+	if _, sent := s.Files[0].Counts(); sent != before || !bytes.Equal(s.Files[0].Body, body) {
 		t.Errorf("%d bytes of a.csv.zst were sent, and then %d", before, sent-before)
 	}
 }

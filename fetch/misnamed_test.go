@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 )
 
@@ -47,10 +48,10 @@ func TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll(t *testing.T) {
 		{"a.parquet.gz", "", "", []byte("PAR1\x00\x00PAR1"), hashAlone, "doubted"},
 		{"a.csv.gz", "", "", []byte("PAR1\x00\x00PAR1"), hashAlone, ""},
 	} {
-		i := object(tt.name, tt.body)
-		i.content, i.coded, i.want = tt.content, tt.coded, tt.want
-		f := shelved(t, newShelf(i))
-		receipt, err := fetchShelf(t, f)
+		i := fetchtest.NewFile(tt.name, tt.body)
+		i.Content, i.Encoding, i.Promise = tt.content, tt.coded, tt.want
+		f := newMemoryFetcher(t, fetchtest.NewMemory(i))
+		receipt, err := fetchOnce(t, f)
 		lands := ""
 		if err == nil {
 			lands = map[bool]string{true: "doubted", false: "quietly"}[misnamedDoubt(receipt.Doubts)]
@@ -61,7 +62,7 @@ func TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll(t *testing.T) {
 			t.Errorf("%s, declared %q, of %.9q: it lands %q, want %q: %v", tt.name, tt.coded, tt.body, lands, tt.lands, err)
 		}
 		if lands == "" {
-			checkAbsent(t, f, shelfKey)
+			checkAbsent(t, f, exportKey)
 		}
 	}
 }
@@ -71,7 +72,7 @@ func TestWhatIsNotAsItIsNamedMayBeKeptAsItCame(t *testing.T) {
 		"a.csv.zst": string(rows), "a.zst": string(rows), "a.zip": "a,b\n", "a.lz4": "\x00\x01raw block", "a.gz": "",
 	} {
 		for _, want := range []func(verify.Want) verify.Want{hashAlone, sizeAlone} {
-			f := shelved(t, newShelf(&item{name: name, body: []byte(body), want: want}, object("b.csv", rows)))
+			f := newMemoryFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: name, Body: []byte(body), Promise: want}, fetchtest.NewFile("b.csv", rows)))
 			f.Keep = fetch.KeepWire
 			receipt := mustFetch(t, f)
 			if !misnamedDoubt(receipt.Doubts) {
@@ -84,8 +85,8 @@ func TestWhatIsNotAsItIsNamedMayBeKeptAsItCame(t *testing.T) {
 
 // Another attempt does not look at the object again, but knows.
 func TestADoubtOutlivesTheAttempt(t *testing.T) {
-	s := newShelf(object("a.csv.zst", rows), object("b.csv", rows))
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv.zst", rows), fetchtest.NewFile("b.csv", rows))
+	f := newMemoryFetcher(t, s)
 	halfDone(t, f, s, "b.csv")
 	if receipt := mustFetch(t, f); !misnamedDoubt(receipt.Doubts) {
 		t.Errorf("doubts %q", receipt.Doubts)
@@ -93,11 +94,11 @@ func TestADoubtOutlivesTheAttempt(t *testing.T) {
 }
 
 func TestManyDoubtsAreSummedUp(t *testing.T) {
-	s := newShelf()
+	s := fetchtest.NewMemory()
 	for i := range 150 {
-		s.items = append(s.items, object(fmt.Sprintf("%d.csv.zst", i), rows[:50]))
+		s.Files = append(s.Files, fetchtest.NewFile(fmt.Sprintf("%d.csv.zst", i), rows[:50]))
 	}
-	receipt := mustFetch(t, shelved(t, s))
+	receipt := mustFetch(t, newMemoryFetcher(t, s))
 	if n := len(receipt.Doubts); n != 101 || receipt.Doubts[100] != "of 150 doubts in all, the others are in objects.jsonl" {
 		t.Errorf("%d doubts, the last %q", n, receipt.Doubts[n-1])
 	}

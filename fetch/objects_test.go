@@ -10,23 +10,24 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 )
 
 func TestSeveralObjectsHaveTheNamesOfTheirKeys(t *testing.T) {
 	one, two := rows[:100], rows[100:300]
 	for _, snapshot := range []bool{true, false} {
-		s := newShelf(
-			object("b+c d.zip", zipOf(t, 8, file{"x.csv", one}, file{"d/y.csv", two})),
-			object("tables.tar.gz", encode(t, "gzip", tarOf(t, file{"x.csv", two}))),
-			object("日志/é 1.csv.zst", encode(t, "zstd", one)),
-			object("100%.csv", two),
-			object(`back\slash`, one),
-			object("a//b.CSV.GZ", encode(t, "gzip", one)),
-			object("deep/er/c.csv", nil),
+		s := fetchtest.NewMemory(
+			fetchtest.NewFile("b+c d.zip", zipOf(t, 8, file{"x.csv", one}, file{"d/y.csv", two})),
+			fetchtest.NewFile("tables.tar.gz", encode(t, "gzip", tarOf(t, file{"x.csv", two}))),
+			fetchtest.NewFile("日志/é 1.csv.zst", encode(t, "zstd", one)),
+			fetchtest.NewFile("100%.csv", two),
+			fetchtest.NewFile(`back\slash`, one),
+			fetchtest.NewFile("a//b.CSV.GZ", encode(t, "gzip", one)),
+			fetchtest.NewFile("deep/er/c.csv", nil),
 		)
-		s.snapshot = snapshot
-		f := shelved(t, s)
+		s.Snapshot = snapshot
+		f := newMemoryFetcher(t, s)
 		receipt := mustFetch(t, f)
 		checkFiles(t, f, map[string]string{
 			"b+c d.zip/x.csv": string(one), "b+c d.zip/d/y.csv": string(two), "tables.tar/x.csv": string(two),
@@ -40,12 +41,12 @@ func TestSeveralObjectsHaveTheNamesOfTheirKeys(t *testing.T) {
 
 func TestObjectsOfOneNameKeepTheSuffixOfTheirCodec(t *testing.T) {
 	gz, zst := encode(t, "gzip", rows[:200]), encode(t, "zstd", rows[:300])
-	s := newShelf(
-		object("a.csv", rows[:100]), object("a.csv.gz", gz), object("a.csv.zst", zst), object("b.csv.gz", gz),
-		object("t.tar", tarOf(t, file{"x", rows[:10]})), object("t.tar.gz", encode(t, "gzip", tarOf(t, file{"x", rows[:20]}))),
-		&item{name: "c", body: rows[:40], content: "csv"}, object("c.csv", rows[:50]),
+	s := fetchtest.NewMemory(
+		fetchtest.NewFile("a.csv", rows[:100]), fetchtest.NewFile("a.csv.gz", gz), fetchtest.NewFile("a.csv.zst", zst), fetchtest.NewFile("b.csv.gz", gz),
+		fetchtest.NewFile("t.tar", tarOf(t, file{"x", rows[:10]})), fetchtest.NewFile("t.tar.gz", encode(t, "gzip", tarOf(t, file{"x", rows[:20]}))),
+		&fetchtest.File{Name: "c", Body: rows[:40], Content: "csv"}, fetchtest.NewFile("c.csv", rows[:50]),
 	)
-	f := shelved(t, s)
+	f := newMemoryFetcher(t, s)
 	mustFetch(t, f)
 	checkFiles(t, f, map[string]string{
 		"a.csv": string(rows[:100]), "a.csv.gz": string(rows[:200]), "a.csv.zst": string(rows[:300]), "b.csv": string(rows[:200]),
@@ -59,24 +60,24 @@ func TestKeysThatCannotLieBesideEachOtherAreRefused(t *testing.T) {
 		{"a", "a/b"}, {"a/b", "a"}, {"a.gz", "a/b/c"}, {"x/y.csv", "x/y.csv/z", "z"}, {"a%.csv", "a_25.csv"}, {"a.csv", "a.csv.gz", "a.csv.gz.gz"},
 	} {
 		for _, snapshot := range []bool{true, false} {
-			s := newShelf()
-			s.snapshot = snapshot
+			s := fetchtest.NewMemory()
+			s.Snapshot = snapshot
 			for _, name := range tt {
 				codec := map[bool]string{true: "gzip"}[strings.HasSuffix(name, ".gz")]
-				s.items = append(s.items, object(name, encode(t, codec, rows[:100])))
+				s.Files = append(s.Files, fetchtest.NewFile(name, encode(t, codec, rows[:100])))
 			}
-			f := shelved(t, s)
-			_, err := fetchShelf(t, f)
+			f := newMemoryFetcher(t, s)
+			_, err := fetchOnce(t, f)
 			if !errors.Is(err, fetch.ErrUnsafeName) {
 				t.Errorf("%q: %v", tt, err)
 			}
-			checkAbsent(t, f, shelfKey)
+			checkAbsent(t, f, exportKey)
 			if !snapshot {
 				continue
 			}
-			for _, i := range s.items {
-				if n, _ := i.counts(); n > 0 {
-					t.Errorf("%q: %s was asked for", tt, i.name)
+			for _, i := range s.Files {
+				if n, _ := i.Counts(); n > 0 {
+					t.Errorf("%q: %s was asked for", tt, i.Name)
 				}
 			}
 			for _, name := range tt[:2] {
@@ -89,10 +90,10 @@ func TestKeysThatCannotLieBesideEachOtherAreRefused(t *testing.T) {
 }
 
 // fiveObjects are of three parts and more each.
-func fiveObjects() []*item {
-	var items []*item
+func fiveObjects() []*fetchtest.File {
+	var items []*fetchtest.File
 	for i := range 5 {
-		items = append(items, object(fmt.Sprintf("%d.csv", i), rows[:2500+300*i]))
+		items = append(items, fetchtest.NewFile(fmt.Sprintf("%d.csv", i), rows[:2500+300*i]))
 	}
 	return items
 }
@@ -100,9 +101,9 @@ func fiveObjects() []*item {
 func TestObjectThatFailsEndsTheAttemptAndCostsTheOthersNothing(t *testing.T) {
 	refused := errors.New("refused by a test")
 	for _, why := range []error{fetch.ErrRefused, fetch.ErrNotFound, fetch.ErrAuth, refused} {
-		s := newShelf(fiveObjects()...)
+		s := fetchtest.NewMemory(fiveObjects()...)
 		started, others := make(chan struct{}), make(chan struct{})
-		s.items[1].hinder = func(ctx context.Context, off int64) error { // has a part, and then nothing comes
+		s.Files[1].BeforeAnswer = func(ctx context.Context, off int64) error { // has a part, and then nothing comes
 			if off == 0 {
 				return nil
 			}
@@ -111,10 +112,10 @@ func TestObjectThatFailsEndsTheAttemptAndCostsTheOthersNothing(t *testing.T) {
 			}
 			return until(ctx, off)
 		}
-		s.items[2].hinder = func(context.Context, int64) error { <-started; <-others; return why }
-		f := shelved(t, s)
+		s.Files[2].BeforeAnswer = func(context.Context, int64) error { <-started; <-others; return why }
+		f := newMemoryFetcher(t, s)
 		f.Parallel, f.IdleTimeout = 8, time.Hour
-		left := len(s.items[0].body) + len(s.items[3].body) + len(s.items[4].body)
+		left := len(s.Files[0].Body) + len(s.Files[3].Body) + len(s.Files[4].Body)
 		var mu sync.Mutex
 		f.Progress = func(p fetch.Progress) {
 			mu.Lock()
@@ -126,21 +127,21 @@ func TestObjectThatFailsEndsTheAttemptAndCostsTheOthersNothing(t *testing.T) {
 				close(others)
 			}
 		}
-		if _, err := fetchShelf(t, f); !errors.Is(err, why) {
+		if _, err := fetchOnce(t, f); !errors.Is(err, why) {
 			t.Errorf("%v, want %v", err, why)
 		}
-		checkAbsent(t, f, shelfKey)
-		s.items[1].hinder, s.items[2].hinder, f.Progress = nil, nil, nil
+		checkAbsent(t, f, exportKey)
+		s.Files[1].BeforeAnswer, s.Files[2].BeforeAnswer, f.Progress = nil, nil, nil
 		want := map[string]string{}
-		_, before := s.items[1].counts()
+		_, before := s.Files[1].Counts()
 		receipt := mustFetch(t, f)
-		for _, i := range s.items {
-			want[i.name] = string(i.body)
-			if _, sent := i.counts(); sent != len(i.body) && i != s.items[1] {
-				t.Errorf("%d bytes of %s were sent, want its %d", sent, i.name, len(i.body))
+		for _, i := range s.Files {
+			want[i.Name] = string(i.Body)
+			if _, sent := i.Counts(); sent != len(i.Body) && i != s.Files[1] {
+				t.Errorf("%d bytes of %s were sent, want its %d", sent, i.Name, len(i.Body))
 			}
 		}
-		if _, sent := s.items[1].counts(); sent-before > len(s.items[1].body)-1000 {
+		if _, sent := s.Files[1].Counts(); sent-before > len(s.Files[1].Body)-1000 {
 			t.Errorf("a part that was here was sent again: %d bytes and %d", before, sent-before)
 		}
 		checkFiles(t, f, want)
@@ -151,93 +152,94 @@ func TestObjectThatFailsEndsTheAttemptAndCostsTheOthersNothing(t *testing.T) {
 }
 
 func TestMismatchOfOneObjectEmptiesNoOther(t *testing.T) {
-	s := newShelf(fiveObjects()[:2]...)
+	s := fetchtest.NewMemory(fiveObjects()[:2]...)
 	halted := make(chan struct{})
-	s.items[0].bend = flipped(1500)
-	s.items[0].hinder = func(context.Context, int64) error { <-halted; return nil }
-	s.items[1].hinder = func(ctx context.Context, off int64) error {
+	s.Files[0].Answer = flipped(1500)
+	s.Files[0].BeforeAnswer = func(context.Context, int64) error { <-halted; return nil }
+	s.Files[1].BeforeAnswer = func(ctx context.Context, off int64) error {
 		if off < 2000 {
 			return nil
 		}
 		close(halted)
 		return until(ctx, off)
 	}
-	f := shelved(t, s)
+	f := newMemoryFetcher(t, s)
 	f.IdleTimeout = time.Hour
-	if _, err := fetchShelf(t, f); !isMismatch(err) {
+	if _, err := fetchOnce(t, f); !isMismatch(err) {
 		t.Fatalf("%v, want a mismatch", err)
 	}
-	for _, i := range s.items {
-		i.bend, i.hinder, i.sent = nil, nil, 0
+	for _, i := range s.Files {
+		i.Answer, i.BeforeAnswer = nil, nil
+		i.ResetCounts()
 	}
 	mustFetch(t, f)
-	if _, sent := s.items[0].counts(); sent != len(s.items[0].body) {
+	if _, sent := s.Files[0].Counts(); sent != len(s.Files[0].Body) {
 		t.Errorf("%d bytes of the one that was wrong were sent again", sent)
 	}
-	if _, sent := s.items[1].counts(); sent > len(s.items[1].body)-1000 {
+	if _, sent := s.Files[1].Counts(); sent > len(s.Files[1].Body)-1000 {
 		t.Errorf("%d bytes of the other one were sent again", sent)
 	}
 }
 
 func TestObjectsShareTheRequestsInFlight(t *testing.T) {
 	for _, parallel := range []int{1, 3, 8} {
-		s := newShelf(fiveObjects()...)
-		for _, i := range s.items {
-			i.hinder = func(context.Context, int64) error { time.Sleep(2 * time.Millisecond); return nil }
+		s := fetchtest.NewMemory(fiveObjects()...)
+		for _, i := range s.Files {
+			i.BeforeAnswer = func(context.Context, int64) error { time.Sleep(2 * time.Millisecond); return nil }
 		}
-		f := shelved(t, s)
+		f := newMemoryFetcher(t, s)
 		f.Parallel, f.PartSize = parallel, 300
 		mustFetch(t, f)
-		if s.most != parallel {
-			t.Errorf("%d requests were in flight, want %d", s.most, parallel)
+		if _, most := s.Requests(); most != parallel {
+			t.Errorf("%d requests were in flight, want %d", most, parallel)
 		}
 	}
 }
 
 func TestObjectsInTurnNeverWaitForEachOther(t *testing.T) {
-	s := newShelf(fiveObjects()...)
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fiveObjects()...)
+	f := newMemoryFetcher(t, s)
 	f.Parallel, f.PartSize = 1, 7
 	mustFetch(t, f)
 }
 
 func TestCancellationEndsAllObjects(t *testing.T) {
-	s := newShelf(fiveObjects()...)
-	for _, i := range s.items {
-		i.hinder = until
+	s := fetchtest.NewMemory(fiveObjects()...)
+	for _, i := range s.Files {
+		i.BeforeAnswer = until
 	}
-	f := shelved(t, s)
+	f := newMemoryFetcher(t, s)
 	f.IdleTimeout = time.Hour
 	ctx, cancel := context.WithCancelCause(context.Background())
 	time.AfterFunc(20*time.Millisecond, func() { cancel(errStopped) })
-	if _, err := f.Fetch(ctx, parseRef(t, shelfRef)); !errors.Is(err, errStopped) {
+	if _, err := f.Fetch(ctx, parseRef(t, exportRef)); !errors.Is(err, errStopped) {
 		t.Errorf("%v, want the cause", err)
 	}
-	checkAbsent(t, f, shelfKey)
-	for _, i := range s.items {
-		i.hinder = nil
+	checkAbsent(t, f, exportKey)
+	for _, i := range s.Files {
+		i.BeforeAnswer = nil
 	}
 	mustFetch(t, f)
 }
 
 func TestCancellationBetweenObjectsLandsNoneOfThem(t *testing.T) {
-	s := newShelf(fiveObjects()...)
+	s := fetchtest.NewMemory(fiveObjects()...)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	s.items[4].hinder = func(context.Context, int64) error { cancel(errStopped); return nil }
-	f := shelved(t, s)
+	s.Files[4].BeforeAnswer = func(context.Context, int64) error { cancel(errStopped); return nil }
+	f := newMemoryFetcher(t, s)
 	f.Parallel = 1
-	if _, err := f.Fetch(ctx, parseRef(t, shelfRef)); !errors.Is(err, errStopped) {
+	if _, err := f.Fetch(ctx, parseRef(t, exportRef)); !errors.Is(err, errStopped) {
 		t.Errorf("%v, want the cause", err)
 	}
-	checkAbsent(t, f, shelfKey)
+	checkAbsent(t, f, exportKey)
 }
 
 func TestEachObjectWithoutProofIsADoubtUpToAPoint(t *testing.T) {
-	s := newShelf()
+	s := fetchtest.NewMemory()
 	for i := range 250 {
-		s.items = append(s.items, &item{name: fmt.Sprintf("%03d.csv", i), body: rows[:i], want: sizeAlone})
+		s.Files = append(s.Files, &fetchtest.File{Name: fmt.Sprintf("%03d.csv", i), Body: rows[:i], Promise: sizeAlone})
 	}
-	f := shelved(t, s)
+	f := newMemoryFetcher(t, s)
 	receipt := mustFetch(t, f)
 	if n := len(receipt.Doubts); n != 101 || !strings.Contains(receipt.Doubts[100], "250 objects") {
 		t.Errorf("%d doubts, the last %q", n, receipt.Doubts[n-1])
@@ -245,14 +247,14 @@ func TestEachObjectWithoutProofIsADoubtUpToAPoint(t *testing.T) {
 }
 
 func TestRecordsAreThoseOfAllObjects(t *testing.T) {
-	s := newShelf(object("a.csv", []byte("a\n1\n2\n")), object("b.jsonl.zst", encode(t, "zstd", []byte("{}\n{}\n"))))
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", []byte("a\n1\n2\n")), fetchtest.NewFile("b.jsonl.zst", encode(t, "zstd", []byte("{}\n{}\n"))))
+	f := newMemoryFetcher(t, s)
 	if receipt := mustFetch(t, f); receipt.Records != 5 {
 		t.Errorf("%d records, want 5", receipt.Records)
 	}
-	s.items[1].body = []byte("-- SQL\n")
-	s.items[1].name = "b.sql"
-	f = shelved(t, s)
+	s.Files[1].Body = []byte("-- SQL\n")
+	s.Files[1].Name = "b.sql"
+	f = newMemoryFetcher(t, s)
 	if receipt := mustFetch(t, f); receipt.Records != verify.Unknown {
 		t.Errorf("%d records, want none counted", receipt.Records)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 )
 
@@ -34,11 +35,11 @@ func (d *dripping) Read(p []byte) (int, error) {
 
 // slowly makes a fetcher of one object that comes so, in one request at a time,
 // and counts the notes to people.
-func slowly(t *testing.T, size int, bend func(int64, io.ReadCloser) io.ReadCloser) (*fetch.Fetcher, *item, *atomic.Int64) {
+func slowly(t *testing.T, size int, bend func(int64, io.ReadCloser) io.ReadCloser) (*fetch.Fetcher, *fetchtest.File, *atomic.Int64) {
 	t.Helper()
-	i := object("a.csv", bytes.Repeat([]byte("a,b\n"), size/4))
-	i.bend = bend
-	f := shelved(t, newShelf(i))
+	i := fetchtest.NewFile("a.csv", bytes.Repeat([]byte("a,b\n"), size/4))
+	i.Answer = bend
+	f := newMemoryFetcher(t, fetchtest.NewMemory(i))
 	f.Parallel, f.PartSize = 1, 64<<10
 	notes := new(atomic.Int64)
 	f.Progress = func(p fetch.Progress) {
@@ -64,18 +65,18 @@ func TestAStoreThatDripsIsLeftAndSaysHowSlowItWas(t *testing.T) {
 			f, i, _ := slowly(t, 1<<20, bend)
 			f.PartSize = 1 << 20
 			began := time.Now()
-			_, err := fetchShelf(t, f)
+			_, err := fetchOnce(t, f)
 			if !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if took := time.Since(began); took > 10*time.Minute {
 				t.Errorf("%s: it was left after %v", name, took)
 			}
-			_, before := i.counts()
-			i.bend = nil
+			_, before := i.Counts()
+			i.Answer = nil
 			mustFetch(t, f)
-			if _, sent := i.counts(); sent-before >= len(i.body) {
-				t.Errorf("%s: %d bytes of %d were asked for again", name, sent-before, len(i.body))
+			if _, sent := i.Counts(); sent-before >= len(i.Body) {
+				t.Errorf("%s: %d bytes of %d were asked for again", name, sent-before, len(i.Body))
 			}
 		})
 	}
@@ -86,7 +87,7 @@ func TestEveryRequestOfASlowObjectIsCutOff(t *testing.T) {
 		f, _, _ := slowly(t, 1<<20, drip(1, 29*time.Second))
 		f.Parallel = 8
 		began := time.Now()
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrTemporary) {
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) {
 			t.Errorf("%v", err)
 		}
 		if took := time.Since(began); took > 10*time.Minute {
@@ -98,12 +99,12 @@ func TestEveryRequestOfASlowObjectIsCutOff(t *testing.T) {
 // Each answer ends as it was announced, so that none is a failure.
 func TestAStoreThatAnswersWithAByteAtATimeIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i := object("a.csv", bytes.Repeat([]byte("a,b\n"), 1000))
-		i.hinder = func(context.Context, int64) error { time.Sleep(29 * time.Second); return nil }
-		f := shelved(t, newShelf(i))
+		i := fetchtest.NewFile("a.csv", bytes.Repeat([]byte("a,b\n"), 1000))
+		i.BeforeAnswer = func(context.Context, int64) error { time.Sleep(29 * time.Second); return nil }
+		f := newMemoryFetcher(t, fetchtest.NewMemory(i))
 		f.Providers["oss"] = crumbs{f.Providers["oss"]}
 		began := time.Now()
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
 			t.Errorf("%v", err)
 		}
 		if took := time.Since(began); took > 15*time.Minute {
@@ -139,7 +140,7 @@ func TestWhatIsSmallLandsOverASlowLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, i, notes := slowly(t, 100<<10, drip(500, time.Second))
 		mustFetch(t, f)
-		if requests, _ := i.counts(); requests < 3 || notes.Load() == 0 {
+		if requests, _ := i.Counts(); requests < 3 || notes.Load() == 0 {
 			t.Errorf("%d requests and %d notes: it was not held to be slow", requests, notes.Load())
 		}
 	})
@@ -198,7 +199,7 @@ func TestTheLeastRateCanBeChosen(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, _, _ := slowly(t, 1<<20, drip(1000, time.Second))
 			f.MinRate, f.PartSize = tt.least, 1<<20
-			if _, err := fetchShelf(t, f); (err == nil) != tt.lands {
+			if _, err := fetchOnce(t, f); (err == nil) != tt.lands {
 				t.Errorf("least %d: %v", tt.least, err)
 			}
 		})
@@ -208,8 +209,8 @@ func TestTheLeastRateCanBeChosen(t *testing.T) {
 func TestADripOfUnknownLengthIsLeftToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, i, _ := slowly(t, 1<<20, drip(1, 29*time.Second))
-		i.want = func(verify.Want) verify.Want { return verify.NoPromise() }
-		if _, err := fetchShelf(t, f); !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
+		i.Promise = func(verify.Want) verify.Want { return verify.NoPromise() }
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
 			t.Errorf("%v", err)
 		}
 	})

@@ -11,40 +11,41 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
 )
 
 // halfDone makes an attempt that ends at the item that is named, when all
 // before it are received, and none behind it is.
-func halfDone(t *testing.T, f *fetch.Fetcher, s *shelf, at string) {
+func halfDone(t *testing.T, f *fetch.Fetcher, s *fetchtest.Memory, at string) {
 	t.Helper()
 	f.Parallel = 1
 	broken := errors.New("broken by a test")
-	from := slices.IndexFunc(s.items, func(i *item) bool { return i.name == at })
-	for _, i := range s.items[from:] {
-		i.hinder = func(context.Context, int64) error { return broken }
-		defer func() { i.hinder = nil }()
+	from := slices.IndexFunc(s.Files, func(i *fetchtest.File) bool { return i.Name == at })
+	for _, i := range s.Files[from:] {
+		i.BeforeAnswer = func(context.Context, int64) error { return broken }
+		defer func() { i.BeforeAnswer = nil }()
 	}
-	if _, err := fetchShelf(t, f); !errors.Is(err, broken) {
+	if _, err := fetchOnce(t, f); !errors.Is(err, broken) {
 		t.Fatal(err)
 	}
 }
 
-func contents(items []*item) map[string]string {
+func contents(items []*fetchtest.File) map[string]string {
 	want := map[string]string{}
 	for _, i := range items {
-		want[i.name] = string(i.body)
+		want[i.Name] = string(i.Body)
 	}
 	return want
 }
 
 func TestObjectsThatCameAfterTheFirstAttemptAreLeftOut(t *testing.T) {
-	s := newShelf(fiveObjects()...)
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fiveObjects()...)
+	f := newMemoryFetcher(t, s)
 	halfDone(t, f, s, "2.csv")
-	first := s.items
-	s.items = append([]*item{object("00.csv", rows), object("2.csv.gz", rows)}, s.items...)
-	s.items = append(s.items, object("z/late.csv", rows))
+	first := s.Files
+	s.Files = append([]*fetchtest.File{fetchtest.NewFile("00.csv", rows), fetchtest.NewFile("2.csv.gz", rows)}, s.Files...)
+	s.Files = append(s.Files, fetchtest.NewFile("z/late.csv", rows))
 	receipt := mustFetch(t, f)
 	checkFiles(t, f, contents(first))
 	if len(receipt.Objects) != 5 {
@@ -54,10 +55,10 @@ func TestObjectsThatCameAfterTheFirstAttemptAreLeftOut(t *testing.T) {
 
 // Whether one object or several were there decides how they are named.
 func TestOnlyObjectStaysTheOnlyOne(t *testing.T) {
-	s := newShelf(object("a.csv", rows))
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows))
+	f := newMemoryFetcher(t, s)
 	halfDone(t, f, s, "a.csv")
-	s.items = append(s.items, object("b.csv", rows))
+	s.Files = append(s.Files, fetchtest.NewFile("b.csv", rows))
 	mustFetch(t, f)
 	checkFiles(t, f, map[string]string{"e.csv": string(rows)})
 }
@@ -66,31 +67,31 @@ func TestObjectThatChangedEndsTheSnapshot(t *testing.T) {
 	opaque := func(tag string) func(verify.Want) verify.Want {
 		return func(w verify.Want) verify.Want { return verify.Want{Size: w.Size, ETag: tag, CRC64: w.CRC64} }
 	}
-	for name, change := range map[string]func(i *item){
-		"its bytes":         func(i *item) { i.body = []byte(strings.ToUpper(string(i.body))) },
-		"its size":          func(i *item) { i.body = i.body[:900] },
-		"its opaque ETag":   func(i *item) { i.want = opaque(`"v2"`) },
-		"the ETag's form":   func(i *item) { i.want = opaque(etagOf(nil)[:33] + `-2"`) },
+	for name, change := range map[string]func(i *fetchtest.File){
+		"its bytes":         func(i *fetchtest.File) { i.Body = []byte(strings.ToUpper(string(i.Body))) },
+		"its size":          func(i *fetchtest.File) { i.Body = i.Body[:900] },
+		"its opaque ETag":   func(i *fetchtest.File) { i.Promise = opaque(`"v2"`) },
+		"the ETag's form":   func(i *fetchtest.File) { i.Promise = opaque(etagOf(nil)[:33] + `-2"`) },
 		"one already there": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newShelf(fiveObjects()...)
-			s.items[1].want, s.items[3].want = opaque(`"v1"`), opaque(`"v1"`)
-			f := shelved(t, s)
+			s := fetchtest.NewMemory(fiveObjects()...)
+			s.Files[1].Promise, s.Files[3].Promise = opaque(`"v1"`), opaque(`"v1"`)
+			f := newMemoryFetcher(t, s)
 			halfDone(t, f, s, "2.csv")
 			if change != nil {
-				change(s.items[3])
+				change(s.Files[3])
 			} else {
-				s.items[1].want = opaque(`"v2"`)
+				s.Files[1].Promise = opaque(`"v2"`)
 			}
-			s.items = append(s.items, object("late.csv", rows))
-			_, err := fetchShelf(t, f)
+			s.Files = append(s.Files, fetchtest.NewFile("late.csv", rows))
+			_, err := fetchOnce(t, f)
 			if !errors.Is(err, fetch.ErrChanged) || !strings.Contains(err.Error(), ".csv") {
 				t.Errorf("%v, want %v of an object", err, fetch.ErrChanged)
 			}
-			checkAbsent(t, f, shelfKey)
+			checkAbsent(t, f, exportKey)
 			mustFetch(t, f)
-			checkFiles(t, f, contents(s.items))
+			checkFiles(t, f, contents(s.Files))
 		})
 	}
 }
@@ -98,93 +99,93 @@ func TestObjectThatChangedEndsTheSnapshot(t *testing.T) {
 // One that changes under way is found by its store.
 func TestObjectThatChangesUnderWayEndsTheSnapshot(t *testing.T) {
 	for _, why := range []error{fetch.ErrChanged, fetch.ErrNotFound} {
-		s := newShelf(fiveObjects()...)
-		f := shelved(t, s)
-		s.items[3].hinder = func(context.Context, int64) error { return fmt.Errorf("object 3: %w", why) }
-		if _, err := fetchShelf(t, f); !errors.Is(err, why) {
+		s := fetchtest.NewMemory(fiveObjects()...)
+		f := newMemoryFetcher(t, s)
+		s.Files[3].BeforeAnswer = func(context.Context, int64) error { return fmt.Errorf("object 3: %w", why) }
+		if _, err := fetchOnce(t, f); !errors.Is(err, why) {
 			t.Errorf("%v, want %v", err, why)
 		}
-		s.items[3] = object("3.csv", rows[:77])
+		s.Files[3] = fetchtest.NewFile("3.csv", rows[:77])
 		mustFetch(t, f)
-		checkFiles(t, f, contents(s.items))
+		checkFiles(t, f, contents(s.Files))
 	}
 }
 
 func TestObjectThatVanishedIsMissedUnlessItIsHere(t *testing.T) {
-	s := newShelf(fiveObjects()...)
-	f := shelved(t, s)
-	all := s.items
+	s := fetchtest.NewMemory(fiveObjects()...)
+	f := newMemoryFetcher(t, s)
+	all := s.Files
 	halfDone(t, f, s, "2.csv")
-	s.items = s.items[1:] // 0.csv is here
+	s.Files = s.Files[1:] // 0.csv is here
 	receipt := mustFetch(t, f)
 	checkFiles(t, f, contents(all))
 	if len(receipt.Objects) != 5 {
 		t.Errorf("%d objects", len(receipt.Objects))
 	}
 
-	s = newShelf(fiveObjects()...)
-	f = shelved(t, s)
+	s = fetchtest.NewMemory(fiveObjects()...)
+	f = newMemoryFetcher(t, s)
 	halfDone(t, f, s, "2.csv")
-	s.items = s.items[:3]
-	_, err := fetchShelf(t, f)
+	s.Files = s.Files[:3]
+	_, err := fetchOnce(t, f)
 	if !errors.Is(err, fetch.ErrNotFound) || !strings.Contains(err.Error(), "3.csv") {
 		t.Errorf("%v, want %v of 3.csv", err, fetch.ErrNotFound)
 	}
-	checkAbsent(t, f, shelfKey)
+	checkAbsent(t, f, exportKey)
 	mustFetch(t, f) // what is there now
-	checkFiles(t, f, contents(s.items))
+	checkFiles(t, f, contents(s.Files))
 }
 
 func TestListingThatFailsPinsNothing(t *testing.T) {
-	s := newShelf(fiveObjects()[:2]...)
-	s.broken = errors.New("broken by a test")
-	f := shelved(t, s)
-	if _, err := fetchShelf(t, f); !errors.Is(err, s.broken) {
-		t.Errorf("%v, want %v", err, s.broken)
+	s := fetchtest.NewMemory(fiveObjects()[:2]...)
+	s.Err = errors.New("broken by a test")
+	f := newMemoryFetcher(t, s)
+	if _, err := fetchOnce(t, f); !errors.Is(err, s.Err) {
+		t.Errorf("%v, want %v", err, s.Err)
 	}
-	for _, i := range s.items {
-		if n, _ := i.counts(); n > 0 {
-			t.Errorf("%s was asked for", i.name)
+	for _, i := range s.Files {
+		if n, _ := i.Counts(); n > 0 {
+			t.Errorf("%s was asked for", i.Name)
 		}
 	}
-	s.broken, s.items = nil, fiveObjects()
+	s.Err, s.Files = nil, fiveObjects()
 	mustFetch(t, f)
-	checkFiles(t, f, contents(s.items))
+	checkFiles(t, f, contents(s.Files))
 }
 
 func TestListingThatFailsLaterEndsTheAttempt(t *testing.T) {
-	s := newShelf(fiveObjects()...)
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fiveObjects()...)
+	f := newMemoryFetcher(t, s)
 	halfDone(t, f, s, "2.csv")
-	all := s.items
-	s.items, s.broken = s.items[:3], errors.New("broken by a test")
-	if _, err := fetchShelf(t, f); !errors.Is(err, s.broken) {
-		t.Errorf("%v, want %v", err, s.broken)
+	all := s.Files
+	s.Files, s.Err = s.Files[:3], errors.New("broken by a test")
+	if _, err := fetchOnce(t, f); !errors.Is(err, s.Err) {
+		t.Errorf("%v, want %v", err, s.Err)
 	}
-	checkAbsent(t, f, shelfKey)
-	s.items, s.broken = all, nil
+	checkAbsent(t, f, exportKey)
+	s.Files, s.Err = all, nil
 	mustFetch(t, f)
 	checkFiles(t, f, contents(all))
 }
 
 func TestNothingToListIsNoEmptyBag(t *testing.T) {
 	for _, snapshot := range []bool{true, false} {
-		s := newShelf()
-		s.snapshot = snapshot
-		f := shelved(t, s)
-		if _, err := fetchShelf(t, f); err == nil || snapshot && !errors.Is(err, fetch.ErrNotFound) {
+		s := fetchtest.NewMemory()
+		s.Snapshot = snapshot
+		f := newMemoryFetcher(t, s)
+		if _, err := fetchOnce(t, f); err == nil || snapshot && !errors.Is(err, fetch.ErrNotFound) {
 			t.Errorf("%v, want %v", err, fetch.ErrNotFound)
 		}
-		checkAbsent(t, f, shelfKey)
-		s.items = fiveObjects()
+		checkAbsent(t, f, exportKey)
+		s.Files = fiveObjects()
 		mustFetch(t, f)
-		checkFiles(t, f, contents(s.items))
+		checkFiles(t, f, contents(s.Files))
 	}
 }
 
 func TestNameListedTwiceIsOneObject(t *testing.T) {
-	s := newShelf(object("a.csv", rows), object("b.csv", rows), object("a.csv", rows))
-	f := shelved(t, s)
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows), fetchtest.NewFile("b.csv", rows), fetchtest.NewFile("a.csv", rows))
+	f := newMemoryFetcher(t, s)
 	if receipt := mustFetch(t, f); len(receipt.Objects) != 2 {
 		t.Errorf("%d objects", len(receipt.Objects))
 	}
@@ -198,8 +199,8 @@ func TestPinsThatRottedAreTakenAnew(t *testing.T) {
 		func(b []byte) []byte { return []byte(strings.Replace(string(b), "\n", "\n\x00", 1)) },
 		func(b []byte) []byte { _, after, _ := strings.Cut(string(b), "\n"); return []byte(after) },
 	} {
-		s := newShelf(fiveObjects()...)
-		f := shelved(t, s)
+		s := fetchtest.NewMemory(fiveObjects()...)
+		f := newMemoryFetcher(t, s)
 		halfDone(t, f, s, "2.csv")
 		path, _ := filepath.Glob(f.Archive.Path(".ingest/*/pins.jsonl"))
 		if len(path) != 1 {
@@ -212,8 +213,8 @@ func TestPinsThatRottedAreTakenAnew(t *testing.T) {
 		if err := os.WriteFile(path[0], spoil(b), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		s.items = append(s.items, object("late.csv", rows))
+		s.Files = append(s.Files, fetchtest.NewFile("late.csv", rows))
 		mustFetch(t, f)
-		checkFiles(t, f, contents(s.items))
+		checkFiles(t, f, contents(s.Files))
 	}
 }

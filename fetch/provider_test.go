@@ -1,0 +1,116 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+const exportRef, exportKey = "oss://bucket/e/", "oss/bucket/e%2F"
+
+// sizeAlone promises no more than the length.
+func sizeAlone(w verify.Want) verify.Want { return verify.Want{Size: w.Size} }
+
+// flipped turns a bit over in the byte at.
+func flipped(at int64) func(int64, io.ReadCloser) io.ReadCloser {
+	return func(off int64, answer io.ReadCloser) io.ReadCloser {
+		b, _ := io.ReadAll(answer)
+		if at >= off && at < off+int64(len(b)) {
+			b[at-off] ^= 1
+		}
+		return io.NopCloser(bytes.NewReader(b))
+	}
+}
+
+// until blocks a request until ctx ends.
+func until(ctx context.Context, _ int64) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// newMemoryFetcher makes a fetcher of a provider in memory, for exportRef. The
+// test fails if an answer is left open.
+func newMemoryFetcher(t testing.TB, s *fetchtest.Memory) *fetch.Fetcher {
+	t.Helper()
+	a, err := archive.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fetch.Fetcher{Providers: map[string]fetch.Provider{"oss": s}, Archive: a, PartSize: 1000, Parallel: 4}
+	fetch.SetFirstWait(f, time.Millisecond)
+	t.Cleanup(func() {
+		if open, _ := s.Requests(); open != 0 {
+			t.Errorf("%d answers were not closed", open)
+		}
+	})
+	return f
+}
+
+func fetchOnce(t testing.TB, f *fetch.Fetcher) (*archive.Receipt, error) {
+	t.Helper()
+	return f.Fetch(context.Background(), parseRef(t, exportRef))
+}
+
+func mustFetch(t testing.TB, f *fetch.Fetcher) *archive.Receipt {
+	t.Helper()
+	receipt, err := fetchOnce(t, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Archive.Recheck(t.Context(), exportKey); err != nil {
+		t.Error(err)
+	}
+	return receipt
+}
+
+// files are the content files of the bag, by name.
+func files(t testing.TB, f *fetch.Fetcher) map[string]string {
+	t.Helper()
+	return filesOfKey(t, f, exportKey)
+}
+
+func filesOfKey(t testing.TB, f *fetch.Fetcher, key string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	data := filepath.Join(f.Archive.Path(key), "data")
+	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		name, _ := filepath.Rel(data, path)
+		files[filepath.ToSlash(name)] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// checkFiles holds the bag to those files, by name.
+func checkFiles(t testing.TB, f *fetch.Fetcher, want map[string]string) {
+	t.Helper()
+	got := files(t, f)
+	if g, w := slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)); !slices.Equal(g, w) {
+		t.Errorf("files %q, want %q", g, w)
+		return
+	}
+	for name := range want {
+		if got[name] != want[name] {
+			t.Errorf("%s has %d bytes that are not the %d wanted", name, len(got[name]), len(want[name]))
+		}
+	}
+}
