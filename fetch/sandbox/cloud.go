@@ -3,13 +3,16 @@ package sandbox
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
+	"tallyman/fetch/sandbox/internal/apierr"
 	"tallyman/fetch/sandbox/internal/sign"
 )
 
@@ -72,7 +75,8 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == jobsPath, strings.HasPrefix(path, jobsPath+"/"), sign.IsSLS(r):
 		c.serveSLS(w, r)
-	case isRPC(r):
+	case path == "/" && (r.Header.Get("x-acs-action") != "" || r.URL.Query().Has("Action") ||
+		r.Method == http.MethodPost && !strings.HasPrefix(r.Header.Get("Authorization"), "OSS")): // its form may have the Action
 		c.serveRPC(w, r)
 	case isDIS(r):
 		c.serveDIS(w, r)
@@ -133,4 +137,21 @@ func origin(r *http.Request, host string) string {
 		return "https://" + host
 	}
 	return "http://" + host
+}
+
+// writeErrorHeader counts an error and writes all of its answer but the body.
+func (c *Cloud) writeErrorHeader(w http.ResponseWriter, e *apierr.Error, contentType string) {
+	c.count(func(n *Counts) { n.Refused[e.Code]++ })
+	w.Header().Set("Content-Type", contentType)
+	for name, value := range e.Headers {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(e.Status)
+}
+
+// writeJSON does not escape the & of a URL.
+func writeJSON(w io.Writer, v any) {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.Encode(v)
 }

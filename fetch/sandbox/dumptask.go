@@ -127,16 +127,13 @@ func (t DumpTask) content(f File) []byte {
 	return Compress(cmp.Or(t.Compression, "none"), bytes.ReplaceAll(rows, []byte("\n"), []byte(cmp.Or(t.Delimiter, "\n"))))
 }
 
-// ended reports whether the row of a delivery has an end.
-func (s *dumpTaskState) ended(d Delivery) bool { return !d.End.IsZero() && s.logCalls > d.RunningCalls }
-
 // deliver puts the files that have ended in the bucket. It needs the lock.
 func (c *Cloud) deliver(s *dumpTaskState) {
 	bucket := c.bucket(s.Bucket)
 	for i, d := range s.Deliveries {
 		s.Deliveries[i].File.Body = s.content(d.File)
 		name := s.fileName(d)
-		if s.delivered[name] || d.State != 0 || d.End.IsZero() || d.RunningCalls > 0 && !s.ended(d) {
+		if s.delivered[name] || d.State != 0 || d.End.IsZero() || d.RunningCalls > 0 && s.logCalls <= d.RunningCalls {
 			continue
 		}
 		s.delivered[name] = true

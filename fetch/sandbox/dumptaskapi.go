@@ -210,7 +210,7 @@ func (s *dumpTaskState) logRows(oldestFirst bool) []transferRow {
 			Task: s.ID, State: d.State, Destination: "OBS", Start: d.Start.UnixMilli(),
 			Stream: cmp.Or(s.StreamID, s.stream()), Project: s.project(), File: s.fileName(d),
 		}
-		if s.ended(d) {
+		if !d.End.IsZero() && s.logCalls > d.RunningCalls {
 			row.End = new(d.End.UnixMilli())
 			row.Bytes = promised(d.Bytes, int64(len(d.File.Body)))
 			row.Records = promised(d.Records, int64(d.File.Rows))

@@ -49,14 +49,6 @@ func (f File) extension() string {
 	return "." + f.format() + codecs[f.codec()].extension
 }
 
-// content returns the bytes that the store keeps.
-func (f File) content() []byte {
-	if f.Body != nil {
-		return f.Body
-	}
-	return Compress(f.codec(), Generate(f.Rows, f.format(), f.Seed))
-}
-
 // sameObject reports whether f and g are kept as the same object: with equal
 // bytes, ETag and time.
 func (f File) sameObject(g File) bool {

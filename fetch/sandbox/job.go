@@ -125,19 +125,6 @@ func (c *Cloud) UpdateJob(project, job string, change func(*Job)) bool {
 	return true
 }
 
-// RenameJobFile moves a job's file: the URLs given so far answer NoSuchKey. It
-// reports whether there is such a job.
-func (c *Cloud) RenameJobFile(project, job, name string) bool {
-	return c.UpdateJob(project, job, func(j *Job) { j.File.Name = name })
-}
-
-// RemoveJobFile removes a job's file, as the store does with one that is too
-// old; the job still answers with its URL. It reports whether there is such a
-// job.
-func (c *Cloud) RemoveJobFile(project, job string) bool {
-	return c.UpdateJob(project, job, func(j *Job) { j.File.Gone = true })
-}
-
 // JobURL returns a new signed URL of a job's file, as a console would, on
 // origin, "http://HOST:PORT". It is "" if there is no such job.
 func (c *Cloud) JobURL(origin, project, job string) string {
@@ -190,15 +177,13 @@ func (c *Cloud) addJob(s *jobState) {
 	if s.Bucket != "" {
 		c.bucket(s.Bucket)
 	}
-	if isStatus(s.status(0), JobSucceeded) {
+	if isStatus(statusAt(s.Statuses, 0, JobSucceeded), JobSucceeded) {
 		c.write(&s.outputs)
 	}
 }
 
-// status is the answer of the n-th GetDownloadJob, from 0.
-func (j Job) status(n int) string { return statusAt(j.Statuses, n, JobSucceeded) }
-
-// statusAt returns the n-th status, or else the last, or else otherwise.
+// statusAt is the status in the answer of the n-th call, from 0: the n-th of
+// statuses, or else the last, or where there are none otherwise.
 func statusAt(statuses []string, n int, otherwise string) string {
 	if len(statuses) == 0 {
 		return otherwise

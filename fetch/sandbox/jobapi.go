@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"cmp"
+	"crypto/rand"
 	"encoding/json"
 	"hash/fnv"
 	"io"
@@ -54,7 +55,7 @@ var jobOperations = map[string]jobOperation{
 }
 
 func (c *Cloud) serveSLS(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("x-log-requestid", requestID())
+	w.Header().Set("x-log-requestid", rand.Text()[:24])
 	answer, bad := c.answerSLS(w, r)
 	switch {
 	case bad != nil:
@@ -214,6 +215,7 @@ func (c *Cloud) createJob(q jobCall) (any, *apierr.Error) {
 	}
 	f := r.Configuration
 	allowIncomplete, isBool := f.AllowInComplete.(bool)
+	_, knownCodec := codecs[f.Sink.CompressionType]
 	for _, rule := range []struct {
 		valid     bool
 		parameter string
@@ -227,7 +229,7 @@ func (c *Cloud) createJob(q jobCall) (any, *apierr.Error) {
 		{isBool, "allowInComplete"},
 		{f.Sink.Type == "AliyunOSS", "sink.type"},
 		{formats[f.Sink.ContentType] != nil, "sink.contentType"},
-		{codecs[f.Sink.CompressionType].writer != nil, "sink.compressionType"},
+		{knownCodec, "sink.compressionType"},
 		{f.Sink.Bucket == "" || f.Sink.RoleARN != "", "sink.roleArn"},
 	} {
 		if !rule.valid {

@@ -61,7 +61,7 @@ func (c *Cloud) describeJob(s *jobState, n int, fileURL string) jobDescription {
 	}
 	to := cmp.Or(unix(s.ToTime), s.CreateTime.Unix())
 	d := jobDescription{
-		Status:      s.status(n),
+		Status:      statusAt(s.Statuses, n, JobSucceeded),
 		Name:        s.Name,
 		DisplayName: cmp.Or(s.DisplayName, s.Name),
 		Description: s.Description,

@@ -52,9 +52,14 @@ func (c *Cloud) newObject(bucket, key string, f File) *object {
 // store makes the versions of the file as it is now. They have the time then,
 // unless the file has one of its own.
 func (o *object) store(then time.Time) {
-	o.first = newVersion(o.file.content(), o.file.Faults.MultipartETag)
-	if o.file.Faults.Replace.Body != nil {
-		o.second = newVersion(o.file.Faults.Replace.Body, o.file.Faults.MultipartETag)
+	f := o.file
+	body := f.Body
+	if body == nil {
+		body = Compress(f.codec(), Generate(f.Rows, f.format(), f.Seed))
+	}
+	o.first = newVersion(body, f.Faults.MultipartETag)
+	if f.Faults.Replace.Body != nil {
+		o.second = newVersion(f.Faults.Replace.Body, f.Faults.MultipartETag)
 	}
 	o.date(then)
 }

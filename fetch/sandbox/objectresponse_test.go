@@ -131,11 +131,11 @@ func TestFileThatIsGoneOrRenamedIsNoSuchKey(t *testing.T) {
 		}
 	}
 	old := fileURL(t, base, "job-1")
-	c.RenameJobFile(project, "job-1", "other.csv")
+	c.UpdateJob(project, "job-1", func(j *Job) { j.File.Name = "other.csv" })
 	check(old, 404)
 	renamed := fileURL(t, base, "job-1")
 	check(renamed, 200)
-	c.RemoveJobFile(project, "job-1")
+	c.UpdateJob(project, "job-1", func(j *Job) { j.File.Gone = true })
 	check(renamed, 404)
 	c.RemoveJob(project, "job-1")
 	check(renamed, 404)

@@ -6,20 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"tallyman/fetch/sandbox/internal/apierr"
 )
-
-// obsRedirect is the error that leads to the endpoint of a bucket that is
-// elsewhere. It needs the lock.
-func (c *Cloud) obsRedirect(r storeRequest) *apierr.Error {
-	b := c.buckets[r.Bucket]
-	if b == nil || b.isAt(r.Host) {
-		return nil
-	}
-	return apierr.New(http.StatusMovedPermanently, "PermanentRedirect", "This bucket must be accessed through the specified endpoint.").
-		WithDetail("Bucket", b.name).WithDetail("Endpoint", b.name+"."+b.Endpoint)
-}
 
 // obsETag is in lower case, hashes the MD5s of parts as bytes, and is no hash
 // of an encrypted object.

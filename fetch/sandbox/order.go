@@ -101,18 +101,6 @@ func (c *Cloud) UpdateOrder(id int64, key string, change func(*Order)) bool {
 	return true
 }
 
-// OrderURL returns a new signed URL of an order's file, on origin,
-// "http://HOST:PORT". It is "" if there is no such order.
-func (c *Cloud) OrderURL(origin string, id int64, key string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.orders[orderName(id, key)]
-	if s == nil {
-		return ""
-	}
-	return c.newURL(s.object, origin)
-}
-
 // An orderState is an order with what has happened to it so far.
 type orderState struct {
 	Order

@@ -39,13 +39,6 @@ var rpcOperations = map[string]struct {
 	"DescribeDownloadBackupSetStorageInfo": {dbsVersion, (*Cloud).describeStorageInfo},
 }
 
-// isRPC reports whether a request is a call of DMS or DBS: one of "/" that
-// names an action in a header or in the query, or a POST that may in its form.
-func isRPC(r *http.Request) bool {
-	return r.URL.Path == "/" && (r.Header.Get("x-acs-action") != "" || r.URL.Query().Has("Action") ||
-		r.Method == http.MethodPost && !strings.HasPrefix(r.Header.Get("Authorization"), "OSS"))
-}
-
 // An rpcError is the answer of every operation to a call in error.
 type rpcError struct {
 	XMLName   xml.Name `json:"-" xml:"Error"`

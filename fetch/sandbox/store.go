@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/xml"
 	"net/http"
@@ -59,7 +60,7 @@ func (c *Cloud) storeRequest(r *http.Request) storeRequest {
 // operation returns the vendor's name of the operation that is asked for.
 func (r storeRequest) operation() string {
 	switch {
-	case sign.OSSOperation(r.query), r.obs && sign.OBSOperation(r.query), r.Bucket == "":
+	case sign.NamesOperation(r.query, r.obs), r.Bucket == "":
 		return unknownOperation
 	case r.Key == "" && r.Method == http.MethodGet && r.query.Get("list-type") == "2" && !r.obs:
 		return "ListObjectsV2"
@@ -77,7 +78,7 @@ func (r storeRequest) operation() string {
 
 func (c *Cloud) serveStore(w http.ResponseWriter, r *http.Request) {
 	s := c.storeRequest(r)
-	w.Header().Set(s.prefix+"request-id", requestID())
+	w.Header().Set(s.prefix+"request-id", rand.Text()[:24])
 	if !s.obs {
 		w.Header().Set("x-oss-server-time", "1")
 	}
@@ -108,14 +109,16 @@ func (c *Cloud) answerStore(r storeRequest) (send func(http.ResponseWriter), bad
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	bucket := c.buckets[r.Bucket]
 	switch {
 	case bad != nil:
 	case access.Customer && isCloudBucket(r.Bucket) && r.obs:
 		bad = apierr.New(http.StatusForbidden, "AccessDenied", "Access Denied")
 	case access.Customer == isCloudBucket(r.Bucket):
 		bad = sign.OSSAccessDenied()
-	case r.obs:
-		bad = c.obsRedirect(r)
+	case r.obs && bucket != nil && !bucket.isAt(r.Host):
+		bad = apierr.New(http.StatusMovedPermanently, "PermanentRedirect", "This bucket must be accessed through the specified endpoint.").
+			WithDetail("Bucket", bucket.name).WithDetail("Endpoint", bucket.name+"."+bucket.Endpoint)
 	}
 	if bad != nil {
 		return nil, bad
@@ -137,12 +140,25 @@ func (c *Cloud) answerStore(r storeRequest) (send func(http.ResponseWriter), bad
 	return nil, apierr.New(http.StatusNotImplemented, "NotImplemented", "A parameter you provided implies functionality that is not implemented.")
 }
 
-// object finds the object that a request is for. It needs the lock.
-func (c *Cloud) object(r storeRequest) (*object, *apierr.Error) {
-	var o *object
-	if isCloudBucket(r.Bucket) {
-		o = c.cloudObject(r.Bucket, r.Key)
-	} else {
+// object finds the object that a request is for. The key of a file of the
+// cloud's own begins with the name of what it belongs to. It needs the lock.
+func (c *Cloud) object(r storeRequest) (o *object, bad *apierr.Error) {
+	first, rest, _ := strings.Cut(r.Key, "/")
+	second, _, _ := strings.Cut(rest, "/")
+	switch r.Bucket {
+	case jobBucket:
+		if s := c.projects[first][second]; s != nil {
+			o = s.object
+		}
+	case orderBucket:
+		if s := c.orders[first+"/"+second]; s != nil {
+			o = s.object
+		}
+	case taskBucket:
+		if i := c.instances[first]; i != nil && i.tasks[second] != nil {
+			o = i.tasks[second].object
+		}
+	default:
 		b, bad := c.customerBucket(r)
 		if bad != nil {
 			return nil, bad
@@ -153,30 +169,6 @@ func (c *Cloud) object(r storeRequest) (*object, *apierr.Error) {
 		return nil, apierr.New(http.StatusNotFound, "NoSuchKey", "The specified key does not exist.").WithDetail("Key", r.Key).WithEC("0026-00000001")
 	}
 	return o, nil
-}
-
-// cloudObject finds a file of the cloud's own, whose key begins with the name of
-// what it belongs to.
-func (c *Cloud) cloudObject(bucket, key string) *object {
-	parts := strings.SplitN(key, "/", 3)
-	if len(parts) < 3 {
-		return nil
-	}
-	switch bucket {
-	case jobBucket:
-		if s := c.projects[parts[0]][parts[1]]; s != nil {
-			return s.object
-		}
-	case orderBucket:
-		if s := c.orders[parts[0]+"/"+parts[1]]; s != nil {
-			return s.object
-		}
-	case taskBucket:
-		if i := c.instances[parts[0]]; i != nil && i.tasks[parts[1]] != nil {
-			return i.tasks[parts[1]].object
-		}
-	}
-	return nil
 }
 
 // An xmlError is an error in the XML of OSS and of OBS.

@@ -169,6 +169,3 @@ type taskState struct {
 	object  *object // File, by signed URL
 	outputs outputs
 }
-
-// status is the answer of the n-th call, from 0.
-func (t Task) status(n int) string { return statusAt(t.Statuses, n, TaskFinished) }

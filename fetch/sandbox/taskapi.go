@@ -157,7 +157,7 @@ func (c *Cloud) taskPage(q rpcCall, s *instanceState, size, number int) taskPage
 // writes its files now.
 func (c *Cloud) describeTask(s *taskState, region string) taskDescription {
 	s.object.count(ItemCounts{StatusCalls: 1})
-	status, created := s.status(s.gets), strconv.FormatInt(s.CreateTime.UnixMilli(), 10)
+	status, created := statusAt(s.Statuses, s.gets, TaskFinished), strconv.FormatInt(s.CreateTime.UnixMilli(), 10)
 	s.gets++
 	d := taskDescription{
 		TaskID: s.ID, RegionCode: region, Format: cmp.Or(s.Format, "csv"), DBList: "[dbtest]", BakSetID: "148261****",
@@ -209,7 +209,7 @@ func (c *Cloud) describeStorageInfo(q rpcCall) (any, *apierr.Error) {
 		return nil, bad
 	case fails:
 		return c.taskFailure(q, instance, s.Failure.Code, s.Failure.Message), nil
-	case s.Bucket != "" || !isStatus(s.status(max(s.gets-1, 0)), TaskFinished):
+	case s.Bucket != "" || !isStatus(statusAt(s.Statuses, max(s.gets-1, 0), TaskFinished), TaskFinished):
 		return c.taskFailure(q, instance, invalidParameter, "the download task has no file to give"), nil
 	}
 	end := c.options.Now().Add(time.Duration(seconds) * time.Second)

@@ -77,9 +77,9 @@ func (a Account) CheckDIS(r *http.Request, body []byte, now time.Time) *apierr.E
 		return disError("DIS.4109", "it must contain {Credential,SignedHeaders,Signature;}")
 	}
 	dateText := r.Header.Get("X-Sdk-Date")
-	date, ok := parseDate(dateText, basicTime)
-	if !ok {
-		return disError("DIS.4104", "X-Sdk-Date cannot be read")
+	date, bad := parseDate(dateText, *disError("DIS.4104", "X-Sdk-Date cannot be read"), basicTime)
+	if bad != nil {
+		return bad
 	}
 	errors := gatewayErrors
 	if derived {

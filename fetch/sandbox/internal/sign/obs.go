@@ -3,7 +3,6 @@ package sign
 import (
 	"cmp"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -22,10 +21,6 @@ var obsSubresources = []string{
 	"storagePolicy", "storageinfo", "tagging", "torrent", "truncate", "uploadId", "uploads", "versionId", "versioning",
 	"versions", "website",
 }
-
-// OBSOperation reports whether a query names an operation of OBS other than
-// those on objects and their listing, such as ?acl.
-func OBSOperation(query url.Values) bool { return namesOperation(query, obsSubresources) }
 
 // obsSchemes are known by how the Authorization header begins. Each has a
 // prefix of its own for the headers of request and answer.
@@ -74,17 +69,11 @@ func (a Account) CheckOBS(r *http.Request, t Target, now time.Time) *apierr.Erro
 	return a.verify(c, now, obsErrors)
 }
 
-func obsDate(text string) (time.Time, *apierr.Error) {
-	date, ok := parseDate(text, http.TimeFormat, basicTime)
-	if !ok {
-		return date, apierr.New(http.StatusForbidden, "AccessDenied", "Authentication requires a valid Date or x-obs-date header")
-	}
-	return date, nil
-}
+var obsDateError = apierr.Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Authentication requires a valid Date or x-obs-date header"}
 
 // readOBS reads "OBS ID:SIGNATURE".
 func readOBS(r *http.Request, t Target, authorization string) (credentials, *apierr.Error) {
-	date, bad := obsDate(cmp.Or(r.Header.Get("x-obs-date"), r.Header.Get("Date")))
+	date, bad := parseDate(cmp.Or(r.Header.Get("x-obs-date"), r.Header.Get("Date")), obsDateError, http.TimeFormat, basicTime)
 	if bad != nil {
 		return credentials{}, bad
 	}
@@ -116,7 +105,7 @@ func obsText(r *http.Request, t Target) string {
 // Signature=SIGNATURE", where SCOPE is DAY/REGION/s3/aws4_request. The date is
 // in x-amz-date or in Date. Host and every x-amz-* header must be signed.
 func readAWS4(r *http.Request, _ Target, authorization string) (credentials, *apierr.Error) {
-	date, bad := obsDate(cmp.Or(r.Header.Get("x-amz-date"), r.Header.Get("Date")))
+	date, bad := parseDate(cmp.Or(r.Header.Get("x-amz-date"), r.Header.Get("Date")), obsDateError, http.TimeFormat, basicTime)
 	if bad != nil {
 		return credentials{}, bad
 	}

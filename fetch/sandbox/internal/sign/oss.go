@@ -28,14 +28,16 @@ var ossSubresources = []string{
 	"x-oss-process", "x-oss-request-payer", "x-oss-traffic-limit",
 }
 
-// OSSOperation reports whether a query names an operation of OSS other than
-// those on objects and their listing, such as ?acl.
-func OSSOperation(query url.Values) bool { return namesOperation(query, ossSubresources) }
-
-func namesOperation(query url.Values, subresources []string) bool {
-	return slices.ContainsFunc(subresources, func(name string) bool {
-		return query.Has(name) && name != "objectMeta" && !strings.Contains(name, "-")
-	})
+// NamesOperation reports whether a query names an operation of OSS, or also
+// one of OBS, other than those on objects and their listing: such as ?acl.
+func NamesOperation(query url.Values, obs bool) bool {
+	for name := range query {
+		known := slices.Contains(ossSubresources, name) || obs && slices.Contains(obsSubresources, name)
+		if known && name != "objectMeta" && !strings.Contains(name, "-") {
+			return true
+		}
+	}
+	return false
 }
 
 // A Target is the bucket and the key that a request of a store is for, as its
@@ -169,18 +171,12 @@ func OSSAccessDenied() *apierr.Error {
 	return apierr.New(http.StatusForbidden, "AccessDenied", "You have no right to access this object because of bucket acl.").WithEC("0003-00000001")
 }
 
-func ossDate(text, layout string) (time.Time, *apierr.Error) {
-	date, ok := parseDate(text, layout)
-	if !ok {
-		return date, apierr.New(http.StatusForbidden, "AccessDenied", "OSS authentication requires a valid Date.")
-	}
-	return date, nil
-}
+var ossDateError = apierr.Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "OSS authentication requires a valid Date."}
 
 // readOSS reads "OSS ID:SIGNATURE".
 func readOSS(r *http.Request, t Target, authorization string) (credentials, *apierr.Error) {
 	dateText := cmp.Or(r.Header.Get("x-oss-date"), r.Header.Get("Date"))
-	date, bad := ossDate(dateText, http.TimeFormat)
+	date, bad := parseDate(dateText, ossDateError, http.TimeFormat)
 	if bad != nil {
 		return credentials{}, bad
 	}
@@ -223,7 +219,7 @@ func readOSS4(r *http.Request, t Target, authorization string) (credentials, *ap
 	if dateText == "" {
 		dateText, layout = r.Header.Get("Date"), http.TimeFormat
 	}
-	date, bad := ossDate(dateText, layout)
+	date, bad := parseDate(dateText, ossDateError, layout)
 	if bad != nil {
 		return credentials{}, bad
 	}

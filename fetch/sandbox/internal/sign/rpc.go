@@ -49,13 +49,9 @@ func (a Account) CheckRPC(r *http.Request, body []byte, parameters url.Values, n
 	return nonce, a.verify(c, now, rpcErrors)
 }
 
-func rpcDate(text string) (time.Time, *apierr.Error) {
-	date, ok := parseDate(text, "2006-01-02T15:04:05Z")
-	if !ok {
-		return date, apierr.New(http.StatusBadRequest, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.")
-	}
-	return date, nil
-}
+const rpcTime = "2006-01-02T15:04:05Z"
+
+var rpcDateError = apierr.Error{Status: http.StatusBadRequest, Code: "InvalidTimeStamp.Format", Message: "Specified time stamp or date value is not well formatted."}
 
 // readRPC reads the parameters that V1 signs with.
 func readRPC(r *http.Request, parameters url.Values) (credentials, *apierr.Error) {
@@ -67,7 +63,7 @@ func readRPC(r *http.Request, parameters url.Values) (credentials, *apierr.Error
 	if method, version := parameters.Get("SignatureMethod"), parameters.Get("SignatureVersion"); method != "HMAC-SHA1" || version != "1.0" {
 		return credentials{}, apierr.New(http.StatusBadRequest, "InvalidParameter", "Specified signature method %s or version %s is not valid.", method, version)
 	}
-	date, bad := rpcDate(parameters.Get("Timestamp"))
+	date, bad := parseDate(parameters.Get("Timestamp"), rpcDateError, rpcTime)
 	if bad != nil {
 		return credentials{}, bad
 	}
@@ -110,7 +106,7 @@ func readACS3(r *http.Request, body []byte) (credentials, *apierr.Error) {
 			return credentials{}, apierr.New(http.StatusBadRequest, "IncompleteSignature", "The request signature does not conform to Aliyun standards: the header %s is not signed.", name)
 		}
 	}
-	date, bad := rpcDate(r.Header.Get("x-acs-date"))
+	date, bad := parseDate(r.Header.Get("x-acs-date"), rpcDateError, rpcTime)
 	if bad != nil {
 		return credentials{}, bad
 	}

@@ -58,7 +58,7 @@ type credentials struct {
 	canonical string // the canonical request that text is a hash of. "" = text is the request
 }
 
-// An authResult is what check finds of credentials. Each API has its own error
+// An authResult is what verify finds of credentials. Each API has its own error
 // for all but authenticated.
 type authResult int
 
@@ -70,21 +70,7 @@ const (
 	mismatched
 )
 
-func (a Account) check(c credentials, now time.Time) authResult {
-	switch {
-	case c.date.Before(now.Add(-MaxSkew)), c.date.After(now.Add(MaxSkew)):
-		return outOfTime
-	case c.id != a.AccessKeyID:
-		return unknownKey
-	case !equal(c.token, a.SecurityToken):
-		return wrongToken
-	case c.broken, !equal(c.signature, c.sign(a.AccessKeySecret)):
-		return mismatched
-	}
-	return authenticated
-}
-
-// authErrors are the errors of one API for the results of check. In a message
+// authErrors are the errors of one API for the results of verify. In a message
 // or a detail {id}, {signature}, {text}, {bytes}, {date} and {now} stand for
 // what the credentials have.
 type authErrors map[authResult]struct {
@@ -96,11 +82,17 @@ type authErrors map[authResult]struct {
 // verify checks credentials, and returns the error of the API for what is
 // wrong with them.
 func (a Account) verify(c credentials, now time.Time, errors authErrors) *apierr.Error {
-	result := a.check(c, now)
-	if result == authenticated {
-		return nil
+	switch {
+	case c.date.Before(now.Add(-MaxSkew)), c.date.After(now.Add(MaxSkew)):
+		return errors.of(outOfTime, c, now)
+	case c.id != a.AccessKeyID:
+		return errors.of(unknownKey, c, now)
+	case !equal(c.token, a.SecurityToken):
+		return errors.of(wrongToken, c, now)
+	case c.broken, !equal(c.signature, c.sign(a.AccessKeySecret)):
+		return errors.of(mismatched, c, now)
 	}
-	return errors.of(result, c, now)
+	return nil
 }
 
 func (errors authErrors) of(result authResult, c credentials, now time.Time) *apierr.Error {
@@ -119,14 +111,15 @@ const (
 	xmlTime   = "2006-01-02T15:04:05.000Z" // of times in the errors of the stores
 )
 
-// parseDate reads a date in the first layout that fits.
-func parseDate(text string, layouts ...string) (date time.Time, ok bool) {
+// parseDate reads a date in the first layout that fits. If none fits it returns
+// a copy of failure.
+func parseDate(text string, failure apierr.Error, layouts ...string) (time.Time, *apierr.Error) {
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, text); err == nil {
-			return t, true
+			return t, nil
 		}
 	}
-	return time.Time{}, false
+	return time.Time{}, &failure
 }
 
 // scheme splits the Authorization header at its first space.

@@ -65,14 +65,10 @@ func (a Account) CheckSLS(r *http.Request, body []byte, now time.Time) *apierr.E
 }
 
 func slsDate(text, layout string) (time.Time, *apierr.Error) {
-	date, ok := parseDate(text, layout)
-	switch {
-	case text == "":
-		return date, apierr.New(http.StatusBadRequest, "MissingDate", "Date does not exist in http header.")
-	case !ok:
-		return date, apierr.New(http.StatusBadRequest, "InvalidDateFormat", "Date %s must follow RFC822.", text)
+	if text == "" {
+		return time.Time{}, apierr.New(http.StatusBadRequest, "MissingDate", "Date does not exist in http header.")
 	}
-	return date, nil
+	return parseDate(text, *apierr.New(http.StatusBadRequest, "InvalidDateFormat", "Date %s must follow RFC822.", text), layout)
 }
 
 // readLOG reads "LOG ID:SIGNATURE".
