@@ -2,16 +2,17 @@ package verify
 
 import (
 	"bytes"
+	"fmt"
 	"path"
 	"strings"
 )
 
-// The formats whose records can be counted, and what stands for the others.
+// The formats whose records can be counted, and the words for the others.
 const (
 	formatCSV     = "csv"
 	formatJSON    = "json"
 	formatNone    = ""  // not countable
-	formatUnknown = "?" // its first bytes will tell
+	formatUnknown = "?" // to be decided by the first bytes
 )
 
 // A Count is what was counted in one content file.
@@ -20,13 +21,13 @@ type Count struct {
 	Rows   int64  // records, header row included; Unknown if not countable
 }
 
-// A Counter counts the records of one content file as it is written to it:
-// the rows of CSV that are not empty, or the lines of JSON lines that are not
-// blank. Write never fails, and how the writes divide the file changes
-// nothing.
+// A Counter counts the records of the content file that is written to it: the
+// rows of CSV that are not empty, the lines of JSON lines that are not blank, or
+// the records of text. Write never fails. The count does not depend on how the
+// file is divided into writes. A Counter is for one goroutine.
 type Counter struct {
 	format  string
-	head    []byte // the file's first bytes, kept until they tell what it is
+	head    []byte // the file's first bytes, until records is made
 	records records
 }
 
@@ -35,14 +36,23 @@ type records interface {
 	count() Count
 }
 
-// NewCounter returns a Counter for a file of that name. Content is its
-// declared type: "csv", "json", one of Text, or "" for the name to tell; where
-// that says nothing either, the first bytes do.
+// NewCounter returns a Counter for a file of that name. Content is its declared
+// type: "csv", "json", or what Text returns. Otherwise the extension of the name
+// decides, before that of a codec if it has one, since decoded files may keep it.
+// If that says nothing either, the first bytes decide.
 func NewCounter(content, name string) *Counter {
-	if content != formatCSV && content != formatJSON && !strings.HasPrefix(content, formatText) {
-		content = formatOf(name)
+	if content == formatCSV || content == formatJSON || strings.HasPrefix(content, formatText) {
+		return &Counter{format: content}
 	}
-	return &Counter{format: content}
+	name = strings.ToLower(name)
+	switch ext := path.Ext(name); ext {
+	case ".zst", ".zstd", ".gz", ".gzip", ".lz4":
+		name = strings.TrimSuffix(name, ext)
+	}
+	if format, ok := formats[path.Ext(name)]; ok {
+		return &Counter{format: format}
+	}
+	return &Counter{format: formatUnknown}
 }
 
 var formats = map[string]string{
@@ -55,25 +65,13 @@ var formats = map[string]string{
 	".ibd": formatNone, ".frm": formatNone, ".xb": formatNone, ".rdb": formatNone,
 }
 
-// formatOf looks behind the suffix of a codec: decoded files may keep it.
-func formatOf(name string) string {
-	name = strings.ToLower(name)
-	switch ext := path.Ext(name); ext {
-	case ".zst", ".zstd", ".gz", ".gzip", ".lz4":
-		name = strings.TrimSuffix(name, ext)
-	}
-	if format, ok := formats[path.Ext(name)]; ok {
-		return format
-	}
-	return formatUnknown
-}
-
 const byteOrderMark = "\uFEFF"
 
-// headSize is a byte order mark and the byte behind it.
+// headSize is the size of a byte order mark and of the byte that follows it.
 const headSize = len(byteOrderMark) + 1
 
-// Write counts what p brings. It always takes all of p.
+// Write counts the records in p. It returns len(p), nil and keeps no reference to
+// p.
 func (c *Counter) Write(p []byte) (int, error) {
 	rest := p
 	if c.records == nil {
@@ -88,8 +86,7 @@ func (c *Counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Count is what the file holds if it ends here: the last record needs no
-// newline.
+// Count is the count of the file if it ends here. The last record needs no newline.
 func (c *Counter) Count() Count {
 	if c.records == nil {
 		return c.begin().count()
@@ -105,14 +102,28 @@ func (c *Counter) begin() records {
 	return r
 }
 
+// newRecords makes the counter of a format. If the format is unknown, the head
+// decides, the first byte without a byte order mark. Text passes for CSV, and so
+// does an empty file, which has no records in any format.
 func newRecords(format string, head []byte) records {
-	if format == formatUnknown {
-		format = sniff(head)
+	if isUTF16(head) {
+		return uncountable{}
 	}
+	if format == formatUnknown {
+		binary := func(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f }
+		switch {
+		case len(head) > 0 && (head[0] == '{' || head[0] == '['):
+			format = formatJSON
+		case bytes.HasPrefix(head, []byte("PAR1")) || bytes.ContainsFunc(head, binary):
+			format = formatNone
+		default:
+			format = formatCSV
+		}
+	}
+	delimiter, isText := strings.CutPrefix(format, formatText)
 	switch {
-	case isUTF16(head):
-	case strings.HasPrefix(format, formatText):
-		return newText(format)
+	case isText && len(delimiter) == 1:
+		return &textRecords{delimiter: delimiter[0]}
 	case format == formatCSV:
 		return &csvRecords{opens: true}
 	case format == formatJSON:
@@ -121,28 +132,45 @@ func newRecords(format string, head []byte) records {
 	return uncountable{}
 }
 
-// sniff takes text for CSV, and a file of no bytes too, which has no records
-// in any format.
-func sniff(head []byte) string {
-	switch {
-	case len(head) > 0 && (head[0] == '{' || head[0] == '['):
-		return formatJSON
-	case bytes.HasPrefix(head, []byte("PAR1")) || bytes.ContainsFunc(head, isBinary):
-		return formatNone
-	}
-	return formatCSV
-}
-
-func isBinary(r rune) bool {
-	return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f
-}
-
 func isUTF16(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff"))
 }
 
+// uncountable is content whose records can't be counted.
 type uncountable struct{}
 
 func (uncountable) write([]byte) {}
 
 func (uncountable) count() Count { return Count{Format: formatNone, Rows: Unknown} }
+
+// CheckCounts compares the number of records that was promised with the counts of
+// all files. It reports false if there was no promise. The promise holds with or
+// without a header row in each CSV file that has rows. If a file is not countable,
+// the promise is neither held nor broken.
+func CheckCounts(promised int64, files []Count) (Check, bool) {
+	if promised == Unknown {
+		return Check{}, false
+	}
+	check := Check{Check: CheckRecords, Want: fmt.Sprint(promised)}
+	var rows, headers int64
+	for _, f := range files {
+		if f.Format == formatNone {
+			check.Got, check.Verdict = "not countable", NotComparable
+			return check, true
+		}
+		rows += f.Rows
+		if f.Format == formatCSV && f.Rows > 0 {
+			headers++
+		}
+	}
+	check.Got, check.Verdict = fmt.Sprint(rows), Broken
+	switch {
+	case rows == promised:
+		check.Verdict = Held
+	case rows-headers == promised && headers == 1:
+		check.Got, check.Verdict = fmt.Sprintf("%d and a header row in 1 file", promised), Held
+	case rows-headers == promised:
+		check.Got, check.Verdict = fmt.Sprintf("%d and a header row in each of %d files", promised, headers), Held
+	}
+	return check, true
+}

@@ -2,14 +2,14 @@ package verify
 
 import "bytes"
 
-// csvRecords counts lines as encoding/csv does, with any of the usual
-// delimiters and with stray quotes taken as text.
+// csvRecords counts rows as encoding/csv does, but with any of the usual
+// delimiters, and with stray quotes taken as text.
 type csvRecords struct {
 	rows   int64
 	size   int  // of the line so far
 	first  byte // of the line
 	quoted bool // within a quoted field
-	opens  bool // a quote here opens a field, or opens again the one it has just closed
+	opens  bool // a quote here opens a field, or reopens the one that was just closed
 }
 
 var delimiters = [256]bool{',': true, ';': true, '\t': true, '|': true}
@@ -17,7 +17,12 @@ var delimiters = [256]bool{',': true, ';': true, '\t': true, '|': true}
 func (c *csvRecords) write(p []byte) {
 	for len(p) > 0 {
 		if c.quoted {
-			p = c.closeQuote(p)
+			n := bytes.IndexByte(p, '"')
+			if n < 0 {
+				return
+			}
+			c.quoted, c.opens = false, true
+			p = p[n+1:]
 			continue
 		}
 		n := bytes.IndexByte(p, '\n')
@@ -27,22 +32,19 @@ func (c *csvRecords) write(p []byte) {
 		}
 		c.add(p[:n])
 		p = p[n+1:]
-		if !c.quoted {
-			c.endLine()
+		if c.quoted {
+			continue // the newline is in a field
 		}
+		if !c.isEmpty() {
+			c.rows++
+		}
+		c.size, c.opens = 0, true
 	}
 }
 
-func (c *csvRecords) closeQuote(p []byte) (rest []byte) {
-	n := bytes.IndexByte(p, '"')
-	if n < 0 {
-		return nil
-	}
-	c.quoted, c.opens = false, true
-	return p[n+1:]
-}
-
-// add goes through the quotes of a text without newlines.
+// add adds text without newlines to the line, and looks at its quotes. If a closing
+// quote, a delimiter and an opening quote follow each other, all three are taken at
+// once: rows of quoted fields are counted nearly twice as fast.
 func (c *csvRecords) add(text []byte) {
 	if len(text) == 0 {
 		return
@@ -52,47 +54,30 @@ func (c *csvRecords) add(text []byte) {
 	}
 	c.size += len(text)
 	for n := bytes.IndexByte(text, '"'); n >= 0; n = bytes.IndexByte(text, '"') {
-		if c.quoted && betweenFields(text[n+1:]) {
-			text = text[n+3:]
-			continue
+		before, behind := text[:n], text[n+1:]
+		text = behind
+		switch {
+		case c.quoted && len(behind) > 1 && behind[1] == '"' && delimiters[behind[0]]:
+			text = behind[2:]
+		case c.quoted:
+			c.quoted, c.opens = false, true
+		default:
+			if len(before) > 0 {
+				c.opens = delimiters[before[len(before)-1]]
+			}
+			c.quoted, c.opens = c.opens, false
 		}
-		c.quote(text[:n])
-		text = text[n+1:]
 	}
 	if len(text) > 0 {
 		c.opens = delimiters[text[len(text)-1]]
 	}
 }
 
-// betweenFields reports whether the next quoted field follows a closing quote
-// at once. Seeing that makes rows of quoted fields nearly twice as fast.
-func betweenFields(text []byte) bool {
-	return len(text) > 1 && text[1] == '"' && delimiters[text[0]]
-}
-
-// quote takes one quote and the text between it and the one before.
-func (c *csvRecords) quote(before []byte) {
-	if c.quoted {
-		c.quoted, c.opens = false, true
-		return
-	}
-	if len(before) > 0 {
-		c.opens = delimiters[before[len(before)-1]]
-	}
-	c.quoted, c.opens = c.opens, false
-}
-
-func (c *csvRecords) endLine() {
-	if !c.empty() {
-		c.rows++
-	}
-	c.size, c.opens = 0, true
-}
-
-func (c *csvRecords) empty() bool { return c.size == 0 || c.size == 1 && c.first == '\r' }
+// isEmpty reports whether the line has nothing but its end, which may be CRLF.
+func (c *csvRecords) isEmpty() bool { return c.size == 0 || c.size == 1 && c.first == '\r' }
 
 func (c *csvRecords) count() Count {
-	if c.empty() {
+	if c.isEmpty() {
 		return Count{formatCSV, c.rows}
 	}
 	return Count{formatCSV, c.rows + 1}

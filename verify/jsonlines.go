@@ -6,17 +6,18 @@ import (
 )
 
 // jsonRecords counts lines that are not blank. The first of them must be a
-// whole JSON value and not an array: otherwise the file is one document.
+// complete JSON value and not an array. Otherwise the file is one document, whose
+// records can't be counted.
 type jsonRecords struct {
 	rows     int64
 	filled   bool   // the line so far is not blank
-	first    []byte // the first record, until it was judged
+	first    []byte // the first record, until it is judged
 	judged   bool
-	document bool
+	document bool // what the first record was judged to be
 }
 
-// maxFirst is how much of the first record is looked at. One that is longer
-// is taken to be whole.
+// maxFirst is how many bytes of the first record are looked at. A longer one
+// passes for complete.
 const maxFirst = 1 << 20
 
 func (j *jsonRecords) write(p []byte) {
@@ -28,28 +29,33 @@ func (j *jsonRecords) write(p []byte) {
 		}
 		j.add(p[:n])
 		p = p[n+1:]
-		j.endLine()
+		if !j.filled {
+			continue
+		}
+		if !j.judged {
+			j.judge()
+		}
+		j.rows++
+		j.filled = false
 	}
 }
 
+// add adds text without newlines to the line.
 func (j *jsonRecords) add(text []byte) {
 	if !j.filled {
 		text = bytes.TrimLeft(text, " \t\r")
 		j.filled = len(text) > 0
 	}
-	if !j.judged {
-		j.addFirst(text)
+	if j.judged {
+		return
 	}
-}
-
-func (j *jsonRecords) addFirst(text []byte) {
-	n := min(len(text), maxFirst+1-len(j.first))
-	j.first = append(j.first, text[:n]...)
+	j.first = append(j.first, text[:min(len(text), maxFirst+1-len(j.first))]...)
 	if len(j.first) > maxFirst {
 		j.judge()
 	}
 }
 
+// judge decides by the first record what the file is.
 func (j *jsonRecords) judge() {
 	j.document = isDocument(j.first)
 	j.judged, j.first = true, nil
@@ -57,17 +63,6 @@ func (j *jsonRecords) judge() {
 
 func isDocument(first []byte) bool {
 	return first[0] == '[' || len(first) <= maxFirst && !json.Valid(first)
-}
-
-func (j *jsonRecords) endLine() {
-	if !j.filled {
-		return
-	}
-	if !j.judged {
-		j.judge()
-	}
-	j.rows++
-	j.filled = false
 }
 
 func (j *jsonRecords) count() Count {

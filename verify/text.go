@@ -5,26 +5,17 @@ import (
 	"strings"
 )
 
-// formatText is how the content types begin that Text gives, and the format
-// that their counts tell.
+// formatText is the beginning of the content types that Text makes, and the format
+// of their counts.
 const formatText = "text"
 
-// Text is the content type of text whose records have a delimiter of one byte
-// behind or between them, whatever is in them. A delimiter of any other length
-// is that of records that can't be counted.
-//
-// A record that is blank counts for nothing. The delimiter may also stand in a
-// record that is a JSON object or array, unless it is a newline.
+// Text is the content type of text whose records are ended or separated by a
+// delimiter of one byte. With a delimiter of any other length the records can't be
+// counted. Blank records don't count. A record that is a JSON object or array may
+// contain the delimiter, unless that is a newline.
 func Text(delimiter string) string { return formatText + delimiter }
 
-func newText(content string) records {
-	delimiter := strings.TrimPrefix(content, formatText)
-	if len(delimiter) != 1 {
-		return uncountable{}
-	}
-	return &textRecords{delimiter: delimiter[0]}
-}
-
+// textRecords counts records with a delimiter, as Text describes them.
 type textRecords struct {
 	delimiter byte
 	rows      int64
@@ -37,7 +28,7 @@ type textRecords struct {
 func (t *textRecords) write(p []byte) {
 	for len(p) > 0 {
 		if t.depth > 0 {
-			p = t.nested(p)
+			p = t.skipJSON(p)
 			continue
 		}
 		if !t.filled {
@@ -49,12 +40,14 @@ func (t *textRecords) write(p []byte) {
 		if n < 0 {
 			return
 		}
-		t.end()
+		t.rows++
+		t.filled = false
 		p = p[n+1:]
 	}
 }
 
-// begin looks at what a record begins with, and leaves out what is blank.
+// begin skips blanks, and finds out whether the record that follows is JSON. It
+// returns what follows the first byte of JSON, or begins with that of other text.
 func (t *textRecords) begin(p []byte) (rest []byte) {
 	for i, c := range p {
 		if c == t.delimiter || strings.IndexByte(" \t\r\n", c) >= 0 {
@@ -70,8 +63,8 @@ func (t *textRecords) begin(p []byte) (rest []byte) {
 	return nil
 }
 
-// nested goes through JSON to its end.
-func (t *textRecords) nested(p []byte) (rest []byte) {
+// skipJSON returns what follows the JSON that the record begins with.
+func (t *textRecords) skipJSON(p []byte) (rest []byte) {
 	for i, c := range p {
 		switch {
 		case t.escaped:
@@ -90,11 +83,6 @@ func (t *textRecords) nested(p []byte) (rest []byte) {
 		}
 	}
 	return nil
-}
-
-func (t *textRecords) end() {
-	t.rows++
-	t.filled = false
 }
 
 func (t *textRecords) count() Count {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Unknown is a size or a count that was not promised, or that could not be
-// found out. Zero is a promise like any other.
+// Unknown stands for a size or a count that was not promised, or that could not
+// be found out. Zero is a promise like any other.
 const Unknown = -1
 
 // Want is what was promised about the bytes of one object as transferred.
@@ -17,13 +17,14 @@ type Want struct {
 	CRC64 string // CRC-64/XZ in decimal, or "": not promised
 }
 
-// NoPromise is the promise of nothing.
+// NoPromise is a Want that promises nothing.
 func NoPromise() Want { return Want{Size: Unknown} }
 
-// Merge joins two promises about the same object. Promises that contradict
-// each other are a *Mismatch, in which w is what was wanted and other what
-// was got. Where both name an ETag, the one that says more about the bytes
-// is kept; w's if they say as much.
+// Merge joins two promises about the same object. If they contradict each other,
+// it fails with a *Mismatch that has w's as what was wanted and other's as what
+// was got. Of two ETags it keeps the one that says more about the bytes, or w's.
+// Two hashes of one form must be equal. A hash of the bytes can't be compared with
+// a hash of parts, or with an opaque ETag: they are different names of one version.
 func (w Want) Merge(object string, other Want) (Want, error) {
 	merged := w
 	if merged.Size == Unknown {
@@ -38,10 +39,17 @@ func (w Want) Merge(object string, other Want) (Want, error) {
 	if merged.CRC64, err = agree(object, CheckCRC64, w.CRC64, other.CRC64); err != nil {
 		return Want{}, err
 	}
-	merged.ETag, err = mergeETags(object, w.ETag, other.ETag)
-	return merged, err
+	x, y := parseETag(w.ETag), parseETag(other.ETag)
+	if x.form == y.form && x.form >= etagParts && x != y {
+		return Want{}, &Mismatch{object, CheckETag, other.ETag, w.ETag}
+	}
+	if y.form > x.form {
+		merged.ETag = other.ETag
+	}
+	return merged, nil
 }
 
+// agree returns the sum that is promised, if one is.
 func agree(object, check, a, b string) (string, error) {
 	switch {
 	case a == "":
@@ -52,25 +60,11 @@ func agree(object, check, a, b string) (string, error) {
 	return "", &Mismatch{object, check, b, a}
 }
 
-// mergeETags keeps the ETag that says more. Two hashes of the same form must
-// be equal; an opaque ETag can't be compared with a hash, nor a plain hash
-// with a hash of parts, since they are different names for one version.
-func mergeETags(object, a, b string) (string, error) {
-	x, y := parseETag(a), parseETag(b)
-	if x.form == y.form && x.form >= etagParts && x != y {
-		return "", &Mismatch{object, CheckETag, b, a}
-	}
-	if y.form > x.form {
-		return b, nil
-	}
-	return a, nil
-}
-
-// A Mismatch says that a promise did not hold. Nothing that was received
-// under it may be used.
+// A Mismatch is the error that a promise did not hold. What was received under
+// that promise must not be used.
 type Mismatch struct{ Object, Check, Got, Want string }
 
-// Error names the object, the check, and both sides of it.
+// Error names the object, the check, and both values.
 func (m *Mismatch) Error() string {
 	return fmt.Sprintf("%s: %s is %s, promised %s", m.Object, m.Check, m.Got, m.Want)
 }

@@ -25,10 +25,10 @@ const (
 const (
 	Held          = "held"
 	Broken        = "broken"
-	NotComparable = "not comparable" // says nothing of the bytes, or can't be counted
+	NotComparable = "not comparable" // the promise says nothing about the bytes, or there is nothing to count
 )
 
-// A Check is one promise and what became of it.
+// A Check is one promise, what was found, and the verdict.
 type Check struct {
 	Check   string `json:"check"`
 	Want    string `json:"want"`
@@ -36,18 +36,18 @@ type Check struct {
 	Verdict string `json:"verdict"`
 }
 
-// ErrUnproven is the verdict on bytes of which nothing was promised, not even
-// how many they are.
+// ErrUnproven is the verdict on bytes about which nothing was promised, not even
+// their number.
 var ErrUnproven = errors.New("nothing was promised that could prove it")
 
 // ECMA is the table of CRC-64/XZ, the CRC that OSS and OBS give in decimal.
 var ECMA = crc64.MakeTable(crc64.ECMA)
 
-// A Wire reads the bytes of one object and holds them to a promise. It is an
-// io.Reader whose io.EOF is the verdict that every promise held. Any other
-// error means that what was read must not be used: a *Mismatch that a promise
-// did not hold, ErrUnproven that there was none, and what the underlying
-// reader gave that the transfer broke.
+// A Wire reads the bytes of one object and checks what was promised about them.
+// It is an io.Reader whose io.EOF is the verdict that every promise held. After
+// any other error, what was read must not be used. The error is a *Mismatch if a
+// promise did not hold, ErrUnproven if there was none, and otherwise that of the
+// underlying reader: the transfer broke. A Wire is for one goroutine.
 type Wire struct {
 	object string
 	want   Want
@@ -62,7 +62,7 @@ type Wire struct {
 	proof  string
 }
 
-// NewWire returns a Wire over r. The object's name is for messages.
+// NewWire returns a Wire that reads from r. The object's name is for messages.
 func NewWire(object string, want Want, r io.Reader) *Wire {
 	w := &Wire{object: object, want: want, r: r, crc: crc64.New(ECMA)}
 	tag := parseETag(want.ETag)
@@ -75,13 +75,21 @@ func NewWire(object string, want Want, r io.Reader) *Wire {
 	return w
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. It stops with a *Mismatch as soon as there are more
+// bytes than promised. Its last error stays.
 func (w *Wire) Read(p []byte) (int, error) {
 	if w.err != nil || len(p) == 0 {
 		return 0, w.err
 	}
 	n, err := w.r.Read(p)
-	w.hash(p[:n])
+	w.n += int64(n)
+	w.crc.Write(p[:n])
+	if w.md5 != nil {
+		w.md5.Write(p[:n])
+	}
+	for _, parts := range w.parts {
+		parts.Write(p[:n])
+	}
 	if w.want.Size != Unknown && w.n > w.want.Size {
 		w.err = &Mismatch{w.object, CheckSize, fmt.Sprintf("%d or more", w.n), fmt.Sprint(w.want.Size)}
 		return 0, w.err
@@ -97,32 +105,33 @@ func (w *Wire) Read(p []byte) (int, error) {
 	return n, w.err
 }
 
-// noVerdict is an error of the underlying reader that wraps io.EOF, as those
-// of connections do. It is all that the error is, but not io.EOF.
+// A noVerdict is an error of the underlying reader that wraps io.EOF, as those of
+// connections do. It wraps everything that the error wraps except io.EOF.
 type noVerdict struct{ err error }
 
 func (e noVerdict) Error() string        { return e.err.Error() }
 func (e noVerdict) Is(target error) bool { return target != io.EOF && errors.Is(e.err, target) }
 func (e noVerdict) As(target any) bool   { return errors.As(e.err, target) }
 
-func (w *Wire) hash(p []byte) {
-	w.n += int64(len(p))
-	w.crc.Write(p)
-	if w.md5 != nil {
-		w.md5.Write(p)
-	}
-	for _, parts := range w.parts {
-		parts.Write(p)
-	}
-}
-
-// verdict is io.EOF if every promise held.
+// verdict checks each promise, and is io.EOF if all of them held.
 func (w *Wire) verdict() error {
-	for _, check := range []func() (Check, bool){w.checkSize, w.checkCRC64, w.checkMD5, w.checkETag} {
-		c, promised := check()
-		if !promised {
-			continue
-		}
+	var promised []func() Check
+	if w.want.Size != Unknown {
+		promised = append(promised, func() Check {
+			return compare(CheckSize, strconv.FormatInt(w.n, 10), strconv.FormatInt(w.want.Size, 10))
+		})
+	}
+	if w.want.CRC64 != "" {
+		promised = append(promised, func() Check { return compare(CheckCRC64, w.CRC64(), w.want.CRC64) })
+	}
+	if w.want.MD5 != "" {
+		promised = append(promised, func() Check { return compare(CheckMD5, sumHex(w.md5), w.want.MD5) })
+	}
+	if tag := parseETag(w.want.ETag); tag.form != etagNone {
+		promised = append(promised, func() Check { return w.checkETag(tag) }) // the last: it depends on what the others proved
+	}
+	for _, check := range promised {
+		c := check()
 		w.checks = append(w.checks, c)
 		if c.Verdict == Broken {
 			return &Mismatch{w.object, c.Check, c.Got, c.Want}
@@ -137,31 +146,13 @@ func (w *Wire) verdict() error {
 	return io.EOF
 }
 
-func (w *Wire) checkSize() (Check, bool) {
-	return compare(CheckSize, strconv.FormatInt(w.n, 10), strconv.FormatInt(w.want.Size, 10)), w.want.Size != Unknown
-}
-
-func (w *Wire) checkCRC64() (Check, bool) {
-	return compare(CheckCRC64, w.CRC64(), w.want.CRC64), w.want.CRC64 != ""
-}
-
-func (w *Wire) checkMD5() (Check, bool) {
-	if w.want.MD5 == "" {
-		return Check{}, false
-	}
-	return compare(CheckMD5, sumHex(w.md5), w.want.MD5), true
-}
-
-// checkETag takes an ETag for what it may be. One that looks like an MD5 is
-// believed unless something better proved the bytes: stores give ETags of that
-// look to objects that were appended to, copied or encrypted. The part size
-// behind a hash of parts is a guess, so only a match says anything.
-func (w *Wire) checkETag() (Check, bool) {
-	tag := parseETag(w.want.ETag)
+// checkETag compares an ETag with what it may be a hash of. An ETag that looks
+// like an MD5 is believed unless a better check proved the bytes, since stores
+// give such ETags to objects that were appended to, copied or encrypted. The part
+// size of a hash of parts is a guess, so only a match says anything.
+func (w *Wire) checkETag(tag etag) Check {
 	c := Check{Check: CheckETag, Want: w.want.ETag, Verdict: NotComparable}
 	switch tag.form {
-	case etagNone:
-		return c, false
 	case etagMD5:
 		c.Got = sumHex(w.md5)
 		switch {
@@ -177,7 +168,7 @@ func (w *Wire) checkETag() (Check, bool) {
 			}
 		}
 	}
-	return c, true
+	return c
 }
 
 func compare(check, got, want string) Check {
@@ -195,14 +186,13 @@ func (w *Wire) Size() int64 { return w.n }
 // CRC64 is the CRC-64/XZ of the bytes read, in decimal.
 func (w *Wire) CRC64() string { return strconv.FormatUint(w.crc.Sum64(), 10) }
 
-// Checks lists each promise and whether it held, once Read has given a
-// verdict.
+// Checks lists each promise and its verdict, once Read has ended.
 func (w *Wire) Checks() []Check { return w.checks }
 
 // Proof names the check that proves the bytes, once Read has given io.EOF.
 // CheckSize means that nothing but their number was proven.
 func (w *Wire) Proof() string { return w.proof }
 
-// Verdict is what ended Read: io.EOF if every promise held, nil if Read has
-// not come to an end.
+// Verdict is the error that ended Read: io.EOF if every promise held. It is nil
+// while Read has not ended.
 func (w *Wire) Verdict() error { return w.err }
