@@ -123,8 +123,9 @@ func hashName(s string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// All yields the key of each export that landed, damaged ones included, ordered
-// by the segments of the keys. It ends after the first error.
+// All yields the key of each export that landed, ordered by the segments of the
+// keys. A directory with any of the tag files is an export, since a damaged one may
+// have lost the others. All ends after the first error.
 func (a *Archive) All() iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		err := fs.WalkDir(os.DirFS(a.dir), ".", func(key string, d fs.DirEntry, err error) error {
@@ -133,7 +134,10 @@ func (a *Archive) All() iter.Seq2[string, error] {
 				return err
 			case key == ingestDir:
 				return fs.SkipDir
-			case !d.IsDir() || !a.isBag(key):
+			case !d.IsDir() || !slices.ContainsFunc(tagFiles, func(name string) bool {
+				info, err := os.Lstat(filepath.Join(a.Path(key), name))
+				return err == nil && info.Mode().IsRegular() // a directory of that name is a segment of a key
+			}):
 				return nil
 			case !yield(key, nil):
 				return fs.SkipAll
@@ -144,16 +148,6 @@ func (a *Archive) All() iter.Seq2[string, error] {
 			yield("", fmt.Errorf("list archive: %w", err))
 		}
 	}
-}
-
-// isBag reports whether a directory has any of the tag files: a bag that lost
-// some of them is damaged and must be listed all the same. A directory of such a
-// name is a segment of a key.
-func (a *Archive) isBag(key string) bool {
-	return slices.ContainsFunc(tagFiles, func(name string) bool {
-		info, err := os.Lstat(filepath.Join(a.Path(key), name))
-		return err == nil && info.Mode().IsRegular()
-	})
 }
 
 // landed reports whether an export is under its final name. A key that is too

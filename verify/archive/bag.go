@@ -3,7 +3,6 @@ package archive
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,43 +34,34 @@ var tagFiles = []string{bagDeclaration, bagInfo, manifest, tagManifest, receiptF
 // perhaps not durable; the next attempt finds out which. The verdicts on the
 // bytes come from the objects that are done. Of those, the export gets the ones
 // for which this attempt called Done or Finish.
-func (in *Ingest) Commit(s Summary) (*Receipt, error) {
+func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	in.loaded = false
-	r, err := in.newReceipt(s)
-	if err == nil {
-		err = in.commit(r)
+	defer func() {
+		if err != nil {
+			r, err = nil, fmt.Errorf("commit: %w", err)
+		}
+	}()
+	if r, err = in.newReceipt(s); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
-	}
-	return r, nil
-}
-
-// commit writes the bag around the content and gives it its final name.
-func (in *Ingest) commit(r *Receipt) error {
-	disk, final := in.archive.disk, in.archive.Path(in.key)
+	disk, bag, final := in.archive.disk, in.path(bagDir), in.archive.Path(in.key)
 	if err := in.writeBag(r); err != nil {
-		return err
+		return nil, err
 	}
-	if err := disk.syncTree(in.path(bagDir)); err != nil {
-		return err
+	if err := disk.syncTree(bag); err != nil {
+		return nil, err
 	}
 	if err := disk.mkdirs(filepath.Dir(final)); err != nil {
-		return err
+		return nil, err
 	}
-	if err := disk.rename(in.path(bagDir), final); err != nil {
-		return err
+	if err := disk.rename(bag, final); err != nil {
+		return nil, err
 	}
-	if err := in.archive.syncParents(in.key); err != nil {
-		return err
+	if err := disk.syncParents(filepath.Dir(final), in.archive.dir); err != nil {
+		return nil, err
 	}
 	_ = in.remove() // the export has landed; Landed clears up what may be left
-	return nil
-}
-
-// syncParents makes the final name of an export durable.
-func (a *Archive) syncParents(key string) error {
-	return a.disk.syncParents(filepath.Dir(a.Path(key)), a.dir)
+	return r, nil
 }
 
 // writeBag writes the tag files around the content of the export, and removes
@@ -99,23 +89,17 @@ func (in *Ingest) writeBag(r *Receipt) error {
 	if len(r.Objects) == 0 {
 		tags[objectsFile] = &in.objects
 	}
-	var tagSums strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		sum, err := in.writeTag(name, tags[name])
-		if err != nil {
+	var sums bytes.Buffer // of the tag files, which the tag manifest lists
+	names := append(slices.Sorted(maps.Keys(tags)), tagManifest)
+	tags[tagManifest] = &sums
+	for _, name := range names {
+		sum := sha256.New()
+		if err := in.archive.disk.write(in.path(bagDir, name), tags[name], sum); err != nil {
 			return err
 		}
-		fmt.Fprintf(&tagSums, "%s  %s\n", sum, name)
+		fmt.Fprintf(&sums, "%x  %s\n", sum.Sum(nil), name)
 	}
-	_, err = in.writeTag(tagManifest, strings.NewReader(tagSums.String()))
-	return err
-}
-
-// writeTag writes a tag file and returns its SHA-256.
-func (in *Ingest) writeTag(name string, content io.WriterTo) (string, error) {
-	h := sha256.New()
-	err := in.archive.disk.write(in.path(bagDir, name), content, h)
-	return hex.EncodeToString(h.Sum(nil)), err
+	return nil
 }
 
 // manifest lists the content files with their SHA-256, ordered by name.

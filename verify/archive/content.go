@@ -34,7 +34,6 @@ const (
 // is too long for the bag and its file system. It is meant to be asked before
 // anything is received.
 func (in *Ingest) CheckName(name string) error {
-	in.measureOnce.Do(func() { in.maxElement = in.archive.maxElement() })
 	if len(name) > maxName {
 		return fmt.Errorf("%w: %.100q… has %d bytes, and %d may be", ErrName, name, len(name), maxName)
 	}
@@ -44,15 +43,6 @@ func (in *Ingest) CheckName(name string) error {
 		}
 	}
 	return nil
-}
-
-// maxElement is how many bytes an element of a path may have in the archive's
-// file system.
-func (a *Archive) maxElement() int {
-	if s, ok := a.diskSpace(); ok && s.maxElement > 0 {
-		return s.maxElement
-	}
-	return 255
 }
 
 // checkPath fails with ErrName if the path, or an element of the name that it
@@ -155,21 +145,14 @@ func (c *contentFile) Close() error {
 		return fmt.Errorf("close %s: %w", c.name, err)
 	}
 	count := c.counter.Count()
-	c.partial.addFile(File{
+	c.partial.mu.Lock()
+	defer c.partial.mu.Unlock()
+	c.partial.files = append(c.partial.files, File{
 		Path: c.name, Size: c.size, SHA256: hex.EncodeToString(c.sum.Sum(nil)),
 		Format: count.Format, Records: count.Rows,
 	})
-	c.partial.mu.Lock()
-	defer c.partial.mu.Unlock()
 	c.partial.writing--
 	return nil
-}
-
-// addFile makes a file of the bag one of the object's.
-func (p *Partial) addFile(f File) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.files = append(p.files, f)
 }
 
 // CreateCounted is Create for content that is decoded only to prove and to count

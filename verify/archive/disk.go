@@ -194,15 +194,3 @@ func (d disk) removeAll(path string) error {
 	}
 	return os.RemoveAll(path)
 }
-
-// removeEmpty removes a directory. If another attempt has made something in it
-// since, the directory stays, and that is no error. (Not empty is fs.ErrExist.)
-func (d disk) removeEmpty(dir string) error {
-	if err := d.step("remove", dir); err != nil {
-		return err
-	}
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}

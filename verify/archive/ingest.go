@@ -11,7 +11,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"sync"
 
 	"tallyman/verify"
 )
@@ -24,42 +23,37 @@ type Ingest struct {
 	state   State
 	objects objectIndex
 	loaded  bool // the object index, so that Close may clean the bag by it
-
-	measureOnce sync.Once
-	maxElement  int // bytes of a file name
 }
 
 // Begin locks an export to receive it, and finds what earlier attempts received.
-// Reference is the text that may be shown. It fails with ErrBusy while another
+// Reference is the text that may be shown. Begin fails with ErrBusy while another
 // attempt or a Record has the lock, and with ErrLanded if the export has landed,
 // which is then durable. The caller closes the Ingest.
-func (a *Archive) Begin(ctx context.Context, reference, key string) (*Ingest, error) {
-	in := &Ingest{}
-	if err := in.begin(ctx, a, reference, key); err != nil {
-		in.Close()
-		return nil, fmt.Errorf("begin %s: %w", reference, err)
-	}
-	return in, nil
-}
-
-func (in *Ingest) begin(ctx context.Context, a *Archive, reference, key string) (err error) {
+func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest, err error) {
+	in = &Ingest{}
+	defer func() {
+		if err != nil {
+			in.Close()
+			in, err = nil, fmt.Errorf("begin %s: %w", reference, err)
+		}
+	}()
 	if in.exportLock, in.state, err = a.lockExport(reference, key); err != nil {
-		return err
+		return in, err
 	}
 	data := in.path(bagDir, dataDir)
 	for _, dir := range []string{in.path(partsDir), data} {
 		if err := a.disk.mkdirs(dir); err != nil {
-			return err
+			return in, err
 		}
 	}
 	if in.root, err = os.OpenRoot(data); err != nil {
-		return err
+		return in, err
 	}
 	if err := in.objects.load(ctx, a.disk, in.path(objectsFile), in.root); err != nil {
-		return err
+		return in, err
 	}
 	in.loaded = true
-	return in.cleanBag()
+	return in, in.cleanBag()
 }
 
 // cleanBag removes from the bag all but the files of the objects that are done.
@@ -136,19 +130,17 @@ type Pinned struct {
 // Pin writes down which objects the export has and what was promised of each, so
 // that later attempts receive the same objects and no others. An error among the
 // objects ends Pin, and nothing is pinned.
-func (in *Ingest) Pin(objects iter.Seq2[Pinned, error]) error {
-	draft := in.path(pinsFile + ".new")
-	if err := in.writePins(draft, objects); err != nil {
-		return fmt.Errorf("pin: %w", err)
-	}
-	return in.archive.disk.rename(draft, in.path(pinsFile))
-}
-
-func (in *Ingest) writePins(path string, objects iter.Seq2[Pinned, error]) error {
-	if err := in.archive.disk.step("write", path); err != nil {
+func (in *Ingest) Pin(objects iter.Seq2[Pinned, error]) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("pin: %w", err)
+		}
+	}()
+	disk, draft := in.archive.disk, in.path(pinsFile+".new")
+	if err := disk.step("write", draft); err != nil {
 		return err
 	}
-	f, err := os.Create(path)
+	f, err := os.Create(draft)
 	if err != nil {
 		return err
 	}
@@ -164,7 +156,10 @@ func (in *Ingest) writePins(path string, objects iter.Seq2[Pinned, error]) error
 		}
 		total++
 	}
-	return errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), in.archive.disk.sync(f))
+	if err := errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), disk.sync(f)); err != nil {
+		return err
+	}
+	return disk.rename(draft, in.path(pinsFile))
 }
 
 // Unpin forgets the pinned objects, because the source has changed since.

@@ -28,28 +28,32 @@ type exportLock struct {
 	key     string
 	dir     string
 	file    *flock.Flock
+
+	maxElement int // bytes that an element of a path may have in the file system
 }
 
 // lockExport locks an export and returns its state, which it writes if there is
 // none. It fails with ErrBusy. If the export has landed, it clears up what is
 // left of the ingest and fails with ErrLanded.
-func (a *Archive) lockExport(reference, key string) (exportLock, State, error) {
+func (a *Archive) lockExport(reference, key string) (l exportLock, s State, err error) {
 	if !fs.ValidPath(key) || key == "." {
-		return exportLock{}, State{}, fmt.Errorf("no export can have the key %q", key)
+		return l, s, fmt.Errorf("no export can have the key %q", key)
 	}
-	if err := checkPath(a.Path(key), key, a.maxElement()); err != nil {
-		return exportLock{}, State{}, err
+	l = exportLock{archive: a, key: key, dir: a.ingestPath(key), maxElement: 255}
+	if space, ok := a.diskSpace(); ok && space.maxElement > 0 {
+		l.maxElement = space.maxElement
 	}
-	l := exportLock{archive: a, key: key, dir: a.ingestPath(key)}
-	var err error
+	if err := checkPath(a.Path(key), key, l.maxElement); err != nil {
+		return l, s, err
+	}
 	if l.file, err = a.lockDir(l.dir); err != nil {
-		return exportLock{}, State{}, err
+		return l, s, err
 	}
-	state, err := l.readOrCreate(reference)
-	if err != nil {
-		return exportLock{}, State{}, errors.Join(err, l.unlock())
+	if s, err = l.readOrCreate(reference); err != nil {
+		err = errors.Join(err, l.unlock())
+		l.file = nil
 	}
-	return l, state, nil
+	return l, s, err
 }
 
 // lockDir makes a directory and locks it against every other attempt, in this
@@ -129,39 +133,33 @@ func isLocked(path string) bool {
 	return err == nil && !free
 }
 
-// readOrCreate reads state.json and makes it durable, or writes the first. If
-// the export has landed, it ends the ingest: the attempt that renamed the export
-// may have been cut short then and there.
+// firstStateFile is beside state.json while the first one may not be durable.
+const firstStateFile = "first.json"
+
+// readOrCreate reads state.json and makes it durable, or writes the first, in
+// place of an invalid one that an attempt that was cut short left. If the export
+// has landed, it ends the ingest: the attempt that renamed the export may have
+// been cut short then and there.
 func (l exportLock) readOrCreate(reference string) (State, error) {
+	disk := l.archive.disk
 	landed, err := l.archive.landed(l.key)
 	if err != nil {
 		return State{}, err
 	}
 	if landed {
-		if err := l.archive.syncParents(l.key); err != nil {
+		if err := disk.syncParents(filepath.Dir(l.archive.Path(l.key)), l.archive.dir); err != nil {
 			return State{}, err
 		}
 		return State{}, errors.Join(ErrLanded, l.remove())
 	}
 	state, err := readState(l.dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && state.Key != l.key {
-		return l.createState(reference)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return State{}, err
 	}
-	return state, l.syncState()
-}
-
-// firstStateFile is beside state.json while the first one may not be durable.
-const firstStateFile = "first.json"
-
-// createState writes the first state.json. It removes what an attempt that was
-// cut short left there. That the directory exists does not say that it is
-// durable.
-func (l exportLock) createState(reference string) (State, error) {
-	state := State{Schema: stateSchema, Reference: reference, Key: l.key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
-	disk := l.archive.disk
+	if err == nil && state.Key == l.key {
+		return state, l.syncState()
+	}
+	state = State{Schema: stateSchema, Reference: reference, Key: l.key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
 	if err := disk.writeJSON(l.path(firstStateFile), state); err != nil {
 		return State{}, err
 	}
@@ -174,7 +172,8 @@ func (l exportLock) createState(reference string) (State, error) {
 	return state, l.syncState()
 }
 
-// syncState makes the first state.json durable, if it may not be.
+// syncState makes the first state.json durable, if it may not be, and the
+// directories above it: that they exist does not say that they are durable.
 func (l exportLock) syncState() error {
 	_, err := os.Lstat(l.path(firstStateFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -195,7 +194,8 @@ func (l exportLock) path(elem ...string) string {
 }
 
 // remove removes the ingest directory. The lock's file goes last: an attempt that
-// waits for the lock sees that the file is gone and starts over.
+// waits for the lock sees that the file is gone and starts over. The directory
+// stays if such an attempt has made something in it since.
 func (l exportLock) remove() error {
 	if err := l.removeExcept(lockFile); err != nil {
 		return err
@@ -203,7 +203,14 @@ func (l exportLock) remove() error {
 	if err := l.archive.disk.removeAll(l.path(lockFile)); err != nil {
 		return err
 	}
-	return l.archive.disk.removeEmpty(l.dir)
+	if err := l.archive.disk.step("remove", l.dir); err != nil {
+		return err
+	}
+	err := os.Remove(l.dir)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // a directory that is not empty is fs.ErrExist
+		return nil
+	}
+	return err
 }
 
 // removeExcept removes what is in the ingest directory, but for the files of

@@ -38,7 +38,7 @@ type objectEntry struct {
 }
 
 // load opens the index and checks it. An object is dropped, to be received
-// again, if its files are not as its entry says. A line that was cut short is
+// again, if its files are not as its last line says. A line that was cut short is
 // ignored.
 func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Root) (err error) {
 	x.entries = map[string]objectEntry{}
@@ -48,7 +48,17 @@ func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Ro
 	if x.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
 		return err
 	}
-	if err := x.scan(); err != nil {
+	in := bufio.NewReader(x.file)
+	for off := int64(0); err == nil; {
+		var line []byte
+		line, err = in.ReadBytes('\n')
+		var o struct{ Name string }
+		if json.Unmarshal(line, &o) == nil && o.Name != "" {
+			x.entries[o.Name] = objectEntry{off: off, size: len(line)}
+		}
+		off += int64(len(line))
+	}
+	if !errors.Is(err, io.EOF) {
 		return err
 	}
 	for name := range x.entries {
@@ -65,25 +75,6 @@ func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Ro
 		}
 	}
 	return context.Cause(ctx) // which may be why an object was dropped
-}
-
-// scan finds the last line of each object.
-func (x *objectIndex) scan() error {
-	in := bufio.NewReader(x.file)
-	for off := int64(0); ; {
-		b, err := in.ReadBytes('\n')
-		var o struct{ Name string }
-		if json.Unmarshal(b, &o) == nil && o.Name != "" {
-			x.entries[o.Name] = objectEntry{off: off, size: len(b)}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		off += int64(len(b))
-	}
 }
 
 // line is the line of an object.

@@ -134,20 +134,6 @@ func (p *Part) addToIndex() error {
 // parts are the parts of an object, ordered by offset. They don't overlap.
 type parts []*Part
 
-// missing finds the first missing range at or after off in an object of that
-// size. It returns where the range begins and ends, and the index that a part
-// for it gets. The range is empty if nothing is missing.
-func (ps parts) missing(off, size int64) (i int, from, to int64) {
-	i = sort.Search(len(ps), func(i int) bool { return ps[i].off+ps[i].size > off })
-	for ; i < len(ps) && ps[i].off <= off; i++ {
-		off = ps[i].off + ps[i].size
-	}
-	if i < len(ps) {
-		return i, off, ps[i].off
-	}
-	return i, off, size
-}
-
 // after is the index of the first part that has received bytes behind off.
 func (ps parts) after(off int64) int {
 	return sort.Search(len(ps), func(i int) bool { return ps[i].off+ps[i].n > off })
@@ -161,29 +147,28 @@ func (ps parts) received() (n int64) {
 }
 
 // add adds an entry of the part index as a complete part, unless it overlaps
-// another. Adjacent parts become one, so that there are no more parts than
-// missing ranges, and one.
+// another. Adjacent parts become one, so that their number is that of the missing
+// ranges, or one more.
 func (ps *parts) add(partial *Partial, e partEntry) {
-	i := ps.after(e.Off)
-	if i < len(*ps) && e.Off+e.Len > (*ps)[i].off {
-		return
+	from, off, n := ps.after(e.Off), e.Off, e.Len
+	to := from // ps[from:to] are the parts that become one with it
+	if to < len(*ps) {
+		next := (*ps)[to]
+		switch {
+		case off+n > next.off:
+			return
+		case off+n == next.off:
+			n += next.n
+			to++
+		}
 	}
-	if i > 0 && (*ps)[i-1].off+(*ps)[i-1].n == e.Off {
-		i--
-		(*ps)[i].extend(e.Len)
-	} else {
-		*ps = slices.Insert(*ps, i, &Part{partial: partial, off: e.Off, size: e.Len, n: e.Len, indexed: e.Len, complete: true})
+	if from > 0 {
+		if last := (*ps)[from-1]; last.off+last.n == off {
+			off, n = last.off, last.n+n
+			from--
+		}
 	}
-	if i+1 < len(*ps) && (*ps)[i].off+(*ps)[i].n == (*ps)[i+1].off {
-		(*ps)[i].extend((*ps)[i+1].n)
-		*ps = slices.Delete(*ps, i+1, i+2)
-	}
-}
-
-// extend makes a complete part n bytes longer.
-func (p *Part) extend(n int64) {
-	p.n += n
-	p.size, p.indexed = p.n, p.n
+	*ps = slices.Replace(*ps, from, to, &Part{partial: partial, off: off, size: n, n: n, indexed: n, complete: true})
 }
 
 // Missing yields the missing ranges of an object of that size, in order, as
@@ -218,11 +203,18 @@ func (p *Partial) nextMissing(off, size, partSize int64) *Part {
 		p.parts = parts{part}
 		return part
 	}
-	i, from, to := p.parts.missing(off, size)
-	if from >= to {
+	i := sort.Search(len(p.parts), func(i int) bool { return p.parts[i].off+p.parts[i].size > off })
+	for ; i < len(p.parts) && p.parts[i].off <= off; i++ {
+		off = p.parts[i].off + p.parts[i].size
+	}
+	end := size
+	if i < len(p.parts) {
+		end = p.parts[i].off
+	}
+	if off >= end {
 		return nil
 	}
-	part.off, part.size = from, min(partSize-from%partSize, to-from)
+	part.off, part.size = off, min(partSize-off%partSize, end-off)
 	p.parts = slices.Insert(p.parts, i, part)
 	return part
 }

@@ -43,43 +43,38 @@ type Partial struct {
 
 // Partial opens an object under the promise that its job made, with the parts
 // that an earlier attempt received unless the promise has changed since. An
-// object that was done is done no longer. The caller closes the Partial when all
-// who use it have ended.
-func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (*Partial, error) {
-	p := &Partial{in: in, name: name, job: want, want: want, indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
+// object that was done is done no longer, and its files are removed. The caller
+// closes the Partial when all who use it have ended.
+func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p *Partial, err error) {
+	disk := in.archive.disk
+	p = &Partial{in: in, name: name, job: want, want: want, indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
 	p.moved.L, p.reserved.all = &p.mu, &in.archive.reserved
-	err := p.open()
-	if err == nil {
-		err = p.load(ctx)
-	}
+	defer func() {
+		if err != nil {
+			p.close()
+			p, err = nil, fmt.Errorf("open what was received of %s: %w", name, err)
+		}
+	}()
+	done, err := in.objects.remove(name)
 	if err != nil {
-		p.close()
-		return nil, fmt.Errorf("take up %s: %w", name, err)
+		return p, err
 	}
-	return p, nil
-}
-
-// open removes what is in the way if the object is done, and opens the files.
-func (p *Partial) open() error {
-	disk := p.in.archive.disk
-	o, err := p.in.objects.remove(p.name)
-	if err != nil {
-		return err
-	}
-	for _, f := range o.Files {
-		if err := disk.removeAll(p.in.path(bagDir, dataDir, filepath.FromSlash(f.Path))); err != nil {
-			return err
+	for _, f := range done.Files {
+		if err := disk.removeAll(in.path(bagDir, dataDir, filepath.FromSlash(f.Path))); err != nil {
+			return p, err
 		}
 	}
-	path := p.in.path(partsDir, hashName(p.name))
+	path := in.path(partsDir, hashName(name))
 	if err := disk.step("create", path); err != nil {
-		return err
+		return p, err
 	}
 	if p.file, err = os.OpenFile(path+".wire", os.O_CREATE|os.O_RDWR, 0o644); err != nil {
-		return err
+		return p, err
 	}
-	p.index, err = os.OpenFile(path+partIndexSuffix, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
-	return err
+	if p.index, err = os.OpenFile(path+partIndexSuffix, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
+		return p, err
+	}
+	return p, p.load(ctx)
 }
 
 // load takes over the entries of the part index that are of the promised version
@@ -184,7 +179,12 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 		return err
 	}
 	p.Discard() // the content is what is kept
-	return p.handOverWire()
+	if p.keep == nil || p.keep.path == "" {
+		return nil
+	}
+	file := p.file // handed over to the bag, where it is read-only
+	p.file = nil   // so that Close does not truncate it
+	return errors.Join(p.in.archive.disk.removeAll(file.Name()), file.Chmod(readOnly), file.Close())
 }
 
 var errUnproven = errors.New("its bytes are not proven")

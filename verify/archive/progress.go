@@ -8,28 +8,19 @@ import (
 	"strings"
 )
 
-// progress is how much of an export is here, by what the files of its ingest
-// say. The bytes are not checked.
-type progress struct {
-	sizes map[string]int64 // received bytes of each object, by the name of its partial
-	done  int64            // objects in the object index
-}
-
 // Received is how many bytes of an export as transferred are here, by what is
-// written down of them. It takes no lock.
-func (a *Archive) Received(key string) int64 { return readProgress(a.ingestPath(key)).bytes() }
-
-func (p progress) bytes() (n int64) {
-	for _, size := range p.sizes {
-		n += size
-	}
-	return n
+// written down of them. It takes no lock and checks no bytes.
+func (a *Archive) Received(key string) int64 {
+	bytes, _ := readProgress(a.ingestPath(key))
+	return bytes
 }
 
-// readProgress ignores what it can't read. If an object is done and has a part
-// index too, the part index counts: the object is being received again.
-func readProgress(dir string) progress {
-	p := progress{sizes: map[string]int64{}}
+// readProgress returns how many bytes of an export are here, and how many objects
+// are done, by the object index and the part indexes. It ignores what it can't
+// read. If an object is done and has a part index too, the part index counts: the
+// object is being received again.
+func readProgress(dir string) (bytes, done int64) {
+	sizes := map[string]int64{} // by hashName of the object
 	if f, err := os.Open(filepath.Join(dir, objectsFile)); err == nil {
 		defer f.Close()
 		for line := range lines(f) {
@@ -38,22 +29,23 @@ func readProgress(dir string) progress {
 				Size int64  `json:"size"`
 			}
 			if json.Unmarshal(line, &o) == nil && o.Name != "" {
-				p.sizes[hashName(o.Name)] = max(o.Size, 0)
+				sizes[hashName(o.Name)] = max(o.Size, 0)
 			}
 		}
 	}
-	p.done = int64(len(p.sizes))
+	done = int64(len(sizes))
 	entries, _ := os.ReadDir(filepath.Join(dir, partsDir))
 	for _, e := range entries {
-		name, isIndex := strings.CutSuffix(e.Name(), partIndexSuffix)
-		if !isIndex {
-			continue
-		}
-		if n := indexedBytes(filepath.Join(dir, partsDir, e.Name())); n > 0 {
-			p.sizes[name] = n
+		if name, isIndex := strings.CutSuffix(e.Name(), partIndexSuffix); isIndex {
+			if n := indexedBytes(filepath.Join(dir, partsDir, e.Name())); n > 0 {
+				sizes[name] = n
+			}
 		}
 	}
-	return p
+	for _, size := range sizes {
+		bytes += size
+	}
+	return bytes, done
 }
 
 // indexedBytes is how many bytes a part index lists. Bytes that are listed twice

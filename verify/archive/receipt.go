@@ -124,7 +124,7 @@ func (a *Archive) Landed(key string) (*Receipt, error) {
 		return r, nil
 	}
 	if err == nil {
-		err = a.syncParents(key)
+		err = a.disk.syncParents(filepath.Dir(a.Path(key)), a.dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make %s durable: %w", key, err)

@@ -31,40 +31,36 @@ func (d *Damage) Is(target error) bool { return target == ErrDamaged }
 // bag is there with the bytes that the manifests list, and no other file is. It
 // opens nothing outside the bag. It fails with a *Damage that says what is wrong,
 // with fs.ErrNotExist if the export has not landed, or with the error of ctx.
-func (a *Archive) Recheck(ctx context.Context, key string) error {
-	problems, err := a.recheck(ctx, key)
-	if err != nil {
-		return fmt.Errorf("recheck %s: %w", key, err)
-	}
-	if len(problems) > 0 {
-		return &Damage{key, problems}
-	}
-	return nil
-}
-
-func (a *Archive) recheck(ctx context.Context, key string) ([]string, error) {
+func (a *Archive) Recheck(ctx context.Context, key string) (err error) {
+	b := bagCheck{listed: map[string]string{}}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("recheck %s: %w", key, err)
+		} else if len(b.problems) > 0 {
+			err = &Damage{key, b.problems}
+		}
+	}()
 	landed, err := a.landed(key)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case !landed:
-		return nil, fs.ErrNotExist
+		return fs.ErrNotExist
 	case !isDir(a.Path(key)):
-		return []string{"it is not a directory"}, nil
+		b.problem("it is not a directory")
+		return nil
 	}
-	root, err := os.OpenRoot(a.Path(key))
-	if err != nil {
-		return nil, err
+	if b.root, err = os.OpenRoot(a.Path(key)); err != nil {
+		return err
 	}
-	defer root.Close()
-	b := bagCheck{root: root, listed: map[string]string{}}
+	defer b.root.Close()
 	if err := b.check(ctx); err != nil || len(b.problems) > 0 {
-		return b.problems, err
+		return err
 	}
 	if _, err := a.Receipt(key); err != nil {
 		b.problem("%v", err)
 	}
-	return b.problems, nil
+	return nil
 }
 
 // A bagCheck is the recheck of one bag.
@@ -100,8 +96,16 @@ func (b *bagCheck) check(ctx context.Context) error {
 		}
 	}
 	b.checkOxum()
-	b.checkUnlisted()
-	return nil
+	return fs.WalkDir(b.root.FS(), ".", func(path string, e fs.DirEntry, err error) error {
+		switch _, listed := b.listed[path]; {
+		case err != nil:
+			b.unreadable(path, err)
+			return fs.SkipDir
+		case !e.IsDir() && !listed && path != tagManifest:
+			b.problem("%s is in no manifest", path)
+		}
+		return nil
+	})
 }
 
 // readManifest reads the lines of a manifest and reports whether it could. One
@@ -161,20 +165,6 @@ func (b *bagCheck) checkOxum() {
 		}
 	}
 	b.problem("%s has no Payload-Oxum", bagInfo)
-}
-
-// checkUnlisted finds files that no manifest lists.
-func (b *bagCheck) checkUnlisted() {
-	_ = fs.WalkDir(b.root.FS(), ".", func(path string, e fs.DirEntry, err error) error {
-		switch _, listed := b.listed[path]; {
-		case err != nil:
-			b.unreadable(path, err)
-			return fs.SkipDir
-		case !e.IsDir() && !listed && path != tagManifest:
-			b.problem("%s is in no manifest", path)
-		}
-		return nil
-	})
 }
 
 // unreadable adds the problem that a file is missing or can't be read.

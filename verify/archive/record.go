@@ -104,8 +104,8 @@ func (r *Record) SaveCounters() error {
 // next attempt: the bytes that are here, and one for each object that is done,
 // since an object may have no bytes. It shrinks when received bytes are dropped.
 func (r *Record) Progress() int64 {
-	p := readProgress(r.lock.dir)
-	return p.bytes() + p.done
+	bytes, done := readProgress(r.lock.dir)
+	return bytes + done
 }
 
 // Discard drops all that was received, to free its space, and the Counters. The
@@ -173,55 +173,37 @@ func readSmall(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxSmallFile+1))
 }
 
+// namesPerRead is how many names of the ingest area States reads at a time.
+const namesPerRead = 512
+
 // States yields what is known of each export that has not landed, in no order
 // and without their locks. An export that landed may be among them if its commit
 // was cut short: the next attempt at it clears that up. After an error that
 // concerns one export the others follow.
 func (a *Archive) States() iter.Seq2[State, error] {
 	return func(yield func(State, error) bool) {
-		for name, err := range a.ingests() {
-			var s State
-			if err == nil {
-				s, err = readState(filepath.Join(a.dir, ingestDir, name))
-			}
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // being created, or gone meanwhile
-			}
-			if err != nil {
-				err = fmt.Errorf("list exports that have not landed: %w", err)
-			}
-			if !yield(s, err) {
-				return
-			}
-		}
-	}
-}
-
-// namesPerRead is how many names ingests reads at a time.
-const namesPerRead = 512
-
-// ingests yields the names in the ingest area. It ends after the first error.
-func (a *Archive) ingests() iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
 		dir, err := os.Open(filepath.Join(a.dir, ingestDir))
-		if err != nil {
-			yield("", err)
-			return
+		if err == nil {
+			defer dir.Close()
 		}
-		defer dir.Close()
-		for {
-			names, err := dir.Readdirnames(namesPerRead)
+		for err == nil {
+			var names []string
+			names, err = dir.Readdirnames(namesPerRead)
 			for _, name := range names {
-				if !yield(name, nil) {
+				s, err := readState(filepath.Join(a.dir, ingestDir, name))
+				if errors.Is(err, fs.ErrNotExist) {
+					continue // being created, or gone meanwhile
+				}
+				if err != nil {
+					err = fmt.Errorf("list exports that have not landed: %w", err)
+				}
+				if !yield(s, err) {
 					return
 				}
 			}
-			if err != nil {
-				if !errors.Is(err, io.EOF) {
-					yield("", err)
-				}
-				return
-			}
+		}
+		if !errors.Is(err, io.EOF) && !errors.Is(err, fs.ErrNotExist) {
+			yield(State{}, fmt.Errorf("list exports that have not landed: %w", err))
 		}
 	}
 }

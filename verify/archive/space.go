@@ -26,10 +26,6 @@ const (
 	keptFiles = 16
 )
 
-func (s diskSpace) keptFree() int64 { return min(keptFree, s.total/100) }
-
-func (s diskSpace) hasFiles() bool { return s.files == verify.Unknown || s.files >= keptFiles }
-
 // diskSpace is what is left of the archive's file system, if the system can say.
 func (a *Archive) diskSpace() (diskSpace, bool) {
 	if a.measure != nil {
@@ -127,9 +123,11 @@ func (p *Partial) tryReserve(need int64) (released <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	space, known := a.diskSpace()
-	usable := space.free - space.keptFree()
+	kept := min(keptFree, space.total/100)
+	usable := space.free - kept
+	hasFiles := space.files == verify.Unknown || space.files >= keptFiles
 	switch {
-	case !known || space.hasFiles() && need <= usable-r.unspent.Load():
+	case !known || hasFiles && need <= usable-r.unspent.Load():
 		if r.released == nil {
 			r.released = make(chan struct{})
 		}
@@ -138,10 +136,10 @@ func (p *Partial) tryReserve(need int64) (released <-chan struct{}, err error) {
 		p.reserved.size = need
 		p.reserved.unspent.Store(need)
 		return nil, nil
-	case space.hasFiles() && r.total > 0 && need <= usable+r.total:
+	case hasFiles && r.total > 0 && need <= usable+r.total:
 		return r.released, nil
 	}
-	return nil, &NoSpaceError{p.name, a.dir, need, space.free, space.keptFree(), space.files}
+	return nil, &NoSpaceError{p.name, a.dir, need, space.free, kept, space.files}
 }
 
 // spend says that n bytes were written: the file system counts them from now on.

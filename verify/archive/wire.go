@@ -154,19 +154,11 @@ func (p *Partial) linkWire(codec string) (err error) {
 	if err := disk.link(p.file.Name(), p.keep.path); err != nil {
 		return err
 	}
-	p.addFile(File{
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.files = append(p.files, File{
 		Path: name, Size: p.wire.Size(), SHA256: hex.EncodeToString(p.keep.sum.Sum(nil)),
 		Wire: true, Records: verify.Unknown,
 	})
 	return nil
-}
-
-// handOverWire leaves a file that is kept to the bag, where it is read-only.
-func (p *Partial) handOverWire() error {
-	if p.keep == nil || p.keep.path == "" {
-		return nil
-	}
-	file := p.file
-	p.file = nil // so that empty does not truncate it
-	return errors.Join(p.in.archive.disk.removeAll(file.Name()), file.Chmod(readOnly), file.Close())
 }
