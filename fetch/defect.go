@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"fmt"
-	"io"
 	"path"
 	"runtime"
 	"runtime/debug"
@@ -50,17 +49,4 @@ func panicked() string {
 			return "a function that is not known"
 		}
 	}
-}
-
-// careful is a reader whose panics are errors of ours: who reads it may do so
-// in a goroutine of a library.
-type careful struct{ io.Reader }
-
-func (c careful) Read(p []byte) (n int, err error) {
-	defer func() {
-		if x := recover(); x != nil {
-			n, err = 0, &ownError{newPanicError(x)}
-		}
-	}()
-	return c.Reader.Read(p)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tallyman/fetch/hostguard"
+	"tallyman/fetch/internal/decode"
 	"tallyman/fetch/internal/unpack"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
@@ -31,13 +32,28 @@ var (
 
 // Other ends of an attempt.
 var (
-	ErrCorrupt = errors.New("corrupt as the source holds it")
+	ErrCorrupt = decode.ErrCorrupt
 	ErrDrained = errors.New("stopped: what was received is kept")
 
 	ErrUnsafeName = unpack.ErrUnsafeName
 	ErrBomb       = unpack.ErrBomb
 	ErrEncrypted  = unpack.ErrEncrypted
 )
+
+// A LimitError says which limit of the Fetcher an object exceeded. It wraps
+// ErrBomb.
+type LimitError = unpack.LimitError
+
+// The limits of a LimitError.
+const (
+	LimitDecoded = unpack.LimitDecoded // MaxDecoded, or Limits.Bytes
+	LimitEntries = unpack.LimitEntries // Limits.Entries
+	LimitSize    = unpack.LimitSize    // MaxSize
+)
+
+// A MislabelledError says that an object claims an encoding that its bytes don't
+// have. It wraps ErrCorrupt. With KeepWire, the object lands with a doubt.
+type MislabelledError = decode.MislabelledError
 
 // A transferError is bytes that did not come: it may pass.
 type transferError struct {

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
+	"tallyman/fetch/internal/decode"
 	"tallyman/fetch/internal/unpack"
 	"tallyman/verify/archive"
 )
@@ -209,7 +210,7 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 // receive takes one object from its store into the bag. A decode error is
 // judged only once the wire was heard out: if the wire is bad, the transfer
 // is at fault; if it is good, the file is corrupt as the source holds it.
-func (a *attempt) receive(ctx context.Context, object named) (err error) {
+func (a *attempt) receive(ctx context.Context, object target) (err error) {
 	defer Recover(&err)
 	if a.in.Done(object.Name, object.Want) {
 		return nil
@@ -227,27 +228,30 @@ func (a *attempt) receive(ctx context.Context, object named) (err error) {
 	if err := a.openFirst(ctx, object, partial, transfer); err != nil {
 		return err
 	}
-	d := a.decoding(object, partial, stop)
+	if a.Keep == KeepWire || a.Keep == KeepBoth {
+		partial.KeepWire(object.names.Wire) // before Wire, which hashes what is kept
+	}
 	wire := partial.Wire(ctx)
 	transfer.start(ctx, end)
-	ahead := readAhead(cancelable{ctx, wire}, d.size)
-	defer ahead.Close()
-	defer stop() // before the two that wait for what it stops
-	err = d.decode(ctx, ahead)
-	if isOwn(err) {
+	defer stop() // before ranges.wait, which waits for what it stops
+	result, err := a.decode(ctx, object, partial, wire, stop)
+	if decode.IsLocal(err) {
 		return err
 	}
-	io.Copy(io.Discard, ahead) // what comes of it is the wire's verdict
 	if verdict := cmp.Or(wire.Verdict(), context.Cause(ctx)); verdict != nil && !errors.Is(verdict, io.EOF) {
 		return verdict
 	}
-	if err == nil {
-		err = d.vouch(wire.Proof(), partial.AddDoubt)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = unfit(partial.Finish(d.codec, d.summed))
+	doubt, err := result.Accept(wire.Proof())
+	if err != nil {
+		return err
 	}
-	return err
+	if doubt != "" {
+		partial.AddDoubt(doubt)
+	}
+	return nameError(partial.Finish(result.Codec, result.Checked))
 }
 
 func (a *attempt) takeUp(ctx context.Context, object Object) (*archive.Partial, error) {

@@ -3,12 +3,8 @@ package fetch
 import (
 	"errors"
 	"iter"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 )
 
 // listed yields objects of those names, and then that error if there is one.
@@ -48,9 +44,9 @@ func TestOnlyObjectIsNamedAfterItsReference(t *testing.T) {
 		{"https://h/.zst", ".zst", "", ".zst"},
 	} {
 		ref := parse(t, tt.ref)
-		for o, err := range nameAll(ref, listed(nil, tt.object)) {
-			o.Content = tt.content
-			if got := o.file(); got != tt.want || err != nil {
+		for o, err := range targets(ref, listed(nil, tt.object)) {
+			o.names.Content = tt.content
+			if got := o.names.File(); got != tt.want || err != nil {
 				t.Errorf("%s of %s: %s, want %s (%v)", tt.object, tt.ref, got, tt.want, err)
 			}
 		}
@@ -60,11 +56,11 @@ func TestOnlyObjectIsNamedAfterItsReference(t *testing.T) {
 func TestSeveralObjectsKeepTheirOwnNames(t *testing.T) {
 	names := []string{"a/1.csv.zst", "a/2.csv.GZ", "a//b", "../c.json.lz4", "d.tar", "e."}
 	var got []string
-	for o, err := range nameAll(parse(t, "oss://b/a"), listed(nil, names...)) {
+	for o, err := range targets(parse(t, "oss://b/a"), listed(nil, names...)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, o.file())
+		got = append(got, o.names.File())
 	}
 	want := []string{"a/1.csv", "a/2.csv", "a/_/b", "_2e_2e/c.json", "d.tar", "e."}
 	if !slices.Equal(got, want) {
@@ -76,7 +72,7 @@ func TestFailedListingIsToldAfterWhatItListed(t *testing.T) {
 	broken := errors.New("broken")
 	for n := range 4 {
 		var got []error
-		for o, err := range nameAll(parse(t, "oss://b/a"), listed(broken, []string{"a", "b", "c"}[:n]...)) {
+		for o, err := range targets(parse(t, "oss://b/a"), listed(broken, []string{"a", "b", "c"}[:n]...)) {
 			got = append(got, err)
 			if (err == nil) != (o.Name != "") {
 				t.Errorf("object %q with %v", o.Name, err)
@@ -89,64 +85,7 @@ func TestFailedListingIsToldAfterWhatItListed(t *testing.T) {
 }
 
 func TestListingIsReadNoFurtherThanIsAsked(t *testing.T) {
-	for range nameAll(parse(t, "oss://b/a"), listed(errors.New("broken"), "a", "b", "c")) {
+	for range targets(parse(t, "oss://b/a"), listed(errors.New("broken"), "a", "b", "c")) {
 		break
 	}
-}
-
-func TestSafeNameEscapesWhatAManifestCannotHold(t *testing.T) {
-	long := strings.Repeat("a", 200)
-	for _, tt := range []struct{ in, want string }{
-		{"a.csv", "a.csv"},
-		{"", "_"},
-		{"/a", "_/a"},
-		{"a//b/", "a/_/b/_"},
-		{".", "_2e"},
-		{"../../a", "_2e_2e/_2e_2e/a"},
-		{"...", "..."},
-		{".hidden", ".hidden"},
-		{`a\b`, "a_5cb"},
-		{"a%2Fb", "a_252Fb"},
-		{"a\nb\tc\x00\x7f", "a_0ab_09c_00_7f"},
-		{"a\u0085b", "a_c2_85b"},
-		{"a\u202egpj.exe", "a_e2_80_aegpj.exe"},
-		{"a\u2028b", "a_e2_80_a8b"},
-		{"\xff\xfe", "_ff_fe"},
-		{"é\xc3", "é_c3"},
-		{"日志 2025.csv", "日志 2025.csv"},
-		{"\u3000", "\u3000"},
-		{"C:x", "C:x"},
-		{long + ".csv", long[:120] + "~" + hash32(long+".csv") + ".csv"},
-		{"d/" + long, "d/" + long[:120] + "~" + hash32(long)},
-		{strings.Repeat("日", 70), strings.Repeat("日", 40) + "~" + hash32(strings.Repeat("日", 70))},
-		{"a" + strings.Repeat("日", 70), "a" + strings.Repeat("日", 39) + "~" + hash32("a"+strings.Repeat("日", 70))},
-	} {
-		if got := safeName(tt.in); got != tt.want {
-			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
-		}
-		checkName(t, tt.in)
-	}
-}
-
-func checkName(t *testing.T, in string) {
-	t.Helper()
-	name := safeName(in)
-	if !filepath.IsLocal(name) || filepath.Clean(name) != name || !utf8.ValidString(name) {
-		t.Errorf("%q: %q is not local, clean UTF-8", in, name)
-	}
-	if strings.ContainsAny(name, `%\`) || strings.ContainsFunc(name, unicode.IsControl) {
-		t.Errorf("%q: %q", in, name)
-	}
-	for e := range strings.SplitSeq(name, "/") {
-		if len(e) > 255 {
-			t.Errorf("%q: an element has %d bytes", in, len(e))
-		}
-	}
-}
-
-func FuzzSafeName(f *testing.F) {
-	for _, s := range []string{"", "..", "a/../b", "a\\b", "\xff", "日\u202e", strings.Repeat("%", 100), strings.Repeat("日.", 90)} {
-		f.Add(s)
-	}
-	f.Fuzz(checkName)
 }

@@ -76,7 +76,9 @@ func parseRef(s string) (Ref, error) {
 }
 
 func checkText(s string) error {
-	if strings.ContainsFunc(s, func(r rune) bool { return unicode.In(r, unshown...) || r == unicode.ReplacementChar }) {
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || r == unicode.ReplacementChar
+	}) {
 		return fmt.Errorf("it holds a control character or is not UTF-8")
 	}
 	return nil

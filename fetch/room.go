@@ -10,8 +10,8 @@ import (
 // openFirst checks the name of an object, reserves the space that it needs, and
 // makes the first request. If the job promised no size, the answer to that
 // request tells how much to reserve, and nothing of it is kept before.
-func (a *attempt) openFirst(ctx context.Context, object named, partial *archive.Partial, transfer *transfer) error {
-	if err := unfit(a.in.CheckName(object.file())); err != nil {
+func (a *attempt) openFirst(ctx context.Context, object target, partial *archive.Partial, transfer *transfer) error {
+	if err := nameError(a.in.CheckName(object.names.File())); err != nil {
 		return err
 	}
 	known := partial.Want().Size != verify.Unknown
@@ -29,11 +29,11 @@ func (a *attempt) openFirst(ctx context.Context, object named, partial *archive.
 // reserve reserves the space that the object needs at least: what is missing of
 // it, and content that is no smaller than its bytes as transferred. How much
 // larger the content is nobody promises; a zip tells once it is here.
-func (a *attempt) reserve(ctx context.Context, object named, partial *archive.Partial) error {
+func (a *attempt) reserve(ctx context.Context, object target, partial *archive.Partial) error {
 	return a.reserveContent(ctx, object, partial, max(partial.Want().Size, 0))
 }
 
-func (a *attempt) reserveContent(ctx context.Context, object named, partial *archive.Partial, content int64) error {
+func (a *attempt) reserveContent(ctx context.Context, object target, partial *archive.Partial, content int64) error {
 	ctx, taken := a.softContext(ctx)
 	defer taken()
 	if a.Keep == KeepWire {

@@ -13,19 +13,19 @@ import (
 )
 
 // objects are those of the export, each with its place in the bag.
-func (a *attempt) objects(export *Export) iter.Seq2[named, error] {
+func (a *attempt) objects(export *Export) iter.Seq2[target, error] {
 	if !export.Snapshot {
-		return nameAll(a.ref, export.Objects)
+		return targets(a.ref, export.Objects)
 	}
-	return func(yield func(named, error) bool) {
+	return func(yield func(target, error) bool) {
 		pins, err := a.pins(export)
 		if err != nil {
-			yield(named{}, err)
+			yield(target{}, err)
 			return
 		}
 		places, err := newPlaces(a.ref, pins)
 		if err != nil {
-			yield(named{}, err)
+			yield(target{}, err)
 			return
 		}
 		for object, err := range export.Objects {
@@ -43,7 +43,7 @@ func (a *attempt) objects(export *Export) iter.Seq2[named, error] {
 			}
 		}
 		if err := a.gone(pins); err != nil {
-			yield(named{}, err)
+			yield(target{}, err)
 		}
 	}
 }
@@ -104,11 +104,11 @@ type places struct {
 func newPlaces(ref Ref, pins map[string]archive.Pinned) (*places, error) {
 	p := &places{ref: ref, only: len(pins) == 1, uses: map[string]int{}}
 	for _, pin := range pins {
-		p.uses[named{Object: pinned(pin), base: pin.Name}.file()]++
+		p.uses[newTarget(pinned(pin), pin.Name).names.File()]++
 	}
 	taken := make(map[string]string, len(pins)) // by whom
 	for _, name := range slices.Sorted(maps.Keys(pins)) {
-		file := p.of(pinned(pins[name])).file()
+		file := p.of(pinned(pins[name])).names.File()
 		if other, ok := taken[file]; ok {
 			return nil, fmt.Errorf("%w: %q and %q would both be %s", ErrUnsafeName, other, name, file)
 		}
@@ -127,11 +127,11 @@ func newPlaces(ref Ref, pins map[string]archive.Pinned) (*places, error) {
 func pinned(p archive.Pinned) Object { return Object{Name: p.Name, Content: p.Content} }
 
 // of keeps the suffix of the codec where two objects would have one name.
-func (p *places) of(object Object) named {
+func (p *places) of(object Object) target {
 	if p.only {
-		return named{Object: object, base: lastSegment(p.ref), only: true}
+		return onlyTarget(p.ref, object)
 	}
-	o := named{Object: object, base: object.Name}
-	o.suffixed = p.uses[o.file()] > 1
-	return o
+	t := newTarget(object, object.Name)
+	t.names.KeepSuffix = p.uses[t.names.File()] > 1
+	return t
 }

@@ -47,7 +47,7 @@ func (a *attempt) newTransfer(object Object, partial *archive.Partial) *transfer
 		attempt: a, name: object.Name, partial: partial,
 		source:  &refreshingSource{f: a.Fetcher, ref: a.ref, object: object},
 		speed:   &minSpeed{least: cmp.Or(a.MinRate, defaultMinRate)},
-		maxSize: max(object.Want.Size, cmp.Or(a.MaxSize, mostDecoded)),
+		maxSize: max(object.Want.Size, cmp.Or(a.MaxSize, 1<<40)),
 		stop:    func() {},
 	}
 }
@@ -320,7 +320,8 @@ func (t *transfer) checkSize(size int64) error {
 		return nil
 	}
 	t.partial.Discard()
-	return fmt.Errorf("receive %s: it has more than %d bytes, and the job promised no size: %w", t.name, t.maxSize, ErrBomb)
+	reason := fmt.Sprintf("receive %s: it has more than %d bytes, and the job promised no size", t.name, t.maxSize)
+	return &LimitError{Limit: LimitSize, Reason: reason}
 }
 
 func (t *transfer) report(n int64, note string) {

@@ -78,6 +78,13 @@ func TestImportsRunInOneLine(t *testing.T) {
 			func(dep listedPackage) bool {
 				return !dep.Standard && !below(dep.ImportPath, module+"/verify", "github.com/gofrs/flock", "golang.org/x/sys")
 			}},
+		{"decode and unpack know no archive and no network",
+			func(path string) bool {
+				return below(path, module+"/fetch/internal/decode", module+"/fetch/internal/unpack")
+			},
+			func(dep listedPackage) bool {
+				return below(dep.ImportPath, module) && !below(dep.ImportPath, module+"/fetch/internal/decode", module+"/fetch/internal/unpack") && dep.ImportPath != module+"/verify" || dep.ImportPath == "net/http"
+			}},
 		{"fetch knows no provider", exactly("fetch"),
 			func(dep listedPackage) bool { return isProvider(dep.ImportPath) }},
 		{"fetch and its providers know no queue, and nothing above them",

@@ -200,7 +200,7 @@ func (e end) span(at int64, limits Limits) (span, error) {
 	case e.entries > e.directory/centralSize || e.entries == 0 && e.directory != 0:
 		return span{}, corrupt("directory has %d bytes, too few or too many for %d entries", e.directory, e.entries)
 	case e.entries > uint64(max(limits.Entries, 0)):
-		return span{}, bomb("zip has %d entries, over the limit of %d "+moreEntries, e.entries, limits.Entries)
+		return span{}, overLimit(LimitEntries, "zip has %d entries, over the limit of %d", e.entries, limits.Entries)
 	case e.directory > maxDirectory:
 		return span{}, bomb("directory has %d bytes, over the limit of %d", e.directory, maxDirectory)
 	}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -77,26 +78,29 @@ func TestBombsOfAnySizeAreRefusedInLittleMemory(t *testing.T) {
 	}
 }
 
-func TestLimitsNameTheFlagThatAllowsMore(t *testing.T) {
+func TestErrorsSayWhichLimitWasExceeded(t *testing.T) {
 	two := testZip{entries: []testEntry{{name: "a", content: "12345"}, {name: "b", content: "12345"}}}.bytes(t)
 	tarred := tarred(t, tar.Header{Name: "a/b", Linkname: "12345", Mode: 0o644})
 	for _, c := range []struct {
 		unpack func(testing.TB, []byte, Limits) (map[string]string, error)
 		b      []byte
 		limits Limits
-		says   string
+		want   Limit
 	}{
-		{unzip, two, Limits{Bytes: 9}, "--max-decoded"},
-		{unzip, two, Limits{EntryBytes: 4}, "--max-decoded"},
-		{unzip, two, Limits{Entries: 1}, "--max-entries"},
-		{unzip, named1("a/b").bytes(t), Limits{Entries: 1}, "--max-entries"},
-		{untarred, tarred, Limits{Bytes: 9}, "--max-decoded"},
-		{untarred, tarred, Limits{Bytes: 1024}, "--max-decoded"},
-		{untarred, tarred, Limits{EntryBytes: 4}, "--max-decoded"},
-		{untarred, tarred, Limits{Entries: 1}, "--max-entries"},
+		{unzip, two, Limits{Bytes: 9}, LimitDecoded},
+		{unzip, two, Limits{EntryBytes: 4}, LimitDecoded},
+		{unzip, two, Limits{Entries: 1}, LimitEntries},
+		{unzip, named1("a/b").bytes(t), Limits{Entries: 1}, LimitEntries},
+		{untarred, tarred, Limits{Bytes: 9}, LimitDecoded},
+		{untarred, tarred, Limits{Bytes: 1024}, LimitDecoded},
+		{untarred, tarred, Limits{EntryBytes: 4}, LimitDecoded},
+		{untarred, tarred, Limits{Entries: 1}, LimitEntries},
 	} {
 		_, err := c.unpack(t, c.b, c.limits)
-		refused(t, err, ErrBomb, c.says)
+		refused(t, err, ErrBomb, "limit")
+		if got, ok := errors.AsType[*LimitError](err); !ok || got.Limit != c.want {
+			t.Errorf("%+v: %v, want the limit %q", c.limits, err, c.want)
+		}
 	}
 }
 

@@ -142,7 +142,7 @@ func (n *names) insert(key string, new named) (known bool, err error) {
 	case known:
 		err = old.collision(new)
 	case len(n.seen) >= n.max:
-		err = bomb("it is over the limit of %d entries "+moreEntries, n.max)
+		err = overLimit(LimitEntries, "it is over the limit of %d entries", n.max)
 	}
 	if err == nil && (!known || new.kind == aDirectory) {
 		n.seen[key] = new

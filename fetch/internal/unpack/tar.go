@@ -154,7 +154,7 @@ func (s *tarStream) Read(p []byte) (int, error) {
 		s.err = corrupt("tar has more than %d bytes of headers for one entry", maxTarHeads)
 		return 0, s.err
 	case s.read > s.limit:
-		s.err = bomb("tar is over the limit of %d bytes "+moreBytes, s.limit)
+		s.err = overLimit(LimitDecoded, "tar is over the limit of %d bytes", s.limit)
 		return 0, s.err
 	case err != nil && !errors.Is(err, io.EOF):
 		s.err = err

@@ -71,19 +71,13 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// How a person allows more than a limit.
-const (
-	moreBytes   = "(--max-decoded allows more)"
-	moreEntries = "(--max-entries allows more)"
-)
-
 // check refuses an entry by its declared size, given that of all before it.
 func (l Limits) check(decoded uint64, before int64) error {
 	switch {
 	case decoded > uint64(max(l.EntryBytes, 0)):
-		return bomb("%d bytes are over the limit of %d bytes for an entry "+moreBytes, decoded, l.EntryBytes)
+		return overLimit(LimitDecoded, "%d bytes are over the limit of %d bytes for an entry", decoded, l.EntryBytes)
 	case decoded > uint64(max(l.Bytes-before, 0)):
-		return bomb("%d bytes after %d are over the limit of %d bytes in all "+moreBytes, decoded, before, l.Bytes)
+		return overLimit(LimitDecoded, "%d bytes after %d are over the limit of %d bytes in all", decoded, before, l.Bytes)
 	}
 	return nil
 }
@@ -91,9 +85,35 @@ func (l Limits) check(decoded uint64, before int64) error {
 // checkRatio refuses an entry that declares to expand too much.
 func (l Limits) checkRatio(encoded, decoded uint64) error {
 	if decoded > 1<<20 && decoded/uint64(max(l.Ratio, 1)) > encoded {
-		return bomb("%d bytes in %d are over the limit of %d to 1 "+moreBytes, decoded, encoded, l.Ratio)
+		return overLimit(LimitDecoded, "%d bytes in %d are over the limit of %d to 1", decoded, encoded, l.Ratio)
 	}
 	return nil
+}
+
+// A LimitError says which limit stopped a decompression bomb. It wraps ErrBomb.
+type LimitError struct {
+	Limit  Limit
+	Reason string // what was over which limit
+}
+
+// A Limit is one that a caller can raise.
+type Limit string
+
+// The limits of a LimitError.
+const (
+	LimitDecoded Limit = "decoded bytes"
+	LimitEntries Limit = "entries"
+	LimitSize    Limit = "size" // of an object as transferred
+)
+
+// Error tells the reason.
+func (e *LimitError) Error() string { return e.Reason + ": " + ErrBomb.Error() }
+
+// Unwrap returns ErrBomb.
+func (e *LimitError) Unwrap() error { return ErrBomb }
+
+func overLimit(limit Limit, format string, args ...any) error {
+	return &LimitError{limit, fmt.Sprintf(format, args...)}
 }
 
 func unsafeName(format string, args ...any) error { return refuse(ErrUnsafeName, format, args...) }

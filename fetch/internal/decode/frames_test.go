@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"encoding/binary"
@@ -9,23 +9,23 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-func walkZstd(pieces ...[]byte) bool {
-	z := newZstdFrames()
+// checked reports what a frame checker says of a file that is written to it in
+// pieces.
+func checked(codec string, pieces ...[]byte) bool {
+	f := &formats[slices.IndexFunc(formats, func(f format) bool { return f.name == codec })]
+	c := newFrameChecker(f)
+	defer c.stop()
 	for _, p := range pieces {
-		z.Write(p)
+		c.Write(p)
 	}
-	return z.summed()
+	return c.allChecked()
 }
 
-func walkLZ4(pieces ...[]byte) bool {
-	l := newLZ4Frames()
-	for _, p := range pieces {
-		l.Write(p)
-	}
-	return l.summed()
-}
+func zstdChecked(pieces ...[]byte) bool { return checked("zstd", pieces...) }
 
-func TestZstdFramesAreSummedIfEachHasAChecksum(t *testing.T) {
+func lz4Checked(pieces ...[]byte) bool { return checked("lz4", pieces...) }
+
+func TestZstdFilesAreCheckedIfEachFrameHasAChecksum(t *testing.T) {
 	for _, size := range []int{0, 1, 255, 256, 257, 65535, 65536 + 256, 300000} {
 		levels := []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault}
 		if size > 100000 {
@@ -37,14 +37,14 @@ func TestZstdFramesAreSummedIfEachHasAChecksum(t *testing.T) {
 					options := []zstd.EOption{zstd.WithEncoderLevel(level), zstd.WithSingleSegment(single), zstd.WithWindowSize(1 << 19)}
 					with := encodeZstd(t, content, append(options, zstd.WithEncoderCRC(true))...)
 					without := encodeZstd(t, content, append(options, zstd.WithEncoderCRC(false))...)
-					checkWalk(t, walkZstd, with, without)
+					checkFrames(t, zstdChecked, with, without)
 				}
 			}
 		}
 	}
 }
 
-func TestLZ4FramesAreSummedIfEachHasAChecksum(t *testing.T) {
+func TestLZ4FilesAreCheckedIfEachFrameHasAChecksum(t *testing.T) {
 	for _, size := range []int{0, 1, 65535, 65536, 65537, 300000} {
 		for _, content := range [][]byte{noise(size), make([]byte, size)} {
 			for _, options := range [][]lz4.Option{
@@ -55,13 +55,13 @@ func TestLZ4FramesAreSummedIfEachHasAChecksum(t *testing.T) {
 			} {
 				with := encodeLZ4(t, content, append(options, lz4.ChecksumOption(true))...)
 				without := encodeLZ4(t, content, append(options, lz4.ChecksumOption(false))...)
-				checkWalk(t, walkLZ4, with, without)
+				checkFrames(t, lz4Checked, with, without)
 			}
 		}
 	}
 }
 
-func checkWalk(t *testing.T, walk func(...[]byte) bool, with, without []byte) {
+func checkFrames(t *testing.T, walk func(...[]byte) bool, with, without []byte) {
 	t.Helper()
 	for _, tt := range []struct {
 		name   string
@@ -85,29 +85,29 @@ func checkWalk(t *testing.T, walk func(...[]byte) bool, with, without []byte) {
 	}
 }
 
-func TestWalkDoesNotDependOnHowWritesSplitTheFile(t *testing.T) {
+func TestFrameCheckDoesNotDependOnTheSizeOfWrites(t *testing.T) {
 	for name, tt := range map[string]struct {
-		walk          func(...[]byte) bool
+		checked       func(...[]byte) bool
 		with, without []byte
 	}{
-		"zstd": {walkZstd, encodeZstd(t, noise(200)), encodeZstd(t, noise(200), zstd.WithEncoderCRC(false))},
-		"lz4":  {walkLZ4, encodeLZ4(t, noise(200)), encodeLZ4(t, noise(200), lz4.ChecksumOption(false))},
+		"zstd": {zstdChecked, encodeZstd(t, noise(200)), encodeZstd(t, noise(200), zstd.WithEncoderCRC(false))},
+		"lz4":  {lz4Checked, encodeLZ4(t, noise(200)), encodeLZ4(t, noise(200), lz4.ChecksumOption(false))},
 	} {
 		for _, file := range [][]byte{slices.Concat(tt.with, skippable(9), tt.with), slices.Concat(tt.with, tt.without)} {
-			want := tt.walk(file)
+			want := tt.checked(file)
 			for i := range len(file) + 1 {
-				if tt.walk(file[:i], file[i:]) != want {
-					t.Errorf("%s: another verdict if split at %d of %d", name, i, len(file))
+				if tt.checked(file[:i], file[i:]) != want {
+					t.Errorf("%s: another result if split at %d of %d", name, i, len(file))
 				}
 			}
-			if tt.walk(slices.Collect(slices.Chunk(file, 1))...) != want {
-				t.Errorf("%s: another verdict byte by byte", name)
+			if tt.checked(slices.Collect(slices.Chunk(file, 1))...) != want {
+				t.Errorf("%s: another result byte by byte", name)
 			}
 		}
 	}
 }
 
-func TestHeadersWithADictionaryAreWalked(t *testing.T) {
+func TestFrameCheckReadsOptionalHeaderFields(t *testing.T) {
 	block := []byte{0x09, 0x00, 0x00, 'a'} // the last one, raw, of a byte
 	sum := []byte{1, 2, 3, 4}
 	for flag, id := range map[byte]int{1: 1, 2: 2, 3: 4} {
@@ -119,7 +119,7 @@ func TestHeadersWithADictionaryAreWalked(t *testing.T) {
 				}
 				head := append([]byte{0x28, 0xb5, 0x2f, 0xfd, flag | 4 | single<<5 | fcs<<6}, make([]byte, extra)...)
 				frame := slices.Concat(head, block, sum)
-				if !walkZstd(frame, frame) {
+				if !zstdChecked(frame, frame) {
 					t.Errorf("zstd with descriptor %08b: lost", head[4])
 				}
 			}
@@ -131,15 +131,15 @@ func TestHeadersWithADictionaryAreWalked(t *testing.T) {
 		data := append([]byte{1, 0, 0, 0x80, 'a'}, make([]byte, int(flags>>4&1)*4)...)
 		empty := append([]byte{0, 0, 0, 0x80}, make([]byte, int(flags>>4&1)*4)...)
 		frame := slices.Concat(head, data, empty, data, []byte{0, 0, 0, 0}, sum)
-		if !walkLZ4(frame, frame) {
+		if !lz4Checked(frame, frame) {
 			t.Errorf("lz4 with flags %08b: lost", flags)
 		}
 	}
 }
 
-func FuzzZstdFrames(f *testing.F) { fuzzFrames(f, encodeZstd(f, noise(300)), walkZstd) }
+func FuzzZstdFrames(f *testing.F) { fuzzFrames(f, encodeZstd(f, noise(300)), zstdChecked) }
 
-func FuzzLZ4Frames(f *testing.F) { fuzzFrames(f, encodeLZ4(f, noise(300)), walkLZ4) }
+func FuzzLZ4Frames(f *testing.F) { fuzzFrames(f, encodeLZ4(f, noise(300)), lz4Checked) }
 
 func fuzzFrames(f *testing.F, file []byte, walk func(...[]byte) bool) {
 	f.Add(file, 7)
@@ -148,7 +148,7 @@ func fuzzFrames(f *testing.F, file []byte, walk func(...[]byte) bool) {
 	f.Fuzz(func(t *testing.T, file []byte, at int) {
 		at = max(0, min(at, len(file)))
 		if walk(file) != walk(file[:at], file[at:]) {
-			t.Errorf("another verdict if split at %d", at)
+			t.Errorf("another result if split at %d", at)
 		}
 	})
 }

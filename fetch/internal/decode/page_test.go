@@ -1,45 +1,37 @@
-package fetch
+package decode
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
-)
 
-// kindsOfPages are what a page may mean.
-var kindsOfPages = []error{ErrCorrupt, ErrAuth, ErrNotFound, ErrThrottled, ErrExpired, ErrTemporary, ErrRefused}
+	"tallyman/fetch/internal/unpack"
+)
 
 func FuzzPage(f *testing.F) {
 	for _, page := range []string{
 		"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Request has expired.</Message><RequestId>R1</RequestId></Error>",
 		"<!DOCTYPE html><title>502</title>", "<html ", "<Error>", "\ufeff<error>", "a,b\n", "",
+		`{"Code":"Throttling","Message":"slow down","RequestId":"R1"}`,
 	} {
 		f.Add([]byte(page))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, got, err := decodeAs("a.csv", body)
-		call, isPage := errors.AsType[*CallError](err)
+		page, isPage := errors.AsType[*PageError](err)
 		switch {
-		case isPage && (call.Kind == nil || !oneOf(err, kindsOfPages) || strings.ContainsAny(err.Error(), "\r\n") || len(err.Error()) > 2000):
-			t.Errorf("%q", err)
+		case isPage && (!errors.Is(err, ErrCorrupt) || !bytes.Equal(page.Body, body) || (page.Format == "JSON") != (page.Code != "")):
+			t.Errorf("%q: %+v", err, page)
 		case isPage && len(got) > 0:
 			t.Errorf("%d bytes of a page were written", len(got))
-		case err != nil && !isPage && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrBomb) && !errors.Is(err, ErrUnsafeName):
+		case err != nil && !isOneOf(err, []error{ErrCorrupt, unpack.ErrBomb, unpack.ErrUnsafeName, unpack.ErrEncrypted}):
 			t.Errorf("%v", err)
 		}
 	})
 }
 
-func oneOf(err error, kinds []error) bool {
-	for _, kind := range kinds {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
-}
-
-func TestWhatIsNotEncodedIsTextOrDamaged(t *testing.T) {
+func TestMislabelledObjectsAreRefusedUnlessTheyAreOfTheNamedType(t *testing.T) {
 	for _, tt := range []struct {
 		name, body string
 		says       string // "": it lands as it is
@@ -67,7 +59,7 @@ func TestWhatIsNotEncodedIsTextOrDamaged(t *testing.T) {
 		{"a.ZIP", "PK\x03\x05\x14\x00", "ends in .ZIP, but"},
 	} {
 		d, got, err := decodeAs(tt.name, []byte(tt.body))
-		if tt.says == "" && (err != nil || d != (decoded{}) || string(got) != tt.body) {
+		if tt.says == "" && (err != nil || d != (outcome{}) || string(got) != tt.body) {
 			t.Errorf("%s of %q: %+v, %q, %v", tt.name, tt.body, d, got, err)
 		}
 		if tt.says != "" && (!errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), tt.says)) {

@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -13,11 +14,11 @@ import (
 	"tallyman/verify"
 )
 
-// poison makes what is left in a pool of buffers unfit to be mistaken for
-// content.
+// poison overwrites buffers that go back to the pool, so that a use of them
+// afterwards shows.
 func poison(t *testing.T) {
 	t.Helper()
-	onDrop = func(buffers ...[]byte) {
+	onBuffersReturned = func(buffers ...[]byte) {
 		for _, b := range buffers {
 			b = b[:cap(b)]
 			for i := range b {
@@ -25,11 +26,10 @@ func poison(t *testing.T) {
 			}
 		}
 	}
-	t.Cleanup(func() { onDrop = func(...[]byte) {} })
+	t.Cleanup(func() { onBuffersReturned = func(...[]byte) {} })
 }
 
-// slow is what a decoder may be to the reader before it: it holds on to the
-// bytes for a while.
+// slow is a writer that uses the bytes of a Write in two steps.
 type slow struct{ bytes.Buffer }
 
 func (s *slow) Write(p []byte) (int, error) {
@@ -40,7 +40,7 @@ func (s *slow) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestBuffersAreNotUsedOnceTheyAreGivenBack(t *testing.T) {
+func TestBuffersAreNotUsedAfterTheyAreReturned(t *testing.T) {
 	poison(t)
 	content := noise(1200 << 10)
 	broken := errors.New("the wire broke")
@@ -54,11 +54,8 @@ func TestBuffersAreNotUsedOnceTheyAreGivenBack(t *testing.T) {
 					if cut {
 						wire = io.MultiReader(io.LimitReader(wire, int64(len(encoded)*(i+1)/4)), iotest.ErrReader(broken))
 					}
-					ahead := readAhead(wire, verify.Unknown)
-					out := &sheet{}
-					d := &decoding{object: named{Object: Object{Name: "a.csv"}, base: "a.csv"}, size: verify.Unknown, create: out.create, stop: func() {}, workers: 1}
-					err := d.decode(context.Background(), ahead)
-					ahead.Close()
+					out := &file{}
+					_, err := Run(context.Background(), io.NopCloser(wire), Target{Names: Names{Object: "a.csv", Base: "a.csv"}, Size: verify.Unknown, Workers: 1, Output: out, Recover: recoverPanic})
 					if !cut && (err != nil || !bytes.Equal(out.Bytes(), content)) || cut && (!errors.Is(err, broken) || !bytes.HasPrefix(content, out.Bytes())) {
 						t.Errorf("%s: %d bytes of %d, %v", name, out.Len(), len(content), err)
 					}
@@ -69,14 +66,14 @@ func TestBuffersAreNotUsedOnceTheyAreGivenBack(t *testing.T) {
 	group.Wait()
 }
 
-func TestReadAheadReadsWhatIsThere(t *testing.T) {
+func TestReadAheadReadsEveryByte(t *testing.T) {
 	poison(t)
-	for _, size := range []int64{verify.Unknown, 0, small - 1, small, 5 << 20} {
+	for _, size := range []int64{verify.Unknown, 0, minAhead - 1, minAhead, 5 << 20} {
 		for _, length := range []int{0, 1, aheadSize - 1, aheadSize, aheadSize + 1, aheadBuffers*aheadSize + 5} {
 			content := noise(length)
 			for _, how := range []string{"read", "written", "read and written"} {
 				t.Run(fmt.Sprint(size, length, how), func(t *testing.T) {
-					ahead := readAhead(iotest.HalfReader(bytes.NewReader(content)), size)
+					ahead := readAhead(iotest.HalfReader(bytes.NewReader(content)), size, recoverPanic)
 					var got slow
 					if how != "written" {
 						n := int64(length)
@@ -96,5 +93,30 @@ func TestReadAheadReadsWhatIsThere(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("a decoder that nobody foresaw") }
+
+func TestPanicOfTheReaderIsALocalError(t *testing.T) {
+	ahead := readAhead(panicking{}, 2*minAhead, recoverPanic)
+	defer ahead.Close()
+	if _, err := io.ReadAll(ahead); !errors.Is(err, errPanicked) || !IsLocal(err) {
+		t.Errorf("%v, want a local error", err)
+	}
+}
+
+func TestCancelableReaderFailsOnceItsContextHasEnded(t *testing.T) {
+	ended := errors.New("ended")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r := cancelableReader{ctx, strings.NewReader("here all along")}
+	if _, err := io.ReadFull(r, make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
+	cancel(ended)
+	if rest, err := io.ReadAll(r); len(rest) > 0 || !errors.Is(err, ended) {
+		t.Errorf("%q, %v", rest, err)
 	}
 }

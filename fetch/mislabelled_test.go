@@ -55,7 +55,7 @@ func TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll(t *testing.T) {
 		lands := ""
 		if err == nil {
 			lands = map[bool]string{true: "doubted", false: "quietly"}[misnamedDoubt(receipt.Doubts)]
-		} else if !errors.Is(err, fetch.ErrCorrupt) || len(kindsOf(err)) != 1 || !strings.Contains(fmt.Sprint(err), "--keep wire") {
+		} else if _, ok := errors.AsType[*fetch.MislabelledError](err); !ok || !errors.Is(err, fetch.ErrCorrupt) || len(kindsOf(err)) != 1 {
 			t.Errorf("%s, %q: %v", tt.name, tt.coded, err)
 		}
 		if lands != tt.lands {

@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"bytes"
@@ -12,38 +12,9 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"tallyman/fetch/internal/unpack"
 )
-
-// A sheet is a content file in memory.
-type sheet struct {
-	bytes.Buffer
-	name, declared string
-	closed         bool
-	err            error // of Write
-}
-
-func (s *sheet) Write(p []byte) (int, error) {
-	if s.err != nil {
-		return 0, s.err
-	}
-	return s.Buffer.Write(p)
-}
-
-func (s *sheet) Close() error {
-	s.closed = true
-	return nil
-}
-
-func (s *sheet) create(name, declared string) (io.WriteCloser, error) {
-	s.name, s.declared = name, declared
-	return s, nil
-}
-
-func decodeAll(wire io.Reader) (decoded, *sheet, error) {
-	s := &sheet{}
-	d, err := decode(wire, named{Object: Object{Name: "a.csv", Content: "csv"}, base: "a.csv"}, s.create)
-	return d, s, err
-}
 
 func TestEachCodecDecodesWhatItEncoded(t *testing.T) {
 	for name, encode := range encoders {
@@ -51,30 +22,30 @@ func TestEachCodecDecodesWhatItEncoded(t *testing.T) {
 			content := noise(size)
 			encoded := encode(t, content)
 			d, got, err := decodeAll(bytes.NewReader(encoded))
-			if err != nil || d != (decoded{name, true}) || !bytes.Equal(got.Bytes(), content) || !got.closed {
+			if err != nil || d != (outcome{name, true}) || !bytes.Equal(got.Bytes(), content) || !got.closed {
 				t.Errorf("%s of %d bytes: %+v, %d bytes, %v", name, size, d, got.Len(), err)
 			}
 			if size > 1<<20 {
 				continue
 			}
 			d, got, err = decodeAll(iotest.OneByteReader(bytes.NewReader(encoded)))
-			if err != nil || d != (decoded{name, true}) || !bytes.Equal(got.Bytes(), content) {
+			if err != nil || d != (outcome{name, true}) || !bytes.Equal(got.Bytes(), content) {
 				t.Errorf("%s of %d bytes, byte by byte: %+v, %d bytes, %v", name, size, d, got.Len(), err)
 			}
 		}
 	}
 }
 
-func TestWhatIsNotEncodedIsPassedAsItIs(t *testing.T) {
+func TestObjectsThatAreNotEncodedAreCopied(t *testing.T) {
 	for _, content := range []string{"", "a", "ab\n", "abc", "abcd", "abcde", "\x28\xb5\x2f", "\x04\x22\x4d", "PK\x03", "\x1e\x8b", strings.Repeat("a,b\n", 50000)} {
 		d, got, err := decodeAll(strings.NewReader(content))
-		if err != nil || d != (decoded{}) || got.String() != content || !got.closed || got.name != "a.csv" || got.declared != "csv" {
+		if err != nil || d != (outcome{}) || got.String() != content || !got.closed || got.name != "a.csv" || got.declared != "csv" {
 			t.Errorf("%.20q: %+v, %d bytes of %d, %v", content, d, got.Len(), len(content), err)
 		}
 	}
 }
 
-func TestFramesOfOneFileAreDecodedAsOne(t *testing.T) {
+func TestConcatenatedFramesAreDecodedAsOneFile(t *testing.T) {
 	zstdOf := func(content string, options ...zstd.EOption) []byte {
 		return encodeZstd(t, []byte(content), options...)
 	}
@@ -82,7 +53,7 @@ func TestFramesOfOneFileAreDecodedAsOne(t *testing.T) {
 	noCRC, noSum := zstd.WithEncoderCRC(false), lz4.ChecksumOption(false)
 	for _, tt := range []struct {
 		name, codec, content string
-		summed               bool
+		checked              bool
 		parts                [][]byte
 	}{
 		{"zstd", "zstd", "ab", true, [][]byte{zstdOf("a"), zstdOf("b")}},
@@ -106,16 +77,16 @@ func TestFramesOfOneFileAreDecodedAsOne(t *testing.T) {
 		{"lz4, skippable last", "lz4", "a", true, [][]byte{lz4Of("a"), skippable(100)}},
 	} {
 		d, got, err := decodeAll(bytes.NewReader(slices.Concat(tt.parts...)))
-		if err != nil || d != (decoded{tt.codec, tt.summed}) || got.String() != tt.content {
+		if err != nil || d != (outcome{tt.codec, tt.checked}) || got.String() != tt.content {
 			t.Errorf("%s: %+v, %q, %v", tt.name, d, got, err)
 		}
 	}
 }
 
-// Cut at the end of a frame is the one cut that no decoder sees, and that of
-// gzip takes one in the name behind it for that. The size that was promised
-// tells.
-func TestFileCutAnywhereButBetweenFramesIsCorrupt(t *testing.T) {
+// A file that is cut between two frames is not seen to be: only the promised
+// size tells. The decoder of gzip does not see a cut in the header of the second
+// member either.
+func TestTruncatedFilesAreCorrupt(t *testing.T) {
 	for name, encode := range encoders {
 		first, second := encode(t, noise(200)), encode(t, noise(50))
 		clean := []int{len(first)}
@@ -147,7 +118,7 @@ func checkCuts(t *testing.T, name string, encoded []byte, clean []int) {
 	}
 }
 
-func TestWhatFollowsTheLastFrameIsCorrupt(t *testing.T) {
+func TestBytesBehindTheLastFrameAreCorrupt(t *testing.T) {
 	for name, encode := range encoders {
 		for _, tail := range []string{"\x00", "\x00\x00", "\x00\x00\x00", strings.Repeat("\x00", 512), "a", "garbage", "\x1f", "\x28\xb5", "PK\x03\x04"} {
 			_, _, err := decodeAll(bytes.NewReader(append(encode(t, noise(1000)), tail...)))
@@ -158,7 +129,7 @@ func TestWhatFollowsTheLastFrameIsCorrupt(t *testing.T) {
 	}
 }
 
-func TestStrayBytesBehindASkippableFrameAreCorrupt(t *testing.T) {
+func TestBytesBehindASkippableFrameAreCorrupt(t *testing.T) {
 	for _, tail := range []string{"a", "a,b\n1,2\n", "\x28\xb5\x2f"} {
 		if _, _, err := decodeAll(bytes.NewReader(append(skippable(5), tail...))); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%q: %v", tail, err)
@@ -166,7 +137,7 @@ func TestStrayBytesBehindASkippableFrameAreCorrupt(t *testing.T) {
 	}
 }
 
-func TestFlippedBitInASummedFileIsCorrupt(t *testing.T) {
+func TestFlippedBitsInCheckedFilesAreSeen(t *testing.T) {
 	for name, encode := range encoders {
 		encoded := encode(t, noise(40))
 		for at := range encoded {
@@ -174,7 +145,7 @@ func TestFlippedBitInASummedFileIsCorrupt(t *testing.T) {
 				bad := bytes.Clone(encoded)
 				bad[at] ^= 1 << bit
 				d, got, err := decodeAll(bytes.NewReader(bad))
-				if err == nil && d.summed && !bytes.Equal(got.Bytes(), noise(40)) {
+				if err == nil && d.checked && !bytes.Equal(got.Bytes(), noise(40)) {
 					t.Errorf("%s: bit %d of byte %d turned over is not seen", name, bit, at)
 				}
 			}
@@ -182,7 +153,7 @@ func TestFlippedBitInASummedFileIsCorrupt(t *testing.T) {
 	}
 }
 
-func TestWindowLargerThanPromisedIsRefused(t *testing.T) {
+func TestLargeWindowsAreRefused(t *testing.T) {
 	descriptor := func(log, mantissa byte) []byte {
 		frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x04, (log-10)<<3 | mantissa}
 		return append(frame, 0x01, 0x00, 0x00, 0x99, 0xe9, 0xd8, 0x51) // an empty last block, and the checksum of nothing
@@ -192,18 +163,18 @@ func TestWindowLargerThanPromisedIsRefused(t *testing.T) {
 		frame = binary.LittleEndian.AppendUint64(frame, size)
 		return append(frame, 0x01, 0x00, 0x00, 0, 0, 0, 0)
 	}
-	if d, _, err := decodeAll(bytes.NewReader(descriptor(27, 0))); err != nil || !d.summed {
+	if d, _, err := decodeAll(bytes.NewReader(descriptor(27, 0))); err != nil || !d.checked {
 		t.Errorf("128 MiB: %+v, %v", d, err)
 	}
 	for name, frame := range map[string][]byte{"144 MiB": descriptor(27, 1), "256 MiB": descriptor(28, 0), "2 GiB": descriptor(31, 0),
 		"3.75 TiB": descriptor(41, 7), "one segment of 1 GiB": single(1 << 30), "one segment of 8 EiB": single(1 << 63)} {
-		if _, _, err := decodeAll(bytes.NewReader(frame)); !errors.Is(err, ErrBomb) || errors.Is(err, ErrCorrupt) {
+		if _, _, err := decodeAll(bytes.NewReader(frame)); !errors.Is(err, unpack.ErrBomb) || errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestFailureOfTheWireIsKeptInTheErrorOfDecode(t *testing.T) {
+func TestErrorsOfTheWireAreWrapped(t *testing.T) {
 	broken := errors.New("the wire broke")
 	for name, encode := range encoders {
 		encoded := encode(t, noise(100000))
@@ -216,20 +187,19 @@ func TestFailureOfTheWireIsKeptInTheErrorOfDecode(t *testing.T) {
 	}
 }
 
-func TestFailureToWriteIsNotTheSources(t *testing.T) {
+func TestErrorsOfTheOutputAreLocal(t *testing.T) {
 	full, content := errors.New("disk full"), noise(3<<19)
 	for name, encode := range encoders {
 		for _, encoded := range [][]byte{encode(t, content), content} {
-			s := &sheet{err: full}
-			_, err := decode(bytes.NewReader(encoded), named{Object: Object{Name: "a.csv"}, base: "a.csv"}, s.create)
-			if !errors.Is(err, full) || errors.Is(err, ErrCorrupt) || !s.closed {
+			s := &file{err: full}
+			_, err := decode(bytes.NewReader(encoded), Names{Object: "a.csv", Base: "a.csv"}, s)
+			if !errors.Is(err, full) || !IsLocal(err) || errors.Is(err, ErrCorrupt) || !s.closed {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}
-	refused := func(string, string) (io.WriteCloser, error) { return nil, full }
-	_, err := decode(bytes.NewReader(encodeGzip(t, nil)), named{Object: Object{Name: "a.csv"}, base: "a.csv"}, refused)
-	if !errors.Is(err, full) || errors.Is(err, ErrCorrupt) {
+	_, err := decode(bytes.NewReader(encodeGzip(t, nil)), Names{Object: "a.csv", Base: "a.csv"}, &file{createErr: full})
+	if !errors.Is(err, full) || !IsLocal(err) || errors.Is(err, ErrCorrupt) {
 		t.Errorf("a file that can't be created: %v", err)
 	}
 }
@@ -243,27 +213,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("a,b\n"))
 	f.Add(slices.Concat(encoders["zstd"](f, nil), []byte("\x28\xb5\x2f\xfd\x00\x98\x01\x00\x00"))) // a large window
 	f.Fuzz(func(t *testing.T, encoded []byte) {
-		s := &limited{most: 1 << 20}
-		_, err := decode(bytes.NewReader(encoded), named{Object: Object{Name: "a.csv"}, base: "a.csv"}, s.create)
-		_, isPage := errors.AsType[*CallError](err)
-		if err != nil && !isPage && !oneOf(err, []error{ErrCorrupt, ErrBomb, ErrUnsafeName, ErrEncrypted, errMost}) {
+		_, err := decode(bytes.NewReader(encoded), Names{Object: "a.csv", Base: "a.csv"}, &file{max: 1 << 20})
+		if kinds := []error{ErrCorrupt, unpack.ErrBomb, unpack.ErrUnsafeName, unpack.ErrEncrypted, errFull}; err != nil && !isOneOf(err, kinds) {
 			t.Errorf("%v", err)
 		}
 	})
 }
-
-var errMost = errors.New("that is enough")
-
-// limited takes so many bytes and no more.
-type limited struct{ most int }
-
-func (l *limited) Write(p []byte) (int, error) {
-	if l.most -= len(p); l.most < 0 {
-		return 0, errMost
-	}
-	return len(p), nil
-}
-
-func (*limited) Close() error { return nil }
-
-func (l *limited) create(string, string) (io.WriteCloser, error) { return l, nil }

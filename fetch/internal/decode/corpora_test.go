@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"archive/zip"
@@ -17,6 +17,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"tallyman/fetch/internal/unpack"
 )
 
 const (
@@ -24,8 +26,9 @@ const (
 	lz4Module      = "github.com/pierrec/lz4/v4"
 )
 
-// lacks ends a test whose corpus is not here.
-func lacks(t testing.TB, why ...any) {
+// skipWithout ends a test whose corpus is not installed. If TALLYMAN_REQUIRE
+// lists corpora, the test fails.
+func skipWithout(t testing.TB, why ...any) {
 	t.Helper()
 	if slices.Contains(strings.Split(os.Getenv("TALLYMAN_REQUIRE"), ","), "corpora") {
 		t.Fatal(append([]any{"TALLYMAN_REQUIRE lists corpora: "}, why...)...)
@@ -33,27 +36,27 @@ func lacks(t testing.TB, why ...any) {
 	t.Skip(append([]any{"a corpus is not here: "}, why...)...)
 }
 
-// said is what the go command says.
-func said(t testing.TB, arguments ...string) string {
+// goCommand returns the output of the go command.
+func goCommand(t testing.TB, arguments ...string) string {
 	t.Helper()
 	out, err := exec.Command("go", arguments...).Output()
 	if err != nil || len(bytes.TrimSpace(out)) == 0 {
-		lacks(t, "go ", strings.Join(arguments, " "), ": ", err)
+		skipWithout(t, "go ", strings.Join(arguments, " "), ": ", err)
 	}
 	return string(bytes.TrimSpace(out))
 }
 
-// testdataOf is a path in what a module is tested with, from the module cache.
+// testdataOf returns a path within a module in the module cache.
 func testdataOf(t testing.TB, module, path string) string {
 	t.Helper()
-	path = filepath.Join(said(t, "list", "-m", "-f", "{{.Dir}}", module), filepath.FromSlash(path))
+	path = filepath.Join(goCommand(t, "list", "-m", "-f", "{{.Dir}}", module), filepath.FromSlash(path))
 	if _, err := os.Stat(path); err != nil {
-		lacks(t, err)
+		skipWithout(t, err)
 	}
 	return path
 }
 
-// entriesOf are the files of a zip, by name.
+// entriesOf returns the files of a zip, by name.
 func entriesOf(t testing.TB, path string) map[string][]byte {
 	t.Helper()
 	z, err := zip.OpenReader(path)
@@ -74,18 +77,16 @@ func entriesOf(t testing.TB, path string) map[string][]byte {
 	return all
 }
 
-// decodeAs decodes an object of that name.
-func decodeAs(name string, encoded []byte) (decoded, []byte, error) {
-	s := &sheet{}
-	d, err := decode(bytes.NewReader(encoded), named{Object: Object{Name: name}, base: name}, s.create)
-	return d, s.Bytes(), err
+// isRefused reports whether err says that the object can't be decoded.
+func isRefused(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, unpack.ErrBomb) }
+
+func isMislabelled(err error) bool {
+	_, ok := errors.AsType[*MislabelledError](err)
+	return ok && errors.Is(err, ErrCorrupt)
 }
 
-// refusedAs reports whether err says that the object is of no use.
-func refusedAs(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrBomb) }
-
-// plainly decodes zstd with the decoder as it comes.
-func plainly(t *testing.T, encoded []byte) []byte {
+// decodePlainly decodes zstd with the decoder of the library, without our checks.
+func decodePlainly(t *testing.T, encoded []byte) []byte {
 	t.Helper()
 	d, err := zstd.NewReader(bytes.NewReader(encoded))
 	if err != nil {
@@ -99,7 +100,7 @@ func plainly(t *testing.T, encoded []byte) []byte {
 	return content
 }
 
-func TestGoodZstdFilesDecodeAsThePlainDecoderDoes(t *testing.T) {
+func TestGoodZstdFilesDecodeAsByThePlainDecoder(t *testing.T) {
 	for set, files := range map[string]int{"good": 12, "decoder": 94, "large": 2, "benchdecoder": 12} {
 		all := entriesOf(t, testdataOf(t, compressModule, "zstd/testdata/"+set+".zip"))
 		seen := 0
@@ -109,7 +110,7 @@ func TestGoodZstdFilesDecodeAsThePlainDecoderDoes(t *testing.T) {
 			}
 			seen++
 			want, stated := all[strings.TrimSuffix(name, ".zst")]
-			if plain := plainly(t, encoded); !stated {
+			if plain := decodePlainly(t, encoded); !stated {
 				want = plain
 			} else if !bytes.Equal(plain, want) {
 				t.Errorf("%s: the plain decoder makes something else of %s", set, name)
@@ -130,54 +131,53 @@ func TestBadZstdFilesAreRefused(t *testing.T) {
 		t.Errorf("%d files, want 44", len(bad))
 	}
 	for name, encoded := range bad {
-		if err := asZstd(encoded); !refusedAs(err) {
+		if err := asZstd(encoded); !isRefused(err) {
 			t.Errorf("%s as zstd: %v", name, err)
 		}
-		if _, _, err := decodeAs(name, encoded); filepath.Ext(name) == ".zst" && !refusedAs(err) {
+		if _, _, err := decodeAs(name, encoded); filepath.Ext(name) == ".zst" && !isRefused(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// asZstd is what the decoder of zstd says of encoded bytes, whatever they
-// begin with.
+// asZstd decodes bytes as zstd, whatever they begin with.
 func asZstd(encoded []byte) error {
-	d := &decoding{object: named{Object: Object{Name: "a"}, base: "a"}, size: int64(len(encoded)), stop: func() {}, workers: 1}
-	d.create = (&sheet{}).create
-	if err := formats[0].decode(context.Background(), d, bytes.NewReader(encoded)); err != nil {
-		return judge(err)
+	d := &decoding{wire: io.NopCloser(nil)}
+	d.Target = Target{Names: Names{Object: "a", Base: "a"}, Size: int64(len(encoded)), Workers: 1, Output: &file{}, Recover: recoverPanic}
+	if err := d.decodeStream(context.Background(), &formats[0], bytes.NewReader(encoded)); err != nil {
+		return classify(err)
 	}
 	return nil
 }
 
-// None of them begins as zstd does, though most are text: under a name of zstd
-// each is refused.
-func TestWhatCrashedAnEncoderIsNoZstd(t *testing.T) {
+// None of these files begins like zstd, and most are text. With the name of a
+// zstd file, each is refused.
+func TestFilesThatCrashedAnEncoderAreNoZstd(t *testing.T) {
 	crashers := entriesOf(t, testdataOf(t, compressModule, "zstd/testdata/comp-crashers.zip"))
 	if len(crashers) != 1657 {
 		t.Errorf("%d files, want 1657", len(crashers))
 	}
 	for name, encoded := range crashers {
-		if err := asZstd(encoded); !refusedAs(err) {
+		if err := asZstd(encoded); !isRefused(err) {
 			t.Errorf("%s as zstd: %v", name, err)
 		}
-		if _, _, err := decodeAs(name+".zst", encoded); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "--keep wire") {
+		if _, _, err := decodeAs(name+".zst", encoded); !isMislabelled(err) {
 			t.Errorf("%s.zst: %v", name, err)
 		}
 	}
 }
 
-// What is found by fuzzing a decoder is refused, or decodes to what the plain
-// decoder makes of it.
-func TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAlike(t *testing.T) {
+// Files that were found by fuzzing the decoder are refused, or decode to the same
+// as by the plain decoder.
+func TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAsByThePlainDecoder(t *testing.T) {
 	for _, set := range []string{"regression", "decode-regression", "fuzz/decode-corpus-raw"} {
 		all := entriesOf(t, testdataOf(t, compressModule, "zstd/testdata/"+set+".zip"))
 		for name, encoded := range all {
 			d, got, err := decodeAs(name, encoded)
 			switch {
-			case err != nil && !refusedAs(err):
+			case err != nil && !isRefused(err):
 				t.Errorf("%s: %s: %v", set, name, err)
-			case err == nil && d.codec == "zstd" && !bytes.Equal(got, plainly(t, encoded)):
+			case err == nil && d.codec == "zstd" && !bytes.Equal(got, decodePlainly(t, encoded)):
 				t.Errorf("%s: %s decodes to something else", set, name)
 			case err == nil && d.codec == "" && !bytes.Equal(got, encoded):
 				t.Errorf("%s: %s is not as it was", set, name)
@@ -186,35 +186,35 @@ func TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAlike(t *testing.T) {
 	}
 }
 
-// A codecVerdict is what we say of a file.
+// A codecVerdict is what decoding a file must say.
 type codecVerdict struct {
-	codec  string // it decodes, to what that decoder makes of it
-	summed bool
-	like   string // another file that has the same content
-	says   string // it is refused
-	kind   error  // as that; nil: ErrCorrupt
+	codec   string // the codec that it decodes with
+	checked bool
+	like    string // another file with the same content
+	says    string // part of the error with which it is refused
+	kind    error  // of the error; nil: ErrCorrupt
 }
 
-// lz4Verdicts are of each file that the decoder of lz4 is tested with. Of the
-// old format without a magic of frames, none is an export.
+// lz4Verdicts has the verdict on each test file of the lz4 decoder. Files in the
+// old format, which has no magic of frames, are refused.
 var lz4Verdicts = map[string]codecVerdict{
-	"Mark.Twain-Tom.Sawyer.txt.lz4":        {codec: "lz4", summed: true, like: "Mark.Twain-Tom.Sawyer.txt.gz"},
+	"Mark.Twain-Tom.Sawyer.txt.lz4":        {codec: "lz4", checked: true, like: "Mark.Twain-Tom.Sawyer.txt.gz"},
 	"Mark.Twain-Tom.Sawyer_legacy.txt.lz4": {says: "neither so nor as text"},
-	"Mark.Twain-Tom.Sawyer_linked.txt.lz4": {codec: "lz4", summed: true},
-	"Mark.Twain-Tom.Sawyer_long.txt.lz4":   {codec: "lz4", summed: true, like: "Mark.Twain-Tom.Sawyer_long.txt.gz"},
-	"e.txt.lz4":                            {codec: "lz4", summed: true, like: "e.txt.gz"},
-	"gettysburg.txt.lz4":                   {codec: "lz4", summed: true, like: "gettysburg.txt.gz"},
+	"Mark.Twain-Tom.Sawyer_linked.txt.lz4": {codec: "lz4", checked: true},
+	"Mark.Twain-Tom.Sawyer_long.txt.lz4":   {codec: "lz4", checked: true, like: "Mark.Twain-Tom.Sawyer_long.txt.gz"},
+	"e.txt.lz4":                            {codec: "lz4", checked: true, like: "e.txt.gz"},
+	"gettysburg.txt.lz4":                   {codec: "lz4", checked: true, like: "gettysburg.txt.gz"},
 	"malformed.block.lz4":                  {says: "invalid block checksum"},
-	"pg1661.txt.lz4":                       {codec: "lz4", summed: true, like: "pg1661.txt.gz"},
-	"pg_control.tar.lz4":                   {says: `"/global/pg_control": name is absolute`, kind: ErrUnsafeName},
-	"pi.txt.lz4":                           {codec: "lz4", summed: true, like: "pi.txt.gz"},
-	"random.data.lz4":                      {codec: "lz4", summed: true, like: "random.data.gz"},
-	"random_appended.data.lz4":             {codec: "lz4", summed: true},
-	"repeat.txt.lz4":                       {codec: "lz4", summed: true, like: "repeat.txt.gz"},
+	"pg1661.txt.lz4":                       {codec: "lz4", checked: true, like: "pg1661.txt.gz"},
+	"pg_control.tar.lz4":                   {says: `"/global/pg_control": name is absolute`, kind: unpack.ErrUnsafeName},
+	"pi.txt.lz4":                           {codec: "lz4", checked: true, like: "pi.txt.gz"},
+	"random.data.lz4":                      {codec: "lz4", checked: true, like: "random.data.gz"},
+	"random_appended.data.lz4":             {codec: "lz4", checked: true},
+	"repeat.txt.lz4":                       {codec: "lz4", checked: true, like: "repeat.txt.gz"},
 	"vmlinux_LZ4_19377.lz4":                {says: "neither so nor as text"},
 }
 
-func TestTheLZ4DecodersFilesGetTheStatedVerdict(t *testing.T) {
+func TestEachTestFileOfTheLZ4DecoderHasItsVerdict(t *testing.T) {
 	dir := testdataOf(t, lz4Module, "testdata")
 	for name, encoded := range filesOf(t, dir, ".lz4") {
 		want, stated := lz4Verdicts[name]
@@ -236,7 +236,7 @@ func TestTheLZ4DecodersFilesGetTheStatedVerdict(t *testing.T) {
 	}
 }
 
-func TestGzipFilesDecodeAsGosOwnDecoderDoes(t *testing.T) {
+func TestGzipFilesDecodeAsByTheStandardLibrary(t *testing.T) {
 	for name, encoded := range filesOf(t, testdataOf(t, lz4Module, "testdata"), ".gz") {
 		r, err := stdgzip.NewReader(bytes.NewReader(encoded))
 		if err != nil {
@@ -247,17 +247,17 @@ func TestGzipFilesDecodeAsGosOwnDecoderDoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(name, ".tar.") {
-			checkVerdict(t, name, encoded, codecVerdict{says: "name is absolute", kind: ErrUnsafeName})
+			checkVerdict(t, name, encoded, codecVerdict{says: "name is absolute", kind: unpack.ErrUnsafeName})
 			continue
 		}
 		d, got, err := decodeAs(name, encoded)
-		if err != nil || d != (decoded{"gzip", true}) || !bytes.Equal(got, want) {
+		if err != nil || d != (outcome{"gzip", true}) || !bytes.Equal(got, want) {
 			t.Errorf("%s: %+v, %d bytes of %d, %v", name, d, len(got), len(want), err)
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(said(t, "env", "GOROOT"), "src/compress/gzip/testdata/issue6550.gz.base64"))
+	text, err := os.ReadFile(filepath.Join(goCommand(t, "env", "GOROOT"), "src/compress/gzip/testdata/issue6550.gz.base64"))
 	if err != nil {
-		lacks(t, err)
+		skipWithout(t, err)
 	}
 	broken, err := base64.StdEncoding.DecodeString(string(text))
 	if err != nil {
@@ -275,17 +275,17 @@ func checkVerdict(t *testing.T, name string, encoded []byte, want codecVerdict) 
 		if !errors.Is(err, cmp.Or(want.kind, ErrCorrupt)) || !strings.Contains(err.Error(), want.says) {
 			t.Errorf("%s: %v, want %q", name, err, want.says)
 		}
-	case err != nil || codec != want.codec || d.summed != want.summed:
+	case err != nil || codec != want.codec || d.checked != want.checked:
 		t.Errorf("%s: %+v, %v, want %+v", name, d, err, want)
 	}
 }
 
-// filesOf are the files of a directory that end so.
+// filesOf returns the files of a directory whose names end in suffix, by name.
 func filesOf(t *testing.T, dir, suffix string) map[string][]byte {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
 	if err != nil || len(paths) == 0 {
-		lacks(t, dir, ": ", err)
+		skipWithout(t, dir, ": ", err)
 	}
 	all := map[string][]byte{}
 	for _, path := range paths {

@@ -1,4 +1,4 @@
-package fetch
+package decode
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// plainDecoders are decoders as they come, by codec.
+// plainDecoders are the decoders of the libraries without our checks, by codec.
 var plainDecoders = map[string]func(io.Reader) (io.Reader, error){
 	"gzip": func(r io.Reader) (io.Reader, error) { return stdgzip.NewReader(r) },
 	"lz4":  func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil },
@@ -23,10 +23,11 @@ var plainDecoders = map[string]func(io.Reader) (io.Reader, error){
 	},
 }
 
-// fewFiles is how many of a corpus are seeds: each costs at every start.
+// fewFiles is how many files of a corpus are seeds. Each costs time at every
+// start.
 const fewFiles = 40
 
-// codecFiles are small files that the codecs are tested with.
+// codecFiles returns small files from the test data of the codecs.
 func codecFiles(f *testing.F) (files [][]byte) {
 	for _, set := range []string{"good", "bad", "comp-crashers", "decode-regression"} {
 		path := testdataOf(f, compressModule, "zstd/testdata")
@@ -58,8 +59,8 @@ func few(all map[string][]byte) (files [][]byte) {
 	return files
 }
 
-// What is decoded is what the plain decoder of its codec makes of it, and a
-// file that came otherwise in transfer and has a checksum all over is not.
+// Decoding agrees with the plain decoder of the codec. If a bit flips in a file
+// whose checksums cover all of it, the content is not accepted.
 func FuzzDecodeAgreesWithPlainDecoders(f *testing.F) {
 	for _, file := range codecFiles(f) {
 		f.Add(file, uint32(len(file)*4))
@@ -71,7 +72,7 @@ func FuzzDecodeAgreesWithPlainDecoders(f *testing.F) {
 	}
 	f.Add(encodeZstd(f, noise(300), zstd.WithEncoderCRC(false)), uint32(90))
 	f.Fuzz(func(t *testing.T, encoded []byte, bit uint32) {
-		got, content, err := bounded(encoded)
+		got, content, err := decodeBounded(encoded)
 		if err != nil || got.codec == "" || plainDecoders[got.codec] == nil {
 			return
 		}
@@ -80,34 +81,21 @@ func FuzzDecodeAgreesWithPlainDecoders(f *testing.F) {
 		}
 		flipped := bytes.Clone(encoded)
 		flipped[int(bit/8)%len(flipped)] ^= 1 << (bit % 8)
-		again, other, err := bounded(flipped)
-		if err == nil && got.summed && again.summed && again.codec == got.codec && !bytes.Equal(other, content) {
+		again, other, err := decodeBounded(flipped)
+		if err == nil && got.checked && again.checked && again.codec == got.codec && !bytes.Equal(other, content) {
 			t.Errorf("bit %d of %s is missed: %d bytes, then %d", bit, got.codec, len(content), len(other))
 		}
 	})
 }
 
-// bounded decodes to a megabyte at most.
-func bounded(encoded []byte) (decoded, []byte, error) {
-	s := &limitedSheet{limited: limited{most: 1 << 20}}
-	d, err := decode(bytes.NewReader(encoded), named{Object: Object{Name: "a.csv"}, base: "a.csv"}, s.create)
-	return d, s.content.Bytes(), err
+// decodeBounded decodes to a megabyte at most.
+func decodeBounded(encoded []byte) (outcome, []byte, error) {
+	f := &file{max: 1 << 20}
+	d, err := decode(bytes.NewReader(encoded), Names{Object: "a.csv", Base: "a.csv"}, f)
+	return d, f.Bytes(), err
 }
 
-type limitedSheet struct {
-	limited
-	content bytes.Buffer
-}
-
-func (s *limitedSheet) Write(p []byte) (int, error) {
-	n, err := s.limited.Write(p)
-	s.content.Write(p[:n])
-	return n, err
-}
-
-func (s *limitedSheet) create(string, string) (io.WriteCloser, error) { return s, nil }
-
-// plainContent is what a decoder as it comes makes of a file.
+// plainContent decodes a file with the plain decoder of its codec.
 func plainContent(codec string, encoded []byte) ([]byte, error) {
 	r, err := plainDecoders[codec](bytes.NewReader(encoded))
 	if err != nil {

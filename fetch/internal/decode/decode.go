@@ -1,0 +1,282 @@
+package decode
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"tallyman/fetch/internal/unpack"
+)
+
+// ErrCorrupt is wrapped by the errors of objects that can't be decoded, are
+// mislabelled, or are an error page.
+var ErrCorrupt = errors.New("corrupt as the source holds it")
+
+// A Target is an object to decode, and where its content goes.
+type Target struct {
+	Names Names
+	Size  int64  // bytes as transferred, or verify.Unknown
+	Coded string // the format that the job declares: "zstd", "none"; "" if it declares none
+
+	// Hashed says that the job promised a hash of the object. Then it is never
+	// taken for an error page.
+	Hashed bool
+
+	// KeepWire says that only the bytes as transferred are kept. Then a
+	// mislabelled object is not refused, since it is not stored as decoded.
+	KeepWire bool
+
+	Workers    int           // goroutines that unpack a zip, at least 1
+	Limits     unpack.Limits // of a container
+	MaxDecoded int64         // bytes that the object may decode to; 0 means a limit by its size
+	Output     Output
+
+	// Recover is deferred in every goroutine that decoding starts, and turns a
+	// panic into the error.
+	Recover func(*error)
+}
+
+// An Output takes the content of one object. An error of Create or Reserve that
+// wraps unpack.ErrUnsafeName is the object's fault. Every other error of the
+// output and of its files is a local error.
+type Output interface {
+	// Create makes a content file. declared is the type of its content if the job
+	// declares one ("csv"), else "". For a zip, many goroutines call it at once.
+	Create(name, declared string) (io.WriteCloser, error)
+
+	// ReaderAt returns the bytes as transferred and their number. It is called
+	// once the wire has ended with io.EOF.
+	ReaderAt() (io.ReaderAt, int64, error)
+
+	// Reserve waits until there is disk space for content of so many bytes.
+	Reserve(ctx context.Context, content int64) error
+}
+
+// Run decodes the object that wire transfers. It reads wire to its end even if
+// the object can't be decoded, so that the caller can ask for the verdict on the
+// transfer before it believes the error: if the transfer is at fault, the object
+// is not.
+//
+// A local error (see [IsLocal]) ends Run early. Then it closes wire, which must
+// make a blocked Read return, and may be called twice; otherwise Run does not
+// close it. Every other error
+// wraps ErrCorrupt, unpack.ErrUnsafeName, unpack.ErrBomb or
+// unpack.ErrEncrypted, or is the cause that ended ctx. An error page is a
+// *PageError. When Run returns, no goroutine of it is left.
+func Run(ctx context.Context, wire io.ReadCloser, t Target) (Result, error) {
+	d := &decoding{Target: t, wire: wire}
+	ahead := readAhead(cancelableReader{ctx, wire}, t.Size, t.Recover)
+	ended := false
+	defer func() {
+		if !ended {
+			wire.Close() // or ahead.Close would wait for the wire's next bytes
+		}
+		ahead.Close()
+	}()
+	err := d.decode(ctx, ahead)
+	if IsLocal(err) {
+		return d.result, err
+	}
+	io.Copy(io.Discard, ahead) // an error is the wire's verdict, and the caller asks for that
+	ended = true
+	return d.result, err
+}
+
+// A decoding is the state of one Run.
+type decoding struct {
+	Target
+	wire   io.Closer
+	result Result
+}
+
+// decode decodes the object. An error that is not local is the object's or the
+// wire's: only the wire's verdict can tell which.
+func (d *decoding) decode(ctx context.Context, wire io.Reader) error {
+	encoded := borrowReader(wire)
+	defer returnReader(encoded)
+	f, err := detectFormat(encoded)
+	switch {
+	case err != nil:
+	case f == nil:
+		err = d.writeContent(ctx, encoded)
+	case f.open == nil:
+		d.result.Codec = f.name
+		err = d.unzip(ctx, encoded)
+	default:
+		d.result.Codec = f.name
+		err = d.decodeStream(ctx, f, encoded)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case !IsLocal(err) && ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("decode %s: %w", d.Names.Object, classify(err))
+}
+
+// classify adds ErrCorrupt to an error that has no other kind.
+func classify(err error) error {
+	for _, kind := range []error{ErrCorrupt, unpack.ErrUnsafeName, unpack.ErrBomb, unpack.ErrEncrypted} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
+	if IsLocal(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+// writeContent writes the content files of what was decoded: the entries of a
+// tar, or a single file.
+func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
+	r, ok := content.(*bufio.Reader)
+	if !ok {
+		r = borrowReader(content)
+		defer returnReader(r)
+	}
+	head, err := r.Peek(512)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch {
+	case unpack.IsDamagedTar(head):
+		return errTarChecksum
+	case unpack.IsTar(head):
+		d.result.Codec += map[bool]string{true: "tar", false: "+tar"}[d.result.Codec == ""]
+		_, err = unpack.Tar(ctx, r, d.containerLimits(d.Size), d.createEntry)
+		return containerError(err)
+	case d.result.Codec == "": // not encoded at all
+		if err := d.checkErrorPage(r, head); err != nil {
+			return err
+		}
+		if err := d.checkLabel(head); err != nil {
+			return err
+		}
+	}
+	out, err := d.create(d.Names.File(), d.Names.Content)
+	if err != nil {
+		return err
+	}
+	if err := copyAll(out, r); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	return out.Close()
+}
+
+var errTarChecksum = errors.New("the first header of the tar has a wrong checksum")
+
+// unzip reads the wire to its end and unpacks the zip from the disk. The CRC-32
+// of each entry checks all of the content.
+func (d *decoding) unzip(ctx context.Context, encoded io.Reader) error {
+	if err := copyAll(io.Discard, encoded); err != nil {
+		return err
+	}
+	zip, size, err := d.Output.ReaderAt()
+	if err != nil {
+		return err
+	}
+	limits := d.containerLimits(size)
+	limits.Room = func(bytes int64) error { return outputError(d.Output.Reserve(ctx, bytes)) }
+	_, err = unpack.Zip(ctx, localReaderAt{zip}, size, d.Workers, limits, d.createEntry)
+	d.result.Checked = err == nil
+	return containerError(err)
+}
+
+// containerError adds ErrCorrupt to the error of a container that is corrupt.
+func containerError(err error) error {
+	if errors.Is(err, unpack.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+func (d *decoding) createEntry(entry string) (io.WriteCloser, error) {
+	return d.create(d.Names.Entry(entry), "")
+}
+
+func (d *decoding) create(name, declared string) (io.WriteCloser, error) {
+	out, err := d.Output.Create(name, declared)
+	if err != nil {
+		return nil, outputError(err)
+	}
+	return localFile{out}, nil
+}
+
+// copyAll is io.Copy for readers that may have been read to their end before,
+// whose WriteTo then returns io.EOF.
+func copyAll(to io.Writer, from io.Reader) error {
+	if _, err := io.Copy(to, from); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+var bufioReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
+func borrowReader(r io.Reader) *bufio.Reader {
+	b := bufioReaders.Get().(*bufio.Reader)
+	b.Reset(r)
+	return b
+}
+
+// returnReader gives a borrowed reader back. No goroutine may still read it.
+func returnReader(b *bufio.Reader) {
+	b.Reset(nil)
+	bufioReaders.Put(b)
+}
+
+// A localError is a failure of this machine.
+type localError struct{ err error }
+
+func (e *localError) Error() string { return e.err.Error() }
+func (e *localError) Unwrap() error { return e.err }
+
+// IsLocal reports whether an error of Run is a failure of this machine: its
+// output failed, or a decoder panicked. It says nothing about the object, and
+// the wire was not read to its end.
+func IsLocal(err error) bool {
+	_, local := errors.AsType[*localError](err)
+	return local
+}
+
+// outputError makes an error of the output local, unless the object is at fault.
+func outputError(err error) error {
+	if err == nil || errors.Is(err, unpack.ErrUnsafeName) {
+		return err
+	}
+	return &localError{err}
+}
+
+// localReaderAt makes its errors local.
+type localReaderAt struct{ io.ReaderAt }
+
+func (r localReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &localError{err}
+	}
+	return n, err
+}
+
+// localFile makes its errors local.
+type localFile struct{ io.WriteCloser }
+
+func (f localFile) Write(p []byte) (int, error) {
+	n, err := f.WriteCloser.Write(p)
+	if err != nil {
+		err = &localError{err}
+	}
+	return n, err
+}
+
+func (f localFile) Close() error {
+	if err := f.WriteCloser.Close(); err != nil {
+		return &localError{err}
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package decode
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"tallyman/fetch/internal/unpack"
+)
+
+// magicSize is the length of the magic of a frame, in bytes.
+const magicSize = 4
+
+// isSkippable reports whether a frame that begins with head is a skippable one.
+// zstd and lz4 have the same skippable frames.
+func isSkippable(head []byte) bool {
+	return len(head) >= magicSize && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18"
+}
+
+// discardSkippable discards the skippable frames that come next, and reports
+// whether there were any.
+func discardSkippable(encoded *bufio.Reader) (found bool, err error) {
+	for {
+		head, err := encoded.Peek(magicSize + 4)
+		if !isSkippable(head) {
+			return found, nil // the next read returns the error, if there is one
+		}
+		if err == nil {
+			_, err = encoded.Discard(len(head) + int(binary.LittleEndian.Uint32(head[magicSize:])))
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return true, err
+		}
+		found = true
+	}
+}
+
+// An encodedCounter sees the encoded bytes of a codec on their way to its
+// decoder. It counts them and follows their frames.
+type encodedCounter struct {
+	n      int64
+	frames *frameChecker // nil if the format has none to check
+}
+
+func newEncodedCounter(f *format) *encodedCounter {
+	if f.frame == nil {
+		return &encodedCounter{}
+	}
+	return &encodedCounter{frames: newFrameChecker(f)}
+}
+
+// Write implements io.Writer and never fails.
+func (c *encodedCounter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	if c.frames != nil {
+		c.frames.Write(p)
+	}
+	return len(p), nil
+}
+
+func (c *encodedCounter) stop() {
+	if c.frames != nil {
+		c.frames.stop()
+	}
+}
+
+// allChecked reports whether the codec's checksums cover all content.
+func (c *encodedCounter) allChecked() bool { return c.frames == nil || c.frames.allChecked() }
+
+// windowError returns an error if a frame needs more memory than is promised.
+func (c *encodedCounter) windowError() error {
+	if c.frames == nil || c.frames.window <= maxWindow {
+		return nil
+	}
+	return fmt.Errorf("needs a window of %d bytes, over the limit of %d: %w", c.frames.window, maxWindow, unpack.ErrBomb)
+}
+
+// A frameChecker follows the frames of encoded bytes without decoding them. It
+// sees which frames have a checksum, and how much memory they need.
+//
+// The bytes come by Write, but the functions that follow a frame read them from
+// top to bottom. So they run as a coroutine: Write resumes it, and it goes back
+// to Write when it needs more bytes. stop must be called in the end.
+type frameChecker struct {
+	frames    int
+	unchecked bool   // a frame has no checksum
+	lost      bool   // what came is no frame of the format
+	window    uint64 // bytes of memory that the frames need at most
+
+	in     []byte // what Write brought and was not read yet
+	head   []byte // what take returns
+	resume func() (struct{}, bool)
+	stop   func()
+	wait   func(struct{}) bool // goes back to Write; false: stopped
+}
+
+func newFrameChecker(f *format) *frameChecker {
+	c := &frameChecker{}
+	c.resume, c.stop = iter.Pull(func(yield func(struct{}) bool) {
+		c.wait = yield
+		for !c.lost {
+			switch magic := c.take(magicSize); {
+			case isSkippable(magic):
+				c.skip(int64(binary.LittleEndian.Uint32(c.take(4))))
+			case string(magic) == f.magic:
+				f.frame(c)
+			default:
+				c.lost = true
+			}
+		}
+	})
+	return c
+}
+
+// Write implements io.Writer and never fails.
+func (c *frameChecker) Write(p []byte) (int, error) {
+	c.in = p
+	c.resume()
+	return len(p), nil
+}
+
+// allChecked reports whether there was a frame, and all had a checksum.
+func (c *frameChecker) allChecked() bool { return c.frames > 0 && !c.unchecked && !c.lost }
+
+// take reads n bytes, which are good until the next call. Once the checker is
+// stopped, it returns zeros.
+func (c *frameChecker) take(n int) []byte {
+	c.head = c.head[:0]
+	for len(c.head) < n {
+		m := min(n-len(c.head), len(c.in))
+		c.head = append(c.head, c.in[:m]...)
+		c.in = c.in[m:]
+		if len(c.head) < n && !c.wait(struct{}{}) {
+			c.lost = true
+			return make([]byte, n)
+		}
+	}
+	return c.head
+}
+
+// skip passes over n bytes.
+func (c *frameChecker) skip(n int64) {
+	for n > 0 && !c.lost {
+		m := min(n, int64(len(c.in)))
+		n -= m
+		c.in = c.in[m:]
+		c.lost = n > 0 && !c.wait(struct{}{})
+	}
+}
+
+func (c *frameChecker) beginFrame(checked bool) {
+	c.frames++
+	c.unchecked = c.unchecked || !checked
+}
+
+func (c *frameChecker) needWindow(bytes uint64) { c.window = max(c.window, bytes) }
+
+// zstdFrame follows a zstd frame (RFC 8878).
+func zstdFrame(c *frameChecker) {
+	descriptor := c.take(1)[0]
+	sizeBytes := []int{0, 2, 4, 8}[descriptor>>6]
+	dictionaryBytes := []int{0, 1, 2, 4}[descriptor&3]
+	checked := descriptor>>2&1 == 1
+	c.beginFrame(checked)
+	if descriptor>>5&1 == 1 { // a single segment, whose window is all of its content
+		c.skip(int64(dictionaryBytes))
+		var size [8]byte
+		copy(size[:], c.take(max(sizeBytes, 1)))
+		c.needWindow(binary.LittleEndian.Uint64(size[:]))
+	} else { // an exponent and eighths
+		d := c.take(1)[0]
+		base := uint64(1) << (10 + d>>3)
+		c.needWindow(base + base/8*uint64(d&7))
+		c.skip(int64(dictionaryBytes + sizeBytes))
+	}
+	for last := false; !last && !c.lost; {
+		head := c.take(3)
+		block := uint32(head[0]) | uint32(head[1])<<8 | uint32(head[2])<<16
+		size := int64(block >> 3)
+		if block>>1&3 == 1 {
+			size = 1 // one byte, repeated
+		}
+		c.skip(size)
+		last = block&1 == 1
+	}
+	if checked {
+		c.skip(4)
+	}
+}
+
+// lz4Frame follows an lz4 frame (lz4_Frame_format 1.6).
+func lz4Frame(c *frameChecker) {
+	flags := c.take(1)[0]
+	flag := func(n int) int64 { return int64(flags >> n & 1) }
+	blockChecksum, checksum := 4*flag(4), 4*flag(2)
+	c.beginFrame(checksum > 0)
+	c.skip(1 + 8*flag(3) + 4*flag(0) + 1) // block sizes, content size, dictionary, checksum of the header
+	for !c.lost {
+		size := binary.LittleEndian.Uint32(c.take(4))
+		if size == 0 { // the end: an empty block has its highest bit set
+			break
+		}
+		c.skip(int64(size&^(1<<31)) + blockChecksum)
+	}
+	c.skip(checksum)
+}
