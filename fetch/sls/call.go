@@ -11,8 +11,13 @@ import (
 	"tallyman/fetch/internal/api"
 )
 
-// call makes one signed GET. Its answer is a success: anything else is an
-// error.
+// networks are the parts of an endpoint's name for Provider.Network.
+var networks = map[string]string{"internal": "-intranet"}
+
+// privateRegions have no public endpoint.
+var privateRegions = map[string]bool{"cn-heyuan-acdr-1": true}
+
+// call makes one signed GET, once. What it returns is a success.
 func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path string) (*api.Answer, error) {
 	keys, err := p.chain.Or(p.Keys)(ctx)
 	if err != nil {
@@ -54,8 +59,59 @@ func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys
 	return req, nil
 }
 
-// networks are the parts of an endpoint's name for Provider.Network.
-var networks = map[string]string{"internal": "-intranet"}
+// check returns nil if the service did what it was asked. A success has no
+// errorCode, whatever its status.
+func check(a *api.Answer) error {
+	var said struct {
+		Code    api.LenientString `json:"errorCode"`
+		Message api.LenientString `json:"errorMessage"`
+	}
+	err := api.Unmarshal(a.Body, &said)
+	if a.Status/100 == 2 && said.Code == "" {
+		return nil
+	}
+	if err != nil || said.Code+said.Message == "" {
+		return refusal(a, "", a.Excerpt())
+	}
+	return refusal(a, string(said.Code), string(said.Message))
+}
 
-// privateRegions have no public endpoint.
-var privateRegions = map[string]bool{"cn-heyuan-acdr-1": true}
+// kinds classifies the service's errorCode, whatever HTTP status came with it:
+// throttles come with 403.
+var kinds = map[string]error{
+	"SignatureNotMatch":    fetch.ErrAuth,
+	"Unauthorized":         fetch.ErrAuth,
+	"InvalidAccessKeyId":   fetch.ErrAuth,
+	"RequestTimeTooSkewed": fetch.ErrAuth,
+	"RequestTimeExpired":   fetch.ErrAuth,
+	"InvalidRequestTime":   fetch.ErrAuth,
+
+	"ReadQuotaExceed":               fetch.ErrThrottled,
+	"WriteQuotaExceed":              fetch.ErrThrottled,
+	"MetaOperationQpsLimitExceeded": fetch.ErrThrottled,
+
+	"ProjectNotExist":  fetch.ErrNotFound,
+	"ProjectNotExists": fetch.ErrNotFound,
+	"LogStoreNotExist": fetch.ErrNotFound,
+	"JobNotExist":      fetch.ErrNotFound,
+
+	"InternalServerError": fetch.ErrTemporary,
+	"RequestTimeout":      fetch.ErrTemporary,
+	"ServerBusy":          fetch.ErrTemporary,
+
+	"ProjectForbidden": fetch.ErrRefused,
+}
+
+// clockCodes refuse a call because its time is too far from the service's.
+var clockCodes = map[string]bool{"RequestTimeTooSkewed": true, "RequestTimeExpired": true, "InvalidRequestTime": true}
+
+func refusal(a *api.Answer, code, message string) error {
+	kind, ok := kinds[code]
+	if !ok {
+		kind = api.KindOf(a.Status)
+	}
+	if clockCodes[code] {
+		message += a.ClockHint()
+	}
+	return a.Refusal(code, message, kind)
+}

@@ -4,77 +4,95 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
+	"tallyman/fetch/internal/joblist"
+)
+
+const (
+	listCall = "ListDownloadJobs"
+	pageSize = 100
 )
 
 // List implements fetch.Lister: it names the download jobs of a project, page
-// by page as they are ranged over, in the service's order. Each is named once,
-// however pages shift while jobs come and go. A job whose time of creation
-// can't be read is one since any time.
+// by page as they are ranged over, in the service's order. Each job is named
+// once, however pages shift while jobs come and go. A job whose createTime
+// can't be read is since any time.
 //
 // Jobs whose names no reference can hold are one error that names them, behind
 // all others. Any other error ends the listing.
 func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
-	return func(yield func(fetch.Listed, error) bool) {
-		if place.Scheme() != "sls" || !place.IsPlace() {
-			yield(fetch.Listed{}, fmt.Errorf("list %s: not a place of SLS: want sls://REGION/PROJECT/", place))
-			return
-		}
-		l := &listing{place: place, since: since.Truncate(time.Second)}
-		for page, err := range p.pages(ctx, place) {
-			if err != nil {
-				yield(fetch.Listed{}, err)
-				return
-			}
-			for _, job := range l.listed(page) {
-				if !yield(job, nil) {
-					return
-				}
-			}
-		}
-		if len(l.nameless) > 0 {
-			yield(fetch.Listed{}, l.unnamed())
-		}
+	if place.Scheme() != "sls" || !place.IsPlace() {
+		return joblist.Failed(fmt.Errorf("list %s: not a place of SLS: want sls://REGION/PROJECT/", place))
 	}
-}
-
-// A listing is the jobs of a place since some time.
-type listing struct {
-	place    fetch.Ref
-	since    time.Time
-	nameless []string // names of jobs that no reference can hold
-}
-
-// listed are those jobs of a page that are meant.
-func (l *listing) listed(p *page) (jobs []fetch.Listed) {
-	for _, j := range p.Results {
-		created := j.CreateTime.Seconds()
-		if !created.IsZero() && created.Before(l.since) {
-			continue
+	l := joblist.Listing{Call: listCall, Names: "names of jobs", Place: place, Since: since}
+	pages := joblist.Pages(func() (func() (*page, error), func(*page) (bool, error)) {
+		w := &walk{Walk: joblist.NewWalk("jobs")}
+		return func() (*page, error) { return p.page(ctx, place, w.offset) }, w.take
+	})
+	return joblist.Jobs(l, pages, func(p *page) (jobs []joblist.Job) {
+		for _, j := range p.Results {
+			jobs = append(jobs, joblist.Job{
+				Name: string(j.Name), State: j.state(), Status: api.OneLine(string(j.Status)), Created: j.CreateTime.Seconds(),
+			})
 		}
-		ref, err := l.place.Job(string(j.Name))
+		return jobs
+	})
+}
+
+// A page is an answer of ListDownloadJobs.
+type page struct {
+	Total   api.LenientString `json:"total"`
+	Results []job             `json:"results"`
+
+	answer *api.Answer
+}
+
+// page asks for the page at an offset, with retry.
+func (p *Provider) page(ctx context.Context, place fetch.Ref, offset int64) (*page, error) {
+	return api.Retry(ctx, api.ServiceBackoff, listCall, func() (*page, error) {
+		a, err := p.call(ctx, listCall, place, fmt.Sprintf("/downloadjobs?offset=%d&size=%d", offset, pageSize))
 		if err != nil {
-			l.nameless = append(l.nameless, api.OneLine(strconv.Quote(string(j.Name))))
-			continue
+			return nil, err
 		}
-		jobs = append(jobs, fetch.Listed{Ref: ref, State: j.state(), Status: api.OneLine(string(j.Status)), Created: created})
-	}
-	return jobs
+		page := &page{answer: a}
+		if err := api.Unmarshal(a.Body, page); err != nil || page.Results == nil && page.Total != "0" {
+			return nil, refusal(a, "", "the answer is not a list of download jobs: "+a.Excerpt())
+		}
+		return page, nil
+	})
 }
 
-// shown is how many names an error shows.
-const shown = 10
+// A walk goes through the pages of a list by offset.
+type walk struct {
+	*joblist.Walk
+	offset int64
+}
 
-func (l *listing) unnamed() error {
-	names := l.nameless[:min(len(l.nameless), shown)]
-	if len(l.nameless) > shown {
-		names = append(names[:shown:shown], "…")
+// maxAhead is how far the offset may be ahead of the jobs that were seen: more
+// than come while a list is walked.
+const maxAhead = 3 * pageSize
+
+// take takes in the page at the offset, leaves on it what is new, and moves on.
+// There is more unless the page was empty, or short and at the end by the total.
+// If the service repeats the same jobs, and those are not all, it fails.
+func (w *walk) take(p *page) (more bool, err error) {
+	n, total := int64(len(p.Results)), p.Total.Count()
+	w.SetTotal(total)
+	p.Results = slices.DeleteFunc(p.Results, func(j job) bool { return !w.New(string(j.Name)) })
+	w.offset += n
+	stuck := len(p.Results) == 0 && w.offset-w.Seen() >= maxAhead
+	if err := w.Check(p.answer, stuck); err != nil || stuck {
+		return false, err
 	}
-	return &fetch.CallError{Call: listCall, Kind: fetch.ErrRefused,
-		Message: fmt.Sprintf("names of jobs that no reference can hold (%d): %s", len(l.nameless), strings.Join(names, ", "))}
+	if n >= pageSize || n > 0 && w.offset != total {
+		return true, nil
+	}
+	if more = w.Rewalk(); more {
+		w.offset = 0
+	}
+	return more, nil
 }

@@ -1,21 +1,38 @@
-// Package sls asks Alibaba Cloud's Simple Log Service about its download jobs.
+// Package sls asks Alibaba Cloud's Simple Log Service (SLS) about its download
+// jobs. A download job runs a query over the logs of a project and writes the
+// result to one file that the service keeps, or to a bucket of the job's owner.
 //
-// One signed call, GetDownloadJob, says where a job stands and, in the end,
-// gives a signed URL to its one file, or names the bucket that the job wrote
-// to: the service does not say which objects, so they are found by when they
-// were modified and by the job's name. Another, ListDownloadJobs, names the
-// jobs of a project. Answers are read leniently, since the service, its page
-// and its SDKs disagree about the types of their fields.
+// Two calls are made, both signed GETs:
+//
+//   - GetDownloadJob says where a job stands: STARTING (pending), RUNNING,
+//     SUCCEEDED (ready) or ERROR (failed). Any other status is unknown, which is
+//     never taken for running. A job that succeeded has a filePath, which is a
+//     signed URL that expires, or the bucket and the prefix that it wrote to. The
+//     service does not say which objects it wrote: they are found by the job's
+//     createTime and by its name.
+//   - ListDownloadJobs names the jobs of a project.
+//
+// A file is proven by fileSize and by checkSum, its ETag, and its records are
+// counted against logCount. The objects in a bucket are proven by what the bucket
+// says of them; logCount promises how many records they have together.
+//
+// Answers are read leniently, since the service, its documentation and its SDKs
+// disagree about the types of their fields.
 package sls
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
+	"tallyman/fetch/internal/api"
+	"tallyman/fetch/internal/objstore"
 	"tallyman/fetch/oss"
 )
 
@@ -48,26 +65,25 @@ type Provider struct {
 	chain acs.Credentials
 }
 
-// ProfileKeys are those of a profile of ~/.aliyun/config.json, or of Alibaba's
-// default chain for "". Providers of one account share them.
+// ProfileKeys returns the keys of a profile of ~/.aliyun/config.json or, for "",
+// of Alibaba's default chain. Providers of one account may share them.
 func ProfileKeys(profile string) func(context.Context) (acs.Keys, error) {
 	return acs.Profile(profile).Keys
 }
 
-// StaticKeys are keys for a Provider that don't change. The token is that of
-// STS, or "".
+// StaticKeys returns keys that don't change. The token is one of STS, or "".
 func StaticKeys(id, secret, token string) func(context.Context) (acs.Keys, error) {
 	return acs.Static(acs.Keys{AccessKeyID: id, AccessKeySecret: secret, SecurityToken: token}).Keys
 }
 
-// Export asks for the job that an sls reference names. The result of one that
-// wrote to a bucket is a snapshot, listed as it is ranged over until ctx ends:
-// the objects under the prefix that were modified since the job was created,
-// or only those of them whose names hold the job's as a word, if some do. Where
-// it is not known when the job was created, age counts for nothing, and only
-// objects whose keys hold its name are meant. None is an ErrNotFound. What such
-// a job promises of size and checksum is left out, since it may be of one
-// object or of all.
+// Export asks for the job that an sls reference names. Once the job has
+// succeeded, its result is one file if it has a filePath. Otherwise it is a
+// snapshot of the bucket that the job wrote to, listed as it is ranged over until
+// ctx ends: the objects under the prefix that were modified since the job was
+// created, or only those of them whose names hold the job's as a word, if some
+// do. If the job has no createTime, they are the objects whose keys hold its
+// name. No such object is an ErrNotFound. In a bucket, fileSize and checkSum
+// promise nothing, since they may be of one object or of all.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
 	if ref.Scheme() != "sls" || ref.IsPlace() {
 		return nil, fmt.Errorf("export %s: not a reference to an SLS job", ref)
@@ -76,14 +92,68 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if err != nil {
 		return nil, err
 	}
-	j, err := readJob(a)
-	if err != nil {
-		return nil, err
+	j := new(job)
+	if err := api.Unmarshal(a.Body, j); err != nil || j.Status == "" {
+		return nil, refusal(a, "", "the answer is not a download job: "+a.Excerpt())
 	}
 	export := j.export(a)
-	if export.State == fetch.Ready {
-		export.Objects, err = p.objects(ctx, ref, j, a)
-		export.Snapshot = !j.hasURL()
+	if export.State != fetch.Ready {
+		return export, nil
+	}
+	name, hasURL := api.FileName(string(j.ExecutionDetails.FilePath), ref.Parts()[2])
+	switch {
+	case hasURL: // even if there is a bucket
+		export.Objects, err = p.file(ref, j, name)
+	case j.Configuration.Sink.Bucket != "":
+		export.Snapshot = true
+		export.Objects, err = p.bucketObjects(ctx, ref, j)
+	default:
+		err = &fetch.CallError{Call: a.Call, Message: "the job succeeded but names no file", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
 	}
 	return export, err
+}
+
+// file returns the one file of a job that has a URL.
+func (p *Provider) file(ref fetch.Ref, j *job, name string) (iter.Seq2[fetch.Object, error], error) {
+	source, err := p.Open(string(j.ExecutionDetails.FilePath))
+	if err != nil {
+		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
+	}
+	object := j.declare(fetch.Object{Name: name, Want: j.want(), Source: source})
+	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
+}
+
+// bucketObjects returns the objects that a job wrote to a bucket of its owner.
+func (p *Provider) bucketObjects(ctx context.Context, ref fetch.Ref, j *job) (iter.Seq2[fetch.Object, error], error) {
+	sink := j.Configuration.Sink
+	in := oss.Selection{
+		Region: ref.Parts()[0], Bucket: string(sink.Bucket), Prefix: string(sink.Prefix),
+		Since: j.CreateTime.Seconds(), JobName: ref.Parts()[2],
+	}
+	in.Hint = "fetch " + in.String() + "?region=REGION, all of it"
+	if p.Store == nil {
+		return nil, fmt.Errorf("export %s: no store for results in a bucket of one's own: %s: %w", ref, in, errors.ErrUnsupported)
+	}
+	// Without a time only the name is left: it must be in the key, or in the
+	// directories before it.
+	directory := in.Prefix[:strings.LastIndexByte(in.Prefix, '/')+1]
+	belongs := func(o fetch.Object) bool {
+		return !in.Since.IsZero() || objstore.HoldsWord(directory+o.Name, in.JobName)
+	}
+	return func(yield func(fetch.Object, error) bool) {
+		found := false
+		for object, err := range p.Store.Objects(ctx, in) {
+			if err == nil && !belongs(object) {
+				continue
+			}
+			found = true
+			if !yield(j.declare(object), err) {
+				return
+			}
+		}
+		if !found {
+			yield(fetch.Object{}, &fetch.CallError{Call: "ListObjectsV2 " + in.String(), Kind: fetch.ErrNotFound,
+				Message: fmt.Sprintf("when the job was created is not known, and no key holds its name %q", in.JobName)})
+		}
+	}, nil
 }
