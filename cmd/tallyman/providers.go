@@ -46,7 +46,7 @@ func (o *options) alibabaOf(a account) map[string]fetch.Provider {
 		"sls": &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("sls"), Network: o.network.String(), Open: open, Store: store},
 		"dms": &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("dms"), Network: o.network.String(), Open: open},
 		"dbs": &dbs.Provider{Client: o.callers(alibaba, "dbs").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("dbs"), Network: o.network.String(),
-			Open: open, Plain: alibaba.Allows, Store: store, Bucket: o.bucket.Name, Region: o.bucket.Region},
+			Open: open, AllowHTTP: alibaba.Allows, Store: store, Bucket: o.bucket.Name, Region: o.bucket.Region},
 	}
 }
 

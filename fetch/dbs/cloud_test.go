@@ -61,7 +61,7 @@ func started(t *testing.T, task sandbox.Task) *cloud {
 	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}, Allow: []string{address.Host}}
 	credentials := acs.Static(k)
 	p := &Provider{
-		Client: client, Keys: credentials.Keys, Endpoint: endpoint, Plain: hosts.Allows,
+		Client: client, Keys: credentials.Keys, Endpoint: endpoint, AllowHTTP: hosts.Allows,
 		Open:  func(rawURL string) (fetch.Source, error) { return web.Open(client, hosts, rawURL) },
 		Store: &oss.Store{Client: client, Keys: credentials.Keys, Endpoint: endpoint}, Bucket: sinkBucket, Region: "cn-beijing",
 	}
@@ -178,13 +178,13 @@ func TestATaskWithoutAResultLandsNothing(t *testing.T) {
 		{"at a host that is not the vendor's", sandbox.Task{PublicURL: "http://h.example/f?Signature=canary"}, nil, hostguard.ErrHost, "h.example"},
 		{"whose URL is refused", sandbox.Task{Failure: sandbox.Failure{Code: "DBS.ParamIsInValid", Message: "no", Times: -1}}, nil, fetch.ErrRefused, "DBS.ParamIsInValid: no"},
 		{"that is not there", sandbox.Task{}, func(c *cloud) { c.RemoveTask(rds, "dt-qxntlvgu") }, fetch.ErrNotFound, "has no download task dt-qxntlvgu"},
-		{"in a bucket that nobody names", sandbox.Task{Bucket: sinkBucket}, func(c *cloud) { c.provider.Bucket = "" }, errors.ErrUnsupported, "--dbs-bucket BUCKET[@REGION]"},
-		{"in a bucket of no store", sandbox.Task{Bucket: sinkBucket}, func(c *cloud) { c.provider.Store = nil }, errors.ErrUnsupported, "--dbs-bucket BUCKET[@REGION]"},
+		{"in a bucket that nobody names", sandbox.Task{Bucket: sinkBucket}, func(c *cloud) { c.provider.Bucket = "" }, ErrNoBucket, "wrote to a bucket that the service does not name"},
+		{"in a bucket of no store", sandbox.Task{Bucket: sinkBucket}, func(c *cloud) { c.provider.Store = nil }, ErrNoBucket, "wrote to a bucket that the service does not name"},
 		{"in a bucket that is empty", sandbox.Task{Bucket: sinkBucket, Path: "p", Files: []sandbox.File{}}, nil, fetch.ErrNotFound, `no object with the prefix "p/" modified since`},
 		{"in a bucket that is not there", sandbox.Task{Bucket: sinkBucket}, func(c *cloud) { c.provider.Bucket = "another-bucket" }, fetch.ErrNotFound, "NoSuchBucket"},
 		{"in a bucket elsewhere", sandbox.Task{Bucket: sinkBucket, File: sandbox.File{Rows: 1}}, func(c *cloud) {
 			c.AddBucket(sinkBucket, sandbox.Bucket{Endpoint: "oss-cn-shanghai.aliyuncs.com"})
-		}, fetch.ErrRefused, "the bucket is at oss-cn-shanghai.aliyuncs.com: name it by --dbs-bucket " + sinkBucket + "@cn-shanghai"},
+		}, fetch.ErrRefused, "the bucket is at oss-cn-shanghai.aliyuncs.com: its region is cn-shanghai"},
 		{"of an instance elsewhere", sandbox.Task{}, func(c *cloud) { c.AddInstance(rds, sandbox.Instance{Region: "cn-beijing"}) }, fetch.ErrRefused, "the instance does not exist"},
 		{"of another account", sandbox.Task{}, func(c *cloud) {
 			c.provider.Keys = acs.Static(acs.Keys{AccessKeyID: "LTAIother", AccessKeySecret: "SECRETcanary"}).Keys

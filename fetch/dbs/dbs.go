@@ -1,16 +1,29 @@
-// Package dbs asks Alibaba Cloud's Database Backup about its download tasks.
+// Package dbs asks Alibaba Cloud's Database Backup (DBS) about its download
+// tasks. A download task restores a backup set to files, which the service keeps
+// or writes to a bucket of the task's owner.
 //
-// No call asks for one task: DescribeDownloadTask lists those of an instance,
-// newest first, and its pages are walked until the task is on one. Another,
-// DescribeDownloadBackupSetStorageInfo, gives a signed URL to the file of a
-// task that has finished. A task that wrote to a bucket of its owner tells
-// under which path, but not in which bucket: that the Provider must know.
-// Answers are read leniently, since the service, its page and its SDKs disagree
-// about the names, the types and the form of their fields.
+// Two calls are made, both RPC calls of version 2021-01-01:
+//
+//   - DescribeDownloadTask lists the tasks of an instance, newest first, in pages.
+//     No call asks for one task, so the pages are walked until the task is on one.
+//     Its DownloadStatus is initializing or queueing (pending), running, finished
+//     (ready), failed or expired. Any other status is unknown, which is never taken
+//     for running.
+//   - DescribeDownloadBackupSetStorageInfo gives a signed URL to the file of a task
+//     that has finished. A task that wrote to a bucket tells the path there, but not
+//     the bucket, which the Provider must know.
+//
+// The service promises neither size nor checksum: an object is proven by what the
+// store says of it.
+//
+// Answers are read leniently, since the service, its documentation and its SDKs
+// disagree about the names, the types and the form of their fields.
 package dbs
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -20,25 +33,27 @@ import (
 	"tallyman/fetch/oss"
 )
 
+// ErrNoBucket says that a task wrote to a bucket, and the Provider has none. It
+// wraps errors.ErrUnsupported.
+var ErrNoBucket = fmt.Errorf("the task wrote to a bucket that the service does not name, and none is set: %w", errors.ErrUnsupported)
+
 // A Provider answers for the download tasks of DBS. It must not be copied once
 // it is in use.
 type Provider struct {
 	// Client makes the API calls, through its Transport alone. nil is
 	// http.DefaultClient.
 	Client *http.Client
-	// Open makes a Source of the signed URL of a task's file, or refuses its
-	// host.
+	// Open makes a Source of the signed URL of a task's file, or refuses its host.
 	Open func(rawURL string) (fetch.Source, error)
-	// Plain reports whether a host, HOST or HOST:PORT, may be read over http.
-	// The service gives URLs of http; all others are opened as https, which
-	// their signatures don't cover. nil is none.
-	Plain func(hostport string) bool
-	// Store holds the bucket that tasks wrote to, and Bucket is its name. nil or
-	// "" is none: a task that wrote to a bucket is then an error that wraps
-	// errors.ErrUnsupported.
+	// AllowHTTP reports whether a host, HOST or HOST:PORT, may be read over http.
+	// The service gives http URLs; those of other hosts are opened over https,
+	// which leaves their signatures valid. nil allows none.
+	AllowHTTP func(hostport string) bool
+	// Store holds the bucket that tasks wrote to, and Bucket is its name. With nil
+	// or "", a task that wrote to a bucket is an ErrNoBucket.
 	Store  *oss.Store
 	Bucket string
-	// Region is the bucket's: "cn-hangzhou". "" is that of the task.
+	// Region is the bucket's region: "cn-hangzhou". "" is the region of the task.
 	Region string
 	// Keys sign the calls. nil is Alibaba's default chain.
 	Keys func(context.Context) (acs.Keys, error)
@@ -60,13 +75,13 @@ const (
 	urlCall   = "DescribeDownloadBackupSetStorageInfo"
 )
 
-// Export asks for the task that a dbs reference names, page by page of its
-// instance's. The first page is asked for once; a later one is asked for again
-// where that may help, so that not all of them have to be. The result of a task
-// that wrote to a bucket is a snapshot, listed as it is ranged over until ctx
-// ends: the objects under the task's path that were modified since the task was
-// created, or only those of them whose names hold the task's as a word, if some
-// do. None is an ErrNotFound.
+// Export asks for the task that a dbs reference names: for page after page of
+// its instance's tasks until it is on one. The first page is asked for once; a
+// later one with retry, so that the pages before it need not be asked for again.
+// The result of a task that wrote to a bucket is a snapshot, listed as it is
+// ranged over until ctx ends: the objects under the task's path that were modified
+// since the task was created, or only those of them whose names hold the task's ID
+// as a word, if some do. No such object is an ErrNotFound.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
 	if ref.Scheme() != "dbs" || ref.IsPlace() {
 		return nil, fmt.Errorf("export %s: not a reference to a DBS download task", ref)
@@ -77,7 +92,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	}
 	export := t.export()
 	if export.State == fetch.Ready {
-		err = p.fill(ctx, ref, t, export)
+		err = p.addResult(ctx, ref, t, export)
 	}
 	return export, err
 }
@@ -86,22 +101,27 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 func (p *Provider) find(ctx context.Context, ref fetch.Ref) (*task, error) {
 	instance, id := ref.Parts()[1], ref.Parts()[2]
 	missing := &fetch.CallError{Call: tasksCall, Message: "instance " + instance + " has no download task " + id, Kind: fetch.ErrNotFound}
-	for page, err := range p.pages(ctx, ref, p.hastily) {
+	for page, err := range p.pages(ctx, ref, false) {
 		if err != nil {
 			return nil, err
 		}
 		for _, t := range page.tasks {
-			if string(t.ID) == id {
-				return t, t.check()
+			if string(t.ID) != id {
+				continue
 			}
+			if t.DownloadStatus == "" {
+				return nil, t.answer.Refusal("", "the answer tells no status of the task: "+t.answer.Excerpt(), fetch.ErrTemporary)
+			}
+			return t, nil
 		}
 		missing.RequestID = page.answer.RequestID
 	}
 	return nil, missing
 }
 
-// call makes one call, once. Its answer has Data, which is decoded as far as it
-// can be: anything else is an error.
+// call makes one call, once, and decodes the Data of its answer as far as it
+// can. Only the answer's field Success, which may be text, tells whether it is a
+// success: a success may have the code and the message of an error.
 func (p *Provider) call(ctx context.Context, name, region string, query map[string]string, data any) (*api.Answer, error) {
 	host := hosts[region]
 	switch {
@@ -120,5 +140,45 @@ func (p *Provider) call(ctx context.Context, name, region string, query map[stri
 	if err != nil {
 		return nil, err
 	}
-	return a, read(a, data)
+	var said struct {
+		Success api.LenientString
+		Data    json.RawMessage
+	}
+	if err := api.Unmarshal(a.Body, &said); err != nil || !said.Success.True() {
+		return nil, acs.Refusal(a)
+	}
+	if said.Data != nil {
+		_ = api.Unmarshal(said.Data, data) // it is JSON, since the answer is
+	}
+	return a, nil
+}
+
+const hangzhou = "dbs-api.cn-hangzhou"
+
+// hosts answer for a region whose host is not dbs.REGION, as in the vendor's SDK.
+var hosts = map[string]string{
+	"cn-hangzhou":           hangzhou,
+	"cn-beijing":            hangzhou,
+	"cn-qingdao":            hangzhou,
+	"cn-shanghai":           hangzhou,
+	"cn-shenzhen":           hangzhou,
+	"cn-zhangjiakou":        hangzhou,
+	"cn-hongkong":           hangzhou,
+	"us-west-1":             hangzhou,
+	"us-east-1":             hangzhou,
+	"cn-hangzhou-finance":   hangzhou,
+	"cn-shanghai-finance-1": hangzhou,
+	"cn-shenzhen-finance-1": hangzhou,
+
+	"cn-chengdu":     "dbs-api.cn-chengdu",
+	"cn-huhehaote":   "dbs-api.cn-huhehaote",
+	"ap-southeast-1": "dbs-api.ap-southeast-1",
+	"ap-southeast-2": "dbs-api.ap-southeast-2",
+	"ap-southeast-3": "dbs-api.ap-southeast-3",
+	"ap-southeast-5": "dbs-api.ap-southeast-5",
+	"ap-northeast-1": "dbs-api.ap-northeast-1",
+	"ap-south-1":     "dbs-api.ap-south-1",
+	"eu-central-1":   "dbs-api.eu-central-1",
+	"eu-west-1":      "dbs-api.eu-west-1",
+	"me-east-1":      "dbs-api.me-east-1",
 }

@@ -2,97 +2,162 @@ package dbs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
+	"tallyman/fetch/internal/joblist"
 )
 
 // List implements fetch.Lister: it names the download tasks of an instance,
 // page by page as they are ranged over, newest first, and asks for no page
-// behind one that ends before since. Each is named once, however pages shift
-// while tasks come and go. A task whose time of creation can't be read is one
-// since any time.
+// behind one that ends before since. Each task is named once, however pages
+// shift while tasks come and go. A task whose GmtCreate can't be read is since
+// any time.
 //
 // Tasks whose IDs no reference can hold are one error that names them, behind
 // all others. Any other error ends the listing.
 func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
-	return func(yield func(fetch.Listed, error) bool) {
-		if place.Scheme() != "dbs" || !place.IsPlace() {
-			yield(fetch.Listed{}, fmt.Errorf("list %s: not a place of DBS: want dbs://REGION/INSTANCE/", place))
-			return
-		}
-		l := &listing{place: place, since: since.Truncate(time.Second)}
-		for page, err := range p.pages(ctx, place, p.patiently) {
-			if err != nil {
-				yield(fetch.Listed{}, err)
-				return
-			}
-			for _, task := range l.listed(page) {
-				if !yield(task, nil) {
-					return
-				}
-			}
-			if page.endsBefore(l.since) {
-				break
-			}
-		}
-		if len(l.nameless) > 0 {
-			yield(fetch.Listed{}, l.unnamed())
-		}
+	if place.Scheme() != "dbs" || !place.IsPlace() {
+		return joblist.Failed(fmt.Errorf("list %s: not a place of DBS: want dbs://REGION/INSTANCE/", place))
 	}
+	l := joblist.Listing{Call: tasksCall, Names: "IDs of tasks", Place: place, Since: since, Last: endsBefore}
+	return joblist.Jobs(l, p.pages(ctx, place, true), (*page).jobs)
 }
 
-// endsBefore reports whether all that follows the page is older: where the
-// service keeps the order that it was asked for, and has come to what is older.
-func (p *page) endsBefore(since time.Time) bool {
+// endsBefore reports whether all tasks behind a page are older: the page is in
+// the order that the service was asked for, and its last task is older.
+func endsBefore(page []joblist.Job, since time.Time) bool {
 	var times []time.Time
-	for _, t := range p.tasks {
-		if created := timeOf(t.GmtCreate); !created.IsZero() {
-			times = append(times, created)
+	for _, t := range page {
+		if !t.Created.IsZero() {
+			times = append(times, t.Created)
 		}
 	}
 	ordered := slices.IsSortedFunc(times, func(a, b time.Time) int { return b.Compare(a) })
 	return ordered && len(times) > 0 && times[len(times)-1].Before(since)
 }
 
-// A listing is the tasks of a place since some time.
-type listing struct {
-	place    fetch.Ref
-	since    time.Time
-	nameless []string // IDs that no reference can hold
+const pageSize = 50
+
+// A page is the Data of an answer of DescribeDownloadTask.
+type page struct {
+	TotalPages    api.LenientString
+	TotalElements api.LenientString
+	Content       content
+
+	answer *api.Answer
+	tasks  []*task
 }
 
-// listed are those tasks of a page that are meant.
-func (l *listing) listed(p *page) (tasks []fetch.Listed) {
+// content is the tasks of a page: a list, or an object with the field List.
+type content struct {
+	isList bool
+	tasks  []json.RawMessage
+}
+
+// UnmarshalJSON takes any value.
+func (c *content) UnmarshalJSON(b []byte) error {
+	var inner struct{ List []json.RawMessage }
+	switch {
+	case string(b) == "null":
+	case json.Unmarshal(b, &c.tasks) == nil:
+		c.isList = true
+	case json.Unmarshal(b, &inner) == nil:
+		c.tasks, c.isList = inner.List, true
+	}
+	return nil
+}
+
+func (p *page) jobs() (jobs []joblist.Job) {
 	for _, t := range p.tasks {
-		created := timeOf(t.GmtCreate)
-		if !created.IsZero() && created.Before(l.since) {
-			continue
-		}
-		ref, err := l.place.Job(string(t.ID))
-		if err != nil {
-			l.nameless = append(l.nameless, api.OneLine(strconv.Quote(string(t.ID))))
-			continue
-		}
-		tasks = append(tasks, fetch.Listed{Ref: ref, State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Created: created})
+		jobs = append(jobs, joblist.Job{
+			Name: string(t.ID), State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Created: timeOf(t.GmtCreate),
+		})
 	}
-	return tasks
+	return jobs
 }
 
-// shown is how many IDs an error shows.
-const shown = 10
-
-func (l *listing) unnamed() error {
-	ids := l.nameless[:min(len(l.nameless), shown)]
-	if len(l.nameless) > shown {
-		ids = append(ids[:shown:shown], "…")
+// page asks for a page, once.
+func (p *Provider) page(ctx context.Context, place fetch.Ref, number int64) (*page, error) {
+	page := new(page)
+	a, err := p.call(ctx, tasksCall, place.Parts()[0], map[string]string{
+		"InstanceName": place.Parts()[1],
+		"PageSize":     strconv.Itoa(pageSize), "CurrentPage": strconv.FormatInt(number, 10),
+		"OrderColumn": "gmt_create", "OrderDirect": "desc",
+	}, page)
+	if err != nil {
+		return nil, err
 	}
-	return &fetch.CallError{Call: tasksCall, Kind: fetch.ErrRefused,
-		Message: fmt.Sprintf("IDs of tasks that no reference can hold (%d): %s", len(l.nameless), strings.Join(ids, ", "))}
+	if !page.Content.isList && page.TotalElements != "0" {
+		return nil, a.Refusal("", "the answer is not a list of download tasks: "+a.Excerpt(), fetch.ErrTemporary)
+	}
+	page.answer = a
+	for _, text := range page.Content.tasks {
+		page.tasks = append(page.tasks, readTask(a, text))
+	}
+	return page, nil
+}
+
+// pages yields the pages of an instance's tasks, newest first, each without the
+// tasks that were on one before. It asks for each with retry, or, if retryFirst is
+// false, for all but the first: before that there is nothing to lose.
+func (p *Provider) pages(ctx context.Context, place fetch.Ref, retryFirst bool) iter.Seq2[*page, error] {
+	return joblist.Pages(func() (func() (*page, error), func(*page) (bool, error)) {
+		w := &walk{Walk: joblist.NewWalk("tasks"), number: 1}
+		return func() (*page, error) {
+			ask := func() (*page, error) { return p.page(ctx, place, w.number) }
+			if w.number == 1 && !retryFirst {
+				return ask()
+			}
+			return api.Retry(ctx, api.ServiceBackoff, tasksCall, ask)
+		}, w.take
+	})
+}
+
+// A walk goes through the pages of a list by number.
+type walk struct {
+	*joblist.Walk
+	number   int64 // of the next page
+	furthest int64 // page that was asked for
+	got      int64 // tasks on the pages of this way through
+	stale    int   // pages in a row, asked for the first time, without a new task
+}
+
+// maxStale is more pages than tasks fill that come while the list is walked.
+const maxStale = 3
+
+// take takes in the next page, leaves on it what is new, and moves on. There is
+// more unless the page was empty, or short and by both totals the last: each of
+// them may be missing or wrong. If the service repeats the same tasks, and those
+// are not all, it fails.
+func (w *walk) take(p *page) (more bool, err error) {
+	n, total, number := int64(len(p.tasks)), p.TotalElements.Count(), w.number
+	w.SetTotal(total)
+	w.got += n
+	w.number++
+	p.tasks = slices.DeleteFunc(p.tasks, func(t *task) bool { return !w.New(string(t.ID)) })
+	switch {
+	case len(p.tasks) > 0:
+		w.stale = 0
+	case n > 0 && number > w.furthest:
+		w.stale++
+	}
+	w.furthest = max(w.furthest, number)
+	stuck := w.stale == maxStale
+	if err := w.Check(p.answer, stuck); err != nil || stuck {
+		return false, err
+	}
+	if n >= pageSize || n > 0 && (w.got != total || number < p.TotalPages.Count()) {
+		return true, nil
+	}
+	if more = w.Rewalk(); more {
+		w.number, w.got = 1, 0
+	}
+	return more, nil
 }

@@ -8,15 +8,16 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
+	"tallyman/fetch/internal/joblist"
 )
 
 // Its service always has others.
 func TestNoListingGoesOnForEver(t *testing.T) {
-	w := walk{seen: map[string]bool{}}
-	for i := range api.MaxJobs {
-		w.seen[strconv.Itoa(i)] = true
+	w := walk{Walk: joblist.NewWalk("tasks")}
+	for i := range 1_000_000 {
+		w.New(strconv.Itoa(i))
 	}
-	_, err := w.step(&page{answer: &api.Answer{}, tasks: []*task{{}}})
+	_, err := w.take(&page{answer: &api.Answer{}, tasks: []*task{{}}})
 	if !errors.Is(err, fetch.ErrRefused) || !strings.Contains(err.Error(), "more than 1000000 tasks") {
 		t.Errorf("%v", err)
 	}

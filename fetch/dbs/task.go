@@ -11,20 +11,20 @@ import (
 	"tallyman/verify"
 )
 
-// A task is what we read of one, as DescribeDownloadTask tells it.
+// A task is what we read of one, from DescribeDownloadTask.
 type task struct {
 	ID             api.LenientString `json:"TaskId"`
 	DownloadStatus api.LenientString
-	Format         api.LenientString
-	TargetType     api.LenientString
-	TargetPath     api.LenientString
-	Progress       api.LenientString
-	GmtCreate      api.LenientString
+	Format         api.LenientString // "csv", "sql", "parquet"
+	TargetType     api.LenientString // "URL", "OSS"
+	TargetPath     api.LenientString // in the bucket
+	Progress       api.LenientString // "2/3": tables downloaded, and all tables
+	GmtCreate      api.LenientString // milliseconds or seconds since 1970
 
-	answer *api.Answer // the page's, with nothing in it but the task
+	answer *api.Answer // the page's, with nothing but this task as its body
 }
 
-// readTask decodes what it can of a task.
+// readTask decodes what it can of a task on a page.
 func readTask(a *api.Answer, text json.RawMessage) *task {
 	own := *a
 	own.Body = text
@@ -33,15 +33,8 @@ func readTask(a *api.Answer, text json.RawMessage) *task {
 	return t
 }
 
-func (t *task) check() error {
-	if t.DownloadStatus == "" {
-		return t.answer.Refusal("", "the answer tells no status of the task: "+t.answer.Excerpt(), fetch.ErrTemporary)
-	}
-	return nil
-}
-
-// states are those of the words in lower case: the service spells them in more
-// than one way.
+// states are the words of DownloadStatus in lower case: the service spells them
+// in more than one way. An unknown word is no state.
 var states = map[string]fetch.State{
 	"initializing": fetch.Pending,
 	"queueing":     fetch.Pending,
@@ -54,17 +47,18 @@ var states = map[string]fetch.State{
 
 func (t *task) state() fetch.State { return states[strings.ToLower(string(t.DownloadStatus))] }
 
-// answered is what a receipt tells of a task.
-type answered struct {
+// An exportAnswer is what a receipt keeps of the service's answers.
+type exportAnswer struct {
 	Task    any
 	File    any    `json:",omitempty"` // where it is, without a signature
-	Expires string `json:",omitempty"` // its URL
+	Expires string `json:",omitempty"` // when its URL does
 }
 
+// export returns what the task says of itself, without its objects.
 func (t *task) export() *fetch.Export {
 	export := &fetch.Export{
 		State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Percent: t.percent(),
-		RequestID: t.answer.RequestID, Records: verify.Unknown, Answer: answered{Task: t.answer.Scrubbed()},
+		RequestID: t.answer.RequestID, Records: verify.Unknown, Answer: exportAnswer{Task: t.answer.Scrubbed()},
 	}
 	if done, all := t.tables(); export.State == fetch.Ready && done < all {
 		export.Doubts = []string{fmt.Sprintf("the task finished with %d of %d tables", done, all)}
@@ -72,11 +66,11 @@ func (t *task) export() *fetch.Export {
 	return export
 }
 
-// tables are how many have been downloaded, and how many there are in all: both
-// verify.Unknown where that can't be read.
+// tables returns how many tables have been downloaded, and how many there are:
+// both are verify.Unknown if Progress can't be read.
 func (t *task) tables() (done, all int64) {
-	text, behind, _ := strings.Cut(string(t.Progress), "/")
-	done = api.LenientString(strings.TrimSpace(text)).Count()
+	before, behind, _ := strings.Cut(string(t.Progress), "/")
+	done = api.LenientString(strings.TrimSpace(before)).Count()
 	all = api.LenientString(strings.TrimSpace(behind)).Count()
 	if done < 0 || all < 0 {
 		return verify.Unknown, verify.Unknown
@@ -84,7 +78,7 @@ func (t *task) tables() (done, all int64) {
 	return done, all
 }
 
-// percent is -1 while it is not known how many tables there are.
+// percent returns how much has been downloaded, or -1 if that is unknown.
 func (t *task) percent() int {
 	done, all := t.tables()
 	if all <= 0 || done > all {
@@ -93,11 +87,11 @@ func (t *task) percent() int {
 	return int(float64(done) / float64(all) * 100)
 }
 
-// fewMilliseconds is the number under which a time is in seconds: the service's
-// documentation says milliseconds, of a sample in seconds.
+// fewMilliseconds is the number below which a time is in seconds: the service's
+// documentation says milliseconds, and its sample is in seconds.
 const fewMilliseconds = 100_000_000_000
 
-// timeOf returns the zero time if l is no time.
+// timeOf returns the time that l is, or the zero time.
 func timeOf(l api.LenientString) time.Time {
 	if l.Count() < fewMilliseconds {
 		return l.Seconds()

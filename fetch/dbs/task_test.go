@@ -14,6 +14,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/internal/api"
+	"tallyman/fetch/internal/joblist"
 )
 
 // finished is a task that has finished, with a few words of it changed.
@@ -50,10 +51,10 @@ func TestQuirksOfAFinishedTask(t *testing.T) {
 		{"another port stays", nil, []string{`aliyuncs.com/dt`, `aliyuncs.com:8080/dt`}, nil,
 			fetch.Object{Name: "test_456.csv", Content: "csv", Source: fetchtest.Opened("https://b.oss-cn-hangzhou.aliyuncs.com:8080/dt/test_456?Signature=canary")}},
 		{"http stays for a host that may do without", nil, nil, func(p *Provider) {
-			p.Plain = func(host string) bool { return host == "b.oss-cn-hangzhou.aliyuncs.com" }
+			p.AllowHTTP = func(host string) bool { return host == "b.oss-cn-hangzhou.aliyuncs.com" }
 		},
 			fetch.Object{Name: "test_456.csv", Content: "csv", Source: fetchtest.Opened(plainURL)}},
-		{"http of another host does not", nil, nil, func(p *Provider) { p.Plain = func(host string) bool { return host == "127.0.0.1:80" } },
+		{"http of another host does not", nil, nil, func(p *Provider) { p.AllowHTTP = func(host string) bool { return host == "127.0.0.1:80" } },
 			fetch.Object{Name: "test_456.csv", Content: "csv", Source: secure}},
 		{"inside, the private URL is read", nil, nil, func(p *Provider) { p.Network = "internal" }, fetch.Object{Name: "test_456.csv", Content: "csv", Source: inside}},
 		{"inside, the public URL is read where there is no other", nil, []string{`PrivateUrl`, `Other`}, func(p *Provider) { p.Network = "internal" },
@@ -257,10 +258,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		fetchtest.Describe(t, export, err)
 		p := answering(string(body), listed())
-		for page, err := range p.pages(t.Context(), place, p.page) {
-			if err == nil {
-				(&listing{place: place}).listed(page)
-			}
+		for range joblist.Jobs(joblist.Listing{Place: place}, p.pages(t.Context(), place, false), (*page).jobs) {
 		}
 		secret := "canary" + hex.EncodeToString([]byte(query))
 		if strings.Contains(path, secret) {

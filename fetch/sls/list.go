@@ -33,14 +33,7 @@ func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) i
 		w := &walk{Walk: joblist.NewWalk("jobs")}
 		return func() (*page, error) { return p.page(ctx, place, w.offset) }, w.take
 	})
-	return joblist.Jobs(l, pages, func(p *page) (jobs []joblist.Job) {
-		for _, j := range p.Results {
-			jobs = append(jobs, joblist.Job{
-				Name: string(j.Name), State: j.state(), Status: api.OneLine(string(j.Status)), Created: j.CreateTime.Seconds(),
-			})
-		}
-		return jobs
-	})
+	return joblist.Jobs(l, pages, (*page).jobs)
 }
 
 // A page is an answer of ListDownloadJobs.
@@ -49,6 +42,15 @@ type page struct {
 	Results []job             `json:"results"`
 
 	answer *api.Answer
+}
+
+func (p *page) jobs() (jobs []joblist.Job) {
+	for _, j := range p.Results {
+		jobs = append(jobs, joblist.Job{
+			Name: string(j.Name), State: j.state(), Status: api.OneLine(string(j.Status)), Created: j.CreateTime.Seconds(),
+		})
+	}
+	return jobs
 }
 
 // page asks for the page at an offset, with retry.

@@ -1,0 +1,110 @@
+package dbs
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/fetch/internal/api"
+	"tallyman/fetch/oss"
+	"tallyman/verify"
+)
+
+// addResult adds to the export of a task that has finished what the task
+// yielded, by its TargetType.
+func (p *Provider) addResult(ctx context.Context, ref fetch.Ref, t *task, export *fetch.Export) error {
+	switch target := strings.ToUpper(string(t.TargetType)); target {
+	case "OSS":
+		return p.addBucketObjects(ctx, ref, t, export)
+	case "URL", "":
+		return p.addFile(ctx, ref, t, export)
+	default:
+		return t.answer.Refusal("", "the task has a target of an unknown type: "+target, fetch.ErrRefused)
+	}
+}
+
+// addBucketObjects adds the objects that a task wrote to a bucket of its owner.
+// Their names say what they hold: not all of them are tables.
+func (p *Provider) addBucketObjects(ctx context.Context, ref fetch.Ref, t *task, export *fetch.Export) error {
+	if p.Store == nil || p.Bucket == "" {
+		return fmt.Errorf("export %s: %w", ref, ErrNoBucket)
+	}
+	in := oss.Selection{
+		Region: cmp.Or(p.Region, ref.Parts()[0]), Bucket: p.Bucket,
+		Since: timeOf(t.GmtCreate), JobName: ref.Parts()[2], Hint: "its region is REGION",
+	}
+	if below := strings.Trim(string(t.TargetPath), "/"); below != "" {
+		in.Prefix = below + "/"
+	}
+	if in.Since.IsZero() {
+		export.Doubts = append(export.Doubts, "when the task was created is not known: older objects under its path would be taken for its own")
+	}
+	export.Objects, export.Snapshot = p.Store.Objects(ctx, in), true
+	return nil
+}
+
+// A storageInfo is the Data of an answer of DescribeDownloadBackupSetStorageInfo.
+type storageInfo struct {
+	PublicURL      api.LenientString `json:"PublicUrl"`
+	PrivateURL     api.LenientString `json:"PrivateUrl"`
+	ExpirationTime api.LenientString // milliseconds or seconds since 1970
+}
+
+// urlLifetime is how many seconds a URL is to last: as many as the service allows.
+const urlLifetime = "86400"
+
+// extensions are the extensions of the formats. A file need not be what its task
+// says: it may be a tar of many.
+var extensions = map[string]string{"csv": ".csv", "sql": ".sql", "parquet": ".parquet"}
+
+// contents maps a format to what counts the records.
+var contents = map[string]string{"csv": "csv"}
+
+// addFile adds the one file of a task that has a URL.
+func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *fetch.Export) error {
+	info := new(storageInfo)
+	a, err := p.call(ctx, urlCall, ref.Parts()[0], map[string]string{"TaskId": ref.Parts()[2], "Duration": urlLifetime}, info)
+	if err != nil {
+		return err
+	}
+	address := p.urlOf(info)
+	name, ok := api.FileName(address, ref.Parts()[2])
+	if !ok {
+		return &fetch.CallError{Call: a.Call, Message: "the task has finished but has no URL", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
+	}
+	source, err := p.Open(address)
+	if err != nil {
+		return fmt.Errorf("open the file of %s: %w", ref, err)
+	}
+	format := strings.ToLower(string(t.Format))
+	if path.Ext(name) == "" {
+		name += extensions[format]
+	}
+	answer := exportAnswer{Task: t.answer.Scrubbed(), File: a.Scrubbed("PublicUrl", "PrivateUrl")}
+	if end := timeOf(info.ExpirationTime); !end.IsZero() {
+		answer.Expires = end.Format(time.RFC3339)
+	}
+	export.Answer = answer
+	object := fetch.Object{Name: name, Content: contents[format], Want: verify.NoPromise(), Source: source}
+	export.Objects = func(yield func(fetch.Object, error) bool) { yield(object, nil) }
+	return nil
+}
+
+// urlOf returns the URL to read: over https, unless its host is allowed http.
+func (p *Provider) urlOf(info *storageInfo) string {
+	address := string(info.PublicURL)
+	if p.Network == "internal" && info.PrivateURL != "" {
+		address = string(info.PrivateURL)
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" || p.AllowHTTP != nil && p.AllowHTTP(u.Host) {
+		return address
+	}
+	u.Scheme, u.Host = "https", strings.TrimSuffix(u.Host, ":80")
+	return u.String()
+}
