@@ -10,56 +10,69 @@ import (
 	"tallyman/verify/archive"
 )
 
-// Local is a queue in this process alone, whose exports have someone who waits
-// for them. It may be used by many goroutines at once.
+// Local fetches exports in this process, for callers that wait for them. It is
+// a Worker with a queue that no other worker serves. It may be used by many
+// goroutines at once.
 type Local struct {
 	worker *Worker
-	cancel context.CancelFunc
-	done   chan struct{}
-	err    error
+	stop   context.CancelFunc
+	done   chan struct{} // closed when the worker has stopped
+	err    error         // of the worker, once done is closed
 
 	mu      sync.Mutex
 	waiters map[string]*waiter // by the hash of the export
 }
 
-// A wait is for one export.
+// A waiter is for one export, and all who wait for it.
 type waiter struct {
-	ref     fetch.Ref // whole: with the secret of a signed URL
-	ended   chan struct{}
+	ref     fetch.Ref     // with the secret of a signed URL, which its task lacks
+	ended   chan struct{} // closed when receipt and err are set
 	receipt *archive.Receipt
 	err     error
 }
 
-// StartLocal has a worker serve a queue that no other worker serves, until Close.
-// The worker is Local's from then on.
+// StartLocal has a worker serve a queue until Close is called. If w.Queue is
+// nil, it makes one in this process, which ends with Close; a queue that is given
+// must have no other worker. w must not be used otherwise.
 func StartLocal(w *Worker) *Local {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &Local{worker: w, cancel: stop, done: make(chan struct{}), waiters: map[string]*waiter{}}
+	l := &Local{worker: w, stop: stop, done: make(chan struct{}), waiters: map[string]*waiter{}}
+	closeQueue := func() {}
+	if w.Queue == nil {
+		w.Queue, closeQueue = NewEmbeddedQueue()
+	}
 	w.local = l
 	go func() {
 		defer close(l.done)
+		defer closeQueue()
 		l.err = w.Run(ctx)
 	}()
 	return l
 }
 
-// Close ends what still runs, once Drain is over, and returns when all has
-// ended.
+// Close stops the worker, which gives what runs DrainTimeout to end, and returns
+// when all has ended. Calls of Fetch that still wait fail with fetch.ErrDrained.
 func (l *Local) Close() error {
-	l.cancel()
+	l.stop()
 	<-l.done
 	return l.err
 }
 
-// Fetch waits for the export's job and makes as many attempts as it takes,
-// within a new budget. It returns the receipt once the export has landed, and
-// the last error once no attempt is left. A job that is not ready when the wait
-// ends is a *fetch.NotReadyError. If ctx ends first, attempts go on until
-// Close, which ends all waits with fetch.ErrDrained.
+// Fetch gives the export a new budget, waits for its job, and makes as many
+// attempts as it takes. It returns the receipt once the export has landed, or has
+// landed before, and the last error once no attempt is left. A job that is not
+// ready when Worker.Wait is over is a *fetch.NotReadyError. If ctx ends first,
+// Fetch returns its cause, and the attempts go on until Close.
 func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-	w, first := l.waiterFor(ref)
-	if first {
-		l.resetAndEnqueue(ctx, ref)
+	l.mu.Lock()
+	w, asked := l.waiters[ref.Hash()]
+	if !asked {
+		w = &waiter{ref: ref, ended: make(chan struct{})}
+		l.waiters[ref.Hash()] = w
+	}
+	l.mu.Unlock()
+	if !asked {
+		l.request(ctx, ref)
 	}
 	select {
 	case <-w.ended:
@@ -71,50 +84,31 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 	}
 }
 
-// waiterFor is the wait for an export, and whether it is the first.
-func (l *Local) waiterFor(ref fetch.Ref) (w *waiter, first bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if w := l.waiters[ref.Hash()]; w != nil {
-		return w, false
-	}
-	w = &waiter{ref: ref, ended: make(chan struct{})}
-	l.waiters[ref.Hash()] = w
-	return w, true
-}
-
-func (l *Local) resetAndEnqueue(ctx context.Context, ref fetch.Ref) {
-	a := l.worker.Archive
+// request gives an export a new budget and enqueues it. The task of the last
+// request for it may be in the queue for a moment longer than the export took.
+func (l *Local) request(ctx context.Context, ref fetch.Ref) {
+	a, q := l.worker.Archive, l.worker.Queue
 	err := ResetBudget(a, ref, Options{})
 	if errors.Is(err, archive.ErrLanded) {
 		receipt, err := a.Landed(ref.Key())
 		l.finish(ref.Hash(), receipt, err)
 		return
 	}
-	if err == nil {
-		err = l.enqueueWhenFree(ctx, ref)
+	for err == nil {
+		var queued bool
+		if queued, err = q.Queued(ref.Hash()); err == nil && !queued {
+			if _, err = q.Enqueue(ctx, ref, Options{}); err == nil {
+				return
+			}
+			break
+		}
+		err = cmp.Or(err, fetch.Sleep(ctx, l.worker.TaskCheckInterval))
 	}
-	if err != nil {
-		l.finish(ref.Hash(), nil, err)
-	}
+	l.finish(ref.Hash(), nil, err)
 }
 
-// enqueueWhenFree enqueues an export. The task that brought the last wait for it to an
-// end may be in the queue for a moment yet.
-func (l *Local) enqueueWhenFree(ctx context.Context, ref fetch.Ref) error {
-	for {
-		queued, err := l.worker.Queue.Queued(ref.Hash())
-		if err == nil && !queued {
-			_, err = l.worker.Queue.Enqueue(ctx, ref, Options{})
-			return err
-		}
-		if err := cmp.Or(err, fetch.Sleep(ctx, l.worker.TaskCheckInterval)); err != nil {
-			return err
-		}
-	}
-}
-
-// withSecret is the reference with the secret that its task lacks.
+// withSecret returns the reference as it was given to Fetch: the one that a task
+// holds lacks the secret of a signed URL. l may be nil.
 func (l *Local) withSecret(ref fetch.Ref) fetch.Ref {
 	if l == nil {
 		return ref
@@ -127,7 +121,7 @@ func (l *Local) withSecret(ref fetch.Ref) fetch.Ref {
 	return ref
 }
 
-// finish tells the one who waits for it how an export fared.
+// finish tells those who wait for an export how it fared. l may be nil.
 func (l *Local) finish(hash string, receipt *archive.Receipt, err error) {
 	if l == nil {
 		return

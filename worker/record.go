@@ -51,10 +51,10 @@ func ResetBudget(a *archive.Archive, ref fetch.Ref, o Options) error {
 	return d.Save()
 }
 
-// Cancel drops what was received of an export, and keeps all from fetching it
+// cancelRecord drops what was received of an export, and keeps all from fetching it
 // until it is renewed. It fails with archive.ErrBusy while it is being fetched,
 // and with archive.ErrLanded once it has landed.
-func Cancel(a *archive.Archive, ref fetch.Ref) error {
+func cancelRecord(a *archive.Archive, ref fetch.Ref) error {
 	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		return err

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,18 +36,18 @@ func (o *options) cancel(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := &canceling{store: store}
+	client := &worker.Client{Archive: store}
 	if o.redis.URL() != "" {
 		queue, stop, err := o.queueOf(cmd.Context(), store)
 		if err != nil {
 			return err
 		}
 		defer stop()
-		c.queue = queue
+		client.Queue = queue
 	}
 	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
 	for _, ref := range refs {
-		out.cancel(ref, c.cancel(cmd.Context(), ref))
+		out.cancel(ref, clientError(client.Cancel(cmd.Context(), ref)))
 	}
 	return out.exit()
 }
@@ -64,55 +62,6 @@ func (o *options) toCancel(args []string) (refs []fetch.Ref, err error) {
 		refs = append(refs, ref)
 	}
 	return refs, nil
-}
-
-// A canceling is a run of the command.
-type canceling struct {
-	store *archive.Archive
-	queue *worker.Queue // or nil
-}
-
-const (
-	patience = 15 * time.Second // with a worker that is to let go of an export
-	lookAt   = 200 * time.Millisecond
-)
-
-// cancel takes an export out of the queue and waits until no attempt at it
-// runs.
-func (c *canceling) cancel(ctx context.Context, ref fetch.Ref) error {
-	if err := c.known(ref); err != nil {
-		return err
-	}
-	for end := time.Now().Add(patience); ; {
-		err := c.try(ref)
-		if !errors.Is(err, archive.ErrBusy) || time.Now().After(end) {
-			return err
-		}
-		if err := fetch.Sleep(ctx, lookAt); err != nil {
-			return err
-		}
-	}
-}
-
-func (c *canceling) known(ref fetch.Ref) error {
-	err := known(c.store, ref)
-	if err == nil || c.queue == nil {
-		return err
-	}
-	queued, lookErr := c.queue.Queued(ref.Hash())
-	if lookErr != nil || queued {
-		return lookErr
-	}
-	return err
-}
-
-func (c *canceling) try(ref fetch.Ref) error {
-	if c.queue != nil {
-		if _, err := c.queue.Remove(ref.Hash()); err != nil { // who runs it holds the docket, or will see that it is cancelled
-			return err
-		}
-	}
-	return worker.Cancel(c.store, ref)
 }
 
 // cancelled is what --json prints of an export.

@@ -116,7 +116,7 @@ func (d *discovery) print(job fetch.Listed) error {
 		_, err := fmt.Fprintln(d.out, job.Ref)
 		return err
 	}
-	receipt, _ := landedIn(d.store, job.Ref) // what is damaged has not landed
+	receipt, _ := worker.FindReceipt(d.store, job.Ref) // what is damaged has not landed
 	line := listedJob{
 		Schema: "tallyman.listed/v1", Reference: job.Ref.String(), State: job.State, Status: job.Status,
 		Landed: receipt != nil,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"tallyman/fetch"
-	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
@@ -56,84 +56,58 @@ func (o *options) enqueue(cmd *cobra.Command, args []string) error {
 	}
 	defer stop()
 	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
-	e := &enqueueing{o: o, queue: queue, store: store, report: out, began: time.Now()}
-	each(cmd.Context(), refs, enqueuedAtOnce, out, e.enqueue)
+	e := &enqueueCommand{o: o, client: &worker.Client{Archive: store, Queue: queue}, report: out}
+	e.options.Wait = time.Duration(o.patience)
+	if o.again {
+		e.options.Again = time.Now()
+	}
+	each(cmd.Context(), refs, enqueueConcurrency, out, e.enqueue)
 	return e.exit(cmd.ErrOrStderr())
 }
 
-// enqueuedAtOnce is how many references are on their way to Redis at once, so
-// that one far away takes as many a second as one nearby.
-const enqueuedAtOnce = 64
+// enqueueConcurrency is how many references are on their way to Redis at once, so that
+// one far away takes as many a second as one nearby.
+const enqueueConcurrency = 64
 
-// An enqueueing is a run of the command.
-type enqueueing struct {
-	o     *options
-	queue *worker.Queue
-	store *archive.Archive // or nil
+// An enqueueCommand is a run of the command.
+type enqueueCommand struct {
+	o       *options
+	client  *worker.Client
+	options worker.EnqueueOptions
 	*report
-	began  time.Time
-	counts map[string]int // by state
+	counts map[worker.ExportState]int
 }
 
 // queued is what --json prints of an export.
 type queued struct {
-	Schema    string `json:"schema"`
-	Reference string `json:"reference"`
-	State     string `json:"state"` // "queued", "known", "landed" or "failed"
-	Cause     string `json:"cause,omitempty"`
-	Hint      string `json:"hint,omitempty"`
+	Schema    string             `json:"schema"`
+	Reference string             `json:"reference"`
+	State     worker.ExportState `json:"state"` // "queued", "known", "landed", "failed" or "cancelled"
+	Cause     worker.Cause       `json:"cause,omitempty"`
+	Hint      string             `json:"hint,omitempty"`
 }
 
-func (e *enqueueing) enqueue(ctx context.Context, ref fetch.Ref) {
-	if ref.Signed() {
-		e.refuse(usagef("%s: a signed URL is a secret and expires: 'tallyman fetch' it, or enqueue the job that it came from", ref))
-		return
-	}
-	told, err := e.add(ctx, ref)
-	if err != nil {
-		e.end(ref, nil, err)
-		return
-	}
-	e.tell(told)
-}
-
-// add enqueues an export, unless it is known how it fared.
-func (e *enqueueing) add(ctx context.Context, ref fetch.Ref) (queued, error) {
-	told := queued{Schema: "tallyman.queued/v1", Reference: ref.String(), State: "known"}
-	receipt, err := landedIn(e.store, ref)
+func (e *enqueueCommand) enqueue(ctx context.Context, ref fetch.Ref) {
+	submission, err := e.client.Enqueue(ctx, ref, e.options)
 	switch {
-	case receipt != nil && e.o.again:
-		ref = anew(e.store, ref, e.began)
-	case receipt != nil:
-		told.State = "landed"
-		return told, fetch.CheckReceipt(ref, receipt)
-	case err != nil && !e.o.again:
-		return told, err
+	case errors.Is(err, worker.ErrSignedURL):
+		e.refuse(usagef("%s: a signed URL is a secret and expires: 'tallyman fetch' it, or enqueue the job that it came from", ref))
+	case err != nil:
+		e.end(ref, nil, err)
+	default:
+		e.tell(ref, submission)
 	}
-	if state, ok := e.failed(ref); ok {
-		told.State, told.Cause, told.Hint = string(state.Phase), state.Cause, "tallyman retry "+quoted(ref.String())
-		return told, nil
-	}
-	news, err := e.queue.Enqueue(ctx, ref, worker.Options{Wait: worker.Duration(e.o.patience)})
-	if news {
-		told.State = "queued"
-	}
-	return told, err
 }
 
-func (e *enqueueing) failed(ref fetch.Ref) (archive.State, bool) {
-	if e.store == nil {
-		return archive.State{}, false
+func (e *enqueueCommand) tell(ref fetch.Ref, submission worker.Submission) {
+	told := queued{"tallyman.queued/v1", ref.String(), submission.State, submission.Cause, ""}
+	if submission.State == worker.StateFailed || submission.State == worker.StateCancelled {
+		told.Hint = "tallyman retry " + quoted(ref.String())
 	}
-	state, _, err := e.store.State(ref.Key())
-	return state, err == nil && (state.Phase == archive.Failed || state.Phase == archive.Cancelled)
-}
-
-func (e *enqueueing) tell(told queued) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.counts == nil {
-		e.counts = map[string]int{}
+		e.counts = map[worker.ExportState]int{}
 	}
 	e.counts[told.State]++
 	switch {
@@ -147,7 +121,7 @@ func (e *enqueueing) tell(told queued) {
 	}
 }
 
-func (e *enqueueing) exit(w io.Writer) error {
+func (e *enqueueCommand) exit(w io.Writer) error {
 	if !e.o.quiet {
 		fmt.Fprintf(w, "%d queued, %d known, %d landed before, %d failed before, %d refused\n",
 			e.counts["queued"], e.counts["known"], e.counts["landed"], e.counts["failed"]+e.counts["cancelled"], e.report.failed)

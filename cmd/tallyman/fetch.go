@@ -116,24 +116,13 @@ func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
 	receipt, err := l.store.Landed(ref.Key())
 	switch {
 	case l.again && !errors.Is(err, fs.ErrNotExist):
-		ref = anew(l.store, ref, l.began)
+		ref = worker.NextRevision(l.store, ref, l.began)
 	case err == nil:
 		l.out.skip(ref, receipt)
 		return
 	}
 	receipt, err = l.queue.Fetch(ctx, ref)
 	l.out.end(ref, receipt, err)
-}
-
-// anew is the reference for a bag that is not there yet. Two calls may fall
-// into one second.
-func anew(store *archive.Archive, ref fetch.Ref, at time.Time) fetch.Ref {
-	for {
-		if receipt, err := landedIn(store, ref.WithRevision(at)); receipt == nil && err == nil {
-			return ref.WithRevision(at)
-		}
-		at = at.Add(time.Second)
-	}
 }
 
 // A listener is told how exports get on, by many goroutines at once.
@@ -144,18 +133,13 @@ type listener interface {
 
 // local is a queue in this process, served with these settings.
 func (o *options) local(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, out listener) (queue *worker.Local, stop func()) {
-	redis, closeRedis := embedded()
 	queue = worker.StartLocal(&worker.Worker{
-		Queue: worker.NewQueue(redis), Archive: store,
-		Fetcher:         o.fetcher(ctx, providers, store, out.progress),
+		Archive: store, Fetcher: o.fetcher(ctx, providers, store, out.progress),
 		PollConcurrency: o.parallel, FetchConcurrency: o.parallel,
 		Wait: time.Duration(o.wait), PollInterval: time.Duration(o.poll), Attempts: o.attempts,
 		TaskCheckInterval: wakeLocal, OnNote: out.pause,
 	})
-	return queue, func() {
-		queue.Close()
-		closeRedis()
-	}
+	return queue, func() { queue.Close() }
 }
 
 // wakeLocal is how soon a task that is due is noticed in this process.

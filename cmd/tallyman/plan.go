@@ -12,6 +12,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/verify"
 	"tallyman/verify/archive"
+	"tallyman/worker"
 )
 
 // plan asks each job once and tells what fetch would fetch. It writes nothing.
@@ -44,7 +45,7 @@ type planning struct {
 }
 
 func (p *planning) ask(ctx context.Context, ref fetch.Ref) {
-	receipt, err := landedIn(p.store, ref)
+	receipt, err := worker.FindReceipt(p.store, ref)
 	if receipt != nil && !p.o.again {
 		p.out.skip(ref, receipt)
 		return
@@ -57,18 +58,6 @@ func (p *planning) ask(ctx context.Context, ref fetch.Ref) {
 		err = context.Cause(ctx)
 	}
 	p.out.planned(ref, found, err)
-}
-
-// landedIn is the receipt of what is in the archive, or nil if it is not there.
-func landedIn(store *archive.Archive, ref fetch.Ref) (*archive.Receipt, error) {
-	if store == nil {
-		return nil, nil
-	}
-	receipt, err := store.Receipt(ref.Key())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return receipt, err
 }
 
 // notReady is the error of an export that has no objects.

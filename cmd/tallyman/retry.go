@@ -48,7 +48,8 @@ func (o *options) retry(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	providers := o.newProviders()
-	refs, err := o.toRetry(store, args, providers)
+	client := &worker.Client{Archive: store}
+	refs, err := o.toRetry(client, args, providers)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,15 @@ func (o *options) retry(cmd *cobra.Command, args []string) error {
 	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
 	defer out.close()
 	if o.redis.URL() != "" {
-		return o.requeueAll(cmd.Context(), store, refs, out)
+		queue, stop, err := o.queueOf(cmd.Context(), store)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		client.Queue = queue
+		e := &enqueueCommand{o: o, client: client, report: out}
+		each(cmd.Context(), refs, enqueueConcurrency, out, e.retry)
+		return e.exit(out.err)
 	}
 	queue, stop := o.local(cmd.Context(), providers, store, out)
 	defer stop()
@@ -121,11 +130,8 @@ func (o *options) sayNothingFailed(w io.Writer) {
 	}
 }
 
-// toRetry are the references that are named, or all that have failed.
-func (o *options) toRetry(store *archive.Archive, args []string, providers map[string]fetch.Provider) (failures, error) {
-	if len(args) == 0 {
-		return o.failed(store), nil
-	}
+// toRetry yields the references that are named, or all that have failed.
+func (o *options) toRetry(client *worker.Client, args []string, providers map[string]fetch.Provider) (failures, error) {
 	var refs []fetch.Ref
 	for _, arg := range args {
 		ref, err := o.reference(arg, providers)
@@ -136,85 +142,38 @@ func (o *options) toRetry(store *archive.Archive, args []string, providers map[s
 	}
 	return func(yield func(fetch.Ref, error) bool) {
 		for _, ref := range refs {
-			if !yield(ref, known(store, ref)) {
+			if !yield(ref, clientError(client.CheckKnown(ref))) {
+				return
+			}
+		}
+		if len(args) > 0 {
+			return
+		}
+		for ref, err := range client.Failed(worker.Cause(o.cause)) {
+			if !yield(ref, clientError(err)) {
 				return
 			}
 		}
 	}, nil
 }
 
-// known is nil for an export that the archive has seen.
-func known(store *archive.Archive, ref fetch.Ref) error {
-	_, _, err := store.State(ref.Key())
-	if receipt, _ := landedIn(store, ref); receipt == nil && err != nil {
-		return usagef("%s: the archive knows nothing of it: fetch it, or enqueue it", ref)
+// clientError makes a mistake of the caller, as a worker.Client sees it, a usage
+// error that says what to do.
+func clientError(err error) error {
+	switch {
+	case errors.Is(err, worker.ErrUnknownExport):
+		return usagef("%w: fetch it, or enqueue it", err)
+	case errors.Is(err, worker.ErrSignedURL):
+		return usagef("%w: fetch it by a fresh one", err)
 	}
-	return nil
+	return err
 }
 
-func (o *options) failed(store *archive.Archive) failures {
-	return func(yield func(fetch.Ref, error) bool) {
-		for state, err := range store.States() {
-			if err == nil && (state.Phase != archive.Failed || o.cause != "" && state.Cause != o.cause) {
-				continue
-			}
-			ref, options, ok := worker.RefOf(state)
-			switch {
-			case err != nil:
-			case !ok:
-				err = fmt.Errorf("retry %s: another version of tallyman has written its state", state.Reference)
-			case options.Signed:
-				err = usagef("%s: it was a signed URL, which was kept nowhere: fetch it by a fresh one", ref)
-			}
-			if !yield(ref, err) {
-				return
-			}
-		}
-	}
-}
-
-// requeueAll has the workers try exports again.
-func (o *options) requeueAll(ctx context.Context, store *archive.Archive, refs failures, out *report) error {
-	queue, stop, err := o.queueOf(ctx, store)
+func (e *enqueueCommand) retry(ctx context.Context, ref fetch.Ref) {
+	submission, err := e.client.Retry(ctx, ref)
 	if err != nil {
-		return err
-	}
-	defer stop()
-	e := &enqueueing{o: o, queue: queue, store: store, report: out}
-	each(ctx, refs, enqueuedAtOnce, out, e.retry)
-	return e.exit(out.err)
-}
-
-// retry gives an export a new budget, and takes it from its place in the queue
-// to the end.
-func (e *enqueueing) retry(ctx context.Context, ref fetch.Ref) {
-	told := queued{Schema: "tallyman.queued/v1", Reference: ref.String(), State: "known"}
-	var o worker.Options
-	if state, _, err := e.store.State(ref.Key()); err == nil {
-		_, o, _ = worker.RefOf(state)
-	}
-	switch err := worker.ResetBudget(e.store, ref, o); {
-	case errors.Is(err, archive.ErrLanded):
-		told.State = "landed"
-	case err != nil:
 		e.end(ref, nil, err)
 		return
-	default:
-		if told.State, err = e.again(ctx, ref, o); err != nil {
-			e.end(ref, nil, err)
-			return
-		}
 	}
-	e.tell(told)
-}
-
-func (e *enqueueing) again(ctx context.Context, ref fetch.Ref, o worker.Options) (string, error) {
-	if _, err := e.queue.Remove(ref.Hash()); err != nil {
-		return "", err
-	}
-	news, err := e.queue.Enqueue(ctx, ref, o)
-	if !news {
-		return "known", err
-	}
-	return "queued", err
+	e.tell(ref, submission)
 }

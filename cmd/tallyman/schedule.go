@@ -100,8 +100,8 @@ func (o *options) serves(ctx context.Context) (queue *worker.Queue, stop func(),
 	if o.redis.URL() != "" || len(o.schedule) == 0 {
 		return o.queueOf(ctx, nil)
 	}
-	client, stop := embedded()
-	return worker.NewQueue(client), stop, nil
+	queue, stop = worker.NewEmbeddedQueue()
+	return queue, stop, nil
 }
 
 // listers are those of the providers that can list the jobs of a place.

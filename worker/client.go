@@ -1,0 +1,196 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+var (
+	// ErrUnknownExport is an export that has never been seen.
+	ErrUnknownExport = errors.New("the archive knows nothing of it")
+	// ErrSignedURL is a signed URL where only a reference without a secret can
+	// be used: it is never stored, so nobody but the process that was given it
+	// could fetch it.
+	ErrSignedURL = errors.New("a signed URL is kept nowhere")
+)
+
+// A Client asks for exports and tells how they fare. It fetches nothing itself.
+// Its methods may be called by many goroutines at once.
+type Client struct {
+	Archive *archive.Archive // may be nil for Enqueue, which then passes over nothing
+	Queue   *Queue           // may be nil for Cancel, Failed and Status
+}
+
+// A Submission is what came of asking for an export.
+type Submission struct {
+	State ExportState // StateQueued, StateKnown, StateLanded, StateFailed or StateCancelled
+	Cause Cause       // of StateFailed
+}
+
+// EnqueueOptions say how an export is wanted.
+type EnqueueOptions struct {
+	Wait  time.Duration // for the job to become ready; 0 is as long as the worker waits
+	Again time.Time     // unless zero, what has landed is fetched once more, as a revision of this time
+}
+
+// Enqueue has the workers wait for an export's job and fetch it. To ask for an
+// export twice is harmless: what has landed is StateLanded, what the queue has
+// is StateKnown, and what has failed or was cancelled stays so until Retry. The
+// error of one that has landed tells that it lacks what ref promises. A signed
+// URL fails with ErrSignedURL.
+func (c *Client) Enqueue(ctx context.Context, ref fetch.Ref, o EnqueueOptions) (Submission, error) {
+	if ref.Signed() {
+		return Submission{}, fmt.Errorf("enqueue %s: %w", ref, ErrSignedURL)
+	}
+	receipt, err := FindReceipt(c.Archive, ref)
+	switch {
+	case receipt != nil && !o.Again.IsZero():
+		ref = NextRevision(c.Archive, ref, o.Again)
+	case receipt != nil:
+		return Submission{State: StateLanded}, fetch.CheckReceipt(ref, receipt)
+	case err != nil && o.Again.IsZero():
+		return Submission{}, err
+	}
+	if c.Archive != nil {
+		if record, _, err := c.Archive.State(ref.Key()); err == nil && !isPending(record) {
+			return Submission{ExportState(record.Phase), Cause(record.Cause)}, nil
+		}
+	}
+	return c.enqueue(ctx, ref, Options{Wait: Duration(o.Wait)})
+}
+
+func (c *Client) enqueue(ctx context.Context, ref fetch.Ref, o Options) (Submission, error) {
+	added, err := c.Queue.Enqueue(ctx, ref, o)
+	if added {
+		return Submission{State: StateQueued}, err
+	}
+	return Submission{State: StateKnown}, err
+}
+
+// Retry gives an export a new budget of attempts and moves it to the end of the
+// queue. What was received of it is not fetched again. An export that has landed
+// is StateLanded. Retry fails with archive.ErrBusy while the export is being
+// fetched.
+func (c *Client) Retry(ctx context.Context, ref fetch.Ref) (Submission, error) {
+	var o Options
+	if record, _, err := c.Archive.State(ref.Key()); err == nil {
+		_, o, _ = RefOf(record)
+	}
+	err := ResetBudget(c.Archive, ref, o)
+	if errors.Is(err, archive.ErrLanded) {
+		return Submission{State: StateLanded}, nil
+	}
+	if err != nil {
+		return Submission{}, err
+	}
+	if _, err := c.Queue.Remove(ref.Hash()); err != nil {
+		return Submission{}, err
+	}
+	return c.enqueue(ctx, ref, o)
+}
+
+// Failed yields the exports that have failed by a cause, or by any cause if it
+// is "". An error stands for one export that can't be retried; the others
+// follow. It wraps ErrSignedURL if the export was a signed URL.
+func (c *Client) Failed(cause Cause) iter.Seq2[fetch.Ref, error] {
+	return func(yield func(fetch.Ref, error) bool) {
+		for record, err := range c.Archive.States() {
+			if err == nil && (record.Phase != archive.Failed || cause != "" && record.Cause != string(cause)) {
+				continue
+			}
+			ref, o, ok := RefOf(record)
+			switch {
+			case err != nil:
+			case !ok:
+				err = fmt.Errorf("retry %s: another version of tallyman has written its state", record.Reference)
+			case o.Signed:
+				err = fmt.Errorf("retry %s: %w", ref, ErrSignedURL)
+			}
+			if !yield(ref, err) {
+				return
+			}
+		}
+	}
+}
+
+// How long Cancel waits for a worker to let go of an export, and how often it
+// looks.
+const (
+	cancelTimeout  = 15 * time.Second
+	cancelInterval = 200 * time.Millisecond
+)
+
+// Cancel takes an export out of the queue, ends the attempt at it that runs,
+// and drops what was received. The export stays cancelled until Retry,
+// ResetBudget or Local.Fetch ask for it again. Cancel fails with
+// ErrUnknownExport, with archive.ErrLanded once the export has landed, and with
+// archive.ErrBusy if an attempt does not end within 15 seconds.
+func (c *Client) Cancel(ctx context.Context, ref fetch.Ref) error {
+	if err := c.CheckKnown(ref); err != nil {
+		if c.Queue == nil {
+			return err
+		}
+		queued, queueErr := c.Queue.Queued(ref.Hash())
+		if queueErr != nil {
+			return queueErr
+		}
+		if !queued {
+			return err
+		}
+	}
+	for end := time.Now().Add(cancelTimeout); ; {
+		if c.Queue != nil {
+			if _, err := c.Queue.Remove(ref.Hash()); err != nil { // a worker that runs it holds the record, or sees later that it is cancelled
+				return err
+			}
+		}
+		err := cancelRecord(c.Archive, ref)
+		if !errors.Is(err, archive.ErrBusy) || time.Now().After(end) {
+			return err
+		}
+		if err := fetch.Sleep(ctx, cancelInterval); err != nil {
+			return err
+		}
+	}
+}
+
+// CheckKnown fails with ErrUnknownExport unless the archive has seen the export.
+func (c *Client) CheckKnown(ref fetch.Ref) error {
+	_, _, err := c.Archive.State(ref.Key())
+	if receipt, _ := FindReceipt(c.Archive, ref); receipt == nil && err != nil {
+		return fmt.Errorf("%s: %w", ref, ErrUnknownExport)
+	}
+	return nil
+}
+
+// FindReceipt returns the receipt of an export, or nil if it has not landed or
+// there is no archive. An error means that the export's bag is damaged or can't
+// be read.
+func FindReceipt(a *archive.Archive, ref fetch.Ref) (*archive.Receipt, error) {
+	if a == nil {
+		return nil, nil
+	}
+	receipt, err := a.Receipt(ref.Key())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return receipt, err
+}
+
+// NextRevision returns ref with the first revision that has not landed, from a
+// time on. Revisions are a second apart.
+func NextRevision(a *archive.Archive, ref fetch.Ref, from time.Time) fetch.Ref {
+	for ; ; from = from.Add(time.Second) {
+		revision := ref.WithRevision(from)
+		if receipt, err := FindReceipt(a, revision); receipt == nil && err == nil {
+			return revision
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package worker
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/go-redis/v9"
+)
+
+// NewEmbeddedQueue returns a queue in this process, which no other process can
+// reach. It is lost when stop is called or the process ends.
+func NewEmbeddedQueue() (queue *Queue, stop func()) {
+	embedded := miniredis.NewMiniRedis()
+	client := redis.NewClient(&redis.Options{
+		Addr: "127.0.0.1:0", // not used, but go-redis would look up the host of its default
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			conn, err := embedded.Dial()
+			if s := embedded.Server(); s != nil { // it exists once Dial was called
+				s.SetPreHook(answerInfo)
+			}
+			return conn, err
+		},
+		DisableIdentity: true,
+	})
+	quit := make(chan struct{})
+	go expireKeys(embedded, quit)
+	return NewQueue(client), func() {
+		close(quit)
+		client.Close()
+		embedded.Close()
+	}
+}
+
+// answerInfo answers INFO, which miniredis does not do as a Redis does: that it
+// never evicts keys.
+func answerInfo(c *server.Peer, command string, _ ...string) bool {
+	if command == "INFO" {
+		c.WriteBulk("maxmemory_policy:noeviction\r\n")
+	}
+	return command == "INFO"
+}
+
+// expireKeys has the keys of a miniredis expire, whose clock does not run by
+// itself.
+func expireKeys(embedded *miniredis.Miniredis, quit chan struct{}) {
+	const step = 10 * time.Second
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			embedded.FastForward(step)
+		case <-quit:
+			return
+		}
+	}
+}

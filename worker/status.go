@@ -1,0 +1,179 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/fetch/redact"
+	"tallyman/verify/archive"
+)
+
+// An ExportState is where an export stands.
+type ExportState string
+
+// The states of exports.
+const (
+	StateLanded    ExportState = "landed"    // in the archive, proven
+	StateRunning   ExportState = "running"   // an attempt is being made
+	StateWaiting   ExportState = "waiting"   // for its job, or to be tried again
+	StateQueued    ExportState = "queued"    // for a worker
+	StateIdle      ExportState = "idle"      // begun, but in no queue that is known
+	StateFailed    ExportState = "failed"    // no attempt is left, or its bag is damaged
+	StateCancelled ExportState = "cancelled" // until it is asked for again
+
+	StateKnown ExportState = "known" // of a Submission: it was in the queue before
+)
+
+// A Status tells how one export fares.
+type Status struct {
+	Reference string // "" if only the Key is known, since its bag is damaged
+	Key       string
+	State     ExportState
+	Receipt   *archive.Receipt // of an export that has landed, else nil
+
+	Record   *archive.State // what is written down of one that has not landed, or nil
+	Counters archive.Counters
+	Received int64     // bytes of it that are kept for the next attempt
+	Next     time.Time // when it is tried again, or zero
+
+	Cause   Cause  // why it has not landed yet, or ""
+	Message string // the error or the answer behind that, without secrets
+}
+
+// A StatusReader tells how exports fare, by the archive and by what the queue
+// had when the StatusReader was made. It is for one goroutine.
+type StatusReader struct {
+	Quarantined []QueuedTask // tasks that no worker takes, since they can't be read
+	Unreadable  []string     // references of exports whose record can't be read; All collects them
+
+	client *Client
+	tasks  map[string]QueuedTask // by the hash of the export
+}
+
+// Status reads the queue, if there is one, and returns a StatusReader.
+func (c *Client) Status(ctx context.Context) (*StatusReader, error) {
+	s := &StatusReader{client: c, tasks: map[string]QueuedTask{}}
+	if c.Queue == nil {
+		return s, nil
+	}
+	for task, err := range c.Queue.Tasks(ctx) {
+		switch {
+		case err != nil:
+			return nil, err
+		case task.Ref.Scheme() == "":
+			s.Quarantined = append(s.Quarantined, task)
+		case !task.Quarantined:
+			s.tasks[task.Ref.Hash()] = task
+		}
+	}
+	return s, nil
+}
+
+// Export tells how one export fares. It fails with ErrUnknownExport if neither
+// the archive nor the queue knows it.
+func (s *StatusReader) Export(ref fetch.Ref) (Status, error) {
+	receipt, err := FindReceipt(s.client.Archive, ref)
+	if receipt != nil || err != nil {
+		return landedStatus(ref.String(), ref.Key(), receipt, err), nil
+	}
+	record, counters, err := s.client.Archive.State(ref.Key())
+	task, queued := s.tasks[ref.Hash()]
+	switch {
+	case err == nil:
+		return s.pendingStatus(ref, record, counters), nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return Status{}, err
+	case queued:
+		return unseenStatus(task), nil
+	}
+	return Status{}, s.client.CheckKnown(ref)
+}
+
+// All yields the Status of each export that the archive or the queue knows. It
+// ends with the first error.
+func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
+	return func(yield func(Status, error) bool) {
+		a := s.client.Archive
+		for key, err := range a.All() {
+			if err := cmp.Or(err, context.Cause(ctx)); err != nil {
+				yield(Status{}, err)
+				return
+			}
+			receipt, err := a.Receipt(key)
+			if !yield(landedStatus("", key, receipt, err), nil) {
+				return
+			}
+		}
+		for record, err := range a.States() {
+			if err := cmp.Or(err, context.Cause(ctx)); err != nil {
+				yield(Status{}, err)
+				return
+			}
+			ref, _, ok := RefOf(record)
+			if !ok {
+				s.Unreadable = append(s.Unreadable, record.Reference)
+				continue
+			}
+			_, counters, err := a.State(ref.Key())
+			if err == nil && !yield(s.pendingStatus(ref, record, counters), nil) { // it may have landed meanwhile
+				return
+			}
+			delete(s.tasks, ref.Hash())
+		}
+		for _, task := range s.tasks {
+			if receipt, _ := FindReceipt(a, task.Ref); receipt == nil && !yield(unseenStatus(task), nil) {
+				return
+			}
+		}
+	}
+}
+
+// landedStatus is of an export that has a bag. The error is of reading it.
+func landedStatus(reference, key string, receipt *archive.Receipt, err error) Status {
+	if err != nil {
+		return Status{Reference: reference, Key: key, State: StateFailed, Cause: Classify(err).Cause, Message: redact.Text(err.Error())}
+	}
+	return Status{Reference: receipt.Reference, Key: key, State: StateLanded, Receipt: receipt}
+}
+
+// pendingStatus is of an export that has a record and no bag.
+func (s *StatusReader) pendingStatus(ref fetch.Ref, record archive.State, counters archive.Counters) Status {
+	a, task := s.client.Archive, s.tasks[ref.Hash()]
+	status := Status{
+		Reference: record.Reference, Key: ref.Key(), Record: &record, Counters: counters, Received: a.Received(ref.Key()),
+		Cause: Cause(record.Cause), Message: cmp.Or(record.Message, counters.Status, task.Why),
+	}
+	switch {
+	case !isPending(record):
+		status.State = ExportState(record.Phase)
+	case a.Busy(ref.Key()):
+		status.State = StateRunning
+	case !task.Next.IsZero():
+		status.State, status.Next = StateWaiting, task.Next
+	case s.isQueued(ref.Hash()):
+		status.State = StateQueued
+	default:
+		status.State = StateIdle
+	}
+	return status
+}
+
+// isQueued looks an export up that was not listed, since its task may have moved
+// while the queue was listed.
+func (s *StatusReader) isQueued(hash string) bool {
+	if _, listed := s.tasks[hash]; listed || s.client.Queue == nil {
+		return listed
+	}
+	queued, err := s.client.Queue.Queued(hash)
+	return queued && err == nil
+}
+
+// unseenStatus is of an export that no worker has seen.
+func unseenStatus(task QueuedTask) Status {
+	return Status{Reference: task.Ref.String(), Key: task.Ref.Key(), State: StateQueued}
+}
