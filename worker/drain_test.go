@@ -69,7 +69,7 @@ func (d *drainTest) checkResumable(t *testing.T) {
 	if queued, err := d.Queue.Queued(d.ref.Hash()); !queued || err != nil {
 		t.Errorf("queued %v, %v", queued, err)
 	}
-	other := &Worker{Queue: d.Queue, Archive: d.Archive, Fetcher: (&memoryProvider{}).fetcher(d.Archive), PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, TaskCheckInterval: checkInterval}
+	other := &Worker{Queue: d.Queue, Archive: d.Archive, Fetcher: newFetcher(newProvider(0), d.Archive), PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, TaskCheckInterval: checkInterval}
 	if err := fetchByWorker(t, other, d.ref); err != nil {
 		t.Error(err)
 	}
@@ -156,14 +156,15 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 		first, ref := &Worker{}, parseRef(t, jobRef)
 		(&scriptedFetcher{}).setUp(t, first)
 		once, begun := true, make(chan struct{})
-		store := &memoryProvider{beforeRange: func(ctx context.Context, _ int64) error {
+		store := newProvider(0)
+		store.BeforeAnswer = func(ctx context.Context, _ int64) error {
 			if once {
 				once = false
 				close(begun)
 			}
 			return fetch.Sleep(ctx, 20*time.Second)
-		}}
-		first.Fetcher = store.fetcher(first.Archive)
+		}
+		first.Fetcher = newFetcher(store, first.Archive)
 		ended := make(chan error, 10)
 		first.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
 		defer startWorker(t, first)()
@@ -171,7 +172,7 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-begun
-		second := newWorker(NewQueue(newFakeRedis(t).client), first.Archive, store.fetcher(first.Archive)) // as if a Redis had been lost
+		second := newWorker(NewQueue(newFakeRedis(t).client), first.Archive, newFetcher(store, first.Archive)) // as if a Redis had been lost
 		second.OnEnd = first.OnEnd
 		addRaw(t, second.Queue, fetchQueue, fetchID(ref.Hash()), typeFetch, string(newTask(ref, Options{}).payload()))
 		addRaw(t, second.Queue, pollQueue, pollID(ref.Hash()), typePoll, string(newTask(ref, Options{}).payload()))
@@ -188,8 +189,8 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 				t.Errorf("%s: %+v, %v", in.name, all, err)
 			}
 		}
-		if store.rangesRead(ref) != 1 {
-			t.Errorf("%d ranges were read", store.rangesRead(ref))
+		if store.Answered(ref) != 1 {
+			t.Errorf("%d ranges were read", store.Answered(ref))
 		}
 		mustLand(t, first.Archive, ref)
 	})

@@ -2,87 +2,51 @@ package worker
 
 import (
 	"bytes"
-	"context"
-	"iter"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/verify/archive"
 )
 
 const jobPlace = "sls://cn-hangzhou/project/"
 
-// A roll is a Lister of jobs that are all ready, and of which new ones come.
+// A fakeLister is a provider whose jobs are all ready, with an archive that
+// they land in, and notes of what workers do with them.
 type fakeLister struct {
-	memoryProvider
-	a          *archive.Archive
-	f          *fetch.Fetcher                         // of all workers
-	beforeList func(ctx context.Context, n int) error // of the nth listing, from 1 on
+	*fetchtest.Memory
+	a *archive.Archive
+	f *fetch.Fetcher // of all workers
 
-	mu         sync.Mutex
-	jobs       []fetch.Listed // the oldest first
-	listedAt   []time.Time
-	running    int
-	maxRunning int            // lists at once
-	ended      map[string]int // by reference
-	log        bytes.Buffer
+	mu    sync.Mutex
+	ended map[string]int // by reference, and by error
+	log   bytes.Buffer
 }
 
 func newFakeLister(t testing.TB, jobs ...string) *fakeLister {
 	t.Helper()
-	r := &fakeLister{a: openArchive(t), ended: map[string]int{}}
-	r.f = r.fetcher(r.a)
+	r := &fakeLister{Memory: newProvider(0), a: openArchive(t), ended: map[string]int{}}
+	r.f = newFetcher(r.Memory, r.a)
 	r.add(t, jobs...)
 	return r
 }
 
-// add has new jobs, made now.
+// add adds jobs, made now.
 func (r *fakeLister) add(t testing.TB, names ...string) {
 	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, name := range names {
-		r.jobs = append(r.jobs, fetch.Listed{Ref: parseRef(t, jobPlace+name), State: fetch.Ready, Status: "there", Created: time.Now()})
+		r.Add(parseRef(t, jobPlace+name))
 	}
 }
 
-// List implements fetch.Lister.
-func (r *fakeLister) List(ctx context.Context, place fetch.Ref, _ time.Time) iter.Seq2[fetch.Listed, error] {
-	return func(yield func(fetch.Listed, error) bool) {
-		n, jobs := r.begin()
-		defer r.end()
-		if r.beforeList != nil {
-			if err := r.beforeList(ctx, n); err != nil {
-				yield(fetch.Listed{}, err)
-				return
-			}
-		}
-		for _, job := range slices.Backward(jobs) {
-			if !strings.HasPrefix(job.Ref.String(), place.String()) || !yield(job, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (r *fakeLister) begin() (int, []fetch.Listed) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.listedAt = append(r.listedAt, time.Now())
-	r.running++
-	r.maxRunning = max(r.maxRunning, r.running)
-	return len(r.listedAt), slices.Clone(r.jobs)
-}
-
-func (r *fakeLister) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.running--
+// listedAt is when each listing began.
+func (r *fakeLister) listedAt() []time.Time {
+	began, _ := r.Lists()
+	return began
 }
 
 // worker is one of a queue that others may serve too, with that schedule.
@@ -130,8 +94,8 @@ func (r *fakeLister) checkLanded(t testing.TB, names ...string) {
 	for _, name := range names {
 		ref := parseRef(t, jobPlace+name)
 		mustLand(t, r.a, ref)
-		if r.ended[ref.String()] != 1 || r.rangesRead(ref) != 1 {
-			t.Errorf("%s ended %d times and was asked for %d times", name, r.ended[ref.String()], r.rangesRead(ref))
+		if r.ended[ref.String()] != 1 || r.Answered(ref) != 1 {
+			t.Errorf("%s ended %d times and was asked for %d times", name, r.ended[ref.String()], r.Answered(ref))
 		}
 	}
 	if len(r.ended) != len(names) {
@@ -142,17 +106,16 @@ func (r *fakeLister) checkLanded(t testing.TB, names ...string) {
 // checkListings holds the lists to their number, and to be so far apart.
 func (r *fakeLister) checkListings(t testing.TB, least, most int, apart time.Duration) {
 	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n := len(r.listedAt); n < least || n > most {
-		t.Errorf("it was listed %d times, want %d to %d: %v", n, least, most, r.listedAt)
+	listed, atOnce := r.Lists()
+	if n := len(listed); n < least || n > most {
+		t.Errorf("it was listed %d times, want %d to %d: %v", n, least, most, listed)
 	}
-	for i := 1; i < len(r.listedAt); i++ {
-		if pause := r.listedAt[i].Sub(r.listedAt[i-1]); pause < apart {
+	for i := 1; i < len(listed); i++ {
+		if pause := listed[i].Sub(listed[i-1]); pause < apart {
 			t.Errorf("list %d is %v after the one before", i+1, pause)
 		}
 	}
-	if r.maxRunning > 1 {
-		t.Errorf("%d lists at once", r.maxRunning)
+	if atOnce > 1 {
+		t.Errorf("%d lists at once", atOnce)
 	}
 }

@@ -66,7 +66,7 @@ func testOutage(t *testing.T, answer func(*server.Peer), says string, is error) 
 		if err := fetch.Sleep(ctx, 90*time.Second); err != nil {
 			return nil, err
 		}
-		return (&memoryProvider{}).fetcher(w.Archive).Fetch(ctx, ref)
+		return newFetcher(newProvider(0), w.Archive).Fetch(ctx, ref)
 	}}
 	ended := make(chan error, 10)
 	w.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }

@@ -39,8 +39,8 @@ func mustEnqueue(t testing.TB, q *Queue, ref fetch.Ref) bool {
 
 func TestTwiceIsHarmless(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
-		shelf, a, ref := &memoryProvider{}, openArchive(t), parseRef(t, jobRef)
-		w, ended := newFastWorker(s, a, shelf.fetcher(a))
+		shelf, a, ref := newProvider(0), openArchive(t), parseRef(t, jobRef)
+		w, ended := newFastWorker(s, a, newFetcher(shelf, a))
 		for n := range 3 {
 			if news := mustEnqueue(t, w.Queue, ref); news != (n == 0) {
 				t.Errorf("the %dth time is news: %v", n+1, news)
@@ -53,8 +53,8 @@ func TestTwiceIsHarmless(t *testing.T) {
 		waitUntilIdle(t, w.Queue, ref)
 		mustEnqueue(t, w.Queue, ref)
 		waitUntilIdle(t, w.Queue, ref)
-		if shelf.rangesRead(ref) != 1 {
-			t.Errorf("it was fetched %d times", shelf.rangesRead(ref))
+		if shelf.Answered(ref) != 1 {
+			t.Errorf("it was fetched %d times", shelf.Answered(ref))
 		}
 		mustLand(t, a, ref)
 	})
@@ -96,8 +96,8 @@ func TestWhatFailedStaysFailedUntilSomeoneAsks(t *testing.T) {
 func TestManyWhoEnqueueTheSameLandItOnce(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		const many = 200
-		shelf, a := &memoryProvider{}, openArchive(t)
-		w, ended := newFastWorker(s, a, shelf.fetcher(a))
+		shelf, a := newProvider(0), openArchive(t)
+		w, ended := newFastWorker(s, a, newFetcher(shelf, a))
 		w.PollConcurrency, w.FetchConcurrency = 4, 4
 		defer startWorker(t, w)()
 		refs, news := make([]fetch.Ref, many), atomic.Int64{}
@@ -127,8 +127,8 @@ func TestManyWhoEnqueueTheSameLandItOnce(t *testing.T) {
 		}
 		for _, ref := range refs {
 			waitUntilIdle(t, w.Queue, ref)
-			if shelf.rangesRead(ref) != 1 {
-				t.Errorf("%s was fetched %d times", ref, shelf.rangesRead(ref))
+			if shelf.Answered(ref) != 1 {
+				t.Errorf("%s was fetched %d times", ref, shelf.Answered(ref))
 			}
 		}
 		mustLand(t, a, refs...)
@@ -253,7 +253,7 @@ func fillArchive(t testing.TB, a *archive.Archive) (unfinished, others []fetch.R
 	again := at("landed").WithRevision(parseTime("2026-03-04T05:06:07Z"))
 	unfinished = []fetch.Ref{at("waiting"), at("seen"), again, parseRef(t, "https://h.example/a.csv#size=19")}
 	others = []fetch.Ref{at("landed"), at("failed"), at("cancelled"), parseRef(t, "https://h.example/a.csv?Expires=1&Signature=x")}
-	if _, err := (&memoryProvider{}).fetcher(a).Fetch(t.Context(), others[0]); err != nil {
+	if _, err := newFetcher(newProvider(0), a).Fetch(t.Context(), others[0]); err != nil {
 		t.Fatal(err)
 	}
 	for _, ref := range slices.Concat(unfinished[2:], others[3:], unfinished[:1]) {
@@ -330,7 +330,7 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 			t.Parallel()
 			r, a := startRedis(t), openArchive(t)
 			ready := atomic.Bool{}
-			f := (&memoryProvider{}).fetcher(a)
+			f := newFetcher(newProvider(0), a)
 			w, ended := newFastWorker(redisServer{client: r.client}, a, &fakeFetcher{fetch: f.Fetch, poll: func(context.Context, fetch.Ref) error {
 				if ready.Load() {
 					return nil

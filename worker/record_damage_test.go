@@ -38,7 +38,7 @@ func TestASpoiltDocketKeepsNoExportFromLanding(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w, ref := &Worker{}, parseRef(t, jobRef)
 					(&scriptedFetcher{}).setUp(t, w)
-					w.Fetcher = (&memoryProvider{}).fetcher(w.Archive)
+					w.Fetcher = newFetcher(newProvider(0), w.Archive)
 					setPhase(t, w.Archive, ref, archive.Waiting)
 					path := filepath.Join(w.Archive.Path(".ingest"), ref.Hash(), file)
 					if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

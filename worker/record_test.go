@@ -78,7 +78,7 @@ func TestAWorkerThatDiesButGainsGoesOn(t *testing.T) {
 	if _, tally := stateOf(t, a, ref); tally.Starts != 1 || tally.Progress == 0 {
 		t.Errorf("%+v", tally)
 	}
-	if _, err := (&memoryProvider{size: 100_000}).fetcher(a).Fetch(t.Context(), ref); err != nil {
+	if _, err := newFetcher(newProvider(100_000), a).Fetch(t.Context(), ref); err != nil {
 		t.Error(err)
 	}
 	mustLand(t, a, ref)
@@ -88,13 +88,14 @@ func TestAWorkerThatDiesButGainsGoesOn(t *testing.T) {
 func receivePart(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	t.Helper()
 	n := 0
-	s := &memoryProvider{size: 100_000, beforeRange: func(context.Context, int64) error {
+	s := newProvider(100_000)
+	s.BeforeAnswer = func(context.Context, int64) error {
 		if n++; n == 2 {
 			return fetch.ErrAuth
 		}
 		return nil
-	}}
-	if _, err := s.fetcher(a).Fetch(t.Context(), ref); !errors.Is(err, fetch.ErrAuth) {
+	}
+	if _, err := newFetcher(s, a).Fetch(t.Context(), ref); !errors.Is(err, fetch.ErrAuth) {
 		t.Fatal(err)
 	}
 }
@@ -179,7 +180,7 @@ func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 		t.Errorf("held: %v", err)
 	}
 	d.Close()
-	if _, err := (&memoryProvider{}).fetcher(a).Fetch(t.Context(), ref); err != nil {
+	if _, err := newFetcher(newProvider(0), a).Fetch(t.Context(), ref); err != nil {
 		t.Fatal(err)
 	}
 	if err := ResetBudget(a, ref, Options{}); !errors.Is(err, archive.ErrLanded) {
@@ -306,11 +307,11 @@ func TestASignedURLStaysInTheProcess(t *testing.T) {
 	secret := "?Expires=1700000000&OSSAccessKeyId=id&Signature=" + canary
 	ref := parseRef(t, "https://bucket.oss-cn-hangzhou.aliyuncs.com/a.csv"+secret)
 	synctest.Test(t, func(t *testing.T) {
-		s, shelf, w := &scriptedFetcher{}, &memoryProvider{}, &Worker{Wait: Forever, PollInterval: time.Second}
+		s, shelf, w := &scriptedFetcher{}, newProvider(0), &Worker{Wait: Forever, PollInterval: time.Second}
 		p := s.setUp(t, w)
-		w.Fetcher = shelf.fetcher(w.Archive)
+		w.Fetcher = newFetcher(shelf, w.Archive)
 		tried := 0
-		shelf.beforeRange = func(context.Context, int64) error {
+		shelf.BeforeAnswer = func(context.Context, int64) error {
 			checkNoSecretIn(t, "redis, while it is fetched", dumpRedis(t, p.client))
 			checkNoSecretIn(t, "the archive, while it is fetched", dumpArchive(t, w.Archive))
 			if tried++; tried == 1 {
@@ -325,7 +326,7 @@ func TestASignedURLStaysInTheProcess(t *testing.T) {
 		if err != nil { // the first attempt was its only one: a person asks again
 			_, err = l.Fetch(t.Context(), ref)
 		}
-		if err != nil || tried < 2 || shelf.rangesRead(ref) == 0 || !strings.Contains(ref.URL(), canary) {
+		if err != nil || tried < 2 || shelf.Answered(ref) == 0 || !strings.Contains(ref.URL(), canary) {
 			t.Errorf("%v after %d requests", err, tried)
 		}
 		checkNoSecretIn(t, "redis", dumpRedis(t, p.client))
@@ -389,7 +390,7 @@ func TestWhatAnotherAttemptHasLandedHasLanded(t *testing.T) {
 			w, ref := &Worker{}, parseRef(t, jobRef)
 			(&scriptedFetcher{}).setUp(t, w)
 			w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-				if _, err := (&memoryProvider{}).fetcher(w.Archive).Fetch(ctx, ref); err != nil {
+				if _, err := newFetcher(newProvider(0), w.Archive).Fetch(ctx, ref); err != nil {
 					return nil, err
 				}
 				return nil, fetch.ErrAuth

@@ -275,7 +275,7 @@ func TestFewRightsSuffice(t *testing.T) {
 	setUser(t, r, "queue", readmeACL)
 	s := redisServer{client: r.dial(t, "queue:"+canary+"@")}
 	a, ref, cancelled := openArchive(t), parseRef(t, jobRef), parseRef(t, jobRef+"2")
-	begun, shelf := make(chan bool, 10), (&memoryProvider{}).fetcher(a)
+	begun, shelf := make(chan bool, 10), newFetcher(newProvider(0), a)
 	w, ended := newFastWorker(s, a, &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 		if ref.Hash() != cancelled.Hash() {
 			return shelf.Fetch(ctx, ref)

@@ -61,8 +61,8 @@ func TestNewJobsAreEnqueuedOnceWhoeverLooks(t *testing.T) {
 				}
 				r.checkLanded(t, names...)
 				r.checkListings(t, 6, test.most, 20*time.Second)
-				if n := r.countLog("msg=listed"); n != len(r.listedAt) {
-					t.Errorf("%d of %d lists were told of", n, len(r.listedAt))
+				if n := r.countLog("msg=listed"); n != len(r.listedAt()) {
+					t.Errorf("%d of %d lists were told of", n, len(r.listedAt()))
 				}
 			})
 		})
@@ -73,7 +73,7 @@ func TestALongRunIsNotDoubled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newFakeRedis(t), newFakeLister(t, "job")
-		r.beforeList = func(ctx context.Context, _ int) error { return fetch.Sleep(ctx, 150*time.Second) }
+		r.BeforeList = func(ctx context.Context, _ int) error { return fetch.Sleep(ctx, 150*time.Second) }
 		for range 2 {
 			defer startWorker(t, r.worker(NewQueue(p.dial()), everyEntry(t, time.Minute)))()
 		}
@@ -92,7 +92,7 @@ func TestAListThatFailsInPassingIsTriedUntilItDoesNot(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p, r := newFakeRedis(t), newFakeLister(t, "job")
-				r.beforeList = func(_ context.Context, n int) error {
+				r.BeforeList = func(_ context.Context, n int) error {
 					if n <= 8 {
 						return err
 					}
@@ -102,8 +102,8 @@ func TestAListThatFailsInPassingIsTriedUntilItDoesNot(t *testing.T) {
 				time.Sleep(15 * time.Minute)
 				r.checkLanded(t, "job")
 				r.checkListings(t, 9, 9, max(fetch.RetryAfter(err), time.Second*9/10))
-				for i := 1; i < len(r.listedAt); i++ {
-					if pause := r.listedAt[i].Sub(r.listedAt[i-1]); pause > max(fetch.RetryAfter(err), maxPollInterval*11/10)+10*time.Second {
+				for i := 1; i < len(r.listedAt()); i++ {
+					if pause := r.listedAt()[i].Sub(r.listedAt()[i-1]); pause > max(fetch.RetryAfter(err), maxPollInterval*11/10)+10*time.Second {
 						t.Errorf("list %d is %v after the one before", i+1, pause)
 					}
 				}
@@ -125,7 +125,7 @@ func TestAListThatWillNotPassWaitsUntilItIsDue(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p, r := newFakeRedis(t), newFakeLister(t, "job")
-				r.beforeList = func(_ context.Context, n int) error {
+				r.BeforeList = func(_ context.Context, n int) error {
 					if n <= 2 {
 						return fail()
 					}
@@ -176,7 +176,7 @@ func TestSinceIsReadAtEachRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, r, e := newFakeRedis(t), newFakeLister(t, "missed"), everyEntry(t, time.Minute)
 		e.Since = "90s"
-		r.beforeList = func(_ context.Context, n int) error { // the first that answers comes too late for it
+		r.BeforeList = func(_ context.Context, n int) error { // the first that answers comes too late for it
 			if n <= 2 {
 				return fetch.ErrAuth
 			}
@@ -226,7 +226,7 @@ func TestTimesAreTheWorkersOwn(t *testing.T) {
 		}
 		time.Sleep(6 * time.Minute)
 		r.checkListings(t, 2, 2, time.Minute)
-		if first := r.listedAt[0].Sub(began); first < 2*time.Minute || first > 2*time.Minute+maxRunTime {
+		if first := r.listedAt()[0].Sub(began); first < 2*time.Minute || first > 2*time.Minute+maxRunTime {
 			t.Errorf("it was first listed after %v", first)
 		}
 	})
@@ -236,7 +236,7 @@ func TestAWorkerThatStopsLeavesItsListToOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newFakeRedis(t), newFakeLister(t, "job")
-		r.beforeList = func(ctx context.Context, n int) error {
+		r.BeforeList = func(ctx context.Context, n int) error {
 			if n == 1 {
 				return fetch.Sleep(ctx, 24*time.Hour)
 			}

@@ -28,6 +28,9 @@ type Memory struct {
 	Err      error                       // if set, ends the list of objects
 	Jobs     []fetch.Listed              // what List yields, the newest last; Add adds to it
 
+	// BeforeAnswer is that of files that have none of their own.
+	BeforeAnswer func(ctx context.Context, off int64) error
+
 	// BeforeList is called as the nth listing begins, from 1 on. An error ends
 	// the listing.
 	BeforeList func(ctx context.Context, n int) error
@@ -229,8 +232,8 @@ func (f *File) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch
 		end = min(end, off+n)
 		length = end - off
 	}
-	if f.BeforeAnswer != nil {
-		if err := f.BeforeAnswer(ctx, off); err != nil {
+	if before := f.beforeAnswer(); before != nil {
+		if err := before(ctx, off); err != nil {
 			f.inFlight(-1)
 			return nil, err
 		}
@@ -244,6 +247,15 @@ func (f *File) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch
 		answer = f.Answer(off, answer)
 	}
 	return &fetch.Range{ReadCloser: &closing{ReadCloser: answer, close: func() { f.inFlight(-1) }}, Off: off, Len: length, Want: want}, nil
+}
+
+func (f *File) beforeAnswer() func(ctx context.Context, off int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.BeforeAnswer == nil && f.memory != nil {
+		return f.memory.BeforeAnswer
+	}
+	return f.BeforeAnswer
 }
 
 // inFlight counts n more requests of the provider that lists the file.
