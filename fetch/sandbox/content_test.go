@@ -52,12 +52,12 @@ func countJSON(t *testing.T, content string) int {
 	}
 }
 
-func TestFilesDecodeToTheRowsThatTheyClaim(t *testing.T) {
+func TestFilesDecodeToTheirRows(t *testing.T) {
 	count := map[string]func(*testing.T, string) int{"csv": countCSV, "json": countJSON}
 	for format := range formats {
 		for codec := range codecs {
 			for _, rows := range []int{0, 1, 1000} {
-				_, base := started(t, Job{Name: "job-1", File: File{Rows: rows, Format: format, Codec: codec, Seed: 7}})
+				_, base := startCloud(t, Job{Name: "job-1", File: File{Rows: rows, Format: format, Codec: codec, Seed: 7}})
 				d := getJob(t, base, "job-1")
 				wire := fetch(t, "GET", d.Details.FilePath).body
 				content := decompress(t, codec, wire)
@@ -79,7 +79,7 @@ func TestRowsOfCSVAreNotLines(t *testing.T) {
 	}
 }
 
-func TestSameSeedSameBytes(t *testing.T) {
+func TestSameSeedGivesTheSameBytes(t *testing.T) {
 	for format := range formats {
 		if !bytes.Equal(Generate(50, format, 1), Generate(50, format, 1)) || bytes.Equal(Generate(50, format, 1), Generate(50, format, 2)) {
 			t.Error(format)

@@ -25,7 +25,7 @@ func deliveries(n int) (all []Delivery) {
 }
 
 // dumping returns a cloud that has a dump task, and its base URL.
-func dumping(t *testing.T, task DumpTask) (*Cloud, string) {
+func withDumpTask(t *testing.T, task DumpTask) (*Cloud, string) {
 	t.Helper()
 	o := options()
 	o.AuthToken = "token"
@@ -41,15 +41,15 @@ func askDIS(t *testing.T, method, address, body string, v any) *http.Response {
 	return do(t, newRequest(t, method, address, body, "X-Auth-Token", "token"), v)
 }
 
-// toldLog is an answer of the log, as a client reads it.
-type toldLog struct {
+// logAnswer is an answer of the log, as a client reads it.
+type logAnswer struct {
 	ErrorCode any             `json:"errorCode"`
 	Total     int             `json:"totalNum"`
 	Message   *string         `json:"message"`
 	Rows      json.RawMessage `json:"transferTaskLogList"`
 }
 
-func (l toldLog) rows(t *testing.T) (rows []transferRow) {
+func (l logAnswer) rows(t *testing.T) (rows []transferRow) {
 	t.Helper()
 	if err := json.Unmarshal(l.Rows, &rows); err != nil {
 		t.Fatalf("%v: %s", err, l.Rows)
@@ -57,8 +57,8 @@ func (l toldLog) rows(t *testing.T) (rows []transferRow) {
 	return rows
 }
 
-func TestTheLogIsToldInPages(t *testing.T) {
-	_, base := dumping(t, DumpTask{Deliveries: deliveries(23)})
+func TestLogIsPaged(t *testing.T) {
+	_, base := withDumpTask(t, DumpTask{Deliveries: deliveries(23)})
 	for _, row := range []struct {
 		body        string
 		first, rows int // hours
@@ -72,14 +72,14 @@ func TestTheLogIsToldInPages(t *testing.T) {
 		{`{"pageInfo":[{"pageIndex":1},{"pageIndex":10}]}`, 22, 10},
 		{`{"order":"asc","pageInfo":{"pageIndex":1,"pageTotal":100}}`, 0, 23},
 	} {
-		var l toldLog
+		var l logAnswer
 		askDIS(t, "POST", base+logPath, row.body, &l)
 		rows := l.rows(t)
 		if len(rows) != row.rows || time.UnixMilli(rows[0].Start).UTC().Hour() != row.first || l.Total != 23 || l.ErrorCode != -1.0 || l.Message != nil {
 			t.Errorf("%s: got %+v of %+v", row.body, rows, l)
 		}
 	}
-	var l toldLog
+	var l logAnswer
 	if askDIS(t, "POST", base+logPath, `{"pageInfo":{"pageIndex":9,"pageTotal":7}}`, &l); string(l.Rows) != "null" {
 		t.Errorf("behind the end: got %s", l.Rows)
 	}
@@ -91,12 +91,12 @@ func TestTheLogIsToldInPages(t *testing.T) {
 	}
 }
 
-func TestADeliveryIsInTheBucketOnceItsRowHasAnEnd(t *testing.T) {
+func TestDeliveryIsInTheBucketOnceItsRowHasAnEnd(t *testing.T) {
 	d := deliveries(3)
 	d[1].RunningCalls, d[2].State = 1, 2
-	c, base := dumping(t, DumpTask{Prefix: "logs/", Partition: "yyyy/MM/dd/HH", Deliveries: d})
+	c, base := withDumpTask(t, DumpTask{Prefix: "logs/", Partition: "yyyy/MM/dd/HH", Deliveries: d})
 	ends := func() (ends []bool) {
-		var l toldLog
+		var l logAnswer
 		askDIS(t, "POST", base+logPath, `{"order":"asc"}`, &l)
 		for _, row := range l.rows(t) {
 			ends = append(ends, row.End != nil)
@@ -120,11 +120,11 @@ func TestADeliveryIsInTheBucketOnceItsRowHasAnEnd(t *testing.T) {
 	}
 }
 
-func TestALogTellsWhatItIsToldTo(t *testing.T) {
+func TestLogHasTheOverridesOfItsTask(t *testing.T) {
 	d := deliveries(1)
 	d[0].Bytes, d[0].Records = new(int64(7)), new(int64(-1))
-	_, base := dumping(t, DumpTask{SingleRow: true, ErrorCode: "0", StreamID: "id", Deliveries: d})
-	var l toldLog
+	_, base := withDumpTask(t, DumpTask{SingleRow: true, ErrorCode: "0", StreamID: "id", Deliveries: d})
+	var l logAnswer
 	askDIS(t, "POST", base+logPath, "", &l)
 	var row transferRow
 	if err := json.Unmarshal(l.Rows, &row); err != nil || *row.Bytes != 7 || row.Records != nil || row.Stream != "id" || row.Project != "project-1" || l.ErrorCode != "0" {
@@ -132,8 +132,8 @@ func TestALogTellsWhatItIsToldTo(t *testing.T) {
 	}
 }
 
-func TestATaskIsToldByItsStream(t *testing.T) {
-	c, base := dumping(t, DumpTask{Name: "a b", Prefix: "logs", Delimiter: ",", Partition: "yyyy"})
+func TestDumpTasksAreListedByStream(t *testing.T) {
+	c, base := withDumpTask(t, DumpTask{Name: "a b", Prefix: "logs", Delimiter: ",", Partition: "yyyy"})
 	tasks := base + "/v2/project-1/streams/access-log/transfer-tasks"
 	for _, row := range []struct{ path, want string }{
 		{tasks, `{"total_number":1,"quota":5,"tasks":[{"task_id":"CDaRPdvKUfZrAhzTaYs","task_name":"a b","state":"RUNNING","destination_type":"OBS"}]}`},
@@ -157,12 +157,12 @@ func TestATaskIsToldByItsStream(t *testing.T) {
 	}
 }
 
-func TestRefusedLogsUseUpNothing(t *testing.T) {
+func TestRefusedLogCallsUseUpNoState(t *testing.T) {
 	d := deliveries(1)
 	d[0].RunningCalls = 1
-	c, base := dumping(t, DumpTask{Unavailable: 1, Throttles: 1, Deliveries: d})
+	c, base := withDumpTask(t, DumpTask{Unavailable: 1, Throttles: 1, Deliveries: d})
 	for _, want := range []string{"500 DIS.5000", "400 DIS.4303", "200 -1", "200 -1"} {
-		var l toldLog
+		var l logAnswer
 		r := askDIS(t, "POST", base+logPath, "", &l)
 		if got := fmt.Sprint(r.StatusCode, " ", l.ErrorCode); got != want || r.Header.Get("X-Request-Id") == "" {
 			t.Errorf("got %s, want %s", got, want)
@@ -180,11 +180,11 @@ func TestRefusedLogsUseUpNothing(t *testing.T) {
 		t.Errorf("got %+v", bad)
 	}
 	if n := c.Counts().Refused; n["DIS.5000"] != 1 || n["DIS.4303"] != 2 || n["DIS.4354"] != 1 {
-		t.Errorf("%v", n)
+		t.Errorf("got %v", n)
 	}
 }
 
-func TestAFileHasTheTasksDelimiterAndCompression(t *testing.T) {
+func TestDeliveredFileHasTheTasksDelimiterAndCompression(t *testing.T) {
 	d := []Delivery{{File: File{Rows: 3}}}
 	rows := string(Generate(3, "json", 0))
 	for _, row := range []struct {

@@ -17,11 +17,11 @@ const digits = "0123456789"
 // withFaults returns the URL of a file of digits that has those faults.
 func withFaults(t *testing.T, f Faults) (*Cloud, string, string) {
 	t.Helper()
-	c, base := started(t, Job{Name: "job-1", File: File{Rows: 1, Body: []byte(digits), Faults: f}})
+	c, base := startCloud(t, Job{Name: "job-1", File: File{Rows: 1, Body: []byte(digits), Faults: f}})
 	return c, base, fileURL(t, base, "job-1")
 }
 
-func TestFaultsStrikeWhereAndAsOftenAsTold(t *testing.T) {
+func TestFaultsOccurWhereAndAsOftenAsSet(t *testing.T) {
 	type response struct {
 		ranges string
 		status int
@@ -69,7 +69,7 @@ func TestFaultsStrikeWhereAndAsOftenAsTold(t *testing.T) {
 	}
 }
 
-func TestHeadersAreKeptBackOrFalseAsTold(t *testing.T) {
+func TestHeadersAreLeftOutOrWrongAsSet(t *testing.T) {
 	for name, row := range map[string]struct {
 		faults       Faults
 		header, want string
@@ -101,8 +101,8 @@ func TestPartsETagIsThePublishedOne(t *testing.T) {
 func TestJobPromisesTheETagOfAMultipartFile(t *testing.T) {
 	_, base, url := withFaults(t, Faults{MultipartETag: 3})
 	promised := getJob(t, base, "job-1").Details.CheckSum
-	if told := fetch(t, "GET", url).header.Get("ETag"); told != `"`+promised+`"` || !strings.HasSuffix(promised, "-4") {
-		t.Errorf("promised %s, told %s", promised, told)
+	if got := fetch(t, "GET", url).header.Get("ETag"); got != `"`+promised+`"` || !strings.HasSuffix(promised, "-4") {
+		t.Errorf("promised %s, got %s", promised, got)
 	}
 }
 
@@ -110,14 +110,14 @@ func TestReplacedObjectFailsAConditionAndTheJobKeepsItsPromise(t *testing.T) {
 	_, base, url := withFaults(t, Faults{Replace: Replacement{After: 1, Body: []byte("new")}})
 	etag := fetch(t, "GET", url).header.Get("ETag")
 	if g := fetch(t, "GET", url, "If-Match", etag); g.status != 412 {
-		t.Errorf("%d %s", g.status, g.body)
+		t.Errorf("got %d %s", g.status, g.body)
 	}
 	if d := getJob(t, base, "job-1").Details; `"`+d.CheckSum+`"` != etag || *d.FileSize != 10 {
-		t.Errorf("%+v", d)
+		t.Errorf("got %+v", d)
 	}
 }
 
-func TestWornOutURLExpiresAndOnlyAGetGivesAnother(t *testing.T) {
+func TestUsedUpURLExpiresAndOnlyAStatusCallGivesAnother(t *testing.T) {
 	for name, x := range map[string]Expiry{"requests": {Requests: 2}, "bytes": {Bytes: 11}} {
 		_, base, signed := withFaults(t, Faults{ExpireAfter: x})
 		for range 2 {
@@ -126,11 +126,11 @@ func TestWornOutURLExpiresAndOnlyAGetGivesAnother(t *testing.T) {
 			}
 		}
 		for range 2 {
-			if _, message := storeError(t, fetch(t, "GET", signed)); message != "Request has expired." {
+			if _, message := ossError(t, fetch(t, "GET", signed)); message != "Request has expired." {
 				t.Errorf("%s: %s", name, message)
 			}
 		}
-		ask(t, base, "GET", "/downloadjobs", "", nil)
+		askSLS(t, base, "GET", "/downloadjobs", "", nil)
 		fresh := fileURL(t, base, "job-1")
 		if signature(fresh) == signature(signed) || fetch(t, "GET", fresh).body != digits {
 			t.Errorf("%s: %s is no fresh URL", name, fresh)
@@ -160,11 +160,11 @@ func TestStalledResponseWaitsForTheClientToGiveUp(t *testing.T) {
 	}
 	time.AfterFunc(20*time.Millisecond, cancel)
 	if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || !errors.Is(err, context.Canceled) {
-		t.Errorf("%d %v", n, err)
+		t.Errorf("got %d %v", n, err)
 	}
 }
 
-func TestSlowResponseKeepsToItsPace(t *testing.T) {
+func TestSlowResponseKeepsItsRate(t *testing.T) {
 	_, _, url := withFaults(t, Faults{SlowBytesPerSecond: 50})
 	start := time.Now()
 	if g := fetch(t, "GET", url); g.body != digits {
@@ -175,7 +175,7 @@ func TestSlowResponseKeepsToItsPace(t *testing.T) {
 	}
 }
 
-func TestCountedFaultsAreSharedOutAmongConcurrentRequests(t *testing.T) {
+func TestConcurrentRequestsShareTheCountsOfFaults(t *testing.T) {
 	c, _, url := withFaults(t, Faults{Busy: 5})
 	var busy, good int
 	var mu sync.Mutex
@@ -199,7 +199,7 @@ func TestCountedFaultsAreSharedOutAmongConcurrentRequests(t *testing.T) {
 	}
 }
 
-func TestFaultCanBeChangedAfterTheFact(t *testing.T) {
+func TestFaultsCanBeChangedWhileServing(t *testing.T) {
 	c, _, url := withFaults(t, Faults{Flip: Flip{At: 0, Times: 1}})
 	for i, step := range []struct {
 		change func(*Job)

@@ -46,7 +46,7 @@ func start(t *testing.T, c *Cloud) string {
 }
 
 // started returns a cloud with those jobs in one project, and its base URL.
-func started(t *testing.T, jobs ...Job) (*Cloud, string) {
+func startCloud(t *testing.T, jobs ...Job) (*Cloud, string) {
 	t.Helper()
 	c := New(options())
 	for _, j := range jobs {
@@ -125,7 +125,7 @@ func slsRequest(t *testing.T, method, url, host, body string, headers ...string)
 }
 
 // ask makes a signed call of SLS in the project and decodes the answer into v.
-func ask(t *testing.T, base, method, path, body string, v any) *http.Response {
+func askSLS(t *testing.T, base, method, path, body string, v any) *http.Response {
 	t.Helper()
 	return do(t, slsRequest(t, method, base+path, project+"."+strings.TrimPrefix(base, "http://"), body), v)
 }
@@ -189,11 +189,11 @@ func ossSignature(r *http.Request, date, resource string) string {
 	return hmacBase64(sha1.New, mockSecret, r.Method+"\n\n\n"+date+"\n"+headerLines(r, "x-oss-")+resource+queryOf(r, "acl", "continuation-token", "versions"))
 }
 
-// getJob asks for a job, which must be told.
+// getJob asks for a job that exists.
 func getJob(t *testing.T, base, name string) jobDescription {
 	t.Helper()
 	var d jobDescription
-	if resp := ask(t, base, "GET", "/downloadjobs/"+name, "", &d); resp.StatusCode != http.StatusOK {
+	if resp := askSLS(t, base, "GET", "/downloadjobs/"+name, "", &d); resp.StatusCode != http.StatusOK {
 		t.Fatalf("%s: status %d", name, resp.StatusCode)
 	}
 	return d

@@ -11,33 +11,33 @@ import (
 )
 
 // refused makes a call that is to be refused, and returns status and code.
-func refused(t *testing.T, base, method, path, body string) string {
+func slsError(t *testing.T, base, method, path, body string) string {
 	t.Helper()
 	var e struct{ ErrorCode, ErrorMessage string }
-	resp := ask(t, base, method, path, body, &e)
+	resp := askSLS(t, base, method, path, body, &e)
 	if e.ErrorMessage == "" || resp.Header.Get("x-log-requestid") == "" {
 		t.Errorf("%s %s: no message or request ID", method, path)
 	}
 	return fmt.Sprint(resp.StatusCode, " ", e.ErrorCode)
 }
 
-func TestStatusesAreToldOneAGetAndTheLastStays(t *testing.T) {
-	_, base := started(t, Job{Name: "walks", Statuses: []string{JobStarting, JobRunning, "PAUSING", JobSucceeded}, File: File{Rows: 3}})
-	var told []string
+func TestJobAnswersOneStatusACallAndRepeatsTheLast(t *testing.T) {
+	_, base := startCloud(t, Job{Name: "walks", Statuses: []string{JobStarting, JobRunning, "PAUSING", JobSucceeded}, File: File{Rows: 3}})
+	var statuses []string
 	for range 5 {
 		d := getJob(t, base, "walks")
-		told = append(told, fmt.Sprint(d.Status, d.Details.Progress))
+		statuses = append(statuses, fmt.Sprint(d.Status, d.Details.Progress))
 		if done := d.Status == JobSucceeded; done != (d.Details.FilePath != "") || done != (d.Details.LogCount != nil) {
 			t.Errorf("%s tells of a file: %+v", d.Status, d.Details)
 		}
 	}
-	if want := []string{"STARTING0", "RUNNING25", "PAUSING50", "SUCCEEDED100", "SUCCEEDED100"}; !slices.Equal(told, want) {
-		t.Errorf("got %v, want %v", told, want)
+	if want := []string{"STARTING0", "RUNNING25", "PAUSING50", "SUCCEEDED100", "SUCCEEDED100"}; !slices.Equal(statuses, want) {
+		t.Errorf("got %v, want %v", statuses, want)
 	}
 }
 
-func TestPromisesAreTheFilesUnlessTheJobLies(t *testing.T) {
-	_, base := started(t,
+func TestJobPromisesTheTruthUnlessSetOtherwise(t *testing.T) {
+	_, base := startCloud(t,
 		Job{Name: "honest", AllowIncomplete: true, Notice: "some shards were slow", File: File{Rows: 7, Body: []byte("123456789")}},
 		Job{Name: "liar", LogCount: new(int64(8)), FileSize: new(int64(10)), CheckSum: "EXSFGSDASDASDG123ASD", DeclaredCompression: "none",
 			File: File{Codec: "zstd", Rows: 7}},
@@ -70,12 +70,12 @@ func TestPromisesAreTheFilesUnlessTheJobLies(t *testing.T) {
 }
 
 func TestBusyAndThrottledCallsUseUpNoStatus(t *testing.T) {
-	c, base := started(t, Job{Name: "loved", Unavailable: 1, Throttles: 2, Statuses: []string{JobStarting, JobSucceeded}})
-	if resp := ask(t, base, "GET", "/downloadjobs/loved", "", nil); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" {
+	c, base := startCloud(t, Job{Name: "loved", Unavailable: 1, Throttles: 2, Statuses: []string{JobStarting, JobSucceeded}})
+	if resp := askSLS(t, base, "GET", "/downloadjobs/loved", "", nil); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" {
 		t.Errorf("first: %d", resp.StatusCode)
 	}
 	for range 2 {
-		if got := refused(t, base, "GET", "/downloadjobs/loved", ""); got != "403 MetaOperationQpsLimitExceeded" {
+		if got := slsError(t, base, "GET", "/downloadjobs/loved", ""); got != "403 MetaOperationQpsLimitExceeded" {
 			t.Error(got)
 		}
 	}
@@ -84,7 +84,7 @@ func TestBusyAndThrottledCallsUseUpNoStatus(t *testing.T) {
 	}
 	n := c.Counts()
 	if n.Calls["GetDownloadJob"] != 4 || n.Refused["ServerBusy"] != 1 || n.Jobs[project+"/loved"].StatusCalls != 4 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestListingIsNewestFirstAndPaged(t *testing.T) {
 	for i := range 5 {
 		jobs = append(jobs, Job{Name: fmt.Sprint("job-", i), CreateTime: now().Add(time.Duration(i/2) * time.Hour), Logstore: []string{"a", "b c"}[i%2]})
 	}
-	_, base := started(t, jobs...)
+	_, base := startCloud(t, jobs...)
 	for _, row := range []struct {
 		query string
 		total int
@@ -107,7 +107,7 @@ func TestListingIsNewestFirstAndPaged(t *testing.T) {
 		{"?logstore=none", 0, ""},
 	} {
 		var l jobList
-		ask(t, base, "GET", "/downloadjobs"+row.query, "", &l)
+		askSLS(t, base, "GET", "/downloadjobs"+row.query, "", &l)
 		var names []string
 		for _, d := range l.Results {
 			names = append(names, d.Name)
@@ -120,19 +120,19 @@ func TestListingIsNewestFirstAndPaged(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"?size=0", "?size=x", "?offset=-1", "?size=501"} {
-		if got := refused(t, base, "GET", "/downloadjobs"+query, ""); got != "400 ParameterInvalid" {
+		if got := slsError(t, base, "GET", "/downloadjobs"+query, ""); got != "400 ParameterInvalid" {
 			t.Errorf("%s: %s", query, got)
 		}
 	}
 }
 
-func TestListingRepeatsTheStatusAndURLOfTheLastGet(t *testing.T) {
-	_, base := started(t, Job{Name: "seen", Statuses: []string{JobStarting, JobSucceeded, "GONE"}})
+func TestListingRepeatsTheStatusAndURLOfTheLastCall(t *testing.T) {
+	_, base := startCloud(t, Job{Name: "seen", Statuses: []string{JobStarting, JobSucceeded, "GONE"}})
 	getJob(t, base, "seen")
 	given := getJob(t, base, "seen").Details.FilePath
 	for range 2 {
 		var l jobList
-		ask(t, base, "GET", "/downloadjobs", "", &l)
+		askSLS(t, base, "GET", "/downloadjobs", "", &l)
 		if d := l.Results[0]; d.Status != JobSucceeded || d.Details.FilePath != given {
 			t.Errorf("%s %s, want %s", d.Status, d.Details.FilePath, given)
 		}
@@ -142,14 +142,14 @@ func TestListingRepeatsTheStatusAndURLOfTheLastGet(t *testing.T) {
 const creation = `{"name":"NAME","displayName":"d","configuration":{"logstore":"l","query":"*","fromTime":100,"toTime":150,
 	"allowInComplete":true,"sink":{"type":"AliyunOSS","contentType":"json","compressionType":"lz4"}}}`
 
-func TestCreatedJobWalksToAFileOfItsRows(t *testing.T) {
-	c, base := started(t)
+func TestCreatedJobEndsWithAFileOfItsRows(t *testing.T) {
+	c, base := startCloud(t)
 	c.AddProject(project)
-	resp := ask(t, base, "POST", "/downloadjobs", strings.Replace(creation, "NAME", "made-1", 1), nil)
+	resp := askSLS(t, base, "POST", "/downloadjobs", strings.Replace(creation, "NAME", "made-1", 1), nil)
 	if resp.StatusCode != 200 || resp.ContentLength != 0 {
 		t.Fatalf("%d, %d bytes", resp.StatusCode, resp.ContentLength)
 	}
-	if got := refused(t, base, "POST", "/downloadjobs", strings.Replace(creation, "NAME", "made-1", 1)); got != "400 JobAlreadyExist" {
+	if got := slsError(t, base, "POST", "/downloadjobs", strings.Replace(creation, "NAME", "made-1", 1)); got != "400 JobAlreadyExist" {
 		t.Error(got)
 	}
 	for _, status := range []string{JobStarting, JobRunning} {
@@ -162,18 +162,18 @@ func TestCreatedJobWalksToAFileOfItsRows(t *testing.T) {
 	if rows := strings.Count(decompress(t, "lz4", file.body), "\n"); rows != 50 || *d.Details.LogCount != 50 {
 		t.Errorf("%d rows, %d promised", rows, *d.Details.LogCount)
 	}
-	if ask(t, base, "DELETE", "/downloadjobs/made-1", "", nil).StatusCode != 200 {
+	if askSLS(t, base, "DELETE", "/downloadjobs/made-1", "", nil).StatusCode != 200 {
 		t.Error("not deleted")
 	}
 	for _, method := range []string{"GET", "DELETE"} {
-		if got := refused(t, base, method, "/downloadjobs/made-1", ""); got != "404 JobNotExist" {
+		if got := slsError(t, base, method, "/downloadjobs/made-1", ""); got != "404 JobNotExist" {
 			t.Error(got)
 		}
 	}
 }
 
-func TestCreationKeepsToTheContract(t *testing.T) {
-	c, base := started(t)
+func TestCreateRefusesInvalidParameters(t *testing.T) {
+	c, base := startCloud(t)
 	c.AddProject(project)
 	good := strings.Replace(creation, "NAME", "made-1", 1)
 	for _, row := range [][2]string{
@@ -193,7 +193,7 @@ func TestCreationKeepsToTheContract(t *testing.T) {
 		{`"type":"AliyunOSS"`, `"type":"AliyunOSS","bucket":"own"`},
 		{`{`, `[`},
 	} {
-		if got := refused(t, base, "POST", "/downloadjobs", strings.Replace(good, row[0], row[1], 1)); got != "400 ParameterInvalid" {
+		if got := slsError(t, base, "POST", "/downloadjobs", strings.Replace(good, row[0], row[1], 1)); got != "400 ParameterInvalid" {
 			t.Errorf("%s: %s", row[1], got)
 		}
 	}
@@ -203,7 +203,7 @@ func TestCreationKeepsToTheContract(t *testing.T) {
 }
 
 func TestProjectIsTheHostsFirstLabel(t *testing.T) {
-	c, base := started(t, Job{Name: "job-1"})
+	c, base := startCloud(t, Job{Name: "job-1"})
 	c.AddJob("other-project", Job{Name: "job-2"})
 	address := strings.TrimPrefix(base, "http://")
 	for _, row := range []struct {
@@ -228,21 +228,21 @@ func TestProjectIsTheHostsFirstLabel(t *testing.T) {
 	}
 }
 
-func TestUnknownCallsAreRefused(t *testing.T) {
-	_, base := started(t, Job{Name: "job-1"})
+func TestUnknownOperationsAreRefused(t *testing.T) {
+	_, base := startCloud(t, Job{Name: "job-1"})
 	for _, method := range []string{http.MethodPut, http.MethodPost} {
-		if got := refused(t, base, method, "/downloadjobs/job-1", ""); got != "404 InvalidURI" {
+		if got := slsError(t, base, method, "/downloadjobs/job-1", ""); got != "404 InvalidURI" {
 			t.Error(got)
 		}
 	}
 }
 
-func TestUpdateRestartsOnlyWhatItTouches(t *testing.T) {
-	c, base := started(t, Job{Name: "job-1", Statuses: []string{JobRunning, JobSucceeded}, File: File{Body: []byte("old")}})
+func TestUpdateResetsOnlyTheCountsOfChangedSettings(t *testing.T) {
+	c, base := startCloud(t, Job{Name: "job-1", Statuses: []string{JobRunning, JobSucceeded}, File: File{Body: []byte("old")}})
 	getJob(t, base, "job-1")
 	c.UpdateJob(project, "job-1", func(j *Job) { j.Notice = "n"; j.Name = "job-2"; j.File.Body = []byte("new!") })
 	if d := getJob(t, base, "job-1"); d.Status != JobSucceeded || d.Details.Notice != "n" || *d.Details.FileSize != 4 {
-		t.Errorf("%+v", d)
+		t.Errorf("got %+v", d)
 	}
 	c.UpdateJob(project, "job-1", func(j *Job) { j.Statuses[0] = JobStarting })
 	if d := getJob(t, base, "job-1"); d.Status != JobStarting {
@@ -254,7 +254,7 @@ func TestUpdateRestartsOnlyWhatItTouches(t *testing.T) {
 }
 
 func TestWrongKeyDoesNotLearnWhichJobsExist(t *testing.T) {
-	_, base := started(t, Job{Name: "here"})
+	_, base := startCloud(t, Job{Name: "here"})
 	for _, row := range [][2]string{{project + ".example.com", "here"}, {project + ".example.com", "nowhere"}, {"nobody.example.com", "here"}} {
 		r := slsRequest(t, "GET", base+"/downloadjobs/"+row[1], row[0], "")
 		r.Header.Set("Authorization", "LOG "+mockID+":bm90aGluZw==")
@@ -284,24 +284,24 @@ func TestJobWritesToItsBucketOnceItSucceeds(t *testing.T) {
 	clock = clock.Add(time.Minute)
 	d := getJob(t, base, "job-1").Details
 	if d.FilePath != "" || *d.LogCount != 5 || d.CheckSum != "" {
-		t.Errorf("%+v", d)
+		t.Errorf("got %+v", d)
 	}
 	var size int64
-	p := listing1(t, base, "prefix=x/job-1")
+	p := listOSS(t, base, "prefix=x/job-1")
 	for _, o := range p.Contents {
 		size += int64(o.Size)
 	}
 	if got := p.items(); !slices.Equal(got, []string{"x/job-1-1.csv", "x/job-1-2.csv.zst", "x/job-1-old.csv"}) || p.Contents[0].LastModified != "2026-01-02T03:05:05.000Z" {
-		t.Errorf("%+v", p)
+		t.Errorf("got %+v", p)
 	}
-	if p := listing1(t, base, "prefix=x/third"); p.Contents[0].LastModified != "2026-01-02T02:04:05.000Z" {
-		t.Errorf("%+v", p)
+	if p := listOSS(t, base, "prefix=x/third"); p.Contents[0].LastModified != "2026-01-02T02:04:05.000Z" {
+		t.Errorf("got %+v", p)
 	}
 	if g := askOSS(t, "GET", base, "/own/x/third.bin"); g.body != "123456789" {
-		t.Errorf("%d %s", g.status, g.body)
+		t.Errorf("got %d %s", g.status, g.body)
 	}
-	if one := getJob(t, base, "job-2").Details; one.CheckSum != strings.Trim(listing1(t, base, "prefix=x/job-2").Contents[0].ETag, `"`) || *one.LogCount != 1 {
-		t.Errorf("%+v", one)
+	if one := getJob(t, base, "job-2").Details; one.CheckSum != strings.Trim(listOSS(t, base, "prefix=x/job-2").Contents[0].ETag, `"`) || *one.LogCount != 1 {
+		t.Errorf("got %+v", one)
 	}
 	header := int64(len(Generate(0, "csv", 0)))
 	if *d.FileSize != size-header+9 {
@@ -318,15 +318,15 @@ func TestJobWritesToItsBucketOnceItSucceeds(t *testing.T) {
 	}
 	c.UpdateJob(project, "job-1", func(j *Job) { j.Files = j.Files[2:]; j.FilePath = "oss://own/x/third.bin" })
 	if d := getJob(t, base, "job-1").Details; d.CheckSum == "" || *d.FileSize != 4 || d.FilePath == "" || !slices.Contains(c.Keys("own"), "x/third.bin") {
-		t.Errorf("%+v", d)
+		t.Errorf("got %+v", d)
 	}
 }
 
-func TestBucketOfAJobIsThereBeforeItsFile(t *testing.T) {
-	c, base := started(t, Job{Name: "job-1", Bucket: "own", Statuses: []string{JobRunning}})
-	if p := listing1(t, base, "list-type=2"); len(p.Contents) != 0 || p.KeyCount != 0 {
-		t.Errorf("%+v", p)
+func TestBucketOfAJobExistsBeforeItsFile(t *testing.T) {
+	c, base := startCloud(t, Job{Name: "job-1", Bucket: "own", Statuses: []string{JobRunning}})
+	if p := listOSS(t, base, "list-type=2"); len(p.Contents) != 0 || p.KeyCount != 0 {
+		t.Errorf("got %+v", p)
 	}
 	c.RemoveJob(project, "job-1")
-	listing1(t, base, "")
+	listOSS(t, base, "")
 }

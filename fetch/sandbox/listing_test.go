@@ -37,7 +37,7 @@ func (p listedPage) items() []string {
 	return items
 }
 
-func listing1(t *testing.T, base, query string) listedPage {
+func listOSS(t *testing.T, base, query string) listedPage {
 	t.Helper()
 	g := askOSS(t, "GET", base, "/own/?"+query)
 	var p listedPage
@@ -47,7 +47,7 @@ func listing1(t *testing.T, base, query string) listedPage {
 	return p
 }
 
-func TestListingTellsOfEveryObjectOnce(t *testing.T) {
+func TestListingHasEveryObjectOnce(t *testing.T) {
 	keys := []string{"a", "a/1", "a/2", "a/b/3", "a0", "b/+ &<%.x", "b/ü", "c"}
 	c, base := withObjects(t, keys...)
 	c.AddObject("own", "a/gone", File{Gone: true})
@@ -74,7 +74,7 @@ func TestListingTellsOfEveryObjectOnce(t *testing.T) {
 			var items []string
 			query, pages := version+"&"+row.query, 0
 			for more := ""; ; pages++ {
-				p := listing1(t, base, query+more)
+				p := listOSS(t, base, query+more)
 				items = append(items, p.items()...)
 				name, at := next(p)
 				if strings.Contains(query, "encoding-type") {
@@ -97,34 +97,34 @@ func TestListingTellsOfEveryObjectOnce(t *testing.T) {
 	}
 }
 
-func TestListingTellsWhatItWasAskedAndWhatTheObjectsAre(t *testing.T) {
+func TestListingHasItsParametersAndTheObjectsMetadata(t *testing.T) {
 	c, base := withObjects(t, "p/a")
 	c.AddObject("own", "p/b", File{Body: []byte("123456789"), LastModified: time.Date(2025, 1, 2, 3, 4, 5, 6e6, time.UTC), StorageClass: "Archive",
 		Faults: Faults{MultipartETag: 4}})
-	p := listing1(t, base, "list-type=2&prefix=p/&start-after=p/a&max-keys=7")
+	p := listOSS(t, base, "list-type=2&prefix=p/&start-after=p/a&max-keys=7")
 	if p.Name != "own" || p.Prefix != "p/" || p.StartAfter != "p/a" || p.MaxKeys != 7 || p.KeyCount != 1 || p.IsTruncated || p.Marker != "" {
-		t.Errorf("%+v", p)
+		t.Errorf("got %+v", p)
 	}
 	o := p.Contents[0]
 	if o.Key != "p/b" || o.Size != 9 || o.Type != "Multipart" || o.StorageClass != "Archive" || o.LastModified != "2025-01-02T03:04:05.000Z" || o.Owner != nil ||
 		o.ETag != `"`+partsETag([]byte("123456789"), 4)+`"` {
-		t.Errorf("%+v", o)
+		t.Errorf("got %+v", o)
 	}
 	if g := askOSS(t, "GET", base, "/own/"); !strings.Contains(g.body, `<ETag>"`) || g.header.Get("Content-Type") != "application/xml" {
-		t.Errorf("%s", g.body)
+		t.Errorf("got %s", g.body)
 	}
-	if p := listing1(t, base, "marker=p/a"); p.Marker != "p/a" || len(p.Contents) != 1 || p.Contents[0].Owner == nil || p.MaxKeys != 100 {
-		t.Errorf("%+v", p)
+	if p := listOSS(t, base, "marker=p/a"); p.Marker != "p/a" || len(p.Contents) != 1 || p.Contents[0].Owner == nil || p.MaxKeys != 100 {
+		t.Errorf("got %+v", p)
 	}
-	if p := listing1(t, base, "list-type=2&fetch-owner=true"); p.Contents[0].Owner == nil {
-		t.Errorf("%+v", p)
+	if p := listOSS(t, base, "list-type=2&fetch-owner=true"); p.Contents[0].Owner == nil {
+		t.Errorf("got %+v", p)
 	}
 	if n := c.Counts(); n.Calls["ListObjectsV2"] != 2 || n.Calls["ListObjects"] != 2 || n.Requests != 0 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 }
 
-func TestListingIsBusyAsOftenAsTold(t *testing.T) {
+func TestListingIsBusyAsOftenAsSet(t *testing.T) {
 	c, base := withObjects(t, "f")
 	c.AddBucket("own", Bucket{Busy: 2})
 	for i, want := range []int{503, 503, 200} {
@@ -139,7 +139,7 @@ func TestManyObjectsAreCheapAndAllListed(t *testing.T) {
 	if testing.Short() {
 		many = 2_000
 	}
-	c, base := started(t)
+	c, base := startCloud(t)
 	next := many
 	add := func() {
 		next--
@@ -163,13 +163,13 @@ func TestManyObjectsAreCheapAndAllListed(t *testing.T) {
 
 func TestRemovedAndReplacedObjectsAreListedAsTheyAre(t *testing.T) {
 	c, base := withObjects(t, "a", "b")
-	listing1(t, base, "")
+	listOSS(t, base, "")
 	c.RemoveObject("own", "a")
 	c.RemoveObject("none", "a")
 	c.AddObject("own", "c", File{Body: []byte("c")})
 	c.AddObject("own", "b", File{Body: []byte("longer")})
-	p := listing1(t, base, "")
+	p := listOSS(t, base, "")
 	if got := p.items(); !slices.Equal(got, []string{"b", "c"}) || p.Contents[0].Size != 6 || !slices.Equal(c.Keys("own"), got) || c.Keys("none") != nil {
-		t.Errorf("%+v", p)
+		t.Errorf("got %+v", p)
 	}
 }

@@ -13,7 +13,7 @@ func fileURL(t *testing.T, base, job string) string {
 }
 
 // storeError reads the code and the message of an error of the store.
-func storeError(t *testing.T, g answer) (code, message string) {
+func ossError(t *testing.T, g answer) (code, message string) {
 	t.Helper()
 	var e struct {
 		Code, Message string
@@ -25,11 +25,11 @@ func storeError(t *testing.T, g answer) (code, message string) {
 	return e.Code, e.Message
 }
 
-func TestSignedURLGivesTheFileAndWhatIsKnownOfIt(t *testing.T) {
-	_, base := started(t, Job{Name: "job-1", File: File{Name: "a b+ü%.bin", Body: []byte("123456789")}})
+func TestSignedURLGivesTheFileAndItsMetadata(t *testing.T) {
+	_, base := startCloud(t, Job{Name: "job-1", File: File{Name: "a b+ü%.bin", Body: []byte("123456789")}})
 	g := fetch(t, "GET", fileURL(t, base, "job-1"))
 	if g.status != 200 || g.body != "123456789" {
-		t.Fatalf("%d %s", g.status, g.body)
+		t.Fatalf("got %d %s", g.status, g.body)
 	}
 	for name, want := range map[string]string{
 		"ETag":                 `"25F9E794323B453885F5181F1B624D0B"`,
@@ -48,7 +48,7 @@ func TestSignedURLGivesTheFileAndWhatIsKnownOfIt(t *testing.T) {
 }
 
 func TestURLIsGoodForOneMethodOneKeyAndNothingMore(t *testing.T) {
-	c, base := started(t, Job{Name: "job-1", File: File{Name: "f.bin", Body: []byte("x")}}, Job{Name: "job-2"})
+	c, base := startCloud(t, Job{Name: "job-1", File: File{Name: "f.bin", Body: []byte("x")}}, Job{Name: "job-2"})
 	signed := fileURL(t, base, "job-1")
 	bare, _, _ := strings.Cut(signed, "?")
 	for _, row := range []struct {
@@ -80,16 +80,16 @@ func TestURLIsGoodForOneMethodOneKeyAndNothingMore(t *testing.T) {
 		if row.code == "" {
 			continue
 		}
-		if code, _ := storeError(t, g); code != row.code {
+		if code, _ := ossError(t, g); code != row.code {
 			t.Errorf("%s: %s", row.how, code)
 		}
 	}
 	if n := c.Counts(); n.Refused["SignatureDoesNotMatch"] != 7 || n.Requests != 16 || n.Bytes != 3 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 }
 
-func TestExpiryIsLookedAtBeforeTheSignature(t *testing.T) {
+func TestExpiryIsCheckedBeforeTheSignature(t *testing.T) {
 	clock := now()
 	c := New(Options{AccessKeyID: mockID, AccessKeySecret: mockSecret, URLLifetime: time.Minute, Now: func() time.Time { return clock }})
 	c.AddJob(project, Job{Name: "job-1"})
@@ -108,24 +108,24 @@ func TestExpiryIsLookedAtBeforeTheSignature(t *testing.T) {
 	signed = strings.Replace(signed, base, base2, 1)
 	for _, url := range []string{signed, signed + "x"} {
 		g := fetch(t, "GET", url)
-		code, message := storeError(t, g)
+		code, message := ossError(t, g)
 		if g.status != 403 || code != "AccessDenied" || message != "Request has expired." ||
 			!strings.Contains(g.body, "<EC>0002-00000069</EC>") || !strings.Contains(g.body, "<Expires>2026-01-02T03:05:05.000Z</Expires>") {
-			t.Errorf("%d %s", g.status, g.body)
+			t.Errorf("got %d %s", g.status, g.body)
 		}
 	}
 }
 
 func TestFileThatIsGoneOrRenamedIsNoSuchKey(t *testing.T) {
-	c, base := started(t, Job{Name: "job-1"})
+	c, base := startCloud(t, Job{Name: "job-1"})
 	check := func(url string, status int) {
 		t.Helper()
 		g := fetch(t, "GET", url)
 		if g.status != status {
-			t.Errorf("%d %s", g.status, g.body)
+			t.Errorf("got %d %s", g.status, g.body)
 		}
 		if status == 404 {
-			if code, _ := storeError(t, g); code != "NoSuchKey" {
+			if code, _ := ossError(t, g); code != "NoSuchKey" {
 				t.Error(code)
 			}
 		}
@@ -141,7 +141,7 @@ func TestFileThatIsGoneOrRenamedIsNoSuchKey(t *testing.T) {
 	check(renamed, 404)
 }
 
-func TestRangesAreReadAsTheStoreReadsThem(t *testing.T) {
+func TestRangesAreReadAsOSSReadsThem(t *testing.T) {
 	for _, row := range []struct {
 		header   string
 		size     int64
@@ -179,16 +179,16 @@ func TestRangesAreReadAsTheStoreReadsThem(t *testing.T) {
 	}
 }
 
-func TestPartTellsOfTheWholeObject(t *testing.T) {
-	_, base := started(t, Job{Name: "job-1", File: File{Body: []byte("123456789")}})
+func TestPartialResponseHasTheHeadersOfTheWholeObject(t *testing.T) {
+	_, base := startCloud(t, Job{Name: "job-1", File: File{Body: []byte("123456789")}})
 	signed := fileURL(t, base, "job-1")
 	g := fetch(t, "GET", signed, "Range", "bytes=2-4")
 	if g.status != 206 || g.body != "345" || g.header.Get("Content-Range") != "bytes 2-4/9" || g.header.Get("x-oss-hash-crc64ecma") != "11051210869376104954" {
-		t.Errorf("%d %s %v", g.status, g.body, g.header)
+		t.Errorf("got %d %s %v", g.status, g.body, g.header)
 	}
 	g = fetch(t, "GET", signed, "Range", "bytes=2-9")
 	if g.status != 200 || g.body != "123456789" || g.header.Get("Content-Range") != "" {
-		t.Errorf("%d %s %v", g.status, g.body, g.header)
+		t.Errorf("got %d %s %v", g.status, g.body, g.header)
 	}
 }
 
@@ -210,7 +210,7 @@ func TestTextIsCompressedOnTheWayIfAskedFor(t *testing.T) {
 		if row.body == "short" {
 			whole = "short"
 		}
-		_, base := started(t, Job{Name: "job-1", File: File{Name: row.name, Body: []byte(whole)}})
+		_, base := startCloud(t, Job{Name: "job-1", File: File{Name: row.name, Body: []byte(whole)}})
 		headers := []string{"Accept-Encoding", row.accept}
 		if row.ranges != "" {
 			headers = append(headers, "Range", row.ranges)

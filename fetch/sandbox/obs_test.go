@@ -52,8 +52,8 @@ func signedOBS(r *http.Request, scheme, region string) *http.Request {
 
 var obsSchemeWords = map[string]string{"OBS": "x-obs-", "AWS4": "x-amz-"}
 
-func TestOBSGivesTheSameObjectsInItsOwnWay(t *testing.T) {
-	c, base := started(t)
+func TestOBSGivesTheSameObjectsWithItsOwnHeaders(t *testing.T) {
+	c, base := startCloud(t)
 	made := time.Date(2025, 5, 6, 7, 8, 9, 5e8, time.UTC)
 	c.AddObject("own", "a/b+c d.bin", File{Body: []byte("123456789"), LastModified: made, StorageClass: "IA", Encryption: "kms"})
 	c.AddObject("own", "plain.json", File{Body: []byte(strings.Repeat("1", 2000))})
@@ -72,7 +72,7 @@ func TestOBSGivesTheSameObjectsInItsOwnWay(t *testing.T) {
 				}
 			}
 			if g.header.Get(prefix+"request-id") == "" || g.header.Get("ETag") == `"25f9e794323b453885f5181f1b624d0b"` {
-				t.Errorf("%v", g.header)
+				t.Errorf("got %v", g.header)
 			}
 		}
 		g := askOBS(t, scheme, "GET", base, "/own/plain.json", "Accept-Encoding", "gzip")
@@ -82,13 +82,13 @@ func TestOBSGivesTheSameObjectsInItsOwnWay(t *testing.T) {
 	}
 	n := c.Counts()
 	if n.Calls["GetObject"] != 4 || n.Calls["HeadObject"] != 2 || n.Objects["own/a/b+c d.bin"] != (ItemCounts{Requests: 4, Bytes: 4}) || n.Requests != 6 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 }
 
 // The parts' MD5s are hashed as bytes, not as text.
 func TestOBSHashesPartsAsS3Does(t *testing.T) {
-	c, base := started(t)
+	c, base := startCloud(t)
 	c.AddObject("own", "f", File{Body: []byte("123456789"), Faults: Faults{MultipartETag: 4}})
 	var sums []byte
 	for _, part := range []string{"1234", "5678", "9"} {
@@ -105,12 +105,12 @@ func TestOBSHashesPartsAsS3Does(t *testing.T) {
 	if g := askOBS(t, "OBS", "GET", base, "/own/f", "If-Match", `"0"`); g.status != 412 {
 		t.Errorf("another If-Match: %d", g.status)
 	}
-	if p := obsListing(t, base, ""); p.Contents[0].ETag != want || p.Contents[0].StorageClass != "STANDARD" || p.Contents[0].Type != "" {
-		t.Errorf("%+v", p)
+	if p := listOBS(t, base, ""); p.Contents[0].ETag != want || p.Contents[0].StorageClass != "STANDARD" || p.Contents[0].Type != "" {
+		t.Errorf("got %+v", p)
 	}
 }
 
-func obsListing(t *testing.T, base, query string) listedPage {
+func listOBS(t *testing.T, base, query string) listedPage {
 	t.Helper()
 	g := askOBS(t, "AWS4", "GET", base, "/own/?"+query)
 	var p listedPage
@@ -125,7 +125,7 @@ func TestOBSListsByMarker(t *testing.T) {
 	c, base := withObjects(t, keys...)
 	var got []string
 	for marker := ""; ; {
-		p := obsListing(t, base, "max-keys=1&list-type=2&marker="+strings.ReplaceAll(marker, " ", "%20"))
+		p := listOBS(t, base, "max-keys=1&list-type=2&marker="+strings.ReplaceAll(marker, " ", "%20"))
 		got = append(got, p.items()...)
 		if !p.IsTruncated {
 			break
@@ -135,15 +135,15 @@ func TestOBSListsByMarker(t *testing.T) {
 	if !slices.Equal(got, keys) {
 		t.Errorf("got %q", got)
 	}
-	if p := obsListing(t, base, "prefix=a%20b/&encoding-type=url"); !slices.Equal(p.items(), []string{"a%20b%2F%2B", "a%20b%2F1%202"}) || p.MaxKeys != 1000 {
-		t.Errorf("%+v", p)
+	if p := listOBS(t, base, "prefix=a%20b/&encoding-type=url"); !slices.Equal(p.items(), []string{"a%20b%2F%2B", "a%20b%2F1%202"}) || p.MaxKeys != 1000 {
+		t.Errorf("got %+v", p)
 	}
 	if n := c.Counts(); n.Calls["ListObjects"] != 5 || n.Requests != 0 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 }
 
-func TestOBSRefusesInItsOwnWords(t *testing.T) {
+func TestOBSHasItsOwnErrors(t *testing.T) {
 	c, base := withObjects(t, "here", "gone")
 	c.UpdateObject("own", "gone", func(f *File) { f.Gone = true })
 	c.AddObject("own", "cold", File{StorageClass: "Archive"})

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// status is an answer, as a client reads it.
-type status struct {
+// An orderAnswer is an answer about an order, as a client reads it.
+type orderAnswer struct {
 	RequestID, HostID, Code, Message string
 	Success                          any
 	ErrorCode, ErrorMessage          string
@@ -27,47 +27,47 @@ type status struct {
 // withOrder returns a cloud that has the order 11/key-1, as changed.
 func withOrder(t *testing.T, o Order) (*Cloud, string) {
 	t.Helper()
-	c, base := started(t)
+	c, base := startCloud(t)
 	o.ID, o.Key = 11, "key-1"
 	c.AddOrder(o)
 	return c, base
 }
 
-func TestOrderTellsAStatusACallAndTheLastStays(t *testing.T) {
+func TestOrderAnswersOneStatusACallAndRepeatsTheLast(t *testing.T) {
 	body := Zip(ZipEntry{"a.sql", []byte("UPDATE t")})
 	c, base := withOrder(t, Order{Statuses: []string{OrderInit, OrderListing, "PACKING", OrderDownloading, OrderSucceeded}, File: File{Rows: 69, Body: body}})
-	var told []string
+	var statuses []string
 	for range 6 {
-		var s status
+		var s orderAnswer
 		callRPC(t, base, &s)
-		told = append(told, s.StatusResult.DownloadStatus+" "+s.StatusResult.StatusDesc)
+		statuses = append(statuses, s.StatusResult.DownloadStatus+" "+s.StatusResult.StatusDesc)
 		if done := s.StatusResult.DownloadStatus == OrderSucceeded; done != (s.StatusResult.DownloadURL != "") || done != (s.StatusResult.TotalCount != nil) {
-			t.Errorf("%+v", s.StatusResult)
+			t.Errorf("got %+v", s.StatusResult)
 		}
 		if s.Success != true || s.RequestID == "" {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v", s)
 		}
 	}
 	want := []string{"INIT INIT", "LISTING LISTING", "PACKING PACKING", "DOWNLOADING DOWNLOADING", "DOWNLOAD_SUCCESS SUCCESS", "DOWNLOAD_SUCCESS SUCCESS"}
-	if !slices.Equal(told, want) {
-		t.Errorf("got %v", told)
+	if !slices.Equal(statuses, want) {
+		t.Errorf("got %v", statuses)
 	}
 	if n := c.Counts(); n.Calls["QueryDataTrackResultDownloadStatus"] != 6 || n.Orders["11/key-1"].StatusCalls != 6 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 }
 
-func TestOrdersFileIsTheZipAndSuffersFaults(t *testing.T) {
+func TestOrdersFileIsTheZipAndHasFaults(t *testing.T) {
 	body := Zip(ZipEntry{"b.sql", []byte("two")}, ZipEntry{"a.sql", []byte("one")})
 	c, base := withOrder(t, Order{File: File{Body: body, Faults: Faults{Busy: 1, ExpireAfter: Expiry{Requests: 2}}}})
 	given := func() string {
-		var s status
+		var s orderAnswer
 		callRPC(t, base, &s)
 		return strings.TrimSpace(s.StatusResult.DownloadURL)
 	}
 	signed := given()
 	if g := fetch(t, "GET", signed); g.status != 503 {
-		t.Errorf("%d", g.status)
+		t.Errorf("got %d", g.status)
 	}
 	g := fetch(t, "GET", signed)
 	z, err := zip.NewReader(strings.NewReader(g.body), int64(len(g.body)))
@@ -81,27 +81,27 @@ func TestOrdersFileIsTheZipAndSuffersFaults(t *testing.T) {
 		files = append(files, f.Name+"="+string(text))
 	}
 	if !slices.Equal(files, []string{"b.sql=two", "a.sql=one"}) || g.header.Get("Content-Type") != "application/zip" {
-		t.Errorf("%v %v", files, g.header)
+		t.Errorf("got %v %v", files, g.header)
 	}
 	if g := fetch(t, "GET", signed, "Range", "bytes=0-1"); g.body != "PK" || g.status != 206 {
-		t.Errorf("%d %s", g.status, g.body)
+		t.Errorf("got %d %s", g.status, g.body)
 	}
-	if _, message := storeError(t, fetch(t, "GET", signed)); message != "Request has expired." {
+	if _, message := ossError(t, fetch(t, "GET", signed)); message != "Request has expired." {
 		t.Error(message)
 	}
 	if g := fetch(t, "GET", given()); g.status != 200 {
 		t.Errorf("a fresh URL: %d", g.status)
 	}
 	if n := c.Counts().Orders["11/key-1"]; n.StatusCalls != 2 || n.Requests != 4 || n.Bytes != int64(2*len(body)+2) {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 	c.RemoveOrder(11, "key-1")
-	if code, _ := storeError(t, fetch(t, "GET", signed)); code != "NoSuchKey" {
+	if code, _ := ossError(t, fetch(t, "GET", signed)); code != "NoSuchKey" {
 		t.Error(code)
 	}
 }
 
-func TestAnswerHasTheVendorsQuirksUnlessTold(t *testing.T) {
+func TestOrderAnswerHasTheVendorsQuirksUnlessSetOtherwise(t *testing.T) {
 	for name, row := range map[string]struct {
 		order   Order
 		url     string
@@ -116,7 +116,7 @@ func TestAnswerHasTheVendorsQuirksUnlessTold(t *testing.T) {
 		"own URL":  {Order{URL: "https://elsewhere/x"}, "\n", "UnknownError", true, "0"},
 	} {
 		_, base := withOrder(t, row.order)
-		var s status
+		var s orderAnswer
 		callRPC(t, base, &s)
 		r := s.StatusResult
 		total := "none"
@@ -134,26 +134,26 @@ func TestAnswerHasTheVendorsQuirksUnlessTold(t *testing.T) {
 
 func TestRefusedAndFailedCallsUseUpNoStatus(t *testing.T) {
 	c, base := withOrder(t, Order{Unavailable: 1, Throttles: 2, Failure: Failure{"SystemError", "try again", 1}, Statuses: []string{OrderInit, OrderFailed}})
-	ask := func() (*http.Response, status) {
-		var s status
+	ask := func() (*http.Response, orderAnswer) {
+		var s orderAnswer
 		return callRPC(t, base, &s), s
 	}
 	if r, s := ask(); r.StatusCode != 503 || s.Code != "ServiceUnavailable" || s.RequestID == "" || s.HostID == "" || s.Message == "" {
-		t.Errorf("%d %+v", r.StatusCode, s)
+		t.Errorf("got %d %+v", r.StatusCode, s)
 	}
 	for range 2 {
 		if r, s := ask(); r.StatusCode != 400 || s.Code != "Throttling.User" || r.Header.Get("x-ratelimit-user-api") != "Limit:1,Remain:0,TimeLeft:700,Reset:1" {
-			t.Errorf("%d %+v", r.StatusCode, s)
+			t.Errorf("got %d %+v", r.StatusCode, s)
 		}
 	}
 	if r, s := ask(); r.StatusCode != 200 || s.Success != false || s.ErrorCode != "SystemError" || s.StatusResult != nil {
-		t.Errorf("%d %+v", r.StatusCode, s)
+		t.Errorf("got %d %+v", r.StatusCode, s)
 	}
 	if _, s := ask(); s.StatusResult.DownloadStatus != OrderInit {
-		t.Errorf("%+v", s.StatusResult)
+		t.Errorf("got %+v", s.StatusResult)
 	}
 	if n := c.Counts().Refused; n["ServiceUnavailable"] != 1 || n["Throttling.User"] != 2 || n["SystemError"] != 1 {
-		t.Errorf("%v", n)
+		t.Errorf("got %v", n)
 	}
 	if !c.UpdateOrder(11, "key-1", func(o *Order) { o.Throttles = 1; o.ID = 12 }) || c.UpdateOrder(12, "key-1", nil) {
 		t.Error("an order is known by an ID that it does not have")
@@ -162,11 +162,11 @@ func TestRefusedAndFailedCallsUseUpNoStatus(t *testing.T) {
 		t.Errorf("after the change: %d", r.StatusCode)
 	}
 	if _, s := ask(); s.StatusResult.DownloadStatus != OrderFailed || s.StatusResult.StatusDesc != "FAIL" {
-		t.Errorf("%+v", s.StatusResult)
+		t.Errorf("got %+v", s.StatusResult)
 	}
 }
 
-func TestWhatIsAskedForMustBeThere(t *testing.T) {
+func TestOrderCallsInErrorGetTheVendorsErrors(t *testing.T) {
 	_, base := withOrder(t, Order{Tenant: 3})
 	for _, row := range []struct {
 		parameters []string
@@ -185,7 +185,7 @@ func TestWhatIsAskedForMustBeThere(t *testing.T) {
 		{[]string{"Version", "2021-01-01"}, 400, "InvalidVersion"},
 		{[]string{"AccessKeyId", "other", "OrderId", "12"}, 404, "InvalidAccessKeyId.NotFound"},
 	} {
-		var s status
+		var s orderAnswer
 		r := callRPC(t, base, &s, row.parameters...)
 		if r.StatusCode != row.status || s.Code+s.ErrorCode != row.code {
 			t.Errorf("%v: %d %+v", row.parameters, r.StatusCode, s)
@@ -226,9 +226,9 @@ func TestParametersMayComeInAForm(t *testing.T) {
 		canonical := "POST\n/\n\n" + headerLines(r, "content-type") + "host:" + r.Host + "\n" + headerLines(r, "x-acs-") + "\n" + signed + "\n" + hash
 		signature := hmacOf(sha256.New, mockSecret, "ACS3-HMAC-SHA256\n"+sha256Hex(canonical))
 		setHeaders(r, "Authorization", fmt.Sprintf("ACS3-HMAC-SHA256 Credential=%s, SignedHeaders=%s, Signature=%x", mockID, signed, signature))
-		var s status
+		var s orderAnswer
 		if resp := do(t, r, &s); (resp.StatusCode == 200) != good || good != (s.Success == true) {
-			t.Errorf("%d %+v", resp.StatusCode, s)
+			t.Errorf("got %d %+v", resp.StatusCode, s)
 		}
 	}
 }
@@ -246,7 +246,7 @@ func TestZipOfTheSameEntriesIsTheSame(t *testing.T) {
 func TestNonceIsGoodOnce(t *testing.T) {
 	_, base := withOrder(t, Order{})
 	for _, want := range []string{"200 UnknownError", "400 SignatureNonceUsed"} {
-		var s status
+		var s orderAnswer
 		r := callRPC(t, base, &s, "SignatureNonce", "n")
 		if got := fmt.Sprint(r.StatusCode, " ", s.Code+s.ErrorCode); got != want {
 			t.Errorf("got %s, want %s", got, want)

@@ -13,7 +13,7 @@ import (
 // "own", each of which holds its key.
 func withObjects(t *testing.T, keys ...string) (*Cloud, string) {
 	t.Helper()
-	c, base := started(t)
+	c, base := startCloud(t)
 	c.AddBucket("own", Bucket{})
 	for _, key := range keys {
 		c.AddObject("own", key, File{Body: []byte(key)})
@@ -21,8 +21,8 @@ func withObjects(t *testing.T, keys ...string) (*Cloud, string) {
 	return c, base
 }
 
-func TestObjectIsGivenByKeyWithWhatIsKnownOfIt(t *testing.T) {
-	c, base := started(t)
+func TestObjectIsGivenByKeyWithItsMetadata(t *testing.T) {
+	c, base := startCloud(t)
 	made := time.Date(2025, 5, 6, 7, 8, 9, 5e8, time.UTC)
 	c.AddObject("own", "a/b+c d.bin", File{Body: []byte("123456789"), LastModified: made, StorageClass: "IA"})
 	for _, method := range []string{"GET", "HEAD"} {
@@ -41,11 +41,11 @@ func TestObjectIsGivenByKeyWithWhatIsKnownOfIt(t *testing.T) {
 	}
 	n := c.Counts()
 	if n.Calls["GetObject"] != 1 || n.Calls["HeadObject"] != 1 || n.Objects["own/a/b+c d.bin"] != (ItemCounts{Requests: 2, Bytes: 9}) || n.Requests != 2 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 }
 
-func TestStoreRefusesInTheVendorsWords(t *testing.T) {
+func TestOSSHasTheVendorsErrors(t *testing.T) {
 	c, base := withObjects(t, "here", "gone")
 	c.UpdateObject("own", "gone", func(f *File) { f.Gone = true })
 	c.AddObject("own", "cold", File{StorageClass: "Archive"})
@@ -77,25 +77,25 @@ func TestStoreRefusesInTheVendorsWords(t *testing.T) {
 		{"GET", "/own/?list-type=2&continuation-token=*", 400, "InvalidArgument", ""},
 	} {
 		g := askOSS(t, row.method, base, row.path)
-		if code, _ := storeError(t, g); g.status != row.status || code != row.code || !strings.Contains(g.body, row.has) {
+		if code, _ := ossError(t, g); g.status != row.status || code != row.code || !strings.Contains(g.body, row.has) {
 			t.Errorf("%s %s: %d %s", row.method, row.path, g.status, g.body)
 		}
 	}
 	if n := c.Counts().Refused; n["NoSuchKey"] != 2 || n["NoSuchBucket"] != 2 {
-		t.Errorf("%v", n)
+		t.Errorf("got %v", n)
 	}
 }
 
-func TestHeadTellsItsErrorInAHeader(t *testing.T) {
+func TestErrorOfHeadIsInAHeader(t *testing.T) {
 	_, base := withObjects(t)
 	g := askOSS(t, "HEAD", base, "/own/nothing")
 	if g.status != 404 || g.body != "" || g.header.Get("x-oss-ec") != "0026-00000001" || g.header.Get("x-oss-err") == "" {
-		t.Errorf("%d %q %v", g.status, g.body, g.header)
+		t.Errorf("got %d %q %v", g.status, g.body, g.header)
 	}
 }
 
-func TestObjectsSufferFaultsByKeyToo(t *testing.T) {
-	c, base := started(t)
+func TestObjectsReadByKeyHaveFaultsToo(t *testing.T) {
+	c, base := startCloud(t)
 	c.AddObject("own", "f", File{Body: []byte(digits), Faults: Faults{
 		Busy: 1, Flip: Flip{At: 1, Times: 1}, Cut: Cut{After: 4, Times: 1}, Replace: Replacement{After: 2, Body: []byte("new")}, ExpireAfter: Expiry{Requests: 1}}})
 	for i, want := range []answer{{status: 503}, {status: 200, body: "0023"}, {status: 200, body: digits}, {status: 200, body: "new"}} {
@@ -113,7 +113,7 @@ func TestObjectsSufferFaultsByKeyToo(t *testing.T) {
 	}
 }
 
-func TestStandardRangesAreAsOthersReadThem(t *testing.T) {
+func TestStandardRangesAreReadAsInHTTP(t *testing.T) {
 	for _, row := range []struct {
 		header   string
 		size     int64
@@ -142,19 +142,19 @@ func TestStandardRangesAreAsOthersReadThem(t *testing.T) {
 	_, base := withObjects(t, "123456789")
 	const path, ask = "/own/123456789", "x-oss-range-behavior"
 	if g := askOSS(t, "GET", base, path, "Range", "bytes=7-99", ask, "standard"); g.status != 206 || g.body != "89" || g.header.Get("Content-Range") != "bytes 7-8/9" {
-		t.Errorf("%d %s", g.status, g.body)
+		t.Errorf("got %d %s", g.status, g.body)
 	}
 	if g := askOSS(t, "GET", base, path, "Range", "bytes=7-99"); g.status != 200 || g.body != "123456789" {
-		t.Errorf("%d %s", g.status, g.body)
+		t.Errorf("got %d %s", g.status, g.body)
 	}
 	g := askOSS(t, "GET", base, path, "Range", "bytes=9-", ask, "standard")
-	if code, _ := storeError(t, g); g.status != 416 || code != "InvalidRange" || !strings.Contains(g.body, "<ActualObjectSize>9<") {
-		t.Errorf("%d %s", g.status, g.body)
+	if code, _ := ossError(t, g); g.status != 416 || code != "InvalidRange" || !strings.Contains(g.body, "<ActualObjectSize>9<") {
+		t.Errorf("got %d %s", g.status, g.body)
 	}
 }
 
-func TestConditionsAreHeldTo(t *testing.T) {
-	c, base := started(t)
+func TestConditionsAreChecked(t *testing.T) {
+	c, base := startCloud(t)
 	c.AddObject("own", "f", File{Body: []byte("x"), LastModified: time.Date(2025, 1, 2, 3, 4, 5, 6, time.UTC)})
 	const same, etag = "Thu, 02 Jan 2025 03:04:05 GMT", `"9DD4E461268C8034F5C8564E155C67A6"`
 	for _, row := range []struct {
@@ -217,7 +217,7 @@ func TestCustomerMaySignURLsOfOwnObjectsOnly(t *testing.T) {
 		if want == "" && g.body == "f" {
 			continue
 		}
-		if code, _ := storeError(t, g); code != want {
+		if code, _ := ossError(t, g); code != want {
 			t.Errorf("%s: %d %s", path, g.status, g.body)
 		}
 	}
@@ -227,7 +227,7 @@ func TestMismatchAnswersWithWhatShouldHaveBeenSigned(t *testing.T) {
 	_, base := withObjects(t, "f")
 	r := newRequest(t, "GET", base+"/own/f", "", "Date", now().Format(http.TimeFormat), "Authorization", "OSS "+mockID+":x")
 	g := send(t, r)
-	if code, _ := storeError(t, g); code != "SignatureDoesNotMatch" || g.status != 403 {
+	if code, _ := ossError(t, g); code != "SignatureDoesNotMatch" || g.status != 403 {
 		t.Errorf("got %d %s", g.status, g.body)
 	}
 	for _, want := range []string{

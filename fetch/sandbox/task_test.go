@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// told is an answer about tasks, as a client reads it.
-type told struct {
+// A taskAnswer is an answer about tasks, as a client reads it.
+type taskAnswer struct {
 	RequestID, HostID, Code, Message string
 	Success                          any
 	ErrCode, ErrMessage              string
@@ -26,7 +26,7 @@ type told struct {
 	}
 }
 
-func (a told) tasks(t *testing.T) []taskDescription {
+func (a taskAnswer) tasks(t *testing.T) []taskDescription {
 	t.Helper()
 	var content struct{ List []taskDescription }
 	if err := json.Unmarshal(a.Data.Content, &content); err != nil {
@@ -39,36 +39,36 @@ func (a told) tasks(t *testing.T) []taskDescription {
 // changed.
 func withTask(t *testing.T, task Task) (*Cloud, string) {
 	t.Helper()
-	c, base := started(t)
+	c, base := startCloud(t)
 	task.ID = "dt-1"
 	c.AddTask("rm-1", task)
 	return c, base
 }
 
-// describe asks for the tasks of rm-1.
-func describe(t *testing.T, base string, v any, parameters ...string) *http.Response {
+// describeTasks asks for the tasks of rm-1.
+func describeTasks(t *testing.T, base string, v any, parameters ...string) *http.Response {
 	t.Helper()
 	return callRPC(t, base, v, append([]string{"Action", "DescribeDownloadTask", "Version", dbsVersion, "OrderId", "", "DownloadKeyId", "",
 		"RegionCode", "cn-hangzhou", "InstanceName", "rm-1"}, parameters...)...)
 }
 
-// locate asks for the URL of dt-1.
-func locate(t *testing.T, base string, v any, parameters ...string) *http.Response {
+// storageInfoOf asks for the URL of dt-1.
+func storageInfoOf(t *testing.T, base string, v any, parameters ...string) *http.Response {
 	t.Helper()
 	return callRPC(t, base, v, append([]string{"Action", "DescribeDownloadBackupSetStorageInfo", "Version", dbsVersion, "OrderId", "", "DownloadKeyId", "",
 		"RegionCode", "cn-hangzhou", "TaskId", "dt-1", "Duration", "7200"}, parameters...)...)
 }
 
-func TestTaskTellsAStatusACallAndTheLastStays(t *testing.T) {
+func TestTaskAnswersOneStatusACallAndRepeatsTheLast(t *testing.T) {
 	c, base := withTask(t, Task{Statuses: []string{TaskInitializing, TaskQueueing, "archiving", TaskRunning, TaskFinished}, Path: "p"})
 	var words []string
 	for range 6 {
-		var a told
-		describe(t, base, &a)
+		var a taskAnswer
+		describeTasks(t, base, &a)
 		task := a.tasks(t)[0]
 		words = append(words, task.DownloadStatus+" "+task.Progress)
 		if task.TaskID != "dt-1" || task.RegionCode != "cn-hangzhou" || task.Format != "csv" || task.TargetType != "URL" || task.TargetPath != "p" || task.GmtCreate != "1767323045000" {
-			t.Errorf("%+v", task)
+			t.Errorf("got %+v", task)
 		}
 	}
 	want := []string{"Initializing 0/0", "queueing 0/0", "archiving 0/0", "running 0/0", "finished 1/1", "finished 1/1"}
@@ -76,57 +76,57 @@ func TestTaskTellsAStatusACallAndTheLastStays(t *testing.T) {
 		t.Errorf("got %v", words)
 	}
 	if n := c.Counts(); n.Calls["DescribeDownloadTask"] != 6 || n.Tasks["rm-1/dt-1"].StatusCalls != 6 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 }
 
-func TestTasksFileIsGivenByASecondCallAndSuffersFaults(t *testing.T) {
+func TestTasksFileIsGivenByASecondCallAndHasFaults(t *testing.T) {
 	c, base := withTask(t, Task{Statuses: []string{TaskRunning, TaskFinished}, File: File{Name: "test_456", Body: []byte("123456789"), Faults: Faults{Busy: 1}}})
-	var a told
-	describe(t, base, nil)
-	if locate(t, base, &a); a.Success != "false" || a.ErrCode != "DBS.ParamIsInValid" || a.Data != nil {
+	var a taskAnswer
+	describeTasks(t, base, nil)
+	if storageInfoOf(t, base, &a); a.Success != "false" || a.ErrCode != "DBS.ParamIsInValid" || a.Data != nil {
 		t.Errorf("while it runs: %+v", a)
 	}
-	describe(t, base, nil)
-	if locate(t, base, &a); a.Success != "true" || a.Data.ExpirationTime != now().Add(2*time.Hour).Unix() || a.Data.PrivateURL != a.Data.PublicURL {
-		t.Fatalf("%+v", a.Data)
+	describeTasks(t, base, nil)
+	if storageInfoOf(t, base, &a); a.Success != "true" || a.Data.ExpirationTime != now().Add(2*time.Hour).Unix() || a.Data.PrivateURL != a.Data.PublicURL {
+		t.Fatalf("got %+v", a.Data)
 	}
 	signed := a.Data.PublicURL
 	if !strings.HasPrefix(signed, base+"/dbs-downloads/rm-1/dt-1/dbs_target_file_path/test_456?") || !strings.Contains(signed, fmt.Sprint("Expires=", a.Data.ExpirationTime)) {
 		t.Error(signed)
 	}
 	if g := fetch(t, "GET", signed); g.status != 503 {
-		t.Errorf("%d", g.status)
+		t.Errorf("got %d", g.status)
 	}
 	if g := fetch(t, "GET", signed); g.status != 200 || g.body != "123456789" {
-		t.Errorf("%d %s", g.status, g.body)
+		t.Errorf("got %d %s", g.status, g.body)
 	}
 	if g := askOSS(t, "GET", base, "/dbs-downloads/rm-1/dt-1/dbs_target_file_path/test_456"); g.status != 403 {
 		t.Errorf("by key: %d", g.status)
 	}
 	if n := c.Counts().Tasks["rm-1/dt-1"]; n.StatusCalls != 2 || n.Requests != 2 || n.Bytes != 9 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 	c.RemoveTask("rm-1", "dt-1")
-	if code, _ := storeError(t, fetch(t, "GET", signed)); code != "NoSuchKey" {
+	if code, _ := ossError(t, fetch(t, "GET", signed)); code != "NoSuchKey" {
 		t.Error(code)
 	}
 }
 
-func TestURLLivesAsLongAsItIsAskedTo(t *testing.T) {
+func TestTaskURLLivesAsLongAsTheCallAsks(t *testing.T) {
 	clock := now()
 	o := options()
 	o.Now = func() time.Time { return clock }
 	c := New(o)
 	c.AddTask("rm-1", Task{ID: "dt-1", Milliseconds: true, File: File{Rows: 1}})
 	base := start(t, c)
-	var a told
-	locate(t, base, &a, "Duration", "300", "Timestamp", clock.Format(rpcTime))
+	var a taskAnswer
+	storageInfoOf(t, base, &a, "Duration", "300", "Timestamp", clock.Format(rpcTime))
 	if a.Data.ExpirationTime != clock.Add(5*time.Minute).UnixMilli() {
-		t.Errorf("%+v", a.Data)
+		t.Errorf("got %+v", a.Data)
 	}
 	clock = clock.Add(301 * time.Second)
-	if _, message := storeError(t, fetch(t, "GET", a.Data.PublicURL)); message != "Request has expired." {
+	if _, message := ossError(t, fetch(t, "GET", a.Data.PublicURL)); message != "Request has expired." {
 		t.Error(message)
 	}
 }
@@ -134,29 +134,29 @@ func TestURLLivesAsLongAsItIsAskedTo(t *testing.T) {
 func TestTaskWritesToItsBucketOnceItIsFinished(t *testing.T) {
 	c, base := withTask(t, Task{Bucket: "own", Path: "/p/", Statuses: []string{TaskRunning, TaskFinished},
 		Files: []File{{Rows: 2}, {Rows: 3, Codec: "zstd"}, {Name: "a/structure.sql", Body: []byte("CREATE")}}})
-	describe(t, base, nil)
+	describeTasks(t, base, nil)
 	if keys := c.Keys("own"); len(keys) != 0 {
 		t.Errorf("while it runs: %q", keys)
 	}
-	var a told
-	describe(t, base, &a)
+	var a taskAnswer
+	describeTasks(t, base, &a)
 	if task := a.tasks(t)[0]; task.TargetType != "OSS" || task.TargetPath != "/p/" {
-		t.Errorf("%+v", task)
+		t.Errorf("got %+v", task)
 	}
 	if keys := c.Keys("own"); !slices.Equal(keys, []string{"p/dt-1/a/structure.sql", "p/dt-1/dt-1-1.csv", "p/dt-1/dt-1-2.csv.zst"}) {
-		t.Errorf("%q", keys)
+		t.Errorf("got %q", keys)
 	}
-	if locate(t, base, &a); a.ErrCode != "DBS.ParamIsInValid" {
-		t.Errorf("%+v", a)
+	if storageInfoOf(t, base, &a); a.ErrCode != "DBS.ParamIsInValid" {
+		t.Errorf("got %+v", a)
 	}
 	c.RemoveObject("own", "p/dt-1/dt-1-1.csv")
-	describe(t, base, nil)
+	describeTasks(t, base, nil)
 	if len(c.Keys("own")) != 2 {
 		t.Error("written twice")
 	}
 }
 
-func TestInstanceHasTheVendorsQuirksUnlessTold(t *testing.T) {
+func TestInstanceHasTheVendorsQuirksUnlessSetOtherwise(t *testing.T) {
 	for name, row := range map[string]struct {
 		instance Instance
 		code     string
@@ -173,8 +173,8 @@ func TestInstanceHasTheVendorsQuirksUnlessTold(t *testing.T) {
 		c, base := withTask(t, Task{})
 		row.instance.Extra = "dbtest"
 		c.AddInstance("rm-1", row.instance)
-		var a told
-		describe(t, base, &a)
+		var a taskAnswer
+		describeTasks(t, base, &a)
 		totals := shown(a.Data.TotalElements) + " " + shown(a.Data.TotalPages) + " " + shown(a.Data.Total)
 		if a.Success != row.success || a.ErrCode != row.code || a.Code != row.code || a.RequestID == "" || a.Data.Extra != "dbtest" || totals != row.totals {
 			t.Errorf("%s: %+v, totals %s", name, a, totals)
@@ -193,7 +193,7 @@ func shown(n *int) string {
 }
 
 func TestTasksArePagedNewestFirst(t *testing.T) {
-	c, base := started(t)
+	c, base := startCloud(t)
 	for i := range 23 {
 		c.AddTask("rm-1", Task{ID: fmt.Sprintf("dt-%02d", i), CreateTime: now().Add(time.Duration(i/2) * time.Second)})
 	}
@@ -213,8 +213,8 @@ func TestTasksArePagedNewestFirst(t *testing.T) {
 		{[]string{"OrderDirect", "desc"}, Instance{Ascending: true}, "dt-00", 10, 3},
 	} {
 		c.AddInstance("rm-1", row.instance)
-		var a told
-		describe(t, base, &a, row.parameters...)
+		var a taskAnswer
+		describeTasks(t, base, &a, row.parameters...)
 		tasks := a.tasks(t)
 		if len(tasks) != row.n || *a.Data.TotalPages != row.pages || *a.Data.TotalElements != 23 || row.n > 0 && tasks[0].TaskID != row.first {
 			t.Errorf("%v: %+v", row.parameters, tasks)
@@ -226,15 +226,15 @@ func TestRefusedAndFailedCallsOfTasksUseUpNoStatus(t *testing.T) {
 	ways := Instance{Unavailable: 1, Throttles: 2, Failure: Failure{"DBS.InternalError", "try again", 1}}
 	c, base := withTask(t, Task{Statuses: []string{TaskRunning, TaskFinished}, Unavailable: 1, Throttles: 1, Failure: Failure{"DBS.InternalError", "try again", 1}})
 	c.AddInstance("rm-1", ways)
-	outcome := func(r *http.Response, a told) string { return fmt.Sprint(r.StatusCode, a.Code) }
+	outcome := func(r *http.Response, a taskAnswer) string { return fmt.Sprint(r.StatusCode, a.Code) }
 	var got []string
 	for range 6 {
-		var a told
-		got = append(got, outcome(describe(t, base, &a), a))
+		var a taskAnswer
+		got = append(got, outcome(describeTasks(t, base, &a), a))
 	}
 	for range 4 {
-		var a told
-		got = append(got, outcome(locate(t, base, &a), a))
+		var a taskAnswer
+		got = append(got, outcome(storageInfoOf(t, base, &a), a))
 	}
 	want := []string{"503ServiceUnavailable", "400Throttling.User", "400Throttling.User", "200DBS.InternalError", "200DBS.InternalError", "200DBS.InternalError",
 		"503ServiceUnavailable", "400Throttling.User", "200DBS.InternalError", "200DBS.InternalError"}
@@ -242,24 +242,24 @@ func TestRefusedAndFailedCallsOfTasksUseUpNoStatus(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	if n := c.Counts(); n.Tasks["rm-1/dt-1"].StatusCalls != 2 || n.Refused["DBS.InternalError"] != 2 || n.Refused["Throttling.User"] != 3 {
-		t.Errorf("%+v", n)
+		t.Errorf("got %+v", n)
 	}
 	ways.Throttles = 1
 	c.AddInstance("rm-1", ways)
-	if r := describe(t, base, nil); r.StatusCode != 400 || r.Header.Get("x-ratelimit-user-api") == "" {
+	if r := describeTasks(t, base, nil); r.StatusCode != 400 || r.Header.Get("x-ratelimit-user-api") == "" {
 		t.Errorf("after a change: %d", r.StatusCode)
 	}
 	if !c.UpdateTask("rm-1", "dt-1", func(task *Task) { task.ID, task.Statuses = "dt-2", []string{TaskExpired} }) || c.UpdateTask("rm-1", "dt-2", nil) {
 		t.Error("a task is known by an ID that it does not have")
 	}
-	var a told
-	describe(t, base, &a)
+	var a taskAnswer
+	describeTasks(t, base, &a)
 	if tasks := a.tasks(t); tasks[0].DownloadStatus != TaskExpired || tasks[0].TaskID != "dt-1" {
-		t.Errorf("%+v", tasks)
+		t.Errorf("got %+v", tasks)
 	}
 }
 
-func TestWhatIsAskedOfTasksMustBeThere(t *testing.T) {
+func TestTaskCallsInErrorGetTheVendorsErrors(t *testing.T) {
 	c, base := withTask(t, Task{PrivateURL: Absent, PublicURL: "https://elsewhere/x"})
 	c.AddInstance("rm-1", Instance{Region: "cn-hangzhou", NoUnknownError: true})
 	for _, row := range []struct {
@@ -268,33 +268,33 @@ func TestWhatIsAskedOfTasksMustBeThere(t *testing.T) {
 		status     int
 		code       string
 	}{
-		{describe, nil, 200, ""},
-		{describe, []string{"RegionCode", ""}, 400, "MissingRegionCode"},
-		{describe, []string{"RegionCode", "cn-beijing"}, 200, "DBS.ParamIsInValid"},
-		{describe, []string{"InstanceName", ""}, 200, "DBS.InternalError"},
-		{describe, []string{"InstanceName", "rm-2"}, 200, "DBS.ParamIsInValid"},
-		{describe, []string{"PageSize", "0"}, 200, "DBS.ParamIsInValid"},
-		{describe, []string{"CurrentPage", "x"}, 200, "DBS.ParamIsInValid"},
-		{describe, []string{"Version", dmsVersion}, 400, "InvalidVersion"},
-		{describe, []string{"AccessKeyId", "other", "InstanceName", "rm-2"}, 404, "InvalidAccessKeyId.NotFound"},
-		{locate, nil, 200, ""},
-		{locate, []string{"RegionCode", ""}, 400, "MissingRegionCode"},
-		{locate, []string{"RegionCode", "cn-beijing"}, 200, "DBS.ParamIsInValid"},
-		{locate, []string{"TaskId", "dt-2"}, 200, "DBS.ParamIsInValid"},
-		{locate, []string{"TaskId", ""}, 200, "DBS.ParamIsInValid"},
-		{locate, []string{"Duration", ""}, 400, "MissingDuration"},
-		{locate, []string{"Duration", "299"}, 200, "DBS.ParamIsInValid"},
-		{locate, []string{"Duration", "86401"}, 200, "DBS.ParamIsInValid"},
-		{locate, []string{"Version", dmsVersion}, 400, "InvalidVersion"},
+		{describeTasks, nil, 200, ""},
+		{describeTasks, []string{"RegionCode", ""}, 400, "MissingRegionCode"},
+		{describeTasks, []string{"RegionCode", "cn-beijing"}, 200, "DBS.ParamIsInValid"},
+		{describeTasks, []string{"InstanceName", ""}, 200, "DBS.InternalError"},
+		{describeTasks, []string{"InstanceName", "rm-2"}, 200, "DBS.ParamIsInValid"},
+		{describeTasks, []string{"PageSize", "0"}, 200, "DBS.ParamIsInValid"},
+		{describeTasks, []string{"CurrentPage", "x"}, 200, "DBS.ParamIsInValid"},
+		{describeTasks, []string{"Version", dmsVersion}, 400, "InvalidVersion"},
+		{describeTasks, []string{"AccessKeyId", "other", "InstanceName", "rm-2"}, 404, "InvalidAccessKeyId.NotFound"},
+		{storageInfoOf, nil, 200, ""},
+		{storageInfoOf, []string{"RegionCode", ""}, 400, "MissingRegionCode"},
+		{storageInfoOf, []string{"RegionCode", "cn-beijing"}, 200, "DBS.ParamIsInValid"},
+		{storageInfoOf, []string{"TaskId", "dt-2"}, 200, "DBS.ParamIsInValid"},
+		{storageInfoOf, []string{"TaskId", ""}, 200, "DBS.ParamIsInValid"},
+		{storageInfoOf, []string{"Duration", ""}, 400, "MissingDuration"},
+		{storageInfoOf, []string{"Duration", "299"}, 200, "DBS.ParamIsInValid"},
+		{storageInfoOf, []string{"Duration", "86401"}, 200, "DBS.ParamIsInValid"},
+		{storageInfoOf, []string{"Version", dmsVersion}, 400, "InvalidVersion"},
 	} {
-		var a told
+		var a taskAnswer
 		if r := row.ask(t, base, &a, row.parameters...); r.StatusCode != row.status || a.Code != row.code {
 			t.Errorf("%v: %d %+v", row.parameters, r.StatusCode, a)
 		}
 	}
-	var a told
-	if locate(t, base, &a); a.Data.PublicURL != "https://elsewhere/x" || a.Data.PrivateURL != "" {
-		t.Errorf("%+v", a.Data)
+	var a taskAnswer
+	if storageInfoOf(t, base, &a); a.Data.PublicURL != "https://elsewhere/x" || a.Data.PrivateURL != "" {
+		t.Errorf("got %+v", a.Data)
 	}
 }
 
@@ -304,8 +304,8 @@ func TestV1AnswersTasksInXMLUnlessJSONIsAskedFor(t *testing.T) {
 		ask  func(*testing.T, string, any, ...string) *http.Response
 		want []string
 	}{
-		{describe, []string{"<DescribeDownloadTaskResponse><RequestId>", "<Success>true</Success>", "<Data><PageNumber>1<", "<Content><List><TaskId>dt-1<"}},
-		{locate, []string{"<DescribeDownloadBackupSetStorageInfoResponse>", "<Data><PublicUrl>http://", "<ExpirationTime>"}},
+		{describeTasks, []string{"<DescribeDownloadTaskResponse><RequestId>", "<Success>true</Success>", "<Data><PageNumber>1<", "<Content><List><TaskId>dt-1<"}},
+		{storageInfoOf, []string{"<DescribeDownloadBackupSetStorageInfoResponse>", "<Data><PublicUrl>http://", "<ExpirationTime>"}},
 	} {
 		var text raw
 		row.ask(t, base, &text, "Format", "XML")
