@@ -75,14 +75,14 @@ func TestRowsOfCSVAreNotLines(t *testing.T) {
 		t.Errorf("%d lines", lines)
 	}
 	if !bytes.Contains(content, []byte(`""yes""`)) || !bytes.Contains(content, []byte(`, `)) {
-		t.Error("no quotes within quotes")
+		t.Error("no row has quotes within quotes, or no comma")
 	}
 }
 
 func TestSameSeedGivesTheSameBytes(t *testing.T) {
 	for format := range formats {
 		if !bytes.Equal(Generate(50, format, 1), Generate(50, format, 1)) || bytes.Equal(Generate(50, format, 1), Generate(50, format, 2)) {
-			t.Error(format)
+			t.Errorf("%s: one seed gave other bytes, or two seeds the same", format)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,15 +105,11 @@ func TestDeliveryIsInTheBucketOnceItsRowHasAnEnd(t *testing.T) {
 	key := func(i int) string {
 		return fmt.Sprintf("logs/2026/01/01/%02d/%s.access-log.0.%d", 8+i, dumpID, d[i].Start.UnixMilli()+10)
 	}
-	if got := c.Keys("landing"); !slices.Equal(got, []string{key(0)}) {
-		t.Errorf("got %q", got)
-	}
-	if got := ends(); !slices.Equal(got, []bool{true, false, true}) || len(c.Keys("landing")) != 1 {
-		t.Errorf("at the first call: got %v", got)
-	}
-	if got := ends(); !slices.Equal(got, []bool{true, true, true}) || !slices.Equal(c.Keys("landing"), []string{key(0), key(1)}) {
-		t.Errorf("at the second call: got %v, %q", got, c.Keys("landing"))
-	}
+	wantEqual(t, "keys before a call", c.Keys("landing"), []string{key(0)})
+	wantEqual(t, "rows with an end at the first call", ends(), []bool{true, false, true})
+	wantEqual(t, "keys after the first call", c.Keys("landing"), []string{key(0)})
+	wantEqual(t, "rows with an end at the second call", ends(), []bool{true, true, true})
+	wantEqual(t, "keys after the second call", c.Keys("landing"), []string{key(0), key(1)})
 	if n := c.Counts().Calls["ShowTransferTaskLog"]; n != 2 {
 		t.Errorf("%d calls", n)
 	}
@@ -169,7 +164,7 @@ func TestRefusedLogCallsUseUpNoState(t *testing.T) {
 		}
 	}
 	if !c.UpdateDumpTask(dumpID, func(task *DumpTask) { task.Throttles = 2 }) || c.UpdateDumpTask("other", nil) {
-		t.Error("a task is known by an ID that it does not have")
+		t.Error("the update of the task failed, or changed its ID")
 	}
 	if r := askDIS(t, "POST", base+logPath, "", nil); r.StatusCode != 400 {
 		t.Errorf("after the change: %d", r.StatusCode)

@@ -94,7 +94,7 @@ func TestHeadersAreLeftOutOrWrongAsSet(t *testing.T) {
 func TestPartsETagIsThePublishedOne(t *testing.T) {
 	// The vendor's example gives the parts' ETags only: it shows the rule.
 	if got := etagOfParts("3349DC700140D7F86A078484278075A9", "8EFDA8BE206636A695359836FE0A0E0A", "8C315065167132444177411FDA149B92"); got != "B864DB6A936D376F9F8D3ED3BBE540DD-3" {
-		t.Error(got)
+		t.Errorf("got %q, want %q", got, "B864DB6A936D376F9F8D3ED3BBE540DD-3")
 	}
 }
 
@@ -168,7 +168,7 @@ func TestSlowResponseKeepsItsRate(t *testing.T) {
 	_, _, url := withFaults(t, Faults{SlowBytesPerSecond: 50})
 	start := time.Now()
 	if g := fetch(t, "GET", url); g.body != digits {
-		t.Error(g.body)
+		t.Errorf("got %q, want %q", g.body, digits)
 	}
 	if took := time.Since(start); took < 150*time.Millisecond {
 		t.Errorf("ten bytes at 50 a second took %s", took)
@@ -193,10 +193,10 @@ func TestConcurrentRequestsShareTheCountsOfFaults(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	n := c.Counts()
-	if busy != 5 || good != 15 || n.Bytes != 150 || n.Jobs[project+"/job-1"] != (ItemCounts{StatusCalls: 1, Requests: 20, Bytes: 150}) {
-		t.Errorf("%d busy, %d good, %+v", busy, good, n)
+	if busy != 5 || good != 15 {
+		t.Errorf("got %d busy and %d good answers, want 5 and 15", busy, good)
 	}
+	wantEqual(t, "counts of the job", c.Counts().Jobs, map[string]ItemCounts{project + "/job-1": {StatusCalls: 1, Requests: 20, Bytes: 150}})
 }
 
 func TestFaultsCanBeChangedWhileServing(t *testing.T) {

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const (
@@ -53,6 +55,14 @@ func startCloud(t *testing.T, jobs ...Job) (*Cloud, string) {
 		c.AddJob(project, j)
 	}
 	return c, start(t, c)
+}
+
+// wantEqual reports how got differs from want.
+func wantEqual(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
 }
 
 func newRequest(t *testing.T, method, url, body string, headers ...string) *http.Request {

@@ -31,9 +31,7 @@ func TestJobAnswersOneStatusACallAndRepeatsTheLast(t *testing.T) {
 			t.Errorf("%s tells of a file: %+v", d.Status, d.Details)
 		}
 	}
-	if want := []string{"STARTING0", "RUNNING25", "PAUSING50", "SUCCEEDED100", "SUCCEEDED100"}; !slices.Equal(statuses, want) {
-		t.Errorf("got %v, want %v", statuses, want)
-	}
+	wantEqual(t, "statuses with their progress", statuses, []string{"STARTING0", "RUNNING25", "PAUSING50", "SUCCEEDED100", "SUCCEEDED100"})
 }
 
 func TestJobPromisesTheTruthUnlessSetOtherwise(t *testing.T) {
@@ -76,11 +74,11 @@ func TestBusyAndThrottledCallsUseUpNoStatus(t *testing.T) {
 	}
 	for range 2 {
 		if got := slsError(t, base, "GET", "/downloadjobs/loved", ""); got != "403 MetaOperationQpsLimitExceeded" {
-			t.Error(got)
+			t.Errorf("got %q, want %q", got, "403 MetaOperationQpsLimitExceeded")
 		}
 	}
 	if d := getJob(t, base, "loved"); d.Status != JobStarting {
-		t.Error(d.Status)
+		t.Errorf("got %s, want %s", d.Status, JobStarting)
 	}
 	n := c.Counts()
 	if n.Calls["GetDownloadJob"] != 4 || n.Refused["ServerBusy"] != 1 || n.Jobs[project+"/loved"].StatusCalls != 4 {
@@ -150,11 +148,11 @@ func TestCreatedJobEndsWithAFileOfItsRows(t *testing.T) {
 		t.Fatalf("%d, %d bytes", resp.StatusCode, resp.ContentLength)
 	}
 	if got := slsError(t, base, "POST", "/downloadjobs", strings.Replace(creation, "NAME", "made-1", 1)); got != "400 JobAlreadyExist" {
-		t.Error(got)
+		t.Errorf("got %q, want %q", got, "400 JobAlreadyExist")
 	}
 	for _, status := range []string{JobStarting, JobRunning} {
 		if d := getJob(t, base, "made-1"); d.Status != status {
-			t.Error(d.Status)
+			t.Errorf("got %s, want %s", d.Status, status)
 		}
 	}
 	d := getJob(t, base, "made-1")
@@ -163,11 +161,11 @@ func TestCreatedJobEndsWithAFileOfItsRows(t *testing.T) {
 		t.Errorf("%d rows, %d promised", rows, *d.Details.LogCount)
 	}
 	if askSLS(t, base, "DELETE", "/downloadjobs/made-1", "", nil).StatusCode != 200 {
-		t.Error("not deleted")
+		t.Error("DELETE: got an error, want 200")
 	}
 	for _, method := range []string{"GET", "DELETE"} {
 		if got := slsError(t, base, method, "/downloadjobs/made-1", ""); got != "404 JobNotExist" {
-			t.Error(got)
+			t.Errorf("got %q, want %q", got, "404 JobNotExist")
 		}
 	}
 }
@@ -232,7 +230,7 @@ func TestUnknownOperationsAreRefused(t *testing.T) {
 	_, base := startCloud(t, Job{Name: "job-1"})
 	for _, method := range []string{http.MethodPut, http.MethodPost} {
 		if got := slsError(t, base, method, "/downloadjobs/job-1", ""); got != "404 InvalidURI" {
-			t.Error(got)
+			t.Errorf("got %q, want %q", got, "404 InvalidURI")
 		}
 	}
 }
@@ -246,10 +244,10 @@ func TestUpdateResetsOnlyTheCountsOfChangedSettings(t *testing.T) {
 	}
 	c.UpdateJob(project, "job-1", func(j *Job) { j.Statuses[0] = JobStarting })
 	if d := getJob(t, base, "job-1"); d.Status != JobStarting {
-		t.Error(d.Status)
+		t.Errorf("got %s, want %s", d.Status, JobStarting)
 	}
 	if c.UpdateJob(project, "none", nil) || c.UpdateJob("none", "job-1", nil) {
-		t.Error("updated a job that is not there")
+		t.Error("UpdateJob of a job that does not exist: got true, want false")
 	}
 }
 
@@ -278,9 +276,7 @@ func TestJobWritesToItsBucketOnceItSucceeds(t *testing.T) {
 	c.AddJob(project, Job{Name: "job-2", Bucket: "own", Prefix: "x/", File: File{Rows: 1, Codec: "gzip"}})
 	base := start(t, c)
 	getJob(t, base, "job-1")
-	if keys := c.Keys("own"); !slices.Equal(keys, []string{"x/job-1-old.csv", "x/job-2.csv.gzip"}) {
-		t.Errorf("while it runs: %q", keys)
-	}
+	wantEqual(t, "keys while the job runs", c.Keys("own"), []string{"x/job-1-old.csv", "x/job-2.csv.gzip"})
 	clock = clock.Add(time.Minute)
 	d := getJob(t, base, "job-1").Details
 	if d.FilePath != "" || *d.LogCount != 5 || d.CheckSum != "" {
@@ -291,8 +287,9 @@ func TestJobWritesToItsBucketOnceItSucceeds(t *testing.T) {
 	for _, o := range p.Contents {
 		size += int64(o.Size)
 	}
-	if got := p.items(); !slices.Equal(got, []string{"x/job-1-1.csv", "x/job-1-2.csv.zst", "x/job-1-old.csv"}) || p.Contents[0].LastModified != "2026-01-02T03:05:05.000Z" {
-		t.Errorf("got %+v", p)
+	wantEqual(t, "listing of the job's files", p.items(), []string{"x/job-1-1.csv", "x/job-1-2.csv.zst", "x/job-1-old.csv"})
+	if got, want := p.Contents[0].LastModified, "2026-01-02T03:05:05.000Z"; got != want {
+		t.Errorf("got LastModified %s, want %s", got, want)
 	}
 	if p := listOSS(t, base, "prefix=x/third"); p.Contents[0].LastModified != "2026-01-02T02:04:05.000Z" {
 		t.Errorf("got %+v", p)
@@ -310,7 +307,7 @@ func TestJobWritesToItsBucketOnceItSucceeds(t *testing.T) {
 	c.RemoveObject("own", "x/third.bin")
 	getJob(t, base, "job-1")
 	if slices.Contains(c.Keys("own"), "x/third.bin") {
-		t.Error("written twice")
+		t.Error("the job wrote a removed file again")
 	}
 	c.UpdateJob(project, "job-1", func(j *Job) { j.Files[2].Body = []byte("1234") })
 	if d := getJob(t, base, "job-1").Details; *d.FileSize != size-header+4 || !slices.Contains(c.Keys("own"), "x/third.bin") {

@@ -18,12 +18,14 @@ type listedPage struct {
 	NextContinuationToken, EncodingType      string
 	MaxKeys, KeyCount                        int
 	IsTruncated                              bool
-	Contents                                 []struct {
-		Key, LastModified, ETag, Type, StorageClass string
-		Size                                        int
-		Owner                                       *owner
-	}
-	CommonPrefixes []struct{ Prefix string }
+	Contents                                 []listedItem
+	CommonPrefixes                           []struct{ Prefix string }
+}
+
+type listedItem struct {
+	Key, LastModified, ETag, Type, StorageClass string
+	Size                                        int
+	Owner                                       *owner
 }
 
 func (p listedPage) items() []string {
@@ -90,8 +92,9 @@ func TestListingHasEveryObjectOnce(t *testing.T) {
 				}
 			}
 			slices.Sort(items)
-			if !slices.Equal(items, row.items) || pages != row.pages {
-				t.Errorf("%s: %d pages of %q", query, pages, items)
+			wantEqual(t, "items of "+query, items, row.items)
+			if pages != row.pages {
+				t.Errorf("%s: got %d pages, want %d", query, pages, row.pages)
 			}
 		}
 	}
@@ -102,14 +105,11 @@ func TestListingHasItsParametersAndTheObjectsMetadata(t *testing.T) {
 	c.AddObject("own", "p/b", File{Body: []byte("123456789"), LastModified: time.Date(2025, 1, 2, 3, 4, 5, 6e6, time.UTC), StorageClass: "Archive",
 		Faults: Faults{MultipartETag: 4}})
 	p := listOSS(t, base, "list-type=2&prefix=p/&start-after=p/a&max-keys=7")
-	if p.Name != "own" || p.Prefix != "p/" || p.StartAfter != "p/a" || p.MaxKeys != 7 || p.KeyCount != 1 || p.IsTruncated || p.Marker != "" {
-		t.Errorf("got %+v", p)
-	}
-	o := p.Contents[0]
-	if o.Key != "p/b" || o.Size != 9 || o.Type != "Multipart" || o.StorageClass != "Archive" || o.LastModified != "2025-01-02T03:04:05.000Z" || o.Owner != nil ||
-		o.ETag != `"`+partsETag([]byte("123456789"), 4)+`"` {
-		t.Errorf("got %+v", o)
-	}
+	wantEqual(t, "listing", p, listedPage{
+		XMLName: xml.Name{Local: "ListBucketResult"}, Name: "own", Prefix: "p/", StartAfter: "p/a", MaxKeys: 7, KeyCount: 1,
+		Contents: []listedItem{{Key: "p/b", LastModified: "2025-01-02T03:04:05.000Z", ETag: `"` + partsETag([]byte("123456789"), 4) + `"`,
+			Type: "Multipart", StorageClass: "Archive", Size: 9}},
+	})
 	if g := askOSS(t, "GET", base, "/own/"); !strings.Contains(g.body, `<ETag>"`) || g.header.Get("Content-Type") != "application/xml" {
 		t.Errorf("got %s", g.body)
 	}
@@ -169,7 +169,9 @@ func TestRemovedAndReplacedObjectsAreListedAsTheyAre(t *testing.T) {
 	c.AddObject("own", "c", File{Body: []byte("c")})
 	c.AddObject("own", "b", File{Body: []byte("longer")})
 	p := listOSS(t, base, "")
-	if got := p.items(); !slices.Equal(got, []string{"b", "c"}) || p.Contents[0].Size != 6 || !slices.Equal(c.Keys("own"), got) || c.Keys("none") != nil {
-		t.Errorf("got %+v", p)
+	wantEqual(t, "items", p.items(), []string{"b", "c"})
+	wantEqual(t, "keys", c.Keys("own"), []string{"b", "c"})
+	if p.Contents[0].Size != 6 || c.Keys("none") != nil {
+		t.Errorf("got size %d and keys %q of a bucket that does not exist, want 6 and none", p.Contents[0].Size, c.Keys("none"))
 	}
 }

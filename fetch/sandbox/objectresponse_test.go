@@ -126,7 +126,7 @@ func TestFileThatIsGoneOrRenamedIsNoSuchKey(t *testing.T) {
 		}
 		if status == 404 {
 			if code, _ := ossError(t, g); code != "NoSuchKey" {
-				t.Error(code)
+				t.Errorf("got %q, want %q", code, "NoSuchKey")
 			}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,8 +80,10 @@ func TestOBSGivesTheSameObjectsWithItsOwnHeaders(t *testing.T) {
 		}
 	}
 	n := c.Counts()
-	if n.Calls["GetObject"] != 4 || n.Calls["HeadObject"] != 2 || n.Objects["own/a/b+c d.bin"] != (ItemCounts{Requests: 4, Bytes: 4}) || n.Requests != 6 {
-		t.Errorf("got %+v", n)
+	wantEqual(t, "calls", n.Calls, map[string]int{"GetObject": 4, "HeadObject": 2})
+	wantEqual(t, "counts of objects", n.Objects, map[string]ItemCounts{"own/a/b+c d.bin": {Requests: 4, Bytes: 4}, "own/plain.json": {Requests: 2, Bytes: 4000}})
+	if n.Requests != 6 {
+		t.Errorf("got %d requests, want 6", n.Requests)
 	}
 }
 
@@ -132,11 +133,11 @@ func TestOBSListsByMarker(t *testing.T) {
 		}
 		marker = strings.ReplaceAll(p.NextMarker, "+", "%2B")
 	}
-	if !slices.Equal(got, keys) {
-		t.Errorf("got %q", got)
-	}
-	if p := listOBS(t, base, "prefix=a%20b/&encoding-type=url"); !slices.Equal(p.items(), []string{"a%20b%2F%2B", "a%20b%2F1%202"}) || p.MaxKeys != 1000 {
-		t.Errorf("got %+v", p)
+	wantEqual(t, "keys of all pages", got, keys)
+	p := listOBS(t, base, "prefix=a%20b/&encoding-type=url")
+	wantEqual(t, "encoded keys", p.items(), []string{"a%20b%2F%2B", "a%20b%2F1%202"})
+	if p.MaxKeys != 1000 {
+		t.Errorf("got MaxKeys %d, want 1000", p.MaxKeys)
 	}
 	if n := c.Counts(); n.Calls["ListObjects"] != 5 || n.Requests != 0 {
 		t.Errorf("got %+v", n)

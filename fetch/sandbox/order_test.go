@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,9 +48,7 @@ func TestOrderAnswersOneStatusACallAndRepeatsTheLast(t *testing.T) {
 		}
 	}
 	want := []string{"INIT INIT", "LISTING LISTING", "PACKING PACKING", "DOWNLOADING DOWNLOADING", "DOWNLOAD_SUCCESS SUCCESS", "DOWNLOAD_SUCCESS SUCCESS"}
-	if !slices.Equal(statuses, want) {
-		t.Errorf("got %v", statuses)
-	}
+	wantEqual(t, "statuses with their description", statuses, want)
 	if n := c.Counts(); n.Calls["QueryDataTrackResultDownloadStatus"] != 6 || n.Orders["11/key-1"].StatusCalls != 6 {
 		t.Errorf("got %+v", n)
 	}
@@ -80,14 +77,15 @@ func TestOrdersFileIsTheZipAndHasFaults(t *testing.T) {
 		text, _ := io.ReadAll(r)
 		files = append(files, f.Name+"="+string(text))
 	}
-	if !slices.Equal(files, []string{"b.sql=two", "a.sql=one"}) || g.header.Get("Content-Type") != "application/zip" {
-		t.Errorf("got %v %v", files, g.header)
+	wantEqual(t, "files in the zip", files, []string{"b.sql=two", "a.sql=one"})
+	if got := g.header.Get("Content-Type"); got != "application/zip" {
+		t.Errorf("got Content-Type %s, want application/zip", got)
 	}
 	if g := fetch(t, "GET", signed, "Range", "bytes=0-1"); g.body != "PK" || g.status != 206 {
 		t.Errorf("got %d %s", g.status, g.body)
 	}
 	if _, message := ossError(t, fetch(t, "GET", signed)); message != "Request has expired." {
-		t.Error(message)
+		t.Errorf("got %q, want %q", message, "Request has expired.")
 	}
 	if g := fetch(t, "GET", given()); g.status != 200 {
 		t.Errorf("a fresh URL: %d", g.status)
@@ -97,7 +95,7 @@ func TestOrdersFileIsTheZipAndHasFaults(t *testing.T) {
 	}
 	c.RemoveOrder(11, "key-1")
 	if code, _ := ossError(t, fetch(t, "GET", signed)); code != "NoSuchKey" {
-		t.Error(code)
+		t.Errorf("got %q, want %q", code, "NoSuchKey")
 	}
 }
 
@@ -156,7 +154,7 @@ func TestRefusedAndFailedCallsUseUpNoStatus(t *testing.T) {
 		t.Errorf("got %v", n)
 	}
 	if !c.UpdateOrder(11, "key-1", func(o *Order) { o.Throttles = 1; o.ID = 12 }) || c.UpdateOrder(12, "key-1", nil) {
-		t.Error("an order is known by an ID that it does not have")
+		t.Error("the update of the order failed, or changed its ID")
 	}
 	if r, _ := ask(); r.StatusCode != 400 {
 		t.Errorf("after the change: %d", r.StatusCode)
@@ -236,7 +234,7 @@ func TestParametersMayComeInAForm(t *testing.T) {
 func TestZipOfTheSameEntriesIsTheSame(t *testing.T) {
 	entries := []ZipEntry{{"../../evil", []byte("x")}, {"", nil}}
 	if a, b := Zip(entries...), Zip(entries...); string(a) != string(b) {
-		t.Error("they differ")
+		t.Error("two zips of the same entries differ")
 	}
 	if n := len(Zip()); n != 22 {
 		t.Errorf("an empty zip has %d bytes", n)

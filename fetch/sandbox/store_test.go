@@ -40,8 +40,10 @@ func TestObjectIsGivenByKeyWithItsMetadata(t *testing.T) {
 		}
 	}
 	n := c.Counts()
-	if n.Calls["GetObject"] != 1 || n.Calls["HeadObject"] != 1 || n.Objects["own/a/b+c d.bin"] != (ItemCounts{Requests: 2, Bytes: 9}) || n.Requests != 2 {
-		t.Errorf("got %+v", n)
+	wantEqual(t, "calls", n.Calls, map[string]int{"GetObject": 1, "HeadObject": 1})
+	wantEqual(t, "counts of objects", n.Objects, map[string]ItemCounts{"own/a/b+c d.bin": {Requests: 2, Bytes: 9}})
+	if n.Requests != 2 {
+		t.Errorf("got %d requests, want 2", n.Requests)
 	}
 }
 
@@ -109,7 +111,7 @@ func TestObjectsReadByKeyHaveFaultsToo(t *testing.T) {
 		t.Errorf("HEAD: %d", g.status)
 	}
 	if c.UpdateObject("own", "g", nil) || c.UpdateObject("other", "f", nil) {
-		t.Error("updated an object that is not there")
+		t.Error("UpdateObject of an object that does not exist: got true, want false")
 	}
 }
 

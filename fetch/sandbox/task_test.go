@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,20 +60,18 @@ func storageInfoOf(t *testing.T, base string, v any, parameters ...string) *http
 
 func TestTaskAnswersOneStatusACallAndRepeatsTheLast(t *testing.T) {
 	c, base := withTask(t, Task{Statuses: []string{TaskInitializing, TaskQueueing, "archiving", TaskRunning, TaskFinished}, Path: "p"})
-	var words []string
+	var statuses []string
 	for range 6 {
 		var a taskAnswer
 		describeTasks(t, base, &a)
 		task := a.tasks(t)[0]
-		words = append(words, task.DownloadStatus+" "+task.Progress)
+		statuses = append(statuses, task.DownloadStatus+" "+task.Progress)
 		if task.TaskID != "dt-1" || task.RegionCode != "cn-hangzhou" || task.Format != "csv" || task.TargetType != "URL" || task.TargetPath != "p" || task.GmtCreate != "1767323045000" {
 			t.Errorf("got %+v", task)
 		}
 	}
 	want := []string{"Initializing 0/0", "queueing 0/0", "archiving 0/0", "running 0/0", "finished 1/1", "finished 1/1"}
-	if !slices.Equal(words, want) {
-		t.Errorf("got %v", words)
-	}
+	wantEqual(t, "statuses with their progress", statuses, want)
 	if n := c.Counts(); n.Calls["DescribeDownloadTask"] != 6 || n.Tasks["rm-1/dt-1"].StatusCalls != 6 {
 		t.Errorf("got %+v", n)
 	}
@@ -93,7 +90,7 @@ func TestTasksFileIsGivenByASecondCallAndHasFaults(t *testing.T) {
 	}
 	signed := a.Data.PublicURL
 	if !strings.HasPrefix(signed, base+"/dbs-downloads/rm-1/dt-1/dbs_target_file_path/test_456?") || !strings.Contains(signed, fmt.Sprint("Expires=", a.Data.ExpirationTime)) {
-		t.Error(signed)
+		t.Errorf("got URL %s", signed)
 	}
 	if g := fetch(t, "GET", signed); g.status != 503 {
 		t.Errorf("got %d", g.status)
@@ -109,7 +106,7 @@ func TestTasksFileIsGivenByASecondCallAndHasFaults(t *testing.T) {
 	}
 	c.RemoveTask("rm-1", "dt-1")
 	if code, _ := ossError(t, fetch(t, "GET", signed)); code != "NoSuchKey" {
-		t.Error(code)
+		t.Errorf("got %q, want %q", code, "NoSuchKey")
 	}
 }
 
@@ -127,7 +124,7 @@ func TestTaskURLLivesAsLongAsTheCallAsks(t *testing.T) {
 	}
 	clock = clock.Add(301 * time.Second)
 	if _, message := ossError(t, fetch(t, "GET", a.Data.PublicURL)); message != "Request has expired." {
-		t.Error(message)
+		t.Errorf("got %q, want %q", message, "Request has expired.")
 	}
 }
 
@@ -143,16 +140,14 @@ func TestTaskWritesToItsBucketOnceItIsFinished(t *testing.T) {
 	if task := a.tasks(t)[0]; task.TargetType != "OSS" || task.TargetPath != "/p/" {
 		t.Errorf("got %+v", task)
 	}
-	if keys := c.Keys("own"); !slices.Equal(keys, []string{"p/dt-1/a/structure.sql", "p/dt-1/dt-1-1.csv", "p/dt-1/dt-1-2.csv.zst"}) {
-		t.Errorf("got %q", keys)
-	}
+	wantEqual(t, "keys once it is finished", c.Keys("own"), []string{"p/dt-1/a/structure.sql", "p/dt-1/dt-1-1.csv", "p/dt-1/dt-1-2.csv.zst"})
 	if storageInfoOf(t, base, &a); a.ErrCode != "DBS.ParamIsInValid" {
 		t.Errorf("got %+v", a)
 	}
 	c.RemoveObject("own", "p/dt-1/dt-1-1.csv")
 	describeTasks(t, base, nil)
 	if len(c.Keys("own")) != 2 {
-		t.Error("written twice")
+		t.Error("the task wrote a removed file again")
 	}
 }
 
@@ -223,9 +218,9 @@ func TestTasksArePagedNewestFirst(t *testing.T) {
 }
 
 func TestRefusedAndFailedCallsOfTasksUseUpNoStatus(t *testing.T) {
-	ways := Instance{Unavailable: 1, Throttles: 2, Failure: Failure{"DBS.InternalError", "try again", 1}}
+	instance := Instance{Unavailable: 1, Throttles: 2, Failure: Failure{"DBS.InternalError", "try again", 1}}
 	c, base := withTask(t, Task{Statuses: []string{TaskRunning, TaskFinished}, Unavailable: 1, Throttles: 1, Failure: Failure{"DBS.InternalError", "try again", 1}})
-	c.AddInstance("rm-1", ways)
+	c.AddInstance("rm-1", instance)
 	outcome := func(r *http.Response, a taskAnswer) string { return fmt.Sprint(r.StatusCode, a.Code) }
 	var got []string
 	for range 6 {
@@ -238,19 +233,17 @@ func TestRefusedAndFailedCallsOfTasksUseUpNoStatus(t *testing.T) {
 	}
 	want := []string{"503ServiceUnavailable", "400Throttling.User", "400Throttling.User", "200DBS.InternalError", "200DBS.InternalError", "200DBS.InternalError",
 		"503ServiceUnavailable", "400Throttling.User", "200DBS.InternalError", "200DBS.InternalError"}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
-	}
+	wantEqual(t, "answers", got, want)
 	if n := c.Counts(); n.Tasks["rm-1/dt-1"].StatusCalls != 2 || n.Refused["DBS.InternalError"] != 2 || n.Refused["Throttling.User"] != 3 {
 		t.Errorf("got %+v", n)
 	}
-	ways.Throttles = 1
-	c.AddInstance("rm-1", ways)
+	instance.Throttles = 1
+	c.AddInstance("rm-1", instance)
 	if r := describeTasks(t, base, nil); r.StatusCode != 400 || r.Header.Get("x-ratelimit-user-api") == "" {
 		t.Errorf("after a change: %d", r.StatusCode)
 	}
 	if !c.UpdateTask("rm-1", "dt-1", func(task *Task) { task.ID, task.Statuses = "dt-2", []string{TaskExpired} }) || c.UpdateTask("rm-1", "dt-2", nil) {
-		t.Error("a task is known by an ID that it does not have")
+		t.Error("the update of the task failed, or changed its ID")
 	}
 	var a taskAnswer
 	describeTasks(t, base, &a)
