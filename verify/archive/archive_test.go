@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestAnArchiveHasOneID(t *testing.T) {
@@ -59,13 +62,13 @@ func TestAnArchiveHasOneIDAcrossProcesses(t *testing.T) {
 	}
 }
 
-func TestTwoArchivesAreNotOne(t *testing.T) {
+func TestTwoArchivesHaveDifferentIDs(t *testing.T) {
 	if a, b := mustOpen(t, t.TempDir()), mustOpen(t, t.TempDir()); a.ID() == b.ID() {
 		t.Error(a.ID())
 	}
 }
 
-func TestAnIDStaysAfterAPowerCut(t *testing.T) {
+func TestAnIDOutlivesAPowerCut(t *testing.T) {
 	dir, after := t.TempDir(), t.TempDir()
 	p := newPowerCutDisk(t, dir)
 	a, err := openWith(dir, p.step)
@@ -137,12 +140,12 @@ func TestAnArchiveWithoutItsIDIsDamaged(t *testing.T) {
 	}
 }
 
-func TestAFileIsNoArchive(t *testing.T) {
+func TestAFileIsNotAnArchive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	rewrite(t, path, nil)
 	for _, dir := range []string{path, filepath.Join(path, "archive")} {
-		if _, err := Open(dir); err == nil {
-			t.Errorf("%s opens", dir)
+		if _, err := Open(dir); !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("open %s: %v, want %v", dir, err, syscall.ENOTDIR)
 		}
 	}
 }
@@ -158,15 +161,15 @@ func plantBags(t *testing.T, dir string, names ...string) {
 	}
 }
 
-func TestAllListsWhatLandedInOrder(t *testing.T) {
+func TestAllListsLandedExportsInOrder(t *testing.T) {
 	want := []string{"dms/r/order/key", "https/host/bagit.txt", "https/host/z", "sls/r/p/a", "sls/r/p/b", "sls/r/p-q/a"}
 	dir := t.TempDir()
 	a := mustOpen(t, dir)
 	plantBags(t, dir, append(want, ".ingest/HASH/bag")...)
 	os.MkdirAll(filepath.Join(dir, "sls/r/empty"), 0o755)
 	rewrite(t, filepath.Join(dir, "sls/README"), []byte("a person's"))
-	if got := keys(t, a); !slices.Equal(got, want) {
-		t.Errorf("%q", got)
+	if diff := cmp.Diff(want, keys(t, a)); diff != "" {
+		t.Error(diff)
 	}
 	for n := range want {
 		got := 0
@@ -178,14 +181,14 @@ func TestAllListsWhatLandedInOrder(t *testing.T) {
 	}
 }
 
-func TestAllListsWhatIsDamagedToo(t *testing.T) {
+func TestAllListsDamagedExports(t *testing.T) {
 	for _, name := range tagFiles {
 		a, bag := mustLand(t, t.TempDir(), threeObjects())
 		if err := os.Remove(filepath.Join(bag, name)); err != nil {
 			t.Fatal(err)
 		}
-		if got := keys(t, a); !slices.Equal(got, []string{testKey}) {
-			t.Errorf("without %s: %q", name, got)
+		if diff := cmp.Diff([]string{testKey}, keys(t, a)); diff != "" {
+			t.Errorf("without %s: %s", name, diff)
 		}
 	}
 }
@@ -196,21 +199,21 @@ func TestAnArchiveMayBeASymlink(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, _ := mustLand(t, dir+"/", threeObjects())
-	mustHold(t, a, threeObjects())
+	mustHaveLanded(t, a, threeObjects())
 }
 
-func TestAnArchiveMayBeNamedFromHere(t *testing.T) {
+func TestAnArchiveMayHaveARelativePath(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, dir := range []string{".", "./archive/", "archive/../other"} {
 		a, _ := mustLand(t, dir, threeObjects())
-		mustHold(t, a, threeObjects())
+		mustHaveLanded(t, a, threeObjects())
 		if err := os.RemoveAll(filepath.Join(dir, "sls")); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func TestAllTellsWhyItEnds(t *testing.T) {
+func TestAllEndsWithItsError(t *testing.T) {
 	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
 	os.RemoveAll(a.dir)
 	n := 0
@@ -242,11 +245,11 @@ func TestLandedClearsUpAfterACommitThatWasCutShort(t *testing.T) {
 		if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", name, err)
 		}
-		mustHold(t, a, threeObjects())
+		mustHaveLanded(t, a, threeObjects())
 	}
 }
 
-func TestSweepLeavesNothingThatIsNotDone(t *testing.T) {
+func TestBeginCleansTheBag(t *testing.T) {
 	a, e := fourObjects(t)
 	bag := filepath.Join(a.dir, ingestDir, testHash, "bag")
 	for _, name := range []string{"data/b/x", "data/new/deep/x", receiptFile, "x"} {

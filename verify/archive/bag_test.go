@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// checkBag validates a bag by RFC 8493 alone, section by section. It shares
-// nothing with the package but the file system.
+// checkBag validates a bag against RFC 8493, section by section. It shares no code
+// with the package.
 func checkBag(dir string) error {
 	declaration, err := os.ReadFile(filepath.Join(dir, "bagit.txt"))
 	if err != nil || string(declaration) != "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n" {
@@ -63,10 +63,11 @@ func sumsOf(dir string, of func(path string) bool) (map[string]file, error) {
 
 var manifestLine = regexp.MustCompile(`^([0-9a-fA-F]{64})[ \t]+\*?(.*)$`)
 
-// unescape are the three characters that a manifest escapes.
+// unescape undoes the escapes of a manifest, which are those of three characters.
 var unescape = strings.NewReplacer("%0A", "\n", "%0D", "\r", "%25", "%")
 
-// checkManifest holds that each file is listed once with its sum, and no other.
+// checkManifest checks that a manifest lists each file once, with its sum, and no
+// other file.
 func checkManifest(section, path string, files map[string]file) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -119,7 +120,7 @@ func checkInfo(dir string, payload map[string]file) error {
 	return nil
 }
 
-func TestAnyoneCanProveABagWithoutUs(t *testing.T) {
+func TestOtherToolsCanCheckABag(t *testing.T) {
 	odd := export{"é ü/名前 1.csv": rows(10), " leading": rows(20), "-rf": rows(30), "a'b\"c*?": "", "deep/er/and/deeper": rows(99)}
 	for _, e := range []export{threeObjects(), odd, {"one": ""}} {
 		_, bag := mustLand(t, t.TempDir(), e)

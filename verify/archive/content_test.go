@@ -2,6 +2,7 @@ package archive
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,7 +12,7 @@ import (
 	"tallyman/verify"
 )
 
-// received is an object whose bytes are proven and not decoded yet.
+// received returns an object whose bytes are proven and not yet decoded.
 func received(t *testing.T) (*Ingest, *Partial) {
 	t.Helper()
 	in := mustBegin(t, mustOpen(t, t.TempDir()))
@@ -24,13 +25,13 @@ func proven(t *testing.T, in *Ingest, name string) *Partial {
 	t.Helper()
 	p := mustPartial(t, in, name, verify.Want{Size: 0})
 	t.Cleanup(func() { p.Close() })
-	if n, err := p.Wire(t.Context()).Read(make([]byte, 1)); n != 0 || err == nil {
+	if n, err := p.Wire(t.Context()).Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Fatal(n, err)
 	}
 	return p
 }
 
-func TestContentHasNoNameOutsideTheBagOrThatAManifestCannotHold(t *testing.T) {
+func TestContentNamesStayInTheBagAndFitItsManifest(t *testing.T) {
 	in, p := received(t)
 	outside := t.TempDir()
 	if err := errors.Join(os.Symlink(outside, in.path("bag", dataDir, "out")), os.Symlink("../..", in.path("bag", dataDir, "up"))); err != nil {
@@ -40,9 +41,9 @@ func TestContentHasNoNameOutsideTheBagOrThatAManifestCannotHold(t *testing.T) {
 		"", ".", "..", "/", "../x", "a/../../x", "a/../x", "./x", "a//x", "a/", "/etc/x", "out/x", "up/x", "up", "out",
 		"a\nb", "a\rb", "a\tb", "a\x00b", "a\x7fb", "100%", "%0A", `a\b`, `..\x`, "a\xff", "\xc3", strings.Repeat("x", 300),
 	} {
-		if w, err := p.Create(name, ""); err == nil {
-			w.Close()
-			t.Errorf("%q is created", name)
+		_, err := p.Create(name, "")
+		if escapes := err != nil && strings.Contains(err.Error(), "path escapes from parent"); !escapes && !errors.Is(err, ErrName) {
+			t.Errorf("create %q: %v, want %v", name, err, ErrName)
 		}
 	}
 	for _, dir := range []string{outside, in.path("parts"), in.dir} {
@@ -61,48 +62,50 @@ func TestOneNameIsOneFile(t *testing.T) {
 		if _, err := p.Create("a/b.csv", ""); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%v", err)
 		}
-		if _, err := p.Create("a", ""); err == nil {
-			t.Error("a directory is a file too")
-		}
-		if _, err := p.Create("a/b.csv/c", ""); err == nil {
-			t.Error("a file is a directory too")
+		for _, name := range []string{"a", "a/b.csv/c"} { // a directory as a file, and a file as a directory
+			if _, err := p.Create(name, ""); !errors.Is(err, ErrName) {
+				t.Errorf("create %q: %v, want %v", name, err, ErrName)
+			}
 		}
 	}
 }
 
-func TestNothingIsFinishedUnproven(t *testing.T) {
-	for name, spoil := range map[string]func(in *Ingest, p *Partial) error{
-		"no wire":        func(_ *Ingest, p *Partial) error { p.wire = nil; return nil },
-		"a wire unheard": func(_ *Ingest, p *Partial) error { p.Wire(t.Context()); return nil },
-		"an open file":   func(_ *Ingest, p *Partial) error { _, err := p.Create("x", ""); return err },
-		"a file that was cut short": func(in *Ingest, p *Partial) error {
+func TestFinishNeedsProofAndClosedFiles(t *testing.T) {
+	for name, tt := range map[string]struct {
+		prepare func(in *Ingest, p *Partial) error
+		want    error
+	}{
+		"no wire":          {func(_ *Ingest, p *Partial) error { p.wire = nil; return nil }, errUnproven},
+		"a wire not read":  {func(_ *Ingest, p *Partial) error { p.Wire(t.Context()); return nil }, errUnproven},
+		"a file left open": {func(_ *Ingest, p *Partial) error { _, err := p.Create("x", ""); return err }, errNotClosed},
+		"a file cut short": {func(in *Ingest, p *Partial) error {
 			w, err := p.Create("x", "")
 			in.archive.disk.hook = func(string, string) error { return errCrash }
 			w.Write([]byte("lost"))
 			in.archive.disk.hook = nil
 			if n, err := w.Write([]byte("more")); n > 0 || !errors.Is(err, errCrash) {
-				t.Errorf("it goes on: %d, %v", n, err)
+				t.Errorf("the next write: %d, %v", n, err)
 			}
 			if err := w.Close(); !errors.Is(err, errCutShort) {
 				t.Errorf("closed: %v", err)
 			}
 			return err
-		},
+		}, errNotClosed},
 	} {
 		in, p := received(t)
-		if err := spoil(in, p); err != nil {
+		if err := tt.prepare(in, p); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Finish("", true); err == nil {
-			t.Errorf("%s: finished", name)
+		if err := p.Finish("", true); !errors.Is(err, tt.want) {
+			t.Errorf("%s: finish: %v, want %v", name, err, tt.want)
 		}
-		if _, err := in.Commit(Summary{}); err == nil {
-			t.Errorf("%s: committed", name)
+		if _, err := in.Commit(Summary{}); !errors.Is(err, errNoObjects) {
+			t.Errorf("%s: commit: %v, want %v", name, err, errNoObjects)
 		}
 	}
 }
 
-func TestWhatIsNotDoneIsNotInTheExport(t *testing.T) {
+func TestCommitLeavesOutUnfinishedObjects(t *testing.T) {
 	in, p := received(t)
 	if err := errors.Join(create(p, "here", []byte("1\n")), p.Finish("", true)); err != nil {
 		t.Fatal(err)
@@ -119,13 +122,13 @@ func TestWhatIsNotDoneIsNotInTheExport(t *testing.T) {
 	if err != nil || r.Files != 1 || len(r.Objects) != 1 {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	mustHold(t, in.archive, export{"here": "1\n"})
+	mustHaveLanded(t, in.archive, export{"here": "1\n"})
 	if left, err := os.ReadDir(filepath.Join(in.archive.Path(testKey), dataDir)); err != nil || len(left) != 1 {
 		t.Errorf("%v, %v", left, err)
 	}
 }
 
-func TestFilesAreReadOnlyAndDirectoriesAreNot(t *testing.T) {
+func TestFilesAreReadOnlyAndDirectoriesAreWritable(t *testing.T) {
 	_, bag := mustLand(t, t.TempDir(), threeObjects())
 	err := filepath.WalkDir(bag, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -142,7 +145,7 @@ func TestFilesAreReadOnlyAndDirectoriesAreNot(t *testing.T) {
 	}
 }
 
-func TestAnArchiveThatCannotBeWrittenToIsAPathError(t *testing.T) {
+func TestAnUnwritableArchiveIsAPathError(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root writes everywhere")
 	}
@@ -158,7 +161,7 @@ func TestAnArchiveThatCannotBeWrittenToIsAPathError(t *testing.T) {
 		}
 		os.Chmod(locked, 0o755)
 	}
-	mustHold(t, mustLandAgain(t, a), threeObjects())
+	mustHaveLanded(t, mustLandAgain(t, a), threeObjects())
 }
 
 func mustLandAgain(t *testing.T, a *Archive) *Archive {

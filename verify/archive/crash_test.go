@@ -13,8 +13,7 @@ import (
 
 var errCrash = errors.New("crash")
 
-// A crash ends the changes to a disk at the n-th of them: for good, or for that
-// one alone.
+// A crash fails the n-th change to a disk, and all later ones unless once is set.
 type crash struct {
 	at   int
 	once bool
@@ -30,8 +29,8 @@ func (c *crash) step(op, path string) error {
 	return c.disk.step(op, path)
 }
 
-// atEachStep lets an attempt at an export crash at its first change to the
-// disk, at its second, and so on, until it comes to its end.
+// atEachStep runs attempts at an export that crash at their first change to the
+// disk, at the second, and so on, until one ends without a crash.
 func atEachStep(t *testing.T, once bool, then func(t *testing.T, dir string, p *powerCutDisk, landed bool)) {
 	for at, ended := 1, false; !ended; at++ {
 		dir := t.TempDir()
@@ -50,9 +49,9 @@ func atEachStep(t *testing.T, once bool, then func(t *testing.T, dir string, p *
 	}
 }
 
-// wholeOrAbsent asserts that a crash left the export whole or absent, and that
-// another attempt lands it.
-func wholeOrAbsent(t *testing.T, dir string, step func(op, path string) error) (landed bool) {
+// checkWholeOrAbsent checks that a crash left the export whole or absent, and that
+// the next attempt lands it. It reports which.
+func checkWholeOrAbsent(t *testing.T, dir string, step func(op, path string) error) (landed bool) {
 	t.Helper()
 	a, err := openWith(dir, step)
 	if err != nil {
@@ -63,7 +62,7 @@ func wholeOrAbsent(t *testing.T, dir string, step func(op, path string) error) (
 	switch {
 	case landed:
 		if err := a.Recheck(t.Context(), testKey); err != nil {
-			t.Errorf("half there: %v", err)
+			t.Errorf("a part of the export is there: %v", err)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		t.Error(err)
@@ -73,13 +72,13 @@ func wholeOrAbsent(t *testing.T, dir string, step func(op, path string) error) (
 	if _, err := land(a, threeObjects()); err != nil {
 		t.Fatalf("the next attempt: %v", err)
 	}
-	mustHold(t, a, threeObjects())
+	mustHaveLanded(t, a, threeObjects())
 	return landed
 }
 
 func TestAnExportIsWholeOrAbsentAfterACrash(t *testing.T) {
 	atEachStep(t, false, func(t *testing.T, dir string, _ *powerCutDisk, landed bool) {
-		if there := wholeOrAbsent(t, dir, nil); landed && !there {
+		if there := checkWholeOrAbsent(t, dir, nil); landed && !there {
 			t.Error("it had landed")
 		}
 	})
@@ -87,14 +86,16 @@ func TestAnExportIsWholeOrAbsentAfterACrash(t *testing.T) {
 
 func TestAnExportIsWholeOrAbsentAfterAnIOError(t *testing.T) {
 	atEachStep(t, true, func(t *testing.T, dir string, _ *powerCutDisk, landed bool) {
-		if there := wholeOrAbsent(t, dir, nil); landed && !there {
+		if there := checkWholeOrAbsent(t, dir, nil); landed && !there {
 			t.Error("it had landed")
 		}
 	})
 }
 
+// loseUnsynced is a power cut that keeps nothing that was not synced.
 func loseUnsynced() bool { return false }
 
+// keepAtRandom is a power cut that keeps half of what was not synced.
 func keepAtRandom() func() bool {
 	r := rand.New(rand.NewPCG(1, 2))
 	return func() bool { return r.IntN(2) == 0 }
@@ -106,7 +107,7 @@ func TestAnExportIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 			atEachStep(t, once, func(t *testing.T, _ string, p *powerCutDisk, landed bool) {
 				after := filepath.Join(t.TempDir(), "after")
 				p.cutPower(after, survives)
-				if there := wholeOrAbsent(t, after, nil); landed && !there {
+				if there := checkWholeOrAbsent(t, after, nil); landed && !there {
 					t.Error("it had landed")
 				}
 			})
@@ -114,23 +115,23 @@ func TestAnExportIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 	}
 }
 
-// A power cut may come long after a crash, and after an attempt that found
+// The power may be cut long after a crash, when another attempt has already found
 // what the crash left.
-func TestWhatLandedStaysAfterAPowerCut(t *testing.T) {
+func TestALandedExportOutlivesACrashAndALaterPowerCut(t *testing.T) {
 	for _, once := range []bool{false, true} {
 		atEachStep(t, once, func(t *testing.T, dir string, p *powerCutDisk, _ bool) {
-			wholeOrAbsent(t, dir, p.step)
+			checkWholeOrAbsent(t, dir, p.step)
 			mustHaveSurvived(t, p)
 		})
 	}
 }
 
-// Who finds the export landed while its rename may not be durable must make it
-// so, whichever way it asks.
-func TestWhoSaysThatAnExportLandedHasMadeItDurable(t *testing.T) {
+// After a crash the rename may not be durable. A method that says that the export
+// landed must have made it durable first.
+func TestAnExportThatIsSaidToHaveLandedIsDurable(t *testing.T) {
 	for name, ask := range map[string]func(*Archive) error{
 		"Landed": func(a *Archive) error { _, err := a.Landed(testKey); return err },
-		"Landed, while another is about to": func(a *Archive) error {
+		"Landed, while another attempt has the lock": func(a *Archive) error {
 			lock, err := a.lockDir(filepath.Join(a.dir, ingestDir, testHash))
 			if err != nil {
 				return err
@@ -170,8 +171,8 @@ func TestWhoSaysThatAnExportLandedHasMadeItDurable(t *testing.T) {
 	}
 }
 
-// mustHaveSurvived asserts that the export is there after a power cut that
-// leaves no more than what was synced.
+// mustHaveSurvived checks that the export is there after a power cut that keeps
+// only what was synced.
 func mustHaveSurvived(t *testing.T, p *powerCutDisk) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "after")
@@ -180,10 +181,10 @@ func mustHaveSurvived(t *testing.T, p *powerCutDisk) {
 	if _, err := a.Landed(testKey); err != nil {
 		t.Fatal(err)
 	}
-	mustHold(t, a, threeObjects())
+	mustHaveLanded(t, a, threeObjects())
 }
 
-func TestALeftoverOfTheIngestAreaIsNeverVisible(t *testing.T) {
+func TestTheIngestAreaIsNeverListed(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	in := mustBegin(t, a)
 	defer in.Close()

@@ -1,6 +1,6 @@
 package archive
 
-// What the tests of whole fetches, which stand outside, see of the disk.
+// What the tests in package archive_test need of the disk.
 var (
 	OpenWith        = openWith
 	NewPowerCutDisk = newPowerCutDisk
@@ -8,19 +8,19 @@ var (
 	KeepAtRandom    = keepAtRandom
 )
 
-// A PowerCutDisk is what is durable.
+// A PowerCutDisk knows what a power cut would leave.
 type PowerCutDisk = powerCutDisk
 
-// Step takes in a change to the disk.
+// Step is told of each change to the disk.
 func (p *powerCutDisk) Step(op, path string) error { return p.step(op, path) }
 
-// CutPower makes in dir what a power cut leaves.
+// CutPower writes to dir what a power cut would leave.
 func (p *powerCutDisk) CutPower(dir string, survives func() bool) { p.cutPower(dir, survives) }
 
-// SetSpace says what the file system has.
-func (a *Archive) SetSpace(total, free, files int64, longest int) {
-	a.measure = func() (diskSpace, bool) { return diskSpace{total, free, files, longest}, true }
+// SetSpace replaces what the system says of the archive's file system.
+func (a *Archive) SetSpace(total, free, files int64, maxElement int) {
+	a.measure = func() (diskSpace, bool) { return diskSpace{total, free, files, maxElement}, true }
 }
 
-// HashName names the files of an object being received.
+// HashName is the file name that stands for a key, or the name of an object.
 var HashName = hashName

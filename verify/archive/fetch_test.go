@@ -17,16 +17,16 @@ import (
 	"tallyman/worker"
 )
 
-// A fault fails the n-th of all changes to a disk, and what is read to prove
-// something: it alone, or all from it on.
+// A fault fails the n-th step of a disk, and all later ones unless once is set. A
+// step is a change, or a read that proves something.
 type fault struct {
 	at   int
 	once bool
-	disk *archive.PowerCutDisk // what is durable meanwhile, or nil
+	disk *archive.PowerCutDisk // that the other steps are told to, or nil
 
 	mu    sync.Mutex
 	seen  int
-	first fs.PathError // that failed
+	first fs.PathError // the first failure
 }
 
 func (f *fault) step(op, path string) error {
@@ -46,7 +46,7 @@ func (f *fault) step(op, path string) error {
 	return nil
 }
 
-// errnoOf is what a disk would say: it is bad, or it is full.
+// errnoOf is the error of a bad disk, or of a full one if the step needs space.
 func errnoOf(op string) error {
 	if op == "read" || op == "sync" || op == "syncdir" || op == "lock" {
 		return syscall.EIO
@@ -56,16 +56,16 @@ func errnoOf(op string) error {
 
 var causes = map[error]worker.Cause{syscall.EIO: "disk", syscall.ENOSPC: "disk-full"}
 
-// eachFault makes a run whose first step fails, one whose second does, and so
-// on, until one has no failure. Behind the step most it leaves most out, and
-// with -short behind the first.
-func eachFault(t *testing.T, most int, run func(t *testing.T, at int) (seen int)) {
+// eachFault calls run with a failure at the first step, at the second, and so on,
+// until a run has fewer steps. After dense steps, or one with -short, it tries every
+// eleventh only.
+func eachFault(t *testing.T, dense int, run func(t *testing.T, at int) (seen int)) {
 	defaultIndexEvery := 1
 	if testing.Short() {
-		most = 0
+		dense = 0
 	}
 	for at := 1; ; at += defaultIndexEvery {
-		if at > most {
+		if at > dense {
 			defaultIndexEvery = 11
 		}
 		if seen := run(t, at); seen < at {
@@ -78,9 +78,10 @@ func eachFault(t *testing.T, most int, run func(t *testing.T, at int) (seen int)
 	}
 }
 
-// every step there may be.
+// every is more steps than a run has.
 const every = 2000
 
+// kinds runs a test for each kind of fetch and of fault.
 func kinds(t *testing.T, onces []bool, run func(t *testing.T, keep fetch.Keep, once bool)) {
 	for _, keep := range []fetch.Keep{fetch.KeepContent, fetch.KeepBoth} {
 		for _, once := range onces {
@@ -92,8 +93,8 @@ func kinds(t *testing.T, onces []bool, run func(t *testing.T, keep fetch.Keep, o
 	}
 }
 
-// Whatever step of a fetch fails, the export is whole or absent, the error says
-// that the disk did it, and the next fetch asks for nothing that was kept.
+// If any step of a fetch fails, the export is whole or absent, the error has the
+// cause "disk" or "disk-full", and the next fetch requests nothing that was kept.
 func TestAFetchIsWholeOrAbsentWhicheverStepFails(t *testing.T) {
 	t.Parallel()
 	kinds(t, []bool{false, true}, func(t *testing.T, keep fetch.Keep, once bool) {
@@ -111,7 +112,7 @@ func TestAFetchIsWholeOrAbsentWhicheverStepFails(t *testing.T) {
 	})
 }
 
-// checkCause holds the error of a fetch to what failed.
+// checkCause checks that the error of a fetch has the cause of the step that failed.
 func (y *testStore) checkCause(t *testing.T, f *fault, err error) {
 	t.Helper()
 	if err == nil {
@@ -123,7 +124,7 @@ func (y *testStore) checkCause(t *testing.T, f *fault, err error) {
 	}
 }
 
-// checkNext lets another fetch, whose disk is sound, have a look.
+// checkNext checks what a fetch with a sound disk finds and requests.
 func (y *testStore) checkNext(t *testing.T, dir string, keep fetch.Keep, landed bool) {
 	t.Helper()
 	a, err := archive.Open(dir)
@@ -143,12 +144,13 @@ func (y *testStore) checkNext(t *testing.T, dir string, keep fetch.Keep, landed 
 		t.Fatalf("the next fetch: %v", err)
 	}
 	if asked := y.asked.Load() - before; asked > y.total-kept {
-		t.Errorf("%d bytes of %d were kept, and %d were asked for", kept, y.total, asked)
+		t.Errorf("%d bytes of %d were kept, and %d were requested", kept, y.total, asked)
 	}
 	y.checkWhole(t, a, keep)
 }
 
-// The same where the power fails then: what was not made durable may be gone.
+// The same if the power fails at that step: bytes that were not made durable may
+// be gone.
 func TestAFetchIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 	t.Parallel()
 	kinds(t, []bool{false}, func(t *testing.T, keep fetch.Keep, once bool) {
@@ -185,8 +187,7 @@ func (y *testStore) checkAfterPowerCut(t *testing.T, dir string, keep fetch.Keep
 	y.checkWhole(t, a, keep)
 }
 
-// The same through a worker, which keeps a docket of the export: that comes
-// first.
+// The same through a worker, which opens the export's record first.
 func TestAWorkersFetchIsWholeOrAbsentWhicheverStepFails(t *testing.T) {
 	t.Parallel()
 	worker.SetRedisLogger(nil)
@@ -208,7 +209,7 @@ func TestAWorkersFetchIsWholeOrAbsentWhicheverStepFails(t *testing.T) {
 	}
 }
 
-// It costs the store nothing that the disk is full.
+// With a full disk, no request goes to the store.
 func TestWithoutDiskSpaceNothingIsRequested(t *testing.T) {
 	t.Parallel()
 	y := newTestStore(t)
@@ -216,13 +217,13 @@ func TestWithoutDiskSpaceNothingIsRequested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.SetSpace(1<<40, 3000+64<<20, verify.Unknown, 255) // all but a.csv, which is here twice for a while
+	a.SetSpace(1<<40, 3000+64<<20, verify.Unknown, 255) // enough for all but a.csv, which needs space for its bytes and for its content
 	_, err = y.fetch(a, "")
 	if got := worker.Classify(err); got.Cause != "disk-full" || got.Exit != worker.ExitDisk || !strings.Contains(err.Error(), "a.csv") {
 		t.Errorf("%s, exit %d: %v", got.Cause, got.Exit, err)
 	}
 	if asked := y.asked.Load(); asked > y.total-int64(len(y.bodies["a.csv"])) {
-		t.Errorf("%d bytes were asked for", asked)
+		t.Errorf("%d bytes were requested", asked)
 	}
 	a.SetSpace(1<<40, 1<<30, verify.Unknown, 255)
 	if _, err := y.fetch(a, ""); err != nil {
@@ -231,7 +232,7 @@ func TestWithoutDiskSpaceNothingIsRequested(t *testing.T) {
 	y.checkWhole(t, a, "")
 }
 
-// What a zip unpacks to, its directory tells.
+// The directory of a zip says how much it unpacks to.
 func TestWithoutDiskSpaceNothingIsUnpacked(t *testing.T) {
 	t.Parallel()
 	y, content := newTestStore(t), strings.Repeat("0,0\n", 1<<20)
@@ -251,9 +252,9 @@ func TestWithoutDiskSpaceNothingIsUnpacked(t *testing.T) {
 	}
 }
 
-// After an fsync that failed, what was to be synced may be gone although it can
-// be read; a second fsync would not tell.
-func TestWhatFailedToBecomeDurableIsReceivedAgain(t *testing.T) {
+// After a failed fsync the bytes may be lost although they can be read, and a second
+// fsync would not say so.
+func TestBytesThatFailedToSyncAreReceivedAgain(t *testing.T) {
 	t.Parallel()
 	y, failed := newTestStore(t), ""
 	dir := t.TempDir()
@@ -274,29 +275,29 @@ func TestWhatFailedToBecomeDurableIsReceivedAgain(t *testing.T) {
 	for _, name := range []string{"b.csv.zst", "c.zip"} {
 		if strings.Contains(failed, archive.HashName(name)) {
 			if kept := a.Received(key); kept > y.total-int64(len(y.bodies[name])) {
-				t.Errorf("%d bytes of %d are said to be here", kept, y.total)
+				t.Errorf("Received is %d of %d bytes", kept, y.total)
 			}
 		}
 	}
 	y.checkNext(t, dir, fetch.KeepBoth, false)
 }
 
-// What can't have its name in the bag is refused before it is asked for.
+// An object whose name is too long is refused before it is requested.
 func TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		object  string
-		longest int
-		path    int // bytes of the archive's own
+		longest int // bytes of an element that the file system takes
+		path    int // bytes of the archive's own path
 		lands   bool
 	}{
-		"long elements are cut":             {strings.Repeat("e", 1000) + ".csv", 255, 0, true},
-		"but not to what eCryptfs takes":    {strings.Repeat("e", 1000) + ".csv", 143, 0, false},
-		"which takes what is short":         {strings.Repeat("e", 100) + ".csv", 143, 0, true},
-		"many elements":                     {strings.Repeat("d/", 1100) + "e.csv", 255, 0, false},
-		"many elements, but not that many":  {strings.Repeat("d/", 1000) + "e.csv", 255, 0, true},
-		"a path that is too long as it is":  {"e.csv", 255, 4020, false},
-		"a path that has just room for all": {"e.csv", 255, 3800, true},
+		"long elements are cut":                    {strings.Repeat("e", 1000) + ".csv", 255, 0, true},
+		"eCryptfs takes less than they are cut to": {strings.Repeat("e", 1000) + ".csv", 143, 0, false},
+		"eCryptfs takes short elements":            {strings.Repeat("e", 100) + ".csv", 143, 0, true},
+		"many elements":                            {strings.Repeat("d/", 1100) + "e.csv", 255, 0, false},
+		"many elements, but not that many":         {strings.Repeat("d/", 1000) + "e.csv", 255, 0, true},
+		"a path that is too long with data/ in it": {"e.csv", 255, 4020, false},
+		"a path that is short enough":              {"e.csv", 255, 3800, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			y := newTestStore(t)
@@ -329,7 +330,7 @@ func TestKeysTooLongForTheDiskAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.SetSpace(1<<40, 1<<30, verify.Unknown, 143)
-	ref, err := fetch.ParseRef("oss://yard/" + strings.Repeat("long/", 100))
+	ref, err := fetch.ParseRef("oss://bucket/" + strings.Repeat("long/", 100))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"tallyman/verify"
 )
 
-// Whatever a map says, each part that is believed lies in the object, on no
-// other, and what is missing is the rest.
+// Whatever a part index says, the parts lie in the object and don't overlap, and
+// the missing ranges are all the rest.
 func FuzzPartIndex(f *testing.F) {
 	f.Add([]byte(`{"store":{"size":256}}`+"\n"+`{"off":0,"len":64,"crc64":"0"}`+"\n"), int64(256))
 	f.Add([]byte(`{"store":{"size":-1}}`+"\n\n"+`{"off":9223372036854775807,"len":1}`), int64(verify.Unknown))
@@ -23,14 +23,14 @@ func FuzzPartIndex(f *testing.F) {
 	f.Add([]byte(`{"store":{}}`+"\n"+`{"off":5,"len":5,"crc64":"x"}`), int64(verify.Unknown))
 	f.Fuzz(func(t *testing.T, text []byte, size int64) {
 		p := &Partial{job: verify.Want{Size: max(size%1000, verify.Unknown)}, file: zeros(t)}
-		holds := false
+		current := false
 		for e, err := range readPartIndex(bytes.NewReader(text)) {
 			switch {
 			case err != nil:
 				t.Fatal(err)
 			case e.Store != nil:
-				p.parts, holds = nil, p.adopt(e.Job.want(), e.Store.want())
-			case holds:
+				p.parts, current = nil, p.adopt(e.Job.want(), e.Store.want())
+			case current:
 				for _, e.CRC64 = range []string{e.CRC64, zeroCRC(t, e.Len)} { // as it is, and as if it matched
 					if e.isIn(p.want.Size) && e.matches(p.file) {
 						p.parts.add(p, e)
@@ -38,7 +38,7 @@ func FuzzPartIndex(f *testing.F) {
 				}
 			}
 		}
-		if !holds {
+		if !current {
 			return
 		}
 		mustBeRuns(t, p)
@@ -49,7 +49,7 @@ func FuzzPartIndex(f *testing.F) {
 	})
 }
 
-// mustBeRuns asserts that no two parts that were recalled touch.
+// mustBeRuns checks that no two parts are adjacent.
 func mustBeRuns(t *testing.T, p *Partial) {
 	t.Helper()
 	for i, part := range p.parts {
@@ -59,8 +59,7 @@ func mustBeRuns(t *testing.T, p *Partial) {
 	}
 }
 
-// mustTile asserts that the parts that are here and those that are missing are
-// the object.
+// mustTile checks that the parts, missing ones included, cover the object.
 func mustTile(t *testing.T, p *Partial, size int64) {
 	t.Helper()
 	for range p.Missing(size, testPart) {
@@ -93,8 +92,8 @@ func zeroCRC(t *testing.T, n int64) string {
 	return promise(strings.Repeat("\x00", int(min(max(n, 0), 1000)))).CRC64
 }
 
-// Whatever the tag files of a bag say, Recheck opens nothing outside it, and
-// tells an undamaged bag from all others.
+// Whatever the tag files of a bag say, Recheck opens nothing outside it, and finds
+// every damage.
 func FuzzRecheck(f *testing.F) {
 	_, bag := mustLand(f, f.TempDir(), threeObjects())
 	for i, name := range tagFiles {
@@ -116,7 +115,7 @@ func FuzzRecheck(f *testing.F) {
 		rewrite(t, path, text)
 		err = a.Recheck(t.Context(), testKey)
 		if same := bytes.Equal(before, text); same != (err == nil) || !same && !errors.Is(err, ErrDamaged) {
-			// A tag manifest may say the same in other words.
+			// A tag manifest may be written in another way and still be right.
 			if path != filepath.Join(bag, tagManifest) || err != nil || checkBag(bag) != nil {
 				t.Errorf("%v with %s = %q", err, path, text)
 			}
@@ -125,11 +124,10 @@ func FuzzRecheck(f *testing.F) {
 	})
 }
 
-// leftovers are the files that an attempt leaves behind, by what is read from
-// them.
+// leftovers are files that an attempt leaves and the next one reads.
 var leftovers = []string{objectsFile, pinsFile, stateFile, countsFile, "parts/" + hashName("a.csv") + ".map", "parts/" + hashName("a.csv")}
 
-// leaveBehind makes an attempt that received an object, and half of another.
+// leaveBehind runs an attempt that receives an object and half of another.
 func leaveBehind(t testing.TB, a *Archive, e export) {
 	t.Helper()
 	in := mustBegin(t, a)
@@ -153,8 +151,8 @@ func leaveBehind(t testing.TB, a *Archive, e export) {
 	}
 }
 
-// Whatever is in the files of an attempt, the next one lands the export and
-// nothing else, and nothing outside the archive is touched.
+// Whatever is in the files that an attempt left, the next one lands the export and
+// nothing else, and touches nothing outside the archive.
 func FuzzWhateverWasLeftBehindTheExportLands(f *testing.F) {
 	a := mustOpen(f, f.TempDir())
 	leaveBehind(f, a, threeObjects())
@@ -186,15 +184,15 @@ func FuzzWhateverWasLeftBehindTheExportLands(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s = %q: %v", leftovers[int(i)%len(leftovers)], text, err)
 		}
-		mustHold(t, a, e)
+		mustHaveLanded(t, a, e)
 		if got, err := os.ReadFile(outside); err != nil || string(got) != "as it was" {
 			t.Errorf("outside there is %q, %v", got, err)
 		}
 	})
 }
 
-// forged reports whether a ledger says of an object what an attempt would: who
-// may write there need not forge it.
+// forged reports whether an object index has an entry that an attempt could have
+// written. A program that may write there can change the content as well.
 func forged(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		var o Object
@@ -212,8 +210,8 @@ func rewriteOrMake(t testing.TB, path string, text []byte) {
 	}
 }
 
-// A state that is read is written as it was read, and pins are those that were
-// pinned or none at all.
+// A state that was read and written again reads the same. Pins are read completely
+// or not at all.
 func FuzzStateAndPins(f *testing.F) {
 	state, err := json.Marshal(fullState())
 	if err != nil {
@@ -222,11 +220,11 @@ func FuzzStateAndPins(f *testing.F) {
 	f.Add(state, []byte(`{"polls":3,"gain":1}`), []byte(`{"name":"a","want":{"size":1}}`+"\n"+`{"total":1}`))
 	f.Add([]byte(`{"key":"k","options":{ "a" : 1 }}`), []byte("{}"), []byte(`{"total":0}`))
 	f.Add([]byte(`{"Key":"k","KEY":"l"}`), []byte("[]"), []byte(`{"name":"a"}{"name":"a"}{"total":2}{"total":2}`))
-	f.Fuzz(func(t *testing.T, state, tally, pins []byte) {
+	f.Fuzz(func(t *testing.T, state, counters, pins []byte) {
 		a := mustOpen(t, t.TempDir())
 		in := mustBegin(t, a)
 		defer in.Close()
-		for name, text := range map[string][]byte{stateFile: state, countsFile: tally, pinsFile: pins} {
+		for name, text := range map[string][]byte{stateFile: state, countsFile: counters, pinsFile: pins} {
 			rewriteOrMake(t, filepath.Join(ingestOf(a), name), text)
 		}
 		read, _, err := a.State(testKey)
@@ -242,7 +240,7 @@ func FuzzStateAndPins(f *testing.F) {
 	})
 }
 
-// mustReadAgain asserts that a state is read as it was, once it is written.
+// mustReadAgain checks that a state reads as it was written.
 func mustReadAgain(t *testing.T, a *Archive, want State) {
 	t.Helper()
 	b, err := json.MarshalIndent(want, "", "  ")
@@ -257,7 +255,7 @@ func mustReadAgain(t *testing.T, a *Archive, want State) {
 	}
 }
 
-// The lines of a file are those that any reader finds, however it comes.
+// The lines of a file don't depend on how the file is divided into reads.
 func FuzzLines(f *testing.F) {
 	for _, s := range []string{"", "\n", "a", "a\n", "\n\na\r\n\nb", "\x00\n\xff"} {
 		f.Add([]byte(s))
@@ -282,8 +280,8 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// A receipt that is read is of this export, and says when it is written again
-// what it said.
+// A receipt that can be read belongs to the export, and reads the same when it is
+// written again.
 func FuzzReceipt(f *testing.F) {
 	a, bag := mustLand(f, f.TempDir(), threeObjects())
 	b, err := os.ReadFile(filepath.Join(bag, receiptFile))

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/verify"
 )
 
@@ -26,8 +28,8 @@ const (
 
 var testHash = hashName(testKey)
 
-// An export of the tests: its objects by name. They are plain, and each is one
-// content file of the same name.
+// An export of the tests: the bodies of its objects, by name. The objects are not
+// encoded, and each becomes a content file of the same name.
 type export map[string]string
 
 func (e export) names() []string {
@@ -87,7 +89,7 @@ func mustPartial(t testing.TB, in *Ingest, name string, want verify.Want) *Parti
 	return p
 }
 
-// land is one attempt at an export.
+// land makes one attempt at an export.
 func land(a *Archive, e export) (*Receipt, error) {
 	if r, err := a.Landed(testKey); !errors.Is(err, fs.ErrNotExist) {
 		return r, err
@@ -117,7 +119,7 @@ func mustLand(t testing.TB, dir string, e export) (*Archive, string) {
 	return a, a.Path(testKey)
 }
 
-// receive takes one object into the bag.
+// receive receives one object in parts, decodes it, and finishes it.
 func receive(in *Ingest, name, body string) (err error) {
 	p, err := in.Partial(context.Background(), name, promise(body))
 	if err != nil {
@@ -144,7 +146,8 @@ func fill(t *Part, body string) error {
 	return err
 }
 
-// decode hears the wire out and writes what came as content.
+// decode reads the wire to its end, writes the bytes as content, and finishes the
+// object.
 func decode(p *Partial, name string) error {
 	body, err := io.ReadAll(p.Wire(context.Background()))
 	if err != nil {
@@ -165,7 +168,7 @@ func create(p *Partial, name string, body []byte) error {
 	return errors.Join(err, w.Close())
 }
 
-// missing are the parts that an object of that size lacks, as off+len.
+// missing lists the missing ranges of an object of that size, as off+len.
 func missing(p *Partial, size int64) string {
 	var parts []string
 	for t := range p.Missing(size, testPart) {
@@ -187,15 +190,15 @@ func keys(t testing.TB, a *Archive) []string {
 	return keys
 }
 
-// mustHold asserts that the export landed, whole, with that content, and that
-// nothing is left of its ingest.
-func mustHold(t testing.TB, a *Archive, e export) {
+// mustHaveLanded checks that the export landed with that content and nothing else,
+// and that nothing is left of its ingest.
+func mustHaveLanded(t testing.TB, a *Archive, e export) {
 	t.Helper()
 	if err := a.Recheck(context.Background(), testKey); err != nil {
 		t.Fatal(err)
 	}
-	if got := keys(t, a); !slices.Equal(got, []string{testKey}) {
-		t.Errorf("%q are visible", got)
+	if diff := cmp.Diff([]string{testKey}, keys(t, a)); diff != "" {
+		t.Error(diff)
 	}
 	for name, body := range e {
 		if got, err := os.ReadFile(filepath.Join(a.Path(testKey), dataDir, name)); err != nil || string(got) != body {

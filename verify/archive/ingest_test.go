@@ -4,9 +4,10 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
-	"maps"
 	"os"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"tallyman/verify"
 )
@@ -43,8 +44,9 @@ func TestPinsAreReadAsTheyWereWritten(t *testing.T) {
 	for _, p := range somePins {
 		want[p.Name] = p
 	}
-	if got, err := in.Pins(); err != nil || !maps.Equal(got, want) {
-		t.Errorf("%v, %v", got, err)
+	got, err := in.Pins()
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v, %s", err, diff)
 	}
 	if err := in.Unpin(); err != nil {
 		t.Error(err)
@@ -70,7 +72,7 @@ func TestAListingThatFailsPinsNothing(t *testing.T) {
 	}
 }
 
-func TestPinsThatWereCutShortAreNone(t *testing.T) {
+func TestPinsThatWereCutShortAreAbsent(t *testing.T) {
 	in := mustBegin(t, mustOpen(t, t.TempDir()))
 	defer in.Close()
 	if err := in.Pin(pinsOf(nil, somePins...)); err != nil {
@@ -90,7 +92,7 @@ func TestPinsThatWereCutShortAreNone(t *testing.T) {
 	}
 }
 
-func TestPinsAreThereOrNotAfterACrash(t *testing.T) {
+func TestPinsAreCompleteOrAbsentAfterACrash(t *testing.T) {
 	for at, ended := 1, false; !ended; at++ {
 		dir := t.TempDir()
 		in := mustBegin(t, mustOpen(t, dir))

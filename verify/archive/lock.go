@@ -32,12 +32,14 @@ type exportLock struct {
 	maxElement int // bytes that an element of a path may have in the file system
 }
 
+var errKey = errors.New("no export can have that key")
+
 // lockExport locks an export and returns its state, which it writes if there is
 // none. It fails with ErrBusy. If the export has landed, it clears up what is
 // left of the ingest and fails with ErrLanded.
 func (a *Archive) lockExport(reference, key string) (l exportLock, s State, err error) {
 	if !fs.ValidPath(key) || key == "." {
-		return l, s, fmt.Errorf("no export can have the key %q", key)
+		return l, s, fmt.Errorf("%w: %q", errKey, key)
 	}
 	l = exportLock{archive: a, key: key, dir: a.ingestPath(key), maxElement: 255}
 	if space, ok := a.diskSpace(); ok && space.maxElement > 0 {

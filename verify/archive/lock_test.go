@@ -54,11 +54,11 @@ func TestOneAttemptAtATimeAcrossProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	report("landed")
-	mustHold(t, a, threeObjects())
+	mustHaveLanded(t, a, threeObjects())
 }
 
-// The one who commits removes the lock's file while others have it open and
-// wait to lock it.
+// The attempt that commits removes the lock's file while others have it open and
+// wait for the lock.
 func TestOfManyAttemptsOneCommits(t *testing.T) {
 	const attempts = 8
 	for range 10 {
@@ -78,12 +78,12 @@ func TestOfManyAttemptsOneCommits(t *testing.T) {
 		if commits.Load() != 1 || landed.Load() != attempts-1 {
 			t.Fatalf("%d of %d attempts committed, %d found it landed", commits.Load(), attempts, landed.Load())
 		}
-		mustHold(t, a, threeObjects())
+		mustHaveLanded(t, a, threeObjects())
 	}
 }
 
-// attempt tries until the export has landed, and reports whether it was the
-// one to commit it.
+// attempt tries until the export has landed, and reports whether it committed the
+// export itself.
 func attempt(t *testing.T, a *Archive) bool {
 	e := threeObjects()
 	for {
@@ -125,12 +125,12 @@ func TestALockWhoseFileIsRemovedIsStillExclusive(t *testing.T) {
 					return
 				}
 				if holders.Add(1) != 1 {
-					t.Error("two hold it")
+					t.Error("two have the lock")
 				}
 				n++
 				time.Sleep(50 * time.Microsecond)
 				holders.Add(-1)
-				os.Remove(filepath.Join(dir, lockFile)) // from here on another may hold it
+				os.Remove(filepath.Join(dir, lockFile)) // from here on another may have the lock
 				os.Remove(dir)
 				lock.Close()
 			}
@@ -139,7 +139,7 @@ func TestALockWhoseFileIsRemovedIsStillExclusive(t *testing.T) {
 	all.Wait()
 }
 
-func TestALockOnAFileThatIsGoneIsNone(t *testing.T) {
+func TestALockOnARemovedFileDoesNotCount(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	in := mustBegin(t, a)
 	defer in.Close()
@@ -180,20 +180,19 @@ func TestObjectsAreReceivedManyAtOnce(t *testing.T) {
 	if _, err := in.Commit(Summary{Reference: testRef}); err != nil {
 		t.Fatal(err)
 	}
-	mustHold(t, a, e)
+	mustHaveLanded(t, a, e)
 }
 
 func TestAKeyIsAPathInTheArchive(t *testing.T) {
 	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
 	for _, key := range []string{"", ".", "..", "../x", "/etc/x", "sls/../../x", "sls//x", "sls/x/"} {
-		if in, err := a.Begin(context.Background(), testRef, key); err == nil {
-			in.Close()
-			t.Errorf("%q begins", key)
+		if _, err := a.Begin(context.Background(), testRef, key); !errors.Is(err, errKey) {
+			t.Errorf("begin %q: %v, want %v", key, err, errKey)
 		}
 	}
 }
 
-// A file system without locks is told from one that is bad.
+// A file system that has no locks or no hard links is not taken for a bad disk.
 func TestTheErrorSaysWhatTheFileSystemLacks(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.ENOLCK, syscall.EOPNOTSUPP, syscall.ENOSYS} {
 		err := lockError("/a/lock", fmt.Errorf("flock: %w", errno))
@@ -215,7 +214,7 @@ func TestTheErrorSaysWhatTheFileSystemLacks(t *testing.T) {
 	}
 }
 
-// That a file can't be opened just now says nothing of what is in it.
+// A file that can't be opened now, for want of file descriptors, may be as it was.
 func TestRunningOutOfFileDescriptorsDropsNoObject(t *testing.T) {
 	for _, errno := range []error{syscall.EMFILE, syscall.ENFILE} {
 		dir := t.TempDir()
@@ -237,7 +236,7 @@ func TestRunningOutOfFileDescriptorsDropsNoObject(t *testing.T) {
 		}
 		in = mustBegin(t, mustOpen(t, dir))
 		if !in.Done("a.csv", promise(rows(100))) {
-			t.Error("it is to be received again")
+			t.Error("the object is not done any more")
 		}
 		in.Close()
 	}

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// childVar makes the test binary another process with that archive open.
+// childVar makes the test binary run child with the archive in that directory.
 const childVar = "ARCHIVE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -19,14 +19,14 @@ func TestMain(m *testing.M) {
 		fmt.Print(child(dir))
 		return
 	}
-	if os.Getenv("TMPDIR") == "" && isDir("/dev/shm") { // thousands of fsyncs that tell nothing of a real disk
+	if os.Getenv("TMPDIR") == "" && isDir("/dev/shm") { // the tests make thousands of fsyncs
 		os.Setenv("TMPDIR", "/dev/shm")
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// child opens the archive, tries to begin the export of the tests, and reports
-// what came of it.
+// child opens the archive, tries to begin the export of the tests, and returns what
+// happened.
 func child(dir string) string {
 	a, err := Open(dir)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"tallyman/verify"
 )
 
-// fourObjects were received but for the last, when their attempt ended.
+// fourObjects returns an archive where an attempt at four objects received three and
+// half of the fourth.
 func fourObjects(t *testing.T) (*Archive, export) {
 	t.Helper()
 	e := export{"a.csv": rows(10), "b/b.csv": rows(20), "b/c.csv": rows(30), "d.csv": rows(40)}
@@ -30,7 +31,7 @@ func fourObjects(t *testing.T) (*Archive, export) {
 	return a, e
 }
 
-// done are the objects that need not be received again.
+// done lists the objects that need not be received again.
 func done(t *testing.T, a *Archive, e export) string {
 	t.Helper()
 	in := mustBegin(t, a)
@@ -49,7 +50,7 @@ func mustLandAll(t *testing.T, a *Archive, e export) {
 	if _, err := land(a, e); err != nil {
 		t.Fatal(err)
 	}
-	mustHold(t, a, e)
+	mustHaveLanded(t, a, e)
 }
 
 func TestObjectsThatAreDoneAreNotReceivedAgain(t *testing.T) {
@@ -153,13 +154,13 @@ func TestAnObjectThatTheExportHasNoLongerIsLeftOut(t *testing.T) {
 	if err != nil || len(r.Objects) != 3 || r.Files != 3 {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	mustHold(t, a, e)
+	mustHaveLanded(t, a, e)
 }
 
 func TestAnExportWithoutObjectsDoesNotLand(t *testing.T) {
 	a, _ := fourObjects(t)
-	if _, err := land(a, export{}); err == nil {
-		t.Error("it landed")
+	if _, err := land(a, export{}); !errors.Is(err, errNoObjects) {
+		t.Errorf("%v, want %v", err, errNoObjects)
 	}
 }
 
@@ -170,7 +171,7 @@ func TestManyObjectsAreListedBesideTheReceipt(t *testing.T) {
 			e[fmt.Sprintf("%03d.csv", i)] = rows(i)
 		}
 		a, bag := mustLand(t, t.TempDir(), e)
-		mustHold(t, a, e)
+		mustHaveLanded(t, a, e)
 		r, err := a.Receipt(testKey)
 		if err != nil {
 			t.Fatal(err)

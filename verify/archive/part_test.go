@@ -8,7 +8,7 @@ import (
 	"tallyman/verify"
 )
 
-// A process that is killed has lost what is not on the map.
+// A process that is killed loses the bytes that are not in the part index.
 func TestBytesThatComeSlowlyAreIndexedSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := mustBegin(t, mustOpen(t, t.TempDir()))

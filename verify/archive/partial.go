@@ -158,7 +158,7 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 	case !p.proven():
 		return errUnproven
 	case p.writing > 0:
-		return errors.New("a content file is not closed")
+		return errNotClosed
 	}
 	if err := p.linkWire(codec); err != nil {
 		return err
@@ -187,7 +187,10 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 	return errors.Join(p.in.archive.disk.removeAll(file.Name()), file.Chmod(readOnly), file.Close())
 }
 
-var errUnproven = errors.New("its bytes are not proven")
+var (
+	errUnproven  = errors.New("its bytes are not proven")
+	errNotClosed = errors.New("a content file is not closed, or was cut short")
+)
 
 // proven reports whether the wire was read to its end and every promise held.
 func (p *Partial) proven() bool { return p.wire != nil && errors.Is(p.wire.Verdict(), io.EOF) }

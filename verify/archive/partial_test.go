@@ -26,14 +26,14 @@ func TestAMismatchDropsAllParts(t *testing.T) {
 		if _, ok := errors.AsType[*verify.Mismatch](err); !ok {
 			t.Errorf("%v", err)
 		}
-		if err := p.Finish("", true); err == nil {
-			t.Error("it is finished")
+		if err := p.Finish("", true); !errors.Is(err, errUnproven) {
+			t.Errorf("finish: %v, want %v", err, errUnproven)
 		}
 	})
 	torn.mustMiss(allParts)
 }
 
-func TestPartsOutliveAFailureToDecode(t *testing.T) {
+func TestPartsAreKeptWhenDecodingFails(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), func(p *Partial) {
 		for part := range p.Missing(256, testPart) {
@@ -48,7 +48,7 @@ func TestPartsOutliveAFailureToDecode(t *testing.T) {
 
 func TestAnObjectOfUnknownSizeIsOnePart(t *testing.T) {
 	said := verify.Want{Size: verify.Unknown, CRC64: promise(rows(100)).CRC64}
-	for _, whole := range []bool{false, true} {
+	for _, ended := range []bool{false, true} {
 		a := mustOpen(t, t.TempDir())
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "o", verify.NoPromise())
@@ -59,15 +59,15 @@ func TestAnObjectOfUnknownSizeIsOnePart(t *testing.T) {
 		part := p.parts[0]
 		part.Write([]byte(rows(60)))
 		part.Write([]byte(rows(100)[60:]))
-		if whole {
+		if ended {
 			part.End()
 		}
 		p.Close()
 		p = mustPartial(t, in, "o", verify.NoPromise())
-		if got := missing(p, verify.Unknown); (got == "") != whole {
-			t.Errorf("whole %v: missing %q", whole, got)
+		if got := missing(p, verify.Unknown); (got == "") != ended {
+			t.Errorf("ended %v: missing %q", ended, got)
 		}
-		if whole {
+		if ended {
 			if b, err := io.ReadAll(p.Wire(t.Context())); err != nil || string(b) != rows(100) {
 				t.Errorf("%q, %v", b, err)
 			}
@@ -77,7 +77,7 @@ func TestAnObjectOfUnknownSizeIsOnePart(t *testing.T) {
 	}
 }
 
-// What the map says of an object of unknown size is its beginning, or nothing.
+// An entry of an object of unknown size counts only if it begins at the beginning.
 func TestAMissingBeginningIsReceived(t *testing.T) {
 	torn := newTorn(t)
 	b, err := os.ReadFile(torn.path)
@@ -134,7 +134,7 @@ func TestAMissingRangeThatStaysIsAnErrorOfTheWire(t *testing.T) {
 	torn.mustMiss("64+64")
 }
 
-func TestAPartTakesNoMoreThanItsBytes(t *testing.T) {
+func TestAPartRefusesMoreThanItsBytes(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), func(p *Partial) {
 		for part := range p.Missing(256, testPart) {
@@ -146,17 +146,17 @@ func TestAPartTakesNoMoreThanItsBytes(t *testing.T) {
 			}
 			fill(part, torn.body)
 			if _, err := part.Write([]byte("x")); !errors.Is(err, errTooMany) {
-				t.Errorf("when it is whole: %v", err)
+				t.Errorf("when it is complete: %v", err)
 			}
 		}
 	})
 	torn.mustMiss("")
 }
 
-// What was received of a file of 1000 bytes is cut after each of its bytes, and
-// after every seventh with three parts in flight: by the end of the process, and
-// by that of the attempt.
-func TestAnAttemptGoesOnWhereTheLastWasCutShort(t *testing.T) {
+// The transfer of an object of 1000 bytes is cut after each byte, and, with three
+// parts in flight, after every seventh: by the end of the process, and by that of
+// the attempt.
+func TestAnAttemptResumesWhereTheLastWasCut(t *testing.T) {
 	body := rows(1000)
 	for flight, step := range map[int]int{1: 1, 3: 7} {
 		for cut := 0; cut <= len(body); cut += step {
@@ -180,8 +180,8 @@ func TestAnAttemptGoesOnWhereTheLastWasCutShort(t *testing.T) {
 
 const testIndexEvery = 16
 
-// cutAt receives that many bytes of an object, and tells how many the next
-// attempt finds.
+// cutAt receives that many bytes of an object, and returns how many the next attempt
+// finds.
 func cutAt(t *testing.T, a *Archive, body string, cut, flight int, killed bool) int64 {
 	t.Helper()
 	in := mustBegin(t, a)
@@ -201,7 +201,7 @@ func cutAt(t *testing.T, a *Archive, body string, cut, flight int, killed bool) 
 	return p.Received()
 }
 
-// Bytes come in pieces of any size, and go on the map in the same.
+// The entries don't depend on the sizes of the writes.
 func TestPartIndexEntriesHaveTheSameSizeHoweverBytesCome(t *testing.T) {
 	const want = "0+16 16+16 32+16 48+16 64+16 80+16 96+4"
 	for piece := 1; piece <= 100; piece++ {
@@ -227,7 +227,7 @@ func TestPartIndexEntriesHaveTheSameSizeHoweverBytesCome(t *testing.T) {
 	}
 }
 
-// entriesOf are the entries of a map, as off+len.
+// entriesOf lists the entries of a part index, as off+len.
 func entriesOf(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -269,8 +269,7 @@ func TestAFlippedByteCostsItsIndexEntryAlone(t *testing.T) {
 	}
 }
 
-// A map has a line for each defaultIndexEvery, and what is in memory of it is a part for
-// each run.
+// A part index may have many lines. In memory, adjacent entries are one part.
 func TestAdjacentIndexEntriesBecomeOnePart(t *testing.T) {
 	const n = 1000
 	body := rows(n * testIndexEvery)
@@ -282,23 +281,23 @@ func TestAdjacentIndexEntriesBecomeOnePart(t *testing.T) {
 	} {
 		torn := newTorn(t)
 		torn.body = body
-		chart := []byte(fmt.Sprintf(`{"store":{"size":%d}}`+"\n", len(body)))
+		index := []byte(fmt.Sprintf(`{"store":{"size":%d}}`+"\n", len(body)))
 		for i := range n {
 			off := order(i) * testIndexEvery
-			chart = fmt.Appendf(chart, `{"off":%d,"len":%d,"crc64":%q}`+"\n", off, testIndexEvery, promise(body[off:off+testIndexEvery]).CRC64)
+			index = fmt.Appendf(index, `{"off":%d,"len":%d,"crc64":%q}`+"\n", off, testIndexEvery, promise(body[off:off+testIndexEvery]).CRC64)
 		}
-		rewrite(t, torn.path, chart)
+		rewrite(t, torn.path, index)
 		rewrite(t, torn.wire, []byte(body))
-		hole := int64(0)
+		first := int64(0)
 		if name == "but one" {
-			hole = testIndexEvery
+			first = testIndexEvery
 		}
 		torn.with(verify.NoPromise(), func(p *Partial) {
-			if len(p.parts) != 1 || p.parts[0].off != hole || p.Received() != int64(len(body))-hole {
+			if len(p.parts) != 1 || p.parts[0].off != first || p.Received() != int64(len(body))-first {
 				t.Errorf("%s: %d parts, of %d bytes", name, len(p.parts), p.Received())
 			}
 			if got := torn.a.Received(testKey); got != p.Received() {
-				t.Errorf("%s: %d bytes by the map", name, got)
+				t.Errorf("%s: Received is %d bytes", name, got)
 			}
 		})
 	}
@@ -306,7 +305,7 @@ func TestAdjacentIndexEntriesBecomeOnePart(t *testing.T) {
 
 func sumOf(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
 
-// receiveUpTo receives that many bytes, some of each part in flight in turn.
+// receiveUpTo receives that many bytes in all, a few of each part in flight in turn.
 func receiveUpTo(p *Partial, body string, cut, flight int) {
 	var parts []*Part
 	for part := range p.Missing(int64(len(body)), testPart) {
@@ -323,9 +322,9 @@ func receiveUpTo(p *Partial, body string, cut, flight int) {
 	}
 }
 
-// A piece of an object whose size is known would be all of one whose size is
-// not.
-func TestAPieceIsNotTakenForTheWhole(t *testing.T) {
+// If the job no longer promises a size, a piece of the object would pass for all of
+// it.
+func TestAPieceIsNotTakenForTheObject(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	a.indexEvery = testIndexEvery
 	in := mustBegin(t, a)
@@ -346,8 +345,8 @@ func TestAPieceIsNotTakenForTheWhole(t *testing.T) {
 	}
 }
 
-// What could not go on the map goes there later, or at the end.
-func TestAMapThatOnceCouldNotBeWrittenLacksNothing(t *testing.T) {
+// An entry that could not be written is written later, at the latest by Close.
+func TestAFailedWriteOfThePartIndexIsMadeUpFor(t *testing.T) {
 	body := rows(100)
 	for at, ended := 1, false; !ended; at++ {
 		dir, seen, failed := t.TempDir(), 0, false
@@ -382,7 +381,7 @@ func TestAMapThatOnceCouldNotBeWrittenLacksNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if p = mustPartial(t, in, "o", promise(body)); p.Received() != 100 {
-			t.Errorf("the map could not be written at %d: %d bytes are here", at, p.Received())
+			t.Errorf("write %d of the index failed: %d bytes are here", at, p.Received())
 		}
 		kill(p)
 		in.Close()

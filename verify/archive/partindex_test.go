@@ -14,14 +14,14 @@ import (
 	"tallyman/verify"
 )
 
-// A torn partial is 256 bytes in parts of 64 of which the second is missing: it
-// was in flight when its process was killed.
+// A torn partial is an object of 256 bytes in parts of 64. The second part was in
+// flight when the process was killed, and is missing.
 type torn struct {
 	t    *testing.T
 	a    *Archive
 	body string
 	wire string // path of its bytes
-	path string // of its map
+	path string // of its part index
 }
 
 func newTorn(t *testing.T) torn {
@@ -47,10 +47,10 @@ func newTorn(t *testing.T) torn {
 	return torn
 }
 
-// kill ends the use of a partial as the end of its process does.
+// kill ends the use of a Partial as the end of the process does.
 func kill(p *Partial) { p.close() }
 
-// with takes the object up under the promise of its job.
+// with opens the object under a promise of its job.
 func (torn torn) with(job verify.Want, do func(*Partial)) {
 	torn.t.Helper()
 	in := mustBegin(torn.t, torn.a)
@@ -73,7 +73,7 @@ func (torn torn) mustMiss(want string) {
 
 const allParts = "0+64 64+64 128+64 192+64"
 
-func TestWhatIsHereIsNotAskedForAgain(t *testing.T) {
+func TestReceivedPartsAreNotMissing(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), func(p *Partial) {
 		if p.Received() != 192 || p.Version() != `"v1"` || p.Want() != promise(torn.body) {
@@ -95,7 +95,7 @@ func TestPartIndexEntriesCountOnlyIfTheBytesMatch(t *testing.T) {
 		{"gone", func([]byte) []byte { return nil }, allParts},
 		{"zeros", func(b []byte) []byte { return make([]byte, len(b)) }, allParts},
 		{"a byte flipped", func(b []byte) []byte { b[150] ^= 1; return b }, "64+64 128+64"},
-		{"a byte flipped in the hole", func(b []byte) []byte { b[70] ^= 1; return b }, "64+64"},
+		{"a byte flipped in the missing range", func(b []byte) []byte { b[70] ^= 1; return b }, "64+64"},
 		{"longer", func(b []byte) []byte { return append(b, "more"...) }, "64+64"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,8 +146,8 @@ func TestInvalidLinesOfThePartIndexAreIgnored(t *testing.T) {
 		{"an overlapping part", line("%s", part(0, 100)), "64+64"},
 		{"a part within another", line("%s", part(10, 10)), "64+64"},
 		{"the same part twice", line("%s", part(128, 64)), "64+64"},
-		{"a part in the hole", line("%s", part(70, 20)), "64+6 90+38"},
-		{"a part in the hole that is not here", line("%s", part(64, 64)), "64+64"},
+		{"a part in the missing range", line("%s", part(70, 20)), "64+6 90+38"},
+		{"a part in the missing range that is not here", line("%s", part(64, 64)), "64+64"},
 		{"a part past the end", line("%s", part(250, 100)), "64+64"},
 		{"a part before the beginning", line("%s", part(-1, 10)), "64+64"},
 		{"a part of nothing", line("%s", part(64, 0)), "64+64"},
@@ -165,7 +165,7 @@ func TestInvalidLinesOfThePartIndexAreIgnored(t *testing.T) {
 	}
 }
 
-func TestPartsMayHaveAnotherSizeNextTime(t *testing.T) {
+func TestThePartSizeMayChangeBetweenAttempts(t *testing.T) {
 	for size, want := range map[int64]string{1000: "64+64", 50: "64+36 100+28", 1 << 40: "64+64"} {
 		newTorn(t).with(promise(rows(256)), func(p *Partial) {
 			var got []string
@@ -210,7 +210,7 @@ func TestAChangedPromiseOfTheJobStartsOver(t *testing.T) {
 			})
 			torn.with(tt.now, func(p *Partial) {
 				if got := missing(p, 256); got != tt.want || p.Restarted() != (tt.want == allParts) {
-					t.Errorf("missing %s, want %s; anew: %t", got, tt.want, p.Restarted())
+					t.Errorf("missing %s, want %s; restarted: %t", got, tt.want, p.Restarted())
 				}
 			})
 		})
@@ -233,7 +233,7 @@ func TestOpeningAPartialCanBeInterruptedWithoutLoss(t *testing.T) {
 	})
 }
 
-func TestAChangeAtTheStoreDropsWhatWasReceived(t *testing.T) {
+func TestAChangeAtTheStoreDropsReceivedParts(t *testing.T) {
 	same := promise(rows(256))
 	for _, tt := range []struct {
 		name   string
@@ -260,7 +260,7 @@ func TestAChangeAtTheStoreDropsWhatWasReceived(t *testing.T) {
 	}
 }
 
-func TestWhatContradictsTheJobIsAMismatchAndDropped(t *testing.T) {
+func TestAStoreThatContradictsTheJobIsAMismatch(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), func(p *Partial) {
 		p.store = nil // as if the store had not answered yet

@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// A powerCutDisk knows what of a directory would be there after a power cut: a
-// file's bytes as they were at its last sync, and a directory's names as they
-// were at its last sync. What was not synced may be there all the same.
+// A powerCutDisk knows what a power cut would leave of a directory: the bytes of
+// each file and the names of each directory as they were at the last sync. What was
+// not synced may be there all the same, or not.
 type powerCutDisk struct {
 	mu    sync.Mutex
 	root  string
 	files map[uint64][]byte
 	names map[uint64]map[string]inode
-	held  map[uint64]*os.File // so that no number is used twice
+	held  map[uint64]*os.File // kept open, so that no inode number is used again
 }
 
 type inode struct {
@@ -62,7 +62,7 @@ func (p *powerCutDisk) namesIn(dir string) map[string]inode {
 	return names
 }
 
-// step sees the syncs just before they are made.
+// step is told of the syncs just before they are made.
 func (p *powerCutDisk) step(op, path string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,11 +79,11 @@ func (p *powerCutDisk) step(op, path string) error {
 	return nil
 }
 
-// cutPower makes in dir what a power cut leaves. survives tells, for each file and
-// directory, whether it is there as it was at last, synced or not.
+// cutPower writes to dir what a power cut would leave. survives decides for each file
+// and directory whether it is there as it was at last, or as it was synced.
 func (p *powerCutDisk) cutPower(dir string, survives func() bool) {
 	after := powerCutDisk{files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: p.held}
-	after.see(p.root)
+	after.record(p.root)
 	for n := range after.files {
 		if !survives() {
 			after.files[n] = p.files[n]
@@ -107,14 +107,14 @@ func (p *powerCutDisk) cutPower(dir string, survives func() bool) {
 	after.write(p.inode(p.root).number, dir)
 }
 
-// see takes in all that is below a directory.
-func (p *powerCutDisk) see(dir string) {
+// record notes everything below a directory as it is.
+func (p *powerCutDisk) record(dir string) {
 	names := p.namesIn(dir)
 	p.names[p.inode(dir).number] = names
 	for name, node := range names {
 		path := filepath.Join(dir, name)
 		if node.dir {
-			p.see(path)
+			p.record(path)
 			continue
 		}
 		b, err := os.ReadFile(path)

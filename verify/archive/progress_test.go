@@ -57,7 +57,7 @@ func TestReceivedCountsEachByteOnce(t *testing.T) {
 		return append(b, "garbage\n{}\n"+`{"off":0,"len":64}`+"\n"+`{"off":-5,"len":64}`+"\n"+`{"off":9223372036854775807,"len":5}`+"\n{\"off\""...)
 	})
 	if got := torn.a.Received(testKey); got != 192 {
-		t.Errorf("%d bytes are here by a map with more lines", got)
+		t.Errorf("%d bytes are here by an index with more lines", got)
 	}
 	in := mustBegin(t, torn.a)
 	if err := receive(in, "o", torn.body); err != nil {

@@ -145,6 +145,8 @@ type Summary struct {
 	Answer    any
 }
 
+var errNoObjects = errors.New("the export has no objects")
+
 // newReceipt makes the receipt of the objects that this attempt wants. If they
 // are many, they are not listed in it.
 func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
@@ -156,7 +158,7 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	}
 	objects := in.objects.dropUnwanted()
 	if objects == 0 {
-		return nil, errors.New("the export has no objects")
+		return nil, errNoObjects
 	}
 	var counts []verify.Count
 	unproven, doubts := 0, 0

@@ -11,9 +11,8 @@ import (
 	"tallyman/verify"
 )
 
-// landPlain lands one object of that body, under the promise want of its job
-// and a claim.
-func landPlain(t *testing.T, body string, want verify.Want, summed bool, claim Summary) *Receipt {
+// landCSV lands an export of one object with that body. Its job promises want.
+func landCSV(t *testing.T, body string, want verify.Want, summed bool, summary Summary) *Receipt {
 	t.Helper()
 	a := mustOpen(t, t.TempDir())
 	in := mustBegin(t, a)
@@ -29,7 +28,7 @@ func landPlain(t *testing.T, body string, want verify.Want, summed bool, claim S
 	if err := errors.Join(err, create(p, "o.csv", b), p.Finish("zstd", summed)); err != nil {
 		t.Fatal(err)
 	}
-	r, err := in.Commit(claim)
+	r, err := in.Commit(summary)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +39,7 @@ func landPlain(t *testing.T, body string, want verify.Want, summed bool, claim S
 	return r
 }
 
-func TestTheReceiptTellsWhatWasPromisedAndWhatHeld(t *testing.T) {
+func TestAReceiptSaysWhatWasPromisedAndWhatHeld(t *testing.T) {
 	body := "a,b\n1,2\n3,4\n"
 	size := int64(len(body))
 	for _, tt := range []struct {
@@ -59,7 +58,7 @@ func TestTheReceiptTellsWhatWasPromisedAndWhatHeld(t *testing.T) {
 		{"size alone", verify.Want{Size: size}, false, 3, []string{"unproven: of o.csv only its size was promised"}, "", verify.Held},
 		{"size and the codec's checksum", verify.Want{Size: size}, true, 3, nil, "size and the codec's checksum", verify.Held},
 	} {
-		r := landPlain(t, body, tt.want, tt.summed, Summary{Reference: testRef, Status: "OK", Records: tt.records, Doubts: []string{"notice"}})
+		r := landCSV(t, body, tt.want, tt.summed, Summary{Reference: testRef, Status: "OK", Records: tt.records, Doubts: []string{"notice"}})
 		o := r.Objects[0]
 		if !slices.Equal(r.Doubts, append([]string{"notice"}, tt.doubts...)) && !slices.Equal(r.Doubts[1:], tt.doubts) || o.Proof != tt.proof {
 			t.Errorf("%s: doubts %q, proof %q", tt.name, r.Doubts, o.Proof)
@@ -73,15 +72,15 @@ func TestTheReceiptTellsWhatWasPromisedAndWhatHeld(t *testing.T) {
 	}
 }
 
-// The job may promise no bytes at all: then nobody asks the store.
+// If the job promises an empty object, the store is not asked.
 func TestAnObjectOfNoBytesLandsWithoutItsStore(t *testing.T) {
-	r := landPlain(t, "", verify.Want{Size: 0}, false, Summary{Reference: testRef, Records: 0})
+	r := landCSV(t, "", verify.Want{Size: 0}, false, Summary{Reference: testRef, Records: 0})
 	if r.Files != 1 || r.Bytes != 0 || r.Records != 0 || r.Objects[0].Store.want() != verify.NoPromise() {
 		t.Errorf("%+v", r)
 	}
 }
 
-func TestAnExportWasFirstSeenAtItsFirstAttempt(t *testing.T) {
+func TestAReceiptSaysWhenTheExportWasFirstSeen(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	in := mustBegin(t, a)
 	in.state.FirstSeen = time.Date(2025, 8, 1, 2, 3, 4, 0, time.UTC)
@@ -94,7 +93,7 @@ func TestAnExportWasFirstSeenAtItsFirstAttempt(t *testing.T) {
 	}
 }
 
-func TestTheReceiptOfWhatHasNotLandedDoesNotExist(t *testing.T) {
+func TestAnExportThatHasNotLandedHasNoReceipt(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	mustBegin(t, a).Close()
 	_, receipt := a.Receipt(testKey)

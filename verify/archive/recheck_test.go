@@ -133,7 +133,7 @@ func TestRecheckNamesEachDamage(t *testing.T) {
 	}
 }
 
-// resum makes the tag manifest fit the tag files as they are.
+// resum rewrites the tag manifest to fit the tag files as they are.
 func resum(t *testing.T, bag string) {
 	t.Helper()
 	var sums strings.Builder
@@ -149,7 +149,7 @@ func resum(t *testing.T, bag string) {
 	rewrite(t, filepath.Join(bag, tagManifest), []byte(sums.String()))
 }
 
-func TestADamagedReceiptIsDamageAndNotAbsence(t *testing.T) {
+func TestADamagedReceiptIsNotAbsence(t *testing.T) {
 	for _, change := range []func(path string){
 		func(path string) { os.Remove(path) },
 		func(path string) { rewrite(t, path, []byte("{")) },

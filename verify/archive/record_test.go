@@ -7,13 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/google/go-cmp/cmp"
 )
 
 func mustRecord(t testing.TB, a *Archive) *Record {
@@ -23,6 +24,25 @@ func mustRecord(t testing.TB, a *Archive) *Record {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// mustHaveState checks what the archive knows of the export.
+func mustHaveState(t *testing.T, a *Archive, wantState State, wantCounters Counters) {
+	t.Helper()
+	state, counters, err := a.State(testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wantState, state) + cmp.Diff(wantCounters, counters); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func mustHaveFiles(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, namesIn(t, dir)); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func ingestOf(a *Archive) string { return filepath.Join(a.dir, ingestDir, testHash) }
@@ -63,30 +83,24 @@ func TestARecordOfANewExportIsEmpty(t *testing.T) {
 	if s.Schema != stateSchema || s.Reference != testRef || s.Key != testKey || time.Since(s.FirstSeen) > time.Hour || s.Phase != "" || d.Counters != (Counters{}) {
 		t.Errorf("%+v, %+v", d.State, d.Counters)
 	}
-	if got, _, err := a.State(testKey); err != nil || !reflect.DeepEqual(got, s) {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
-		t.Errorf("%q are there", names)
-	}
+	mustHaveState(t, a, s, Counters{})
+	mustHaveFiles(t, ingestOf(a), lockFile, stateFile)
 }
 
 func TestARecordReadsWhatTheLastOneSaved(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	d := mustRecord(t, a)
-	state, tally := fullState(), Counters{Polls: 9, Unknown: 2, Starts: 1, Progress: 1 << 40}
-	d.State, d.Counters = state, tally
+	state, counters := fullState(), Counters{Polls: 9, Unknown: 2, Starts: 1, Progress: 1 << 40}
+	d.State, d.Counters = state, counters
 	if err := errors.Join(d.Save(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	d = mustRecord(t, mustOpen(t, a.dir))
 	defer d.Close()
-	if !reflect.DeepEqual(d.State, state) || d.Counters != tally {
-		t.Errorf("%+v, %+v", d.State, d.Counters)
+	if diff := cmp.Diff(state, d.State) + cmp.Diff(counters, d.Counters); diff != "" {
+		t.Error(diff)
 	}
-	if s, c, err := a.State(testKey); err != nil || !reflect.DeepEqual(s, state) || c != tally {
-		t.Errorf("%+v, %+v, %v", s, c, err)
-	}
+	mustHaveState(t, a, state, counters)
 }
 
 func TestAnAttemptLeavesTheStateAsItIs(t *testing.T) {
@@ -111,7 +125,7 @@ func TestAnAttemptLeavesTheStateAsItIs(t *testing.T) {
 		t.Errorf("%+v", d.Counters)
 	}
 	if in = mustBegin(t, a); !in.Done("a.csv", promise(rows(100))) {
-		t.Error("a Docket lost what was received")
+		t.Error("a Record lost what was received")
 	}
 	in.Close()
 	r, err := land(a, export{"a.csv": rows(100)})
@@ -147,8 +161,8 @@ func TestAStateThatIsNotValidIsStartedOver(t *testing.T) {
 		rewrite(t, filepath.Join(ingestOf(a), stateFile), []byte(text))
 		d := mustRecord(t, a)
 		d.Close()
-		if s, _, err := a.State(testKey); err != nil || s.Key != testKey || !reflect.DeepEqual(s, d.State) {
-			t.Errorf("%q: %+v, %v", text, s, err)
+		if mustHaveState(t, a, d.State, Counters{}); d.State.Key != testKey {
+			t.Errorf("%q: %+v", text, d.State)
 		}
 	}
 }
@@ -160,11 +174,11 @@ func TestAStateThatCannotBeReadIsAnError(t *testing.T) {
 	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Record(testRef, testKey); err == nil || errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+	if _, err := a.Record(testRef, testKey); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("%v, want %v", err, syscall.EISDIR)
 	}
 	if a.Busy(testKey) {
-		t.Error("it is held")
+		t.Error("it is locked")
 	}
 }
 
@@ -184,8 +198,8 @@ func TestCountersOutliveTheProcessWithoutASync(t *testing.T) {
 		}
 	}
 	d.Close()
-	if _, tally, err := a.State(testKey); err != nil || tally.Polls != 2 {
-		t.Errorf("%+v, %v", tally, err)
+	if _, counters, err := a.State(testKey); err != nil || counters.Polls != 2 {
+		t.Errorf("%+v, %v", counters, err)
 	}
 }
 
@@ -202,8 +216,8 @@ func TestCountersThatCannotBeReadAreZero(t *testing.T) {
 		if err := errors.Join(d.SaveCounters(), d.Close()); err != nil {
 			t.Error(err)
 		}
-		if _, tally, err := a.State(testKey); err != nil || tally.Polls != 1 {
-			t.Errorf("%q: %+v, %v", text, tally, err)
+		if _, counters, err := a.State(testKey); err != nil || counters.Polls != 1 {
+			t.Errorf("%q: %+v, %v", text, counters, err)
 		}
 	}
 }
@@ -214,10 +228,10 @@ func TestARecordAndAnAttemptExcludeEachOther(t *testing.T) {
 	busy := func() {
 		t.Helper()
 		for _, a := range []*Archive{a, mustOpen(t, a.dir)} {
-			_, docket := a.Record(testRef, testKey)
+			_, record := a.Record(testRef, testKey)
 			_, begin := a.Begin(t.Context(), testRef, testKey)
-			if !errors.Is(docket, ErrBusy) || !errors.Is(begin, ErrBusy) || !a.Busy(testKey) {
-				t.Errorf("%v, %v, busy: %t", docket, begin, a.Busy(testKey))
+			if !errors.Is(record, ErrBusy) || !errors.Is(begin, ErrBusy) || !a.Busy(testKey) {
+				t.Errorf("%v, %v, busy: %t", record, begin, a.Busy(testKey))
 			}
 		}
 		if got, err := inAnotherProcess(a.dir); err != nil || !strings.HasSuffix(got, " busy") {
@@ -251,7 +265,7 @@ func TestAnExportThatLandedHasNoRecord(t *testing.T) {
 			t.Errorf("with %q: %q are left", left, names)
 		}
 	}
-	mustHold(t, a, threeObjects())
+	mustHaveLanded(t, a, threeObjects())
 }
 
 func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
@@ -268,26 +282,22 @@ func TestDiscardKeepsTheStateAndFreesTheSpace(t *testing.T) {
 	if err := errors.Join(d.Save(), d.Discard()); err != nil {
 		t.Fatal(err)
 	}
-	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
-		t.Errorf("%q are left", names)
-	}
+	mustHaveFiles(t, ingestOf(a), lockFile, stateFile)
 	if d.Progress() != 0 || d.Counters != (Counters{}) || a.Received(testKey) != 0 {
-		t.Errorf("gain %d, %+v", d.Progress(), d.Counters)
+		t.Errorf("progress %d, %+v", d.Progress(), d.Counters)
 	}
 	if err := errors.Join(d.Save(), d.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if s, _, err := a.State(testKey); err != nil || !reflect.DeepEqual(s, fullState()) {
-		t.Errorf("%+v, %v", s, err)
-	}
+	mustHaveState(t, a, fullState(), Counters{})
 	if got := done(t, a, e); got != "" {
 		t.Errorf("%s are done", got)
 	}
 	mustLandAll(t, a, e)
 }
 
-// tryRecord is what one does with a Docket. It returns the last state that it
-// was told is saved.
+// tryRecord opens a Record, saves two states, and discards what was received. It
+// returns the last state that was saved.
 func tryRecord(a *Archive) (saved State, err error) {
 	d, err := a.Record(testRef, testKey)
 	if err != nil {
@@ -305,9 +315,8 @@ func tryRecord(a *Archive) (saved State, err error) {
 	return saved, d.Discard()
 }
 
-// atEachStepOfARecord lets one crash at its first change to the disk, at its
-// second, and so on: of an export that is new, and of one that was received in
-// part.
+// atEachStepOfARecord runs tryRecord with a crash at its first change to the disk, at
+// the second, and so on, for a new export and for one that was received in part.
 func atEachStepOfARecord(t *testing.T, once bool, then func(t *testing.T, dir string, p *powerCutDisk, saved State)) {
 	for _, isNew := range []bool{true, false} {
 		for at, ended := 1, false; !ended; at++ {
@@ -342,8 +351,8 @@ func mustOpenIn(t *testing.T, dir string, p *powerCutDisk, isNew bool) *Archive 
 	return a
 }
 
-// oldOrNew asserts that a crash left a state whole, not older than what was
-// saved, and that the next Docket goes on from there.
+// oldOrNew checks that a crash left a valid state that is not older than the saved
+// one, and that the next Record continues from it.
 func oldOrNew(t *testing.T, dir string, saved State) {
 	t.Helper()
 	order := []Phase{"", Waiting, Cancelled}
@@ -362,13 +371,11 @@ func oldOrNew(t *testing.T, dir string, saved State) {
 	if saved, err := tryRecord(a); err != nil || saved.Phase != Cancelled {
 		t.Errorf("the next: %+v, %v", saved, err)
 	}
-	if names := namesIn(t, ingestOf(a)); !slices.Equal(names, []string{lockFile, stateFile}) {
-		t.Errorf("%q are left", names)
-	}
+	mustHaveFiles(t, ingestOf(a), lockFile, stateFile)
 	if _, err := land(a, threeObjects()); err != nil {
 		t.Error(err)
 	}
-	mustHold(t, a, threeObjects())
+	mustHaveLanded(t, a, threeObjects())
 }
 
 func TestAStateIsWholeOldOrNewAfterACrash(t *testing.T) {
@@ -389,7 +396,8 @@ func TestAStateThatWasSavedIsThereAfterAPowerCut(t *testing.T) {
 	}
 }
 
-// What a crash left may not be durable: who finds it there must make it so.
+// A state that a crash left may not be durable. A Record that finds it makes it
+// durable.
 func TestAStateThatARecordFoundIsThereAfterAPowerCut(t *testing.T) {
 	atEachStepOfARecord(t, false, func(t *testing.T, dir string, p *powerCutDisk, _ State) {
 		a, err := openWith(dir, p.step)
@@ -398,14 +406,15 @@ func TestAStateThatARecordFoundIsThereAfterAPowerCut(t *testing.T) {
 		}
 		d := mustRecord(t, a)
 		d.Close()
-		d.State.Phase = "" // of a Save that was cut short it may be the old
+		d.State.Phase = "" // a Save that was cut short may have left the old one
 		after := filepath.Join(t.TempDir(), "after")
 		p.cutPower(after, loseUnsynced)
 		oldOrNew(t, after, d.State)
 	})
 }
 
-// plantStates makes n exports that have not landed, and junk beside them.
+// plantStates writes the states of n exports that have not landed, and invalid ones
+// beside them.
 func plantStates(t *testing.T, a *Archive, n int) {
 	t.Helper()
 	area := filepath.Join(a.dir, ingestDir)
@@ -430,7 +439,7 @@ func plantStates(t *testing.T, a *Archive, n int) {
 	}
 }
 
-func TestStatesAreThoseOfExportsThatHaveNotLanded(t *testing.T) {
+func TestStatesListsExportsThatHaveNotLanded(t *testing.T) {
 	for _, n := range []int{0, 1, namesPerRead, 2*namesPerRead + 1} {
 		a := mustOpen(t, t.TempDir())
 		plantStates(t, a, n)
@@ -450,7 +459,7 @@ func TestStatesAreThoseOfExportsThatHaveNotLanded(t *testing.T) {
 	}
 }
 
-func TestStatesThatVanishMeanwhileAreNoError(t *testing.T) {
+func TestStatesThatVanishMeanwhileAreSkipped(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	plantStates(t, a, 20)
 	n := 0
@@ -491,7 +500,7 @@ func TestAStateThatCannotBeReadHidesNoOther(t *testing.T) {
 	}
 }
 
-func TestStatesMayBeReadWhileTheyAreHeld(t *testing.T) {
+func TestStatesCanBeReadWhileTheyAreLocked(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	d := mustRecord(t, a)
 	defer d.Close()
@@ -522,7 +531,7 @@ func TestStatesMayBeReadWhileTheyAreHeld(t *testing.T) {
 	}
 }
 
-func TestAskingWhetherAnExportIsBusyMakesNothing(t *testing.T) {
+func TestBusyMakesNoFiles(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	if a.Busy(testKey) || a.Received(testKey) != 0 {
 		t.Error("it is busy")
@@ -535,7 +544,7 @@ func TestAskingWhetherAnExportIsBusyMakesNothing(t *testing.T) {
 	}
 }
 
-func TestAskingWhetherAnExportIsBusyIsInNobodysWay(t *testing.T) {
+func TestBusyKeepsNobodyFromTheLock(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	mustRecord(t, a).Close()
 	asker := flock.New(filepath.Join(ingestOf(a), lockFile))
@@ -543,7 +552,7 @@ func TestAskingWhetherAnExportIsBusyIsInNobodysWay(t *testing.T) {
 		t.Fatal(asked, err)
 	}
 	if a.Busy(testKey) {
-		t.Error("it is busy, since another asked too")
+		t.Error("a process that only asks makes it busy")
 	}
 	begun := make(chan error)
 	go func() {

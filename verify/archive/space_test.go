@@ -20,33 +20,33 @@ const gib = 1 << 30
 // sized is a promise of that many bytes.
 func sized(n int64) verify.Want { return verify.Want{Size: n, ETag: `"v1"`} }
 
-func never() { panic("it waits") }
+func never() { panic("Reserve waits") }
 
 func TestAnObjectIsReceivedOnlyIfTheDiskHasSpace(t *testing.T) {
 	for name, tt := range map[string]struct {
 		total, free, files, size, content int64
 		fits                              bool
 	}{
-		"enough":                          {100 * gib, 20 * gib, 1000, 5 * gib, 5 * gib, true},
-		"enough for the bytes alone":      {100 * gib, 8 * gib, 1000, 5 * gib, 5 * gib, false},
-		"and those are kept":              {100 * gib, 8 * gib, 1000, 5 * gib, 0, true},
-		"all but the keptFree":            {100 * gib, 10*gib + keptFree, 1000, 5 * gib, 5 * gib, true},
-		"into the keptFree":               {100 * gib, 10*gib + keptFree - 1, 1000, 5 * gib, 5 * gib, false},
-		"a small disk has a small one":    {1 << 20, 100 << 10, 1000, 40 << 10, 40 << 10, true},
-		"nothing at all":                  {100 * gib, 0, 1000, 0, 0, false},
-		"no files":                        {100 * gib, 20 * gib, keptFiles - 1, 1, 1, false},
-		"as many files as one likes":      {100 * gib, 20 * gib, verify.Unknown, 1, 1, true},
-		"size unknown":                    {100 * gib, gib, 1000, verify.Unknown, 0, true},
-		"size unknown, and the disk full": {100 * gib, keptFree - 1, 1000, verify.Unknown, 0, false},
+		"enough":                     {100 * gib, 20 * gib, 1000, 5 * gib, 5 * gib, true},
+		"enough for the bytes alone": {100 * gib, 8 * gib, 1000, 5 * gib, 5 * gib, false},
+		"enough for the bytes, which are the content": {100 * gib, 8 * gib, 1000, 5 * gib, 0, true},
+		"all but what is kept free":                   {100 * gib, 10*gib + keptFree, 1000, 5 * gib, 5 * gib, true},
+		"a byte of what is kept free":                 {100 * gib, 10*gib + keptFree - 1, 1000, 5 * gib, 5 * gib, false},
+		"less is kept free of a small disk":           {1 << 20, 100 << 10, 1000, 40 << 10, 40 << 10, true},
+		"nothing at all":                              {100 * gib, 0, 1000, 0, 0, false},
+		"no files":                                    {100 * gib, 20 * gib, keptFiles - 1, 1, 1, false},
+		"no limit of files":                           {100 * gib, 20 * gib, verify.Unknown, 1, 1, true},
+		"size unknown":                                {100 * gib, gib, 1000, verify.Unknown, 0, true},
+		"size unknown, and the disk full":             {100 * gib, keptFree - 1, 1000, verify.Unknown, 0, false},
 	} {
 		a := mustOpen(t, t.TempDir())
 		a.SetSpace(tt.total, tt.free, tt.files, 255)
 		in := mustBegin(t, a)
 		p := mustPartial(t, in, "a.csv", sized(tt.size))
 		err := p.Reserve(t.Context(), tt.content, never)
-		if noRoom, refused := errors.AsType[*NoSpaceError](err); refused == tt.fits || err != nil && !refused {
+		if noSpace, refused := errors.AsType[*NoSpaceError](err); refused == tt.fits || err != nil && !refused {
 			t.Errorf("%s: %v", name, err)
-		} else if refused && (!errors.Is(err, syscall.ENOSPC) || noRoom.Dir != a.dir || !strings.Contains(err.Error(), a.dir)) {
+		} else if refused && (!errors.Is(err, syscall.ENOSPC) || noSpace.Dir != a.dir || !strings.Contains(err.Error(), a.dir)) {
 			t.Errorf("%s: %v, want ENOSPC, and where", name, err)
 		}
 		p.Close()
@@ -69,8 +69,7 @@ func TestANoSpaceErrorHasFigures(t *testing.T) {
 	}
 }
 
-// What is here already takes no more room, and what has come takes none of what
-// was promised.
+// Received bytes are not reserved again, and written ones are no longer reserved.
 func TestOnlyMissingBytesAreReserved(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	body := rows(1000)
@@ -90,7 +89,7 @@ func TestOnlyMissingBytesAreReserved(t *testing.T) {
 		}
 	}
 	if got := a.reserved.unspent.Load(); got != 2000-600 {
-		t.Errorf("%d bytes are promised when 600 of 2000 have come", got)
+		t.Errorf("%d bytes are reserved when 600 of 2000 were written", got)
 	}
 	p.Close()
 	a.SetSpace(0, 1400, verify.Unknown, 255)
@@ -101,14 +100,14 @@ func TestOnlyMissingBytesAreReserved(t *testing.T) {
 	}
 }
 
-// Ten that need 10 GiB each, of which 5 GiB stay, and 25 GiB: two are received
-// at once, and in the end as many have landed as there was room for.
+// Ten objects need 10 GiB each and keep 5 GiB, and 25 GiB are free. Two are received
+// at a time, and in the end as many have landed as fit.
 func TestTwoObjectsNeverReserveTheSameSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := mustOpen(t, t.TempDir())
 		var mu sync.Mutex
 		var waited atomic.Int64
-		free, under, most, landed := int64(25*gib), 0, 0, 0
+		free, receiving, most, landed := int64(25*gib), 0, 0, 0
 		a.measure = func() (diskSpace, bool) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -127,20 +126,20 @@ func TestTwoObjectsNeverReserveTheSameSpace(t *testing.T) {
 					return
 				}
 				mu.Lock()
-				under++
-				most = max(most, under)
+				receiving++
+				most = max(most, receiving)
 				mu.Unlock()
 				time.Sleep(time.Second) // of the bubble
 				mu.Lock()
 				defer mu.Unlock()
-				under--
+				receiving--
 				landed++
 				free -= 5 * gib
 			})
 		}
 		all.Wait()
 		if most != 2 || landed != 4 || waited.Load() == 0 || a.reserved.unspent.Load() != 0 || a.reserved.total != 0 {
-			t.Errorf("%d at once, %d landed, %d waited, %d and %d bytes are promised still", most, landed, waited.Load(), a.reserved.unspent.Load(), a.reserved.total)
+			t.Errorf("%d at once, %d landed, %d waited, %d and %d bytes are still reserved", most, landed, waited.Load(), a.reserved.unspent.Load(), a.reserved.total)
 		}
 	})
 }
@@ -163,7 +162,7 @@ func TestReserveEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// An export of many small objects asks for each.
+// An export of many small objects calls Reserve for each.
 func BenchmarkReserve(b *testing.B) {
 	a := mustOpen(b, b.TempDir())
 	p := &Partial{in: &Ingest{exportLock: exportLock{archive: a}}, name: "a.csv", want: sized(100)}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 	"github.com/redis/go-redis/v9"
 
@@ -34,20 +35,20 @@ import (
 	"tallyman/worker"
 )
 
-// A testStore is a store on the loopback with one export: a file as it is, an encoded
-// one, a container, and one with nothing in it.
+// A testStore serves one export on the loopback: a file that is not encoded, an
+// encoded one, a container, and an empty file.
 type testStore struct {
 	*httptest.Server
 	hosts  hostguard.Policy
 	client *http.Client
 	bodies map[string][]byte
 	total  int64        // bytes of all bodies
-	asked  atomic.Int64 // for so many of them
+	asked  atomic.Int64 // bytes that were requested
 }
 
-const storeRef = "oss://yard/export/"
+const storeRef = "oss://bucket/export/"
 
-// partSize makes parts of the larger bodies.
+// partSize divides the larger bodies into several parts.
 const partSize = 1000
 
 func newTestStore(t testing.TB) *testStore {
@@ -60,7 +61,7 @@ func newTestStore(t testing.TB) *testStore {
 	y.Server = httptest.NewServer(http.HandlerFunc(y.serve))
 	y.hosts = hostguard.Policy{Domains: []string{"*"}, Allow: []string{"127.0.0.1"}}
 	y.client = y.hosts.Client()
-	y.client.Transport = &asking{y, y.client.Transport}
+	y.client.Transport = &countingTransport{y, y.client.Transport}
 	t.Cleanup(func() {
 		y.client.CloseIdleConnections()
 		y.Close()
@@ -68,7 +69,7 @@ func newTestStore(t testing.TB) *testStore {
 	return y
 }
 
-// content are the files that are to land, by name.
+// content returns the files that should land, by name.
 func (y *testStore) content() map[string]string {
 	return map[string]string{
 		"a.csv": string(lines(2500)), "b.csv": string(lines(4000)), "empty.csv": "",
@@ -124,15 +125,17 @@ func (y *testStore) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }
 
-// asking counts the bytes that are asked for.
-type asking struct {
+// A countingTransport counts the bytes that are requested.
+type countingTransport struct {
 	store *testStore
 	http.RoundTripper
 }
 
-func (a *asking) CloseIdleConnections() { a.RoundTripper.(*http.Transport).CloseIdleConnections() }
+func (a *countingTransport) CloseIdleConnections() {
+	a.RoundTripper.(*http.Transport).CloseIdleConnections()
+}
 
-func (a *asking) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a *countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	body := a.store.bodies[strings.TrimPrefix(r.URL.Path, "/")]
 	first, last := 0, len(body)-1
 	fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last)
@@ -158,7 +161,7 @@ func (y *testStore) objects() iter.Seq2[fetch.Object, error] {
 	}
 }
 
-// fetcher makes attempts at the export.
+// fetcher returns a Fetcher for the export.
 func (y *testStore) fetcher(a *archive.Archive, keep fetch.Keep) *fetch.Fetcher {
 	return &fetch.Fetcher{Providers: map[string]fetch.Provider{"oss": y}, Archive: a, Parallel: 2, PartSize: partSize, Keep: keep}
 }
@@ -171,7 +174,7 @@ func (y *testStore) fetch(a *archive.Archive, keep fetch.Keep) (*archive.Receipt
 	return y.fetcher(a, keep).Fetch(context.Background(), ref)
 }
 
-// key is the export's.
+// key is the key of the export.
 func (y *testStore) key(t testing.TB) string {
 	t.Helper()
 	ref, err := fetch.ParseRef(storeRef)
@@ -181,7 +184,7 @@ func (y *testStore) key(t testing.TB) string {
 	return ref.Key()
 }
 
-// work has a worker of this process alone bring the export in.
+// work fetches the export through a worker with a queue in this process.
 func (y *testStore) work(a *archive.Archive) error {
 	ref, err := fetch.ParseRef(storeRef)
 	if err != nil {
@@ -201,7 +204,7 @@ func (y *testStore) work(a *archive.Archive) error {
 	return errors.Join(err, queue.Close())
 }
 
-// checkWhole holds the export that landed to its content and its manifests.
+// checkWhole checks the content of the export that landed, and rechecks its bag.
 func (y *testStore) checkWhole(t testing.TB, a *archive.Archive, keep fetch.Keep) {
 	t.Helper()
 	key := y.key(t)
@@ -212,8 +215,8 @@ func (y *testStore) checkWhole(t testing.TB, a *archive.Archive, keep fetch.Keep
 	if keep == fetch.KeepBoth {
 		want["b.csv.zst"], want["c.zip.wire"] = string(y.bodies["b.csv.zst"]), string(y.bodies["c.zip"])
 	}
-	if got := filesIn(t, filepath.Join(a.Path(key), "data")); !maps.Equal(got, want) {
-		t.Errorf("files %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	if diff := cmp.Diff(want, filesIn(t, filepath.Join(a.Path(key), "data"))); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -234,7 +237,8 @@ func filesIn(t testing.TB, dir string) map[string]string {
 	return files
 }
 
-// checkWholeOrAbsent tells whether the export has landed.
+// checkWholeOrAbsent checks that the export is whole or absent, and reports whether it
+// has landed.
 func (y *testStore) checkWholeOrAbsent(t testing.TB, a *archive.Archive, keep fetch.Keep) (landed bool) {
 	t.Helper()
 	key := y.key(t)

@@ -13,8 +13,8 @@ import (
 	"tallyman/verify"
 )
 
-// landWires is land for one that keeps the bytes as transferred, of which the
-// content is half.
+// landWires is land with kept wires. The content is the first half of each wire, and
+// is kept if content is set.
 func landWires(a *Archive, e export, content bool) (*Receipt, error) {
 	if r, err := a.Landed(testKey); !errors.Is(err, fs.ErrNotExist) {
 		return r, err
@@ -78,8 +78,8 @@ func wires(e export, content bool) export {
 	return kept
 }
 
-// Wherever a crash comes, the export is whole or absent, and the next attempt
-// lands it.
+// After a crash at any step the export is whole or absent, and the next attempt lands
+// it.
 func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
 	for _, content := range []bool{false, true} {
 		for _, once := range []bool{false, true} {
@@ -98,19 +98,19 @@ func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
 				for _, dir := range []string{dir, after} {
 					a = mustOpen(t, dir)
 					if err := a.Recheck(t.Context(), testKey); err != nil && !errors.Is(err, fs.ErrNotExist) {
-						t.Errorf("crash at %d: half there: %v", at, err)
+						t.Errorf("crash at %d: a part of the export is there: %v", at, err)
 					}
 					if _, err := landWires(a, threeObjects(), content); err != nil {
 						t.Fatalf("crash at %d, then: %v", at, err)
 					}
-					mustHold(t, a, wires(threeObjects(), content))
+					mustHaveLanded(t, a, wires(threeObjects(), content))
 				}
 			}
 		}
 	}
 }
 
-// A file that is read-only where it is being received could never be taken up.
+// A Partial whose file is read-only could not be opened again.
 func TestAWireBecomesReadOnlyOnlyInTheBag(t *testing.T) {
 	dir := t.TempDir()
 	a, err := openWith(dir, func(op, path string) error {
@@ -144,7 +144,7 @@ func TestAWireIsNamedBesideItsContent(t *testing.T) {
 		{"w", "w", "z", "w.wire"},
 		{"w", "w/deep/c", "z", "w.wire"},
 		{"w", "wide", "z", "w"},
-		{"w", "c", "", ""}, // the content is just that
+		{"w", "c", "", ""}, // the wire is the content
 		{"d/w", "d", "z", "!"},
 		{"../w", "c", "z", "!"},
 		{"w\n", "c", "z", "!"},
@@ -180,7 +180,7 @@ func TestAWireIsNamedBesideItsContent(t *testing.T) {
 	}
 }
 
-func TestAWireTakesNoOtherFilesName(t *testing.T) {
+func TestAWireCannotTakeTheNameOfAnotherFile(t *testing.T) {
 	in := mustBegin(t, mustOpen(t, t.TempDir()))
 	defer in.Close()
 	keep := func(name string) error {
@@ -203,7 +203,7 @@ func TestAWireTakesNoOtherFilesName(t *testing.T) {
 	if _, err := in.Commit(Summary{Reference: testRef, Records: verify.Unknown}); err != nil {
 		t.Fatal(err)
 	}
-	mustHold(t, in.archive, export{"same": "first"})
+	mustHaveLanded(t, in.archive, export{"same": "first"})
 }
 
 func TestContentThatIsNotKeptIsCounted(t *testing.T) {
