@@ -97,7 +97,7 @@ func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fet
 
 func (s *Source) readRange(ctx context.Context, off, n int64, ifMatch string) (*fetch.Range, error) {
 	call := "GET " + s.shown
-	return objstore.ReadRange(off, n, func(byteRange string) (*fetch.Range, error) {
+	return objstore.ReadRange(off, n, func(byteRange string, n int64) (*fetch.Range, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: it is not a URL", call)

@@ -31,7 +31,7 @@ func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fet
 	if !IsWeak(s.ETag) { // a weak ETag of the store's own never matches
 		ifMatch = Strong(cmp.Or(etag, s.ETag))
 	}
-	return ReadRange(off, n, func(byteRange string) (*fetch.Range, error) {
+	return ReadRange(off, n, func(byteRange string, n int64) (*fetch.Range, error) {
 		resp, err := s.Get(ctx, byteRange, ifMatch)
 		if err != nil {
 			return nil, err
@@ -40,11 +40,11 @@ func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fet
 	})
 }
 
-// ReadRange calls read with the value of the Range header for n bytes at off: ""
-// if n is 0, for the whole object. If n is verify.Unknown, the range has no end.
-// Of an empty object stores refuse any range, so a refused range at 0 is asked
-// for again without the header.
-func ReadRange(off, n int64, read func(byteRange string) (*fetch.Range, error)) (*fetch.Range, error) {
+// ReadRange calls read with n and the value of the Range header for n bytes at
+// off: "" if n is 0, for the whole object. If n is verify.Unknown, the range has
+// no end. Of an empty object stores refuse any range, so if one at 0 is refused,
+// read is called again for the whole object.
+func ReadRange(off, n int64, read func(byteRange string, n int64) (*fetch.Range, error)) (*fetch.Range, error) {
 	byteRange := fmt.Sprintf("bytes=%d-", off)
 	switch n {
 	case 0:
@@ -53,15 +53,16 @@ func ReadRange(off, n int64, read func(byteRange string) (*fetch.Range, error)) 
 	default:
 		byteRange += strconv.FormatInt(off+n-1, 10)
 	}
-	answer, err := read(byteRange)
+	answer, err := read(byteRange, n)
 	refused, ok := errors.AsType[*fetch.CallError](err)
 	if ok && refused.Status == http.StatusRequestedRangeNotSatisfiable && off == 0 {
-		return read("")
+		return read("", 0)
 	}
 	return answer, err
 }
 
-// RangeOf makes a Range of a store's answer to a request for n bytes at off.
+// RangeOf makes a Range of a store's answer to a request for n bytes at off, or
+// for the whole object if n is 0.
 // Stores answer with 206 and a range, or with 200 and the whole object; anything
 // else is a refusal. The caller closes the Range; if there is an error, RangeOf
 // has closed the body.
