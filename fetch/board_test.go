@@ -820,11 +820,11 @@ func TestDrainEndsTheWaitForAListing(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newJobber(t, jobs...)
 		f := fetcherOf(j, jobs)
-		drain := make(chan struct{})
-		f.Drain = drain
+		soft, drain := context.WithCancel(t.Context())
+		f.Soft = soft
 		time.Sleep(time.Minute)
 		answered := j.slowly("job-1")
-		time.AfterFunc(100*time.Millisecond, func() { close(drain) })
+		time.AfterFunc(100*time.Millisecond, drain)
 		began := time.Now()
 		err := f.Poll(t.Context(), parse(t, yardPlace+"unheard-of"))
 		if took := time.Since(began); !errors.Is(err, ErrDrained) || errors.Is(err, fs.ErrNotExist) || took != 100*time.Millisecond {

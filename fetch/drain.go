@@ -1,64 +1,45 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"iter"
-	"sync"
 	"sync/atomic"
 )
 
-// drained is ErrDrained once f drains.
+// soft is the soft context: f.Soft, or one that never ends.
+func (f *Fetcher) soft() context.Context { return cmp.Or(f.Soft, context.Background()) }
+
+// drained returns ErrDrained once the soft context has ended.
 func (f *Fetcher) drained() error {
-	select {
-	case <-f.Drain:
+	if f.soft().Err() != nil {
 		return ErrDrained
-	default:
-		return nil
 	}
+	return nil
 }
 
-// onDrain calls do once f drains, unless cancel is called before. When cancel
-// returns, do has ended or will not begin.
-func (f *Fetcher) onDrain(do func()) (cancel func()) {
-	drain := f.Drain
-	if drain == nil {
-		return func() {}
-	}
-	var once sync.Once
-	over := make(chan struct{})
-	go func() {
-		select {
-		case <-drain:
-			once.Do(do)
-		case <-over:
-		}
-	}()
-	return func() {
-		once.Do(func() {})
-		close(over)
-	}
-}
-
-// closeOnDrain is for an answer while none of what it brings can be kept.
-func (f *Fetcher) closeOnDrain(answer io.Closer) (cancel func()) {
-	return f.onDrain(func() { answer.Close() })
-}
-
-// softContext makes a context that ends with ErrDrained once f drains: for
-// what costs nothing to do again.
-func (f *Fetcher) softContext(ctx context.Context) (context.Context, context.CancelFunc) {
+// softly returns a context that ends with ctx, and with ErrDrained once the soft
+// context ends: for work that costs nothing to repeat.
+func (f *Fetcher) softly(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
-	cancel := f.onDrain(func() { end(ErrDrained) })
+	stop := context.AfterFunc(f.soft(), func() { end(ErrDrained) })
 	return ctx, func() {
-		cancel()
+		stop()
 		end(nil)
 	}
 }
 
-// listed yields objects until f drains: then ErrDrained in place of the next.
-func (f *Fetcher) listed(objects iter.Seq2[Object, error]) iter.Seq2[Object, error] {
+// closeOnDrain closes an answer once the soft context ends, unless stop is
+// called before: for the time in which none of its bytes can be kept.
+func (f *Fetcher) closeOnDrain(answer io.Closer) (stop func() bool) {
+	return context.AfterFunc(f.soft(), func() { answer.Close() })
+}
+
+// untilDrained yields objects until the soft context ends, and then ErrDrained
+// in place of the next.
+func (f *Fetcher) untilDrained(objects iter.Seq2[Object, error]) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		for object, err := range objects {
 			if drained := f.drained(); drained != nil {

@@ -15,15 +15,15 @@ import (
 	"tallyman/verify"
 )
 
-// drainable makes f one that drains when drain is called, which may be often.
+// drainable gives f a soft context, which drain ends.
 func drainable(f *fetch.Fetcher) (drain func()) {
-	drained := make(chan struct{})
-	f.Drain = drained
-	return sync.OnceFunc(func() { close(drained) })
+	soft, drain := context.WithCancel(context.Background())
+	f.Soft = soft
+	return drain
 }
 
 // restart makes f what it would be in another process.
-func restart(f *fetch.Fetcher) { f.Drain, f.Progress = nil, nil }
+func restart(f *fetch.Fetcher) { f.Soft, f.Progress = nil, nil }
 
 // asked tells of each time that a provider is asked.
 type asked struct {
@@ -44,7 +44,7 @@ func late(t *testing.T, s *fetchtest.Memory, f *fetch.Fetcher) {
 			if off == 0 {
 				return nil
 			}
-			<-f.Drain
+			<-f.Soft.Done()
 			err := fetch.Sleep(ctx, time.Duration(off)*time.Millisecond)
 			if err != nil {
 				t.Errorf("the request at %d was cut short: %v", off, err)
@@ -113,7 +113,7 @@ func TestDrainInTheMidstOfAnObjectSendsNoByteTwice(t *testing.T) {
 				drain()
 			}
 			if off > 7000 {
-				<-f.Drain
+				<-f.Soft.Done()
 			}
 			return nil
 		}
@@ -172,11 +172,11 @@ func TestDrainWhenAllBytesAreHereStillLands(t *testing.T) {
 				drain()
 			}
 		}
-		if mustFetch(t, f); f.Drain == nil {
+		if mustFetch(t, f); f.Soft == nil {
 			t.Error(name)
 		}
 		select {
-		case <-f.Drain:
+		case <-f.Soft.Done():
 		default:
 			t.Errorf("%s: it did not drain", name)
 		}
@@ -308,7 +308,7 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 				drain := drainable(f)
 				f.Progress = func(p fetch.Progress) {
 					select {
-					case <-f.Drain:
+					case <-f.Soft.Done():
 						t.Errorf("when it drains: %d bytes, %s", p.Bytes, p.Note)
 					default:
 					}
@@ -373,7 +373,7 @@ func TestFailureOfAPartInFlightIsToldThoughItDrains(t *testing.T) {
 		f.IdleTimeout = time.Hour
 		drain := drainable(f)
 		s.Files[1].BeforeAnswer = func(context.Context, int64) error {
-			<-f.Drain
+			<-f.Soft.Done()
 			time.Sleep(time.Second)
 			return fetch.ErrAuth
 		}

@@ -56,11 +56,12 @@ type Fetcher struct {
 	// at most 1 TiB.
 	MaxDecoded int64
 
-	// Drain, once it is closed, makes the attempts under way end soon: they make
-	// no new request, let those in flight finish their part, keep what they
-	// received, and fail with ErrDrained. An attempt that lacks no byte any more
-	// goes on. Nil never drains.
-	Drain <-chan struct{}
+	// Soft is the soft context: once it ends, the attempts under way start nothing
+	// new. They make no request, let those in flight finish their part, keep what
+	// they received, and fail with ErrDrained. An attempt that lacks no byte any
+	// more goes on. Nil never ends. The context that Fetch is called with is the
+	// hard one: it ends the requests in flight, too.
+	Soft context.Context
 
 	firstWait time.Duration // between two tries of a request; 0 means firstWait
 	answers   answers       // of jobs that Poll found ready
@@ -116,7 +117,7 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	ctx, over := f.softContext(ctx) // a StatusCache may have it wait
+	ctx, over := f.softly(ctx) // a StatusCache may have it wait
 	defer over()
 	ctx, loose, end := outlive(ctx)
 	export, err := f.askOf(ctx, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
@@ -155,7 +156,7 @@ func (f *Fetcher) askOf(ctx context.Context, provider Provider, ref Ref) (*Expor
 	switch export.State {
 	case Ready:
 		ready := *export
-		ready.Objects = f.listed(export.Objects)
+		ready.Objects = f.untilDrained(export.Objects)
 		return &ready, nil
 	case Failed, Expired:
 		return nil, &JobError{export.State, export.Status, export.Message}
@@ -164,7 +165,7 @@ func (f *Fetcher) askOf(ctx context.Context, provider Provider, ref Ref) (*Expor
 }
 
 func (f *Fetcher) begin(ctx context.Context, ref Ref) (*archive.Ingest, error) {
-	ctx, begun := f.softContext(ctx) // what is done is hashed again
+	ctx, begun := f.softly(ctx) // what is done is hashed again
 	defer begun()
 	return f.Archive.Begin(ctx, ref.String(), ref.Key())
 }
@@ -255,7 +256,7 @@ func (a *attempt) receive(ctx context.Context, object target) (err error) {
 }
 
 func (a *attempt) takeUp(ctx context.Context, object Object) (*archive.Partial, error) {
-	ctx, taken := a.softContext(ctx) // what is here is hashed again
+	ctx, taken := a.softly(ctx) // what is here is hashed again
 	defer taken()
 	return a.in.Partial(ctx, object.Name, object.Want)
 }

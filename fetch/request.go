@@ -109,7 +109,7 @@ func (t *transfer) retry(ctx context.Context, received func() int64, do func() e
 			return err
 		}
 		t.report(0, fmt.Sprintf("%v: trying again", err))
-		soft, stop := t.softContext(ctx)
+		soft, stop := t.softly(ctx)
 		ended := Sleep(soft, max(wait, min(RetryAfter(err), maxRetryAfter*first)))
 		stop()
 		if ended != nil {

@@ -34,7 +34,7 @@ func (a *attempt) reserve(ctx context.Context, object target, partial *archive.P
 }
 
 func (a *attempt) reserveContent(ctx context.Context, object target, partial *archive.Partial, content int64) error {
-	ctx, taken := a.softContext(ctx)
+	ctx, taken := a.softly(ctx)
 	defer taken()
 	if a.Keep == KeepWire {
 		content = 0

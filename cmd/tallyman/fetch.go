@@ -150,7 +150,7 @@ func (o *options) fetcher(ctx context.Context, providers map[string]fetch.Provid
 	f := &fetch.Fetcher{
 		Providers: providers, StatusCaches: fetch.StatusCaches(providers, o.profile), Archive: store,
 		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: progress,
-		Keep: fetch.Keep(o.keep.String()), Limit: o.limiter(), MinRate: cmp.Or(int64(o.minRate), -1), MaxSize: int64(o.maxSize), MaxDecoded: int64(o.decoded), Drain: ctx.Done(),
+		Keep: fetch.Keep(o.keep.String()), Limit: o.limiter(), MinRate: cmp.Or(int64(o.minRate), -1), MaxSize: int64(o.maxSize), MaxDecoded: int64(o.decoded), Soft: ctx,
 	}
 	f.Limits.Entries = o.entries
 	return f
