@@ -46,7 +46,7 @@ func compare(ref Ref, receipt *archive.Receipt) error {
 	if _, err := ref.Want().Merge(object.Name, landed); err != nil {
 		return err
 	}
-	count, promised := verify.CheckCounts(ref.Records(), countsOf(object))
+	count, promised := verify.CheckCounts(ref.Records(), object.Counts())
 	if !promised || count.Verdict != verify.Broken || promisedBefore(receipt, count) {
 		return nil
 	}
@@ -62,18 +62,6 @@ func md5Of(object archive.Object) string {
 		}
 	}
 	return cmp.Or(object.Job.MD5, object.Store.MD5)
-}
-
-func countsOf(object archive.Object) (counts []verify.Count) {
-	for _, f := range object.Files {
-		if !f.Wire {
-			counts = append(counts, verify.Count{Format: f.Format, Rows: f.Records})
-		}
-	}
-	for _, c := range object.Counted {
-		counts = append(counts, verify.Count{Format: c.Format, Rows: c.Records})
-	}
-	return counts
 }
 
 // promisedBefore reports whether the export landed under the same promise: that
