@@ -13,7 +13,7 @@ type Bucket struct {
 	Region   string // that a V4 signature must be for. "" = any
 	Endpoint string // the host, with its port, that must be asked for the bucket. "" = any
 	PageSize int    // the most keys in a page, however many are asked for. 0 = the vendor's 1000
-	Busy     int    // so many first listings answer 503 with Retry-After: 1
+	Busy     int    // how many listings are answered 503 with Retry-After: 1, before the first that succeeds
 }
 
 // A bucketState is a bucket with its objects.
@@ -37,7 +37,8 @@ func (c *Cloud) AddBucket(name string, b Bucket) {
 }
 
 // AddObject puts an object in a bucket, which is made if need be. It replaces
-// one of the same key. Any key is signed and listed as it is.
+// one of the same key. Any key is signed and listed as it is. It panics on a file
+// that cannot be made (see File).
 func (c *Cloud) AddObject(bucket, key string, f File) {
 	o := c.newObject(bucket, key, f)
 	c.mu.Lock()

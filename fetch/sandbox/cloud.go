@@ -31,9 +31,9 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A Cloud is an http.Handler that answers the calls of every API in the package
-// comment, and gives the files. Make one with New. Its methods may be called at
-// any time, from any goroutine, while it serves.
+// A Cloud is an http.Handler that answers for every API in the package comment.
+// Make one with New. Its methods may be called at any time, from any goroutine,
+// while it serves.
 type Cloud struct {
 	options Options
 	account sign.Account
@@ -89,7 +89,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // the base URL, "http://127.0.0.1:PORT". A client of SLS puts "PROJECT." before
 // its host, or sets ProjectHeader; for any other it is the endpoint as it is,
 // and a client of a store names the bucket in the path. stop returns once every
-// connection is closed.
+// connection is closed. err is that of opening the port.
 func (c *Cloud) Start() (baseURL string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")

@@ -2,7 +2,7 @@ package sandbox
 
 import "maps"
 
-// Counts are what a cloud has been asked for so far.
+// Counts are how often a cloud has been asked for something so far.
 type Counts struct {
 	Calls    map[string]int        // calls by the vendor's name of the operation (GetDownloadJob, GetObject …), refused ones too; no requests by URL
 	Refused  map[string]int        // errors by code, of calls and of requests for files
@@ -14,9 +14,10 @@ type Counts struct {
 	Objects  map[string]ItemCounts // by "BUCKET/KEY"
 }
 
-// ItemCounts are what one job, order, task or object has been asked for so far.
+// ItemCounts are how often one job, order, task or object has been asked for so
+// far.
 type ItemCounts struct {
-	StatusCalls int   // calls for its status that were signed well, throttled ones too
+	StatusCalls int   // calls for its status with a good signature, throttled ones too
 	Requests    int   // for its file, with a good URL or key
 	Bytes       int64 // of its file, as sent in bodies
 }

@@ -1,6 +1,6 @@
 // Package sandbox is a cloud in the process that answers as the vendors do:
 // Alibaba Cloud's SLS, DMS, DBS and OSS, and Huawei Cloud's DIS and OBS. The
-// demo shows it, "tallyman sandbox" serves it, and the tests run against it.
+// demo and the tests run against it, and a command serves it to try things on.
 //
 //	cloud := sandbox.New(sandbox.Options{AccessKeyID: "id", AccessKeySecret: "secret"})
 //	cloud.AddJob("project", sandbox.Job{Name: "job", File: sandbox.File{Rows: 10, Codec: "zstd"}})

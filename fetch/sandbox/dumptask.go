@@ -46,7 +46,7 @@ type Delivery struct {
 	Name         string // transferFileName. "" = "ID.STREAM.NUMBER.MILLISECONDS", 10 ms after Start
 	Key          string // "" = PREFIX/TIME/NAME, which is how the vendor is thought to form it
 	Start, End   time.Time
-	RunningCalls int    // so many first calls for the log have the row without an end
+	RunningCalls int    // how many calls for the log have the row without an end, before the first that has it
 	State        int    // 0 = succeeded
 	Bytes        *int64 // transferBytes. nil = the file's; negative = absent
 	Records      *int64 // transferRecordsNum. nil = File.Rows; negative = absent
@@ -64,7 +64,8 @@ type dumpTaskState struct {
 	delivered              map[string]bool // by file name
 }
 
-// AddDumpTask adds a dump task. It replaces one of the same ID.
+// AddDumpTask adds a dump task, and its bucket if need be. It replaces one of the
+// same ID. It panics on a compression that DumpTask does not name.
 func (c *Cloud) AddDumpTask(t DumpTask) {
 	t.Deliveries = slices.Clone(t.Deliveries)
 	s := &dumpTaskState{DumpTask: t, delivered: map[string]bool{}}

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Faults are what goes wrong with a file. Times is how often a fault occurs, 0 =
-// never, -1 = always: counted for each file over all requests, and only in
-// responses that the fault can touch, which are those that send the byte or
-// more bytes than the mark.
+// Faults are what goes wrong with a file. Times is how often a fault occurs, over
+// all requests for the file: 0 = never, -1 = always. A response is counted only
+// if the fault can occur in it: if it sends the byte of a Flip, or more bytes
+// than the After of a Cut or a Stall.
 type Faults struct {
 	Flip    Flip
 	Cut     Cut
@@ -18,7 +18,7 @@ type Faults struct {
 	// status gives another.
 	ExpireAfter Expiry
 
-	Busy               int   // so many first requests answer 503 with Retry-After: 1
+	Busy               int   // how many requests are answered 503 with Retry-After: 1, before the first that is served
 	SlowBytesPerSecond int64 // of each response. 0 = as fast as it goes
 
 	// MultipartETag makes the object one that was uploaded in parts of this
@@ -63,9 +63,9 @@ type Replacement struct {
 	Body  []byte // nil = never
 }
 
-// An Expiry is how much one URL serves before it is answered with "Request has
-// expired.": so many requests or so many bytes, whichever comes first. A
-// response under way is sent to its end. 0 = no such limit.
+// An Expiry limits how much one URL serves. After so many requests or so many
+// bytes, whichever comes first, the answer is "Request has expired.". A response
+// under way is sent to its end. 0 = no such limit.
 type Expiry struct {
 	Requests int
 	Bytes    int64

@@ -8,8 +8,8 @@ import (
 )
 
 // A File is what a job, an order or a task made, or an object of a bucket: rows
-// that Generate makes, compressed, or Body as it is. Whatever adds a File
-// panics if its Format or Codec is none of those named here.
+// that Generate makes, compressed, or Body as it is. The method that adds it
+// panics if Format or Codec is none of those named here.
 type File struct {
 	Name   string // "" = the job's name with ".csv.zst", ".json.gzip" and the like. An object has a key instead
 	Rows   int    // with a Body: how many it is said to hold

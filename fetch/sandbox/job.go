@@ -17,7 +17,8 @@ const (
 	JobFailed    = "ERROR"
 )
 
-// Absent is a CheckSum or a URL that leaves the field out of the answer.
+// Absent, as a CheckSum, PublicURL or PrivateURL, leaves the field out of the
+// answer.
 const Absent = "-"
 
 // A Job is a download job of SLS: what GetDownloadJob answers, and the file
@@ -100,9 +101,9 @@ func (c *Cloud) RemoveJob(project, job string) {
 }
 
 // UpdateJob calls change under the cloud's lock and reports whether there is
-// such a job. A count that belongs to a changed setting (Statuses, Throttles, a
-// fault) starts again; the others go on. A Body must be replaced, not written
-// into. A change of Name is ignored.
+// such a job. change must not call the cloud, and must replace a Body, not write
+// into it. The counts of what it changes (Statuses, Throttles, a fault) start
+// again; the others go on. A change of Name is ignored.
 func (c *Cloud) UpdateJob(project, job string, change func(*Job)) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -36,10 +36,11 @@ type Order struct {
 	Total *int64 // TotalCount. nil = File.Rows; negative = absent
 	URL   string // DownloadUrl. "" = a signed URL of File
 
-	// The vendor's own example has quirks, and so has every answer without these.
+	// These turn off the quirks of the vendor's own example of an answer.
 	NoNewline      bool // DownloadUrl does not end with a newline
 	NoUnknownError bool // a success has no ErrorCode and ErrorMessage "UnknownError"
-	StringSuccess  bool // Success is a string, not a bool
+
+	StringSuccess bool // Success is a string, not a bool
 
 	// The first calls answer 503 ServiceUnavailable (Unavailable of them), the
 	// next 400 Throttling.User (Throttles of them), the next fail as Failure
@@ -53,7 +54,8 @@ type Order struct {
 	File File
 }
 
-// AddOrder adds an order. It replaces one of the same ID and key.
+// AddOrder adds an order. It replaces one of the same ID and key. It panics on a
+// file that cannot be made (see File).
 func (c *Cloud) AddOrder(o Order) {
 	o.Statuses = slices.Clone(o.Statuses)
 	s := &orderState{Order: o}

@@ -159,7 +159,8 @@ func (q rpcCall) count(name string, otherwise int) (n int, ok bool) {
 	return n, err == nil && n > 0
 }
 
-// A Failure is an answer with HTTP status 200 that says that the call failed.
+// A Failure is an answer of DMS or DBS, with HTTP status 200, that says that the
+// call failed.
 type Failure struct {
 	Code, Message string
 	Times         int // how many calls it answers. 0 = none, -1 = all

@@ -98,21 +98,22 @@ func (c *Cloud) serveStore(w http.ResponseWriter, r *http.Request) {
 	send(w)
 }
 
-// answerStore checks the signature and then decides, in one piece, what the
-// answer is. The caller sends it without the lock.
-func (c *Cloud) answerStore(r storeRequest) (send func(http.ResponseWriter), bad *apierr.Error) {
-	access := sign.Access{Customer: true}
+// access checks the signature of a request, and whether its signer may read the
+// bucket. Of OBS it also redirects to the endpoint of a bucket that is elsewhere.
+func (c *Cloud) access(r storeRequest) (access sign.Access, bad *apierr.Error) {
 	if r.obs {
-		bad = c.account.CheckOBS(r.Request, r.Target, c.options.Now())
+		access, bad = sign.Access{Customer: true}, c.account.CheckOBS(r.Request, r.Target, c.options.Now())
 	} else {
 		access, bad = c.account.CheckOSS(r.Request, r.Target, c.options.Now())
+	}
+	if bad != nil {
+		return access, bad
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	bucket := c.buckets[r.Bucket]
 	switch {
-	case bad != nil:
-	case access.Customer && isCloudBucket(r.Bucket) && r.obs:
+	case r.obs && isCloudBucket(r.Bucket):
 		bad = apierr.New(http.StatusForbidden, "AccessDenied", "Access Denied")
 	case access.Customer == isCloudBucket(r.Bucket):
 		bad = sign.OSSAccessDenied()
@@ -120,9 +121,17 @@ func (c *Cloud) answerStore(r storeRequest) (send func(http.ResponseWriter), bad
 		bad = apierr.New(http.StatusMovedPermanently, "PermanentRedirect", "This bucket must be accessed through the specified endpoint.").
 			WithDetail("Bucket", bucket.name).WithDetail("Endpoint", bucket.name+"."+bucket.Endpoint)
 	}
+	return access, bad
+}
+
+// answerStore decides what the answer is. The caller sends it without the lock.
+func (c *Cloud) answerStore(r storeRequest) (send func(http.ResponseWriter), bad *apierr.Error) {
+	access, bad := c.access(r)
 	if bad != nil {
 		return nil, bad
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch operation := r.operation(); {
 	case operation == "ListObjectsV2":
 		return c.list(r, 2)

@@ -25,17 +25,20 @@ type Instance struct {
 	PageSize int    // the most tasks in a page, however many are asked for. 0 = the vendor's 100
 	Extra    string
 
-	// The vendor's own example has quirks, and so has every answer without these.
+	// These turn off the quirks of the vendor's own example of an answer.
 	NoUnknownError bool // a success has no code and message of an error
 	BoolSuccess    bool // Success is a bool, not a string
 	ListContent    bool // Content is a list, as on the vendor's page, not an object with a List
 
-	OldTotals   bool   // Number, Size and Total, as before November 2022
-	TotalPages  *int64 // nil = as many as there are; negative = absent
-	TotalTasks  *int64 // TotalElements, likewise
-	Ascending   bool   // the oldest task comes first, whatever is asked for
-	Unavailable int    // so many first calls answer 503 ServiceUnavailable,
-	Throttles   int    // so many next ones 400 Throttling.User,
+	OldTotals  bool   // Number, Size and Total, as before November 2022
+	TotalPages *int64 // nil = as many as there are; negative = absent
+	TotalTasks *int64 // TotalElements, likewise
+	Ascending  bool   // the oldest task comes first, whatever is asked for
+
+	// The first calls answer 503 ServiceUnavailable (Unavailable of them), the
+	// next 400 Throttling.User (Throttles of them), the next fail as Failure says.
+	Unavailable int
+	Throttles   int
 	Failure     Failure
 }
 
@@ -64,7 +67,7 @@ type Task struct {
 	// the call asks for.
 	PublicURL, PrivateURL string // "" = a signed URL of File; Absent = absent
 	Milliseconds          bool   // ExpirationTime is in milliseconds, as on the vendor's page, not in seconds, as in its example
-	// Its first calls answer 503, the next 400 Throttling.User, the next fail.
+	// Its first calls answer 503, 400 and a failure, as those of an Instance do.
 	Unavailable int
 	Throttles   int
 	Failure     Failure

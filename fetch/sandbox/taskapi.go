@@ -181,6 +181,16 @@ type storageInfo struct {
 	ExpirationTime int64
 }
 
+// task finds a task of any instance in the region. s is nil if there is none.
+func (c *Cloud) task(id, region string) (instance Instance, s *taskState) {
+	for _, i := range c.instances {
+		if t := i.tasks[id]; t != nil && (i.Region == "" || i.Region == region) {
+			return i.Instance, t
+		}
+	}
+	return Instance{}, nil
+}
+
 func (c *Cloud) describeStorageInfo(q rpcCall) (any, *apierr.Error) {
 	region, bad := q.parameter("RegionCode")
 	if bad == nil {
@@ -189,13 +199,7 @@ func (c *Cloud) describeStorageInfo(q rpcCall) (any, *apierr.Error) {
 	if bad != nil {
 		return nil, bad
 	}
-	var instance Instance
-	var s *taskState
-	for _, i := range c.instances {
-		if t := i.tasks[q.parameters.Get("TaskId")]; t != nil && (i.Region == "" || i.Region == region) {
-			instance, s = i.Instance, t
-		}
-	}
+	instance, s := c.task(q.parameters.Get("TaskId"), region)
 	seconds, ok := q.count("Duration", 0)
 	switch {
 	case s == nil:
