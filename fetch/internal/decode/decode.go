@@ -118,7 +118,8 @@ func (d *decoding) decode(ctx context.Context, wire io.Reader) error {
 	return fmt.Errorf("decode %s: %w", d.Names.Object, classify(err))
 }
 
-// classify adds ErrCorrupt to an error that has no other kind.
+// classify adds ErrCorrupt to an error that has no other kind, as those of the
+// decoders and of corrupt containers.
 func classify(err error) error {
 	for _, kind := range []error{ErrCorrupt, unpack.ErrUnsafeName, unpack.ErrBomb, unpack.ErrEncrypted} {
 		if errors.Is(err, kind) {
@@ -149,7 +150,7 @@ func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 	case unpack.IsTar(head):
 		d.result.Codec += map[bool]string{true: "tar", false: "+tar"}[d.result.Codec == ""]
 		_, err = unpack.Tar(ctx, r, d.containerLimits(d.Size), d.createEntry)
-		return containerError(err)
+		return err
 	case d.result.Codec == "": // not encoded at all
 		if err := d.checkErrorPage(r, head); err != nil {
 			return err
@@ -184,14 +185,6 @@ func (d *decoding) unzip(ctx context.Context, encoded io.Reader) error {
 	limits.Room = func(bytes int64) error { return outputError(d.Output.Reserve(ctx, bytes)) }
 	_, err = unpack.Zip(ctx, localReaderAt{zip}, size, d.Workers, limits, d.createEntry)
 	d.result.Checked = err == nil
-	return containerError(err)
-}
-
-// containerError adds ErrCorrupt to the error of a container that is corrupt.
-func containerError(err error) error {
-	if errors.Is(err, unpack.ErrCorrupt) {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
 	return err
 }
 

@@ -88,23 +88,23 @@ func codecSuffix(name string) string {
 
 // decodeStream decodes a codec while the wire is read.
 func (d *decoding) decodeStream(ctx context.Context, f *format, encoded io.Reader) error {
-	counter := newEncodedCounter(f)
-	defer counter.stop()
-	content, release, err := f.open(io.TeeReader(encoded, counter))
+	frames := newFrameChecker(f)
+	defer frames.stop()
+	content, release, err := f.open(io.TeeReader(encoded, frames))
 	if err != nil {
-		return cmp.Or(counter.windowError(), err)
+		return cmp.Or(frames.windowError(), err)
 	}
 	defer release()
-	ahead := readAhead(&limitedReader{d: d, content: content, encoded: counter}, d.Size, d.Recover)
+	ahead := readAhead(&limitedReader{d: d, content: content, encoded: frames}, d.Size, d.Recover)
 	err = d.writeContent(ctx, ahead)
 	if IsLocal(err) {
 		d.wire.Close() // or ahead.Close would wait for the wire's next bytes
 	}
-	ahead.Close() // after this the counter does not change
+	ahead.Close() // after this, frames does not change
 	if err != nil && !IsLocal(err) {
-		err = cmp.Or(counter.windowError(), err)
+		err = cmp.Or(frames.windowError(), err)
 	}
-	d.result.Checked = err == nil && counter.allChecked()
+	d.result.Checked = err == nil && (f.frame == nil || frames.allChecked())
 	return err
 }
 

@@ -41,60 +41,23 @@ func discardSkippable(encoded *bufio.Reader) (found bool, err error) {
 	}
 }
 
-// An encodedCounter sees the encoded bytes of a codec on their way to its
-// decoder. It counts them and follows their frames.
-type encodedCounter struct {
-	n      int64
-	frames *frameChecker // nil if the format has none to check
-}
-
-func newEncodedCounter(f *format) *encodedCounter {
-	if f.frame == nil {
-		return &encodedCounter{}
-	}
-	return &encodedCounter{frames: newFrameChecker(f)}
-}
-
-// Write implements io.Writer and never fails.
-func (c *encodedCounter) Write(p []byte) (int, error) {
-	c.n += int64(len(p))
-	if c.frames != nil {
-		c.frames.Write(p)
-	}
-	return len(p), nil
-}
-
-func (c *encodedCounter) stop() {
-	if c.frames != nil {
-		c.frames.stop()
-	}
-}
-
-// allChecked reports whether the codec's checksums cover all content.
-func (c *encodedCounter) allChecked() bool { return c.frames == nil || c.frames.allChecked() }
-
-// windowError returns an error if a frame needs more memory than is promised.
-func (c *encodedCounter) windowError() error {
-	if c.frames == nil || c.frames.window <= maxWindow {
-		return nil
-	}
-	return fmt.Errorf("needs a window of %d bytes, over the limit of %d: %w", c.frames.window, maxWindow, unpack.ErrBomb)
-}
-
-// A frameChecker follows the frames of encoded bytes without decoding them. It
-// sees which frames have a checksum, and how much memory they need.
+// A frameChecker sees the encoded bytes of a codec on their way to its decoder.
+// It counts them, and follows their frames without decoding them, to see which
+// have a checksum and how much memory they need. Of a format whose frames need no
+// check, it only counts the bytes.
 //
 // The bytes come by Write, but the functions that follow a frame read them from
 // top to bottom. So they run as a coroutine: Write resumes it, and it goes back
 // to Write when it needs more bytes. stop must be called in the end.
 type frameChecker struct {
+	bytes     int64 // written so far
 	frames    int
 	unchecked bool   // a frame has no checksum
 	lost      bool   // what came is no frame of the format
-	window    uint64 // bytes of memory that the frames need at most
+	window    uint64 // bytes of memory that a frame needs at most
 
 	in     []byte // what Write brought and was not read yet
-	head   []byte // what take returns
+	head   []byte // what take returned
 	resume func() (struct{}, bool)
 	stop   func()
 	wait   func(struct{}) bool // goes back to Write; false: stopped
@@ -104,7 +67,7 @@ func newFrameChecker(f *format) *frameChecker {
 	c := &frameChecker{}
 	c.resume, c.stop = iter.Pull(func(yield func(struct{}) bool) {
 		c.wait = yield
-		for !c.lost {
+		for f.frame != nil && !c.lost {
 			switch magic := c.take(magicSize); {
 			case isSkippable(magic):
 				c.skip(int64(binary.LittleEndian.Uint32(c.take(4))))
@@ -120,13 +83,19 @@ func newFrameChecker(f *format) *frameChecker {
 
 // Write implements io.Writer and never fails.
 func (c *frameChecker) Write(p []byte) (int, error) {
+	c.bytes += int64(len(p))
 	c.in = p
 	c.resume()
 	return len(p), nil
 }
 
-// allChecked reports whether there was a frame, and all had a checksum.
-func (c *frameChecker) allChecked() bool { return c.frames > 0 && !c.unchecked && !c.lost }
+// windowError returns an error if a frame needs more memory than is promised.
+func (c *frameChecker) windowError() error {
+	if c.window <= maxWindow {
+		return nil
+	}
+	return fmt.Errorf("needs a window of %d bytes, over the limit of %d: %w", c.window, maxWindow, unpack.ErrBomb)
+}
 
 // take reads n bytes, which are good until the next call. Once the checker is
 // stopped, it returns zeros.
@@ -154,12 +123,15 @@ func (c *frameChecker) skip(n int64) {
 	}
 }
 
+// beginFrame counts a frame.
 func (c *frameChecker) beginFrame(checked bool) {
 	c.frames++
 	c.unchecked = c.unchecked || !checked
 }
 
-func (c *frameChecker) needWindow(bytes uint64) { c.window = max(c.window, bytes) }
+// allChecked reports whether there was a frame, and every frame had a checksum.
+// It is for formats with frames only.
+func (c *frameChecker) allChecked() bool { return c.frames > 0 && !c.unchecked && !c.lost }
 
 // zstdFrame follows a zstd frame (RFC 8878).
 func zstdFrame(c *frameChecker) {
@@ -172,11 +144,11 @@ func zstdFrame(c *frameChecker) {
 		c.skip(int64(dictionaryBytes))
 		var size [8]byte
 		copy(size[:], c.take(max(sizeBytes, 1)))
-		c.needWindow(binary.LittleEndian.Uint64(size[:]))
+		c.window = max(c.window, binary.LittleEndian.Uint64(size[:]))
 	} else { // an exponent and eighths
 		d := c.take(1)[0]
 		base := uint64(1) << (10 + d>>3)
-		c.needWindow(base + base/8*uint64(d&7))
+		c.window = max(c.window, base+base/8*uint64(d&7))
 		c.skip(int64(dictionaryBytes + sizeBytes))
 	}
 	for last := false; !last && !c.lost; {

@@ -54,7 +54,12 @@ func (r Result) Accept(proof string) (doubt string, err error) {
 // is kept.
 func (d *decoding) checkLabel(head []byte) error {
 	fault := d.labelFault(head)
-	if fault != "" && !d.KeepWire && !d.isNamedType(head) {
+	extension := strings.ToLower(path.Ext(withoutCodecSuffix(d.Names.Object)))
+	isNamedType := isText(head) && (slices.Contains(textExtensions, extension) || extension == "" && d.Names.Content != "")
+	if isParquet(head) {
+		isNamedType = extension == ".parquet"
+	}
+	if fault != "" && !d.KeepWire && (len(head) == 0 || !isNamedType) {
 		return &MislabelledError{fault}
 	}
 	d.result.object, d.result.mislabelled, d.result.keepWire = d.Names.Object, fault, d.KeepWire
@@ -84,19 +89,6 @@ func (d *decoding) labelFault(head []byte) string {
 		return label + ", but it begins as text does or Parquet, not as what is encoded"
 	}
 	return label + ", but it begins neither so nor as text does"
-}
-
-// isNamedType reports whether an object that begins with head is of the type
-// that its name has without the suffix of a codec.
-func (d *decoding) isNamedType(head []byte) bool {
-	extension := strings.ToLower(path.Ext(withoutCodecSuffix(d.Names.Object)))
-	switch {
-	case len(head) == 0:
-		return false
-	case isParquet(head):
-		return extension == ".parquet"
-	}
-	return isText(head) && (slices.Contains(textExtensions, extension) || extension == "" && d.Names.Content != "")
 }
 
 var textExtensions = []string{".csv", ".json", ".jsonl", ".log", ".ndjson", ".sql", ".tsv", ".txt", ".xml"}

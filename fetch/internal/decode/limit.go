@@ -48,7 +48,7 @@ func (d *decoding) containerLimits(size int64) unpack.Limits {
 type limitedReader struct {
 	d       *decoding
 	content io.Reader
-	encoded *encodedCounter
+	encoded *frameChecker
 	decoded int64
 }
 
@@ -57,7 +57,7 @@ func (r *limitedReader) Read(p []byte) (int, error) {
 	r.decoded += int64(n)
 	encoded := r.d.Size
 	if encoded == verify.Unknown {
-		encoded = r.encoded.n
+		encoded = r.encoded.bytes
 	}
 	if limit := r.d.decodeLimit(encoded); r.decoded > limit {
 		return 0, &unpack.LimitError{Limit: unpack.LimitDecoded,

@@ -76,7 +76,19 @@ const maxElement = 180
 // "\", control characters and what is not UTF-8 become "_" and two hex digits a
 // byte, and so do the dots of "." and "..". Long elements are cut and get a hash.
 func safeName(name string) string {
-	elements := strings.Split(escapeUnsafe(name), "/")
+	var escaped strings.Builder
+	for len(name) > 0 {
+		r, n := utf8.DecodeRuneInString(name)
+		if r == utf8.RuneError && n == 1 || r == '%' || r == '\\' || unicode.In(r, unsafeRunes...) {
+			for _, c := range []byte(name[:n]) {
+				fmt.Fprintf(&escaped, "_%02x", c)
+			}
+		} else {
+			escaped.WriteString(name[:n])
+		}
+		name = name[n:]
+	}
+	elements := strings.Split(escaped.String(), "/")
 	for i, e := range elements {
 		switch {
 		case e == "":
@@ -90,22 +102,6 @@ func safeName(name string) string {
 		}
 	}
 	return strings.Join(elements, "/")
-}
-
-func escapeUnsafe(name string) string {
-	var b strings.Builder
-	for len(name) > 0 {
-		r, n := utf8.DecodeRuneInString(name)
-		if r == utf8.RuneError && n == 1 || r == '%' || r == '\\' || unicode.In(r, unsafeRunes...) {
-			for _, c := range []byte(name[:n]) {
-				fmt.Fprintf(&b, "_%02x", c)
-			}
-		} else {
-			b.WriteString(name[:n])
-		}
-		name = name[n:]
-	}
-	return b.String()
 }
 
 // unsafeRunes are characters that break a line or change how others are shown.

@@ -50,7 +50,9 @@ var (
 // promises only that did not see the bytes. A hash that the store sends is not
 // enough either: it is the hash of the page.
 func (d *decoding) checkErrorPage(content *bufio.Reader, head []byte) error {
-	isJSON := bytes.HasPrefix(bytes.TrimSpace(head), []byte("{")) && !d.mayBeJSON()
+	extension := strings.ToLower(path.Ext(d.Names.Object))
+	mayBeJSON := d.Names.Content == "json" || d.Names.Content == "" && slices.Contains(jsonExtensions, extension)
+	isJSON := !mayBeJSON && bytes.HasPrefix(bytes.TrimSpace(head), []byte("{"))
 	if d.Hashed || !isJSON && !pageStart.Match(head) {
 		return nil
 	}
@@ -77,12 +79,8 @@ func (d *decoding) checkErrorPage(content *bufio.Reader, head []byte) error {
 	return page
 }
 
-// mayBeJSON reports whether the object may well be JSON itself. A row of JSON can
-// look like anything, also like an error.
-func (d *decoding) mayBeJSON() bool {
-	extension := strings.ToLower(path.Ext(d.Names.Object))
-	return d.Names.Content == "json" || d.Names.Content == "" && slices.Contains([]string{"", ".json", ".jsonl", ".ndjson", ".log", ".txt"}, extension)
-}
+// jsonExtensions are those of objects that may well be JSON themselves.
+var jsonExtensions = []string{"", ".json", ".jsonl", ".ndjson", ".log", ".txt"}
 
 // errorFields are the names of the fields in the JSON errors of the vendors'
 // services and of the gateways before them, in lower case and without
