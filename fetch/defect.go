@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
 	"tallyman/fetch/redact"
 )
 

@@ -3,8 +3,9 @@ package fetch
 import (
 	"encoding/xml"
 	"strings"
-	"tallyman/fetch/redact"
 	"unicode"
+
+	"tallyman/fetch/redact"
 )
 
 // A StoreError is the XML in which OSS, OBS and S3 refuse. Its texts are fit to

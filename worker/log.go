@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"tallyman/fetch/redact"
 
 	"github.com/redis/go-redis/v9"
+
+	"tallyman/fetch/redact"
 )
 
 // queueLog passes on what asynq has to say. Most of it is of no use to those

@@ -3,11 +3,12 @@ package worker
 import (
 	"errors"
 	"strings"
-	"tallyman/fetch/redact"
 	"time"
 	"unicode"
 
 	"github.com/hibiken/asynq"
+
+	"tallyman/fetch/redact"
 )
 
 // later tells the queue when to run a task again. Its budget is none of the

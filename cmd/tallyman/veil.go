@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+
 	"tallyman/fetch/redact"
 )
 
