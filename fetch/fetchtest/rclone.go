@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,7 +85,7 @@ func findRclone(t *testing.T) string {
 	if err == nil {
 		return rclone
 	}
-	if slices.Contains(strings.Split(os.Getenv("TALLYMAN_REQUIRE"), ","), "rclone") {
+	if Required("rclone") {
 		t.Fatal("TALLYMAN_REQUIRE lists rclone: ", err)
 	}
 	t.Skip("no rclone on PATH nor at $TALLYMAN_RCLONE: go install github.com/rclone/rclone@v1.76.0")

@@ -1,0 +1,173 @@
+package fetchtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Required reports whether TALLYMAN_REQUIRE, a list with commas, names
+// something that tests may need: where it does, a test fails if that is not
+// there, instead of being skipped.
+func Required(name string) bool {
+	return slices.Contains(strings.Split(os.Getenv("TALLYMAN_REQUIRE"), ","), name)
+}
+
+// A Redis is a redis-server in a process of its own, that serves a port of
+// 127.0.0.1 and a socket. It keeps its data in memory alone unless its arguments
+// say otherwise. It is for one goroutine, but Send may be called by many.
+type Redis struct {
+	URL      string // redis://127.0.0.1:PORT
+	Socket   string
+	Dir      string      // of its files
+	Password string      // of the default user, for Send; the server is told by CONFIG SET
+	Process  *os.Process // of the server that was started last
+	args     []string
+	ended    chan struct{} // closed when it has ended
+}
+
+// HasRedis reports whether a test may ask for a Redis: there is one, or it is
+// required, and its absence is a failure.
+func HasRedis() bool {
+	_, err := exec.LookPath("redis-server")
+	return err == nil || Required("redis")
+}
+
+// StartRedis starts a Redis that ends with the test, with more arguments of
+// redis-server. The test is skipped if there is none and none is required.
+func StartRedis(t testing.TB, args ...string) *Redis {
+	t.Helper()
+	if !HasRedis() {
+		t.Skip("there is no redis-server")
+	}
+	r, err := NewRedis(t.TempDir(), args...)
+	if err == nil {
+		t.Cleanup(r.Close)
+		err = r.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// NewRedis returns a Redis that has not been started, with its files in that
+// directory.
+func NewRedis(dir string, args ...string) (*Redis, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	l.Close()
+	short, err := os.MkdirTemp("", "redis") // the path of a socket is short
+	if err != nil {
+		return nil, err
+	}
+	r := &Redis{URL: "redis://" + l.Addr().String(), Socket: filepath.Join(short, "s"), Dir: dir}
+	r.args = append([]string{"--bind", "127.0.0.1", "--port", fmt.Sprint(l.Addr().(*net.TCPAddr).Port), "--unixsocket", r.Socket,
+		"--dir", dir, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"}, args...)
+	return r, nil
+}
+
+// Start starts the server, and waits until it answers. After a Kill it has what
+// its files have.
+func (r *Redis) Start() error {
+	var said bytes.Buffer
+	cmd := exec.Command("redis-server", r.args...)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	r.Process, r.ended = cmd.Process, make(chan struct{})
+	ended := r.ended
+	go func() {
+		defer close(ended)
+		cmd.Wait()
+	}()
+	for end := time.Now().Add(20 * time.Second); ; {
+		answer := r.Send("PING")
+		if strings.Contains(answer, "PONG") || strings.Contains(answer, "NOAUTH") {
+			return nil
+		}
+		if time.Now().After(end) {
+			r.Kill()
+			return fmt.Errorf("redis-server does not answer: %s", answer)
+		}
+		select {
+		case <-ended:
+			return fmt.Errorf("redis-server ended: %s", &said)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends the server as a crash does, and waits for its end.
+func (r *Redis) Kill() {
+	if r.Process != nil {
+		r.Process.Kill()
+		<-r.ended
+	}
+}
+
+// Close ends the server and removes its socket.
+func (r *Redis) Close() {
+	r.Kill()
+	os.RemoveAll(filepath.Dir(r.Socket))
+}
+
+// Send sends one command, and returns the beginning of the answer as it came
+// over the wire, or "" if there was none.
+func (r *Redis) Send(command string) string {
+	conn, err := net.DialTimeout("unix", r.Socket, time.Second)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if r.Password != "" {
+		command = "AUTH " + r.Password + "\r\n" + command
+	}
+	fmt.Fprintf(conn, "%s\r\nQUIT\r\n", command)
+	answer, _ := io.ReadAll(conn)
+	text := strings.TrimSuffix(string(answer), "+OK\r\n") // to QUIT
+	if r.Password != "" {
+		text = strings.TrimPrefix(text, "+OK\r\n")
+	}
+	return text
+}
+
+// Must is Send of a command that has to succeed.
+func (r *Redis) Must(command string) error {
+	if answer := r.Send(command); answer == "" || answer[0] == '-' {
+		return fmt.Errorf("redis: %s: %q", command, answer)
+	}
+	return nil
+}
+
+// Memory returns all that the server holds, as it is written to disk, and all
+// that it was told to change since it began, if it keeps a file of that.
+func (r *Redis) Memory() (string, error) {
+	if err := errors.Join(r.Must("CONFIG SET rdbcompression no"), r.Must("SAVE")); err != nil {
+		return "", err
+	}
+	var all strings.Builder
+	err := filepath.WalkDir(r.Dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all.Write(b)
+		return err
+	})
+	return all.String(), err
+}
