@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 )
 
@@ -17,30 +18,34 @@ import (
 // that ask it meanwhile end: enqueue, status, retry, requeue and cancel.
 var aways = []struct {
 	name         string
-	begin, cease func(*testing.T, *redisServer)
+	begin, cease func(*testing.T, *fetchtest.Redis)
 	exits        [5]int
 	says         string // by those that fail
 }{
-	{"gone", func(_ *testing.T, r *redisServer) { r.kill() }, func(t *testing.T, r *redisServer) { r.start(t) }, [5]int{5, 5, 5, 5, 5}, "see that Redis runs"},
+	{"gone", func(_ *testing.T, r *fetchtest.Redis) { r.Kill() }, func(t *testing.T, r *fetchtest.Redis) { restart(t, r) }, [5]int{5, 5, 5, 5, 5}, "see that Redis runs"},
 	{"emptied", says("FLUSHALL"), says("PING"), [5]int{0, 0, 0, 0, 0}, ""},
 	{"read-only", says("REPLICAOF 127.0.0.1 1"), says("REPLICAOF NO ONE"), [5]int{5, 0, 5, 5, 5}, "name the primary"},
 	{"out of memory", says("CONFIG SET maxmemory 1"), says("CONFIG SET maxmemory 0"), [5]int{5, 0, 5, 5, 0}, "a larger maxmemory"},
-	{"with another password", func(t *testing.T, r *redisServer) { r.kill(); r.start(t); says("CONFIG SET requirepass other")(t, r) },
-		func(t *testing.T, r *redisServer) { r.password = "other"; says("CONFIG SET requirepass ''")(t, r) }, [5]int{2, 2, 2, 2, 2}, "it wants a password"},
+	{"with another password", func(t *testing.T, r *fetchtest.Redis) {
+		r.Kill()
+		restart(t, r)
+		says("CONFIG SET requirepass other")(t, r)
+	},
+		func(t *testing.T, r *fetchtest.Redis) { r.Password = "other"; says("CONFIG SET requirepass ''")(t, r) }, [5]int{2, 2, 2, 2, 2}, "it wants a password"},
 	{"frozen", signals(syscall.SIGSTOP), signals(syscall.SIGCONT), [5]int{5, 5, 5, 5, 5}, "see that Redis runs"},
 }
 
-func says(command string) func(*testing.T, *redisServer) {
-	return func(t *testing.T, r *redisServer) {
+func says(command string) func(*testing.T, *fetchtest.Redis) {
+	return func(t *testing.T, r *fetchtest.Redis) {
 		t.Helper()
-		if said := r.say(command); said == "" || said[0] == '-' {
+		if said := r.Send(command); said == "" || said[0] == '-' {
 			t.Fatalf("redis: %s: %q", command, said)
 		}
 	}
 }
 
-func signals(signal syscall.Signal) func(*testing.T, *redisServer) {
-	return func(_ *testing.T, r *redisServer) { r.cmd.Process.Signal(signal) }
+func signals(signal syscall.Signal) func(*testing.T, *fetchtest.Redis) {
+	return func(_ *testing.T, r *fetchtest.Redis) { r.Process.Signal(signal) }
 }
 
 // Whatever is the matter with Redis, who asks it is told what to do, no export
@@ -53,7 +58,7 @@ func TestATroubleOfRedisPasses(t *testing.T) {
 	for _, away := range aways {
 		t.Run(away.name, func(t *testing.T) {
 			t.Parallel()
-			q := newQuay(t, quayCloud())
+			q := newCluster(t, testCloud())
 			names := someJobs(q.cloud, 3, sandbox.JobRunning)
 			w := q.start(t, "worker", "--poll", "200ms", "-v")
 			q.enqueue(t, names[:2]...)
@@ -72,7 +77,7 @@ func TestATroubleOfRedisPasses(t *testing.T) {
 }
 
 // askAll runs each command that needs Redis.
-func (q *quay) askAll(t *testing.T, fresh, waiting string, exits [5]int, says string) {
+func (q *cluster) askAll(t *testing.T, fresh, waiting string, exits [5]int, says string) {
 	t.Helper()
 	news, ref := strings.TrimSpace(jobRefs(fresh)), strings.TrimSpace(jobRefs(waiting))
 	var all sync.WaitGroup
@@ -82,7 +87,7 @@ func (q *quay) askAll(t *testing.T, fresh, waiting string, exits [5]int, says st
 		}
 		all.Go(func() {
 			p := q.command(t, args...)
-			p.Env = append(p.Env, fmt.Sprintf("REDIS_URL=%s?max_retries=1&dial_timeout=1s&read_timeout=1s", q.redis.url()))
+			p.Env = append(p.Env, fmt.Sprintf("REDIS_URL=%s?max_retries=1&dial_timeout=1s&read_timeout=1s", q.redis.URL))
 			p.start(t)
 			code := exitOf(p.Wait())
 			if code != exits[i] || code != 0 && !strings.Contains(p.stderr.String(), says) {
@@ -97,7 +102,7 @@ func (q *quay) askAll(t *testing.T, fresh, waiting string, exits [5]int, says st
 // that still uses it.
 func TestAWorkerThatRedisKeepsWaitingEndsInTime(t *testing.T) {
 	t.Parallel()
-	q := newLargeQuay(t, 20_000)
+	q := newLargeCluster(t, 20_000)
 	p := q.work(t, 1, "--drain", "1s")
 	signals(syscall.SIGSTOP)(t, q.redis)
 	if took := p.ends(t, syscall.SIGTERM, 0); took > time.Second+2*soon {
@@ -114,7 +119,7 @@ const crashStarts = 10
 // An export at whose first byte its worker dies kills no more than so many.
 func TestAnExportThatKillsEachWorkerIsGivenUp(t *testing.T) {
 	t.Parallel()
-	cloud := quayCloud()
+	cloud := testCloud()
 	victims := make(chan *process)
 	deadly := func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.URL.Path, ".csv") {
@@ -130,7 +135,7 @@ func TestAnExportThatKillsEachWorkerIsGivenUp(t *testing.T) {
 	}
 	server := httptest.NewServer(http.HandlerFunc(deadly))
 	t.Cleanup(server.Close)
-	q := newQuay(t, cloud)
+	q := newCluster(t, cloud)
 	q.endpoint = server.URL
 	names := someJobs(cloud, 2)
 	cloud.UpdateJob(testProject, names[0], func(j *sandbox.Job) { j.File.Name = names[0] + ".csv" })
@@ -141,7 +146,7 @@ func TestAnExportThatKillsEachWorkerIsGivenUp(t *testing.T) {
 		p.start(t)
 		victims <- p
 		p.exits(t, -1)
-		q.redis.say("FLUSHALL") // who had it is not waited for
+		q.redis.Send("FLUSHALL") // who had it is not waited for
 	}
 	q.enqueue(t, names[1])
 	p := q.command(t, "worker")

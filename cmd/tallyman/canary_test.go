@@ -18,7 +18,7 @@ var queuedSecrets = append([]string{secretRedis}, secrets...)
 
 // newSecretQuay has exports that land, and that fail in each way, with secrets
 // wherever they may be; and one whose transfer takes until it is hastened.
-func newSecretQuay(t *testing.T) (q *quay, names []string) {
+func newSecretQuay(t *testing.T) (q *cluster, names []string) {
 	t.Helper()
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: secretKey, SecurityToken: secretToken})
 	for _, test := range secretCases {
@@ -31,9 +31,9 @@ func newSecretQuay(t *testing.T) (q *quay, names []string) {
 	slow := sandbox.File{Rows: 12000}
 	slow.Faults.SlowBytesPerSecond = 20_000
 	cloud.AddJob(testProject, sandbox.Job{Name: slowName, File: slow})
-	q = newQuay(t, cloud)
-	q.redis.say("CONFIG SET requirepass " + secretRedis)
-	q.redis.password = secretRedis
+	q = newCluster(t, cloud)
+	q.redis.Send("CONFIG SET requirepass " + secretRedis)
+	q.redis.Password = secretRedis
 	q.env = []string{
 		"REDIS_PASSWORD=" + secretRedis,
 		"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + secretKey, "ALIBABA_CLOUD_SECURITY_TOKEN=" + secretToken,
@@ -43,7 +43,7 @@ func newSecretQuay(t *testing.T) (q *quay, names []string) {
 
 // keepsSecrets looks wherever a queue, its workers and its archive keep
 // something.
-func (q *quay) keepsSecrets(t *testing.T) {
+func (q *cluster) keepsSecrets(t *testing.T) {
 	t.Helper()
 	q.keepsSecretsBelow(t, slowName)
 	for _, args := range [][]string{{"-v"}, {"--json"}} {
@@ -79,16 +79,16 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 }
 
 // wherever is each command, and each way not to reach the queue.
-func (q *quay) wherever() []struct{ env, args []string } {
+func (q *cluster) wherever() []struct{ env, args []string } {
 	place, ref := "sls://cn-hangzhou/"+testProject+"/", "sls://cn-hangzhou/"+testProject+"/landed"
-	address := strings.TrimPrefix(q.redis.url(), "redis://")
+	address := strings.TrimPrefix(q.redis.URL, "redis://")
 	return []struct{ env, args []string }{
 		{nil, []string{"discover", "--json", place}}, {nil, []string{"enqueue", "--json", ref}},
 		{nil, []string{"fetch", "--dry-run", "--json", ref + "2"}}, {nil, []string{"retry", "--all", "-v"}}, {nil, []string{"requeue", "-v"}},
 		{nil, []string{"cancel", ref + "2"}}, {nil, []string{"verify", "-v"}}, {nil, []string{"verify", "--json"}}, {nil, []string{"help", "worker"}},
 		{nil, []string{"worker", "--help"}}, {nil, []string{"__complete", "worker", "--redis", ""}}, {nil, []string{"--version"}}, {nil, []string{"no-such-command", secretURL}},
 		{nil, []string{"worker", "--redis", "redis://:" + secretRedis + "@" + address}}, {nil, []string{"status", "--redis-password", secretRedis}},
-		{[]string{"REDIS_PASSWORD=" + secretRedis + "2", "REDIS_URL=" + q.redis.url() + "?max_retries=-1"}, []string{"status"}},
+		{[]string{"REDIS_PASSWORD=" + secretRedis + "2", "REDIS_URL=" + q.redis.URL + "?max_retries=-1"}, []string{"status"}},
 		{[]string{"REDIS_PASSWORD=", "REDIS_URL=redis://:canary%2Bredis%2F3%3D@127.0.0.1:1?max_retries=-1"}, []string{"worker", "-v"}},
 		{[]string{"REDIS_PASSWORD=", "REDIS_URL=redis://:" + secretRedis + "@" + address}, []string{"worker", "-v"}}, // not well formed
 		{[]string{"REDIS_PASSWORD=", "REDIS_URL=rediss://:canary%2Bredis%2F3%3D@" + strings.TrimPrefix(q.endpoint, "http://") + "?max_retries=-1"}, []string{"requeue", "-v"}},
@@ -119,9 +119,9 @@ func TestNoCommandSaysASecret(t *testing.T) {
 
 // keepsSecretsBelow looks at all that is on a disk, where the queue holds an
 // export of that name.
-func (q *quay) keepsSecretsBelow(t *testing.T, name string) {
+func (q *cluster) keepsSecretsBelow(t *testing.T, name string) {
 	t.Helper()
-	memory, err := q.redis.memory()
+	memory, err := q.redis.Memory()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func (q *quay) keepsSecretsBelow(t *testing.T, name string) {
 
 // tells has status tell of a job that failed: the cause, the vendor's message
 // and what to do.
-func (q *quay) tells(t *testing.T) {
+func (q *cluster) tells(t *testing.T) {
 	t.Helper()
 	for _, line := range []string{
 		"failed    sls://cn-hangzhou/" + testProject + "/failed  job-failed: the job failed: ERROR: can't write to https://example.com/file?OSSAccessKeyId",

@@ -51,11 +51,11 @@ func TestChaosLosesNothing(t *testing.T) {
 	t.Logf("%d exports, all landed %v after the last trouble", len(c.exports), time.Since(quiet).Round(time.Second))
 }
 
-// A chaos is a quay where nothing can be relied on.
+// A chaos is a cluster where nothing can be relied on.
 type chaos struct {
-	*quay
+	*cluster
 	random  *rand.Rand
-	workers *fleet
+	workers *supervisor
 	watch   *watch
 	store   *moodyStore
 	files   []sandbox.File
@@ -70,16 +70,16 @@ type chaos struct {
 }
 
 func newChaos(t *testing.T) *chaos {
-	cloud := quayCloud()
+	cloud := testCloud()
 	store := &moodyStore{Cloud: cloud}
 	server := httptest.NewServer(store)
 	t.Cleanup(server.Close)
 	c := &chaos{
-		quay: &quay{redis: newRedis(t), cloud: cloud, endpoint: server.URL, archive: t.TempDir()}, store: store,
+		cluster: &cluster{redis: startRedis(t), cloud: cloud, endpoint: server.URL, archive: t.TempDir()}, store: store,
 		random: rand.New(rand.NewPCG(*chaosSeed, 0)), strikes: map[string]int{}, calm: make(chan struct{}), files: chaosFiles(),
 	}
 	c.watch = newWatch(t, c.archive, c.sha)
-	c.workers = newFleet(t, 4, chaosDrain, func() *process {
+	c.workers = newSupervisor(t, 4, chaosDrain, func() *process {
 		return c.command(t, "worker", "--poll", "200ms", "--parallel", "3", "--part-size", "64KiB", "--drain", chaosDrain.String())
 	})
 	c.feeding.Go(func() { c.feed(t) })

@@ -15,7 +15,7 @@ import (
 func TestWhatIsDiscoveredIsEnqueuedAndLandsOnce(t *testing.T) {
 	t.Parallel()
 	const jobs = 30 // of DBS and DIS; the pages hold ten
-	cloud := quayCloud()
+	cloud := testCloud()
 	cloud.AddInstance("rm-1", sandbox.Instance{PageSize: 10})
 	dump := sandbox.DumpTask{ID: "task-1", Bucket: "dumps", Prefix: "logs"}
 	body := sandbox.Generate(2, "csv", 1)
@@ -27,7 +27,7 @@ func TestWhatIsDiscoveredIsEnqueuedAndLandsOnce(t *testing.T) {
 	cloud.AddDumpTask(dump)
 	const pages = 250 // jobs of SLS, whose pages hold a hundred
 	someJobs(cloud, pages, sandbox.JobSucceeded)
-	q := newQuay(t, cloud)
+	q := newCluster(t, cloud)
 	for _, name := range []string{"DBS", "DIS", "OSS", "OBS"} {
 		q.env = append(q.env, "TALLYMAN_ENDPOINT_"+name+"="+q.endpoint)
 	}
@@ -52,14 +52,14 @@ func TestWhatIsDiscoveredIsEnqueuedAndLandsOnce(t *testing.T) {
 	}
 }
 
-func (q *quay) discovered(t *testing.T, place string) string {
+func (q *cluster) discovered(t *testing.T, place string) string {
 	t.Helper()
 	p := q.command(t, "discover", place, "--since", "30d")
 	p.runs(t, 0)
 	return p.stdout.String()
 }
 
-func (q *quay) enqueued(t *testing.T, lines, want string) {
+func (q *cluster) enqueued(t *testing.T, lines, want string) {
 	t.Helper()
 	p := q.command(t, "enqueue", "-")
 	p.Stdin = strings.NewReader(lines)

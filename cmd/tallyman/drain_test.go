@@ -17,10 +17,10 @@ const (
 	soon      = 5 * time.Second // on a machine that is busy
 )
 
-// newLargeQuay has one large export in its queue, that comes at that pace.
-func newLargeQuay(t *testing.T, bytesPerSecond int64) *quay {
+// newLargeCluster has one large export in its queue, that comes at that pace.
+func newLargeCluster(t *testing.T, bytesPerSecond int64) *cluster {
 	t.Helper()
-	q := newQuay(t, quayCloud())
+	q := newCluster(t, testCloud())
 	const rows = 10000
 	block := sandbox.Generate(rows, "csv", 7)
 	head, rest, _ := bytes.Cut(block, []byte("\n"))
@@ -32,10 +32,10 @@ func newLargeQuay(t *testing.T, bytesPerSecond int64) *quay {
 	return q
 }
 
-func (q *quay) served() int64 { return q.cloud.Counts().Jobs[testProject+"/"+largeName].Bytes }
+func (q *cluster) served() int64 { return q.cloud.Counts().Jobs[testProject+"/"+largeName].Bytes }
 
 // work starts a worker, and waits until so many bytes were served in all.
-func (q *quay) work(t *testing.T, bytes int64, args ...string) *process {
+func (q *cluster) work(t *testing.T, bytes int64, args ...string) *process {
 	t.Helper()
 	p := q.start(t, append([]string{"worker", "--parallel", "4", "--part-size", "1MiB"}, args...)...)
 	waitFor(t, "the midst of a fetch", func() bool { return q.served() >= bytes })
@@ -53,7 +53,7 @@ func (p *process) ends(t *testing.T, signal syscall.Signal, exit int) time.Durat
 
 // landsIt has another worker land what is left, and returns how many bytes were
 // served twice.
-func (q *quay) landsIt(t *testing.T) (twice int64) {
+func (q *cluster) landsIt(t *testing.T) (twice int64) {
 	t.Helper()
 	size := q.hastens()
 	p := q.work(t, 0)
@@ -64,7 +64,7 @@ func (q *quay) landsIt(t *testing.T) (twice int64) {
 }
 
 // hastens has the rest of the export come at once, and returns its size.
-func (q *quay) hastens() (size int64) {
+func (q *cluster) hastens() (size int64) {
 	q.cloud.UpdateJob(testProject, largeName, func(j *sandbox.Job) {
 		j.File.Faults.SlowBytesPerSecond = 0
 		size = int64(len(j.File.Body))
@@ -74,7 +74,7 @@ func (q *quay) hastens() (size int64) {
 
 // fetchIt fetches what is left without the queue, which believes for a while
 // that a worker that had no time to tell it still has the export.
-func (q *quay) fetchIt(t *testing.T) {
+func (q *cluster) fetchIt(t *testing.T) {
 	t.Helper()
 	q.hastens()
 	q.command(t, "fetch", "sls://cn-hangzhou/"+testProject+"/"+largeName).runs(t, 0)
@@ -82,7 +82,7 @@ func (q *quay) fetchIt(t *testing.T) {
 
 func TestAWorkerThatIsToStopEndsAtAPointToGoOnFrom(t *testing.T) {
 	t.Parallel()
-	q := newLargeQuay(t, 4<<20)
+	q := newLargeCluster(t, 4<<20)
 	const drain = 10 * time.Second
 	p := q.work(t, largeSize/2, "--drain", drain.String())
 	took := p.ends(t, syscall.SIGTERM, 0)
@@ -96,7 +96,7 @@ func TestAWorkerThatIsToStopEndsAtAPointToGoOnFrom(t *testing.T) {
 // What takes longer than --drain is cut short.
 func TestAWorkerEndsWhenItsDrainIsOver(t *testing.T) {
 	t.Parallel()
-	q := newLargeQuay(t, 20_000) // nearly a minute for each part
+	q := newLargeCluster(t, 20_000) // nearly a minute for each part
 	p := q.work(t, 1, "--drain", "2s")
 	if took := p.ends(t, syscall.SIGTERM, 0); took > 2*time.Second+soon {
 		t.Errorf("it took %v to end", took)
@@ -112,7 +112,7 @@ func TestAnInterruptedWorkerEndsSoon(t *testing.T) {
 	for name, before := range map[string][]syscall.Signal{"at once": nil, "while it drains": {syscall.SIGTERM}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			q := newLargeQuay(t, 20_000)
+			q := newLargeCluster(t, 20_000)
 			p := q.work(t, 1, "--drain", "1h")
 			for _, signal := range before {
 				p.Process.Signal(signal)
@@ -127,9 +127,9 @@ func TestAnInterruptedWorkerEndsSoon(t *testing.T) {
 
 func TestAnInterruptedWorkerDoesNotWaitForRedis(t *testing.T) {
 	t.Parallel()
-	q := newLargeQuay(t, 20_000)
+	q := newLargeCluster(t, 20_000)
 	p := q.work(t, 1)
-	q.redis.kill()
+	q.redis.Kill()
 	if took := p.ends(t, syscall.SIGINT, 130); took > soon {
 		t.Errorf("it took %v to end", took)
 	}
@@ -138,7 +138,7 @@ func TestAnInterruptedWorkerDoesNotWaitForRedis(t *testing.T) {
 
 func TestASecondSignalEndsAWorkerAtOnce(t *testing.T) {
 	t.Parallel()
-	q := newLargeQuay(t, 20_000)
+	q := newLargeCluster(t, 20_000)
 	p := q.work(t, 1, "--drain", "1h")
 	began := time.Now()
 	if state := signalUntilItEnds(p, syscall.SIGTERM); !state.Signaled() || state.Signal() != syscall.SIGTERM {

@@ -51,9 +51,9 @@ func repeatedRows(n int) []byte {
 
 // earlierCluster is a cloud that has the exports of those files, all of them
 // ready now, and an archive made by the earlier version.
-func earlierCluster(t *testing.T) *quay {
+func earlierCluster(t *testing.T) *cluster {
 	t.Helper()
-	q := newQuay(t, quayCloud())
+	q := newCluster(t, testCloud())
 	for name, file := range map[string]sandbox.File{
 		"partial": {Rows: 12000, Body: repeatedRows(12000)}, "queued-active": {Rows: 4000, Body: repeatedRows(4000)}, "queued-retry": {Rows: 30, Seed: 7},
 		"queued-waiting": {Rows: 30, Codec: "zstd", Seed: 6}, "queued-next": {Rows: 30, Codec: "zstd", Seed: 8}, "queued-last": {Rows: 30, Codec: "zstd", Seed: 8},
@@ -116,7 +116,7 @@ type exportStatus struct {
 
 // statuses are those of all exports of the test's project that status lists,
 // by the name of the job.
-func (q *quay) statuses(t *testing.T, env ...string) map[string]exportStatus {
+func (q *cluster) statuses(t *testing.T, env ...string) map[string]exportStatus {
 	t.Helper()
 	p := q.command(t, "status", "--json", "--since", "2026-01-01")
 	p.Env = append(p.Env, env...)
@@ -134,7 +134,9 @@ func (q *quay) statuses(t *testing.T, env ...string) map[string]exportStatus {
 	return all
 }
 
-func (q *quay) servedOf(name string) int64 { return q.cloud.Counts().Jobs[testProject+"/"+name].Bytes }
+func (q *cluster) servedOf(name string) int64 {
+	return q.cloud.Counts().Jobs[testProject+"/"+name].Bytes
+}
 
 // noQueue has a command of a cluster do without its Redis.
 const noQueue = "REDIS_URL="
@@ -262,7 +264,7 @@ func loadRedis(t *testing.T, url, path string) {
 func TestAQueueOfAnEarlierVersionIsTakenUp(t *testing.T) {
 	t.Parallel()
 	q := earlierCluster(t)
-	loadRedis(t, q.redis.url(), filepath.Join(earlierFiles, "redis.jsonl"))
+	loadRedis(t, q.redis.URL, filepath.Join(earlierFiles, "redis.jsonl"))
 	before := q.statuses(t)
 	for state, names := range map[string][]string{"landed": earlierLanded, "failed": earlierFailed, "queued": {"queued-new", "queued-next", "queued-last"}} {
 		for _, name := range names {

@@ -12,7 +12,7 @@ import (
 
 func TestWhatManyEnqueueAtOnceIsServedOnce(t *testing.T) {
 	t.Parallel()
-	q := newQuay(t, quayCloud())
+	q := newCluster(t, testCloud())
 	const exports, processes = 1000, 4
 	refs := jobRefs(someJobs(q.cloud, exports)...)
 	worker := q.start(t, "worker")
@@ -63,7 +63,7 @@ func TestMemoryDoesNotGrowWithWhatIsEnqueued(t *testing.T) {
 		t.Skip("takes a while")
 	}
 	t.Parallel()
-	q := newQuay(t, quayCloud())
+	q := newCluster(t, testCloud())
 	p := q.command(t, "enqueue", "-q", "-")
 	p.Stdin = pipedRefs(manyRefs)
 	began := time.Now()
@@ -76,7 +76,7 @@ func TestMemoryDoesNotGrowWithWhatIsEnqueued(t *testing.T) {
 	if most == 0 || most > mostMemory {
 		t.Errorf("it took %d KiB of memory, want at most %d", most>>10, mostMemory>>10)
 	}
-	if said := q.redis.say("LLEN asynq:{tallyman.poll}:pending"); said != fmt.Sprintf(":%d\r\n", manyRefs) {
+	if said := q.redis.Send("LLEN asynq:{tallyman.poll}:pending"); said != fmt.Sprintf(":%d\r\n", manyRefs) {
 		t.Errorf("the queue has %s", said)
 	}
 }

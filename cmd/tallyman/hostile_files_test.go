@@ -17,6 +17,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 	"tallyman/worker"
 )
@@ -258,7 +259,7 @@ func said(t *testing.T, arguments ...string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", arguments...).Output()
 	if err != nil {
-		if required("corpora") {
+		if fetchtest.Required("corpora") {
 			t.Fatal(err)
 		}
 		t.Skip(err)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"tallyman/fetch/fetchtest"
 )
 
 // TestMain makes the test binary the command too, when it is called by that
@@ -39,7 +41,7 @@ func TestScripts(t *testing.T) {
 			"serve": serveCommand, "terminate": terminateCommand, "until": untilCommand,
 		},
 		Condition: func(name string) (bool, error) {
-			return name == "root" && os.Getuid() == 0 || name == "redis" && hasRedis(), nil
+			return name == "root" && os.Getuid() == 0 || name == "redis" && fetchtest.HasRedis(), nil
 		},
 	})
 }

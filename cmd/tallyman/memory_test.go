@@ -15,6 +15,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 )
 
@@ -25,7 +26,7 @@ const (
 
 // What is as large as it likes to be takes no more memory than what is small.
 func TestMemoryDoesNotGrowWithTheExport(t *testing.T) {
-	if testing.Short() || !required("memory") {
+	if testing.Short() || !fetchtest.Required("memory") {
 		t.Skip("TALLYMAN_REQUIRE does not name memory")
 	}
 	binary := filepath.Join(t.TempDir(), "tallyman")

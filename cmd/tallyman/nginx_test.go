@@ -11,21 +11,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"text/template"
 	"time"
 
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify"
 )
-
-// required reports whether what a test needs must be there.
-func required(name string) bool {
-	return slices.Contains(strings.Split(os.Getenv("TALLYMAN_REQUIRE"), ","), name)
-}
 
 // A storedFile is one that nginx serves, and what it says of it.
 type storedFile struct {
@@ -107,7 +102,7 @@ func nginxPath(t *testing.T) string {
 			return path
 		}
 	}
-	if required("nginx") || required("memory") {
+	if fetchtest.Required("nginx") || fetchtest.Required("memory") {
 		t.Fatal("there is no nginx, and TALLYMAN_REQUIRE asks for it")
 	}
 	t.Skip("there is no nginx")

@@ -91,7 +91,7 @@ func TestAWaitForThousandsOfJobsCostsNoAttempt(t *testing.T) {
 		t.Skip("takes a minute")
 	}
 	t.Parallel()
-	q := newQuay(t, quayCloud())
+	q := newCluster(t, testCloud())
 	clock := newClock(q.cloud)
 	server := httptest.NewServer(clock)
 	t.Cleanup(server.Close)
@@ -120,7 +120,7 @@ func TestAWaitForThousandsOfJobsCostsNoAttempt(t *testing.T) {
 }
 
 // polls is how often the job was found not ready that was found so the least.
-func (q *quay) polls(t *testing.T) int {
+func (q *cluster) polls(t *testing.T) int {
 	t.Helper()
 	store, err := archive.OpenExisting(q.archive)
 	if err != nil {
@@ -142,7 +142,7 @@ func (q *quay) polls(t *testing.T) int {
 }
 
 // burntNone fails if an attempt is on the books of what only waits.
-func (q *quay) burntNone(t *testing.T) {
+func (q *cluster) burntNone(t *testing.T) {
 	t.Helper()
 	said := q.status(t, "--json")
 	if !strings.Contains(said, `"failed":0,"idle":0,`) || strings.Contains(said, `"attempts"`) {

@@ -68,9 +68,9 @@ func (c *chaos) anyone() int { return c.random.IntN(len(c.workers.workers)) }
 
 // without is Redis killed, and back after a while with all but its last second.
 func (c *chaos) without(t *testing.T, long time.Duration) bool {
-	c.redis.kill()
+	c.redis.Kill()
 	time.Sleep(long)
-	c.redis.start(t)
+	restart(t, c.redis)
 	return true
 }
 
@@ -84,7 +84,7 @@ func (c *chaos) empty(t *testing.T) bool {
 // pause has Redis answer nobody for a while, not even that it will.
 func (c *chaos) pause(t *testing.T, long time.Duration) bool {
 	c.listens(t)
-	c.redis.say(fmt.Sprintf("CLIENT PAUSE %d", long.Milliseconds()))
+	c.redis.Send(fmt.Sprintf("CLIENT PAUSE %d", long.Milliseconds()))
 	return true
 }
 
@@ -98,20 +98,20 @@ func (c *chaos) meanwhile(t *testing.T, first, then string, long time.Duration) 
 
 func (c *chaos) must(t *testing.T, command string) {
 	c.listens(t)
-	if said := c.redis.say(command); !strings.Contains(said, "+OK") {
+	if said := c.redis.Send(command); !strings.Contains(said, "+OK") {
 		t.Errorf("redis: %s: %s", command, said)
 	}
 }
 
 func (c *chaos) listens(t *testing.T) {
-	waitFor(t, "an answer of Redis", func() bool { return strings.Contains(c.redis.say("PING"), "PONG") })
+	waitFor(t, "an answer of Redis", func() bool { return strings.Contains(c.redis.Send("PING"), "PONG") })
 }
 
 // freezeRedis leaves its connections open and unanswered.
 func (c *chaos) freezeRedis(*testing.T) bool {
-	c.redis.cmd.Process.Signal(syscall.SIGSTOP)
+	c.redis.Process.Signal(syscall.SIGSTOP)
 	time.Sleep(c.upTo(20 * time.Second))
-	c.redis.cmd.Process.Signal(syscall.SIGCONT)
+	c.redis.Process.Signal(syscall.SIGCONT)
 	return true
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A fleet is workers that are started again when they end.
-type fleet struct {
+// A supervisor starts workers again when they end.
+type supervisor struct {
 	mu      sync.Mutex
 	workers []*process
 	held    []bool      // by SIGSTOP, and left alone
@@ -19,9 +19,9 @@ type fleet struct {
 	logs    []string
 }
 
-// newFleet starts n workers, who are given drain to end.
-func newFleet(t *testing.T, n int, drain time.Duration, start func() *process) *fleet {
-	f := &fleet{workers: make([]*process, n), held: make([]bool, n), told: make([]time.Time, n), drain: drain}
+// newSupervisor starts n workers, who are given drain to end.
+func newSupervisor(t *testing.T, n int, drain time.Duration, start func() *process) *supervisor {
+	f := &supervisor{workers: make([]*process, n), held: make([]bool, n), told: make([]time.Time, n), drain: drain}
 	for i := range n {
 		f.all.Go(func() {
 			for f.start(t, i, start) {
@@ -33,7 +33,7 @@ func newFleet(t *testing.T, n int, drain time.Duration, start func() *process) *
 	return f
 }
 
-func (f *fleet) start(t *testing.T, i int, start func() *process) bool {
+func (f *supervisor) start(t *testing.T, i int, start func() *process) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stopped {
@@ -45,7 +45,7 @@ func (f *fleet) start(t *testing.T, i int, start func() *process) bool {
 }
 
 // ended looks at how a worker did.
-func (f *fleet) ended(t *testing.T, i, code int) {
+func (f *supervisor) ended(t *testing.T, i, code int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	said := f.workers[i].stderr.String()
@@ -60,7 +60,7 @@ func (f *fleet) ended(t *testing.T, i, code int) {
 }
 
 // terminate is to end a worker well.
-func (f *fleet) terminate(i int) bool {
+func (f *supervisor) terminate(i int) bool {
 	if !f.signal(i, syscall.SIGTERM) {
 		return false
 	}
@@ -71,7 +71,7 @@ func (f *fleet) terminate(i int) bool {
 }
 
 // signal reports whether there was a worker to get it.
-func (f *fleet) signal(i int, how syscall.Signal) bool {
+func (f *supervisor) signal(i int, how syscall.Signal) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.workers[i] == nil || f.held[i] {
@@ -81,7 +81,7 @@ func (f *fleet) signal(i int, how syscall.Signal) bool {
 }
 
 // freeze keeps a worker from running for that long.
-func (f *fleet) freeze(i int, long time.Duration) bool {
+func (f *supervisor) freeze(i int, long time.Duration) bool {
 	if !f.signal(i, syscall.SIGSTOP) {
 		return false
 	}
@@ -95,7 +95,7 @@ func (f *fleet) freeze(i int, long time.Duration) bool {
 }
 
 // hold has a worker, who may have been told to end, lose so much time.
-func (f *fleet) hold(i int, held bool, lost time.Duration) {
+func (f *supervisor) hold(i int, held bool, lost time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.held[i] = held
@@ -104,7 +104,7 @@ func (f *fleet) hold(i int, held bool, lost time.Duration) {
 	}
 }
 
-func (f *fleet) stop(how syscall.Signal) {
+func (f *supervisor) stop(how syscall.Signal) {
 	f.mu.Lock()
 	f.stopped = true
 	for _, w := range f.workers {

@@ -8,31 +8,33 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify/archive"
 )
 
-// A quay is where workers land what a cloud has: with a queue, and an archive.
-type quay struct {
-	redis    *redisServer
+// A cluster is a cloud, a Redis and an archive, for workers and commands in
+// processes of their own.
+type cluster struct {
+	redis    *fetchtest.Redis
 	cloud    *sandbox.Cloud
 	endpoint string
 	archive  string
 	env      []string // of its processes, beside
 }
 
-func newQuay(t *testing.T, cloud *sandbox.Cloud) *quay {
+func newCluster(t *testing.T, cloud *sandbox.Cloud) *cluster {
 	t.Helper()
 	server := httptest.NewServer(cloud)
 	t.Cleanup(server.Close)
-	q := &quay{redis: newRedis(t), cloud: cloud, endpoint: server.URL, archive: quickDir(t)}
+	q := &cluster{redis: startRedis(t), cloud: cloud, endpoint: server.URL, archive: quickDir(t)}
 	if _, err := archive.Open(q.archive); err != nil {
 		t.Fatal(err)
 	}
 	return q
 }
 
-func quayCloud() *sandbox.Cloud {
+func testCloud() *sandbox.Cloud {
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret})
 	cloud.AddProject(testProject)
 	return cloud
@@ -52,10 +54,10 @@ func quickDir(t *testing.T) string {
 	return dir
 }
 
-func (q *quay) command(t *testing.T, args ...string) *process {
+func (q *cluster) command(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := command(t, args...)
-	p.Env = append(p.Env, "TALLYMAN_ARCHIVE="+q.archive, "REDIS_URL="+q.redis.url(),
+	p.Env = append(p.Env, "TALLYMAN_ARCHIVE="+q.archive, "REDIS_URL="+q.redis.URL,
 		"TALLYMAN_ENDPOINT_SLS="+q.endpoint, "TALLYMAN_ALLOW_HOST=127.0.0.1")
 	p.Env = append(p.Env, q.env...)
 	return p
@@ -63,7 +65,7 @@ func (q *quay) command(t *testing.T, args ...string) *process {
 
 // start starts a process that ends no later than its test, and is heard if that
 // fails.
-func (q *quay) start(t *testing.T, args ...string) *process {
+func (q *cluster) start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := q.command(t, args...)
 	p.start(t)
@@ -77,7 +79,7 @@ func (q *quay) start(t *testing.T, args ...string) *process {
 }
 
 // enqueue enqueues jobs by their names.
-func (q *quay) enqueue(t *testing.T, names ...string) {
+func (q *cluster) enqueue(t *testing.T, names ...string) {
 	t.Helper()
 	p := q.command(t, "enqueue", "-q", "-")
 	p.Stdin = strings.NewReader(jobRefs(names...))
@@ -93,7 +95,7 @@ func jobRefs(names ...string) string {
 }
 
 // status is what the command says.
-func (q *quay) status(t *testing.T, args ...string) string {
+func (q *cluster) status(t *testing.T, args ...string) string {
 	t.Helper()
 	p := q.command(t, append([]string{"status"}, args...)...)
 	p.runs(t, 0)
@@ -114,7 +116,7 @@ func waitFor(t *testing.T, what string, so func() bool) {
 }
 
 // landed waits until so many exports are in the archive.
-func (q *quay) landed(t *testing.T, n int) {
+func (q *cluster) landed(t *testing.T, n int) {
 	t.Helper()
 	waitFor(t, fmt.Sprintf("%d exports landed", n), func() bool { return bags(t, q.archive) >= n })
 }
