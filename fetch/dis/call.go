@@ -9,21 +9,26 @@ import (
 	"net/http"
 	"time"
 
+	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
 )
 
-// A call is one of the API, by its name in errors.
+// A call is one call of the API.
 type call struct {
-	name    string
+	name    string // in errors
 	region  string
-	project string // "" is that of the keys
+	project string // "" is the project of the keys
 	path    []string
-	body    any // of a POST; nil is a GET
+	body    any // of a POST; nil makes it a GET
 }
 
-// ask makes one call. Its answer is a success: anything else is an error.
-func (p *Provider) ask(ctx context.Context, c call) (*api.Answer, error) {
-	keys, err := p.keys(ctx)
+// send makes one call, once. What it returns is a success.
+func (p *Provider) send(ctx context.Context, c call) (*api.Answer, error) {
+	find := p.Keys
+	if find == nil {
+		find = EnvironmentKeys
+	}
+	keys, err := find(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -38,27 +43,28 @@ func (p *Provider) ask(ctx context.Context, c call) (*api.Answer, error) {
 	return a, check(a)
 }
 
-func (p *Provider) keys(ctx context.Context) (Keys, error) {
-	if p.Keys == nil {
-		return EnvironmentKeys(ctx)
-	}
-	return p.Keys(ctx)
-}
-
+// request makes the request of a call, with a token or a signature.
 func (p *Provider) request(ctx context.Context, c call, keys Keys) (*http.Request, error) {
 	sign, ok := signers[p.Signature]
 	if !ok {
 		return nil, fmt.Errorf("unknown signature form %q, want derived or plain", p.Signature)
 	}
-	base, err := api.Endpoint(p.Endpoint, "dis."+c.region+".myhuaweicloud.com")
+	endpoint, err := api.Endpoint(p.Endpoint, "dis."+c.region+".myhuaweicloud.com")
 	if err != nil {
 		return nil, err
 	}
-	method, body, err := c.content()
-	if err != nil {
-		return nil, err
+	address := endpoint.String()
+	for _, element := range c.path {
+		address += "/" + escape(element)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, base.String()+c.address(), bytes.NewReader(body))
+	method, body := http.MethodGet, []byte(nil)
+	if c.body != nil {
+		method = http.MethodPost
+		if body, err = json.Marshal(c.body); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -72,19 +78,99 @@ func (p *Provider) request(ctx context.Context, c call, keys Keys) (*http.Reques
 	return req, nil
 }
 
-func (c call) content() (method string, body []byte, err error) {
-	if c.body == nil {
-		return http.MethodGet, nil, nil
-	}
-	body, err = json.Marshal(c.body)
-	return http.MethodPost, body, err
+// kinds classifies the codes of the service (DIS) and of the gateway before it
+// (APIGW), whatever HTTP status came with them. A code has the kind of the longest
+// entry that it begins with.
+var kinds = map[string]error{
+	"DIS.410": fetch.ErrAuth, // the token or the signature is missing or wrong
+	"DIS.411": fetch.ErrAuth,
+
+	"DIS.4116": fetch.ErrAuth, // no permission
+	"DIS.4117": fetch.ErrRefused,
+
+	"DIS.4301": fetch.ErrNotFound, // the stream
+	"DIS.4354": fetch.ErrNotFound, // the dump task
+
+	"DIS.4303":    fetch.ErrThrottled, // more than a share of traffic
+	"DIS.4305":    fetch.ErrThrottled, // too many calls
+	blacklistCode: fetch.ErrThrottled,
+
+	"DIS.5": fetch.ErrTemporary,
+
+	"APIGW.03":   fetch.ErrAuth,
+	"APIGW.0308": fetch.ErrThrottled,
+	"APIGW.0101": fetch.ErrRefused, // there is no such API, whatever it is asked for
 }
 
-func (c call) address() (path string) {
-	for _, element := range c.path {
-		path += "/" + escape(element)
-	}
-	return path
+const (
+	// blacklistCode comes after too many failures, which lock an address out for
+	// blacklistTime. Each further call would prolong that.
+	blacklistCode = "DIS.4309"
+	blacklistTime = 30 * time.Minute
+)
+
+// clockCodes refuse a call because of its time.
+var clockCodes = map[string]bool{"DIS.4105": true, "APIGW.0303": true}
+
+// statusAuth is the service's own status for what HTTP calls 401.
+const statusAuth = 441
+
+// errorFields are the fields in which the service, and the gateway before it,
+// tell of errors.
+type errorFields struct {
+	Code           api.LenientString `json:"errorCode"`
+	Message        api.LenientString `json:"message"`
+	GatewayCode    api.LenientString `json:"error_code"`
+	GatewayMessage api.LenientString `json:"error_msg"`
+	RequestID      api.LenientString `json:"request_id"`
 }
 
-func (p *Provider) pageSize() int { return cmp.Or(p.PageSize, 100) }
+// successes are the values of errorCode that mean no error.
+var successes = map[api.LenientString]bool{"": true, "-1": true, "0": true, "null": true}
+
+// check returns nil if the service did what it was asked. Rows prove that it did,
+// whatever code came with them.
+func check(a *api.Answer) error {
+	var s errorFields
+	err := api.Unmarshal(a.Body, &s)
+	a.RequestID = cmp.Or(a.RequestID, api.OneLine(cmp.Or(a.Header.Get("X-Request-Id"), string(s.RequestID))))
+	if _, rows, _ := readRows(a); a.Status/100 == 2 && (successes[s.Code] && s.GatewayCode == "" || len(rows) > 0) {
+		return nil
+	}
+	code := cmp.Or(s.GatewayCode, s.Code)
+	if s.GatewayCode == "" && successes[s.Code] {
+		code = ""
+	}
+	message := cmp.Or(s.GatewayMessage, s.Message)
+	if err != nil || code+message == "" {
+		message = api.LenientString(a.Excerpt())
+	}
+	return refusal(a, string(code), string(message))
+}
+
+func refusal(a *api.Answer, code, message string) error {
+	kind := kindOf(code, a.Status)
+	if clockCodes[code] {
+		message += a.ClockHint()
+	}
+	refused := a.Refusal(code, message, kind)
+	if code == blacklistCode {
+		refused.RetryAfter = max(refused.RetryAfter, blacklistTime)
+	}
+	return refused
+}
+
+func kindOf(code string, status int) error {
+	for end := len(code); end > 0; end-- {
+		if kind, ok := kinds[code[:end]]; ok {
+			return kind
+		}
+	}
+	switch {
+	case status == statusAuth:
+		return fetch.ErrAuth
+	case code != "" && status/100 == 2:
+		return fetch.ErrRefused // it was read, and is no success
+	}
+	return api.KindOf(status)
+}

@@ -1,6 +1,8 @@
 package dis
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -8,7 +10,8 @@ import (
 	"tallyman/fetch/internal/api"
 )
 
-// A row of a dump task's log is one delivery, to one file.
+// A row of a dump task's log is one delivery, to one file. Times are in
+// milliseconds since 1970.
 type row struct {
 	File        api.LenientString `json:"transferFileName"`
 	State       api.LenientString `json:"state"`
@@ -20,27 +23,15 @@ type row struct {
 	Stream      api.LenientString `json:"streamId"`
 	Project     api.LenientString `json:"projectId"`
 
-	answer *api.Answer // this row of it alone
+	answer *api.Answer // the page's, with nothing but this row as its body
 }
 
-// readRow is not ok if there is nothing in it.
-func readRow(a *api.Answer, text []byte) (*row, bool) {
-	r := new(row)
-	if api.Unmarshal(text, r) != nil || *r == (row{}) {
-		return nil, false
-	}
-	alone := *a
-	alone.Body = text
-	r.answer = &alone
-	return r, true
-}
-
-// states are those that are known of deliveries that have ended. The vendor's
-// page does not tell of the field at all, its sample shows 0 alone.
+// states are the known values of the field state, of deliveries that have ended.
+// The vendor's documentation does not mention the field; its sample has only 0.
 var states = map[api.LenientString]fetch.State{"": fetch.Ready, "0": fetch.Ready}
 
-// state is where a delivery stands. Only an end makes one of an unknown state a
-// failure, and only an end makes a file whole.
+// state returns where a delivery stands. Without an endTime a file is not complete,
+// and an unknown state is no failure.
 func (r *row) state() fetch.State {
 	state, known := states[r.State]
 	switch {
@@ -56,11 +47,12 @@ func (r *row) state() fetch.State {
 
 func (r *row) ended() bool { return r.EndTime.Count() > 0 }
 
-// status is the service's own number, with a word to it.
+// status returns the service's own number with a word before it.
 func (r *row) status() string {
 	return strings.TrimSpace("state " + api.OneLine(string(r.State)))
 }
 
+// export returns what the row says, without the object.
 func (r *row) export() *fetch.Export {
 	return &fetch.Export{
 		State:     r.state(),
@@ -68,11 +60,11 @@ func (r *row) export() *fetch.Export {
 		Percent:   -1,
 		RequestID: r.answer.RequestID,
 		Records:   r.Records.Count(),
-		Answer:    answered{Row: r.answer.Scrubbed()},
+		Answer:    exportAnswer{Row: r.answer.Scrubbed()},
 	}
 }
 
-// created is when the delivery began, or else the time in the file's name.
+// created returns when the delivery began, or else the time in the file's name.
 func (r *row) created() time.Time {
 	if start := r.StartTime.Milliseconds(); !start.IsZero() {
 		return start
@@ -81,9 +73,9 @@ func (r *row) created() time.Time {
 	return api.LenientString(name[strings.LastIndexByte(name, '.')+1:]).Milliseconds()
 }
 
-// stream is the name in TASK_ID.STREAM.NUMBER.MILLISECONDS, which is how files
-// are named, or else what the row calls the stream's ID: its page calls that
-// the name.
+// stream returns the name of the stream: files are named
+// TASK_ID.STREAM.NUMBER.MILLISECONDS. If this one is not, it is the row's streamId,
+// which the vendor's documentation calls the name.
 func (r *row) stream(task string) string {
 	rest, ok := strings.CutPrefix(string(r.File), task+".")
 	parts := strings.Split(rest, ".")
@@ -91,4 +83,82 @@ func (r *row) stream(task string) string {
 		return string(r.Stream)
 	}
 	return strings.Join(parts[:len(parts)-2], ".")
+}
+
+// A taskCache is what is known of one dump task. Its lock is held while the
+// service is asked, since others who ask about the task want the same rows.
+type taskCache struct {
+	lock  chan struct{}
+	ended map[string]*row // by file: they don't change any more
+
+	task  *task
+	asked time.Time // when the service was asked for the task
+}
+
+const (
+	maxEnded = 50_000 // rows kept of a task
+	// taskLifetime is how long a task is taken to deliver where it did.
+	taskLifetime = time.Minute
+)
+
+// lockCache waits for the lock of what is known of a reference's dump task. The
+// caller unlocks it.
+func (p *Provider) lockCache(ctx context.Context, ref fetch.Ref) (c *taskCache, unlock func(), err error) {
+	name := ref.Parts()[0] + "/" + ref.Parts()[1]
+	p.mu.Lock()
+	if p.caches == nil {
+		p.caches = map[string]*taskCache{}
+	}
+	c = p.caches[name]
+	if c == nil {
+		c = &taskCache{lock: make(chan struct{}, 1), ended: map[string]*row{}}
+		p.caches[name] = c
+	}
+	p.mu.Unlock()
+	select {
+	case c.lock <- struct{}{}:
+		return c, func() { <-c.lock }, nil
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("%s: %w", logCall, context.Cause(ctx))
+	}
+}
+
+// findRow returns the row of the log that a reference names.
+func (p *Provider) findRow(ctx context.Context, ref fetch.Ref) (*row, error) {
+	c, unlock, err := p.lockCache(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	name := ref.Parts()[2]
+	if r := c.ended[name]; r != nil {
+		return r, nil
+	}
+	for page, err := range p.pages(ctx, ref) {
+		if err != nil {
+			return nil, err
+		}
+		if r := c.keep(page.rows, name); r != nil {
+			return r, nil
+		}
+	}
+	return nil, &fetch.CallError{Call: logCall, Kind: fetch.ErrNotFound,
+		Message: fmt.Sprintf("the log of the dump task has no file %q", name)}
+}
+
+// keep keeps the rows that have ended, and returns the one of that name.
+func (c *taskCache) keep(rows []*row, name string) (named *row) {
+	for _, r := range rows {
+		if string(r.File) == name {
+			named = r
+		}
+		if !r.ended() {
+			continue
+		}
+		if len(c.ended) == maxEnded {
+			clear(c.ended)
+		}
+		c.ended[string(r.File)] = r
+	}
+	return named
 }

@@ -66,7 +66,7 @@ func TestTheFileIsFoundByItsName(t *testing.T) {
 			if name := object(t, export).Name; !strings.HasSuffix(c.keys[0], name) || strings.Contains(name, "/") {
 				t.Errorf("got the name %s", name)
 			}
-			if answer := export.Answer.(answered); answer.Bucket != "landing" || answer.Key != c.keys[0] {
+			if answer := export.Answer.(exportAnswer); answer.Bucket != "landing" || answer.Key != c.keys[0] {
 				t.Errorf("got the answer %+v", answer)
 			}
 		})
@@ -89,7 +89,7 @@ func TestEveryHourOfADeliveryIsLookedAtOnce(t *testing.T) {
 
 func TestAFileIsNeverGuessed(t *testing.T) {
 	many := map[string]int64{}
-	for i := range mostSearched + 1 {
+	for i := range maxSearched + 1 {
 		many[fmt.Sprint("logs/x/", i)] = 1
 	}
 	for _, c := range []struct {

@@ -54,17 +54,22 @@ func (s *Store) address(region, bucket string) (*bucketAddress, error) {
 		return nil, objstore.Usagef("endpoint %s: want a name or an IPv4 address", redact.Text(s.Endpoint))
 	}
 	at.pathStyle = at.pathStyle || strings.Contains(bucket, ".") // as labels of a host it fits no certificate
+	at.signature, err = at.signatureType(s.Signature)
+	return at, err
+}
+
+// signatureType returns how calls are signed by a version, where "" is the usual
+// one for where the bucket is.
+func (at *bucketAddress) signatureType(version string) (obs.SignatureType, error) {
 	switch {
-	case s.Signature == "v4" || s.Signature == "" && at.pathStyle:
-		at.signature = obs.SignatureV4
-	case s.Signature == "obs" && at.pathStyle: // the SDK would sign by an older rule of OBS, unasked
-		return nil, objstore.Usagef("signature obs is not for a bucket in the path, as %s has it: want v4", at.endpoint)
-	case s.Signature == "obs" || s.Signature == "":
-		at.signature = obs.SignatureObs
-	default:
-		return nil, objstore.Usagef("unknown signature version %q, want obs or v4", s.Signature)
+	case version == "v4" || version == "" && at.pathStyle:
+		return obs.SignatureV4, nil
+	case version == "obs" && at.pathStyle: // the SDK would sign by an older rule of OBS, unasked
+		return "", objstore.Usagef("signature obs is not for a bucket in the path, as %s has it: want v4", at.endpoint)
+	case version == "obs" || version == "":
+		return obs.SignatureObs, nil
 	}
-	return at, nil
+	return "", objstore.Usagef("unknown signature version %q, want obs or v4", version)
 }
 
 // anyRegion is what V4 signs if the region is unknown: that is so only where

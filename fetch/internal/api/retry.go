@@ -38,6 +38,3 @@ func Retry[T any](ctx context.Context, b Backoff, call string, do func() (T, err
 		wait *= 2
 	}
 }
-
-// MaxJobs is how many jobs a service may list: no place has so many.
-const MaxJobs = 1_000_000
