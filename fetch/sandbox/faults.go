@@ -96,7 +96,7 @@ type faultyWriter struct {
 	w       http.ResponseWriter
 	request *http.Request
 	of      *objectResponse
-	count   func(n int) // is told of n more bytes sent
+	count   func(n int) // called with the number of bytes of each write
 	sent    int64
 }
 
