@@ -1,0 +1,312 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"tallyman/fetch"
+	"tallyman/fetch/redact"
+	"tallyman/verify/archive"
+	"tallyman/worker"
+)
+
+// Output says how a command prints.
+type Output struct {
+	JSON    bool // one JSON object a line
+	Quiet   bool // only paths, doubts and errors
+	Verbose bool // each promise too
+	DryRun  bool // nothing lands: exports are planned
+
+	// Many makes the command end with a line of counts even if there was one
+	// reference or none.
+	Many bool
+
+	// Hint returns what to do about an error, or "".
+	Hint func(error) string
+}
+
+// Report prints how exports fare: what landed to stdout, everything else to
+// stderr. It counts them too, and decides the exit code. Its methods may be
+// called by many goroutines at once.
+type Report struct {
+	output         Output
+	archive        *archive.Archive
+	stdout, stderr io.Writer
+	bars           *progressBars // nil unless stderr is a terminal
+
+	mu          sync.Mutex
+	landed      int // includes before and doubted
+	before      int // had landed before this call
+	doubted     int
+	planned     int
+	cancelled   int // by the command cancel
+	failed      int
+	notReady    int
+	interrupted int
+	lastFailure worker.Outcome
+}
+
+// NewReport returns a Report of exports that land in store. Close ends its
+// progress bars.
+func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) *Report {
+	r := &Report{output: output, archive: store, stdout: stdout, stderr: stderr}
+	if f := terminal(stderr); f != nil && !output.Quiet && !output.JSON {
+		r.bars = newProgressBars(f)
+		r.stderr = &RedactingWriter{r.bars, redact.Text}
+		if terminal(stdout) != nil { // bars would be drawn over what is printed there
+			r.stdout = &RedactingWriter{r.bars, redact.Known}
+		}
+	}
+	return r
+}
+
+// Close removes the progress bars. Nothing may be reported after it but Exit.
+func (r *Report) Close() {
+	if r.bars != nil {
+		r.bars.close()
+	}
+}
+
+// Progress reports that a part of an export was received.
+func (r *Report) Progress(p fetch.Progress) {
+	if p.Note != "" {
+		r.note(p.Ref, p.Note)
+	}
+	if r.bars != nil {
+		r.bars.add(p)
+	}
+}
+
+// Pause reports what an export waits for between two attempts.
+func (r *Report) Pause(ref fetch.Ref, text string) {
+	if r.bars != nil {
+		r.bars.remove(ref)
+	}
+	r.note(ref, text)
+}
+
+func (r *Report) note(ref fetch.Ref, text string) {
+	if r.output.Quiet {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.stderr, "%s: %s\n", ref, redact.Text(text))
+}
+
+// landedLine is what --json prints of an export that is in the archive.
+type landedLine struct {
+	Schema  string           `json:"schema"`
+	State   string           `json:"state"`
+	Path    string           `json:"path"`
+	Before  bool             `json:"before,omitempty"` // this call did not fetch it
+	Receipt *archive.Receipt `json:"receipt"`
+}
+
+// failedLine is what --json prints of an export that did not land.
+type failedLine struct {
+	Schema    string       `json:"schema"`
+	Reference string       `json:"reference,omitempty"` // missing for a line that is no reference
+	State     string       `json:"state"`               // "failed", "not-ready" or "cancelled"
+	Cause     worker.Cause `json:"cause,omitempty"`
+	Message   string       `json:"message"`
+	Hint      string       `json:"hint,omitempty"`
+}
+
+// End reports how one export ended: it landed, or err says why it did not.
+func (r *Report) End(ref fetch.Ref, receipt *archive.Receipt, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bars != nil {
+		r.bars.remove(ref)
+	}
+	if err != nil {
+		r.fail(ref.String(), err)
+		return
+	}
+	r.land(receipt, false)
+}
+
+// LandedBefore reports one export that had landed before this call. It has
+// failed if what landed does not keep the promises of ref.
+func (r *Report) LandedBefore(ref fetch.Ref, receipt *archive.Receipt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := fetch.CheckReceipt(ref, receipt); err != nil {
+		r.fail(ref.String(), err)
+		return
+	}
+	r.before++
+	r.land(receipt, true)
+}
+
+// Reject reports a line that names no export, or that the list of references
+// ended too early.
+func (r *Report) Reject(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail("", err)
+}
+
+// Planned reports one export that would be fetched: plan with --json, else
+// text.
+func (r *Report) Planned(plan any, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.planned++
+	if r.output.JSON {
+		_ = PrintJSON(r.stdout, plan)
+		return
+	}
+	fmt.Fprintln(r.stdout, text)
+}
+
+// Cancelled reports one export that was cancelled, or that had landed before it
+// could be.
+func (r *Report) Cancelled(ref fetch.Ref, landed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	state := "cancelled"
+	if landed {
+		state = "landed"
+		r.landed++
+		r.before++
+	} else {
+		r.cancelled++
+	}
+	r.print(struct {
+		Schema    string `json:"schema"`
+		Reference string `json:"reference"`
+		State     string `json:"state"`
+	}{"tallyman.cancelled/v1", ref.String(), state}, fmt.Sprintf("%-9s %s", state, ref))
+}
+
+// Print prints one line to stdout: object with --json, else text unless the
+// output is quiet.
+func (r *Report) Print(object any, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.print(object, text)
+}
+
+func (r *Report) print(object any, text string) {
+	switch {
+	case r.output.JSON:
+		_ = PrintJSON(r.stdout, object) // nobody is left to tell that stdout is closed
+	case !r.output.Quiet:
+		fmt.Fprintln(r.stdout, text)
+	}
+}
+
+// Failed returns how many exports and lines have failed.
+func (r *Report) Failed() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+func (r *Report) land(receipt *archive.Receipt, before bool) {
+	path := r.archive.Path(receipt.Key)
+	switch {
+	case r.output.JSON:
+		_ = PrintJSON(r.stdout, landedLine{"tallyman.landed/v1", "landed", path, before, receipt})
+	case r.output.Quiet:
+		fmt.Fprintln(r.stdout, path)
+	default:
+		fmt.Fprintf(r.stdout, "landed  %s  %s  %s\n", receipt.Reference, Summary(receipt), path)
+	}
+	if r.output.Verbose {
+		PrintChecks(r.stderr, receipt)
+	}
+	for _, doubt := range receipt.Doubts {
+		fmt.Fprintf(r.stderr, "%s: doubt: %s\n", receipt.Reference, redact.Text(doubt))
+	}
+	r.landed++
+	if len(receipt.Doubts) > 0 {
+		r.doubted++
+	}
+}
+
+// fail reports what did not land: the export ref, or a line that names none if
+// ref is empty.
+func (r *Report) fail(ref string, err error) {
+	outcome, hint := Classify(err), r.output.Hint(err)
+	r.lastFailure = outcome
+	state := "failed"
+	switch outcome.Exit {
+	case worker.ExitNotReady:
+		state = "not-ready"
+		r.notReady++
+	case worker.ExitInterrupted:
+		state = "cancelled"
+		r.interrupted++
+	default:
+		r.failed++
+	}
+	message := redact.Text(err.Error())
+	if r.output.JSON && (ref != "" || state == "failed") {
+		_ = PrintJSON(r.stdout, failedLine{"tallyman.failed/v1", ref, state, outcome.Cause, message, hint})
+	}
+	if outcome.Exit == worker.ExitInterrupted {
+		return // Exit says so once for all
+	}
+	if outcome.Cause != "" {
+		message = string(outcome.Cause) + ": " + message
+	}
+	if ref != "" {
+		message = ref + ": " + message
+	}
+	fmt.Fprintf(r.stderr, "tallyman: %s\n", message)
+	PrintHint(r.stderr, hint)
+}
+
+// Exit prints the counts, if there was more than one reference, and returns an
+// [ExitError] unless everything landed without a doubt.
+func (r *Report) Exit() error {
+	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.interrupted
+	if (total > 1 || r.output.Many) && !r.output.Quiet {
+		fmt.Fprintln(r.stderr, r.counts())
+	}
+	switch {
+	case r.interrupted > 0:
+		fmt.Fprintf(r.stderr, "tallyman: interrupted\n")
+		PrintHint(r.stderr, r.output.Hint(fetch.ErrDrained))
+		return ExitError(worker.ExitInterrupted)
+	case r.failed > 0 && total > 1:
+		return ExitError(worker.ExitSomeFailed)
+	case r.failed+r.notReady > 0:
+		return ExitError(r.lastFailure.Exit)
+	case r.doubted > 0:
+		return ExitError(worker.ExitDoubts)
+	}
+	return nil
+}
+
+func (r *Report) counts() string {
+	s := fmt.Sprintf("%d landed", r.landed)
+	if r.before > 0 {
+		s += fmt.Sprintf(" (%d before)", r.before)
+	}
+	if r.output.DryRun {
+		s += fmt.Sprintf(", %d to fetch", r.planned)
+	}
+	if r.cancelled > 0 {
+		s += fmt.Sprintf(", %d cancelled", r.cancelled)
+	}
+	return s + fmt.Sprintf(", %d failed, %d not ready", r.failed, r.notReady)
+}
+
+// ExitEnqueued is Exit for commands that only enqueue: done says whether any
+// export was dealt with. Such a command has no doubts and nothing to wait for.
+func (r *Report) ExitEnqueued(done bool) error {
+	switch {
+	case r.interrupted > 0:
+		return ExitError(worker.ExitInterrupted)
+	case r.failed > 0 && (done || r.failed > 1):
+		return ExitError(worker.ExitSomeFailed)
+	case r.failed > 0:
+		return ExitError(r.lastFailure.Exit)
+	}
+	return nil
+}

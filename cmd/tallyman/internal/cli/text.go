@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+// PrintJSON prints v as JSON on one line.
+func PrintJSON(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+
+// PrintHint prints a hint to the user, if there is one.
+func PrintHint(w io.Writer, hint string) {
+	if hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+}
+
+// PrintChecks prints each promise of a receipt and whether it was kept.
+func PrintChecks(w io.Writer, receipt *archive.Receipt) {
+	printCheck := func(c verify.Check) {
+		got := ""
+		if c.Got != "" {
+			got = ", got " + c.Got
+		}
+		fmt.Fprintf(w, "   %-8s promised %s%s: %s\n", c.Check, c.Want, got, c.Verdict)
+	}
+	for _, object := range receipt.Objects {
+		for _, check := range object.Checks {
+			printCheck(check)
+		}
+		if object.Proof != "" {
+			fmt.Fprintf(w, "   proof    %s of %s\n", object.Proof, object.Name)
+		}
+	}
+	for _, check := range receipt.Checks {
+		printCheck(check)
+	}
+}
+
+// Summary says how much landed, such as "1.2GiB in 1 file, 9120331 rows".
+func Summary(receipt *archive.Receipt) string {
+	s := fmt.Sprintf("%s in %s", flagvalue.FormatSize(receipt.Bytes), Plural(int64(receipt.Files), "file"))
+	if receipt.Records >= 0 {
+		s += ", " + Plural(receipt.Records, "row")
+	}
+	return s
+}
+
+// Plural returns n with a noun, such as "1 file" or "2 files".
+func Plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// ShellQuote returns text as a shell has to read it to get text: in quotes, if
+// a part of it would mean something else to the shell.
+func ShellQuote(text string) string {
+	if !strings.ContainsAny(text, " \t\"'`$&|;<>()[]{}*?#~!\\") {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
+)
+
+var providers = []string{"sls", "dms", "dbs", "dis", "oss", "obs"}
+
+func TestTheLongestMatchNamesTheProfile(t *testing.T) {
+	o := &Options{Places: []Place{{"sls://cn-a/team/", "team"}, {"sls://cn-a/", "all"}, {"sls://cn-a/team/secret-", "secret"}, {"oss://", "store"}}}
+	for text, want := range map[string]string{
+		"sls://cn-a/team/job": "team", "sls://cn-a/team/secret-job": "secret", "sls://cn-a/teams/job": "all",
+		"sls://cn-b/team/job": "", "oss://bucket/prefix": "store", "https://host/sls://cn-a/": "",
+	} {
+		ref, err := fetch.ParseRef(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.Profile(ref); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	place, err := fetch.ParsePlace("sls://cn-a/team")
+	if err != nil || o.Profile(place) != "team" {
+		t.Errorf("the place has the profile %q, %v", o.Profile(place), err)
+	}
+}
+
+// Whatever the configuration file is, it is taken or refused as usage, and what
+// is in it is not shown but for the words of its keys and the names of hosts.
+func FuzzConfig(f *testing.F) {
+	for _, s := range []string{"part-size: 4MiB\nwait: 3600\n", "endpoint: {sls: http://127.0.0.1:1}\n", "places:\n  - {match: \"sls://cn-hangzhou/\", profile: a}\n", "allow-host: [a, 'b:1']\n",
+		"schedule:\n  - place: sls://cn-hangzhou/p/\n    cron: \"0 6 * * *\"\n    since: 7d\n", "schedule: [{place: sls://r/p/, every: 1h, match: 'a*'}]", "a: &a {b: *a}\n", "? a\n: b\n", "--- \n---\na: 1\n",
+		"redis: redis://:canary@h\n", "access-key-secret: canary\n", "%YAML 1.3\n---\n", "wait: !!int \"canary\"\n", "<<: {a: 1}\n", "\xff\xfe", "wait: |\n  1h\n", "- a\n", "json: yes\n", "a", ""} {
+		f.Add([]byte(s))
+	}
+	known := map[string]*pflag.Flag{}
+	for _, add := range []func(*Options, *pflag.FlagSet){(*Options).AddCommon, (*Options).AddInput, (*Options).AddTransfer, (*Options).AddWait, (*Options).AddQueue, (*Options).AddCalls} {
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		add(New(providers), flags)
+		flags.VisitAll(func(f *pflag.Flag) { known[f.Name] = f })
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if len(text) > 10_000 || anchors(text) {
+			return
+		}
+		o := New(providers)
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		o.AddTransfer(flags)
+		r := &fileReader{name: "config.yaml", options: o, flags: flags, known: known}
+		err := r.read(text)
+		if _, usage := errors.AsType[*cli.UsageError](err); err != nil && !usage {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "config.yaml:") {
+			t.Errorf("%q: %v", text, err)
+		}
+		for _, entry := range o.Schedule {
+			if !entry.Place.IsPlace() || (entry.Every == 0) == (entry.Cron == "") {
+				t.Errorf("%q: %+v", text, entry)
+			}
+		}
+		for _, p := range o.Places {
+			if p.Profile == "" || !strings.Contains(p.Match, "://") {
+				t.Errorf("%q: %+v", text, p)
+			}
+		}
+	})
+}
+
+// anchors reports whether a file may refer to itself.
+func anchors(text []byte) bool {
+	return bytes.IndexByte(text, '*') >= 0 && bytes.IndexByte(text, '&') >= 0
+}
+
+// A host that --allow-host takes is allowed.
+func FuzzAllowHost(f *testing.F) {
+	for _, s := range []string{"127.0.0.1:80", "[::1]:80", "h/", "u@h", "h:1:2", "host.example"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		o := Options{AllowHosts: []string{s}}
+		if u := (&url.URL{Scheme: "https", Host: s, Path: "/a"}); strings.Count(s, ":") < 2 && o.CheckHosts() == nil && (&hostguard.Policy{Allow: o.AllowHosts}).Check(u) != nil {
+			t.Errorf("--allow-host %q does not allow it", s)
+		}
+	})
+}

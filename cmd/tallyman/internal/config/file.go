@@ -1,0 +1,237 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/spf13/pflag"
+
+	"tallyman/cmd/tallyman/internal/cli"
+)
+
+// readFile sets the flags that are not set yet from the configuration file. Its
+// keys are names in known, places and schedule. Every key is checked, even if
+// this command has no such flag. What is wrong is a UsageError that begins with
+// the file, the line and the column.
+func (o *Options) readFile(flags *pflag.FlagSet, known map[string]*pflag.Flag) error {
+	name := o.File
+	if !flags.Changed("config") {
+		name = defaultFile()
+	}
+	if name == "" {
+		return nil
+	}
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) && !flags.Changed("config") {
+		return nil
+	}
+	if err != nil {
+		return cli.Usagef("--config: %w", err)
+	}
+	r := &fileReader{name: name, options: o, flags: flags, known: known}
+	return r.read(text)
+}
+
+// defaultFile returns the path of the configuration file by convention, or ""
+// if there is no home directory.
+func defaultFile() string {
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if home := os.Getenv("HOME"); !filepath.IsAbs(dir) && home != "" {
+		dir = filepath.Join(home, ".config")
+	}
+	if !filepath.IsAbs(dir) {
+		return ""
+	}
+	return filepath.Join(dir, "tallyman", "config.yaml")
+}
+
+// fileReader reads a configuration file. It works on the syntax tree: a decoder
+// would take a number, a null or an alias for text, and it could not say where
+// the value of a flag is wrong.
+type fileReader struct {
+	name    string
+	options *Options
+	flags   *pflag.FlagSet         // to set
+	known   map[string]*pflag.Flag // to try values out on
+}
+
+// errorAt returns a UsageError that says where node is.
+func (r *fileReader) errorAt(node ast.Node, format string, args ...any) error {
+	if mapping, ok := node.(ast.MapNode); ok { // whose own position is its first colon
+		if entries := mapping.MapRange(); entries.Next() {
+			node = entries.Key()
+		}
+	}
+	at := node.GetToken().Position
+	return cli.Usagef("%s:%d:%d: %w", r.name, at.Line, at.Column, fmt.Errorf(format, args...))
+}
+
+func (r *fileReader) read(text []byte) error {
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		// The text of the error quotes the file, which may hold a secret.
+		if syntax, ok := errors.AsType[yaml.Error](err); ok && syntax.GetToken() != nil {
+			at := syntax.GetToken().Position
+			return cli.Usagef("%s:%d:%d: %s", r.name, at.Line, at.Column, syntax.GetMessage())
+		}
+		return cli.Usagef("%s: it is not YAML", r.name)
+	}
+	for i, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if i > 0 {
+			return r.errorAt(doc.Body, "the file must be one document")
+		}
+		if err := r.forEach(doc.Body, r.setting); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// secretName matches keys under which somebody may keep a secret.
+var secretName = regexp.MustCompile(`(?i)secret|passw|credential|access[-_ ]?key|api[-_ ]?key|private[-_ ]?key|token|^(ak|sk|pwd)$`)
+
+// forEach calls do for each key of a mapping. It refuses keys of secrets.
+func (r *fileReader) forEach(node ast.Node, do func(key, value ast.Node, name string) error) error {
+	mapping, ok := node.(ast.MapNode)
+	if !ok {
+		return r.errorAt(node, "must be KEY: VALUE")
+	}
+	for entries := mapping.MapRange(); entries.Next(); {
+		key := entries.Key()
+		name := key.GetToken().Value
+		if secretName.MatchString(name) && !strings.HasSuffix(name, "-file") {
+			return r.errorAt(key, "%s: a secret must not be in this file: keep it in a profile of ~/.aliyun/config.json, "+
+				"as `aliyun configure` makes it, or of ~/.huaweicloud/credentials, or in ALIBABA_CLOUD_ACCESS_KEY_ID and "+
+				"ALIBABA_CLOUD_ACCESS_KEY_SECRET, or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK; places: can name the profile", name)
+		}
+		if err := do(key, entries.Value(), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *fileReader) setting(key, value ast.Node, name string) error {
+	switch {
+	case name == "places":
+		return r.places(value)
+	case name == "schedule":
+		return r.schedule(value)
+	case r.known[name] == nil:
+		return r.errorAt(key, "%s: there is no such setting", name)
+	case name == "endpoint":
+		return r.endpoints(value)
+	}
+	values, kind := []ast.Node{value}, r.known[name].Value.Type()
+	if list, ok := value.(*ast.SequenceNode); ok && kind == "stringSlice" {
+		values, kind = list.Values, "string"
+	}
+	given := r.flags.Changed(name)
+	for _, value := range values {
+		text, err := r.text(value, kind)
+		if err != nil {
+			return err
+		}
+		if err := r.known[name].Value.Set(text); err != nil {
+			return r.errorAt(value, "%s: %w", name, err)
+		}
+		if r.flags.Lookup(name) != nil && !given {
+			_ = r.flags.Set(name, text) // which succeeds, as it just has
+		}
+	}
+	return nil
+}
+
+// scalars has the types of YAML that a flag of each type takes. Flags of other
+// types take text alone.
+var scalars = map[string]struct {
+	types []ast.NodeType
+	must  string
+}{
+	"bool":     {[]ast.NodeType{ast.BoolType}, "true or false"},
+	"int":      {[]ast.NodeType{ast.IntegerType}, "a number"},
+	"float64":  {[]ast.NodeType{ast.IntegerType, ast.FloatType}, "a number"},
+	"SIZE":     {[]ast.NodeType{ast.StringType, ast.IntegerType}, "a size like 4MiB"},
+	"DURATION": {[]ast.NodeType{ast.StringType, ast.IntegerType}, "a duration like 90s"},
+}
+
+// text returns the text of a value for a flag of type kind.
+func (r *fileReader) text(node ast.Node, kind string) (string, error) {
+	scalar, ok := scalars[kind]
+	if !ok {
+		scalar.types, scalar.must = []ast.NodeType{ast.StringType}, "text, in quotes if it looks like something else"
+	}
+	if !slices.Contains(scalar.types, node.Type()) {
+		return "", r.errorAt(node, "must be %s", scalar.must)
+	}
+	return node.GetToken().Value, nil
+}
+
+func (r *fileReader) endpoints(node ast.Node) error {
+	return r.forEach(node, func(_, value ast.Node, provider string) error {
+		address, err := r.text(value, "string")
+		if err != nil {
+			return err
+		}
+		text := provider + "=" + address
+		if err := r.known["endpoint"].Value.Set(text); err != nil {
+			return r.errorAt(value, "endpoint: %w", err)
+		}
+		if r.options.Endpoints.URL(provider) != "" {
+			return nil
+		}
+		return r.options.Endpoints.Set(text)
+	})
+}
+
+// entrySetting is one setting of the entries of a list.
+type entrySetting struct {
+	kind string // the type of flag that its value is like
+	set  func(text string) error
+}
+
+// entries reads a list of mappings, whose keys must be in settings. It calls
+// done after it has read all settings of one entry. For errors, what says what
+// an entry is, and example how it looks.
+func (r *fileReader) entries(node ast.Node, what, example string, settings map[string]entrySetting, done func(entry ast.Node) error) error {
+	list, ok := node.(*ast.SequenceNode)
+	if !ok {
+		return r.errorAt(node, "must be a list of %s", example)
+	}
+	for _, entry := range list.Values {
+		err := r.forEach(entry, func(key, value ast.Node, name string) error {
+			setting, ok := settings[name]
+			if !ok {
+				return r.errorAt(key, "%s: there is no such setting of a %s, only %s", name, what, strings.Join(slices.Sorted(maps.Keys(settings)), ", "))
+			}
+			text, err := r.text(value, setting.kind)
+			if err != nil {
+				return err
+			}
+			if err := setting.set(text); err != nil {
+				return r.errorAt(value, "%s: %w", name, err)
+			}
+			return nil
+		})
+		if err == nil {
+			err = done(entry)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+// Package config has the settings of the command. Each setting is a flag, a
+// variable of the environment and a key of the configuration file: --part-size,
+// TALLYMAN_PART_SIZE and part-size. A flag takes precedence over the
+// environment, and that over the file. Two settings are of the file alone: the
+// profiles of credentials by place, and the schedule of a worker.
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/fetch"
+	"tallyman/fetch/redact"
+	"tallyman/worker"
+)
+
+// minRate is the lowest speed in bytes a second that --limit-rate may set, and
+// the default of --min-rate.
+const minRate = 1 << 10
+
+// maxAPIRate is more calls a second than any service answers.
+const maxAPIRate = 1_000_000
+
+// Options has the value of every flag, whichever command it belongs to. [New]
+// makes one. The Add methods define flags for a command, and set defaults;
+// [Options.Complete] takes the rest from the environment and the file.
+type Options struct {
+	// Of every command.
+	Archive string
+	JSON    bool
+	Quiet   bool
+	Verbose bool
+	File    string // the configuration file
+
+	// Of commands that take many references.
+	References string // a file of them; "-" is standard input
+	DryRun     bool
+	Again      bool
+
+	// Of commands that transfer files.
+	Parallel   int
+	PartSize   flagvalue.Size
+	LimitRate  flagvalue.Size // bytes a second of all transfers together; 0 is no limit
+	MinRate    flagvalue.Size // bytes a second that a store must reach; 0 is any
+	MaxSize    flagvalue.Size // of one object as transferred, if no size was promised; 0 is the default
+	MaxDecoded flagvalue.Size // of one object; 0 depends on the size that was promised
+	MaxEntries int            // of one container; 0 is the default
+	Attempts   int            // for each cause to fail; 0 is the default
+	Keep       flagvalue.Choice
+	AllowHosts []string
+
+	// Of commands that wait for jobs.
+	Wait     flagvalue.Duration
+	TaskWait flagvalue.Duration // of a worker, and of a task that is enqueued; 0 is the default of each
+	Poll     flagvalue.Duration
+	Drain    flagvalue.Duration
+
+	// Of commands that use the queue in a Redis.
+	Redis             flagvalue.RedisURL
+	RedisPasswordFile string
+	RedisCA           string
+
+	// Of commands that call the services.
+	Endpoints    flagvalue.Endpoints
+	Network      flagvalue.Choice
+	APIRate      float64          // calls a second of each service and account; 0 is no limit
+	DBSBucket    flagvalue.Bucket // that DBS tasks wrote to: the service does not tell its name
+	DISSignature flagvalue.Choice
+
+	// Of single commands.
+	Cause        string          // retry
+	All          bool            // retry
+	Since, Until flagvalue.Time  // discover, status
+	Match        string          // discover
+	Shard        flagvalue.Shard // verify
+	Listen       string          // sandbox
+
+	// Of the configuration file alone.
+	Places   []Place
+	Schedule []worker.ScheduleEntry
+
+	providers []string
+}
+
+// New returns Options for providers with these names, which --endpoint and the
+// places of the configuration file refer to.
+func New(providers []string) *Options {
+	return &Options{Endpoints: flagvalue.NewEndpoints(providers), providers: providers}
+}
+
+// AddCommon adds the flags of every command.
+func (o *Options) AddCommon(f *pflag.FlagSet) {
+	f.StringVar(&o.Archive, "archive", "./archive", "the `DIR` of the archive")
+	f.BoolVar(&o.JSON, "json", false, "print one JSON object a line")
+	f.BoolVarP(&o.Quiet, "quiet", "q", false, "print only what landed, doubts and errors")
+	f.BoolVarP(&o.Verbose, "verbose", "v", false, "print each promise and whether it was kept")
+	f.StringVar(&o.File, "config", "", "read settings from `FILE` (default: tallyman/config.yaml\nin $XDG_CONFIG_HOME or ~/.config, if it exists)")
+}
+
+// AddInput adds the flags of commands that fetch many references.
+func (o *Options) AddInput(f *pflag.FlagSet) {
+	o.AddReferences(f)
+	f.BoolVar(&o.DryRun, "dry-run", false, "ask each job once, print what would be fetched,\nand write nothing")
+	o.AddAgain(f)
+	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again")
+}
+
+// AddReferences adds the flag of a file with references.
+func (o *Options) AddReferences(f *pflag.FlagSet) {
+	f.StringVarP(&o.References, "file", "f", "", "read references from `FILE` too, one a line;\n- is standard input")
+}
+
+// AddAgain adds the flag that fetches what has landed once more.
+func (o *Options) AddAgain(f *pflag.FlagSet) {
+	f.BoolVar(&o.Again, "again", false, "fetch what has landed once more, into a new bag KEY@TIME;\nthe old bag stays")
+}
+
+// AddTransfer adds the flags of commands that fetch.
+func (o *Options) AddTransfer(f *pflag.FlagSet) {
+	o.PartSize, o.MinRate = 4<<20, minRate
+	o.Keep = flagvalue.NewChoice(string(fetch.KeepContent), string(fetch.KeepContent), string(fetch.KeepWire), string(fetch.KeepBoth))
+	f.Var(&o.Keep, "keep", "keep the decoded content of a file,\nits bytes as they were transferred, or both")
+	f.IntVar(&o.Parallel, "parallel", 8, "fetch `N` exports at once, N requests in flight for each")
+	f.Var(&o.PartSize, "part-size", "bytes that one request asks for, at least 64KiB")
+	f.Var(&o.LimitRate, "limit-rate", "bytes a second of all transfers together, at least 1KiB;\n0 is no limit")
+	f.Var(&o.MinRate, "min-rate", "bytes a second that a store must send; 0 is any")
+	f.Var(&o.MaxSize, "max-size", "bytes of one object without a promised size; 0 is 1TiB")
+	f.Var(&o.MaxDecoded, "max-decoded", "bytes that one object may decode to;\n0 is 1100 times the promised size, from 64MiB to 1TiB")
+	for _, name := range []string{"limit-rate", "max-size", "max-decoded"} {
+		f.Lookup(name).DefValue = "0" // which help does not show
+	}
+	f.IntVar(&o.MaxEntries, "max-entries", 0, "allow one zip or tar `N` entries; 0 is a million")
+	f.IntVar(&o.Attempts, "attempts", 0, "`N` attempts for each cause to fail;\n0 is 3 for a checksum and 10 for the network")
+	f.StringSliceVar(&o.AllowHosts, "allow-host", nil, "trust data URLs at `HOST[:PORT]`, over http\nand at private addresses too (repeatable, or with commas)")
+	cli.GroupFlags(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "min-rate", "max-size", "max-decoded", "max-entries", "attempts", "allow-host")
+}
+
+// AddAllowHost adds the flag that allows references over http to commands that
+// fetch nothing themselves.
+func (o *Options) AddAllowHost(f *pflag.FlagSet) {
+	f.StringSliceVar(&o.AllowHosts, "allow-host", nil, "accept http references to `HOST[:PORT]` too\n(repeatable, or with commas)")
+}
+
+// AddWait adds the flags of commands that wait for jobs.
+func (o *Options) AddWait(f *pflag.FlagSet) {
+	o.Wait = flagvalue.Duration(24 * time.Hour)
+	f.Var(&o.Wait, "wait", "how long to wait for a job to become ready")
+	o.AddPoll(f)
+	cli.GroupFlags(f, "How to wait for it", "wait", "poll")
+}
+
+// AddPoll adds the flag of the time between two polls of a job.
+func (o *Options) AddPoll(f *pflag.FlagSet) {
+	o.Poll = flagvalue.Duration(2 * time.Second)
+	f.Var(&o.Poll, "poll", "how long to wait between the first two polls of a job;\nlater polls are further apart")
+}
+
+// AddQueue adds the flags of commands that use the queue in a Redis.
+func (o *Options) AddQueue(f *pflag.FlagSet) {
+	f.Var(&o.Redis, "redis", "the Redis of the queue: redis://[USER@]HOST[:PORT][/DB],\nrediss://… or unix://PATH (or set REDIS_URL)")
+	f.StringVar(&o.RedisPasswordFile, "redis-password-file", "", "`FILE` with the password of that Redis\n(or set REDIS_PASSWORD)")
+	f.StringVar(&o.RedisCA, "redis-ca", "", "`FILE` with the certificates to trust for rediss://,\ninstead of those of the system")
+	cli.GroupFlags(f, "Which queue", "redis", "redis-password-file", "redis-ca")
+}
+
+// AddSince adds the flag that leaves out what is older.
+func (o *Options) AddSince(f *pflag.FlagSet, what string) {
+	f.Var(&o.Since, "since", "only "+what+" since `TIME`: a duration ago,\na weekday, a date, or a time (RFC 3339)")
+}
+
+// AddCalls adds the flags of commands that call the services.
+func (o *Options) AddCalls(f *pflag.FlagSet) {
+	o.Network = flagvalue.NewChoice("public", "public", "internal")
+	o.DISSignature = flagvalue.NewChoice("derived", "derived", "plain")
+	f.Var(&o.Endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
+	f.Var(&o.Network, "network", "which endpoints of the vendors to call")
+	f.Float64Var(&o.APIRate, "api-rate", 5, "`N` calls a second to each service as each account;\n0 is no limit")
+	f.Var(&o.DBSBucket, "dbs-bucket", "the bucket of one's own that DBS tasks write to;\nits region is that of the task unless given")
+	f.Var(&o.DISSignature, "dis-signature", "how to sign calls of DIS")
+	cli.GroupFlags(f, "Whom to ask", "endpoint", "network", "api-rate", "dbs-bucket", "dis-signature")
+}
+
+// Check returns a UsageError if settings of transfers and waiting are out of
+// range. It includes CheckCalls and CheckHosts.
+func (o *Options) Check() error {
+	switch {
+	case o.Parallel < 1:
+		return cli.Usagef("--parallel %d: must be 1 or more", o.Parallel)
+	case o.PartSize < 64<<10:
+		return cli.Usagef("--part-size %d: must be at least 64KiB", o.PartSize)
+	case o.LimitRate != 0 && o.LimitRate < minRate:
+		return cli.Usagef("--limit-rate %v: must be at least %s, or 0 for no limit", &o.LimitRate, flagvalue.FormatSize(minRate))
+	case o.Poll <= 0:
+		return cli.Usagef("--poll %v: must be more than 0", &o.Poll)
+	case o.MaxEntries < 0:
+		return cli.Usagef("--max-entries %d: must be 0 or more", o.MaxEntries)
+	case o.Attempts < 0:
+		return cli.Usagef("--attempts %d: must be 0 or more", o.Attempts)
+	}
+	if err := o.CheckCalls(); err != nil {
+		return err
+	}
+	return o.CheckHosts()
+}
+
+// CheckCalls returns a UsageError if settings of calls are out of range.
+func (o *Options) CheckCalls() error {
+	if !(o.APIRate >= 0 && o.APIRate <= maxAPIRate) { // NaN is refused too
+		return cli.Usagef("--api-rate %v: must be a number from 0 to %d", o.APIRate, maxAPIRate)
+	}
+	return nil
+}
+
+// CheckHosts returns a UsageError if one of the hosts to allow has another
+// form, and so would allow nothing.
+func (o *Options) CheckHosts() error {
+	for _, host := range o.AllowHosts {
+		_, notIP := netip.ParseAddr(host)
+		manyColons := strings.Count(host, ":") > 1 && host[0] != '[' // an address of IPv6, or a mistake
+		if u, err := url.Parse("//" + host); err != nil || u.Host != host || u.Hostname() == "" || manyColons && notIP != nil {
+			return cli.Usagef("--allow-host %s: must be HOST or HOST:PORT", host)
+		}
+	}
+	return nil
+}
+
+// RedisPassword returns the password for the Redis, from the file or the
+// environment, or "" if there is none. It makes the password known as a secret.
+func (o *Options) RedisPassword() (string, error) {
+	if o.RedisPasswordFile == "" {
+		return os.Getenv("REDIS_PASSWORD"), nil
+	}
+	b, err := os.ReadFile(o.RedisPasswordFile)
+	if err != nil {
+		return "", cli.Usagef("--redis-password-file: %w", err)
+	}
+	password := strings.TrimRight(string(b), "\r\n")
+	if password == "" {
+		return "", cli.Usagef("--redis-password-file: %s is empty", o.RedisPasswordFile)
+	}
+	redact.Add(password)
+	return password, nil
+}
