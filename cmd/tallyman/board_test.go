@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
@@ -26,16 +27,16 @@ type haven struct {
 
 const havenProject = "ali-test-project"
 
-func newHaven(t *testing.T, o *options, jobs int) *haven {
+func newHaven(t *testing.T, a *app, jobs int) *haven {
 	h := &haven{T: t, cloud: sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})}
 	for i := range jobs {
 		name := fmt.Sprintf("download-%d", i)
 		h.cloud.AddJob(havenProject, sandbox.Job{Name: name, Statuses: []string{sandbox.JobRunning}})
 		h.jobs = append(h.jobs, mustRef(t, "sls://cn-hangzhou/"+havenProject+"/"+name))
 	}
-	asked := &sls.Provider{Client: clientOf(h.cloud), Keys: paced(o, sls.StaticKeys(demoKey, demoSecret, "")), Endpoint: "http://127.0.0.1:80"}
+	asked := &sls.Provider{Client: clientOf(h.cloud), Keys: rateLimited(a.APIRate, sls.StaticKeys(demoKey, demoSecret, "")), Endpoint: "http://127.0.0.1:80"}
 	providers := map[string]fetch.Provider{"sls": asked}
-	h.board = o.fetcher(t.Context(), providers, nil, nil).StatusCaches["sls"]
+	h.board = a.newFetcher(t.Context(), providers, nil, nil).StatusCaches["sls"]
 	return h
 }
 
@@ -59,7 +60,7 @@ func (h *haven) poll(jobs []fetch.Ref) (ended []string) {
 	h.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	slots := make(chan struct{}, pollsAtOnce)
+	slots := make(chan struct{}, workerPolls)
 	for _, ref := range jobs {
 		slots <- struct{}{}
 		all.Go(func() {
@@ -104,7 +105,7 @@ func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
 		t.Skip("500 pages of a hundred jobs each")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		h := newHaven(t, &options{apiRate: 5}, 10_000)
+		h := newHaven(t, &app{&config.Options{APIRate: 5}}, 10_000)
 		h.round() // gets to know them
 		for i := range 2 {
 			before, began := h.calls(), time.Now()
@@ -125,7 +126,7 @@ func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
 // A job that is answered for by a listing takes no turn from one that is not.
 func TestWhatAListingAnswersTakesNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHaven(t, &options{apiRate: 1}, 50)
+		h := newHaven(t, &app{&config.Options{APIRate: 1}}, 50)
 		h.poll(h.jobs)
 		began := time.Now()
 		h.poll(h.jobs[:40])
@@ -137,9 +138,9 @@ func TestWhatAListingAnswersTakesNoTurn(t *testing.T) {
 }
 
 func TestJobsOfAnotherAccountThanTheirPlaceAreAskedForByThemselves(t *testing.T) {
-	o := &options{places: []place{{Match: "sls://cn-hangzhou/" + havenProject + "/download-1", Profile: "b"}}}
+	a := &app{&config.Options{Places: []config.Place{{Match: "sls://cn-hangzhou/" + havenProject + "/download-1", Profile: "b"}}}}
 	synctest.Test(t, func(t *testing.T) {
-		h := newHaven(t, o, 200)
+		h := newHaven(t, a, 200)
 		theirs := h.jobs[100:200]
 		for range 3 {
 			before := h.calls()

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch"
 	"tallyman/fetch/sandbox"
 )
@@ -230,27 +231,27 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func TestAnEndlessListTakesUpNoMoreMemory(t *testing.T) {
 	t.Parallel()
-	r := &references{o: &options{file: "-"}, stdin: &endless{}, providers: map[string]fetch.Provider{"sls": &fakePlace{}}}
+	r := &references{app: &app{&config.Options{References: "-"}}, stdin: &endless{}, providers: map[string]fetch.Provider{"sls": &fakePlace{}}}
 	n := 0
 	for _, err := range r.all(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n++; n == recentReferences {
+		if n++; n == dedupeWindow {
 			break
 		}
 	}
-	seen := &recent{names: map[string]uint64{}, window: 100}
+	seen := newDedupe(100)
 	for i := range 1000 {
 		seen.see(mustRef(t, fmt.Sprintf("sls://cn-hangzhou/project/job-%d", i)))
-		if held := len(seen.names) + len(seen.older); held > 2*seen.window {
-			t.Fatalf("%d references are remembered", held)
+		if n := seen.names.Len(); n > 100 {
+			t.Fatalf("%d references are remembered", n)
 		}
 	}
 }
 
 func TestReferencesAreRememberedForAWhile(t *testing.T) {
-	seen := &recent{names: map[string]uint64{}, window: 4}
+	seen := newDedupe(5)
 	see := func(s string) string {
 		before, alike := seen.see(mustRef(t, s))
 		return fmt.Sprint(before, alike)

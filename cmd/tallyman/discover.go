@@ -12,84 +12,81 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
-func newDiscover(o *options) *cobra.Command {
+func newDiscoverCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "discover PLACE",
 		Short: "List the export jobs of a place",
-		Long: `Discover prints the reference of each job of a place, one a line and the newest
-first, as the service gives them: whatever their state, and whether they have
-landed or not. Fetch skips what has.
+		Long: `Discover prints the reference of each job of a place, one a line, the newest
+first, as the service lists them: whatever their state, and whether they have
+landed or not. Fetch skips those that have.
 
-Places are the projects of SLS, the instances of DBS, whose jobs are download
-tasks, and the dump tasks of DIS, whose jobs are the files that they delivered.
+Places are the projects of SLS; the instances of DBS, whose jobs are download
+tasks; and the dump tasks of DIS, whose jobs are the files that they delivered.
 
-Where it feeds a pipe, let the shell mind how it ends too: set -o pipefail.`,
+In a pipe, set -o pipefail, so that the shell reports a list that was cut short.`,
 		Example: `  tallyman discover sls://cn-hangzhou/ali-test-project/
   tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman fetch -f -
   tallyman discover sls://cn-hangzhou/ali-test-project/ --since fri --match 'nightly-*' --json
   tallyman discover dbs://cn-hangzhou/rm-bp1a2b3c4d5e/
   tallyman discover dis://cn-north-4/SxpeYcLvJpFTqLXFnWJ/ --since 1d`,
-		Args: usage(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.discover(cmd, args[0]) },
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.discover(cmd, args[0]) },
 	}
 	f := cmd.Flags()
-	f.Var(&o.since, "since", "only jobs made since `TIME`: a duration ago, a weekday, a date, or a time (RFC 3339)")
-	f.Var(&o.until, "until", "only jobs made before `TIME`")
-	f.StringVar(&o.match, "match", "", "only jobs whose name matches `GLOB`, like 'nightly-*'")
-	f.Bool("dry-run", false, "the same: discover writes nothing")
-	group(f, "What to list", "since", "until", "match", "dry-run")
-	o.calls(f)
+	a.AddSince(f, "jobs made")
+	f.Var(&a.Until, "until", "only jobs made before `TIME`")
+	f.StringVar(&a.Match, "match", "", "only jobs whose name matches `GLOB`, like 'nightly-*'")
+	f.Bool("dry-run", false, "changes nothing: discover never writes")
+	cli.GroupFlags(f, "What to list", "since", "until", "match", "dry-run")
+	a.AddCalls(f)
 	return cmd
 }
 
-func (o *options) discover(cmd *cobra.Command, arg string) error {
-	if err := o.checkDiscover(); err != nil {
+func (a *app) discover(cmd *cobra.Command, arg string) error {
+	if _, err := path.Match(a.Match, ""); err != nil {
+		return cli.Usagef("--match %s: %w", a.Match, err)
+	}
+	if !a.Since.IsZero() && !a.Until.IsZero() && !a.Since.Before(a.Until.Time) {
+		return cli.Usagef("--since %v --until %v: no time is between them", &a.Since, &a.Until)
+	}
+	if err := a.CheckCalls(); err != nil {
 		return err
 	}
 	place, err := fetch.ParsePlace(arg)
 	if err != nil {
-		return &usageError{err}
+		return &cli.UsageError{Err: err}
 	}
-	lister := o.newProviders()[place.Scheme()].(fetch.Lister) // as all are that have places
-	d := &discovery{o: o, out: cmd.OutOrStdout()}
-	if o.json {
-		if d.store, err = o.existing(); err != nil {
+	lister := a.newProviders()[place.Scheme()].(fetch.Lister) // every provider that has places is one
+	c := &discoverCommand{app: a, stdout: cmd.OutOrStdout()}
+	if a.JSON {
+		if c.archive, err = a.openExisting(); err != nil {
 			return err
 		}
 	}
-	return d.list(cmd.Context(), lister, place)
+	return c.list(cmd.Context(), lister, place)
 }
 
-func (o *options) checkDiscover() error {
-	if _, err := path.Match(o.match, ""); err != nil {
-		return usagef("--match %s: %w", o.match, err)
-	}
-	if !o.since.IsZero() && !o.until.IsZero() && !o.since.Before(o.until.Time) {
-		return usagef("--since %v --until %v: nothing is between them", &o.since, &o.until)
-	}
-	return o.checkCalls()
+// discoverCommand is a run of the command.
+type discoverCommand struct {
+	app     *app
+	stdout  io.Writer
+	archive *archive.Archive // to look up what has landed, or nil
 }
 
-// A discovery prints the jobs of a place.
-type discovery struct {
-	o     *options
-	out   io.Writer
-	store *archive.Archive // to look up what has landed, or nil
-}
-
-// list prints the jobs as the pages come. Who reads them may have had enough
-// at any time: that is no error.
-func (d *discovery) list(ctx context.Context, lister fetch.Lister, place fetch.Ref) error {
+// list prints the jobs page by page. It is no error if the reader of the output
+// has read enough and closes it.
+func (c *discoverCommand) list(ctx context.Context, lister fetch.Lister, place fetch.Ref) error {
 	signal.Ignore(syscall.SIGPIPE)
-	filter := worker.Filter{Since: d.o.since.Time, Until: d.o.until.Time, Match: d.o.match}
+	filter := worker.Filter{Since: c.app.Since.Time, Until: c.app.Until.Time, Match: c.app.Match}
 	for listed, err := range lister.List(ctx, place, filter.Since) {
 		if err == nil && filter.Includes(listed) {
-			err = d.print(listed)
+			err = c.print(listed)
 		}
 		if errors.Is(err, syscall.EPIPE) && ctx.Err() == nil {
 			return nil
@@ -101,8 +98,8 @@ func (d *discovery) list(ctx context.Context, lister fetch.Lister, place fetch.R
 	return context.Cause(ctx)
 }
 
-// listedJob is what --json prints of a job.
-type listedJob struct {
+// listedLine is what --json prints of a job.
+type listedLine struct {
 	Schema    string      `json:"schema"`
 	Reference string      `json:"reference"`
 	State     fetch.State `json:"state"` // "" where the status is not known
@@ -111,13 +108,13 @@ type listedJob struct {
 	Landed    bool        `json:"landed"`
 }
 
-func (d *discovery) print(job fetch.Listed) error {
-	if !d.o.json {
-		_, err := fmt.Fprintln(d.out, job.Ref)
+func (c *discoverCommand) print(job fetch.Listed) error {
+	if !c.app.JSON {
+		_, err := fmt.Fprintln(c.stdout, job.Ref)
 		return err
 	}
-	receipt, _ := worker.FindReceipt(d.store, job.Ref) // what is damaged has not landed
-	line := listedJob{
+	receipt, _ := worker.FindReceipt(c.archive, job.Ref) // a damaged bag counts as not landed
+	line := listedLine{
 		Schema: "tallyman.listed/v1", Reference: job.Ref.String(), State: job.State, Status: job.Status,
 		Landed: receipt != nil,
 	}
@@ -125,5 +122,5 @@ func (d *discovery) print(job fetch.Listed) error {
 		created := job.Created.UTC()
 		line.Created = &created
 	}
-	return printJSON(d.out, line)
+	return cli.PrintJSON(c.stdout, line)
 }

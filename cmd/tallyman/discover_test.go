@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/worker"
 )
@@ -20,10 +19,11 @@ func listed(t *testing.T, name string, created time.Time) fetch.Listed {
 func TestAJobThatSaysNotWhenItWasMadeIsNotPassedOver(t *testing.T) {
 	now := time.Now()
 	jobs := &fakePlace{jobs: []fetch.Listed{listed(t, "new", now), listed(t, "undated", time.Time{}), listed(t, "old", now.Add(-time.Hour))}}
-	o := &options{since: flagvalue.Time{Time: now.Add(-2 * time.Minute)}, until: flagvalue.Time{Time: now.Add(-time.Minute)}}
+	a := newApp()
+	a.Since.Time, a.Until.Time = now.Add(-2*time.Minute), now.Add(-time.Minute)
 	var out strings.Builder
-	d := &discovery{o: o, out: &out}
-	if err := d.list(t.Context(), jobs, fetch.Ref{}); err != nil || out.String() != "sls://cn-hangzhou/project/undated\n" {
+	c := &discoverCommand{app: a, stdout: &out}
+	if err := c.list(t.Context(), jobs, fetch.Ref{}); err != nil || out.String() != "sls://cn-hangzhou/project/undated\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }
@@ -31,7 +31,7 @@ func TestAJobThatSaysNotWhenItWasMadeIsNotPassedOver(t *testing.T) {
 func TestWhatEndsAListingIsSaidAfterWhatCame(t *testing.T) {
 	jobs := &fakePlace{jobs: []fetch.Listed{listed(t, "new", time.Now())}, err: &fetch.CallError{Call: "List", Kind: fetch.ErrThrottled}}
 	var out strings.Builder
-	err := (&discovery{o: &options{}, out: &out}).list(t.Context(), jobs, fetch.Ref{})
+	err := (&discoverCommand{app: newApp(), stdout: &out}).list(t.Context(), jobs, fetch.Ref{})
 	if worker.Classify(err).Exit != worker.ExitTemporary || out.Len() == 0 {
 		t.Errorf("%q, %v", out.String(), err)
 	}
@@ -40,7 +40,7 @@ func TestWhatEndsAListingIsSaidAfterWhatCame(t *testing.T) {
 func TestAListThatIsCutByInterruptionIsNotWhole(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := (&discovery{o: &options{}, out: &strings.Builder{}}).list(ctx, &fakePlace{}, fetch.Ref{})
+	err := (&discoverCommand{app: newApp(), stdout: &strings.Builder{}}).list(ctx, &fakePlace{}, fetch.Ref{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("it ended with %v", err)
 	}
@@ -56,25 +56,11 @@ func TestAListThatCanNotBeWrittenFails(t *testing.T) {
 	defer full.Close()
 	for _, json := range []bool{false, true} {
 		jobs := &fakePlace{jobs: []fetch.Listed{listed(t, "new", time.Now())}}
-		err := (&discovery{o: &options{json: json}, out: full}).list(t.Context(), jobs, fetch.Ref{})
+		a := newApp()
+		a.JSON = json
+		err := (&discoverCommand{app: a, stdout: full}).list(t.Context(), jobs, fetch.Ref{})
 		if worker.Classify(err).Exit != worker.ExitDisk {
 			t.Errorf("json %v: it ended with %v", json, err)
 		}
-	}
-}
-
-func TestTheLongestMatchNamesTheProfile(t *testing.T) {
-	o := &options{places: []place{{"sls://cn-a/team/", "team"}, {"sls://cn-a/", "all"}, {"sls://cn-a/team/secret-", "secret"}, {"oss://", "store"}}}
-	for text, want := range map[string]string{
-		"sls://cn-a/team/job": "team", "sls://cn-a/team/secret-job": "secret", "sls://cn-a/teams/job": "all",
-		"sls://cn-b/team/job": "", "oss://bucket/prefix": "store", "https://host/sls://cn-a/": "",
-	} {
-		if got := o.profile(mustRef(t, text)); got != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
-		}
-	}
-	place, err := fetch.ParsePlace("sls://cn-a/team")
-	if err != nil || o.profile(place) != "team" {
-		t.Errorf("the place has the profile %q, %v", o.profile(place), err)
 	}
 }

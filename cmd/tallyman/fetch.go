@@ -5,170 +5,135 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"iter"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
-func newFetch(o *options) *cobra.Command {
+func newFetchCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fetch REF... | -f FILE",
-		Short: "Wait for exports, fetch them, prove them and let them land",
-		Long: `Fetch waits until each export's job is done, streams the result, proves it and
-lets it land in the archive. What has landed before is skipped, so that running
-it again tries only what failed.
+		Short: "Wait for exports, fetch them, verify them, and let them land",
+		Long: `Fetch waits until the job of each export is done, streams the result, verifies it
+and lets it land in the archive. What has landed before is skipped, so running it
+again tries only what failed.
 
-With -f, references come from a file too, one a line; a line that is empty or
-begins with # is none. A file is checked in whole before anything is fetched.
-From a pipe, and from standard input (-f -), references are taken as they come,
-up to 1024 of them under way at once, and a bad line is one that failed.`,
+With -f, references come from a file too, one a line. Empty lines, and lines that
+begin with #, are skipped. The whole file is checked before anything is fetched.
+From a pipe, and from standard input (-f -), references are fetched as they come,
+up to 1024 of them at the same time; a bad line counts as an export that failed.`,
 		Example: `  tallyman fetch sls://cn-hangzhou/ali-test-project/download-123
-  tallyman fetch 'https://example.com/export.csv.gz#md5=9e107d9d372bb6826bd81d3542a419d6&records=1200'
+  tallyman fetch 'https://example.com/a.csv.gz#md5=9e107d9d372bb6826bd81d3542a419d6&records=1200'
   tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman fetch -f -
   tallyman fetch -f references.txt --dry-run`,
-		RunE: func(cmd *cobra.Command, args []string) error { return o.fetch(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.fetch(cmd, args) },
 	}
-	o.input(cmd.Flags())
-	o.transfer(cmd.Flags())
-	o.waiting(cmd.Flags())
-	o.calls(cmd.Flags())
+	a.AddInput(cmd.Flags())
+	a.AddTransfer(cmd.Flags())
+	a.AddWait(cmd.Flags())
+	a.AddCalls(cmd.Flags())
 	return cmd
 }
 
-func (o *options) fetch(cmd *cobra.Command, args []string) error {
-	if err := o.check(); err != nil {
+func (a *app) fetch(cmd *cobra.Command, args []string) error {
+	if err := a.Check(); err != nil {
 		return err
 	}
-	providers := o.newProviders()
-	refs, err := o.references(cmd, args, providers)
+	providers := a.newProviders()
+	refs, err := a.references(cmd, args, providers)
 	if err != nil {
 		return err
 	}
-	if o.dryRun {
-		return o.plan(cmd, refs)
+	if a.DryRun {
+		return a.plan(cmd, refs)
 	}
-	store, err := archive.Open(o.archive)
+	store, err := archive.Open(a.Archive)
 	if err != nil {
 		return err
 	}
-	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
-	defer out.close()
-	queue, stop := o.local(cmd.Context(), providers, store, out)
-	defer stop()
-	l := &landing{queue, store, out, o.again, time.Now()}
-	each(cmd.Context(), refs, mostOpen, out, l.fetch)
-	return out.exit()
+	report := a.newReport(cmd, store)
+	defer report.Close()
+	queue := a.startLocal(cmd.Context(), providers, store, report)
+	defer queue.Close()
+	c := &fetchCommand{queue, store, report, a.Again, time.Now()}
+	forEachReference(cmd.Context(), refs, maxConcurrentReferences, report, c.fetch)
+	return report.Exit()
 }
 
-// mostOpen is how many references are under way at once. Most of those may be
-// jobs that are waited for.
-const mostOpen = 1024
+// maxConcurrentReferences is how many exports are dealt with at the same time.
+// Most of them may be waiting for their jobs.
+const maxConcurrentReferences = 1024
 
-// allReferences yields references, and errors in place of those that are none.
-type allReferences interface {
-	all(context.Context) iter.Seq2[fetch.Ref, error]
+// fetchCommand is a run of the command fetch or, without a Redis, retry.
+type fetchCommand struct {
+	queue   *worker.Local
+	archive *archive.Archive
+	report  *cli.Report
+	again   bool
+	began   time.Time
 }
 
-// each does it for every reference, so many at once, and returns when all is
-// done. Lines that are no references are reported, and what ends ctx is.
-func each(ctx context.Context, refs allReferences, most int, out *report, do func(context.Context, fetch.Ref)) {
-	var all sync.WaitGroup
-	defer all.Wait()
-	open := make(chan struct{}, most)
-	for ref, err := range refs.all(ctx) {
-		if err != nil {
-			out.refuse(err)
-			continue
-		}
-		select {
-		case open <- struct{}{}:
-		case <-ctx.Done():
-			out.refuse(context.Cause(ctx))
-			return
-		}
-		all.Go(func() {
-			defer func() { <-open }()
-			if err := recovering(func() error { do(ctx, ref); return nil }); err != nil {
-				out.end(ref, nil, err)
-			}
-		})
-	}
-}
-
-// A landing is a run of the command.
-type landing struct {
-	queue *worker.Local
-	store *archive.Archive
-	out   *report
-	again bool
-	began time.Time
-}
-
-// fetch fetches what has not landed, or again what has, be it damaged.
-func (l *landing) fetch(ctx context.Context, ref fetch.Ref) {
-	receipt, err := l.store.Landed(ref.Key())
+// fetch fetches one export unless it has landed, or with --again even then.
+func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
+	receipt, err := c.archive.Landed(ref.Key())
 	switch {
-	case l.again && !errors.Is(err, fs.ErrNotExist):
-		ref = worker.NextRevision(l.store, ref, l.began)
+	case c.again && !errors.Is(err, fs.ErrNotExist): // even if it is damaged
+		ref = worker.NextRevision(c.archive, ref, c.began)
 	case err == nil:
-		l.out.skip(ref, receipt)
+		c.report.LandedBefore(ref, receipt)
 		return
 	}
-	receipt, err = l.queue.Fetch(ctx, ref)
-	l.out.end(ref, receipt, err)
+	receipt, err = c.queue.Fetch(ctx, ref)
+	c.report.End(ref, receipt, err)
 }
 
-// A listener is told how exports get on, by many goroutines at once.
+// listener hears how exports get on. Its methods are called by many goroutines
+// at once.
 type listener interface {
-	progress(fetch.Progress)
-	pause(ref fetch.Ref, note string)
+	Progress(fetch.Progress)
+	Pause(ref fetch.Ref, note string)
 }
 
-// local is a queue in this process, served with these settings.
-func (o *options) local(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, out listener) (queue *worker.Local, stop func()) {
-	queue = worker.StartLocal(&worker.Worker{
-		Archive: store, Fetcher: o.fetcher(ctx, providers, store, out.progress),
-		PollConcurrency: o.parallel, FetchConcurrency: o.parallel,
-		Wait: time.Duration(o.wait), PollInterval: time.Duration(o.poll), Attempts: o.attempts,
-		TaskCheckInterval: wakeLocal, OnNote: out.pause,
+// startLocal starts a queue in this process, and a worker that serves it. The
+// caller must close it.
+func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, listener listener) *worker.Local {
+	return worker.StartLocal(&worker.Worker{
+		Archive:         store,
+		Fetcher:         a.newFetcher(ctx, providers, store, listener.Progress),
+		PollConcurrency: a.Parallel, FetchConcurrency: a.Parallel,
+		Wait: time.Duration(a.Wait), PollInterval: time.Duration(a.Poll), Attempts: a.Attempts,
+		TaskCheckInterval: 100 * time.Millisecond, OnNote: listener.Pause,
 	})
-	return queue, func() { queue.Close() }
 }
 
-// wakeLocal is how soon a task that is due is noticed in this process.
-const wakeLocal = 100 * time.Millisecond
-
-// fetcher makes attempts with these settings. They end soon after ctx does.
-func (o *options) fetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
+// newFetcher returns a Fetcher with these settings. Its attempts end soon after
+// ctx does.
+func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
 	f := &fetch.Fetcher{
-		Providers: providers, StatusCaches: fetch.StatusCaches(providers, o.profile), Archive: store,
-		Parallel: o.parallel, PartSize: int64(o.partSize), Progress: progress,
-		Keep: fetch.Keep(o.keep.String()), Limit: o.limiter(), MinRate: cmp.Or(int64(o.minRate), -1), MaxSize: int64(o.maxSize), MaxDecoded: int64(o.decoded), Soft: ctx,
+		Providers: providers, StatusCaches: fetch.StatusCaches(providers, a.Profile), Archive: store,
+		Parallel: a.Parallel, PartSize: int64(a.PartSize), Progress: progress,
+		Keep: fetch.Keep(a.Keep.String()), Limit: a.newLimiter(), MinRate: cmp.Or(int64(a.MinRate), -1),
+		MaxSize: int64(a.MaxSize), MaxDecoded: int64(a.MaxDecoded), Soft: ctx,
 	}
-	f.Limits.Entries = o.entries
+	f.Limits.Entries = a.MaxEntries
 	return f
 }
 
-const (
-	leastRate  = 1 << 10   // bytes a second; one that reads slower would seem to stall
-	mostAtOnce = 128 << 10 // bytes that one read takes
-)
-
-// limiter is what --limit-rate asks for, or nil. What may come at once, and
-// what one read takes, is a tenth of a second's bytes, and so much less that
-// every connection there may be gets its turn in ten seconds.
-func (o *options) limiter() *rate.Limiter {
-	if o.limitRate == 0 {
+// newLimiter returns the limiter of --limit-rate, or nil if there is no limit.
+// One read takes at most the limiter's burst: the bytes of a tenth of a second,
+// 128 KiB, or so few that each of all connections that there can be gets its
+// turn within ten seconds, whatever is least.
+func (a *app) newLimiter() *rate.Limiter {
+	if a.LimitRate == 0 {
 		return nil
 	}
-	bytes, connections := int64(o.limitRate), int64(o.parallel)*int64(o.parallel)
-	burst := max(1, min(bytes/10, bytes*10/connections, mostAtOnce))
-	return rate.NewLimiter(rate.Limit(bytes), int(burst))
+	bytesPerSecond, connections := int64(a.LimitRate), int64(a.Parallel)*int64(a.Parallel)
+	burst := max(1, min(bytesPerSecond/10, bytesPerSecond*10/connections, 128<<10))
+	return rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))
 }

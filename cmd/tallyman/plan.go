@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify"
@@ -15,96 +14,83 @@ import (
 	"tallyman/worker"
 )
 
-// plan asks each job once and tells what fetch would fetch. It writes nothing.
-func (o *options) plan(cmd *cobra.Command, refs *references) error {
-	store, err := o.existing()
+// plan asks each job once, and prints what fetch would fetch. It writes nothing.
+func (a *app) plan(cmd *cobra.Command, refs *references) error {
+	store, err := a.openExisting()
 	if err != nil {
 		return err
 	}
-	out := newReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), o, store)
-	defer out.close()
-	p := &planning{o, refs.providers, store, out}
-	each(cmd.Context(), refs, o.parallel, out, p.ask)
-	return out.exit()
+	report := a.newReport(cmd, store)
+	defer report.Close()
+	c := &planCommand{a, refs.providers, store, report}
+	forEachReference(cmd.Context(), refs, a.Parallel, report, c.plan)
+	return report.Exit()
 }
 
-// existing is the archive, or nil if there is none yet.
-func (o *options) existing() (*archive.Archive, error) {
-	store, err := archive.OpenExisting(o.archive)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return store, err
-}
-
-type planning struct {
-	o         *options
+// planCommand is a run of the command fetch with --dry-run.
+type planCommand struct {
+	app       *app
 	providers map[string]fetch.Provider
-	store     *archive.Archive // or nil
-	out       *report
+	archive   *archive.Archive // or nil
+	report    *cli.Report
 }
 
-func (p *planning) ask(ctx context.Context, ref fetch.Ref) {
-	receipt, err := worker.FindReceipt(p.store, ref)
-	if receipt != nil && !p.o.again {
-		p.out.skip(ref, receipt)
-		return
-	}
-	found := planned{Schema: "tallyman.planned/v1", Reference: ref.String(), State: "planned"}
-	if err == nil || p.o.again {
-		err = found.ask(ctx, p.providers[ref.Scheme()], ref)
-	}
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	p.out.planned(ref, found, err)
-}
-
-// notReady is the error of an export that has no objects.
-func notReady(export *fetch.Export) error {
-	switch export.State {
-	case fetch.Ready:
-		return nil
-	case fetch.Failed, fetch.Expired:
-		return &fetch.JobError{State: export.State, Status: export.Status, Message: export.Message}
-	}
-	return &fetch.NotReadyError{State: export.State, Status: export.Status, Percent: export.Percent}
-}
-
-// planned is what --dry-run prints of an export that would be fetched.
-type planned struct {
+// planLine is what --json prints of an export that would be fetched.
+type planLine struct {
 	Schema    string `json:"schema"`
 	Reference string `json:"reference"`
 	State     string `json:"state"` // "planned"
 	Status    string `json:"status"`
 	Objects   int    `json:"objects"`
-	More      bool   `json:"more,omitempty"`  // objects than were counted
-	Bytes     *int64 `json:"bytes,omitempty"` // as transferred, where all that were counted say it
+	More      bool   `json:"more,omitempty"`  // there are more objects than were counted
+	Bytes     *int64 `json:"bytes,omitempty"` // as transferred; missing unless all objects were counted and have a size
 }
 
-func (p *planned) ask(ctx context.Context, provider fetch.Provider, ref fetch.Ref) error {
-	export, err := provider.Export(ctx, ref)
-	if err == nil {
-		err = notReady(export)
+// plan reports what fetch would do with one export.
+func (c *planCommand) plan(ctx context.Context, ref fetch.Ref) {
+	receipt, err := worker.FindReceipt(c.archive, ref)
+	if receipt != nil && !c.app.Again {
+		c.report.LandedBefore(ref, receipt)
+		return
 	}
+	line := planLine{Schema: "tallyman.planned/v1", Reference: ref.String(), State: "planned"}
+	if err == nil || c.app.Again {
+		err = line.ask(ctx, c.providers[ref.Scheme()], ref)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		c.report.End(ref, nil, err)
+		return
+	}
+	c.report.Planned(line, line.String())
+}
+
+// maxCountedObjects is where counting the objects of an export ends: at one page
+// of the listing of a store.
+const maxCountedObjects = 1000
+
+// ask asks for the export and counts its objects.
+func (p *planLine) ask(ctx context.Context, provider fetch.Provider, ref fetch.Ref) error {
+	export, err := provider.Export(ctx, ref)
 	if err != nil {
 		return err
 	}
+	switch export.State {
+	case fetch.Ready:
+	case fetch.Failed, fetch.Expired:
+		return &fetch.JobError{State: export.State, Status: export.Status, Message: export.Message}
+	default:
+		return &fetch.NotReadyError{State: export.State, Status: export.Status, Percent: export.Percent}
+	}
 	p.Status = export.Status
-	return p.count(export)
-}
-
-// mostCounted is where counting the objects of an export ends: at a page of
-// what a store lists.
-const mostCounted = 1000
-
-func (p *planned) count(export *fetch.Export) error {
 	bytes, known := int64(0), true
 	for object, err := range export.Objects {
 		if err != nil {
 			return err
 		}
-		if p.Objects == mostCounted {
+		if p.Objects == maxCountedObjects {
 			p.More = true
 			break
 		}
@@ -118,8 +104,8 @@ func (p *planned) count(export *fetch.Export) error {
 	return nil
 }
 
-func (p *planned) String() string {
-	s := plural(int64(p.Objects), "object")
+func (p *planLine) String() string {
+	s := cli.Plural(int64(p.Objects), "object")
 	if p.More {
 		s += " and more"
 	}

@@ -5,6 +5,10 @@ import (
 	"iter"
 	"maps"
 	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"tallyman/fetch"
 	"tallyman/fetch/dbs"
@@ -17,69 +21,162 @@ import (
 	"tallyman/fetch/web"
 )
 
-// providerNames are those that can have an endpoint of their own.
+// providerNames are the providers that can have an endpoint and profiles.
 var providerNames = []string{"sls", "dms", "dbs", "dis", "oss", "obs"}
 
-// providersOf is the only list of providers. What people name by URL may be
-// anywhere in public; what a vendor's API points to must be the vendor's. The
-// calls of each service are paced; what its stores give is not.
-func (o *options) providersOf(a account) map[string]fetch.Provider {
-	anywhere := &hostguard.Policy{Domains: []string{"*"}, Allow: o.hosts}
+// account says with whose credentials the services are called.
+type account struct {
+	profile string // of each vendor's own credentials file; "" is the vendor's default
+	sandbox bool   // the account of the sandbox instead
+}
+
+// providersFor is the only list of providers. It returns them by scheme. A URL
+// that a person names may be at any public host; what the API of a vendor points
+// to must be at the vendor's. Calls of the services are rate limited, transfers
+// from their stores are not.
+func (a *app) providersFor(account account) map[string]fetch.Provider {
+	anywhere := &hostguard.Policy{Domains: []string{"*"}, Allow: a.AllowHosts}
 	urls := &web.Provider{Hosts: anywhere, Client: anywhere.Client()}
 	all := map[string]fetch.Provider{"https": urls, "http": urls}
-	maps.Copy(all, o.alibabaOf(a))
-	maps.Copy(all, o.huaweiOf(a))
+	maps.Copy(all, a.alibabaProviders(account))
+	maps.Copy(all, a.huaweiProviders(account))
 	return all
 }
 
-func (o *options) alibabaOf(a account) map[string]fetch.Provider {
-	keys := sls.ProfileKeys(a.profile)
-	if a.sandbox {
+func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
+	keys := sls.ProfileKeys(account.profile)
+	if account.sandbox {
 		keys = sls.StaticKeys(demoKey, demoSecret, "")
 	}
-	alibaba := o.vendor("aliyuncs.com")
-	files := alibaba.Client()
-	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, alibaba, rawURL) }
-	store := &oss.Store{Client: o.callers(alibaba, "oss").Client(), Keys: keys, Endpoint: o.endpoints.URL("oss"), Network: o.network.String()}
+	hosts, network := a.vendorHosts("aliyuncs.com"), a.Network.String()
+	files := hosts.Client()
+	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, hosts, rawURL) }
+	store := &oss.Store{Client: a.apiHosts(hosts, "oss").Client(), Keys: keys, Endpoint: a.Endpoints.URL("oss"), Network: network}
 	return map[string]fetch.Provider{
 		"oss": &oss.Provider{Store: store},
-		"sls": &sls.Provider{Client: o.callers(alibaba, "sls").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("sls"), Network: o.network.String(), Open: open, Store: store},
-		"dms": &dms.Provider{Client: o.callers(alibaba, "dms").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("dms"), Network: o.network.String(), Open: open},
-		"dbs": &dbs.Provider{Client: o.callers(alibaba, "dbs").Client(), Keys: paced(o, keys), Endpoint: o.endpoints.URL("dbs"), Network: o.network.String(),
-			Open: open, AllowHTTP: alibaba.Allows, Store: store, Bucket: o.bucket.Name, Region: o.bucket.Region},
+		"sls": &sls.Provider{Client: a.apiHosts(hosts, "sls").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("sls"), Network: network, Open: open, Store: store},
+		"dms": &dms.Provider{Client: a.apiHosts(hosts, "dms").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dms"), Network: network, Open: open},
+		"dbs": &dbs.Provider{Client: a.apiHosts(hosts, "dbs").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dbs"), Network: network,
+			Open: open, AllowHTTP: hosts.Allows, Store: store, Bucket: a.DBSBucket.Name, Region: a.DBSBucket.Region},
 	}
 }
 
-func (o *options) huaweiOf(a account) map[string]fetch.Provider {
-	disKeys, obsKeys := dis.ProfileKeys(a.profile), obs.ProfileKeys(a.profile)
-	if a.sandbox {
+func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
+	disKeys, obsKeys := dis.ProfileKeys(account.profile), obs.ProfileKeys(account.profile)
+	if account.sandbox {
 		disKeys = dis.StaticKeys(dis.Keys{AccessKey: demoKey, SecretKey: demoSecret})
 		obsKeys = obs.StaticKeys(obs.Keys{AK: demoKey, SK: demoSecret})
 	}
-	huawei := o.vendor("myhuaweicloud.com")
-	store := &obs.Store{Client: o.callers(huawei, "obs").Client(), Keys: obsKeys, Endpoint: o.endpoints.URL("obs")}
+	hosts := a.vendorHosts("myhuaweicloud.com")
+	store := &obs.Store{Client: a.apiHosts(hosts, "obs").Client(), Keys: obsKeys, Endpoint: a.Endpoints.URL("obs")}
 	objects := func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error] {
-		in := obs.Selection{Region: region, Bucket: bucket, Prefix: prefix}
-		in.Hint = "fetch " + in.String() + "?region=REGION, all of it"
-		return store.Objects(ctx, in)
+		selection := obs.Selection{Region: region, Bucket: bucket, Prefix: prefix}
+		selection.Hint = "fetch " + selection.String() + "?region=REGION, all of it"
+		return store.Objects(ctx, selection)
 	}
 	return map[string]fetch.Provider{
 		"obs": &obs.Provider{Store: store},
-		"dis": &dis.Provider{Client: o.callers(huawei, "dis").Client(), Keys: paced(o, disKeys), Endpoint: o.endpoints.URL("dis"), Signature: o.disSignature.String(), Objects: objects},
+		"dis": &dis.Provider{Client: a.apiHosts(hosts, "dis").Client(), Keys: rateLimited(a.APIRate, disKeys), Endpoint: a.Endpoints.URL("dis"), Signature: a.DISSignature.String(), Objects: objects},
 	}
 }
 
-// vendor is where the files of a vendor are.
-func (o *options) vendor(domain string) *hostguard.Policy {
-	return &hostguard.Policy{Domains: []string{domain}, Allow: o.hosts, Internal: o.network.String() == "internal"}
+// vendorHosts returns the hosts that have the files of a vendor.
+func (a *app) vendorHosts(domain string) *hostguard.Policy {
+	return &hostguard.Policy{Domains: []string{domain}, Allow: a.AllowHosts, Internal: a.Network.String() == "internal"}
 }
 
-// callers are the hosts of a vendor's API: the vendor's, and the one that
-// stands in for it.
-func (o *options) callers(vendor *hostguard.Policy, name string) *hostguard.Policy {
+// apiHosts returns the hosts that answer calls of a provider: those of its
+// vendor, and the one of --endpoint.
+func (a *app) apiHosts(vendor *hostguard.Policy, provider string) *hostguard.Policy {
 	hosts := &hostguard.Policy{Domains: vendor.Domains, Internal: vendor.Internal}
-	if u, err := url.Parse(o.endpoints.URL(name)); err == nil && u.Host != "" {
+	if u, err := url.Parse(a.Endpoints.URL(provider)); err == nil && u.Host != "" {
 		hosts.Allow = []string{u.Hostname()}
 	}
 	return hosts
+}
+
+// rateLimited wraps a source of keys so that callsPerSecond keys are given out
+// each second; 0 is no limit. A provider asks for its keys once for each call,
+// before the time for the answer begins. So the limit is for the calls of one
+// service as one account. If ctx ends while a call waits, its cause is the
+// error.
+func rateLimited[K any](callsPerSecond float64, keys func(context.Context) (K, error)) func(context.Context) (K, error) {
+	if callsPerSecond == 0 {
+		return keys
+	}
+	limiter := rate.NewLimiter(rate.Limit(callsPerSecond), max(1, int(callsPerSecond)))
+	return func(ctx context.Context) (none K, err error) {
+		if err := limiter.Wait(ctx); err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return none, err
+		}
+		return keys(ctx)
+	}
+}
+
+// newProviders returns the providers by scheme. Each calls its service with the
+// credentials of the place that a reference is in.
+func (a *app) newProviders() map[string]fetch.Provider {
+	providers := a.providersFor(account{})
+	if len(a.Places) == 0 {
+		return providers
+	}
+	accounts := &accounts{app: a, providers: map[string]map[string]fetch.Provider{"": providers}}
+	byPlace := map[string]fetch.Provider{}
+	for scheme, provider := range providers {
+		byPlace[scheme] = accountProvider{accounts, scheme}
+		if _, ok := provider.(fetch.Lister); ok {
+			byPlace[scheme] = accountLister{accountProvider{accounts, scheme}}
+		}
+	}
+	return byPlace
+}
+
+// listers returns those of the providers that can list the jobs of a place.
+func listers(providers map[string]fetch.Provider) map[string]fetch.Lister {
+	all := map[string]fetch.Lister{}
+	for scheme, provider := range providers {
+		if lister, ok := provider.(fetch.Lister); ok {
+			all[scheme] = lister
+		}
+	}
+	return all
+}
+
+// accounts has the providers of each profile, which are made when they are
+// first needed.
+type accounts struct {
+	app       *app
+	mu        sync.Mutex
+	providers map[string]map[string]fetch.Provider // by profile, then by scheme
+}
+
+// provider returns the provider of a scheme with the credentials for ref.
+func (a *accounts) provider(ref fetch.Ref, scheme string) fetch.Provider {
+	profile := a.app.Profile(ref)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.providers[profile] == nil {
+		a.providers[profile] = a.app.providersFor(account{profile: profile})
+	}
+	return a.providers[profile][scheme]
+}
+
+// accountProvider is the provider of one scheme for all accounts.
+type accountProvider struct {
+	*accounts
+	scheme string
+}
+
+func (p accountProvider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
+	return p.provider(ref, p.scheme).Export(ctx, ref)
+}
+
+// accountLister is an accountProvider whose service can list places.
+type accountLister struct{ accountProvider }
+
+func (l accountLister) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
+	return l.provider(place, l.scheme).(fetch.Lister).List(ctx, place, since)
 }

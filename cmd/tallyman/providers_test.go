@@ -5,19 +5,21 @@ import (
 	"strings"
 	"testing"
 
-	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch"
 	"tallyman/fetch/dis"
 	"tallyman/fetch/sandbox"
 )
 
 func TestEveryPlaceCanBeListed(t *testing.T) {
-	for name, o := range map[string]*options{
-		"one account":   {},
-		"many accounts": {places: []place{{"sls://r/p/", "team"}}},
+	for name, places := range map[string][]config.Place{
+		"one account":   nil,
+		"many accounts": {{Match: "sls://r/p/", Profile: "team"}},
 	} {
+		a := newApp()
+		a.Places = places
 		var listed []string
-		for scheme, provider := range o.newProviders() {
+		for scheme, provider := range a.newProviders() {
 			if _, err := fetch.ParsePlace(scheme + "://a/b/"); err != nil {
 				continue
 			}
@@ -34,7 +36,7 @@ func TestEveryPlaceCanBeListed(t *testing.T) {
 }
 
 func TestWhatAnEndpointNamesIsAProvider(t *testing.T) {
-	providers := new(options).newProviders()
+	providers := newApp().newProviders()
 	for _, name := range providerNames {
 		if providers[name] == nil {
 			t.Errorf("there is no %s", name)
@@ -54,13 +56,16 @@ func TestABucketElsewhereThatAFileOfDISIsInIsToBeFetchedItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	o := &options{endpoints: flagvalue.NewEndpoints(providerNames)}
-	if err := o.endpoints.Set("obs=" + address); err != nil {
+	a := newApp()
+	if err := a.Endpoints.Set("obs=" + address); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range o.huaweiOf(account{sandbox: true})["dis"].(*dis.Provider).Objects(t.Context(), "cn-north-4", "landing", "logs/") {
+	for _, err := range a.huaweiProviders(account{sandbox: true})["dis"].(*dis.Provider).Objects(t.Context(), "cn-north-4", "landing", "logs/") {
 		if err == nil || !strings.Contains(err.Error(), "obs.cn-east-3.myhuaweicloud.com: fetch obs://landing/logs/?region=cn-east-3, all of it") {
 			t.Errorf("got %v", err)
 		}
 	}
 }
+
+// newApp returns an app with no settings.
+func newApp() *app { return &app{config.New(providerNames)} }

@@ -1,45 +1,93 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
 	"io"
 	"iter"
 	"maps"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
 )
 
-// references are those of the command line, and then those of --file.
+// referenceSource yields references, and an error in place of each that is none.
+type referenceSource interface {
+	all(context.Context) iter.Seq2[fetch.Ref, error]
+}
+
+// forEachReference calls do for every reference, up to limit at the same time,
+// and returns once all calls have returned. It reports errors of refs, panics of
+// do, and the end of ctx.
+func forEachReference(ctx context.Context, refs referenceSource, limit int, report *cli.Report, do func(context.Context, fetch.Ref)) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	slots := make(chan struct{}, limit)
+	for ref, err := range refs.all(ctx) {
+		if err != nil {
+			report.Reject(err)
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			report.Reject(context.Cause(ctx))
+			return
+		}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if err := recoverPanic(func() error { do(ctx, ref); return nil }); err != nil {
+				report.End(ref, nil, err)
+			}
+		})
+	}
+}
+
+// references has the references of the command line, and then those of --file.
 type references struct {
-	o         *options
+	app       *app
 	args      []string
 	stdin     io.Reader
 	providers map[string]fetch.Provider
 }
 
-// references refuses what can be seen to be wrong before anything is fetched:
-// on the command line, and in a file. What comes through a pipe is judged line
-// by line, as it comes.
-func (o *options) references(cmd *cobra.Command, args []string, providers map[string]fetch.Provider) (*references, error) {
-	if len(args) == 1 && args[0] == "-" && o.file == "" {
-		args, o.file = nil, "-"
+// references returns the references of a call. It returns a UsageError if one
+// of the command line is wrong, or one in a file that can be read twice. Lines
+// of a pipe are checked one by one as they come.
+func (a *app) references(cmd *cobra.Command, args []string, providers map[string]fetch.Provider) (*references, error) {
+	if len(args) == 1 && args[0] == "-" && a.References == "" {
+		args, a.References = nil, "-"
 	}
-	if len(args) == 0 && o.file == "" {
-		return nil, usagef("want a reference, or -f FILE\nSee '%s --help'", cmd.CommandPath())
+	if len(args) == 0 && a.References == "" {
+		return nil, cli.Usagef("Name at least one export to %s, or give a list with -f FILE.\nSee '%s --help'", cmd.Name(), cmd.CommandPath())
 	}
-	r := &references{o, args, cmd.InOrStdin(), providers}
-	twice, err := o.canCheck()
-	if err != nil {
-		return nil, err
+	isFile := false
+	if a.References != "" && a.References != "-" {
+		info, err := os.Stat(a.References)
+		if err != nil {
+			return nil, cli.Usagef("--file: %w", err)
+		}
+		if info.IsDir() {
+			return nil, cli.Usagef("--file %s: it is a directory", a.References)
+		}
+		isFile = info.Mode().IsRegular()
 	}
-	lines := r.lines(cmd.Context())
-	if !twice {
-		lines = r.argLines()
+	r := &references{a, args, cmd.InOrStdin(), providers}
+	lines := r.argLines()
+	if isFile {
+		lines = r.lines(cmd.Context())
 	}
 	for _, err := range r.parse(lines) {
 		if err != nil {
@@ -49,19 +97,25 @@ func (o *options) references(cmd *cobra.Command, args []string, providers map[st
 	return r, nil
 }
 
-// all yields each reference once, as far as recent remembers. An error is that
-// of one line; the others go on. It ends with ctx.
+// all yields each reference once, as far back as dedupe remembers. An error is
+// that of one line; others may follow. It ends with ctx.
 func (r *references) all(ctx context.Context) iter.Seq2[fetch.Ref, error] {
 	return r.parse(r.lines(ctx))
 }
 
 func (r *references) lines(ctx context.Context) iter.Seq[line] {
 	return func(yield func(line) bool) {
-		for _, lines := range []iter.Seq[line]{r.argLines(), r.o.fileLines(ctx, r.stdin)} {
-			for l := range lines {
-				if !yield(l) {
-					return
-				}
+		for l := range r.argLines() {
+			if !yield(l) {
+				return
+			}
+		}
+		if r.app.References == "" {
+			return
+		}
+		for l := range r.fileLines(ctx) {
+			if !yield(l) {
+				return
 			}
 		}
 	}
@@ -79,45 +133,171 @@ func (r *references) argLines() iter.Seq[line] {
 
 func (r *references) parse(lines iter.Seq[line]) iter.Seq2[fetch.Ref, error] {
 	return func(yield func(fetch.Ref, error) bool) {
-		seen := newRecent()
+		seen := newDedupe(dedupeWindow)
 		for l := range lines {
-			ref, again, err := r.read(l, seen)
-			if !again && !yield(ref, err) {
+			ref, repeated, err := r.parseLine(l, seen)
+			if !repeated && !yield(ref, err) {
 				return
 			}
 		}
 	}
 }
 
-// read reads one line. It reports whether the same was read before.
-func (r *references) read(l line, seen *recent) (ref fetch.Ref, again bool, err error) {
+// parseLine parses one line. It reports whether the same reference was seen
+// before.
+func (r *references) parseLine(l line, seen *dedupe) (ref fetch.Ref, repeated bool, err error) {
 	if l.err != nil {
 		return ref, false, l.err
 	}
-	if ref, err = r.o.reference(l.text, r.providers); err == nil {
-		before, alike := seen.see(ref)
-		if alike {
-			return ref, before, nil
+	if ref, err = r.app.reference(l.text, r.providers); err == nil {
+		seenBefore, same := seen.see(ref)
+		if same {
+			return ref, seenBefore, nil
 		}
-		err = usagef("%s and one before it are one export, with other promises or another query: want one of them", ref)
+		err = cli.Usagef("%s and an earlier reference are one export, with different promises or another query: leave one of them out", ref)
 	}
 	if l.file != "" {
-		err = l.blame(err)
+		err = l.errorAt(err)
 	}
 	return ref, false, err
 }
 
-func (o *options) reference(text string, providers map[string]fetch.Provider) (fetch.Ref, error) {
+// reference parses a reference that this call may fetch.
+func (a *app) reference(text string, providers map[string]fetch.Provider) (fetch.Ref, error) {
 	ref, err := fetch.ParseRef(text)
-	hosts := hostguard.Policy{Allow: o.hosts}
+	hosts := hostguard.Policy{Allow: a.AllowHosts}
 	switch {
 	case err != nil:
-		return ref, &usageError{err}
+		return ref, &cli.UsageError{Err: err}
 	case providers[ref.Scheme()] == nil:
 		known := strings.Join(slices.Sorted(maps.Keys(providers)), ", ")
-		return ref, usagef("%s: this version can't fetch %s references, only %s", ref, ref.Scheme(), known)
+		return ref, cli.Usagef("%s: this version can't fetch %s references, only %s", ref, ref.Scheme(), known)
 	case ref.Scheme() == "http" && !hosts.Allows(ref.Parts()[0]):
-		return ref, usagef("%s: http needs --allow-host %s", ref, ref.Parts()[0])
+		return ref, cli.Usagef("%s: http needs --allow-host %s", ref, ref.Parts()[0])
 	}
 	return ref, nil
+}
+
+// parseReferences parses references that this call may fetch.
+func (a *app) parseReferences(args []string, providers map[string]fetch.Provider) (refs []fetch.Ref, err error) {
+	for _, arg := range args {
+		ref, err := a.reference(arg, providers)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, ref)
+	}
+	return refs, nil
+}
+
+// dedupe remembers the references that were seen last.
+type dedupe struct{ names *lru.Cache[string, uint64] } // by key, the hash of the name it was first seen under
+
+// dedupeWindow is how many references are remembered, so that a list without
+// end takes up no more than some megabytes.
+const dedupeWindow = 1 << 16
+
+var dedupeSeed = maphash.MakeSeed()
+
+func newDedupe(window int) *dedupe {
+	names, _ := lru.New[string, uint64](window) // fails only for a negative size
+	return &dedupe{names}
+}
+
+// see reports whether an export was seen before, and whether it was named the
+// same: with the same promises and, where the query is a secret, the same
+// query.
+func (d *dedupe) see(ref fetch.Ref) (seenBefore, same bool) {
+	name := maphash.String(dedupeSeed, ref.String()+"\n"+ref.URL())
+	first, seenBefore := d.names.Get(ref.Hash())
+	if !seenBefore {
+		d.names.Add(ref.Hash(), name)
+		return false, true
+	}
+	return true, first == name
+}
+
+// line is one line of --file. A line with an error is the last.
+type line struct {
+	file   string
+	number int
+	text   string
+	err    error
+}
+
+// errorAt returns a UsageError that says which line err is about.
+func (l line) errorAt(err error) error {
+	return cli.Usagef("%s, line %d: %w", l.file, l.number, err)
+}
+
+// maxLine is the longest line in bytes, more than any reference is.
+const maxLine = 1 << 20
+
+// fileLines yields the lines of --file as they are written. It ends with ctx
+// even if the file is a pipe to which nobody writes, or one without end.
+func (r *references) fileLines(ctx context.Context) iter.Seq[line] {
+	return func(yield func(line) bool) {
+		readCtx, stop := context.WithCancel(ctx)
+		defer stop()
+		lines := make(chan line)
+		go func() {
+			defer close(lines)
+			r.readFile(func(l line) bool {
+				select {
+				case lines <- l:
+					return true
+				case <-readCtx.Done():
+					return false
+				}
+			})
+		}()
+		for {
+			select {
+			case l, ok := <-lines:
+				if !ok || !yield(l) {
+					return
+				}
+			case <-ctx.Done():
+				yield(line{err: fmt.Errorf("--file: %w", context.Cause(ctx))})
+				return
+			}
+		}
+	}
+}
+
+func (r *references) readFile(yield func(line) bool) {
+	if r.app.References == "-" {
+		readLines("standard input", r.stdin, yield)
+		return
+	}
+	f, err := os.Open(r.app.References)
+	if err != nil {
+		yield(line{err: cli.Usagef("--file: %w", err)})
+		return
+	}
+	defer f.Close()
+	readLines(r.app.References, f, yield)
+}
+
+// readLines yields the lines of r, without the space around them. It skips
+// empty lines and those that begin with #.
+func readLines(name string, r io.Reader, yield func(line) bool) {
+	s := bufio.NewScanner(r)
+	s.Buffer(nil, maxLine)
+	n := 0
+	for s.Scan() {
+		n++
+		text := strings.TrimSpace(strings.TrimPrefix(s.Text(), "\ufeff"))
+		if text != "" && text[0] != '#' && !yield(line{file: name, number: n, text: text}) {
+			return
+		}
+	}
+	l := line{file: name, number: n + 1}
+	if l.err = s.Err(); errors.Is(l.err, bufio.ErrTooLong) {
+		l.err = fmt.Errorf("it is longer than %s", flagvalue.FormatSize(maxLine))
+	}
+	if l.err != nil {
+		l.err = l.errorAt(l.err)
+		yield(l)
+	}
 }

@@ -4,29 +4,31 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"tallyman/cmd/tallyman/internal/cli"
 )
 
-func newRequeue(o *options) *cobra.Command {
+func newRequeueCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "requeue",
 		Short: "Put back into the queue what Redis has lost",
-		Long: `Requeue enqueues each export that a worker has seen, that has not landed and has
-not failed, unless the queue has it. A worker does the same by itself when it
+		Long: `Requeue enqueues each export that a worker has seen and that has neither landed nor
+failed, unless the queue has it already. A worker does the same by itself when it
 starts, and when it sees that Redis was restarted or emptied. What no worker had
 seen was in Redis alone: enqueue it again, which is harmless for the rest.`,
-		Args: usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.requeue(cmd) },
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.requeue(cmd) },
 	}
-	o.queueing(cmd.Flags())
+	a.AddQueue(cmd.Flags())
 	return cmd
 }
 
-func (o *options) requeue(cmd *cobra.Command) error {
-	store, err := o.stored()
+func (a *app) requeue(cmd *cobra.Command) error {
+	store, err := a.openRequired()
 	if err != nil {
 		return err
 	}
-	queue, stop, err := o.queueOf(cmd.Context(), store)
+	queue, stop, err := a.openQueue(cmd.Context(), store)
 	if err != nil {
 		return err
 	}
@@ -35,15 +37,16 @@ func (o *options) requeue(cmd *cobra.Command) error {
 		return err
 	}
 	n, err := queue.Requeue(cmd.Context(), store)
-	if o.json {
-		writeJSON(cmd.OutOrStdout(), requeued{"tallyman.requeued/v1", n})
+	if a.JSON {
+		_ = cli.PrintJSON(cmd.OutOrStdout(), requeuedLine{"tallyman.requeued/v1", n})
 	} else {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s put back\n", plural(int64(n), "export"))
+		fmt.Fprintf(cmd.OutOrStdout(), "%s put back\n", cli.Plural(int64(n), "export"))
 	}
 	return err
 }
 
-type requeued struct {
+// requeuedLine is what --json prints.
+type requeuedLine struct {
 	Schema  string `json:"schema"`
 	Exports int    `json:"exports"`
 }

@@ -7,49 +7,44 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch/sandbox"
 )
 
-func newSandbox(o *options) *cobra.Command {
+func newSandboxCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "sandbox",
-		Short:   "Run a cloud to try things on, until interrupted",
+		Short:   "Run a cloud to try things out on, until interrupted",
 		Example: `  tallyman sandbox --listen 127.0.0.1:8080`,
-		Args:    usage(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.sandbox(cmd) },
+		Args:    usageArgs(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sandbox(cmd) },
 	}
-	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "serve at `ADDR`, which must be this machine's own")
+	cmd.Flags().StringVar(&a.Listen, "listen", "127.0.0.1:0", "serve at `ADDR`, an address of this machine alone")
 	return cmd
 }
 
-const sandboxProject = "sandbox"
-
-func (o *options) sandbox(cmd *cobra.Command) error {
-	host, _, err := net.SplitHostPort(o.listen)
+// sandbox serves a sandbox, and prints what a shell exports to use it, and a
+// command for each of its exports.
+func (a *app) sandbox(cmd *cobra.Command) error {
+	host, _, err := net.SplitHostPort(a.Listen)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-		return usagef("--listen %s: want 127.0.0.1:PORT: the sandbox is for this machine only", o.listen)
+		return cli.Usagef("--listen %s: must be 127.0.0.1:PORT: the sandbox is for this machine only", a.Listen)
 	}
-	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", o.listen)
+	listener, err := new(net.ListenConfig).Listen(cmd.Context(), "tcp", a.Listen)
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)
 	}
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})
-	out, address := cmd.OutOrStdout(), listener.Addr()
-	fmt.Fprint(out, sandboxEnvironment(address.String()))
-	for _, s := range shows() {
-		reference := s.stage(cloud, fmt.Sprintf("http://%s", address), sandboxProject)
+	out, address := cmd.OutOrStdout(), listener.Addr().String()
+	fmt.Fprintf(out, "export ALIBABA_CLOUD_ACCESS_KEY_ID=%[1]s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%[2]s\n"+
+		"export HUAWEICLOUD_SDK_AK=%[1]s HUAWEICLOUD_SDK_SK=%[2]s\nexport", demoKey, demoSecret)
+	for _, name := range providerNames {
+		fmt.Fprintf(out, " TALLYMAN_ENDPOINT_%s=http://%s", strings.ToUpper(name), address)
+	}
+	fmt.Fprintf(out, "\nexport TALLYMAN_ALLOW_HOST=%s TALLYMAN_DBS_BUCKET=%s\n\n", address, demoBucket)
+	for _, s := range scenarios() {
+		reference := s.stage(cloud, "http://"+address, "sandbox")
 		fmt.Fprintf(out, "tallyman fetch '%s'  # %s\n", reference, s.title)
 	}
 	return cloud.Serve(cmd.Context(), listener)
-}
-
-// sandboxEnvironment is what a shell exports to turn to a sandbox at that
-// address.
-func sandboxEnvironment(address string) string {
-	text := fmt.Sprintf("export ALIBABA_CLOUD_ACCESS_KEY_ID=%[1]s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%[2]s\n"+
-		"export HUAWEICLOUD_SDK_AK=%[1]s HUAWEICLOUD_SDK_SK=%[2]s\nexport", demoKey, demoSecret)
-	for _, name := range providerNames {
-		text += fmt.Sprintf(" TALLYMAN_ENDPOINT_%s=http://%s", strings.ToUpper(name), address)
-	}
-	return text + fmt.Sprintf("\nexport TALLYMAN_ALLOW_HOST=%s TALLYMAN_DBS_BUCKET=%s\n\n", address, demoSink)
 }

@@ -134,7 +134,7 @@ func readSandbox(t *testing.T, r io.Reader) (refs, environment []string) {
 	t.Helper()
 	buffer := make([]byte, 4096)
 	text := ""
-	for strings.Count(text, "tallyman fetch ") < len(shows()) || !strings.HasSuffix(text, "\n") {
+	for strings.Count(text, "tallyman fetch ") < len(scenarios()) || !strings.HasSuffix(text, "\n") {
 		n, err := r.Read(buffer)
 		if err != nil {
 			t.Fatalf("%v: %s", err, text)

@@ -11,22 +11,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
-func newStatus(o *options) *cobra.Command {
+func newStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [REF...]",
-		Short: "Say what has landed, what is under way, and what needs you",
-		Long: `Status counts the exports of the archive by how they fare, and lists those that
-need someone, with what to do about each. Named ones it tells all about. With
---redis it knows of those too that no worker has seen yet, and when the others
-are due.
+		Short: "Show what has landed, what is under way, and what needs you",
+		Long: `Status counts the exports of the archive by state, and lists those that need
+someone, with the command that helps. It shows everything about the exports that
+are named. With --redis it also knows exports that no worker has seen yet, and
+when the others are tried again.
 
-  landed     in the archive, proven
+  landed     in the archive, verified
   running    an attempt is being made
   waiting    for its job, or to be tried again
   queued     for a worker
@@ -36,43 +37,55 @@ are due.
 		Example: `  tallyman status
   tallyman status --since fri --json
   tallyman status sls://cn-hangzhou/ali-test-project/download-123`,
-		RunE: func(cmd *cobra.Command, args []string) error { return o.status(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.status(cmd, args) },
 	}
 	f := cmd.Flags()
-	f.Var(&o.since, "since", "only what landed, or changed, since `TIME`: a duration ago, a weekday, a date, or a time (RFC 3339)")
-	f.StringSliceVar(&o.hosts, "allow-host", nil, "take http references to `HOST[:PORT]` too (repeatable, or with commas)")
-	group(f, "What to show", "since", "allow-host")
-	o.queueing(f)
+	a.AddSince(f, "what landed or changed")
+	a.AddAllowHost(f)
+	cli.GroupFlags(f, "What to show", "since", "allow-host")
+	a.AddQueue(f)
 	return cmd
 }
 
-func (o *options) status(cmd *cobra.Command, args []string) error {
-	store, err := o.stored()
+func (a *app) status(cmd *cobra.Command, args []string) error {
+	store, err := a.openRequired()
 	if err != nil {
 		return err
 	}
 	client := &worker.Client{Archive: store}
-	if o.redis.URL() != "" {
-		queue, stop, err := o.queueOf(cmd.Context(), store)
+	if a.Redis.URL() != "" {
+		queue, stop, err := a.openQueue(cmd.Context(), store)
 		if err != nil {
 			return err
 		}
 		defer stop()
 		client.Queue = queue
 	}
-	exports, err := client.Status(cmd.Context())
+	reader, err := client.Status(cmd.Context())
 	if err != nil {
 		return err
 	}
-	s := &statusCommand{o: o, store: store, hasQueue: client.Queue != nil, exports: exports, out: cmd.OutOrStdout(), counts: map[worker.ExportState]int{}}
-	if len(args) > 0 {
-		return s.printNamed(args)
+	c := &statusCommand{app: a, archive: store, hasQueue: client.Queue != nil, reader: reader, stdout: cmd.OutOrStdout(), counts: map[worker.ExportState]int{}}
+	if len(args) == 0 {
+		return c.printAll(cmd.Context())
 	}
-	return s.printAll(cmd.Context())
+	providers := a.newProviders()
+	for _, arg := range args {
+		ref, err := a.reference(arg, providers)
+		if err != nil {
+			return err
+		}
+		status, err := reader.Export(ref)
+		if err != nil {
+			return usageError(err)
+		}
+		c.print(c.newStatusLine(status))
+	}
+	return nil
 }
 
-// A statusEntry is how one export fares, as --json prints it.
-type statusEntry struct {
+// statusLine is what --json prints of an export.
+type statusLine struct {
 	Schema    string             `json:"schema"`
 	Reference string             `json:"reference"`
 	State     worker.ExportState `json:"state"`
@@ -85,211 +98,192 @@ type statusEntry struct {
 	Next      *time.Time         `json:"next,omitempty"` // when it is tried again
 	Received  int64              `json:"received,omitempty"`
 	Polls     int                `json:"polls,omitempty"`
-	Attempts  int                `json:"attempts,omitempty"` // that failed
+	Attempts  int                `json:"attempts,omitempty"` // how many failed
 	Cause     worker.Cause       `json:"cause,omitempty"`
 	Message   string             `json:"message,omitempty"`
-	Command   string             `json:"command,omitempty"` // that helps
+	Command   string             `json:"command,omitempty"` // the command that helps
 	Hint      string             `json:"hint,omitempty"`
 }
 
-// A statusCommand is a run of the command.
+// statusCommand is a run of the command.
 type statusCommand struct {
-	o        *options
-	store    *archive.Archive
+	app      *app
+	archive  *archive.Archive
 	hasQueue bool
-	exports  *worker.StatusReader
-	out      io.Writer
-	counts   map[worker.ExportState]int
-	doubts   int
-	listed   []statusEntry // those that a person reads
+	reader   *worker.StatusReader
+	stdout   io.Writer
+
+	counts map[worker.ExportState]int
+	doubts int          // exports that landed with doubts
+	listed []statusLine // to be printed once all are known
 }
 
-// printNamed prints all about the exports that are named.
-func (s *statusCommand) printNamed(args []string) error {
-	providers := s.o.newProviders()
-	for _, arg := range args {
-		ref, err := s.o.reference(arg, providers)
-		if err != nil {
-			return err
-		}
-		status, err := s.exports.Export(ref)
-		if err != nil {
-			return clientError(err)
-		}
-		s.print(s.newStatusEntry(status))
-	}
-	return nil
-}
-
-// printAll counts all exports, and prints those that someone should know of.
-func (s *statusCommand) printAll(ctx context.Context) error {
-	for status, err := range s.exports.All(ctx) {
-		if err != nil {
-			return err
-		}
-		s.tell(s.newStatusEntry(status))
-	}
-	s.sum()
-	return nil
-}
-
-const statusSchema = "tallyman.status/v1"
-
-func (s *statusCommand) newStatusEntry(status worker.Status) statusEntry {
-	found := statusEntry{
-		Schema: statusSchema, Reference: status.Reference, State: status.State, Received: status.Received, Polls: status.Counters.Polls,
+// newStatusLine returns the line for an export, with the command that helps it.
+func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
+	line := statusLine{
+		Schema: "tallyman.status/v1", Reference: status.Reference, State: status.State, Received: status.Received, Polls: status.Counters.Polls,
 		Cause: status.Cause, Message: status.Message,
 	}
 	if !status.Next.IsZero() {
-		found.Next = &status.Next
+		line.Next = &status.Next
 	}
 	if record := status.Record; record != nil {
-		found.FirstSeen, found.Attempts, found.Hint = &record.FirstSeen, record.Attempts, record.Hint
+		line.FirstSeen, line.Attempts, line.Hint = &record.FirstSeen, record.Attempts, causeHints[status.Cause]
 		if !record.Changed.IsZero() {
-			found.Changed = &record.Changed
+			line.Changed = &record.Changed
 		}
 	}
 	receipt := status.Receipt
 	switch {
 	case receipt != nil:
-		found.Path, found.Landed, found.Doubts, found.Bytes = s.store.Path(status.Key), &receipt.Landed, receipt.Doubts, &receipt.Bytes
+		line.Path, line.Landed, line.Doubts, line.Bytes = c.archive.Path(status.Key), &receipt.Landed, receipt.Doubts, &receipt.Bytes
 	case status.State == worker.StateFailed && status.Record == nil: // its bag is damaged
-		found.Path, found.Command = s.store.Path(status.Key), "tallyman verify"
+		line.Path, line.Command = c.archive.Path(status.Key), "tallyman verify"
 	case status.State == worker.StateFailed:
-		found.Command = "tallyman retry " + quoted(status.Reference)
-	case status.State == worker.StateIdle && s.hasQueue:
-		found.Command = "tallyman requeue"
+		line.Command = retryCommand(status.Reference)
+	case status.State == worker.StateIdle && c.hasQueue:
+		line.Command = "tallyman requeue"
 	case status.State == worker.StateIdle:
-		found.Command = "tallyman fetch " + quoted(status.Reference)
+		line.Command = "tallyman fetch " + cli.ShellQuote(status.Reference)
 	}
-	return found
+	return line
 }
 
-// tell counts an export, and prints or keeps it. Of an export that lands well,
-// or waits for its turn, a person need not read.
-func (s *statusCommand) tell(found statusEntry) {
-	if when := cmp.Or(found.Landed, found.Changed, found.FirstSeen); when != nil && when.Before(s.o.since.Time) {
+// printAll counts all exports, and prints those that someone should know of;
+// with --json, all.
+func (c *statusCommand) printAll(ctx context.Context) error {
+	for status, err := range c.reader.All(ctx) {
+		if err != nil {
+			return err
+		}
+		c.add(c.newStatusLine(status))
+	}
+	c.printCounts()
+	return nil
+}
+
+// add counts an export unless it is older than --since. It prints it with
+// --json, or keeps it to be listed if someone should know of it.
+func (c *statusCommand) add(line statusLine) {
+	if when := cmp.Or(line.Landed, line.Changed, line.FirstSeen); when != nil && when.Before(c.app.Since.Time) {
 		return
 	}
-	s.counts[found.State]++
-	if len(found.Doubts) > 0 {
-		s.doubts++
+	c.counts[line.State]++
+	if len(line.Doubts) > 0 {
+		c.doubts++
 	}
-	if s.o.json {
-		writeJSON(s.out, found)
+	if c.app.JSON {
+		c.print(line)
 		return
 	}
-	if found.State != "landed" && found.State != "queued" && found.State != "cancelled" || len(found.Doubts) > 0 {
-		s.listed = append(s.listed, found)
+	if line.State != worker.StateLanded && line.State != worker.StateQueued && line.State != worker.StateCancelled || len(line.Doubts) > 0 {
+		c.listed = append(c.listed, line)
 	}
 }
 
-// states are all there are, in the order of interest.
-var states = []worker.ExportState{
+// exportStates are all states of exports, in the order in which they are listed.
+var exportStates = []worker.ExportState{
 	worker.StateLanded, worker.StateRunning, worker.StateWaiting, worker.StateQueued, worker.StateIdle, worker.StateFailed, worker.StateCancelled,
 }
 
-type sums struct {
-	Schema      string                     `json:"schema"`
-	Counts      map[worker.ExportState]int `json:"counts"`
-	Doubts      int                        `json:"doubts"`          // of what landed
-	Quarantined int                        `json:"aside,omitempty"` // tasks that can't be read
-	Unreadable  int                        `json:"odd,omitempty"`   // exports of which no state can be read
+// countsLine is the last line of --json.
+type countsLine struct {
+	Schema string                     `json:"schema"`
+	Counts map[worker.ExportState]int `json:"counts"`
+	Doubts int                        `json:"doubts"`          // exports that landed with doubts
+	Aside  int                        `json:"aside,omitempty"` // tasks that can't be read
+	Odd    int                        `json:"odd,omitempty"`   // exports whose state can't be read
 }
 
-func (s *statusCommand) sum() {
-	if s.o.json {
-		for _, state := range states {
-			s.counts[state] += 0
+func (c *statusCommand) printCounts() {
+	if c.app.JSON {
+		for _, state := range exportStates {
+			c.counts[state] += 0
 		}
-		writeJSON(s.out, sums{"tallyman.counts/v1", s.counts, s.doubts, len(s.exports.Quarantined), len(s.exports.Unreadable)})
+		_ = cli.PrintJSON(c.stdout, countsLine{"tallyman.counts/v1", c.counts, c.doubts, len(c.reader.Quarantined), len(c.reader.Unreadable)})
 		return
 	}
-	s.printListed()
+	c.printListed()
 	var parts []string
-	for _, state := range states {
-		part := fmt.Sprintf("%d %s", s.counts[state], state)
-		if state == "landed" && s.doubts > 0 {
-			part += fmt.Sprintf(" (%d with doubts)", s.doubts)
+	for _, state := range exportStates {
+		part := fmt.Sprintf("%d %s", c.counts[state], state)
+		if state == worker.StateLanded && c.doubts > 0 {
+			part += fmt.Sprintf(" (%d with doubts)", c.doubts)
 		}
-		if s.counts[state] > 0 || state == "landed" || state == "failed" {
+		if c.counts[state] > 0 || state == worker.StateLanded || state == worker.StateFailed {
 			parts = append(parts, part)
 		}
 	}
-	fmt.Fprintln(s.out, strings.Join(parts, ", "))
-	s.printQuarantined()
-	if odd := s.exports.Unreadable; len(odd) > 0 {
-		fmt.Fprintf(s.out, "%s with a state that this version can't read: %q\n", plural(int64(len(odd)), "export"), odd[:min(len(odd), mostListed)])
+	fmt.Fprintln(c.stdout, strings.Join(parts, ", "))
+	if n := len(c.reader.Quarantined); n > 0 {
+		fmt.Fprintf(c.stdout, "%s in the queue can't be read, and no worker takes them:\n", cli.Plural(int64(n), "task"))
+		slices.SortFunc(c.reader.Quarantined, func(a, b worker.QueuedTask) int { return strings.Compare(a.ID, b.ID) })
+		for _, task := range c.reader.Quarantined[:min(n, maxListed)] {
+			fmt.Fprintf(c.stdout, "  %s  %s\n", cmp.Or(task.ID, "?"), task.Why)
+		}
+		if n > maxListed {
+			fmt.Fprintln(c.stdout, "  and more")
+		}
+	}
+	if n := len(c.reader.Unreadable); n > 0 {
+		fmt.Fprintf(c.stdout, "%s with a state that this version can't read: %q\n", cli.Plural(int64(n), "export"), c.reader.Unreadable[:min(n, maxListed)])
 	}
 }
 
-// printQuarantined tells of the tasks that can't be read. Nobody knows what exports
-// they were to be of.
-func (s *statusCommand) printQuarantined() {
-	aside := s.exports.Quarantined
-	if len(aside) == 0 {
-		return
-	}
-	fmt.Fprintf(s.out, "%s in the queue can't be read, and no worker takes them:\n", plural(int64(len(aside)), "task"))
-	slices.SortFunc(aside, func(a, b worker.QueuedTask) int { return strings.Compare(a.ID, b.ID) })
-	for _, task := range aside[:min(len(aside), mostListed)] {
-		fmt.Fprintf(s.out, "  %s  %s\n", cmp.Or(task.ID, "?"), task.Why)
-	}
-	if len(aside) > mostListed {
-		fmt.Fprintln(s.out, "  and more")
-	}
-}
+// maxListed is how many exports of a state are listed, unless they have failed.
+const maxListed = 20
 
-// mostListed is how many of a state a person is told of.
-const mostListed = 20
-
-func (s *statusCommand) printListed() {
-	slices.SortStableFunc(s.listed, func(a, b statusEntry) int {
-		return cmp.Or(slices.Index(states, a.State)-slices.Index(states, b.State), strings.Compare(a.Reference, b.Reference))
+func (c *statusCommand) printListed() {
+	slices.SortStableFunc(c.listed, func(a, b statusLine) int {
+		return cmp.Or(slices.Index(exportStates, a.State)-slices.Index(exportStates, b.State), strings.Compare(a.Reference, b.Reference))
 	})
-	shown := map[worker.ExportState]int{}
-	for _, found := range s.listed {
-		shown[found.State]++
-		switch n := shown[found.State]; {
-		case n <= mostListed || found.State == "failed":
-			s.print(found)
-		case n == mostListed+1:
-			fmt.Fprintf(s.out, "%-9s and more: --json lists all\n", found.State)
+	printed := map[worker.ExportState]int{}
+	for _, line := range c.listed {
+		printed[line.State]++
+		switch n := printed[line.State]; {
+		case n <= maxListed || line.State == worker.StateFailed:
+			c.print(line)
+		case n == maxListed+1:
+			fmt.Fprintf(c.stdout, "%-9s and more: --json lists all\n", line.State)
 		}
 	}
 }
 
-func (s *statusCommand) print(found statusEntry) {
-	if s.o.json {
-		writeJSON(s.out, found)
+func (c *statusCommand) print(line statusLine) {
+	if c.app.JSON {
+		_ = cli.PrintJSON(c.stdout, line)
 		return
 	}
-	fmt.Fprintf(s.out, "%-9s %s%s\n", found.State, found.Reference, found.note())
-	for _, doubt := range found.Doubts {
-		fmt.Fprintf(s.out, "          doubt: %s\n", redact.Text(doubt))
+	fmt.Fprintf(c.stdout, "%-9s %s%s\n", line.State, line.Reference, line.details())
+	for _, doubt := range line.Doubts {
+		fmt.Fprintf(c.stdout, "          doubt: %s\n", redact.Text(doubt))
 	}
-	if found.Command != "" {
-		fmt.Fprintf(s.out, "          %s\n", strings.Join(slices.DeleteFunc([]string{found.Command, found.Hint}, func(s string) bool { return s == "" }), "   # "))
+	if line.Command != "" {
+		comment := ""
+		if line.Hint != "" {
+			comment = "   # " + line.Hint
+		}
+		fmt.Fprintf(c.stdout, "          %s%s\n", line.Command, comment)
 	}
 }
 
-// note is what there is to say of an export in a line.
-func (f statusEntry) note() string {
+// details returns what a line says about an export besides its state.
+func (s *statusLine) details() string {
 	var parts []string
-	if f.Cause != "" {
-		parts = append(parts, string(f.Cause))
+	if s.Cause != "" {
+		parts = append(parts, string(s.Cause))
 	}
-	if f.Message != "" {
-		parts = append(parts, f.Message)
+	if s.Message != "" {
+		parts = append(parts, s.Message)
 	}
-	if f.Next != nil {
-		parts = append(parts, "again at "+f.Next.Local().Format(time.TimeOnly))
+	if s.Next != nil {
+		parts = append(parts, "again at "+s.Next.Local().Format(time.TimeOnly))
 	}
-	if f.Received > 0 {
-		parts = append(parts, flagvalue.FormatSize(f.Received)+" received")
+	if s.Received > 0 {
+		parts = append(parts, flagvalue.FormatSize(s.Received)+" received")
 	}
-	if f.Landed != nil {
-		parts = append(parts, f.Path)
+	if s.Landed != nil {
+		parts = append(parts, s.Path)
 	}
 	if len(parts) == 0 {
 		return ""

@@ -6,144 +6,124 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
-func newVerify(o *options) *cobra.Command {
+func newVerifyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify [REF...]",
-		Short: "Prove again that what landed is as it was then",
+		Short: "Check that what landed is still as it was then",
 		Example: `  tallyman verify
-  tallyman verify --part 1/7     # on Mondays; a week proves it all
+  tallyman verify --part 1/7     # on Mondays; the whole archive in a week
   tallyman verify sls://cn-hangzhou/ali-test-project/download-123`,
-		RunE: func(cmd *cobra.Command, args []string) error { return o.verify(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd, args) },
 	}
-	cmd.Flags().Var(&o.shard, "part", "only the `K/N`th part of the archive")
+	cmd.Flags().Var(&a.Shard, "part", "only the `K/N`th part of the archive")
 	return cmd
 }
 
-func (o *options) verify(cmd *cobra.Command, args []string) error {
-	named, err := keysOf(args)
-	if err != nil {
-		return err
-	}
-	store, err := archive.OpenExisting(o.archive)
-	if errors.Is(err, fs.ErrNotExist) {
-		return usagef("there is no archive in %s: name it by --archive", o.archive)
-	}
-	if err != nil {
-		return err
-	}
-	keys := store.All()
-	if len(args) > 0 {
-		keys = named
-	}
-	r := &rechecks{o: o, store: store, out: cmd.OutOrStdout()}
-	if err := r.all(cmd.Context(), keys); err != nil {
-		return err
-	}
-	return r.exit(cmd.ErrOrStderr())
-}
-
-func keysOf(args []string) (iter.Seq2[string, error], error) {
-	var keys []string
+func (a *app) verify(cmd *cobra.Command, args []string) error {
+	var named []string
 	for _, arg := range args {
 		ref, err := fetch.ParseRef(arg)
 		if err != nil {
-			return nil, &usageError{err}
+			return &cli.UsageError{Err: err}
 		}
-		keys = append(keys, ref.Key())
+		named = append(named, ref.Key())
 	}
-	return func(yield func(string, error) bool) {
-		for _, key := range keys {
-			if !yield(key, nil) {
-				return
+	store, err := archive.OpenExisting(a.Archive)
+	if errors.Is(err, fs.ErrNotExist) {
+		return cli.Usagef("--archive %s: there is no archive", a.Archive)
+	}
+	if err != nil {
+		return err
+	}
+	c := &verifyCommand{app: a, archive: store, stdout: cmd.OutOrStdout()}
+	for _, key := range named {
+		if err := c.recheck(cmd.Context(), key); err != nil {
+			return err
+		}
+	}
+	if len(args) == 0 {
+		for key, err := range store.All() {
+			if err == nil {
+				err = c.recheck(cmd.Context(), key)
+			}
+			if err != nil {
+				return err
 			}
 		}
-	}, nil
+	}
+	return c.exit(cmd.ErrOrStderr())
 }
 
-// rechecks rechecks exports and counts how they fare.
-type rechecks struct {
-	o     *options
-	store *archive.Archive
-	out   io.Writer
+// verifyCommand is a run of the command. It counts the exports by how they
+// fare.
+type verifyCommand struct {
+	app     *app
+	archive *archive.Archive
+	stdout  io.Writer
 
 	whole, damaged, absent int
 }
 
-func (r *rechecks) all(ctx context.Context, keys iter.Seq2[string, error]) error {
-	for key, err := range keys {
-		if err != nil {
-			return err
-		}
-		if !r.o.shard.Has(key) {
-			continue
-		}
-		if err := r.recheck(ctx, key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// recheck fails only if the archive can't be read.
-func (r *rechecks) recheck(ctx context.Context, key string) error {
-	line := rechecked{Schema: "tallyman.recheck/v1", Key: key, State: "whole"}
-	err := r.store.Recheck(ctx, key)
-	damage, damaged := errors.AsType[*archive.Damage](err)
-	switch {
-	case damaged:
-		r.damaged++
-		line.State, line.Problems = "damaged", damage.Problems
-	case errors.Is(err, fs.ErrNotExist):
-		r.absent++
-		line.State, line.Problems = "absent", []string{"it has not landed"}
-	case err != nil:
-		return err
-	default:
-		r.whole++
-	}
-	r.show(line)
-	return nil
-}
-
-// rechecked is what --json prints of an export.
-type rechecked struct {
+// recheckLine is what --json prints of an export.
+type recheckLine struct {
 	Schema   string   `json:"schema"`
 	Key      string   `json:"key"`
 	State    string   `json:"state"` // "whole", "damaged" or "absent"
 	Problems []string `json:"problems,omitempty"`
 }
 
-func (r *rechecks) show(line rechecked) {
-	switch {
-	case r.o.json:
-		writeJSON(r.out, line)
-	case line.State != "whole":
-		fmt.Fprintf(r.out, "%-7s  %s  %s\n", line.State, line.Key, strings.Join(line.Problems, "; "))
-	case !r.o.quiet:
-		fmt.Fprintf(r.out, "%-7s  %s\n", line.State, line.Key)
+// recheck checks one export if it is in the shard of --part, and prints how it
+// fares. It returns an error only if the archive can't be read.
+func (c *verifyCommand) recheck(ctx context.Context, key string) error {
+	if !c.app.Shard.Has(key) {
+		return nil
 	}
+	line := recheckLine{Schema: "tallyman.recheck/v1", Key: key, State: "whole"}
+	err := c.archive.Recheck(ctx, key)
+	damage, damaged := errors.AsType[*archive.Damage](err)
+	switch {
+	case damaged:
+		c.damaged++
+		line.State, line.Problems = "damaged", damage.Problems
+	case errors.Is(err, fs.ErrNotExist):
+		c.absent++
+		line.State, line.Problems = "absent", []string{"it has not landed"}
+	case err != nil:
+		return err
+	default:
+		c.whole++
+	}
+	switch {
+	case c.app.JSON:
+		_ = cli.PrintJSON(c.stdout, line)
+	case line.State != "whole":
+		fmt.Fprintf(c.stdout, "%-7s  %s  %s\n", line.State, line.Key, strings.Join(line.Problems, "; "))
+	case !c.app.Quiet:
+		fmt.Fprintf(c.stdout, "%-7s  %s\n", line.State, line.Key)
+	}
+	return nil
 }
 
-func (r *rechecks) exit(stderr io.Writer) error {
-	if !r.o.quiet {
-		fmt.Fprintf(stderr, "%d whole, %d damaged, %d absent\n", r.whole, r.damaged, r.absent)
+func (c *verifyCommand) exit(stderr io.Writer) error {
+	if !c.app.Quiet {
+		fmt.Fprintf(stderr, "%d whole, %d damaged, %d absent\n", c.whole, c.damaged, c.absent)
 	}
 	switch {
-	case r.damaged > 0:
-		hint(stderr, "move what is damaged out of the archive and fetch it again")
-		return exit(worker.ExitDamaged)
-	case r.absent > 0:
-		return exit(worker.ExitUnknown)
+	case c.damaged > 0:
+		cli.PrintHint(stderr, hintDamagedBags)
+		return cli.ExitError(worker.ExitDamaged)
+	case c.absent > 0:
+		return cli.ExitError(worker.ExitUnknown)
 	}
 	return nil
 }

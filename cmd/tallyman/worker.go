@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
@@ -18,182 +19,177 @@ import (
 	"tallyman/worker"
 )
 
-func newWorker(o *options) *cobra.Command {
+func newWorkerCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "worker",
-		Short: "Serve the queue: wait for exports, fetch, prove and land them",
+		Short: "Serve the queue: wait for exports, fetch them, verify them, let them land",
 		Long: `Worker serves the queue in the Redis of --redis until it is told to stop. There
-may be any number of workers, on any number of machines, as long as all have the
-same archive: one file system, that all of them mount.
+may be any number of workers, on any number of machines, as long as all of them
+use the same archive, on one file system that they all mount.
 
-It looks for new jobs by itself where the configuration file has a schedule,
+If the configuration file has a schedule, the worker looks for new jobs by itself,
 and enqueues those that have neither landed nor failed:
 
   schedule:
     - {place: "sls://cn-hangzhou/ali-test-project/", every: 1h, since: 2d}
-    - {place: "dbs://cn-hangzhou/rm-bp1a2b3c4d5e/", cron: "30 2 * * *", match: 'nightly-*', wait: 24h}
+    - {place: "dbs://cn-hangzhou/rm-bp1a2b3c/", cron: "30 2 * * *", match: 'nightly-*', wait: 24h}
 
 Cron is minute, hour, day of the month, month and day of the week, in local time
-or in that of a CRON_TZ=ZONE before them. With a schedule and no --redis, the
-queue is in this process, for this worker alone.
+or, after CRON_TZ=ZONE, in that time zone. With a schedule and without --redis,
+the queue is in this process, for this worker alone.
 
-SIGTERM lets what is under way come to a point where another worker goes on, for
---drain at most; SIGINT does not wait for it. Nothing is lost by either, nor by
-kill -9.`,
+On SIGTERM, the worker brings what is under way to a point from which another
+worker can go on, within --drain. On SIGINT it stops at once. Neither loses
+anything, nor does kill -9.`,
 		Example: `  tallyman worker --redis redis://queue.internal:6379/0 --archive /mnt/archive
   tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman enqueue -`,
-		Args: usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.work(cmd) },
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.worker(cmd) },
 	}
 	f := cmd.Flags()
-	o.queueing(f)
-	o.transfer(f)
-	o.drain = flagvalue.Duration(10 * time.Second)
-	f.Var(&o.drain, "drain", "how long what is under way may take to end once the worker is to stop")
-	f.Var(&o.patience, "wait", "how long to wait for a job to become ready; 0 is for ever")
-	o.polling(f)
-	group(f, "How to wait for it", "wait", "poll", "drain")
-	o.calls(f)
+	a.AddQueue(f)
+	a.AddTransfer(f)
+	a.Drain = flagvalue.Duration(10 * time.Second)
+	f.Var(&a.Drain, "drain", "how long the worker may take to end what is under way\nonce it is told to stop")
+	f.Var(&a.TaskWait, "wait", "how long to wait for a job to become ready; 0 is for ever")
+	a.AddPoll(f)
+	cli.GroupFlags(f, "How to wait for it", "wait", "poll", "drain")
+	a.AddCalls(f)
 	return cmd
 }
 
-func (o *options) work(cmd *cobra.Command) error {
-	if err := o.check(); err != nil {
+func (a *app) worker(cmd *cobra.Command) error {
+	if err := a.Check(); err != nil {
 		return err
 	}
-	queue, stop, err := o.serves(cmd.Context())
+	queue, closeQueue, err := a.openWorkerQueue(cmd.Context())
 	if err != nil {
 		return err
 	}
 	ended := true
 	defer func() {
 		if ended {
-			stop()
+			closeQueue()
 		}
 	}()
-	store, err := archive.Open(o.archive)
+	store, err := archive.Open(a.Archive)
 	if err != nil {
 		return err
 	}
-	hurry, done := hurried()
-	defer done()
-	log := o.log(cmd)
+	// hardStop ends with the first SIGINT. The second one ends the process.
+	hardStop, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	context.AfterFunc(hardStop, stop)
+	log := a.newLogger(cmd)
 	worker.SetRedisLogger(log)
-	w := o.worker(cmd.Context(), queue, store, log)
-	w.HardStop = hurry
-	log.Info("serving the queue", "redis", cmp.Or(o.redis.String(), "in this process"), "archive", o.archive, "archive_id", store.ID(), "version", version())
-	if ended, err = serve(cmd.Context(), w); err != nil {
-		return fmt.Errorf("--redis %s: %w", &o.redis, err)
+	w := a.newWorker(cmd.Context(), queue, store, log)
+	w.HardStop = hardStop
+	log.Info("serving the queue", "redis", cmp.Or(a.Redis.String(), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", version())
+	if ended, err = runWorker(cmd.Context(), w); err != nil {
+		return fmt.Errorf("--redis %s: %w", &a.Redis, err)
 	}
 	log.Info("stopped: what was received is kept")
-	if hurry.Err() != nil {
-		return exit(worker.ExitInterrupted)
+	if hardStop.Err() != nil {
+		return cli.ExitError(worker.ExitInterrupted)
 	}
 	return nil
 }
 
-// farewell is how much longer a worker may take to end than it was given.
-const farewell = time.Second
+// stopGrace is how much longer than its time a worker may take to end.
+const stopGrace = time.Second
 
-// serve runs a worker, and leaves it when it takes too long to end: a Redis
-// that is away would keep it for minutes. What is lost on it then, another
-// worker finds out. A worker that is left has not ended, and still needs its
-// queue.
-func serve(ctx context.Context, w *worker.Worker) (ended bool, err error) {
+// runWorker runs w until it ends, or until it takes too long to end: without
+// its Redis it would take minutes. In that case ended is false: w still runs and
+// needs its queue. Another worker finds out what it did not finish.
+func runWorker(ctx context.Context, w *worker.Worker) (ended bool, err error) {
 	late, leave := context.WithCancel(context.Background())
 	defer leave()
-	defer context.AfterFunc(w.HardStop, func() { time.AfterFunc(farewell, leave) })()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.DrainTimeout+farewell, leave) })()
-	over := make(chan error, 1)
-	go func() { over <- w.Run(ctx) }()
+	defer context.AfterFunc(w.HardStop, func() { time.AfterFunc(stopGrace, leave) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(w.DrainTimeout+stopGrace, leave) })()
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
 	select {
-	case err := <-over:
+	case err := <-done:
 		return true, err
 	case <-late.Done():
 		return false, nil
 	}
 }
 
-// worker serves a queue with these settings.
-func (o *options) worker(ctx context.Context, queue *worker.Queue, store *archive.Archive, log *slog.Logger) *worker.Worker {
-	told, providers := &logged{log}, o.newProviders()
+// workerPolls is how many jobs a worker polls at the same time. A poll mostly
+// waits for its answer.
+const workerPolls = 16
+
+// newWorker returns a worker that serves queue with these settings.
+func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive.Archive, log *slog.Logger) *worker.Worker {
+	events, providers := &eventLog{log}, a.newProviders()
+	wait := time.Duration(a.TaskWait)
+	if wait == 0 {
+		wait = worker.Forever
+	}
 	return &worker.Worker{
 		Queue: queue, Archive: store,
-		Fetcher:  o.fetcher(ctx, providers, store, told.progress),
-		Schedule: o.schedule, Listers: listers(providers), ParseSince: since,
-		PollConcurrency: pollsAtOnce, FetchConcurrency: o.parallel,
-		Wait: forever(o.patience), PollInterval: time.Duration(o.poll), Attempts: o.attempts,
-		DrainTimeout: time.Duration(o.drain), TaskCheckInterval: time.Second,
-		OnNote: told.pause, OnEnd: told.ended, Log: log,
+		Fetcher:  a.newFetcher(ctx, providers, store, events.Progress),
+		Schedule: a.Schedule, Listers: listers(providers),
+		ParseSince:       func(text string) (time.Time, error) { return flagvalue.ParseTime(text, time.Now()) },
+		PollConcurrency:  16, // at the same time: a poll mostly waits for its answer
+		FetchConcurrency: a.Parallel,
+		Wait:             wait, PollInterval: time.Duration(a.Poll), Attempts: a.Attempts,
+		DrainTimeout: time.Duration(a.Drain), TaskCheckInterval: time.Second,
+		OnNote: events.Pause, OnEnd: events.ended, Log: log,
 	}
 }
 
-// pollsAtOnce is how many jobs a worker asks at once. Asking is nearly all
-// waiting for the answer.
-const pollsAtOnce = 16
-
-func forever(wait flagvalue.Duration) time.Duration {
-	if wait == 0 {
-		return worker.Forever
-	}
-	return time.Duration(wait)
-}
-
-// hurried ends with SIGINT. The one after that ends the process.
-func hurried() (context.Context, func()) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
-}
-
-// log goes to stderr: a line each, JSON with --json.
-func (o *options) log(cmd *cobra.Command) *slog.Logger {
+// newLogger returns a logger to stderr that prints lines of text or, with
+// --json, of JSON.
+func (a *app) newLogger(cmd *cobra.Command) *slog.Logger {
 	level := slog.LevelInfo
 	switch {
-	case o.quiet:
+	case a.Quiet:
 		level = slog.LevelWarn
-	case o.verbose:
+	case a.Verbose:
 		level = slog.LevelDebug
 	}
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redacted}
-	if o.json {
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redactAttr}
+	if a.JSON {
 		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), options))
 	}
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), options))
 }
 
-// redacted keeps secrets out of the log, wherever they come from.
-func redacted(_ []string, a slog.Attr) slog.Attr {
-	switch v := a.Value.Any().(type) {
+// redactAttr removes secrets from texts and errors that are logged.
+func redactAttr(_ []string, attr slog.Attr) slog.Attr {
+	switch v := attr.Value.Any().(type) {
 	case string:
-		a.Value = slog.StringValue(redact.Text(v))
+		attr.Value = slog.StringValue(redact.Text(v))
 	case error:
-		a.Value = slog.StringValue(redact.Text(v.Error()))
+		attr.Value = slog.StringValue(redact.Text(v.Error()))
 	}
-	return a
+	return attr
 }
 
-// logged logs how exports get on.
-type logged struct{ to *slog.Logger }
+// eventLog logs how exports get on.
+type eventLog struct{ log *slog.Logger }
 
-func (l *logged) progress(p fetch.Progress) {
+// Progress implements listener.
+func (l *eventLog) Progress(p fetch.Progress) {
 	if p.Note != "" {
-		l.pause(p.Ref, p.Note)
+		l.Pause(p.Ref, p.Note)
 	}
 }
 
-func (l *logged) pause(ref fetch.Ref, note string) {
-	l.to.Debug("note", "ref", ref.String(), "note", note)
+// Pause implements listener.
+func (l *eventLog) Pause(ref fetch.Ref, note string) {
+	l.log.Debug("note", "ref", ref.String(), "note", note)
 }
 
-func (l *logged) ended(ref fetch.Ref, receipt *archive.Receipt, err error) {
+func (l *eventLog) ended(ref fetch.Ref, receipt *archive.Receipt, err error) {
 	switch {
 	case err != nil:
-		outcome := worker.Classify(err)
-		l.to.Warn("failed", "ref", ref.String(), "cause", string(outcome.Cause), "error", err, "hint", outcome.Hint)
+		l.log.Warn("failed", "ref", ref.String(), "cause", string(worker.Classify(err).Cause), "error", err, "hint", hint(err))
 	case len(receipt.Doubts) > 0:
-		l.to.Warn("landed with doubts", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "doubts", receipt.Doubts)
+		l.log.Warn("landed with doubts", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "doubts", receipt.Doubts)
 	default:
-		l.to.Info("landed", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "files", receipt.Files)
+		l.log.Info("landed", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "files", receipt.Files)
 	}
 }

@@ -10,45 +10,43 @@ import (
 	"tallyman/fetch/sandbox"
 )
 
-// The account that the sandbox knows.
 const (
-	demoRegion   = "cn-hangzhou"
-	huaweiRegion = "cn-north-4"
-	demoKey      = "SANDBOXKEY"
-	demoSecret   = "sandbox-secret"
+	demoKey    = "SANDBOXKEY" // the account that the sandbox knows
+	demoSecret = "sandbox-secret"
 
-	// demoSink is where the download tasks of DBS write, for --dbs-bucket.
-	demoSink = "sandbox-backups"
+	demoRegion       = "cn-hangzhou"
+	demoHuaweiRegion = "cn-north-4"
+	demoBucket       = "sandbox-backups" // that download tasks of DBS write to, for --dbs-bucket
 )
 
-// A show is one export of the sandbox: how it comes to be in the cloud at that
-// origin, in that project, and the reference that fetches it.
-type show struct {
+// scenario is one export of the sandbox. Its function stage puts it into a
+// project of the cloud, whose address is origin, and returns its reference.
+type scenario struct {
 	title string
 	stage func(cloud *sandbox.Cloud, origin, project string) (reference string)
 }
 
-func shows() []show {
+func scenarios() []scenario {
 	flipped, expiring := rows(40000, "csv", "zstd"), rows(60000, "csv", "zstd")
 	flipped.Faults.Flip = sandbox.Flip{At: 200000, Times: 1}
 	expiring.Faults.ExpireAfter = sandbox.Expiry{Requests: 3}
-	return []show{
-		{"A job that is not done yet: it is asked until it is", job(sandbox.Job{Name: "nightly-zstd",
+	return []scenario{
+		{"A job that is not done yet: it is polled until it is", slsJob(sandbox.Job{Name: "nightly-zstd",
 			Statuses: []string{sandbox.JobStarting, sandbox.JobRunning, sandbox.JobSucceeded}, File: rows(30000, "csv", "zstd")})},
-		{"JSON lines in gzip", job(sandbox.Job{Name: "nightly-gzip", File: rows(20000, "json", "gzip")})},
-		{"lz4, though the job declares none", job(sandbox.Job{Name: "nightly-lz4",
+		{"JSON lines in gzip", slsJob(sandbox.Job{Name: "nightly-gzip", File: rows(20000, "json", "gzip")})},
+		{"lz4, though the job declares none", slsJob(sandbox.Job{Name: "nightly-lz4",
 			DeclaredCompression: "none", File: rows(20000, "csv", "lz4")})},
-		{"A byte flipped on the way: caught, and fetched again", job(sandbox.Job{Name: "flipped", File: flipped})},
-		{"A URL that expires in mid-transfer: the job gives a new one, and not a byte is lost", job(sandbox.Job{Name: "expiring", File: expiring})},
-		{"A job that writes to a bucket of one's own, among other files", job(sandbox.Job{Name: "nightly-bucket",
+		{"A byte flipped in transfer: found, and fetched again", slsJob(sandbox.Job{Name: "flipped", File: flipped})},
+		{"A URL that expires in mid-transfer: the job gives a new one, and no byte is lost", slsJob(sandbox.Job{Name: "expiring", File: expiring})},
+		{"A job that writes to a bucket of one's own, among other files", slsJob(sandbox.Job{Name: "nightly-bucket",
 			Bucket: "sandbox-logs", Prefix: "exports/", Files: []sandbox.File{rows(8000, "csv", "zstd"), rows(4000, "csv", "zstd")}})},
-		{"A data tracking result of DMS: a zip, throttled at first", order},
-		{"A download task of DBS: a tar with a file for each table", tables},
-		{"A download task of DBS that writes to the bucket of --dbs-bucket", backups},
-		{"A file that a dump task of DIS delivers to OBS", delivery},
+		{"A data tracking result of DMS: a zip, throttled at first", dmsOrder},
+		{"A download task of DBS: a tar with a file for each table", dbsTables},
+		{"A download task of DBS that writes to the bucket of --dbs-bucket", dbsBackups},
+		{"A file that a dump task of DIS delivers to OBS", disDelivery},
 		{"Objects under a prefix of OSS", objects("oss", "sandbox-bucket", demoRegion)},
-		{"Objects under a prefix of OBS", objects("obs", "sandbox-landing", huaweiRegion)},
-		{"A file by its signed URL, with promises of our own", signedURL},
+		{"Objects under a prefix of OBS", objects("obs", "sandbox-landing", demoHuaweiRegion)},
+		{"A file by its signed URL, with promises of your own", signedURL},
 	}
 }
 
@@ -56,15 +54,15 @@ func rows(n int, format, codec string) sandbox.File {
 	return sandbox.File{Rows: n, Format: format, Codec: codec, Seed: uint64(n)}
 }
 
-// job stages an SLS job.
-func job(j sandbox.Job) func(*sandbox.Cloud, string, string) string {
+// slsJob stages an SLS job.
+func slsJob(j sandbox.Job) func(*sandbox.Cloud, string, string) string {
 	return func(cloud *sandbox.Cloud, _, project string) string {
 		cloud.AddJob(project, j)
 		return "sls://" + demoRegion + "/" + project + "/" + j.Name
 	}
 }
 
-func order(cloud *sandbox.Cloud, _, project string) string {
+func dmsOrder(cloud *sandbox.Cloud, _, project string) string {
 	cloud.AddOrder(sandbox.Order{
 		ID: 1100, Key: project, Throttles: 1,
 		Total: new(int64(700)),
@@ -76,8 +74,8 @@ func order(cloud *sandbox.Cloud, _, project string) string {
 	return "dms://" + demoRegion + "/1100/" + project
 }
 
-// tables stages a task that is asked until it has finished, and then has a URL.
-func tables(cloud *sandbox.Cloud, _, project string) string {
+// dbsTables stages a download task that runs at first, and then has a URL.
+func dbsTables(cloud *sandbox.Cloud, _, project string) string {
 	cloud.AddTask(project, sandbox.Task{
 		ID: "dt-tables", Statuses: []string{sandbox.TaskRunning, sandbox.TaskFinished},
 		File: sandbox.File{Name: "dt-tables.tar.gz", Body: sandbox.Compress("gzip", tarOf(
@@ -99,23 +97,23 @@ func tarOf(entries ...sandbox.ZipEntry) []byte {
 	return b.Bytes()
 }
 
-func backups(cloud *sandbox.Cloud, _, project string) string {
+func dbsBackups(cloud *sandbox.Cloud, _, project string) string {
 	cloud.AddTask(project, sandbox.Task{
-		ID: "dt-backups", Bucket: demoSink, Path: "exports/" + project,
+		ID: "dt-backups", Bucket: demoBucket, Path: "exports/" + project,
 		Files: []sandbox.File{rows(3000, "csv", "zstd"), rows(1000, "csv", "zstd")},
 	})
 	return "dbs://" + demoRegion + "/" + project + "/dt-backups"
 }
 
-// delivery stages a file of which the dump task's log has one row.
-func delivery(cloud *sandbox.Cloud, _, project string) string {
+// disDelivery stages a file that has one row in the log of the dump task.
+func disDelivery(cloud *sandbox.Cloud, _, project string) string {
 	start := time.Now().Add(-5 * time.Minute)
 	name := fmt.Sprintf("%s.access-log.1.%d", project, start.UnixMilli())
 	cloud.AddDumpTask(sandbox.DumpTask{
 		ID: project, Bucket: "sandbox-landing", Prefix: "dumps", Partition: "yyyy/MM/dd", Compression: "gzip",
 		Deliveries: []sandbox.Delivery{{Number: 1, Name: name, Start: start, End: start.Add(time.Minute), File: sandbox.File{Rows: 2500, Seed: 11}}},
 	})
-	return "dis://" + huaweiRegion + "/" + project + "/" + name
+	return "dis://" + demoHuaweiRegion + "/" + project + "/" + name
 }
 
 // objects stages what is in a bucket of OSS or OBS.

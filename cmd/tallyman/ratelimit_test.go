@@ -74,7 +74,9 @@ func asking[K any](keys func(context.Context) (K, error)) func(context.Context) 
 
 func TestServicesArePacedAndStoresAreNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := (&options{apiRate: 1}).providersOf(account{sandbox: true})
+		a := newApp()
+		a.APIRate = 1
+		all := a.providersFor(account{sandbox: true})
 		for name, keys := range map[string]func(context.Context) error{
 			"sls": asking(all["sls"].(*sls.Provider).Keys),
 			"dms": asking(all["dms"].(*dms.Provider).Keys),
@@ -100,8 +102,9 @@ func TestServicesArePacedAndStoresAreNot(t *testing.T) {
 
 func TestEachAccountHasTurnsOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &options{apiRate: 5}
-		ours, theirs := o.providersOf(account{sandbox: true})["sls"].(*sls.Provider), o.providersOf(account{sandbox: true})["sls"].(*sls.Provider)
+		a := newApp()
+		a.APIRate = 5
+		ours, theirs := a.providersFor(account{sandbox: true})["sls"].(*sls.Provider), a.providersFor(account{sandbox: true})["sls"].(*sls.Provider)
 		both := took(t, 15, func(ctx context.Context) error {
 			return errors.Join(asking(ours.Keys)(ctx), asking(theirs.Keys)(ctx))
 		})
@@ -121,7 +124,7 @@ func TestEachCallOfAnExportTakesATurn(t *testing.T) {
 			cloud.AddTask("rm-1", sandbox.Task{ID: fmt.Sprint("dt-", i), CreateTime: time.Now().Add(time.Duration(-i) * time.Minute)})
 		}
 		p := &dbs.Provider{Client: clientOf(cloud), Open: fetchtest.Open, Endpoint: "http://127.0.0.1:80",
-			Keys: paced(&options{apiRate: 1}, dms.StaticKeys(demoKey, demoSecret, ""))}
+			Keys: rateLimited(1, dms.StaticKeys(demoKey, demoSecret, ""))}
 		began := time.Now()
 		if _, err := p.Export(t.Context(), mustRef(t, "dbs://cn-hangzhou/rm-1/dt-24")); err != nil {
 			t.Fatal(err)
@@ -136,7 +139,7 @@ func TestTheWaitForATurnIsNotOfTheTimeToAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})
 		cloud.AddJob(havenProject, sandbox.Job{Name: "download-1", Statuses: []string{sandbox.JobRunning}})
-		p := &sls.Provider{Client: clientOf(cloud), Endpoint: "http://127.0.0.1:80", Keys: paced(&options{apiRate: 0.001}, sls.StaticKeys(demoKey, demoSecret, ""))}
+		p := &sls.Provider{Client: clientOf(cloud), Endpoint: "http://127.0.0.1:80", Keys: rateLimited(0.001, sls.StaticKeys(demoKey, demoSecret, ""))}
 		ref := mustRef(t, "sls://cn-hangzhou/"+havenProject+"/download-1")
 		export := func(ctx context.Context) error { _, err := p.Export(ctx, ref); return err }
 		if took := took(t, 2, export); took != 1000*time.Second {
@@ -150,7 +153,7 @@ func TestAWaitForATurnEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		asked := 0
-		keys := asking(paced(&options{apiRate: 0.001}, func(context.Context) (int, error) { asked++; return 0, nil }))
+		keys := asking(rateLimited(0.001, func(context.Context) (int, error) { asked++; return 0, nil }))
 		if err := keys(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +166,7 @@ func TestAWaitForATurnEndsWithItsContext(t *testing.T) {
 
 func TestWithoutARateNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys := asking((&options{}).providersOf(account{sandbox: true})["sls"].(*sls.Provider).Keys)
+		keys := asking(newApp().providersFor(account{sandbox: true})["sls"].(*sls.Provider).Keys)
 		if took := took(t, 1000, keys); took != 0 {
 			t.Errorf("1000 calls took %v", took)
 		}

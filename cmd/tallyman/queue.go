@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/verify/archive"
+	"tallyman/worker"
+)
+
+// openQueue returns the queue in the Redis of --redis, once the Redis has shown
+// that it can hold a queue and, unless store is nil, that it serves that
+// archive. The caller must call stop.
+func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *worker.Queue, stop func(), err error) {
+	if a.Redis.URL() == "" {
+		return nil, nil, cli.Usagef("Name the Redis of the queue by --redis URL, or set REDIS_URL.\n" +
+			"Without a Redis, 'tallyman fetch' fetches in its own process.")
+	}
+	if err := a.Redis.Check(); err != nil {
+		return nil, nil, cli.Usagef("--redis: %w", err)
+	}
+	password, err := a.RedisPassword()
+	if err != nil {
+		return nil, nil, err
+	}
+	worker.SetRedisLogger(nil)
+	client, err := worker.NewRedisClient(worker.RedisOptions{URL: a.Redis.URL(), Password: password, CAFile: a.RedisCA})
+	if err != nil {
+		return nil, nil, &cli.UsageError{Err: err}
+	}
+	queue = worker.NewQueue(client)
+	if err = queue.CheckRedis(ctx); err == nil && store != nil {
+		err = queue.CheckArchive(ctx, store.ID())
+	}
+	if err != nil {
+		client.Close()
+		return nil, nil, fmt.Errorf("--redis %s: %w", &a.Redis, err)
+	}
+	return queue, func() { client.Close() }, nil
+}
+
+// openWorkerQueue returns the queue that a worker serves: that of --redis, or
+// one in this process for a worker that has a schedule and no Redis. The caller
+// must call stop.
+func (a *app) openWorkerQueue(ctx context.Context) (queue *worker.Queue, stop func(), err error) {
+	if a.Redis.URL() != "" || len(a.Schedule) == 0 {
+		return a.openQueue(ctx, nil)
+	}
+	queue, stop = worker.NewEmbeddedQueue()
+	return queue, stop, nil
+}
+
+// openExisting returns the archive of --archive, or nil if there is none.
+func (a *app) openExisting() (*archive.Archive, error) {
+	store, err := archive.OpenExisting(a.Archive)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return store, err
+}
+
+// openRequired returns the archive of --archive, or a UsageError if there is
+// none.
+func (a *app) openRequired() (*archive.Archive, error) {
+	store, err := a.openExisting()
+	if err == nil && store == nil {
+		err = cli.Usagef("--archive %s: there is no archive", a.Archive)
+	}
+	return store, err
+}

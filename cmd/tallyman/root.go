@@ -1,0 +1,190 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/config"
+	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/verify/archive"
+	"tallyman/worker"
+)
+
+// app is one call of the program: its settings, and what several commands do.
+type app struct{ *config.Options }
+
+func newRoot() *cobra.Command {
+	a := &app{config.New(providerNames)}
+	root := &cobra.Command{
+		Use:   "tallyman",
+		Short: "Fetch cloud exports, verify them, keep them",
+		Long: `Tallyman waits for an export job to finish, streams its result, checks every
+byte and every record against what the job promised, and lands it in a local
+archive in which nothing unverified can ever be seen.`,
+		Example: `  tallyman demo                        # no account needed
+  tallyman fetch sls://cn-hangzhou/ali-test-project/download-123
+  tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman fetch -f -
+  tallyman verify`,
+		Annotations:   cli.Notes(rootNotes),
+		SilenceErrors: true, SilenceUsage: true,
+		Version: version(),
+		Args:    usageArgs(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if needsNoSettings(cmd) {
+				return nil
+			}
+			if err := checkDebug(); err != nil {
+				return err
+			}
+			return a.Complete(cmd.Flags(), knownFlags())
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// The error of --redis must not quote the value, which may hold a password.
+		if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok && invalid.GetFlag().Name == "redis" {
+			err = fmt.Errorf("--redis: %w", invalid.Unwrap())
+		}
+		return cli.Usagef("%w\nSee '%s --help'", err, cmd.CommandPath())
+	})
+	root.SetHelpFunc(cli.ShowHelp)
+	root.SetUsageFunc(func(cmd *cobra.Command) error { cli.ShowUsage(cmd.OutOrStdout(), cmd); return nil })
+	root.SetVersionTemplate("tallyman {{.Version}}\n")
+	a.AddCommon(root.PersistentFlags())
+	_ = root.MarkPersistentFlagDirname("archive")
+	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
+	for _, newCommand := range []func(*app) *cobra.Command{newFetchCommand, newWorkerCommand, newEnqueueCommand, newStatusCommand, newRetryCommand, newRequeueCommand, newCancelCommand, newDiscoverCommand, newVerifyCommand, newDemoCommand, newSandboxCommand} {
+		cmd := newCommand(a)
+		cmd.Flags().SortFlags = false
+		addCompletions(cmd)
+		root.AddCommand(cmd)
+	}
+	return root
+}
+
+// rootNotes is what the help of the program says of all commands.
+const rootNotes = `Each flag can be set in the environment, and in the configuration file that
+--config names: --part-size is TALLYMAN_PART_SIZE, and part-size: in the file;
+--endpoint sls=URL is TALLYMAN_ENDPOINT_SLS=URL, and endpoint: {sls: URL}. A flag
+takes precedence over the environment, and the environment over the file. The
+file may also name the profile of credentials for each place:
+
+  places:
+    - {match: "sls://cn-hangzhou/team-a/", profile: team-a}
+
+For Alibaba the profile is one of ~/.aliyun/config.json; for dis:// and obs://
+places it is a section of Huawei's ~/.huaweicloud/credentials, with ak and sk.
+
+Exit codes: 0 all landed, 1 unclassified, 2 usage, 3 some of many failed,
+4 integrity, 5 temporary: run again, 6 credentials, 7 gone or failed at the
+source, 8 not ready within --wait, 9 landed with doubts, 10 disk, 11 busy,
+12 archive damaged, 130 interrupted.`
+
+// usageArgs makes a failed check of arguments a UsageError.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return cli.Usagef("%w\nSee '%s --help'", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// knownFlags returns the flags of every command by name, without those that say
+// what a single call is to do. Their values belong to no command that runs.
+func knownFlags() map[string]*pflag.Flag {
+	flags := map[string]*pflag.Flag{}
+	root := newRoot()
+	for _, cmd := range append(root.Commands(), root) {
+		add := func(f *pflag.Flag) { flags[f.Name] = f }
+		cmd.Flags().VisitAll(add)
+		cmd.PersistentFlags().VisitAll(add)
+	}
+	for _, name := range []string{"config", "file", "help", "version"} {
+		delete(flags, name)
+	}
+	return flags
+}
+
+// needsNoSettings reports whether a command only tells about commands. It must
+// work even if the settings are wrong.
+func needsNoSettings(cmd *cobra.Command) bool {
+	for ; cmd.HasParent(); cmd = cmd.Parent() {
+		switch cmd.Name() {
+		case "completion", "help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
+			return true
+		}
+	}
+	return false
+}
+
+// addCompletions adds the values that a shell offers for flags other than
+// files.
+func addCompletions(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		var values []string
+		if choice, ok := f.Value.(*flagvalue.Choice); ok {
+			values = choice.Words()
+		}
+		switch f.Name {
+		case "cause":
+			values = causes()
+		case "since":
+			values = []string{"1d", "2d", "7d", "fri"}
+		}
+		if values != nil {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+		}
+	})
+	if cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions // references are no files
+	}
+}
+
+func causes() (all []string) {
+	for _, cause := range worker.Causes() {
+		all = append(all, string(cause))
+	}
+	return all
+}
+
+// newReport returns a report of what cmd does with exports of store.
+func (a *app) newReport(cmd *cobra.Command, store *archive.Archive) *cli.Report {
+	return cli.NewReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), cli.Output{
+		JSON: a.JSON, Quiet: a.Quiet, Verbose: a.Verbose, DryRun: a.DryRun, Many: a.References != "", Hint: hint,
+	}, store)
+}
+
+// version returns the version of the module, the revision that it was built
+// from and whether that had been modified, and the version of the compiler.
+func version() string {
+	built, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return formatVersion(built)
+}
+
+func formatVersion(built *debug.BuildInfo) string {
+	settings := map[string]string{}
+	for _, s := range built.Settings {
+		settings[s.Key] = s.Value
+	}
+	parts := []string{built.Main.Version}
+	if parts[0] == "" {
+		parts[0] = "(devel)"
+	}
+	if revision := settings["vcs.revision"]; revision != "" {
+		parts = append(parts, "revision "+revision)
+	}
+	if settings["vcs.modified"] == "true" {
+		parts = append(parts, "modified")
+	}
+	return strings.Join(append(parts, built.GoVersion), ", ")
+}
