@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// countInPieces writes the text in pieces of the sizes that next gives.
+// countInPieces counts a text that is written in pieces. next returns the size of
+// each.
 func countInPieces(content, name, text string, next func() int) Count {
 	c := NewCounter(content, name)
 	for p := []byte(text); len(p) > 0; {
@@ -17,13 +18,13 @@ func countInPieces(content, name, text string, next func() int) Count {
 		if m, err := c.Write(piece); m != n || err != nil {
 			panic(fmt.Sprintf("Write of %d bytes = %d, %v", n, m, err))
 		}
-		clear(piece) // a Counter must not keep what it was given
+		clear(piece) // a Counter must not keep a reference to it
 		p = p[n:]
 	}
 	return c.Count()
 }
 
-func countWhole(content, name, text string) Count {
+func countAtOnce(content, name, text string) Count {
 	return countInPieces(content, name, text, func() int { return len(text) })
 }
 
@@ -74,7 +75,7 @@ var csvTable = []struct {
 func TestCounterCountsRowsAsEncodingCSVDoes(t *testing.T) {
 	for _, tt := range csvTable {
 		want := Count{"csv", tt.rows}
-		if got := countWhole("csv", "", tt.text); got != want {
+		if got := countAtOnce("csv", "", tt.text); got != want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, want)
 		}
 		if rows := referenceCSV(tt.text); rows != tt.rows {
@@ -120,7 +121,7 @@ func jsonWant(rows int64) Count {
 func TestCounterCountsJSONLines(t *testing.T) {
 	for _, tt := range jsonTable {
 		want := jsonWant(tt.rows)
-		if got := countWhole("json", "", tt.text); got != want {
+		if got := countAtOnce("json", "", tt.text); got != want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, want)
 		}
 		if got := referenceJSON(tt.text); got != want {
@@ -132,7 +133,7 @@ func TestCounterCountsJSONLines(t *testing.T) {
 func TestCountDoesNotDependOnHowWritesSplitTheFile(t *testing.T) {
 	check := func(content, text string) {
 		t.Helper()
-		want := countWhole(content, "", text)
+		want := countAtOnce(content, "", text)
 		for i := range len(text) + 1 {
 			for j := i; j <= len(text); j++ {
 				sizes := []int{i, j - i, len(text)}
@@ -157,12 +158,12 @@ func TestCountDoesNotDependOnHowWritesSplitTheFile(t *testing.T) {
 	}
 }
 
-func TestCountMidwayIsThatOfAFileThatEndsThere(t *testing.T) {
+func TestCountIsThatOfAFileThatEndsThere(t *testing.T) {
 	for _, content := range []string{"csv", "json", ""} {
 		text := bom + "{\"a\":\"b\"}\r\n\n{\"c\":\n1}\n\"x\"\"\ny\",\"z\"\n"
 		c := NewCounter(content, "")
 		for i := range len(text) {
-			if got, want := c.Count(), countWhole(content, "", text[:i]); got != want {
+			if got, want := c.Count(), countAtOnce(content, "", text[:i]); got != want {
 				t.Errorf("%q after %q: %+v, want %+v", content, text[:i], got, want)
 			}
 			io.WriteString(c, text[i:i+1])
@@ -207,7 +208,7 @@ func TestFormatIsDeclaredOrNamedOrSniffed(t *testing.T) {
 		{"csv", "", "\xff\xfea\x00\n\x00", ""},
 		{"", "a.csv", "\xfe\xff\x00a\x00\n", ""},
 	} {
-		got := countWhole(tt.content, tt.name, tt.text)
+		got := countAtOnce(tt.content, tt.name, tt.text)
 		if got.Format != tt.want {
 			t.Errorf("%q, %q, %q: format %q, want %q", tt.content, tt.name, tt.text, got.Format, tt.want)
 		}
@@ -217,7 +218,7 @@ func TestFormatIsDeclaredOrNamedOrSniffed(t *testing.T) {
 	}
 }
 
-func TestFirstJSONRecordIsJudgedUpToOneMebibyte(t *testing.T) {
+func TestOneMebibyteOfTheFirstJSONRecordIsJudged(t *testing.T) {
 	object := func(size int, end string) string {
 		return `{"a":"` + strings.Repeat("x", size-len(`{"a":"`)-len(end)) + end
 	}
@@ -225,7 +226,7 @@ func TestFirstJSONRecordIsJudgedUpToOneMebibyte(t *testing.T) {
 		name, first string
 		want        Count
 	}{
-		{"whole, as long as is looked at", object(maxFirst, `"}`), Count{"json", 2}},
+		{"complete, as long as is looked at", object(maxFirst, `"}`), Count{"json", 2}},
 		{"broken, as long as is looked at", object(maxFirst, `"`), Count{"", Unknown}},
 		{"longer", object(maxFirst+1, `"`), Count{"json", 2}},
 		{"blanks do not count", strings.Repeat(" ", maxFirst) + object(9, `"`), Count{"", Unknown}},

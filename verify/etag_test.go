@@ -93,7 +93,7 @@ func TestAbsentETagsNameNoVersion(t *testing.T) {
 	}
 }
 
-// The parts of the vendor's published example, and the ETag of the whole.
+// The vendor publishes an example: the MD5s of the parts, and the ETag of the object.
 func TestPartsHashGivesThePublishedETag(t *testing.T) {
 	h := newPartsHash(1)
 	for _, sum := range []string{"3349DC700140D7F86A078484278075A9", "8EFDA8BE206636A695359836FE0A0E0A", "8C315065167132444177411FDA149B92"} {
@@ -115,8 +115,9 @@ func TestPartsHashGivesThePublishedETag(t *testing.T) {
 	}
 }
 
-// joined is the ETag of an upload in parts, by the rule that encode stands for.
-func joined(body []byte, part int, encode func([]byte) []byte) string {
+// multipartETag is the ETag of an upload in parts. encode is how the store writes the
+// MD5s that it hashes.
+func multipartETag(body []byte, part int, encode func([]byte) []byte) string {
 	var sums []byte
 	n := 0
 	for ; len(body) > 0; n++ {
@@ -147,12 +148,12 @@ func TestTheETagOfAnUploadInPartsProvesItsBytes(t *testing.T) {
 		{1 << 20, 1 << 20},
 		{2<<20 + 12345, 1 << 20},
 		{7<<20 - 1, 5 << 20},
-		{1000, 100}, // no usual size, but the parts are of one
+		{1000, 100}, // not a multiple of a usual size
 	} {
 		body := noise(tt.size)
 		for rule, encode := range rules {
-			etag := joined(body, tt.part, encode)
-			w, _, err := hear(Want{Size: int64(tt.size), ETag: strings.ToUpper(etag)}, iotest.HalfReader(strings.NewReader(string(body))))
+			etag := multipartETag(body, tt.part, encode)
+			w, _, err := readWire(Want{Size: int64(tt.size), ETag: strings.ToUpper(etag)}, iotest.HalfReader(strings.NewReader(string(body))))
 			if err != nil || w.Proof() != CheckETag {
 				t.Errorf("%d bytes in parts of %d by the rule of %s: %v, proof %q", tt.size, tt.part, rule, err, w.Proof())
 			}
@@ -160,15 +161,15 @@ func TestTheETagOfAnUploadInPartsProvesItsBytes(t *testing.T) {
 	}
 }
 
-func TestAnotherByteIsNotProvenByTheETagOfParts(t *testing.T) {
+func TestAnETagOfPartsDoesNotProveOtherBytes(t *testing.T) {
 	body := noise(250 << 10)
 	for rule, encode := range rules {
-		etag := joined(body, 100<<10, encode)
+		etag := multipartETag(body, 100<<10, encode)
 		flipped := strings.Clone(string(body[:99])) + "\x00" + string(body[100:])
 		if flipped == string(body) {
 			t.Fatal("nothing was flipped")
 		}
-		w, _, err := hear(Want{Size: int64(len(body)), ETag: etag}, strings.NewReader(flipped))
+		w, _, err := readWire(Want{Size: int64(len(body)), ETag: etag}, strings.NewReader(flipped))
 		if err != nil || w.Proof() != CheckSize {
 			t.Errorf("%s: %v, proof %q", rule, err, w.Proof())
 		}
@@ -195,7 +196,7 @@ func TestPartsAreHashedOnlyWhereNothingBetterIsPromised(t *testing.T) {
 	}
 }
 
-func TestEachSizeThatIsTriedMakesThatManyParts(t *testing.T) {
+func TestEachGuessedSizeMakesThatManyParts(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		size, count := random.Int64N(1<<random.IntN(42))+1, random.IntN(maxParts)+1
@@ -216,7 +217,7 @@ func BenchmarkWire(b *testing.B) {
 	}{
 		{"crc64", Want{Size: size, CRC64: crcOf(body)}},
 		{"md5", Want{Size: size, MD5: md5Of(body)}},
-		{"parts", Want{Size: size, ETag: joined([]byte(body), 1<<20, rules["OSS"])}},
+		{"parts", Want{Size: size, ETag: multipartETag([]byte(body), 1<<20, rules["OSS"])}},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			b.SetBytes(size)

@@ -17,8 +17,8 @@ var etagCorpus = []string{
 	"fba9dede5f27731c9771645a39863328-10001", "fba9dede5f27731c9771645a39863328-+1", `W/"`, `"v1"`, `"a"b"`, " \t", "-", "W/W/x", "&#34;x&#34;",
 }
 
-// An ETag is one of MD5 or of parts only if it has that form and no other, and
-// it names the same version however it is dressed.
+// An ETag is a hash, of the bytes or of parts, only if it has exactly that form. It
+// names the same version however it is quoted and escaped.
 func FuzzETag(f *testing.F) {
 	for i, s := range etagCorpus {
 		f.Add(s, etagCorpus[(i+1)%len(etagCorpus)])
@@ -32,9 +32,9 @@ func FuzzETag(f *testing.F) {
 			t.Errorf("%q and %q", a, b)
 		}
 		if x.form >= etagParts {
-			for _, dressed := range []string{strings.ToUpper(x.text()), `"` + x.text() + `"`, html.EscapeString(`"` + x.text() + `"`), " " + x.text() + "\t"} {
-				if parseETag(dressed) != x {
-					t.Errorf("%q is %+v, %q is %+v", a, x, dressed, parseETag(dressed))
+			for _, quoted := range []string{strings.ToUpper(x.text()), `"` + x.text() + `"`, html.EscapeString(`"` + x.text() + `"`), " " + x.text() + "\t"} {
+				if parseETag(quoted) != x {
+					t.Errorf("%q is %+v, %q is %+v", a, x, quoted, parseETag(quoted))
 				}
 			}
 			if weak := parseETag(`W/"` + x.text() + `"`); weak.form != etagOpaque || !SameETag(a, `W/"`+x.text()+`"`) {
@@ -51,8 +51,8 @@ func (e etag) text() string {
 	return e.sum
 }
 
-// Promises are merged alike in either order, or contradict in either; what is
-// merged holds both, and to merge it once more changes nothing.
+// Two promises merge alike in either order, or contradict each other in either. The
+// result has both, and merging one of them again changes nothing.
 func FuzzMerge(f *testing.F) {
 	md5 := "fba9dede5f27731c9771645a39863328"
 	for i, s := range etagCorpus {
@@ -80,8 +80,8 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-// referenceText counts records that are not JSON, or whose delimiter is a
-// newline: those that have more than space in them.
+// referenceText counts the records that are not blank. It does not know JSON, so it
+// is right for other text, or for any text if the delimiter is a newline.
 func referenceText(delimiter, text string) (rows int64) {
 	for record := range strings.SplitSeq(text, delimiter) {
 		if strings.Trim(record, " \t\r\n") != "" {
@@ -104,7 +104,7 @@ func FuzzTextCounterAgreesWithReference(f *testing.F) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		next := func() int { return random.IntN(1 + random.IntN(len(text)+1)) }
 		got := countInPieces(Text(delimiter), "", text, next)
-		if whole := countWhole(Text(delimiter), "", text); got != whole {
+		if whole := countAtOnce(Text(delimiter), "", text); got != whole {
 			t.Errorf("%q by %q in pieces: %+v, whole %+v", text, delimiter, got, whole)
 		}
 		switch {
@@ -120,7 +120,7 @@ func FuzzTextCounterAgreesWithReference(f *testing.F) {
 	})
 }
 
-// Records that are JSON are counted one each, whatever is in them.
+// A record that is JSON counts once, even if it contains the delimiter.
 func FuzzTextCounterCountsJSON(f *testing.F) {
 	for _, s := range []string{`{"a":"|\"}"}`, `[1,"]",{"b":null}]`, `{}`, `{"\\":"\\\""}`, ` [ ] `} {
 		f.Add(s, "|", uint8(3))
@@ -131,7 +131,7 @@ func FuzzTextCounterCountsJSON(f *testing.F) {
 			return
 		}
 		text := strings.Repeat(record+delimiter, int(n))
-		if got := countWhole(Text(delimiter), "", text); got.Rows != int64(n) {
+		if got := countAtOnce(Text(delimiter), "", text); got.Rows != int64(n) {
 			t.Errorf("%d of %q by %q: %+v", n, record, delimiter, got)
 		}
 	})
@@ -169,7 +169,7 @@ func FuzzWireGivesEOFIfAndOnlyIfEveryPromiseIsTrue(f *testing.F) {
 		}
 		held := want != NoPromise() && !lies && crcOf(string(body)) != "1"
 		rest := body
-		w, got, err := hear(want, readerFunc(func(p []byte) (n int, err error) {
+		w, got, err := readWire(want, readerFunc(func(p []byte) (n int, err error) {
 			n = copy(p[:min(len(p), int(pieces)+1)], rest)
 			if rest = rest[n:]; len(rest) == 0 {
 				err = io.EOF

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// referenceCSV counts byte by byte.
+// referenceCSV counts rows byte by byte.
 func referenceCSV(text string) (rows int64) {
 	text = strings.TrimPrefix(text, bom)
 	fieldStart, quoted, line := true, false, ""
@@ -59,7 +59,7 @@ func referenceJSON(text string) Count {
 	return jsonWant(rows)
 }
 
-// standardCSV counts with encoding/csv, if it accepts the text.
+// standardCSV counts rows with encoding/csv, if that accepts the text.
 func standardCSV(text string) (rows int64, ok bool) {
 	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, bom)))
 	r.FieldsPerRecord = -1
@@ -100,7 +100,7 @@ func FuzzCounterAgreesWithReference(f *testing.F) {
 		if want := referenceJSON(text); got != want {
 			t.Errorf("json %q: %+v, want %+v", text, got, want)
 		}
-		got, want := countInPieces("", "", text, next), countWhole("", "", text)
+		got, want := countInPieces("", "", text, next), countAtOnce("", "", text)
 		if got != want {
 			t.Errorf("%q in pieces: %+v, whole %+v", text, got, want)
 		}
@@ -119,8 +119,8 @@ func TestCounterAgreesWithEncodingCSVOnRandomTables(t *testing.T) {
 	}
 }
 
-// randomTable writes a table with encoding/csv and counts the rows that it
-// reads back: a row of one empty field is written as an empty line.
+// randomTable writes a table with encoding/csv, and counts the rows that encoding/csv
+// reads back. A row of one empty field is written as an empty line, which is none.
 func randomTable(random *rand.Rand, words []string) (text string, rows int64) {
 	var b strings.Builder
 	w := csv.NewWriter(&b)

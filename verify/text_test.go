@@ -32,7 +32,7 @@ func TestTextCountsRecordsByTheirDelimiter(t *testing.T) {
 			if c.rows == Unknown {
 				want.Format = ""
 			}
-			if got := countWhole(Text(c.delimiter), "name.csv", c.text); got != want {
+			if got := countAtOnce(Text(c.delimiter), "name.csv", c.text); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if got := countInPieces(Text(c.delimiter), "", c.text, func() int { return 1 }); got != want {
@@ -42,8 +42,8 @@ func TestTextCountsRecordsByTheirDelimiter(t *testing.T) {
 	}
 }
 
-func TestAPromiseOfTextKnowsNoHeader(t *testing.T) {
-	counts := []Count{countWhole(Text("\n"), "", "a,b\n1,2\n")}
+func TestTextHasNoHeaderRow(t *testing.T) {
+	counts := []Count{countAtOnce(Text("\n"), "", "a,b\n1,2\n")}
 	if check, _ := CheckCounts(1, counts); check.Verdict != Broken {
 		t.Errorf("got %+v", check)
 	}

@@ -12,7 +12,7 @@ const Unknown = -1
 // Want is what was promised about the bytes of one object as transferred.
 type Want struct {
 	Size  int64  // bytes, or Unknown
-	ETag  string // as received: names a version, and may be a hash of its bytes
+	ETag  string // as received: names a version, and may be a hash of the bytes
 	MD5   string // lower-case hex, or "": not promised
 	CRC64 string // CRC-64/XZ in decimal, or "": not promised
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const text = "time,level\n1722409860,INFO\n1722409861,WARN\n"
@@ -21,16 +23,16 @@ func md5Of(b string) string { return fmt.Sprintf("%x", md5.Sum([]byte(b))) }
 
 func crcOf(b string) string { return fmt.Sprint(crc64.Checksum([]byte(b), ECMA)) }
 
-// hear reads a Wire to its end.
-func hear(want Want, r io.Reader) (*Wire, string, error) {
+// readWire reads a Wire to its end.
+func readWire(want Want, r io.Reader) (*Wire, string, error) {
 	w := NewWire("o", want, r)
 	b, err := io.ReadAll(w)
 	return w, string(b), err
 }
 
-// readers give the same bytes in ways that io.Reader allows.
+// readers are ways that io.Reader allows to give the same bytes.
 var readers = map[string]func(io.Reader) io.Reader{
-	"whole":         func(r io.Reader) io.Reader { return r },
+	"at once":       func(r io.Reader) io.Reader { return r },
 	"one byte":      iotest.OneByteReader,
 	"half":          iotest.HalfReader,
 	"data with EOF": iotest.DataErrReader,
@@ -52,7 +54,7 @@ func TestEOFIsTheVerdictThatEveryPromiseHeld(t *testing.T) {
 		{"size and an opaque etag", Want{Size: size, ETag: "EXSFGSDASDASDG123ASD"}, CheckSize},
 	} {
 		for name, reader := range readers {
-			w, got, err := hear(tt.want, reader(strings.NewReader(text)))
+			w, got, err := readWire(tt.want, reader(strings.NewReader(text)))
 			if err != nil || got != text || w.Proof() != tt.proof || w.Verdict() != io.EOF {
 				t.Errorf("%s, %s: %q, %v, proof %q, verdict %v", tt.name, name, got, err, w.Proof(), w.Verdict())
 			}
@@ -60,15 +62,15 @@ func TestEOFIsTheVerdictThatEveryPromiseHeld(t *testing.T) {
 	}
 }
 
-func TestNoBytesKeepTheirPromisesToo(t *testing.T) {
+func TestPromisesOfAnEmptyObjectAreChecked(t *testing.T) {
 	for _, want := range []Want{{Size: 0}, {Size: 0, CRC64: "0", MD5: md5Of("")}, {Size: Unknown, ETag: md5Of("")}} {
-		if _, _, err := hear(want, strings.NewReader("")); err != nil {
+		if _, _, err := readWire(want, strings.NewReader("")); err != nil {
 			t.Errorf("%+v: %v", want, err)
 		}
 	}
 }
 
-func TestOtherBytesThanPromisedAreAMismatchAndNeverEOF(t *testing.T) {
+func TestBytesThatBreakAPromiseAreAMismatchAndNeverEOF(t *testing.T) {
 	size := int64(len(text))
 	wants := map[string]Want{
 		CheckSize:  {Size: size},
@@ -86,7 +88,7 @@ func TestOtherBytesThanPromisedAreAMismatchAndNeverEOF(t *testing.T) {
 				continue
 			}
 			for name, reader := range readers {
-				w, _, err := hear(want, reader(strings.NewReader(body)))
+				w, _, err := readWire(want, reader(strings.NewReader(body)))
 				var mismatch *Mismatch
 				if !errors.As(err, &mismatch) || mismatch.Check != check || mismatch.Object != "o" || errors.Is(err, io.EOF) {
 					t.Errorf("%s against %s, %s: %v", lie, check, name, err)
@@ -100,18 +102,18 @@ func TestOtherBytesThanPromisedAreAMismatchAndNeverEOF(t *testing.T) {
 }
 
 func TestEveryPromiseMustHold(t *testing.T) {
-	whole := Want{int64(len(text)), md5Of(text), md5Of(text), crcOf(text)}
+	all := Want{int64(len(text)), md5Of(text), md5Of(text), crcOf(text)}
 	for _, tt := range []struct {
-		check string
-		spoil func(*Want)
+		check  string
+		change func(*Want)
 	}{
 		{CheckSize, func(w *Want) { w.Size++ }},
 		{CheckCRC64, func(w *Want) { w.CRC64 = "0" }},
 		{CheckMD5, func(w *Want) { w.MD5 = otherMD5 }},
 	} {
-		want := whole
-		tt.spoil(&want)
-		_, _, err := hear(want, strings.NewReader(text))
+		want := all
+		tt.change(&want)
+		_, _, err := readWire(want, strings.NewReader(text))
 		var mismatch *Mismatch
 		if !errors.As(err, &mismatch) || mismatch.Check != tt.check {
 			t.Errorf("%s: %v", tt.check, err)
@@ -123,7 +125,7 @@ func TestAnEndlessObjectIsCutOffAtItsSize(t *testing.T) {
 	const size = 1000
 	var sent int64
 	endless := readerFunc(func(p []byte) (int, error) { sent += int64(len(p)); return len(p), nil })
-	w, got, err := hear(Want{Size: size}, endless)
+	w, got, err := readWire(Want{Size: size}, endless)
 	var mismatch *Mismatch
 	if !errors.As(err, &mismatch) || mismatch.Check != CheckSize || len(got) > size || w.Size() != sent || sent > 2*size {
 		t.Errorf("%v after %d bytes, of which %d were given", err, sent, len(got))
@@ -134,16 +136,16 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func TestNothingPromisedIsUnproven(t *testing.T) {
+func TestAnObjectWithoutAPromiseIsUnproven(t *testing.T) {
 	for _, etag := range []string{"", `""`, "EXSFGSDASDASDG123ASD", `W/"` + md5Of(text) + `"`, `"null"`, otherMD5 + "-3", otherMD5 + "-1"} {
-		w, _, err := hear(Want{Size: Unknown, ETag: etag}, strings.NewReader(text))
+		w, _, err := readWire(Want{Size: Unknown, ETag: etag}, strings.NewReader(text))
 		if !errors.Is(err, ErrUnproven) || errors.Is(err, io.EOF) || w.Proof() != "" {
 			t.Errorf("%s: %v, proof %q", etag, err, w.Proof())
 		}
 	}
 }
 
-// A flaky reader fails once and would then go on.
+// A flaky reader fails once, where it should give io.EOF, and would then go on.
 type flaky struct {
 	r      io.Reader
 	err    error
@@ -162,7 +164,7 @@ func (f *flaky) Read(p []byte) (int, error) {
 func TestErrorsOfTheReaderPassThroughAndStay(t *testing.T) {
 	broken := &fs.PathError{Op: "read", Path: "wire", Err: errors.New("input/output error")}
 	for _, failure := range []error{broken, io.ErrUnexpectedEOF, fmt.Errorf("read: %w", broken), &Mismatch{Object: "o"}} {
-		w, got, err := hear(Want{Size: int64(len(text))}, &flaky{r: strings.NewReader(text), err: failure})
+		w, got, err := readWire(Want{Size: int64(len(text))}, &flaky{r: strings.NewReader(text), err: failure})
 		if err != failure || got != text || w.Verdict() != failure || w.Checks() != nil {
 			t.Errorf("%v: %q, %v, verdict %v", failure, got, err, w.Verdict())
 		}
@@ -172,12 +174,12 @@ func TestErrorsOfTheReaderPassThroughAndStay(t *testing.T) {
 	}
 }
 
-// Errors of connections wrap io.EOF. A body that is whole by then may have
-// been followed by more.
+// Errors of connections wrap io.EOF. Even if all promised bytes have come by then,
+// more could have followed.
 func TestAnErrorThatWrapsEOFIsNoVerdict(t *testing.T) {
 	lost := &fs.PathError{Op: "read", Path: "connection", Err: io.EOF}
 	for _, want := range []Want{{Size: int64(len(text))}, {Size: 5 * int64(len(text))}, {Size: Unknown, CRC64: crcOf(text)}, NoPromise()} {
-		w, _, err := hear(want, &flaky{r: strings.NewReader(text), err: lost})
+		w, _, err := readWire(want, &flaky{r: strings.NewReader(text), err: lost})
 		var path *fs.PathError
 		switch {
 		case errors.Is(err, io.EOF) || errors.Is(w.Verdict(), io.EOF):
@@ -214,12 +216,12 @@ func TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes(t *testing.T) {
 		{"weak", Want{Size: size, ETag: `W/"` + md5Of(text) + `"`}, NotComparable, CheckSize},
 		{"opaque", Want{Size: size, ETag: "null"}, NotComparable, CheckSize},
 	} {
-		w, _, err := hear(tt.want, strings.NewReader(text))
+		w, _, err := readWire(tt.want, strings.NewReader(text))
 		i := slices.IndexFunc(w.Checks(), func(c Check) bool { return c.Check == CheckETag })
 		switch {
 		case tt.verdict == "":
-			if err == nil {
-				t.Errorf("%s: no error", tt.name)
+			if mismatch, ok := errors.AsType[*Mismatch](err); !ok || mismatch.Check != CheckSize {
+				t.Errorf("%s: %v, want a mismatch of the size", tt.name, err)
 			}
 		case i < 0 || w.Checks()[i].Verdict != tt.verdict || w.Checks()[i].Want != tt.want.ETag:
 			t.Errorf("%s: %+v, want %s", tt.name, w.Checks(), tt.verdict)
@@ -232,15 +234,15 @@ func TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes(t *testing.T) {
 }
 
 func TestWireListsEachPromiseInOrder(t *testing.T) {
-	w, _, err := hear(Want{int64(len(text)), "null", md5Of(text), crcOf(text)}, strings.NewReader(text))
+	w, _, err := readWire(Want{int64(len(text)), "null", md5Of(text), crcOf(text)}, strings.NewReader(text))
 	want := []Check{
 		{CheckSize, fmt.Sprint(len(text)), fmt.Sprint(len(text)), Held},
 		{CheckCRC64, crcOf(text), crcOf(text), Held},
 		{CheckMD5, md5Of(text), md5Of(text), Held},
 		{CheckETag, "null", "", NotComparable},
 	}
-	if err != nil || !slices.Equal(w.Checks(), want) {
-		t.Errorf("%v, %v, want %v", w.Checks(), err, want)
+	if diff := cmp.Diff(want, w.Checks()); err != nil || diff != "" {
+		t.Errorf("%v, %s", err, diff)
 	}
 }
 
@@ -267,9 +269,9 @@ func TestWireIsAnIOReader(t *testing.T) {
 	}
 }
 
-// The published check value of CRC-64/XZ, as OSS and OBS give it.
+// The stores compute CRC-64/XZ, whose check value is published.
 func TestCRC64IsThatOfTheStores(t *testing.T) {
-	w, _, _ := hear(Want{Size: 9}, strings.NewReader("123456789"))
+	w, _, _ := readWire(Want{Size: 9}, strings.NewReader("123456789"))
 	if w.CRC64() != "11051210869376104954" {
 		t.Errorf("%s", w.CRC64())
 	}
