@@ -33,7 +33,8 @@ var tagFiles = []string{bagDeclaration, bagInfo, manifest, tagManifest, receiptF
 // final name and durable. If Commit fails, the export is absent, or complete but
 // perhaps not durable; the next attempt finds out which. The verdicts on the
 // bytes come from the objects that are done. Of those, the export gets the ones
-// for which this attempt called Done or Finish.
+// for which this attempt called Done or Finish. Commit is called once, when all
+// Partials are closed, and Close after it.
 func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	in.loaded = false
 	defer func() {

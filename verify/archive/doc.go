@@ -27,8 +27,10 @@
 //
 //   - Key: the path of an export in the archive, slash-separated.
 //   - Object: one remote file of an export.
-//   - Ingest: the work of one attempt at receiving an export, under the
-//     export's lock.
+//   - Promise: what the job or the store said of an object's bytes.
+//   - Attempt: one try at receiving an export, by one process. What it received
+//     is kept for the next.
+//   - Ingest: an export that an attempt receives, under the export's lock.
 //   - Partial: one object that is being received.
 //   - Wire: the bytes of an object as transferred. [verify.Wire] reads them, and
 //     its io.EOF says that they are proven.
@@ -37,8 +39,8 @@
 //   - Part: a range of an object's bytes that one goroutine receives in order.
 //   - Missing range: bytes of an object that no part holds or receives yet.
 //   - Part index: the list of the ranges that were received of an object, with
-//     the CRC64 of each. An attempt that follows believes an entry only after
-//     it has hashed the bytes again (recheck them before belief).
+//     the CRC64 of each. A later attempt believes an entry only after it has
+//     hashed the bytes again.
 //   - Object index: the list of the objects that are done: received, proven and
 //     decoded.
 //   - Pin: a line that fixes one object of the export, so that later attempts

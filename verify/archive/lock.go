@@ -154,40 +154,33 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 		}
 		return State{}, errors.Join(ErrLanded, l.remove())
 	}
-	state, err := readState(l.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	first, state := l.path(firstStateFile), State{}
+	if state, err = readState(l.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return State{}, err
 	}
-	if err == nil && state.Key == l.key {
-		return state, l.syncState()
+	if err != nil || state.Key != l.key {
+		state = State{Schema: stateSchema, Reference: reference, Key: l.key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
+		if err := disk.writeJSON(first, state); err != nil {
+			return State{}, err
+		}
+		if err := disk.removeAll(l.path(stateFile)); err != nil {
+			return State{}, err
+		}
+		if err := disk.link(first, l.path(stateFile)); err != nil {
+			return State{}, err
+		}
 	}
-	state = State{Schema: stateSchema, Reference: reference, Key: l.key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
-	if err := disk.writeJSON(l.path(firstStateFile), state); err != nil {
-		return State{}, err
-	}
-	if err := disk.removeAll(l.path(stateFile)); err != nil {
-		return State{}, err
-	}
-	if err := disk.link(l.path(firstStateFile), l.path(stateFile)); err != nil {
-		return State{}, err
-	}
-	return state, l.syncState()
-}
-
-// syncState makes the first state.json durable, if it may not be, and the
-// directories above it: that they exist does not say that they are durable.
-func (l exportLock) syncState() error {
-	_, err := os.Lstat(l.path(firstStateFile))
+	_, err = os.Lstat(first)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return state, nil
 	}
 	if err != nil {
-		return err
+		return State{}, err
 	}
-	if err := l.archive.disk.syncParents(l.dir, l.archive.dir); err != nil {
-		return err
+	if err := disk.syncParents(l.dir, l.archive.dir); err != nil { // that they exist does not say that they are durable
+		return State{}, err
 	}
-	return l.archive.disk.removeAll(l.path(firstStateFile))
+	return state, disk.removeAll(first)
 }
 
 // path is a path in the ingest directory.

@@ -16,9 +16,9 @@ import (
 )
 
 // A Part is a range of an object's bytes that one goroutine receives in order.
-// The received bytes are listed in the part index every defaultIndexEvery bytes,
-// and when the part is complete or the Partial is closed. Later attempts don't
-// ask for bytes that are listed there.
+// The received bytes are listed in the part index every 256 KiB, a fifth of a second
+// after they came, when the part is complete, and when the Partial is closed. Later
+// attempts don't request bytes that are listed there.
 type Part struct {
 	partial  *Partial
 	off      int64

@@ -28,8 +28,9 @@ type Partial struct {
 	mu        sync.Mutex
 	moved     sync.Cond // parts, an end of one, or failed changed
 	job       verify.Want
-	store     *verify.Want // nil until the store has answered
-	want      verify.Want  // both, merged
+	store     verify.Want // what the store promised: nothing before its first answer
+	answered  bool        // the store has
+	want      verify.Want // both promises, merged
 	parts     parts
 	restarted bool
 	writing   int // content files that are not closed
@@ -47,7 +48,7 @@ type Partial struct {
 // closes the Partial when all who use it have ended.
 func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p *Partial, err error) {
 	disk := in.archive.disk
-	p = &Partial{in: in, name: name, job: want, want: want, indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
+	p = &Partial{in: in, name: name, job: want, want: want, store: verify.NoPromise(), indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
 	p.moved.L, p.reserved.all = &p.mu, &in.archive.reserved
 	defer func() {
 		if err != nil {
@@ -99,7 +100,7 @@ func (p *Partial) load(ctx context.Context) error {
 	if current && len(p.parts) > 0 {
 		return nil
 	}
-	p.store, p.want = nil, p.job // what a store said of bytes that are not here binds no other answer
+	p.store, p.answered, p.want = verify.NoPromise(), false, p.job // what a store said of bytes that are not here binds no other answer
 	return p.empty()
 }
 
@@ -110,10 +111,10 @@ func (p *Partial) load(ctx context.Context) error {
 func (p *Partial) adopt(job, store verify.Want) bool {
 	want, err := p.job.Merge(p.name, store)
 	if err != nil || !SameVersion(job, p.job) || want.Size == verify.Unknown && job.Size != verify.Unknown {
-		p.store, p.want = nil, p.job
+		p.store, p.answered, p.want = verify.NoPromise(), false, p.job
 		return false
 	}
-	p.store, p.want = &store, want
+	p.store, p.answered, p.want = store, true, want
 	return true
 }
 
@@ -165,7 +166,7 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 	}
 	object := Object{
 		Name: p.name, Size: p.wire.Size(), CRC64: p.wire.CRC64(),
-		Job: promised(p.job), Store: promised(p.storeWant()),
+		Job: promised(p.job), Store: promised(p.store),
 		Checks: p.wire.Checks(), Proof: p.wire.Proof(),
 		Codec: codec, Files: p.files, Counted: p.counted, Doubts: p.doubts,
 	}

@@ -263,7 +263,7 @@ func TestAChangeAtTheStoreDropsReceivedParts(t *testing.T) {
 func TestAStoreThatContradictsTheJobIsAMismatch(t *testing.T) {
 	torn := newTorn(t)
 	torn.with(promise(torn.body), func(p *Partial) {
-		p.store = nil // as if the store had not answered yet
+		p.answered = false // as if the store had not answered yet
 		_, isMismatch := errors.AsType[*verify.Mismatch](p.AddPromise(verify.Want{Size: 255}))
 		if !isMismatch {
 			t.Error("no mismatch")

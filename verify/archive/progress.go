@@ -36,31 +36,27 @@ func readProgress(dir string) (bytes, done int64) {
 	done = int64(len(sizes))
 	entries, _ := os.ReadDir(filepath.Join(dir, partsDir))
 	for _, e := range entries {
-		if name, isIndex := strings.CutSuffix(e.Name(), partIndexSuffix); isIndex {
-			if n := indexedBytes(filepath.Join(dir, partsDir, e.Name())); n > 0 {
-				sizes[name] = n
+		name, isIndex := strings.CutSuffix(e.Name(), partIndexSuffix)
+		if !isIndex {
+			continue
+		}
+		f, err := os.Open(filepath.Join(dir, partsDir, e.Name()))
+		if err != nil {
+			continue
+		}
+		var received parts // each byte once, even if it is listed twice
+		for entry, err := range readPartIndex(f) {
+			if err == nil && entry.isIn(math.MaxInt64) {
+				received.add(nil, entry)
 			}
+		}
+		f.Close()
+		if n := received.received(); n > 0 {
+			sizes[name] = n
 		}
 	}
 	for _, size := range sizes {
 		bytes += size
 	}
 	return bytes, done
-}
-
-// indexedBytes is how many bytes a part index lists. Bytes that are listed twice
-// count once.
-func indexedBytes(path string) int64 {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	var received parts
-	for e, err := range readPartIndex(f) {
-		if err == nil && e.isIn(math.MaxInt64) {
-			received.add(nil, e)
-		}
-	}
-	return received.received()
 }

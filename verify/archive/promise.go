@@ -51,7 +51,7 @@ func SameVersion(a, b verify.Want) bool {
 func (p *Partial) AddPromise(store verify.Want) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.store != nil && !SameVersion(*p.store, store) {
+	if p.answered && !SameVersion(p.store, store) {
 		p.discarded = true
 		return fmt.Errorf("%s: %w", p.name, ErrChanged)
 	}
@@ -60,10 +60,10 @@ func (p *Partial) AddPromise(store verify.Want) error {
 		p.discarded = true
 		return err
 	}
-	if p.store != nil {
+	if p.answered {
 		return nil
 	}
-	p.store, p.want = &store, want
+	p.store, p.answered, p.want = store, true, want
 	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job)})
 }
 
@@ -75,14 +75,8 @@ func (p *Partial) Want() verify.Want {
 }
 
 // Version is the ETag that the store gave, or "".
-func (p *Partial) Version() string { return p.storeWant().ETag }
-
-// storeWant is what the store promised. Before its first answer that is nothing.
-func (p *Partial) storeWant() verify.Want {
+func (p *Partial) Version() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.store == nil {
-		return verify.NoPromise()
-	}
-	return *p.store
+	return p.store.ETag
 }
