@@ -1,8 +1,3 @@
-// Package worker runs attempts at exports: when to make the next one, how
-// many, and what each way to fail means.
-//
-// [Classify] is the one table from error to cause to what follows. The
-// commands take their exit codes from it.
 package worker
 
 import (
@@ -13,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
-	"time"
 
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
@@ -173,23 +167,4 @@ func truncated(err error) bool {
 	got, gotErr := strconv.ParseInt(m.Got, 10, 64)
 	want, wantErr := strconv.ParseInt(m.Want, 10, 64)
 	return gotErr == nil && wantErr == nil && got < want
-}
-
-// delay is the wait of a command before attempt n+1, n from 1 on. It is never
-// shorter than the source asked for.
-func (o Outcome) delay(n int, asked time.Duration) time.Duration {
-	if o.Budget == mismatch {
-		return max(time.Duration(n)*time.Second, asked)
-	}
-	return max(doubled(250*time.Millisecond, n, 5*time.Second), asked)
-}
-
-// patience is the same of a worker.
-func (o Outcome) patience(n int, asked time.Duration) time.Duration {
-	return max(jitter(doubled(time.Second, n, 15*time.Minute)), asked)
-}
-
-// doubled is a wait that doubles n-1 times, up to a longest.
-func doubled(first time.Duration, n int, longest time.Duration) time.Duration {
-	return min(first<<min(n-1, 20), longest)
 }

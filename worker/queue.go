@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -13,53 +15,56 @@ import (
 	"tallyman/fetch"
 )
 
-// A Queue is what is to be done next, in Redis. It can be lost: what has been
-// done, and what was begun, is in the archive. Its methods may be called by
-// many goroutines at once.
+// A Queue holds, in Redis, what is to be done next. It can be lost: what has been
+// done and what was begun is in the archive. Its methods may be called by many
+// goroutines at once.
 type Queue struct {
 	redis     redis.UniversalClient
 	client    *asynq.Client
 	inspector *asynq.Inspector
 }
 
-// NewQueue is the queue on a Redis, whose client is the caller's to close.
+// NewQueue returns the queue in a Redis. The caller closes the client.
 func NewQueue(client redis.UniversalClient) *Queue {
 	return &Queue{client, asynq.NewClientFromRedisClient(client), asynq.NewInspectorFromRedisClient(client)}
 }
 
-// How long a run of a task may take. The budgets that count are in the
-// docket: asynq's own number of retries only must never be reached, since it
-// ends tasks that did not fail.
+// queues are all queues.
+var queues = []string{pollQueue, fetchQueue, discoverQueue}
+
+// How long a run of a task may take.
 const (
-	pollTimeout      = time.Hour // of which most is waiting for a turn
-	fetchTimeout     = 30 * 24 * time.Hour
-	unlimitedRetries = 1 << 30
+	pollTimeout     = time.Hour // most of it is waiting for a turn
+	fetchTimeout    = 30 * 24 * time.Hour
+	discoverTimeout = 24 * time.Hour
 )
 
-// Enqueue has a worker wait for an export's job, and fetch it. It reports
-// whether it is news: an export that is queued, is being fetched, or has failed
-// since someone last asked for it stays as it is.
-func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (bool, error) {
-	_, err := q.inspector.GetTaskInfo(fetchQueue, fetchID(ref.Hash()))
-	switch {
-	case err == nil: // to ask its job again would only be in the way
+// unlimitedRetries is asynq's own limit, which must not be reached: asynq counts
+// runs that did not fail. The budgets are in the records.
+const unlimitedRetries = 1 << 30
+
+// Enqueue has a worker wait for an export's job and fetch it. It reports whether
+// a task was added: an export that is queued, is being fetched, or has failed and
+// was not removed since, stays as it is.
+func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bool, err error) {
+	_, err = q.inspector.GetTaskInfo(fetchQueue, fetchID(ref.Hash()))
+	if err == nil { // its job is ready
 		return false, nil
-	case !isNotFound(err):
+	}
+	if !isNotFound(err) {
 		return false, fmt.Errorf("enqueue %s: %w", ref, wrapRedisError(ctx, err))
 	}
-	return q.enqueueTask(ctx, ref, asynq.NewTask(typePoll, newTask(ref, o).payload(),
-		asynq.Queue(pollQueue), asynq.TaskID(pollID(ref.Hash())), asynq.Timeout(pollTimeout), asynq.MaxRetry(unlimitedRetries)))
+	return q.enqueueTask(ctx, typePoll, ref, o)
 }
 
-// enqueueFetch has a worker fetch an export whose job is ready.
-func (q *Queue) enqueueFetch(ctx context.Context, ref fetch.Ref, o Options) error {
-	_, err := q.enqueueTask(ctx, ref, asynq.NewTask(typeFetch, newTask(ref, o).payload(),
-		asynq.Queue(fetchQueue), asynq.TaskID(fetchID(ref.Hash())), asynq.Timeout(fetchTimeout), asynq.MaxRetry(unlimitedRetries)))
-	return err
-}
-
-func (q *Queue) enqueueTask(ctx context.Context, ref fetch.Ref, task *asynq.Task) (bool, error) {
-	_, err := q.client.EnqueueContext(ctx, task)
+// enqueueTask adds a poll or a fetch, unless the export has one already.
+func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref, o Options) (added bool, err error) {
+	queue, id, timeout := pollQueue, pollID(ref.Hash()), pollTimeout
+	if taskType == typeFetch {
+		queue, id, timeout = fetchQueue, fetchID(ref.Hash()), fetchTimeout
+	}
+	task := asynq.NewTask(taskType, newTask(ref, o).payload(), asynq.Queue(queue), asynq.TaskID(id), asynq.Timeout(timeout), asynq.MaxRetry(unlimitedRetries))
+	_, err = q.client.EnqueueContext(ctx, task)
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):
 		return false, nil
@@ -67,6 +72,15 @@ func (q *Queue) enqueueTask(ctx context.Context, ref fetch.Ref, task *asynq.Task
 		return false, fmt.Errorf("enqueue %s: %w", ref, wrapRedisError(ctx, err))
 	}
 	return true, nil
+}
+
+// A taskLocation is where a task of an export is.
+type taskLocation struct{ queue, id string }
+
+// taskLocations are in the order in which tasks move: the first is not gone
+// before the second is there.
+func taskLocations(hash string) []taskLocation {
+	return []taskLocation{{pollQueue, pollID(hash)}, {fetchQueue, fetchID(hash)}}
 }
 
 // Queued reports whether the queue has a task of the export that will run.
@@ -84,13 +98,13 @@ func (q *Queue) Queued(hash string) (bool, error) {
 	return false, nil
 }
 
-// Remove takes the tasks of an export out of the queue. One that runs is told
-// to end, and reported as running: it is to be forgotten again.
+// Remove takes the tasks of an export out of the queue. A task that runs is told
+// to end, and reported as running: it has to be removed again later.
 func (q *Queue) Remove(hash string) (running bool, err error) {
 	for _, t := range taskLocations(hash) {
 		runs, err := q.removeTask(t)
 		if err != nil {
-			return running, fmt.Errorf("forget %s: %w", t.id, wrapRedisError(context.Background(), err))
+			return running, fmt.Errorf("remove %s: %w", t.id, wrapRedisError(context.Background(), err))
 		}
 		running = running || runs
 	}
@@ -102,11 +116,11 @@ func (q *Queue) removeTask(t taskLocation) (running bool, err error) {
 	if err == nil || isNotFound(err) {
 		return false, nil
 	}
-	task, lookErr := q.inspector.GetTaskInfo(t.queue, t.id)
+	task, lookupErr := q.inspector.GetTaskInfo(t.queue, t.id)
 	switch {
-	case isNotFound(lookErr):
+	case isNotFound(lookupErr):
 		return false, nil
-	case lookErr == nil && task.State == asynq.TaskStateActive:
+	case lookupErr == nil && task.State == asynq.TaskStateActive:
 		return true, q.inspector.CancelProcessing(t.id)
 	case strings.Contains(err.Error(), "in active state"): // when it was to be deleted
 		return true, nil
@@ -114,14 +128,131 @@ func (q *Queue) removeTask(t taskLocation) (running bool, err error) {
 	return false, err
 }
 
-// A taskName is where a task of an export is.
-type taskLocation struct{ queue, id string }
-
-// taskLocations are in their order: the first is not gone before the second is there.
-func taskLocations(hash string) []taskLocation {
-	return []taskLocation{{pollQueue, pollID(hash)}, {fetchQueue, fetchID(hash)}}
-}
-
 func isNotFound(err error) bool {
 	return errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound)
+}
+
+// A QueuedTask is a task as it is in the queue.
+type QueuedTask struct {
+	ID      string
+	Ref     fetch.Ref
+	Fetch   bool      // the job was ready; otherwise it is to be asked
+	Running bool      // a worker has it, or had it less than a lease ago
+	Next    time.Time // when it is due, if it is not yet
+	Why     string    // the last error, or ""
+
+	// Quarantined means that no worker takes the task any more: it was given
+	// up, or can't be read. Why tells the reason. Ref is the zero Ref if it can't
+	// be read.
+	Quarantined bool
+}
+
+// A listFunc lists a page of the tasks of a queue that are in one state.
+type listFunc func(*asynq.Inspector, string, ...asynq.ListOption) ([]*asynq.TaskInfo, error)
+
+// taskLists are of the states that tasks of this package may be in.
+var taskLists = []listFunc{
+	(*asynq.Inspector).ListActiveTasks,
+	(*asynq.Inspector).ListPendingTasks,
+	(*asynq.Inspector).ListScheduledTasks,
+	(*asynq.Inspector).ListRetryTasks,
+	(*asynq.Inspector).ListArchivedTasks,
+}
+
+const listPageSize = 1000
+
+// Tasks yields the tasks of exports that are in the queue, and what was
+// quarantined. Tasks that move meanwhile may be missed, or come twice.
+func (q *Queue) Tasks(ctx context.Context) iter.Seq2[QueuedTask, error] {
+	return func(yield func(QueuedTask, error) bool) {
+		for _, queue := range []string{pollQueue, fetchQueue} {
+			for _, list := range taskLists {
+				for task, err := range q.list(ctx, list, queue) {
+					if !yield(task, err) || err != nil {
+						return
+					}
+				}
+			}
+		}
+		for task, err := range q.quarantined(ctx) {
+			if !yield(task, err) {
+				return
+			}
+		}
+	}
+}
+
+func (q *Queue) list(ctx context.Context, list listFunc, queue string) iter.Seq2[QueuedTask, error] {
+	return func(yield func(QueuedTask, error) bool) {
+		for page := 1; ; page++ {
+			tasks, err := list(q.inspector, queue, asynq.PageSize(listPageSize), asynq.Page(page))
+			if errors.Is(err, asynq.ErrQueueNotFound) {
+				return
+			}
+			if err != nil || ctx.Err() != nil {
+				yield(QueuedTask{}, fmt.Errorf("list the queue: %w", wrapRedisError(ctx, errors.Join(err, ctx.Err()))))
+				return
+			}
+			for _, task := range tasks {
+				if !yield(newQueuedTask(task), nil) {
+					return
+				}
+			}
+			if len(tasks) == 0 { // a page may be short: it lacks what can't be decoded
+				return
+			}
+		}
+	}
+}
+
+func newQueuedTask(task *asynq.TaskInfo) QueuedTask {
+	q := QueuedTask{
+		ID: sanitize(task.ID), Fetch: task.Type == typeFetch, Running: task.State == asynq.TaskStateActive,
+		Quarantined: task.State == asynq.TaskStateArchived, Why: sanitize(task.LastErr),
+	}
+	if task.State == asynq.TaskStateScheduled || task.State == asynq.TaskStateRetry {
+		q.Next = task.NextProcessAt
+	}
+	wantType := typePoll
+	if task.Queue == fetchQueue {
+		wantType = typeFetch
+	}
+	_, ref, err := checkTask(wantType, task.Type, task.ID, task.Payload)
+	if err != nil {
+		q.Quarantined, q.Why = true, cmp.Or(q.Why, "bad-task: "+safeText(err))
+	}
+	q.Ref = ref
+	return q
+}
+
+// archiveKey holds the ID of the archive that the queue belongs to.
+const archiveKey = "tallyman:archive"
+
+// Register makes the queue one of an archive, by its ID. It fails with
+// ErrOtherArchive if the queue belongs to another one.
+func (q *Queue) Register(ctx context.Context, id string) error {
+	if _, err := q.redis.SetNX(ctx, archiveKey, id, 0).Result(); err != nil {
+		return fmt.Errorf("register the archive: %w", wrapRedisError(ctx, err))
+	}
+	// A client of asynq registers its queues once, and Redis may have lost that
+	// since.
+	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue, discoverQueue).Err(); err != nil {
+		return fmt.Errorf("register the queues: %w", wrapRedisError(ctx, err))
+	}
+	return q.CheckArchive(ctx, id)
+}
+
+// CheckArchive fails with ErrOtherArchive if the queue belongs to another
+// archive than that of the ID.
+func (q *Queue) CheckArchive(ctx context.Context, id string) error {
+	registered, err := q.redis.Get(ctx, archiveKey).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look up the archive: %w", wrapRedisError(ctx, err))
+	case registered != id:
+		return fmt.Errorf("%w, %s; ours is %s: use a Redis or a database of its own for each archive", ErrOtherArchive, registered, id)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -11,52 +12,97 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// queues are all that there are.
-var queues = []string{pollQueue, fetchQueue, discoverQueue}
+// recoverInterval is how often a worker looks what Redis has lost.
+const recoverInterval = 5 * time.Second
 
-// quarantineKey names, by their IDs, the messages in a queue that were no tasks at
-// all, and what was wrong with each.
-func quarantineKey(queue string) string { return "tallyman:{" + queue + "}:aside" }
+// recoverTasks brings back what is missing from the queue until ctx ends: at
+// first, and whenever Redis was restarted or emptied, the exports that the
+// archive knows of. It quarantines what can't be read. It fails with
+// ErrOtherArchive if Redis serves another archive by then.
+func (w *Worker) recoverTasks(ctx context.Context) error {
+	tick := time.NewTicker(recoverInterval)
+	defer tick.Stop()
+	for lastID := ""; ; {
+		id, err := w.Queue.redisRunID(ctx)
+		if err == nil && id != lastID {
+			err = w.requeue(ctx)
+		}
+		if errors.Is(err, ErrOtherArchive) {
+			return err
+		}
+		if err == nil {
+			lastID = id
+			w.quarantineUnreadable(ctx)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
 
-// stale is how long after its lease has ended a task should have been given to
-// another worker: the queue looks each minute, half a minute later.
+func (w *Worker) requeue(ctx context.Context) error {
+	if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
+		return err
+	}
+	n, err := w.Queue.Requeue(ctx, w.Archive)
+	if n > 0 {
+		w.warn("exports that the archive knows of were enqueued", "exports", n)
+	}
+	return err
+}
+
+// redisRunID is a text that changes when Redis is restarted or emptied.
+func (q *Queue) redisRunID(ctx context.Context) (string, error) {
+	info, err := q.redis.Info(ctx, "server").Result()
+	if err != nil {
+		return "", wrapRedisError(ctx, err)
+	}
+	registered, err := q.redis.Exists(ctx, archiveKey).Result()
+	if err != nil {
+		return "", wrapRedisError(ctx, err)
+	}
+	return fmt.Sprint(parseInfo(info)["run_id"], " ", registered), nil
+}
+
+// orphanedAfter is how long after the end of its lease a task should have been
+// given to another worker: asynq looks each minute, half a minute later.
 const orphanedAfter = 3 * time.Minute
 
-// quarantineUnreadable sees to the tasks that the queue would never give to anyone again. One
-// of them that can't be read would keep it from finding all others whose worker
-// has died.
+// quarantineUnreadable quarantines the active tasks that asynq would never give
+// to a worker again. One that can't be read would keep asynq from finding all
+// others whose worker has died.
 func (w *Worker) quarantineUnreadable(ctx context.Context) {
 	for _, queue := range queues {
-		running, err := w.Queue.activeTasks(ctx, queue)
+		tasks, err := w.Queue.activeTasks(ctx, queue)
 		if err != nil {
 			continue // Redis is away, and the next look is soon
 		}
-		for _, task := range running {
+		for _, task := range tasks {
 			why := task.unreadable(w.Queue)
-			if why == "" {
-				continue
-			}
-			if w.Queue.quarantine(ctx, task, why) {
-				w.warn("a task can't be read and is set aside", "cause", "bad-task", "queue", queue, "id", sanitize(task.id), "error", why)
+			if why != "" && w.Queue.quarantine(ctx, task, why) {
+				w.warn("a task can't be read and is quarantined", "cause", "bad-task", "queue", queue, "id", sanitize(task.id), "error", why)
 			}
 		}
 	}
 }
 
-// An active is a task that runs, or should, and what is behind its ID.
+// An activeTask is an entry in asynq's list of the tasks that run, and what is
+// stored under its ID.
 type activeTask struct{ queue, id, kind string }
 
-// The kinds of running tasks.
+// The kinds of active tasks.
 const (
 	leased    = "leased"
 	orphaned  = "orphaned"   // its lease ended long ago
-	missing   = "missing"    // there is nothing behind its ID
-	wrongType = "wrong-type" // what is there is no hash
+	missing   = "missing"    // no message is stored under its ID
+	wrongType = "wrong-type" // what is stored is no hash
 )
 
-// look is one step of Redis, since tasks end at every moment: what one sees of
-// them in two may never have been. A task without a lease gets one that has
-// ended, for the queue to see.
+// listActiveScript lists the active tasks and their kinds in one step of Redis,
+// since tasks end at every moment, and what is seen in two steps may never have
+// been. It gives a task without a lease one that has ended, for asynq to see.
 var listActiveScript = redis.NewScript(`
 local found = {}
 for _, id in ipairs(redis.call("LRANGE", KEYS[1], 0, -1)) do
@@ -87,14 +133,14 @@ func (q *Queue) activeTasks(ctx context.Context, queue string) ([]activeTask, er
 	if err != nil {
 		return nil, err
 	}
-	var all []activeTask
+	var tasks []activeTask
 	for pair := range slices.Chunk(found, 2) {
-		all = append(all, activeTask{queue, pair[0], pair[1]})
+		tasks = append(tasks, activeTask{queue, pair[0], pair[1]})
 	}
-	return all, nil
+	return tasks, nil
 }
 
-// unreadable is why the queue can't read a task, or "".
+// unreadable is why asynq can't read a task, or "".
 func (a activeTask) unreadable(q *Queue) string {
 	switch a.kind {
 	case missing:
@@ -112,12 +158,18 @@ func (a activeTask) unreadable(q *Queue) string {
 	return "" // it may have ended at this moment, and be gone
 }
 
+// Keys of asynq.
 func activeKey(queue string) string   { return "asynq:{" + queue + "}:active" }
 func leaseKey(queue string) string    { return "asynq:{" + queue + "}:lease" }
 func taskKey(queue, id string) string { return "asynq:{" + queue + "}:t:" + id }
 
-// putAside takes a message out of the queue's sight, and keeps what there is of
-// it, unless it is there no more, or a task has come where none was.
+// quarantineKey holds the IDs of what was quarantined in a queue since it was no
+// task at all, and why.
+func quarantineKey(queue string) string { return "tallyman:{" + queue + "}:aside" }
+
+// quarantineScript takes an entry out of asynq's sight, and keeps what is stored
+// under its ID. It does nothing if the entry is gone, or if a message is there by
+// now where none was.
 var quarantineScript = redis.NewScript(`
 local stored = redis.call("TYPE", KEYS[3]).ok
 if ARGV[2] == "missing" and stored == "hash" and (redis.call("HGET", KEYS[3], "msg") or "") ~= "" then
@@ -133,15 +185,15 @@ end
 redis.call("HSET", KEYS[5], ARGV[1], ARGV[3])
 return 1`)
 
-// quarantine sets a message aside. It reports whether it did: one that is no
-// longer there needs it no more, and without Redis it is done at the next look.
+// quarantine reports whether it did quarantine a task. If it did not, the task is
+// gone, or Redis is away and the next look is soon.
 func (q *Queue) quarantine(ctx context.Context, a activeTask, why string) bool {
 	keys := []string{activeKey(a.queue), leaseKey(a.queue), taskKey(a.queue, a.id), "asynq:{" + a.queue + "}:aside:" + a.id, quarantineKey(a.queue)}
 	done, err := quarantineScript.Run(ctx, q.redis, keys, a.id, a.kind, why).Bool()
 	return done && err == nil
 }
 
-// quarantined yields what sweep has set aside.
+// quarantined yields what quarantine has taken out of the queues.
 func (q *Queue) quarantined(ctx context.Context) iter.Seq2[QueuedTask, error] {
 	return func(yield func(QueuedTask, error) bool) {
 		for _, queue := range queues {

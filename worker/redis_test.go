@@ -130,7 +130,8 @@ func callEveryWrite(t testing.TB, q *Queue) map[string]error {
 	t.Helper()
 	ref := parseRef(t, jobRef)
 	_, enqueue := q.Enqueue(t.Context(), ref, Options{})
-	return map[string]error{"register": q.Register(t.Context(), "id"), "enqueue": enqueue, "fetch": q.enqueueFetch(t.Context(), ref, Options{})}
+	_, enqueueFetch := q.enqueueTask(t.Context(), typeFetch, ref, Options{})
+	return map[string]error{"register": q.Register(t.Context(), "id"), "enqueue": enqueue, "fetch": enqueueFetch}
 }
 
 func TestAPrivateAuthorityIsTrusted(t *testing.T) {

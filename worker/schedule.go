@@ -15,23 +15,23 @@ import (
 	"tallyman/fetch"
 )
 
-// A ScheduleEntry of a schedule is a place whose new jobs the workers enqueue by
-// themselves: Every so often, or at the times of Cron. Of all the workers that
-// are due at one moment, one does it; while it does, no other begins. Workers
-// that began at other times may make it twice as often. What was due while no
-// worker ran is not made up for, but a worker that begins does at once what is
-// to be done Every so often, unless it has just been done.
+// A ScheduleEntry is a place whose new jobs the workers enqueue by themselves:
+// every so often, or at the times of Cron. Of the workers that are due at one
+// moment, one lists the place, and no other lists it before that has ended.
+// Workers that began at other times may list it twice as often. What was due
+// while no worker ran is not made up for, but a worker that begins lists the
+// places with Every at once, unless that has just been done.
 type ScheduleEntry struct {
 	Place fetch.Ref
-	Every time.Duration // whole seconds, or
+	Every time.Duration // whole seconds; or
 	Cron  string        // five fields, in the local time of the worker, or in that of a CRON_TZ= before them
 
-	Since string        // only jobs made since, as Worker.Since reads it at each run, or ""
+	Since string        // only jobs made since, as Worker.ParseSince reads it at each run, or ""
 	Match string        // only jobs whose name matches this glob, or ""
-	Wait  time.Duration // for what is enqueued to become ready; 0 is as the worker has it
+	Wait  time.Duration // for what is enqueued to become ready; 0 is as long as the worker waits
 }
 
-// CheckCron tells what is wrong with the Cron of an Entry.
+// CheckCron returns an error if a Cron can't be read, or its time never comes.
 func CheckCron(spec string) error {
 	times, err := parseCron(spec)
 	switch {
@@ -52,7 +52,7 @@ func parseCron(spec string) (cron.Schedule, error) {
 	return cronParser.Parse(spec)
 }
 
-// spec is when it is due, in the words of asynq.
+// spec is when the entry is due, as asynq reads it.
 func (e ScheduleEntry) spec() string {
 	if e.Cron != "" {
 		return e.Cron
@@ -60,7 +60,7 @@ func (e ScheduleEntry) spec() string {
 	return "@every " + e.Every.String()
 }
 
-// id names the task of an entry, so that it has no two at once.
+// id is the ID of the entry's task: the queue never has two of them at once.
 func (e ScheduleEntry) id() string {
 	sum := sha256.Sum256([]byte(e.spec() + "\n" + string(e.task().payload())))
 	return "discover." + hex.EncodeToString(sum[:16])
@@ -70,8 +70,9 @@ func (e ScheduleEntry) task() discoverTask {
 	return discoverTask{Version: taskVersion, Place: e.Place.String(), Since: e.Since, Match: e.Match, Wait: Duration(e.Wait)}
 }
 
-// periodicTask has asynq enqueue the task whenever it is due. What has run keeps its
-// ID for half of the way to the next time, since clocks differ.
+// periodicTask has asynq enqueue the entry's task whenever it is due. A task that
+// has run keeps its ID for half of the way to the next time, since the clocks of
+// workers differ.
 func (e ScheduleEntry) periodicTask() *asynq.PeriodicTaskConfig {
 	return &asynq.PeriodicTaskConfig{
 		Cronspec: e.spec(), Task: asynq.NewTask(typeDiscover, e.task().payload()),
@@ -82,118 +83,116 @@ func (e ScheduleEntry) periodicTask() *asynq.PeriodicTaskConfig {
 	}
 }
 
-// fewTimes are enough of them to know how close they may come.
-const intervalSamples = 100
-
-// interval is the shortest between any two of the times that come next.
+// interval is Every, or the shortest time between two of the next times of Cron.
 func (e ScheduleEntry) interval(now time.Time) time.Duration {
 	times, err := parseCron(e.Cron)
 	if err != nil {
 		return e.Every
 	}
+	const samples = 100
 	shortest, last := Forever, times.Next(now)
-	for range intervalSamples {
+	for range samples {
 		next := times.Next(last)
 		shortest, last = min(shortest, next.Sub(last)), next
 	}
 	return max(shortest, 0)
 }
 
-// A rota is a schedule as asynq asks for it. It does not change.
+// A schedule is a Worker's schedule as asynq asks for it.
 type schedule []*asynq.PeriodicTaskConfig
 
-func newSchedule(schedule []ScheduleEntry) (all schedule, err error) {
-	for _, e := range schedule {
-		if e.Cron != "" {
-			err = errors.Join(err, CheckCron(e.Cron))
-		}
-		all = append(all, e.periodicTask())
-	}
-	return all, err
-}
-
 // GetConfigs implements asynq.PeriodicTaskConfigProvider.
-func (r schedule) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) { return r, nil }
+func (s schedule) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) { return s, nil }
 
-// A clock keeps a worker's schedule. That of a worker without one is nil.
+// A scheduler enqueues and handles the tasks of a worker's schedule. That of a
+// worker without a schedule is nil.
 type scheduler struct {
 	w      *Worker
 	tasks  *asynq.PeriodicTaskManager
 	server *asynq.Server
 }
 
-// listsAtOnce is how many places a worker lists at once.
+// discoverConcurrency is how many places a worker lists at once.
 const discoverConcurrency = 2
 
 func (w *Worker) newScheduler() (*scheduler, error) {
 	if len(w.Schedule) == 0 {
 		return nil, nil
 	}
-	rota, err := newSchedule(w.Schedule)
+	var tasks schedule
+	var err error
+	for _, e := range w.Schedule {
+		if e.Cron != "" {
+			err = errors.Join(err, CheckCron(e.Cron))
+		}
+		tasks = append(tasks, e.periodicTask())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("keep the schedule: %w", err)
 	}
-	firings, err := asynq.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
-		PeriodicTaskConfigProvider: rota, RedisUniversalClient: w.Queue.redis,
+	manager, err := asynq.NewPeriodicTaskManager(asynq.PeriodicTaskManagerOpts{
+		PeriodicTaskConfigProvider: tasks, RedisUniversalClient: w.Queue.redis,
 		SchedulerOpts: &asynq.SchedulerOpts{
-			Location: time.Local, PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) { w.logEnqueued(err) },
-			Logger: queueLog{w.Log}, LogLevel: asynq.FatalLevel, // else it complains, at its end, that the client is ours
+			Location: time.Local, PostEnqueueFunc: func(_ *asynq.TaskInfo, err error) { w.logMissed(err) },
+			Logger: queueLog{w.Log}, LogLevel: asynq.FatalLevel, // it would complain, at its end, that it may not close the client
 		},
 	})
-	lists := w.serverConfig(discoverQueue, discoverConcurrency)
-	lists.JanitorInterval = max(w.TaskCheckInterval, time.Second) // the ID of what has run is free then
-	return &scheduler{w, firings, asynq.NewServerFromRedisClient(w.Queue.redis, lists)}, err
+	config := w.serverConfig(discoverQueue, discoverConcurrency)
+	config.JanitorInterval = max(w.TaskCheckInterval, time.Second) // which frees the IDs of tasks that have run
+	return &scheduler{w, manager, asynq.NewServerFromRedisClient(w.Queue.redis, config)}, err
 }
 
-// start lists places until ctx ends, as the schedule says, and at once those
-// that it lists every so often.
-func (c *scheduler) start(ctx context.Context) error {
-	if c == nil {
+// start handles the tasks of the schedule until ctx ends, and enqueues those of
+// the entries with Every at once.
+func (s *scheduler) start(ctx context.Context) error {
+	if s == nil {
 		return nil
 	}
-	if err := errors.Join(c.server.Start(c.w.discoverHandler(ctx)), c.tasks.Start()); err != nil {
+	if err := errors.Join(s.server.Start(s.w.discoverHandler(ctx)), s.tasks.Start()); err != nil {
 		return fmt.Errorf("keep the schedule: %w", err)
 	}
-	for _, e := range c.w.Schedule {
-		c.w.releaseID(e.id())
+	for _, e := range s.w.Schedule {
+		s.w.freeTaskID(e.id())
 		if e.Cron == "" && ctx.Err() == nil {
-			f := e.periodicTask()
-			_, err := c.w.Queue.client.EnqueueContext(ctx, f.Task, f.Opts...)
-			c.w.logEnqueued(err)
+			config := e.periodicTask()
+			_, err := s.w.Queue.client.EnqueueContext(ctx, config.Task, config.Opts...)
+			s.w.logMissed(err)
 		}
 	}
 	return nil
 }
 
-// releaseID frees the ID of a run that counts no more: it ended long enough ago,
-// and no worker has been there to see that, or it was set aside.
-func (w *Worker) releaseID(id string) {
+// freeTaskID deletes a discover task that would keep the next one out: it ended
+// long enough ago, and no worker was there to delete it, or it was quarantined.
+func (w *Worker) freeTaskID(id string) {
 	task, err := w.Queue.inspector.GetTaskInfo(discoverQueue, id)
 	if err != nil {
 		return
 	}
-	rested := task.State == asynq.TaskStateCompleted && time.Since(task.CompletedAt) >= task.Retention
-	if rested || task.State == asynq.TaskStateArchived {
+	expired := task.State == asynq.TaskStateCompleted && time.Since(task.CompletedAt) >= task.Retention
+	if expired || task.State == asynq.TaskStateArchived {
 		_ = w.Queue.inspector.DeleteTask(discoverQueue, id) // another worker may have been first
 	}
 }
 
-func (c *scheduler) stop() {
-	if c != nil {
-		c.server.Stop()
-	}
-}
-
-func (c *scheduler) shutdown() {
-	if c != nil {
-		inParallel(c.tasks.Shutdown, c.server.Shutdown)
-	}
-}
-
-// logEnqueued is how it went to enqueue a task that was due. That one like it has
-// not ended, or has just been done, is as it should be.
-func (w *Worker) logEnqueued(err error) {
+// logMissed logs that a task could not be enqueued when it was due. It is well
+// if one like it has not ended, or has just been done.
+func (w *Worker) logMissed(err error) {
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		w.warn("a place that is due is not listed this time", "error", safeText(wrapRedisError(context.Background(), err)))
+	}
+}
+
+// stop has the scheduler take no more tasks.
+func (s *scheduler) stop() {
+	if s != nil {
+		s.server.Stop()
+	}
+}
+
+// shutdown waits until the tasks have ended.
+func (s *scheduler) shutdown() {
+	if s != nil {
+		inParallel(s.tasks.Shutdown, s.server.Shutdown)
 	}
 }

@@ -2,78 +2,70 @@ package worker
 
 import (
 	"errors"
-	"strings"
+	"math/rand/v2"
 	"time"
-	"unicode"
 
 	"github.com/hibiken/asynq"
-
-	"tallyman/fetch/redact"
 )
 
-// later tells the queue when to run a task again. Its budget is none of the
-// queue's business.
+const (
+	maxPollInterval = time.Minute     // that polls back off to, and retries of what costs an export nothing
+	busyInterval    = 5 * time.Second // between looks whether another attempt has ended
+)
+
+// A snoozeError tells the queue when to run a task again. The queue has no
+// budget: it runs a task again as often as a snoozeError asks.
 type snoozeError struct {
 	delay           time.Duration
-	message         string
-	countsAsFailure bool // for the queue's own statistics
+	message         string // without secrets
+	countsAsFailure bool   // in the queue's own statistics
 }
 
-func (l *snoozeError) Error() string { return l.message }
+func (e *snoozeError) Error() string { return e.message }
 
-// snooze is not a failure: the task comes back after that long.
-func snooze(after time.Duration, why error) *snoozeError {
-	return &snoozeError{delay: after, message: safeText(why)}
+// snooze has a task run again after a delay, and is no failure.
+func snooze(delay time.Duration, why error) *snoozeError {
+	return &snoozeError{delay: delay, message: safeText(why)}
 }
 
-// safeText is an error's text as others may see it: in the queue, or in a log.
-func safeText(err error) string { return sanitize(err.Error()) }
-
-// sanitize is a text as a line of which nothing is a secret, or moves the cursor
-// of a terminal. The queue can't keep what is not UTF-8.
-func sanitize(text string) string {
-	s := redact.Text(text)
-	if len(s) > maxTextBytes {
-		s = s[:maxTextBytes] + "…"
-	}
-	return strings.Map(printableRune, strings.ToValidUTF8(s, ""))
-}
-
-// printableRune is a rune, or what stands for it.
-func printableRune(r rune) rune {
-	switch {
-	case unicode.IsGraphic(r):
-		return r
-	case unicode.IsSpace(r):
-		return ' '
-	}
-	return unicode.ReplacementChar
-}
-
-const maxTextBytes = 1000 // bytes
-
+// isFailure implements asynq.Config.IsFailure.
 func isFailure(err error) bool {
-	l, ok := errors.AsType[*snoozeError](err)
+	if e, ok := errors.AsType[*snoozeError](err); ok {
+		return e.countsAsFailure
+	}
+	return !errors.Is(err, asynq.ErrLeaseExpired) // its worker died, or could not reach Redis
+}
+
+// taskDelay implements asynq.RetryDelayFunc. A task whose worker was lost runs
+// again at once. The queue drops the fraction of a second, so a delay is
+// lengthened to end where a second begins.
+func taskDelay(_ int, err error, _ *asynq.Task) time.Duration {
+	e, ok := errors.AsType[*snoozeError](err)
+	if !ok || e.delay <= 0 {
+		return 0
+	}
+	now := time.Now()
+	return now.Add(e.delay + time.Second - 1).Truncate(time.Second).Sub(now)
+}
+
+// delay is the wait after attempt n, from 1 on: shorter where someone waits for
+// the export.
+func (o Outcome) delay(local bool, n int) time.Duration {
 	switch {
-	case ok:
-		return l.countsAsFailure
-	case errors.Is(err, asynq.ErrLeaseExpired): // its worker died, or could not reach Redis
-		return false
+	case local && o.Budget == mismatch:
+		return time.Duration(n) * time.Second
+	case local:
+		return backoff(250*time.Millisecond, n, 5*time.Second)
 	}
-	return true
+	return jitter(backoff(time.Second, n, 15*time.Minute))
 }
 
-// retryDelay is what the error says, and at once for a task whose worker was
-// lost.
-func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
-	if l, ok := errors.AsType[*snoozeError](err); ok && l.delay > 0 {
-		return roundUpToSecond(time.Now(), l.delay)
-	}
-	return 0
+// backoff is a wait that doubles n-1 times, up to a longest.
+func backoff(first time.Duration, n int, longest time.Duration) time.Duration {
+	return min(first<<min(n-1, 20), longest)
 }
 
-// roundUpToSecond lengthens a wait to where a second begins: the queue drops the rest of
-// a second, and would end the wait too soon.
-func roundUpToSecond(now time.Time, wait time.Duration) time.Duration {
-	return now.Add(wait + time.Second - 1).Truncate(time.Second).Sub(now)
+// jitter spreads the waits of many tasks that began at once.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }

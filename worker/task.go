@@ -14,8 +14,8 @@ import (
 	"tallyman/fetch"
 )
 
-// The types of the tasks and the queues they are in. Each queue has slots of
-// its own: a long fetch must not keep polls waiting, nor many polls a fetch.
+// The types of the tasks and the queues they are in. Each queue has slots of its
+// own, so that long fetches do not hold up polls, nor many polls a fetch.
 const (
 	typePoll      = "export:poll"
 	typeFetch     = "export:fetch"
@@ -25,13 +25,13 @@ const (
 	discoverQueue = "tallyman.discover"
 )
 
-// pollID and fetchID name the tasks of an export, so that it has no two of a
-// kind at once.
+// pollID and fetchID are the IDs of an export's tasks: it never has two of a type
+// at once.
 func pollID(hash string) string  { return "poll." + hash }
 func fetchID(hash string) string { return "fetch." + hash }
 
-// A Task is the payload of the first two: enough to find the export, and nothing in it
-// is secret or expires.
+// A Task is the payload of a poll and of a fetch: enough to find the export.
+// Nothing in it is secret or expires.
 type Task struct {
 	Version   int    `json:"v"`
 	Reference string `json:"ref"`
@@ -40,22 +40,23 @@ type Task struct {
 
 // Options say how an export is wanted, beside its reference.
 type Options struct {
-	Wait Duration `json:"wait,omitzero"` // for the job to become ready; zero is as the worker has it
+	Wait Duration `json:"wait,omitzero"` // for the job to become ready; 0 is as long as the worker waits
 
-	Revision time.Time `json:"again,omitzero"`   // of the reference: see fetch.Ref.Again
-	Signed   bool      `json:"signed,omitempty"` // its reference lacks a secret, which only the process knew that was given it
+	Revision time.Time `json:"again,omitzero"`   // of the reference: see fetch.Ref.Revision
+	Signed   bool      `json:"signed,omitempty"` // the reference lacks a secret that only one process knows
 }
 
-// A Duration is a duration that marshals to its text.
+// A Duration is a time.Duration that is written as text in JSON, like "1h30m0s".
 type Duration time.Duration
 
-// MarshalText is like "1h30m0s".
-func (s Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// UnmarshalText reads what time.ParseDuration reads.
-func (s *Duration) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
-	*s = Duration(d)
+// UnmarshalText implements encoding.TextUnmarshaler. It reads what
+// time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
 	return err
 }
 
@@ -64,74 +65,121 @@ const (
 	maxPayload  = 16 << 10 // bytes; a reference is far shorter
 )
 
-// errBadTask is a task that nobody here can have made.
+// errBadTask is a task that no version of this package has written.
 var errBadTask = errors.New("it is no task of ours")
 
 func newTask(ref fetch.Ref, o Options) Task {
 	return Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)}
 }
 
+func (t Task) version() int { return t.Version }
+
 func (t Task) payload() []byte {
 	b, _ := json.Marshal(t) // of texts, numbers and times: it can't fail
 	return b
 }
 
-// readTask reads a task of that type.
-func readTask(t *asynq.Task, kind string) (Task, fetch.Ref, error) {
-	return checkTask(kind, t.Type(), t.ResultWriter().TaskID(), t.Payload())
+// forRef returns the options with what the reference's text does not tell.
+func (o Options) forRef(ref fetch.Ref) Options {
+	o.Revision, o.Signed = ref.Revision(), ref.Signed()
+	return o
 }
 
-// checkTask reads what must be a task of that kind. Under another ID than that of
-// its export it would not be found when that is to be cancelled.
-func checkTask(kind, typed, id string, payload []byte) (Task, fetch.Ref, error) {
-	if typed != kind {
-		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its type is %q, want %s", errBadTask, typed, kind)
+// applyTo returns the reference with what its text does not tell.
+func (o Options) applyTo(ref fetch.Ref) fetch.Ref {
+	if o.Revision.IsZero() {
+		return ref
+	}
+	return ref.WithRevision(o.Revision)
+}
+
+// checkTask reads a task that must be of a type. A task under another ID than
+// that of its export is refused: it would not be found when it is cancelled.
+func checkTask(wantType, taskType, id string, payload []byte) (Task, fetch.Ref, error) {
+	if taskType != wantType {
+		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its type is %q, want %s", errBadTask, taskType, wantType)
 	}
 	task, ref, err := parseTask(payload)
 	if err != nil {
 		return Task{}, fetch.Ref{}, err
 	}
-	if want := taskID(kind, ref.Hash()); id != want {
-		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its ID is %q, want %s of %s", errBadTask, id, want, ref)
+	wantID := pollID(ref.Hash())
+	if wantType == typeFetch {
+		wantID = fetchID(ref.Hash())
+	}
+	if id != wantID {
+		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its ID is %q, want %s of %s", errBadTask, id, wantID, ref)
 	}
 	return task, ref, nil
 }
 
-func taskID(kind, hash string) string {
-	if kind == typeFetch {
-		return fetchID(hash)
-	}
-	return pollID(hash)
-}
-
-// parseTask reads a payload. One with anything in it that newTask does not put
-// there is refused: it may mean something that this version would pass over.
+// parseTask reads the payload of a poll or a fetch.
 func parseTask(payload []byte) (Task, fetch.Ref, error) {
-	t, err := decodeTask(payload)
+	var t Task
+	var ref fetch.Ref
+	err := decodeStrict(payload, &t)
+	if err == nil {
+		ref, err = fetch.ParseRef(t.Reference)
+	}
+	switch {
+	case err != nil:
+	case ref.Signed():
+		err = errors.New("a signed URL has no place in a queue")
+	case t.Wait < 0:
+		err = errors.New("its wait is less than nothing")
+	}
 	if err != nil {
 		return Task{}, fetch.Ref{}, fmt.Errorf("%w: %w", errBadTask, err)
 	}
-	ref, err := t.ref()
-	if err != nil {
-		return Task{}, fetch.Ref{}, fmt.Errorf("%w: %w", errBadTask, err)
+	return t, t.applyTo(ref), nil
+}
+
+// A discoverTask is the payload of a discover: a place, and which of its jobs
+// are wanted. Nothing in it is secret or expires.
+type discoverTask struct {
+	Version int      `json:"v"`
+	Place   string   `json:"place"`
+	Since   string   `json:"since,omitempty"` // as Worker.ParseSince reads it at each run
+	Match   string   `json:"match,omitempty"`
+	Wait    Duration `json:"wait,omitzero"` // of what is enqueued
+}
+
+func (d discoverTask) version() int { return d.Version }
+
+func (d discoverTask) payload() []byte {
+	b, _ := json.Marshal(d) // of texts and numbers: it can't fail
+	return b
+}
+
+// readDiscoverTask reads a task of the schedule, and the place that it names.
+func readDiscoverTask(t *asynq.Task) (d discoverTask, place fetch.Ref, err error) {
+	if t.Type() != typeDiscover {
+		return d, place, fmt.Errorf("%w: its type is %q, want %s", errBadTask, t.Type(), typeDiscover)
 	}
-	return t, ref, nil
+	if err = decodeStrict(t.Payload(), &d); err == nil {
+		place, err = fetch.ParsePlace(d.Place)
+	}
+	switch {
+	case err != nil:
+	case d.Wait < 0:
+		err = errors.New("its wait is less than nothing")
+	default:
+		_, err = path.Match(d.Match, "")
+	}
+	if err != nil {
+		return d, place, fmt.Errorf("%w: %w", errBadTask, err)
+	}
+	return d, place, nil
 }
 
-func decodeTask(payload []byte) (t Task, err error) {
-	err = decodeStrict(payload, &t)
-	return t, err
-}
-
-// A written is a payload as this version writes it.
+// A taskPayload is a payload as this version writes it.
 type taskPayload interface {
 	version() int
 	payload() []byte
 }
 
-func (t Task) version() int { return t.Version }
-
-// decodeStrict reads a payload that has nothing in it that was not written.
+// decodeStrict reads a payload. It refuses one with anything in it that this
+// version does not write, since that may mean something that would be missed.
 func decodeStrict(payload []byte, into taskPayload) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("its payload has %d bytes, more than %d", len(payload), maxPayload)
@@ -151,75 +199,4 @@ func decodeStrict(payload []byte, into taskPayload) error {
 		return errors.New("its payload is not written as ours are")
 	}
 	return nil
-}
-
-// ref is the reference of the export that the task names.
-func (t Task) ref() (fetch.Ref, error) {
-	ref, err := fetch.ParseRef(t.Reference)
-	switch {
-	case err != nil:
-		return fetch.Ref{}, err
-	case ref.Signed():
-		return fetch.Ref{}, errors.New("a signed URL has no place in a queue")
-	case t.Wait < 0:
-		return fetch.Ref{}, errors.New("it waits for less than nothing")
-	}
-	return t.applyTo(ref), nil
-}
-
-// forRef fills in what the reference says.
-func (o Options) forRef(ref fetch.Ref) Options {
-	o.Revision, o.Signed = ref.Revision(), ref.Signed()
-	return o
-}
-
-// applyTo is the reference with what its text does not say.
-func (o Options) applyTo(ref fetch.Ref) fetch.Ref {
-	if o.Revision.IsZero() {
-		return ref
-	}
-	return ref.WithRevision(o.Revision)
-}
-
-// A discovery is the payload of the third: a place, and which of its jobs are
-// wanted. Nothing in it is secret or expires.
-type discoverTask struct {
-	Version int      `json:"v"`
-	Place   string   `json:"place"`
-	Since   string   `json:"since,omitempty"` // in the words of who wrote it, to be read when it runs
-	Match   string   `json:"match,omitempty"`
-	Wait    Duration `json:"wait,omitzero"` // of what is enqueued
-}
-
-func (d discoverTask) version() int { return d.Version }
-
-func (d discoverTask) payload() []byte {
-	b, _ := json.Marshal(d) // of texts and numbers: it can't fail
-	return b
-}
-
-// readDiscoverTask reads a task of the schedule, and the place that it names.
-func readDiscoverTask(t *asynq.Task) (d discoverTask, place fetch.Ref, err error) {
-	if t.Type() != typeDiscover {
-		return d, place, fmt.Errorf("%w: its type is %q, want %s", errBadTask, t.Type(), typeDiscover)
-	}
-	if err = decodeStrict(t.Payload(), &d); err == nil {
-		place, err = d.place()
-	}
-	if err != nil {
-		return d, place, fmt.Errorf("%w: %w", errBadTask, err)
-	}
-	return d, place, nil
-}
-
-func (d discoverTask) place() (fetch.Ref, error) {
-	place, err := fetch.ParsePlace(d.Place)
-	switch {
-	case err != nil:
-		return fetch.Ref{}, err
-	case d.Wait < 0:
-		return fetch.Ref{}, errors.New("it waits for less than nothing")
-	}
-	_, err = path.Match(d.Match, "")
-	return place, err
 }

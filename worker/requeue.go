@@ -1,0 +1,85 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// Requeue enqueues each export that has a record in the archive and has neither
+// failed nor was cancelled, unless the queue has it. It returns how many it
+// enqueued.
+func (q *Queue) Requeue(ctx context.Context, a *archive.Archive) (int, error) {
+	var n atomic.Int64
+	var group errgroup.Group
+	group.SetLimit(redisPool / 2)
+	for state, err := range a.States() {
+		if err != nil {
+			err = errors.Join(err, group.Wait())
+			return int(n.Load()), err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			added, err := q.requeueMissing(ctx, a, state)
+			if added {
+				n.Add(1)
+			}
+			return err
+		})
+	}
+	err := errors.Join(group.Wait(), context.Cause(ctx))
+	return int(n.Load()), err
+}
+
+func (q *Queue) requeueMissing(ctx context.Context, a *archive.Archive, state archive.State) (bool, error) {
+	ref, o, ok := RefOf(state)
+	if !ok || o.Signed || !isPending(state) {
+		return false, nil // only another version, or a person, can bring it back
+	}
+	if _, err := a.Landed(ref.Key()); err == nil {
+		return false, nil
+	}
+	queued, err := q.Queued(ref.Hash())
+	if err != nil || queued {
+		return false, err
+	}
+	state, _, err = a.State(ref.Key())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !isPending(state) {
+		return false, nil // it ended meanwhile: that is why it is not queued
+	}
+	if err != nil {
+		return false, err
+	}
+	if _, err := q.Remove(ref.Hash()); err != nil { // asynq may keep a task of it that was given up before its budget was reset
+		return false, err
+	}
+	return q.Enqueue(ctx, ref, o)
+}
+
+// isPending reports whether workers are still to fetch an export.
+func isPending(state archive.State) bool {
+	return state.Phase != archive.Failed && state.Phase != archive.Cancelled
+}
+
+// RefOf reads the reference and the options of a record. It is not ok if this
+// version can't have written the record.
+func RefOf(state archive.State) (ref fetch.Ref, o Options, ok bool) {
+	if len(state.Options) > 0 && json.Unmarshal(state.Options, &o) != nil {
+		return ref, o, false
+	}
+	ref, err := fetch.ParseRef(state.Reference)
+	if err != nil {
+		return ref, o, false
+	}
+	ref = o.applyTo(ref)
+	return ref, o, ref.Key() == state.Key
+}
