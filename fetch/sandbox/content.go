@@ -75,8 +75,8 @@ func Generate(rows int, format string, seed uint64) []byte {
 	return b.Bytes()
 }
 
-// codecs are those that SLS names as compressionType, each with the extension
-// that it gives the file.
+// codecs are those that SLS names as compressionType (CreateDownloadJob), each
+// with the extension that SLS gives the file.
 var codecs = map[string]struct {
 	extension string
 	writer    func(io.Writer) io.WriteCloser // nil = the content as it is

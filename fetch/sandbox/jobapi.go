@@ -40,7 +40,8 @@ type jobCall struct {
 }
 
 // A jobOperation answers a call with what to write as JSON, or nil for nothing.
-// It has the cloud's lock.
+// It has the cloud's lock. Its errors are those of the operation's page and of
+// SLS's page on common error codes.
 type jobOperation struct {
 	name   string
 	answer func(*Cloud, jobCall) (any, *apierr.Error)

@@ -67,8 +67,8 @@ const (
 	maxPageSize = 1000
 )
 
-// A listResult is the answer of ListObjects and ListObjectsV2. The pointers are
-// in the answer of one of them alone.
+// A listResult is the answer of ListObjects and ListObjectsV2 (ListBucketResult).
+// The pointers are in the answer of one of them alone.
 type listResult struct {
 	XMLName               xml.Name `xml:"ListBucketResult"`
 	Name                  string
@@ -97,7 +97,7 @@ type listedObject struct {
 	Owner        *owner `xml:",omitempty"`
 }
 
-// verbatim is text whose quotes the vendor does not escape.
+// verbatim is text whose quotes the vendor does not escape: an ETag.
 type verbatim struct {
 	Text string `xml:",innerxml"`
 }

@@ -155,7 +155,8 @@ func etagOfParts(etags ...string) string {
 	return fmt.Sprintf("%X-%d", md5.Sum([]byte(strings.Join(etags, ""))), max(len(etags), 1))
 }
 
-// checkConditions checks the conditions of a request, as RFC 9110 has them.
+// checkConditions checks the conditions of a request (OSS and OBS, GetObject:
+// If-Match and the like). It returns nil if the object is to be sent.
 func (v objectVersion) checkConditions(h http.Header) *apierr.Error {
 	etagMatches := func(name string) bool {
 		return slices.ContainsFunc(strings.Split(h.Get(name), ","), func(given string) bool {

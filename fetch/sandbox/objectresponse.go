@@ -135,7 +135,7 @@ func (p *objectResponse) decideFaults() {
 const minGzipSize = 1024
 
 // gzipTypes are the content types that OSS compresses on the way for a client
-// that asks for it. CSV is not among them.
+// that asks for it (OSS, GetObject: Accept-Encoding). CSV is not among them.
 var gzipTypes = []string{
 	"application/javascript", "application/json", "application/rss+xml", "application/x-javascript",
 	"text/cache-manifest", "text/css", "text/html", "text/json", "text/plain", "text/xml",
@@ -211,8 +211,8 @@ type byteRange struct {
 }
 
 // ossRange reads a Range header as OSS does by default: what it cannot give in
-// full, or cannot read, it answers with the whole object. Of several ranges it
-// gives the first.
+// full, or cannot read, it answers with the whole object (OSS, GetObject: Range
+// and x-oss-range-behavior). Of several ranges it gives the first.
 func ossRange(header string, size int64) byteRange {
 	b, ok := parseRange(header, size)
 	if !ok || b.off < 0 || b.off >= b.end || b.end > size {
@@ -221,8 +221,9 @@ func ossRange(header string, size int64) byteRange {
 	return b
 }
 
-// standardRange reads it as RFC 9110 has it: it gives what there is of the
-// range, and is not ok if that is nothing.
+// standardRange reads it as RFC 9110 has it, as do OSS with
+// x-oss-range-behavior: standard, and OBS: it gives what there is of the range,
+// and is not ok if that is nothing.
 func standardRange(header string, size int64) (b byteRange, ok bool) {
 	b, ok = parseRange(header, size)
 	if !ok || b.end <= b.off && b.off < size {

@@ -9,7 +9,7 @@ import (
 )
 
 // obsETag is in lower case, hashes the MD5s of parts as bytes, and is no hash
-// of an encrypted object.
+// of an encrypted object (OBS, GetObject: ETag).
 func (v objectVersion) obsETag(f File) string {
 	etag := strings.ToLower(v.etag)
 	if f.Faults.MultipartETag > 0 {
@@ -27,11 +27,13 @@ func (v objectVersion) obsETag(f File) string {
 	return etag
 }
 
-// obsClasses are the storage classes by the names that OBS has for them.
+// obsClasses are the names that OBS has for the storage classes of OSS
+// (x-obs-storage-class).
 var obsClasses = map[string]string{"Standard": "STANDARD", "IA": "WARM", "Archive": "COLD", "ColdArchive": "DEEP_ARCHIVE", "DeepColdArchive": "DEEP_ARCHIVE"}
 
-// obsHeader turns the header of an OSS answer into that of OBS, which has no
-// Content-MD5, and names the storage class of no object of STANDARD.
+// obsHeader turns the header of an answer of OSS into that of OBS: it has no
+// Content-MD5, which OBS sends only if the uploader had it stored, and no storage
+// class for an object of STANDARD.
 func obsHeader(h http.Header, f File, prefix string) {
 	crc := h.Get("x-oss-hash-crc64ecma")
 	h.Del("Content-MD5")

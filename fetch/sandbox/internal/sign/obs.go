@@ -71,7 +71,7 @@ func (a Account) CheckOBS(r *http.Request, t Target, now time.Time) *apierr.Erro
 
 var obsDateError = apierr.Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Authentication requires a valid Date or x-obs-date header"}
 
-// readOBS reads "OBS ID:SIGNATURE".
+// readOBS reads "OBS ID:SIGNATURE" (OBS, signature in a header).
 func readOBS(r *http.Request, t Target, authorization string) (credentials, *apierr.Error) {
 	date, bad := parseDate(cmp.Or(r.Header.Get("x-obs-date"), r.Header.Get("Date")), obsDateError, http.TimeFormat, basicTime)
 	if bad != nil {

@@ -87,17 +87,19 @@ func (a Account) CheckOSS(r *http.Request, t Target, now time.Time) (Access, *ap
 	return Access{Customer: true}, a.checkOSSHeader(r, t, now)
 }
 
+// ossSchemes are known by how the Authorization header begins.
+var ossSchemes = map[string]func(r *http.Request, t Target, authorization string) (credentials, *apierr.Error){
+	"OSS":              readOSS,
+	"OSS4-HMAC-SHA256": readOSS4,
+}
+
 func (a Account) checkOSSHeader(r *http.Request, t Target, now time.Time) *apierr.Error {
-	var c credentials
-	var bad *apierr.Error
-	switch word, authorization := scheme(r); word {
-	case "OSS":
-		c, bad = readOSS(r, t, authorization)
-	case "OSS4-HMAC-SHA256":
-		c, bad = readOSS4(r, t, authorization)
-	default:
-		bad = apierr.New(http.StatusBadRequest, "InvalidArgument", "Authorization header is invalid.").WithDetail("Authorization", r.Header.Get("Authorization"))
+	word, authorization := scheme(r)
+	read := ossSchemes[word]
+	if read == nil {
+		return apierr.New(http.StatusBadRequest, "InvalidArgument", "Authorization header is invalid.").WithDetail("Authorization", r.Header.Get("Authorization"))
 	}
+	c, bad := read(r, t, authorization)
 	if bad != nil {
 		return bad
 	}
@@ -107,7 +109,7 @@ func (a Account) checkOSSHeader(r *http.Request, t Target, now time.Time) *apier
 	}
 	bad = a.verify(c, now, ossErrors)
 	if bad != nil && bad.Code == ossErrors[mismatched].code && c.canonical != "" {
-		return bad.WithEC("").WithDetail("CanonicalRequest", c.canonical)
+		return bad.WithEC("").WithDetail("CanonicalRequest", c.canonical) // V4 has that in place of the number
 	}
 	return bad
 }
@@ -141,20 +143,19 @@ func (a Account) checkOSSURL(r *http.Request, t Target, now time.Time) (Access, 
 		return Access{}, OSSExpired(time.Unix(expires, 0), now)
 	}
 	c := credentials{id: query.Get("OSSAccessKeyId"), signature: query.Get("Signature"), text: ossText(r, query.Get("Expires"), t.resource(), query)}
-	access, secret, result := Access{Expires: expires}, a.URLSecret, authenticated
-	switch {
-	case c.id == a.AccessKeyID && !equal(query.Get("security-token"), a.SecurityToken):
-		result = wrongToken
-	case c.id == a.AccessKeyID:
+	access, secret := Access{Expires: expires}, a.URLSecret
+	switch c.id {
+	case urlKeyID:
+	case a.AccessKeyID:
+		if !equal(query.Get("security-token"), a.SecurityToken) {
+			return Access{}, ossErrors.of(wrongToken, c, now)
+		}
 		access.Customer, secret = true, a.AccessKeySecret
-	case c.id != urlKeyID:
-		result = unknownKey
+	default:
+		return Access{}, ossErrors.of(unknownKey, c, now)
 	}
-	if result == authenticated && !equal(c.signature, signSHA1(secret, c.text)) {
-		result = mismatched
-	}
-	if result != authenticated {
-		return Access{}, ossErrors.of(result, c, now)
+	if !equal(c.signature, signSHA1(secret, c.text)) {
+		return Access{}, ossErrors.of(mismatched, c, now)
 	}
 	return access, nil
 }
@@ -173,7 +174,7 @@ func OSSAccessDenied() *apierr.Error {
 
 var ossDateError = apierr.Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "OSS authentication requires a valid Date."}
 
-// readOSS reads "OSS ID:SIGNATURE".
+// readOSS reads "OSS ID:SIGNATURE" (OSS, signature V1 in a header).
 func readOSS(r *http.Request, t Target, authorization string) (credentials, *apierr.Error) {
 	dateText := cmp.Or(r.Header.Get("x-oss-date"), r.Header.Get("Date"))
 	date, bad := parseDate(dateText, ossDateError, http.TimeFormat)

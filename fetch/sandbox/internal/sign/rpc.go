@@ -53,7 +53,7 @@ const rpcTime = "2006-01-02T15:04:05Z"
 
 var rpcDateError = apierr.Error{Status: http.StatusBadRequest, Code: "InvalidTimeStamp.Format", Message: "Specified time stamp or date value is not well formatted."}
 
-// readRPC reads the parameters that V1 signs with.
+// readRPC reads the parameters that V1 signs with (RPC signature 1.0).
 func readRPC(r *http.Request, parameters url.Values) (credentials, *apierr.Error) {
 	for _, name := range []string{"AccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SignatureNonce", "Timestamp"} {
 		if parameters.Get(name) == "" {

@@ -58,22 +58,21 @@ type credentials struct {
 	canonical string // the canonical request that text is a hash of. "" = text is the request
 }
 
-// An authResult is what verify finds of credentials. Each API has its own error
-// for all but authenticated.
-type authResult int
+// An authFailure is what can be wrong with credentials. Each API has an error of
+// its own for each.
+type authFailure int
 
 const (
-	authenticated authResult = iota
-	outOfTime
+	outOfTime authFailure = iota
 	unknownKey
 	wrongToken
 	mismatched
 )
 
-// authErrors are the errors of one API for the results of verify. In a message
+// authErrors are the errors of one API, by what is wrong. In a message
 // or a detail {id}, {signature}, {text}, {bytes}, {date} and {now} stand for
 // what the credentials have.
-type authErrors map[authResult]struct {
+type authErrors map[authFailure]struct {
 	status            int
 	code, message, ec string
 	details           [][2]string
@@ -95,10 +94,10 @@ func (a Account) verify(c credentials, now time.Time, errors authErrors) *apierr
 	return nil
 }
 
-func (errors authErrors) of(result authResult, c credentials, now time.Time) *apierr.Error {
+func (errors authErrors) of(failure authFailure, c credentials, now time.Time) *apierr.Error {
 	fill := strings.NewReplacer("{id}", c.id, "{signature}", c.signature, "{text}", c.text, "{bytes}", fmt.Sprintf("% X ", c.text),
 		"{date}", c.date.UTC().Format(xmlTime), "{now}", now.UTC().Format(xmlTime)).Replace
-	row := errors[result]
+	row := errors[failure]
 	e := apierr.New(row.status, row.code, "%s", fill(row.message)).WithEC(row.ec)
 	for _, d := range row.details {
 		e.WithDetail(d[0], fill(d[1]))

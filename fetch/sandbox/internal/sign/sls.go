@@ -71,7 +71,7 @@ func slsDate(text, layout string) (time.Time, *apierr.Error) {
 	return parseDate(text, *apierr.New(http.StatusBadRequest, "InvalidDateFormat", "Date %s must follow RFC822.", text), layout)
 }
 
-// readLOG reads "LOG ID:SIGNATURE".
+// readLOG reads "LOG ID:SIGNATURE" (SLS, request signatures).
 func readLOG(r *http.Request, body []byte, authorization string) (credentials, *apierr.Error) {
 	method := r.Header.Get("x-log-signaturemethod")
 	if method == "" {
@@ -82,7 +82,7 @@ func readLOG(r *http.Request, body []byte, authorization string) (credentials, *
 		return credentials{}, apierr.New(http.StatusBadRequest, "InvalidSignatureMethod", "signature method %s is unsupported.", method)
 	}
 	dateText := cmp.Or(r.Header.Get("x-log-date"), r.Header.Get("Date"))
-	date, bad := slsDate(dateText, "Mon, 2 Jan 2006 15:04:05 GMT") // the vendor's own example has a day of one digit
+	date, bad := slsDate(dateText, "Mon, 2 Jan 2006 15:04:05 GMT") // a day may have one digit, as in the vendor's own example
 	if bad != nil {
 		return credentials{}, bad
 	}
