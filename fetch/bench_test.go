@@ -12,18 +12,18 @@ import (
 	"tallyman/verify"
 )
 
-// many is an export of objects that a server has, each by its own URL.
-type many struct {
+// minAwaited is an export of objects that a server has, each by its own URL.
+type minAwaited struct {
 	provider fetch.Provider
 	url      string
 	names    []string
 }
 
-func (m *many) Export(ctx context.Context, _ fetch.Ref) (*fetch.Export, error) {
+func (m *minAwaited) Export(ctx context.Context, _ fetch.Ref) (*fetch.Export, error) {
 	return &fetch.Export{State: fetch.Ready, Records: verify.Unknown, Snapshot: true, Objects: m.objects(ctx)}, nil
 }
 
-func (m *many) objects(ctx context.Context) iter.Seq2[fetch.Object, error] {
+func (m *minAwaited) objects(ctx context.Context) iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
 		for _, name := range m.names {
 			o, err := m.object(ctx, name)
@@ -34,7 +34,7 @@ func (m *many) objects(ctx context.Context) iter.Seq2[fetch.Object, error] {
 	}
 }
 
-func (m *many) object(ctx context.Context, name string) (fetch.Object, error) {
+func (m *minAwaited) object(ctx context.Context, name string) (fetch.Object, error) {
 	ref, err := fetch.ParseRef(m.url + "/" + name)
 	if err != nil {
 		return fetch.Object{}, err
@@ -76,7 +76,7 @@ func benchmarkFetch(b *testing.B, n, size int, body []byte) {
 	b.Cleanup(server.Close)
 	f, _ := newFetcher(b, b.TempDir())
 	f.PartSize, f.Parallel = 0, 0
-	m := &many{provider: f.Providers["http"], url: server.URL}
+	m := &minAwaited{provider: f.Providers["http"], url: server.URL}
 	for i := range n {
 		m.names = append(m.names, fmt.Sprintf("%04d.csv.zst", i))
 	}

@@ -92,7 +92,7 @@ func nameError(err error) error {
 // pageError makes a *CallError of an error page that came in place of an object.
 func pageError(object string, page *decode.PageError) error {
 	refused := &CallError{Call: "read " + object, Status: http.StatusOK, Kind: ErrCorrupt}
-	said := StoreError{Code: plain(page.Code), Message: plain(page.Message), RequestID: plain(page.RequestID)}
+	said := StoreError{Code: printableText(page.Code), Message: printableText(page.Message), RequestID: printableText(page.RequestID)}
 	if page.Format != "JSON" {
 		said = ParseStoreError(page.Body)
 	}
@@ -105,7 +105,7 @@ func pageError(object string, page *decode.PageError) error {
 	}
 	refused.Message = "a page of HTML"
 	if page.Title != "" {
-		refused.Message += fmt.Sprintf(", %q", plain(strings.ToValidUTF8(page.Title, "?")))
+		refused.Message += fmt.Sprintf(", %q", printableText(strings.ToValidUTF8(page.Title, "?")))
 	}
 	return refused
 }

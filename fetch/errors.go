@@ -84,14 +84,14 @@ func TransportError(ctx context.Context, call string, err error) error {
 	}
 	kind := ErrTemporary
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		kind = errFiles
+		kind = errTooManyFiles
 	}
 	return &CallError{Call: call, Message: redact.Text(err.Error()), Kind: kind}
 }
 
-// errFiles is of a connection that could not be opened for want of a file: it
+// errTooManyFiles is of a connection that could not be opened for want of a file: it
 // is ours, and may pass.
-var errFiles = fmt.Errorf("%w, or here: %w", ErrTemporary, syscall.EMFILE)
+var errTooManyFiles = fmt.Errorf("%w, or here: %w", ErrTemporary, syscall.EMFILE)
 
 // ParseRetryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
 // One that is absent or can't be read is 0.

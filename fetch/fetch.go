@@ -64,7 +64,7 @@ type Fetcher struct {
 	Soft context.Context
 
 	firstWait time.Duration // between two tries of a request; 0 means firstWait
-	answers   answers       // of jobs that Poll found ready
+	ready     readyCache    // of jobs that Poll found ready
 }
 
 // Progress is an event of an attempt.
@@ -119,19 +119,19 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	}
 	ctx, over := f.softly(ctx) // a StatusCache may have it wait
 	defer over()
-	ctx, loose, end := outlive(ctx)
+	ctx, loose, end := detach(ctx)
 	export, err := f.askOf(ctx, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
 	if err != nil || !loose() {
 		end(nil)
 		return err
 	}
-	f.answers.keep(ref, answer{export, time.Now(), end})
+	f.ready.keep(ref, readyExport{export, time.Now(), end})
 	return nil
 }
 
 // asked is the answer that Poll has just got, or a new one.
 func (f *Fetcher) asked(ctx context.Context, ref Ref) (*Export, error) {
-	if export := f.answers.take(ctx, ref); export != nil {
+	if export := f.ready.take(ctx, ref); export != nil {
 		return export, nil
 	}
 	return f.ask(ctx, ref)
@@ -202,7 +202,7 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 		}
 	}
 	err := drained.or(group.Wait())
-	if export.Snapshot && outdated(err) {
+	if export.Snapshot && snapshotChanged(err) {
 		err = errors.Join(err, a.in.Unpin()) // the next attempt takes a new one
 	}
 	return cmp.Or(err, context.Cause(ctx))

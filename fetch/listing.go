@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"time"
@@ -10,158 +9,127 @@ import (
 )
 
 const (
-	listedPage     = 100 // jobs that one call of a listing brings, or thereabouts
-	mostCalls      = 100 // a minute, of the listings of a place
-	leastFresh     = 2 * time.Second
-	mostFresh      = 2 * time.Minute
-	longestListing = 5 * time.Minute
+	jobsPerPage       = 100 // that one call of a listing brings, or thereabouts
+	maxCallsPerMinute = 100 // of the listings of a place
+	minGoodFor        = 2 * time.Second
+	maxGoodFor        = 2 * time.Minute
+	listingTimeout    = 5 * time.Minute
 )
 
-// A listing is what one listing of a place has told.
+// A listing is what one listing of a place said. It is used under the lock of
+// its StatusCache; but for add and finish, a nil one says nothing.
 type listing struct {
-	named   map[string]note          // by name; once it was made, of jobs that have yet to end
-	missing map[string]struct{}      // names of awaited jobs that it has not come to
-	turns   map[string]chan struct{} // by name; closed once it has come to the job, or has ended
-	jobs    int                      // that it has come to
-	idle    int                      // of them, in a row, that have ended
-	short   bool                     // it would have cost too much to go on
+	statuses map[string]jobStatus     // by name; once it was made, of jobs that have yet to end
+	missing  map[string]struct{}      // names of awaited jobs that it has not come to
+	reached  map[string]chan struct{} // by name; closed once it has come to the job, or has ended
+	jobs     int                      // that it has come to
+	ended    int                      // of them, in a row, that have ended
+	cutOff   bool                     // it would have cost too much to go on
 
 	// Once it was made.
 	awaited int // jobs
-	made    time.Time
-	lasts   time.Duration
+	madeAt  time.Time
+	goodFor time.Duration
 	failed  error
 }
 
-// A note is what a listing tells of one job.
-type note struct {
-	state  State
-	status string
+// A jobStatus is what a listing says of one job.
+type jobStatus struct {
+	state State
+	word  string // the provider's own
 }
 
-// export is what it answers to who asks for the job, or nil.
-func (n note) export() *Export {
-	if !waits(n.state) {
+// export is the answer for the job, or nil if it is to be asked for.
+func (s jobStatus) export() *Export {
+	if !isPending(s.state) {
 		return nil
 	}
-	return &Export{State: n.state, Status: n.status, Percent: -1, Records: verify.Unknown}
+	return &Export{State: s.state, Status: s.word, Percent: -1, Records: verify.Unknown}
 }
 
 func newListing(awaited map[string]time.Time) *listing {
-	l := &listing{named: map[string]note{}, missing: map[string]struct{}{}, turns: map[string]chan struct{}{}}
+	l := &listing{statuses: map[string]jobStatus{}, missing: map[string]struct{}{}, reached: map[string]chan struct{}{}}
 	for name := range awaited {
 		l.missing[name] = struct{}{}
 	}
 	return l
 }
 
-// list makes a listing of a place.
-func (b *StatusCache) list(ctx context.Context, w *pending, l *listing) {
-	ctx, stop := context.WithTimeout(ctx, longestListing)
-	defer stop()
-	err := b.read(ctx, w, l)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	w.took(l, err, time.Now())
-	b.tidy(w)
-}
-
-// read takes in the jobs of a place as they come. A panic is the listing's
-// failure: it must not end the process for all who wait for other jobs.
-func (b *StatusCache) read(ctx context.Context, w *pending, l *listing) (err error) {
-	defer Recover(&err)
-	for job, err := range b.lister.List(ctx, w.place, time.Time{}) {
-		if err != nil {
-			return err
-		}
-		if !b.take(w, l, job) {
-			return nil
-		}
-	}
-	return context.Cause(ctx)
-}
-
-func (b *StatusCache) take(w *pending, l *listing, job Listed) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return w.take(l, job)
-}
-
-// take takes in a job, of so many that are awaited, and reports whether to go
-// on: until all of those have come, and the jobs that have yet to end seem to
-// have, since who asks for one is likely to ask for the others next.
-func (l *listing) take(job Listed, awaited int) bool {
+// add takes in a job, while so many are awaited, and reports whether to go on:
+// until all awaited jobs have come, and a page of jobs in a row have ended,
+// since who asks for one job is likely to ask for the other pending ones next.
+func (l *listing) add(job Listed, awaited int) bool {
 	name := job.Ref.name()
-	l.named[name] = note{job.State, job.Status}
+	l.statuses[name] = jobStatus{job.State, job.Status}
 	delete(l.missing, name)
-	if turn, ok := l.turns[name]; ok {
-		close(turn)
-		delete(l.turns, name)
+	if reached, ok := l.reached[name]; ok {
+		close(reached)
+		delete(l.reached, name)
 	}
 	l.jobs++
-	l.idle++
-	if waits(job.State) {
-		l.idle = 0
+	l.ended++
+	if isPending(job.State) {
+		l.ended = 0
 	}
-	l.short = l.jobs >= listedPage*awaited
-	return !l.short && (len(l.missing) > 0 || l.idle < listedPage)
+	l.cutOff = l.jobs >= jobsPerPage*awaited
+	return !l.cutOff && (len(l.missing) > 0 || l.ended < jobsPerPage)
 }
 
-// turn is closed once the listing has come to a job, or has ended.
-func (l *listing) turn(name string) <-chan struct{} {
-	if l.turns[name] == nil {
-		l.turns[name] = make(chan struct{})
+// whenReached is closed once the listing has come to a job, or has ended.
+func (l *listing) whenReached(name string) <-chan struct{} {
+	if l.reached[name] == nil {
+		l.reached[name] = make(chan struct{})
 	}
-	return l.turns[name]
+	return l.reached[name]
 }
 
-// end ends a listing. Jobs that can't be told of by reference are refused
-// behind all others, and take nothing from those.
-func (l *listing) end(err error, awaited int, now time.Time) {
+// finish ends a listing. ErrRefused behind other jobs fails none of those: it is
+// said of jobs whose names no reference can hold.
+func (l *listing) finish(err error, awaited int, now time.Time) {
 	if l.jobs == 0 || !errors.Is(err, ErrRefused) {
 		l.failed = err
 	}
-	for _, turn := range l.turns {
-		close(turn)
+	for _, reached := range l.reached {
+		close(reached)
 	}
-	l.turns = nil
-	maps.DeleteFunc(l.named, func(_ string, n note) bool { return !waits(n.state) })
-	calls, aMinute := l.pages()+l.checks(), max(1, min(awaited, mostCalls))
-	l.awaited, l.made = awaited, now
-	l.lasts = min(max(leastFresh, time.Duration(calls)*time.Minute/time.Duration(aMinute)), mostFresh)
+	l.reached = nil
+	maps.DeleteFunc(l.statuses, func(_ string, s jobStatus) bool { return !isPending(s.state) })
+	calls, perMinute := l.pages()+l.checks(), max(1, min(awaited, maxCallsPerMinute))
+	l.awaited, l.madeAt = awaited, now
+	l.goodFor = min(max(minGoodFor, time.Duration(calls)*time.Minute/time.Duration(perMinute)), maxGoodFor)
 }
 
-func (l *listing) pages() int { return (l.jobs + listedPage - 1) / listedPage }
+func (l *listing) pages() int { return (l.jobs + jobsPerPage - 1) / jobsPerPage }
 
 // checks is how many of its answers are to be checked.
 func (l *listing) checks() int { return (l.pages() + 3) / 4 }
 
-// fresh reports whether the listing may still answer for a job. One that fell
-// short is made anew for jobs that it did not come to, once so many more are
+// fresh reports whether the listing may still answer for a job. One that was cut
+// off is made anew for jobs that it did not come to, once so many more are
 // awaited that it can go twice as far.
 func (l *listing) fresh(name string, awaited int, now time.Time) bool {
-	if l == nil || now.Sub(l.made) >= l.lasts {
+	if l == nil || now.Sub(l.madeAt) >= l.goodFor {
 		return false
 	}
-	_, named := l.named[name]
-	return named || !l.short || awaited < 2*l.awaited
+	_, listed := l.statuses[name]
+	return listed || !l.cutOff || awaited < 2*l.awaited
 }
 
-// old reports whether the listing may not even answer while the next is made.
-func (l *listing) old(now time.Time) bool { return l == nil || now.Sub(l.made) > 2*l.lasts }
+// stale reports whether the listing may not even answer while the next is made.
+func (l *listing) stale(now time.Time) bool { return l == nil || now.Sub(l.madeAt) > 2*l.goodFor }
 
-// note is what the listing tells of a job, if anything.
-func (l *listing) note(name string) (n note, ok bool) {
+// status is what the listing says of a job, if anything.
+func (l *listing) status(name string) (s jobStatus, ok bool) {
 	if l != nil {
-		n, ok = l.named[name]
+		s, ok = l.statuses[name]
 	}
-	return n, ok
+	return s, ok
 }
 
 // forget forgets a job that has ended.
 func (l *listing) forget(name string) {
 	if l != nil {
-		delete(l.named, name)
+		delete(l.statuses, name)
 		delete(l.missing, name)
 	}
 }

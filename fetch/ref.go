@@ -271,9 +271,9 @@ func (r Ref) Key() string {
 }
 
 // Hash is 32 hex digits of the SHA-256 of Key.
-func (r Ref) Hash() string { return hash32(r.Key()) }
+func (r Ref) Hash() string { return shortHash(r.Key()) }
 
-func hash32(s string) string {
+func shortHash(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:16])
 }
@@ -294,7 +294,7 @@ func escapeSegment(s string) string {
 		e = "%2E" + e[1:]
 	}
 	if len(e) > longSegment {
-		return e[:120] + "~" + hash32(s)
+		return e[:120] + "~" + shortHash(s)
 	}
 	return e
 }

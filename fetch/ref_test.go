@@ -77,7 +77,7 @@ func TestParseRefReadsEachScheme(t *testing.T) {
 
 func TestHashIsThatOfTheKeyAndStaysAsItIs(t *testing.T) {
 	for _, s := range []string{"oss://bucket/a", "oss://bucket/a?region=cn-hangzhou"} {
-		if got, want := parse(t, s).Hash(), hash32("oss/bucket/a"); got != want {
+		if got, want := parse(t, s).Hash(), shortHash("oss/bucket/a"); got != want {
 			t.Errorf("%s: Hash %s, want %s", s, got, want)
 		}
 	}

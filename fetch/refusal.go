@@ -21,7 +21,7 @@ type StoreError struct {
 func ParseStoreError(body []byte) StoreError {
 	var said StoreError
 	_ = xml.Unmarshal(body, &said)
-	said.Code, said.Message, said.RequestID = plain(said.Code), plain(said.Message), plain(said.RequestID)
+	said.Code, said.Message, said.RequestID = printableText(said.Code), printableText(said.Message), printableText(said.RequestID)
 	return said
 }
 
@@ -69,7 +69,7 @@ func (e StoreError) Kind() error {
 // longestText is how much of a text of a store's is shown.
 const longestText = 300
 
-func plain(s string) string {
+func printableText(s string) string {
 	s = strings.Join(strings.Fields(strings.Map(printable, redact.Text(s))), " ")
 	return strings.ToValidUTF8(s[:min(len(s), longestText)], "")
 }

@@ -23,7 +23,7 @@ func (a *attempt) objects(export *Export) iter.Seq2[target, error] {
 			yield(target{}, err)
 			return
 		}
-		places, err := newPlaces(a.ref, pins)
+		places, err := newPlacement(a.ref, pins)
 		if err != nil {
 			yield(target{}, err)
 			return
@@ -88,21 +88,23 @@ func (a *attempt) gone(pins map[string]archive.Pinned) error {
 	return nil
 }
 
-// outdated reports whether an error says that what was pinned is no longer
+// snapshotChanged reports whether an error says that what was pinned is no longer
 // what is there.
-func outdated(err error) bool { return errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound) }
+func snapshotChanged(err error) bool {
+	return errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound)
+}
 
-// places gives the objects of a snapshot their places in the bag.
-type places struct {
+// placement gives the objects of a snapshot their places in the bag.
+type placement struct {
 	ref  Ref
 	only bool
 	uses map[string]int // of each name without the suffix of a codec
 }
 
-// newPlaces fails if two objects would have one place, or one a place below
+// newPlacement fails if two objects would have one place, or one a place below
 // another's.
-func newPlaces(ref Ref, pins map[string]archive.Pinned) (*places, error) {
-	p := &places{ref: ref, only: len(pins) == 1, uses: map[string]int{}}
+func newPlacement(ref Ref, pins map[string]archive.Pinned) (*placement, error) {
+	p := &placement{ref: ref, only: len(pins) == 1, uses: map[string]int{}}
 	for _, pin := range pins {
 		p.uses[newTarget(pinned(pin), pin.Name).names.File()]++
 	}
@@ -127,7 +129,7 @@ func newPlaces(ref Ref, pins map[string]archive.Pinned) (*places, error) {
 func pinned(p archive.Pinned) Object { return Object{Name: p.Name, Content: p.Content} }
 
 // of keeps the suffix of the codec where two objects would have one name.
-func (p *places) of(object Object) target {
+func (p *placement) of(object Object) target {
 	if p.only {
 		return onlyTarget(p.ref, object)
 	}

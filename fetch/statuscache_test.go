@@ -69,7 +69,7 @@ func (y *yard) List(ctx context.Context, place Ref, _ time.Time) iter.Seq2[Liste
 		y.lists = append(y.lists, time.Now())
 		y.mu.Unlock()
 		seen := map[string]bool{}
-		for offset := 0; ; offset += listedPage {
+		for offset := 0; ; offset += jobsPerPage {
 			page, err := y.page(ctx, place, offset)
 			if err != nil {
 				yield(Listed{}, err)
@@ -84,7 +84,7 @@ func (y *yard) List(ctx context.Context, place Ref, _ time.Time) iter.Seq2[Liste
 					return
 				}
 			}
-			if len(page) < listedPage {
+			if len(page) < jobsPerPage {
 				break
 			}
 		}
@@ -107,11 +107,11 @@ func (y *yard) page(ctx context.Context, place Ref, offset int) (page []Listed, 
 	switch {
 	case y.panics:
 		panic("an answer that nobody foresaw")
-	case y.fails != nil && offset >= y.at*listedPage:
+	case y.fails != nil && offset >= y.at*jobsPerPage:
 		return nil, y.fails
 	}
 	jobs := y.jobs[place.String()]
-	for _, name := range jobs[min(offset, len(jobs)):min(offset+listedPage, len(jobs))] {
+	for _, name := range jobs[min(offset, len(jobs)):min(offset+jobsPerPage, len(jobs))] {
 		state := y.state(name)
 		if y.lags {
 			state = Running
@@ -228,7 +228,7 @@ func (j *jobber) poll(names ...string) map[string]*Export {
 func (j *jobber) trust() {
 	j.board.mu.Lock()
 	defer j.board.mu.Unlock()
-	j.board.places[yardPlace].checks = 0
+	j.board.watches[yardPlace].checks = 0
 }
 
 // listedOf are how many answers a listing gave.
@@ -245,13 +245,13 @@ func inBubble(t *testing.T, test func(*testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		test(t)
-		time.Sleep(longestListing) // until none is made
+		time.Sleep(listingTimeout) // until none is made
 	})
 }
 
 func TestFewJobsAreAskedForOneByOne(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		jobs := jobNames("job", many-1)
+		jobs := jobNames("job", minAwaited-1)
 		j := newJobber(t, jobs...)
 		for range 3 {
 			j.poll(jobs...)
@@ -313,7 +313,7 @@ func TestTheListingsOfFewPagesAreTwoSecondsApart(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		for i := 1; i < len(j.lists); i++ {
-			if apart := j.lists[i].Sub(j.lists[i-1]); apart < leastFresh {
+			if apart := j.lists[i].Sub(j.lists[i-1]); apart < minGoodFor {
 				t.Errorf("two began %v apart", apart)
 			}
 		}
@@ -430,7 +430,7 @@ func TestAJobThatAnotherProcessSawEndIsAwaitedNoMore(t *testing.T) {
 			time.Sleep(time.Minute)
 			j.poll(jobs[60:]...)
 		}
-		if n := len(j.board.places[yardPlace].awaited); n != 40 {
+		if n := len(j.board.watches[yardPlace].awaited); n != 40 {
 			t.Errorf("%d jobs are awaited", n)
 		}
 	})
@@ -578,7 +578,7 @@ func TestWhoWaitsForAListingIsAnsweredAsItsPagesCome(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 500)
 		j := newJobber(t, jobs...)
-		j.awaitMany(jobs[:many])
+		j.awaitMany(jobs[:minAwaited])
 		answered := j.slowly(jobs[0])
 		j.spent()
 		for i, want := range map[int]time.Duration{50: 1, 250: 3, 450: 5} {
@@ -597,7 +597,7 @@ func TestWhoWaitsForAListingIsAnsweredAsItsPagesCome(t *testing.T) {
 func TestAJobThatTheListingDidNotComeToIsThenAskedFor(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		j := newJobber(t, jobNames("job", 50)...)
-		j.awaitMany(jobNames("job", many))
+		j.awaitMany(jobNames("job", minAwaited))
 		answered := j.slowly("job-1")
 		j.spent()
 		export, err := j.ask(t.Context(), "hidden")
@@ -614,7 +614,7 @@ func TestAJobThatTheListingDidNotComeToIsThenAskedFor(t *testing.T) {
 func TestAListingOutlivesWhoFirstWantedIt(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		j := newJobber(t, jobNames("job", 50)...)
-		j.awaitMany(jobNames("job", many))
+		j.awaitMany(jobNames("job", minAwaited))
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		j.takes(time.Second)
@@ -634,14 +634,14 @@ func TestAListingOutlivesWhoFirstWantedIt(t *testing.T) {
 func TestAListingIsBoundedInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		j := newJobber(t, jobNames("job", 50)...)
-		j.awaitMany(jobNames("job", many))
+		j.awaitMany(jobNames("job", minAwaited))
 		j.takes(time.Hour)
 		answered := j.slowly("job-1")
 		began := time.Now()
 		if export, err := answered(); err != nil || export.Status != "ASKED" {
 			t.Errorf("%+v, %v", export, err)
 		}
-		if took := time.Since(began); took != longestListing+j.took {
+		if took := time.Since(began); took != listingTimeout+j.took {
 			t.Errorf("it was asked after %v", took)
 		}
 	})
@@ -667,7 +667,7 @@ func TestAListingThatFailedIsNoAnswer(t *testing.T) {
 					t.Errorf("%d listings in an hour", n)
 				}
 				for i := 1; i < len(j.lists); i++ {
-					if apart := j.lists[i].Sub(j.lists[i-1]); apart < firstPause<<min(i-1, mostPauses) {
+					if apart := j.lists[i].Sub(j.lists[i-1]); apart < firstPause<<min(i-1, maxPauseDoublings) {
 						t.Errorf("listings %d and %d began %v apart", i-1, i, apart)
 					}
 				}
@@ -679,7 +679,7 @@ func TestAListingThatFailedIsNoAnswer(t *testing.T) {
 func TestAListingThatWasThrottledThrottlesThoseWhoWaitForIt(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		j := newJobber(t, jobNames("job", 50)...)
-		j.awaitMany(jobNames("job", many))
+		j.awaitMany(jobNames("job", minAwaited))
 		j.spent()
 		j.fails = &CallError{Call: "ListJobs", Kind: ErrThrottled, RetryAfter: 30 * time.Second}
 		for _, answered := range []func() (*Export, error){j.slowly("job-1"), j.slowly("job-2")} {
@@ -689,7 +689,7 @@ func TestAListingThatWasThrottledThrottlesThoseWhoWaitForIt(t *testing.T) {
 		}
 		j.takes(0)
 		time.Sleep(29 * time.Second)
-		j.poll(jobNames("job", many)...)
+		j.poll(jobNames("job", minAwaited)...)
 		if n := j.began(); n != 1 {
 			t.Errorf("%d listings within the time that the service asked for", n)
 		}
@@ -720,7 +720,7 @@ func TestWhatNobodyAsksForIsForgotten(t *testing.T) {
 			j.poll(jobs...)
 			time.Sleep(time.Minute)
 		}
-		if n := len(j.board.places[yardPlace].awaited); n != len(jobs) {
+		if n := len(j.board.watches[yardPlace].awaited); n != len(jobs) {
 			t.Errorf("%d jobs are awaited", n)
 		}
 		for range 10 {
@@ -728,13 +728,13 @@ func TestWhatNobodyAsksForIsForgotten(t *testing.T) {
 			j.ask(t.Context(), "job-1")
 			j.board.Export(t.Context(), other)
 		}
-		if w := j.board.places[yardPlace]; len(w.awaited) != 1 || w.last != nil {
+		if w := j.board.watches[yardPlace]; len(w.awaited) != 1 || w.last != nil {
 			t.Errorf("%d jobs are awaited, and the last listing is %v", len(w.awaited), w.last)
 		}
 		j.set(Ready, "job-1")
 		j.ask(t.Context(), "job-1")
 		j.board.Export(t.Context(), other)
-		if n := len(j.board.places); n != 0 {
+		if n := len(j.board.watches); n != 0 {
 			t.Errorf("%d places are kept", n)
 		}
 	})
@@ -754,7 +754,7 @@ func TestAnotherAccountThanThePlacesPassesThrough(t *testing.T) {
 			j.poll(jobs...)
 			time.Sleep(time.Minute)
 		}
-		if calls, pages := j.spent(); calls != 150 || pages != 0 || len(j.board.places) != 0 {
+		if calls, pages := j.spent(); calls != 150 || pages != 0 || len(j.board.watches) != 0 {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})

@@ -1,0 +1,292 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+)
+
+// A StatusCache answers for jobs that are waited for. Where few jobs of a place
+// are awaited, each is asked for by itself. Where many are, one listing of the
+// place answers for all jobs that it names as Pending or Running. Any other job
+// is asked for by itself, since no listing tells what a job yielded or why it
+// failed. Now and then a job is asked for all the same, in case the service's
+// listings lag behind.
+//
+// A listing stays good for longer the more it cost: for two seconds at least
+// and two minutes at most, and in between for so long that the listings of a
+// place cost no more than 100 calls a minute, nor more than asking for each
+// awaited job once a minute. So it may take minutes until a job that has ended
+// is seen to have. A caller that needs what a job yielded asks the Provider
+// itself.
+type StatusCache struct {
+	provider Provider
+	lister   Lister
+	account  func(Ref) string
+
+	mu      sync.Mutex
+	watches map[string]*watch // by the place's reference
+	expired time.Time         // when expire last ran
+}
+
+// StatusCaches returns a StatusCache for each provider that lists, by scheme,
+// and none for the others. A reference that is asked for by another account than
+// its place is goes to the provider directly.
+func StatusCaches(providers map[string]Provider, account func(Ref) string) map[string]Provider {
+	caches := map[string]Provider{}
+	for scheme, provider := range providers {
+		if lister, ok := provider.(Lister); ok {
+			caches[scheme] = &StatusCache{provider: provider, lister: lister, account: account, watches: map[string]*watch{}}
+		}
+	}
+	return caches
+}
+
+// Export implements Provider. An answer from a listing has a State and a
+// Status, and no more.
+func (c *StatusCache) Export(ctx context.Context, ref Ref) (*Export, error) {
+	place, ok := ref.place()
+	if !ok || c.account(ref) != c.account(place) {
+		return c.provider.Export(ctx, ref)
+	}
+	export, err := c.fromListing(ctx, place, ref.name())
+	if export == nil && err == nil {
+		export, err = c.provider.Export(ctx, ref)
+	}
+	c.record(place, ref.name(), export, err)
+	return export, err
+}
+
+// fromListing returns what a listing says of a job, or nil if the job is to be
+// asked for. If a listing is being made, it waits until that has come to the
+// job. A service that is too busy to list its jobs is too busy to be asked for
+// each of them.
+func (c *StatusCache) fromListing(ctx context.Context, place Ref, name string) (*Export, error) {
+	export, l, reached := c.lookUp(ctx, place, name)
+	if reached == nil {
+		return export, nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-reached:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	status, listed := l.status(name)
+	if !listed && errors.Is(l.failed, ErrThrottled) {
+		return nil, l.failed
+	}
+	return status.export(), nil
+}
+
+// lookUp returns what the listings of a place say of a job. If the job may yet
+// come in one that is being made, it returns that, and a channel that is closed
+// once the listing has come to the job or has ended. If all are nil, the job is
+// to be asked for.
+func (c *StatusCache) lookUp(ctx context.Context, place Ref, name string) (*Export, *listing, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	c.expire(now)
+	w := c.watches[place.String()]
+	if w == nil || !w.useListing(name, now) {
+		return nil, nil, nil
+	}
+	if w.making == nil && !w.last.fresh(name, len(w.awaited), now) {
+		go c.list(context.WithoutCancel(ctx), w, w.start(now)) // others will want it too
+	}
+	if status, listed := w.status(name); listed || w.making == nil {
+		return w.answer(status), nil, nil
+	}
+	return nil, w.making, w.making.whenReached(name)
+}
+
+// record takes in how a job was answered for.
+func (c *StatusCache) record(place Ref, name string, export *Export, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.watches[place.String()]
+	if w != nil && err == nil {
+		w.compare(name, export.State)
+	}
+	switch {
+	case retryable(err), err == nil && isPending(export.State):
+		if w == nil {
+			w = &watch{place: place, awaited: map[string]time.Time{}, missing: map[string]time.Time{}}
+			c.watches[place.String()] = w
+		}
+		w.add(name, time.Now())
+	case w != nil && (err == nil || errors.Is(err, ErrNotFound)):
+		w.forget(name)
+		c.dropIfIdle(w)
+	}
+}
+
+// list makes a listing of a place.
+func (c *StatusCache) list(ctx context.Context, w *watch, l *listing) {
+	ctx, stop := context.WithTimeout(ctx, listingTimeout)
+	defer stop()
+	err := c.readJobs(ctx, w, l)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.finish(l, err, time.Now())
+	c.dropIfIdle(w)
+}
+
+// readJobs takes in the jobs of a place as they are listed. A panic fails the
+// listing: it must not end the process for those who wait for other jobs.
+func (c *StatusCache) readJobs(ctx context.Context, w *watch, l *listing) (err error) {
+	defer Recover(&err)
+	for job, err := range c.lister.List(ctx, w.place, time.Time{}) {
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		more := w.see(l, job)
+		c.mu.Unlock()
+		if !more {
+			return nil
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// expire forgets, once a minute, what nobody asks for any more.
+func (c *StatusCache) expire(now time.Time) {
+	if now.Sub(c.expired) < time.Minute {
+		return
+	}
+	c.expired = now
+	for _, w := range c.watches {
+		w.expire(now)
+		c.dropIfIdle(w)
+	}
+}
+
+// dropIfIdle forgets a place of which there is nothing to know.
+func (c *StatusCache) dropIfIdle(w *watch) {
+	if len(w.awaited)+len(w.missing) == 0 && w.making == nil {
+		delete(c.watches, w.place.String())
+	}
+}
+
+// isPending reports whether a job in that state has yet to end.
+func isPending(state State) bool { return state == Pending || state == Running }
+
+const (
+	minAwaited        = 32               // awaited jobs, from which on a place is listed
+	awaitedFor        = 10 * time.Minute // since a job was last asked for
+	missingFor        = 5 * time.Minute  // a job is asked for by itself that a listing should have named
+	firstPause        = 10 * time.Second // after a listing that failed; each further one doubles it
+	maxPauseDoublings = 6
+)
+
+// A watch is the jobs of a place that are waited for.
+type watch struct {
+	place       Ref
+	awaited     map[string]time.Time // names of jobs that have yet to end, and when each was asked for
+	missing     map[string]time.Time // names of jobs that listings don't have, and until when to believe that
+	last        *listing             // the one that was made, or nil
+	making      *listing             // the one that is being made, or nil
+	checks      int                  // answers of listings yet to be checked: so many jobs are asked for all the same
+	failures    int                  // of listings, in a row
+	pausedUntil time.Time            // because of them
+}
+
+// useListing reports whether a listing may answer for a job, and saves calls.
+func (w *watch) useListing(name string, now time.Time) bool {
+	return len(w.awaited) >= minAwaited && !now.Before(w.pausedUntil) && !now.Before(w.missing[name])
+}
+
+// add adds a job that has yet to end.
+func (w *watch) add(name string, now time.Time) {
+	if !now.Before(w.missing[name]) {
+		delete(w.missing, name)
+		w.awaited[name] = now
+	}
+}
+
+// see takes in a job that is listed, and reports whether the listing is to go
+// on. A job that has ended may be awaited no more: another process may have
+// fetched it.
+func (w *watch) see(l *listing, job Listed) bool {
+	delete(w.missing, job.Ref.name())
+	if !isPending(job.State) {
+		delete(w.awaited, job.Ref.name())
+	}
+	return l.add(job, len(w.awaited))
+}
+
+// status is what the listings say of a job, if anything.
+func (w *watch) status(name string) (jobStatus, bool) {
+	if s, listed := w.making.status(name); listed {
+		return s, true
+	}
+	return w.last.status(name)
+}
+
+// answer is the answer that a listing gives, or nil if it is to be checked.
+func (w *watch) answer(s jobStatus) *Export {
+	export := s.export()
+	if export != nil && w.checks > 0 {
+		w.checks--
+		return nil
+	}
+	return export
+}
+
+// compare compares what listings say of a job with its state. If they differ,
+// two more answers are checked: should listings lag far behind, soon all jobs
+// are asked for.
+func (w *watch) compare(name string, state State) {
+	if s, listed := w.status(name); listed && isPending(s.state) && s.state != state {
+		w.checks += 2
+	}
+}
+
+// forget forgets a job that has ended.
+func (w *watch) forget(name string) {
+	delete(w.awaited, name)
+	delete(w.missing, name)
+	w.last.forget(name)
+	w.making.forget(name)
+}
+
+// start starts a listing.
+func (w *watch) start(now time.Time) *listing {
+	if w.last.stale(now) {
+		w.last = nil
+	}
+	w.making = newListing(w.awaited)
+	return w.making
+}
+
+// finish takes in the listing that was being made.
+func (w *watch) finish(l *listing, err error, now time.Time) {
+	w.making = nil
+	if l.finish(err, len(w.awaited), now); l.failed != nil {
+		w.last = nil
+		w.pausedUntil = now.Add(max(firstPause<<min(w.failures, maxPauseDoublings), RetryAfter(err)))
+		w.failures++
+		return
+	}
+	w.last, w.failures, w.checks = l, 0, max(w.checks, l.checks())
+	for name := range l.missing {
+		if _, ok := w.awaited[name]; ok {
+			delete(w.awaited, name)
+			w.missing[name] = now.Add(missingFor)
+		}
+	}
+}
+
+// expire forgets what nobody asks for any more.
+func (w *watch) expire(now time.Time) {
+	maps.DeleteFunc(w.awaited, func(_ string, asked time.Time) bool { return now.Sub(asked) > awaitedFor })
+	maps.DeleteFunc(w.missing, func(_ string, until time.Time) bool { return now.After(until) })
+	if w.making == nil && w.last.stale(now) {
+		w.last = nil
+	}
+}
