@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"io"
 	"iter"
 	"time"
 
@@ -75,4 +76,13 @@ type Source interface {
 	// reads that version only: another one is ErrChanged. It may be called by
 	// many goroutines at once. The caller closes the Range.
 	ReadRange(ctx context.Context, off, n int64, etag string) (*Range, error)
+}
+
+// A Range is one answer of a store: bytes of an object, and what the store
+// says of the whole of it.
+type Range struct {
+	io.ReadCloser
+	Off  int64       // where the bytes begin: 0 if the store ignored the range and sends all
+	Len  int64       // how many the store announced, or verify.Unknown
+	Want verify.Want // of the whole object
 }

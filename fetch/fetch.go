@@ -1,17 +1,3 @@
-// Package fetch makes one attempt at one export: it asks the job, streams what
-// the job yielded, holds every byte and every record against what was
-// promised, and commits the result to an archive. It knows no queue and never
-// waits for a job.
-//
-// The bytes run in one line:
-//
-//	ref → landed already? → Provider.Export → Archive.Begin → Partial, with the
-//	parts already here → the missing ranges, in flight at once, read in order →
-//	Wire, which keeps and hashes all of it → decode by magic bytes → content
-//	files, records counted → hear the wire out → Commit
-//
-// [Fetcher.Fetch] and its receive are that line. A provider of export jobs is
-// a [Provider] in a package of its own; a store is a [Source].
 package fetch
 
 import (
@@ -19,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
-	"tallyman/fetch/internal/decode"
 	"tallyman/fetch/internal/unpack"
 	"tallyman/verify/archive"
 )
@@ -67,6 +50,17 @@ type Fetcher struct {
 	ready     readyCache    // of jobs that Poll found ready
 }
 
+// Keep says what of an object goes into the bag. What is not kept is decoded
+// all the same, to check and to count it.
+type Keep string
+
+// What may be kept.
+const (
+	KeepContent Keep = "content"
+	KeepWire    Keep = "wire" // the bytes as transferred
+	KeepBoth    Keep = "both"
+)
+
 // Progress is an event of an attempt.
 type Progress struct {
 	Ref    Ref
@@ -77,20 +71,26 @@ type Progress struct {
 }
 
 // Fetch makes one attempt at the export that ref names and returns its
-// receipt. What has landed before is not fetched again, but it is a
-// *verify.Mismatch if ref promises otherwise. A job that has not ended is a
-// *NotReadyError, one that failed a *JobError. What was received by an attempt
-// that failed is kept for the next.
+// receipt. What has landed before is not fetched again; if ref promises
+// otherwise than what landed, that is an ErrReceiptMismatch and a
+// *verify.Mismatch. A job that has not ended is a *NotReadyError, one that
+// failed a *JobError. What a failed attempt received is kept for the next.
+//
+// The end of ctx stops the attempt at once; see Soft for a gentler end.
 func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) {
 	receipt, err := f.landed(ref)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return receipt, err
 	}
-	export, err := f.asked(ctx, ref)
-	if err != nil {
-		return nil, err
+	export := f.ready.take(ctx, ref)
+	if export == nil {
+		if export, err = f.ask(ctx, f.Providers[ref.Scheme()], ref); err != nil {
+			return nil, err
+		}
 	}
-	in, err := f.begin(ctx, ref)
+	soft, stop := f.softly(ctx) // the objects that are done are hashed again
+	in, err := f.Archive.Begin(soft, ref.String(), ref.Key())
+	stop()
 	if errors.Is(err, archive.ErrLanded) {
 		return f.landed(ref)
 	}
@@ -108,19 +108,19 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	})
 }
 
-// Poll asks the job that ref names once, and fetches nothing: it is nil if
-// Fetch would find the export ready, or has landed it before, and otherwise
-// the error of Fetch, which a StatusCache may take for some minutes to see that the
-// job has ended. A Fetch that follows within a minute goes on from the answer.
+// Poll asks the job that ref names once, and fetches nothing. It returns nil if
+// the export is ready or has landed, and otherwise the error that Fetch would.
+// It may take a StatusCache some minutes to see that a job has ended. A Fetch
+// that follows within a minute uses the answer.
 func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	_, err := f.landed(ref)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	ctx, over := f.softly(ctx) // a StatusCache may have it wait
-	defer over()
+	ctx, stop := f.softly(ctx) // it may wait for a listing
+	defer stop()
 	ctx, loose, end := detach(ctx)
-	export, err := f.askOf(ctx, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
+	export, err := f.ask(ctx, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
 	if err != nil || !loose() {
 		end(nil)
 		return err
@@ -129,20 +129,8 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	return nil
 }
 
-// asked is the answer that Poll has just got, or a new one.
-func (f *Fetcher) asked(ctx context.Context, ref Ref) (*Export, error) {
-	if export := f.ready.take(ctx, ref); export != nil {
-		return export, nil
-	}
-	return f.ask(ctx, ref)
-}
-
 // ask asks the job once. An export that is not Ready is an error.
-func (f *Fetcher) ask(ctx context.Context, ref Ref) (*Export, error) {
-	return f.askOf(ctx, f.Providers[ref.Scheme()], ref)
-}
-
-func (f *Fetcher) askOf(ctx context.Context, provider Provider, ref Ref) (*Export, error) {
+func (f *Fetcher) ask(ctx context.Context, provider Provider, ref Ref) (*Export, error) {
 	if provider == nil {
 		return nil, fmt.Errorf("fetch %s: %w: no provider for %s references", ref, errors.ErrUnsupported, ref.Scheme())
 	}
@@ -162,103 +150,6 @@ func (f *Fetcher) askOf(ctx context.Context, provider Provider, ref Ref) (*Expor
 		return nil, &JobError{export.State, export.Status, export.Message}
 	}
 	return nil, &NotReadyError{export.State, export.Status, export.Percent}
-}
-
-func (f *Fetcher) begin(ctx context.Context, ref Ref) (*archive.Ingest, error) {
-	ctx, begun := f.softly(ctx) // what is done is hashed again
-	defer begun()
-	return f.Archive.Begin(ctx, ref.String(), ref.Key())
-}
-
-// An attempt is one at one export.
-type attempt struct {
-	*Fetcher
-	ref   Ref
-	in    *archive.Ingest
-	slots chan struct{} // one for each request in flight
-}
-
-// receiveAll receives the objects of an export, several at once.
-func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
-	receiving, end := context.WithCancelCause(ctx) // not the group's: what ended one object is no verdict on another
-	stop := func() { end(context.Cause(ctx)) }     // ctx ends both, and the group may be the first to hear of it
-	defer stop()
-	group, failed := errgroup.WithContext(ctx)
-	defer context.AfterFunc(failed, stop)()
-	group.SetLimit(a.parallel())
-	var drained drainError
-	for object, err := range a.objects(export) {
-		if receiving.Err() != nil {
-			break
-		}
-		group.Go(func() error {
-			if err != nil {
-				return drained.hold(err)
-			}
-			return drained.hold(a.receive(receiving, object))
-		})
-		if err != nil {
-			break
-		}
-	}
-	err := drained.or(group.Wait())
-	if export.Snapshot && snapshotChanged(err) {
-		err = errors.Join(err, a.in.Unpin()) // the next attempt takes a new one
-	}
-	return cmp.Or(err, context.Cause(ctx))
-}
-
-// receive takes one object from its store into the bag. A decode error is
-// judged only once the wire was heard out: if the wire is bad, the transfer
-// is at fault; if it is good, the file is corrupt as the source holds it.
-func (a *attempt) receive(ctx context.Context, object target) (err error) {
-	defer Recover(&err)
-	if a.in.Done(object.Name, object.Want) {
-		return nil
-	}
-	partial, err := a.takeUp(ctx, object.Object)
-	if err != nil {
-		return err
-	}
-	defer partial.Close()
-	ctx, end := context.WithCancelCause(ctx)
-	stop := func() { end(nil) }
-	defer stop()
-	transfer := a.newTransfer(object.Object, partial)
-	defer transfer.wait()
-	if err := a.openFirst(ctx, object, partial, transfer); err != nil {
-		return err
-	}
-	if a.Keep == KeepWire || a.Keep == KeepBoth {
-		partial.KeepWire(object.names.Wire) // before Wire, which hashes what is kept
-	}
-	wire := partial.Wire(ctx)
-	transfer.start(ctx, end)
-	defer stop() // before ranges.wait, which waits for what it stops
-	result, err := a.decode(ctx, object, partial, wire, stop)
-	if decode.IsLocal(err) {
-		return err
-	}
-	if verdict := cmp.Or(wire.Verdict(), context.Cause(ctx)); verdict != nil && !errors.Is(verdict, io.EOF) {
-		return verdict
-	}
-	if err != nil {
-		return err
-	}
-	doubt, err := result.Accept(wire.Proof())
-	if err != nil {
-		return err
-	}
-	if doubt != "" {
-		partial.AddDoubt(doubt)
-	}
-	return nameError(partial.Finish(result.Codec, result.Checked))
-}
-
-func (a *attempt) takeUp(ctx context.Context, object Object) (*archive.Partial, error) {
-	ctx, taken := a.softly(ctx) // what is here is hashed again
-	defer taken()
-	return a.in.Partial(ctx, object.Name, object.Want)
 }
 
 func (f *Fetcher) parallel() int { return cmp.Or(f.Parallel, 8) }

@@ -63,7 +63,7 @@ func TestAPanicInAnyGoroutineOfAnAttemptIsItsErrorAndTellsNoSecret(t *testing.T)
 			if !ok || strings.Contains(err.Error()+defect.Stack, "CANARY") {
 				t.Fatalf("%v, want a defect without a secret", err)
 			}
-			if want := "panic: see https://h.example/a?Signature, in tallyman/fetch_test.bomb.goesOff, defect_test.go:"; !strings.Contains(err.Error(), want) {
+			if want := "panic: see https://h.example/a?Signature, in tallyman/fetch_test.bomb.goesOff, panic_test.go:"; !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %s", err, want)
 			}
 			if !strings.Contains(defect.Stack, "bomb") {

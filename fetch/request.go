@@ -26,9 +26,9 @@ func (a *attempt) acquireSlot(ctx context.Context) (release func(), err error) {
 	return release, nil
 }
 
-// open asks the store for a range of the version that is being received, and
+// request asks the store for a range of the version that is being received, and
 // holds what the store says of the object to what was promised before.
-func (t *transfer) open(ctx context.Context, off, n int64) (*Range, error) {
+func (t *transfer) request(ctx context.Context, off, n int64) (*Range, error) {
 	release, err := t.acquireSlot(ctx)
 	if err != nil {
 		return nil, err

@@ -14,8 +14,7 @@ const maxUselessRefreshes = 3
 // being received. Then the job is asked again, and the new URL goes on at the
 // same byte. The caller makes sure that it leads to the same version.
 type refreshingSource struct {
-	f   *Fetcher
-	ref Ref
+	*attempt
 
 	mu        sync.Mutex
 	object    Object
@@ -49,13 +48,13 @@ func (s *refreshingSource) ReadRange(ctx context.Context, off, n int64, etag str
 func (s *refreshingSource) refresh(ctx context.Context, seen int, expired error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.f.drained(); s.refreshes > seen || err != nil {
+	if err := s.drained(); s.refreshes > seen || err != nil {
 		return err
 	}
 	if s.useless == maxUselessRefreshes {
 		return expired
 	}
-	s.f.tell(Progress{Ref: s.ref, Object: s.object.Name, Size: s.object.Want.Size, Note: "the URL has expired: asking the job for a new one"})
+	s.tell(Progress{Ref: s.ref, Object: s.object.Name, Size: s.object.Want.Size, Note: "the URL has expired: asking the job for a new one"})
 	source, err := s.askAgain(ctx)
 	if err != nil {
 		return fmt.Errorf("renew the URL of %s: %w", s.object.Name, err)
@@ -69,7 +68,7 @@ func (s *refreshingSource) refresh(ctx context.Context, seen int, expired error)
 // askAgain finds the object's source in what the job answers now. A promise that
 // has changed is another version.
 func (s *refreshingSource) askAgain(ctx context.Context) (Source, error) {
-	export, err := s.f.ask(ctx, s.ref)
+	export, err := s.ask(ctx, s.Providers[s.ref.Scheme()], s.ref)
 	if err != nil {
 		return nil, err
 	}

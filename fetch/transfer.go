@@ -20,7 +20,7 @@ import (
 // once.
 type transfer struct {
 	*attempt
-	name    string
+	object  target
 	source  Source
 	partial *archive.Partial
 	speed   *minSpeed
@@ -29,7 +29,7 @@ type transfer struct {
 	first *Range        // the answer to the first request
 	part  *archive.Part // the part that it is for
 	next  func() (*archive.Part, bool)
-	stop  func()
+	stop  func() // of next
 	done  sync.WaitGroup
 
 	mu         sync.Mutex // of first and next, while several goroutines take parts
@@ -42,18 +42,26 @@ type transfer struct {
 // before its range.
 const maxIgnoredRanges = 2
 
-func (a *attempt) newTransfer(object Object, partial *archive.Partial) *transfer {
+// newTransfer takes up what an earlier attempt received of an object. The caller
+// closes it.
+func (a *attempt) newTransfer(ctx context.Context, object target) (*transfer, error) {
+	soft, stop := a.softly(ctx) // what is here is hashed again
+	defer stop()
+	partial, err := a.in.Partial(soft, object.Name, object.Want)
+	if err != nil {
+		return nil, err
+	}
 	return &transfer{
-		attempt: a, name: object.Name, partial: partial,
-		source:  &refreshingSource{f: a.Fetcher, ref: a.ref, object: object},
+		attempt: a, object: object, partial: partial,
+		source:  &refreshingSource{attempt: a, object: object.Object},
 		speed:   &minSpeed{least: cmp.Or(a.MinRate, defaultMinRate)},
 		maxSize: max(object.Want.Size, cmp.Or(a.MaxSize, 1<<40)),
 		stop:    func() {},
-	}
+	}, nil
 }
 
-// openFirst makes the first request, so that all promises are known before a
-// byte is kept. If every byte is here already it makes none, but for an object
+// openFirst makes the first request, so that everything that is promised is
+// known before a byte is kept. If every byte is here already it makes none, but for an object
 // of no bytes, whose store was not heard yet.
 func (t *transfer) openFirst(ctx context.Context) error {
 	size := t.partial.Want().Size
@@ -65,7 +73,7 @@ func (t *transfer) openFirst(ctx context.Context) error {
 	}
 	if size <= 0 || t.part != nil {
 		err := t.retry(ctx, func() int64 { return 0 }, func() (err error) {
-			t.first, err = t.open(ctx, off, n)
+			t.first, err = t.request(ctx, off, n)
 			return err
 		})
 		if err != nil {
@@ -104,11 +112,13 @@ func (t *transfer) start(ctx context.Context, end context.CancelCauseFunc) {
 	})
 }
 
-// wait returns when all that start began has ended.
-func (t *transfer) wait() {
+// close returns when all that start began has ended. What was received is kept
+// for the next attempt, unless it is of no use.
+func (t *transfer) close() {
 	t.done.Wait()
 	t.stop()
 	t.first.drop()
+	t.partial.Close()
 }
 
 func (t *transfer) fillAll(ctx context.Context) (err error) {
@@ -226,7 +236,7 @@ func (t *transfer) fill(ctx context.Context, part *archive.Part, answer *Range) 
 				return nil
 			}
 			if answer == nil {
-				if answer, err = t.open(ctx, off, n); err != nil {
+				if answer, err = t.request(ctx, off, n); err != nil {
 					return err
 				}
 			}
@@ -285,7 +295,7 @@ func (t *transfer) write(part *archive.Part, from *Range, b []byte) error {
 	size := t.partial.Want().Size
 	if n == int64(len(b)) && off+n == size && from.Len == verify.Unknown {
 		if more, _ := io.ReadFull(from, make([]byte, 1)); more > 0 {
-			return &verify.Mismatch{Object: t.name, Check: verify.CheckSize, Got: fmt.Sprintf("%d or more", size+1), Want: fmt.Sprint(size)}
+			return &verify.Mismatch{Object: t.object.Name, Check: verify.CheckSize, Got: fmt.Sprintf("%d or more", size+1), Want: fmt.Sprint(size)}
 		}
 	}
 	if err := t.checkSize(off + int64(len(b))); err != nil {
@@ -304,13 +314,13 @@ func (t *transfer) checkEnd(part *archive.Part, from *Range, begun int64, err er
 	off, n := part.Remaining()
 	switch {
 	case !errors.Is(err, io.EOF):
-		return &transferError{"read " + t.name, err}
+		return &transferError{"read " + t.object.Name, err}
 	case n == verify.Unknown && (from.Want.Size == verify.Unknown || from.Want.Size == off):
 		return part.End()
 	case off > begun && from.Len != verify.Unknown && off == from.Off+from.Len:
 		return nil
 	}
-	return &transferError{"read " + t.name, io.ErrUnexpectedEOF}
+	return &transferError{"read " + t.object.Name, io.ErrUnexpectedEOF}
 }
 
 // checkSize enforces MaxSize on an object without a promised size, so that an
@@ -320,10 +330,25 @@ func (t *transfer) checkSize(size int64) error {
 		return nil
 	}
 	t.partial.Discard()
-	reason := fmt.Sprintf("receive %s: it has more than %d bytes, and the job promised no size", t.name, t.maxSize)
+	reason := fmt.Sprintf("receive %s: it has more than %d bytes, and the job promised no size", t.object.Name, t.maxSize)
 	return &LimitError{Limit: LimitSize, Reason: reason}
 }
 
 func (t *transfer) report(n int64, note string) {
-	t.tell(Progress{Ref: t.ref, Object: t.name, Bytes: n, Size: t.partial.Want().Size, Note: note})
+	t.tell(Progress{Ref: t.ref, Object: t.object.Name, Bytes: n, Size: t.partial.Want().Size, Note: note})
+}
+
+// continuesPast reports whether the answer goes on after the part: then the
+// store ignores ranges, and each further request would bring all the bytes.
+func (a *Range) continuesPast(part *archive.Part) bool {
+	off, n := part.Remaining()
+	return n == verify.Unknown || a.Len == verify.Unknown || a.Off+a.Len > off+n
+}
+
+// drop closes the answer, if there is one. An error of that says nothing of the
+// bytes that came.
+func (a *Range) drop() {
+	if a != nil {
+		a.Close()
+	}
 }

@@ -2,9 +2,12 @@ package fetch
 
 import (
 	"encoding/xml"
+	"fmt"
+	"net/http"
 	"strings"
 	"unicode"
 
+	"tallyman/fetch/internal/decode"
 	"tallyman/fetch/redact"
 )
 
@@ -80,4 +83,25 @@ func printable(r rune) rune {
 		return r
 	}
 	return ' '
+}
+
+// pageError makes a *CallError of an error page that came in place of an object.
+func pageError(object string, page *decode.PageError) error {
+	refused := &CallError{Call: "read " + object, Status: http.StatusOK, Kind: ErrCorrupt}
+	said := StoreError{Code: printableText(page.Code), Message: printableText(page.Message), RequestID: printableText(page.RequestID)}
+	if page.Format != "JSON" {
+		said = ParseStoreError(page.Body)
+	}
+	if said.Code != "" || page.Format == "XML" {
+		refused.Code, refused.Message, refused.RequestID = said.Code, said.Message, said.RequestID
+		if kind := said.Kind(); kind != nil {
+			refused.Kind = kind
+		}
+		return refused
+	}
+	refused.Message = "a page of HTML"
+	if page.Title != "" {
+		refused.Message += fmt.Sprintf(", %q", printableText(strings.ToValidUTF8(page.Title, "?")))
+	}
+	return refused
 }

@@ -44,7 +44,7 @@ func TestOnlyObjectIsNamedAfterItsReference(t *testing.T) {
 		{"https://h/.zst", ".zst", "", ".zst"},
 	} {
 		ref := parse(t, tt.ref)
-		for o, err := range targets(ref, listed(nil, tt.object)) {
+		for o, err := range nameAll(ref, listed(nil, tt.object)) {
 			o.names.Content = tt.content
 			if got := o.names.File(); got != tt.want || err != nil {
 				t.Errorf("%s of %s: %s, want %s (%v)", tt.object, tt.ref, got, tt.want, err)
@@ -56,7 +56,7 @@ func TestOnlyObjectIsNamedAfterItsReference(t *testing.T) {
 func TestSeveralObjectsKeepTheirOwnNames(t *testing.T) {
 	names := []string{"a/1.csv.zst", "a/2.csv.GZ", "a//b", "../c.json.lz4", "d.tar", "e."}
 	var got []string
-	for o, err := range targets(parse(t, "oss://b/a"), listed(nil, names...)) {
+	for o, err := range nameAll(parse(t, "oss://b/a"), listed(nil, names...)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestFailedListingIsToldAfterWhatItListed(t *testing.T) {
 	broken := errors.New("broken")
 	for n := range 4 {
 		var got []error
-		for o, err := range targets(parse(t, "oss://b/a"), listed(broken, []string{"a", "b", "c"}[:n]...)) {
+		for o, err := range nameAll(parse(t, "oss://b/a"), listed(broken, []string{"a", "b", "c"}[:n]...)) {
 			got = append(got, err)
 			if (err == nil) != (o.Name != "") {
 				t.Errorf("object %q with %v", o.Name, err)
@@ -85,7 +85,7 @@ func TestFailedListingIsToldAfterWhatItListed(t *testing.T) {
 }
 
 func TestListingIsReadNoFurtherThanIsAsked(t *testing.T) {
-	for range targets(parse(t, "oss://b/a"), listed(errors.New("broken"), "a", "b", "c")) {
+	for range nameAll(parse(t, "oss://b/a"), listed(errors.New("broken"), "a", "b", "c")) {
 		break
 	}
 }

@@ -1,0 +1,208 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"tallyman/fetch/internal/decode"
+	"tallyman/verify"
+	"tallyman/verify/archive"
+)
+
+// An attempt is one attempt at one export.
+type attempt struct {
+	*Fetcher
+	ref   Ref
+	in    *archive.Ingest
+	slots chan struct{} // one for each request in flight
+}
+
+// receiveAll receives the objects of an export, several at once.
+func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
+	receiving, end := context.WithCancelCause(ctx) // not the group's: what ended one object is no verdict on another
+	stop := func() { end(context.Cause(ctx)) }     // ctx ends both, and the group may be the first to hear of it
+	defer stop()
+	group, failed := errgroup.WithContext(ctx)
+	defer context.AfterFunc(failed, stop)()
+	group.SetLimit(a.parallel())
+	var drained drainError
+	for object, err := range a.targets(export) {
+		if receiving.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if err != nil {
+				return drained.hold(err)
+			}
+			return drained.hold(a.receive(receiving, object))
+		})
+		if err != nil {
+			break
+		}
+	}
+	err := drained.or(group.Wait())
+	if export.Snapshot && (errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound)) {
+		err = errors.Join(err, a.in.Unpin()) // it is outdated: the next attempt takes a new one
+	}
+	return cmp.Or(err, context.Cause(ctx))
+}
+
+// receive takes one object from its store into the bag in three steps: it opens
+// the transfer, decodes what comes, and judges both.
+func (a *attempt) receive(ctx context.Context, object target) (err error) {
+	defer Recover(&err)
+	if a.in.Done(object.Name, object.Want) {
+		return nil
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	stop := func() { end(nil) }
+	t, err := a.newTransfer(ctx, object)
+	if err != nil {
+		stop()
+		return err
+	}
+	defer t.close()
+	defer stop() // before close, which waits for the requests in flight
+
+	if err := t.open(ctx); err != nil {
+		return err
+	}
+	wire := t.partial.Wire(ctx)
+	t.start(ctx, end)
+	result, err := t.decode(ctx, wire, stop)
+	return t.judge(ctx, wire, result, err)
+}
+
+// open checks the name of the object, reserves disk space, and makes the first
+// request. If no size is promised, the answer to that request tells how much to
+// reserve, and nothing of it is kept before.
+func (t *transfer) open(ctx context.Context) error {
+	if err := nameError(t.in.CheckName(t.object.names.File())); err != nil {
+		return err
+	}
+	size := t.partial.Want().Size
+	if size != verify.Unknown {
+		if err := t.reserve(ctx, size); err != nil {
+			return err
+		}
+	}
+	if err := t.openFirst(ctx); err != nil {
+		return err
+	}
+	if size == verify.Unknown {
+		if err := t.reserve(ctx, max(t.partial.Want().Size, 0)); err != nil {
+			return err
+		}
+	}
+	if t.Keep == KeepWire || t.Keep == KeepBoth {
+		t.partial.KeepWire(t.object.names.Wire) // before Wire, which hashes what is kept
+	}
+	return nil
+}
+
+// decode decodes what wire transfers into content files. It reads wire to its
+// end, unless it returns a local error. stop ends the transfer.
+func (t *transfer) decode(ctx context.Context, wire io.Reader, stop func()) (decode.Result, error) {
+	promised := t.object.Want
+	result, err := decode.Run(ctx, stoppableWire{wire, stop}, decode.Target{
+		Names:      t.object.names,
+		Size:       t.partial.Want().Size,
+		Coded:      t.object.Encoding,
+		Hashed:     promised.MD5 != "" || promised.CRC64 != "" || promised.ETag != "",
+		KeepWire:   t.Keep == KeepWire,
+		Workers:    t.parallel(),
+		Limits:     t.Limits,
+		MaxDecoded: t.MaxDecoded,
+		Output:     output{t.partial, t},
+		Recover:    Recover,
+	})
+	if page, ok := errors.AsType[*decode.PageError](err); ok {
+		t.partial.Discard()
+		err = fmt.Errorf("decode %s: not the data but an error page: %w", t.object.Name, pageError(t.object.Name, page))
+	}
+	return result, err
+}
+
+// judge decides what became of an object whose wire was read to its end. If the
+// wire is bad, the transfer is at fault, whatever decodeErr is; if it is good,
+// the file is corrupt as the source holds it.
+func (t *transfer) judge(ctx context.Context, wire *verify.Wire, result decode.Result, decodeErr error) error {
+	if decode.IsLocal(decodeErr) {
+		return decodeErr
+	}
+	if verdict := cmp.Or(wire.Verdict(), context.Cause(ctx)); verdict != nil && !errors.Is(verdict, io.EOF) {
+		return verdict
+	}
+	if decodeErr != nil {
+		return decodeErr
+	}
+	doubt, err := result.Accept(wire.Proof())
+	if err != nil {
+		return err
+	}
+	if doubt != "" {
+		t.partial.AddDoubt(doubt)
+	}
+	return nameError(t.partial.Finish(result.Codec, result.Checked))
+}
+
+// A stoppableWire is a wire whose transfer can be stopped.
+type stoppableWire struct {
+	io.Reader
+	stop func()
+}
+
+func (w stoppableWire) Close() error {
+	w.stop()
+	return nil
+}
+
+// An output is where the content of an object goes.
+type output struct {
+	*archive.Partial
+	transfer *transfer
+}
+
+// Create makes a content file, or only counts its records if the content is not
+// kept.
+func (o output) Create(name, declared string) (io.WriteCloser, error) {
+	create := o.Partial.Create
+	if o.transfer.Keep == KeepWire {
+		create = o.CreateCounted
+	}
+	file, err := create(name, declared)
+	return file, nameError(err)
+}
+
+// Reserve waits for disk space for content of so many bytes.
+func (o output) Reserve(ctx context.Context, content int64) error {
+	return nameError(o.transfer.reserve(ctx, content))
+}
+
+// reserve waits for disk space for what is missing of the object, and for
+// content of so many bytes: at first no fewer than are transferred. How much
+// larger the content is nobody promises; a zip tells once it is here.
+func (t *transfer) reserve(ctx context.Context, content int64) error {
+	if t.Keep == KeepWire {
+		content = 0
+	}
+	ctx, stop := t.softly(ctx)
+	defer stop()
+	return t.partial.Reserve(ctx, content, func() {
+		t.report(0, "waiting for room on the disk, which others may leave")
+	})
+}
+
+// nameError makes ErrUnsafeName of a name that the archive can't hold. The
+// archive's own error is not wrapped, since that would be a failure of the disk.
+func nameError(err error) error {
+	if errors.Is(err, archive.ErrName) {
+		return fmt.Errorf("%w: %s", ErrUnsafeName, err.Error())
+	}
+	return err
+}

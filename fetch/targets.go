@@ -1,0 +1,182 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"tallyman/fetch/internal/decode"
+	"tallyman/verify/archive"
+)
+
+// A target is an object with the names of its content files in the bag.
+type target struct {
+	Object
+	names decode.Names
+}
+
+// newTarget names an object's content after base.
+func newTarget(object Object, base string) target {
+	return target{object, decode.Names{Object: object.Name, Content: object.Content, Base: base}}
+}
+
+// onlyTarget names the only object of an export after the reference.
+func onlyTarget(ref Ref, object Object) target {
+	t := newTarget(object, lastSegment(ref))
+	t.names.Only = true
+	return t
+}
+
+// lastSegment returns the last part of a reference, without the directories of a
+// path and the query of a URL.
+func lastSegment(ref Ref) string {
+	parts := ref.Parts()
+	last, _, _ := strings.Cut(parts[len(parts)-1], "?")
+	if ref.Scheme() == "https" || ref.Scheme() == "http" {
+		if unescaped, err := url.PathUnescape(last); err == nil {
+			last = unescaped
+		}
+	}
+	last = path.Base("/" + strings.TrimRight(last, "/"))
+	if last == "/" {
+		return parts[0]
+	}
+	return last
+}
+
+// targets names the objects of an export. Of a snapshot it yields those that the
+// first attempt saw, and an error for one that has changed or is gone since.
+func (a *attempt) targets(export *Export) iter.Seq2[target, error] {
+	if !export.Snapshot {
+		return nameAll(a.ref, export.Objects)
+	}
+	return func(yield func(target, error) bool) {
+		pins, err := a.pins(export)
+		if err != nil {
+			yield(target{}, err)
+			return
+		}
+		names, err := newSnapshotNames(a.ref, pins)
+		if err != nil {
+			yield(target{}, err)
+			return
+		}
+		for object, err := range export.Objects {
+			pin, pinned := pins[object.Name]
+			switch {
+			case err != nil:
+			case !pinned:
+				continue // came after the snapshot was taken
+			case !archive.SameVersion(pin.Want, object.Want):
+				err = fmt.Errorf("%s: %w since the first attempt", object.Name, ErrChanged)
+			}
+			delete(pins, object.Name)
+			if !yield(names.target(object), err) {
+				return
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(pins)) {
+			if !a.in.Done(name, pins[name].Want) { // or an earlier attempt has it
+				yield(target{}, fmt.Errorf("%s: %w: it was there at the first attempt", name, ErrNotFound))
+				return
+			}
+		}
+	}
+}
+
+// nameAll names each object of an export: a single one after the reference, each
+// of several after itself.
+func nameAll(ref Ref, objects iter.Seq2[Object, error]) iter.Seq2[target, error] {
+	return func(yield func(target, error) bool) {
+		next, stop := iter.Pull2(objects)
+		defer stop()
+		object, err, ok := next()
+		second, secondErr, more := next()
+		if ok && !more {
+			yield(onlyTarget(ref, object), err)
+			return
+		}
+		for ok {
+			if !yield(newTarget(object, object.Name), err) {
+				return
+			}
+			object, err, ok = second, secondErr, more
+			second, secondErr, more = next()
+		}
+	}
+}
+
+// pins returns the objects that the first attempt saw. The first attempt pins
+// what is there, and fails if nothing is: what is written later would never be
+// seen.
+func (a *attempt) pins(export *Export) (map[string]archive.Pinned, error) {
+	pins, err := a.in.Pins()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return pins, err
+	}
+	err = a.in.Pin(func(yield func(archive.Pinned, error) bool) {
+		none := true
+		for object, err := range export.Objects {
+			none = false
+			if !yield(archive.Pinned{Name: object.Name, Content: object.Content, Want: object.Want}, err) {
+				return
+			}
+		}
+		if none {
+			yield(archive.Pinned{}, fmt.Errorf("%w: there are no objects", ErrNotFound))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.in.Pins()
+}
+
+// snapshotNames names the objects of a snapshot in the bag.
+type snapshotNames struct {
+	ref  Ref
+	only bool
+	uses map[string]int // of each name without the suffix of a codec
+}
+
+// newSnapshotNames fails if two objects would have one name, or one would be a
+// directory of another.
+func newSnapshotNames(ref Ref, pins map[string]archive.Pinned) (*snapshotNames, error) {
+	n := &snapshotNames{ref: ref, only: len(pins) == 1, uses: map[string]int{}}
+	for _, pin := range pins {
+		n.uses[newTarget(Object{Name: pin.Name, Content: pin.Content}, pin.Name).names.File()]++
+	}
+	taken := make(map[string]string, len(pins)) // file to object
+	for _, name := range slices.Sorted(maps.Keys(pins)) {
+		file := n.target(Object{Name: name, Content: pins[name].Content}).names.File()
+		if other, ok := taken[file]; ok {
+			return nil, fmt.Errorf("%w: %q and %q would both be %s", ErrUnsafeName, other, name, file)
+		}
+		taken[file] = name
+	}
+	for file, name := range taken {
+		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
+			if other, ok := taken[dir]; ok {
+				return nil, fmt.Errorf("%w: %q would be a directory of %q", ErrUnsafeName, other, name)
+			}
+		}
+	}
+	return n, nil
+}
+
+// target names an object. It keeps the suffix of the codec if two objects would
+// have one name without it.
+func (n *snapshotNames) target(object Object) target {
+	if n.only {
+		return onlyTarget(n.ref, object)
+	}
+	t := newTarget(object, object.Name)
+	t.names.KeepSuffix = n.uses[t.names.File()] > 1
+	return t
+}
