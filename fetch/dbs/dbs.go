@@ -37,10 +37,11 @@ import (
 // wraps errors.ErrUnsupported.
 var ErrNoBucket = fmt.Errorf("the task wrote to a bucket that the service does not name, and none is set: %w", errors.ErrUnsupported)
 
-// A Provider answers for the download tasks of DBS. It must not be copied once
-// it is in use.
+// A Provider answers for dbs references: the download tasks of DBS. Its
+// methods may be called by many goroutines at once; it must not be copied after its
+// first use.
 type Provider struct {
-	// Client makes the API calls, through its Transport alone. nil is
+	// Client makes the API calls; only its Transport is used. nil is
 	// http.DefaultClient.
 	Client *http.Client
 	// Open makes a Source of the signed URL of a task's file, or refuses its host.
@@ -55,13 +56,14 @@ type Provider struct {
 	Bucket string
 	// Region is the bucket's region: "cn-hangzhou". "" is the region of the task.
 	Region string
-	// Keys sign the calls. nil is Alibaba's default chain.
+	// Keys returns the keys of a call, and is asked before each. nil is Alibaba's
+	// default chain.
 	Keys func(context.Context) (acs.Keys, error)
 	// Endpoint is where the calls go, like http://127.0.0.1:8080. "" is the
 	// vendor's endpoint of the region.
 	Endpoint string
-	// Network is "internal" for the vendor's endpoints that only its own
-	// machines reach, files' too.
+	// Network is "internal" for the vendor's endpoints that only its own machines
+	// reach, also those of files, or "".
 	Network string
 	// Signature is the version to sign with: "acs3" (ACS3-HMAC-SHA256) or
 	// "v1" (HMAC-SHA1). "" is acs3.

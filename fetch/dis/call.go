@@ -55,7 +55,7 @@ func (p *Provider) request(ctx context.Context, c call, keys Keys) (*http.Reques
 	}
 	address := endpoint.String()
 	for _, element := range c.path {
-		address += "/" + escape(element)
+		address += "/" + api.Escape(element)
 	}
 	method, body := http.MethodGet, []byte(nil)
 	if c.body != nil {
@@ -73,7 +73,7 @@ func (p *Provider) request(ctx context.Context, c call, keys Keys) (*http.Reques
 	if keys.Token != "" {
 		req.Header.Set("X-Auth-Token", keys.Token)
 	} else {
-		sign.prove(req, body, time.Now(), keys, c.region)
+		sign.sign(req, body, time.Now(), keys, c.region)
 	}
 	return req, nil
 }
@@ -149,7 +149,19 @@ func check(a *api.Answer) error {
 }
 
 func refusal(a *api.Answer, code, message string) error {
-	kind := kindOf(code, a.Status)
+	var kind error
+	for end := len(code); end > 0 && kind == nil; end-- {
+		kind = kinds[code[:end]]
+	}
+	switch {
+	case kind != nil:
+	case a.Status == statusAuth:
+		kind = fetch.ErrAuth
+	case code != "" && a.Status/100 == 2: // the service answered, and says that it failed
+		kind = fetch.ErrRefused
+	default:
+		kind = api.KindOf(a.Status)
+	}
 	if clockCodes[code] {
 		message += a.ClockHint()
 	}
@@ -158,19 +170,4 @@ func refusal(a *api.Answer, code, message string) error {
 		refused.RetryAfter = max(refused.RetryAfter, blacklistTime)
 	}
 	return refused
-}
-
-func kindOf(code string, status int) error {
-	for end := len(code); end > 0; end-- {
-		if kind, ok := kinds[code[:end]]; ok {
-			return kind
-		}
-	}
-	switch {
-	case status == statusAuth:
-		return fetch.ErrAuth
-	case code != "" && status/100 == 2:
-		return fetch.ErrRefused // it was read, and is no success
-	}
-	return api.KindOf(status)
 }

@@ -34,8 +34,9 @@ import (
 	"tallyman/fetch/redact"
 )
 
-// A Provider answers for the files of DIS dump tasks. It must not be copied
-// once it is in use.
+// A Provider answers for dis references: the files of DIS dump tasks. Its
+// methods may be called by many goroutines at once; it must not be copied after its
+// first use.
 type Provider struct {
 	// Client makes the API calls; only its Transport is used. nil is
 	// http.DefaultClient.
@@ -45,7 +46,8 @@ type Provider struct {
 	// ErrNotFound without an HTTP status. With nil every export is an error that
 	// wraps errors.ErrUnsupported.
 	Objects func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error]
-	// Keys prove who calls; each call asks for them. nil is EnvironmentKeys.
+	// Keys returns the keys of a call, and is asked before each. nil is
+	// EnvironmentKeys.
 	Keys func(context.Context) (Keys, error)
 	// Endpoint is where the calls go, like http://127.0.0.1:8080. "" is the
 	// vendor's endpoint of the region.

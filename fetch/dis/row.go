@@ -138,27 +138,23 @@ func (p *Provider) findRow(ctx context.Context, ref fetch.Ref) (*row, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r := c.keep(page.rows, name); r != nil {
-			return r, nil
+		var found *row
+		for _, r := range page.rows {
+			if string(r.File) == name {
+				found = r
+			}
+			if !r.ended() {
+				continue
+			}
+			if len(c.ended) == maxEnded {
+				clear(c.ended)
+			}
+			c.ended[string(r.File)] = r
+		}
+		if found != nil {
+			return found, nil
 		}
 	}
 	return nil, &fetch.CallError{Call: logCall, Kind: fetch.ErrNotFound,
 		Message: fmt.Sprintf("the log of the dump task has no file %q", name)}
-}
-
-// keep keeps the rows that have ended, and returns the one of that name.
-func (c *taskCache) keep(rows []*row, name string) (named *row) {
-	for _, r := range rows {
-		if string(r.File) == name {
-			named = r
-		}
-		if !r.ended() {
-			continue
-		}
-		if len(c.ended) == maxEnded {
-			clear(c.ended)
-		}
-		c.ended[string(r.File)] = r
-	}
-	return named
 }

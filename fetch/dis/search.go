@@ -57,8 +57,8 @@ func (s *search) under(ctx context.Context, prefix string) (*match, error) {
 	var exact, extended []*match
 	looked := 0
 	for object, err := range s.Objects(ctx, s.region, s.task.bucket, prefix) {
-		if isEmptyListing(err) {
-			break
+		if call, ok := errors.AsType[*fetch.CallError](err); ok && call.Status == 0 && errors.Is(err, fetch.ErrNotFound) {
+			break // there are no objects; the error of a bucket that isn't there has an HTTP status
 		}
 		if err != nil {
 			return nil, err
@@ -86,13 +86,6 @@ func (s *search) under(ctx context.Context, prefix string) (*match, error) {
 	}
 	return nil, s.failed(fetch.ErrRefused, "%d objects have the name of the file, among them %s and %s",
 		len(found), s.address(found[0].key), s.address(found[1].key))
-}
-
-// isEmptyListing reports whether an error is that of a listing without objects.
-// That of a bucket that isn't there has an HTTP status.
-func isEmptyListing(err error) bool {
-	call, ok := errors.AsType[*fetch.CallError](err)
-	return ok && call.Status == 0 && errors.Is(err, fetch.ErrNotFound)
 }
 
 // match returns an object if its name is that of the file, alone or with an

@@ -60,7 +60,7 @@ func TestSignaturesMatchTheVendorsVectors(t *testing.T) {
 }
 
 func TestAQueryIsSignedInOrderAndEscaped(t *testing.T) {
-	if got, want := queryOf(url.Values{"b": {"2", "1"}, "a b": {"ä+~*"}, "B": {""}}), "B=&a%20b=%C3%A4%2B~%2A&b=1&b=2"; got != want {
+	if got, want := canonicalQuery(url.Values{"b": {"2", "1"}, "a b": {"ä+~*"}, "B": {""}}), "B=&a%20b=%C3%A4%2B~%2A&b=1&b=2"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -69,7 +69,7 @@ func TestDerivedIsTheDefault(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
 	sign := func(form string) string {
 		req, _ := http.NewRequest("GET", "https://h/p", nil)
-		signers[form].prove(req, nil, at, testKeys, "r")
+		signers[form].sign(req, nil, at, testKeys, "r")
 		if req.Header.Get("X-Sdk-Date") != "20260102T020405Z" || req.Header.Get("X-Project-Id") == "" || req.Header.Get("X-Security-Token") == "" {
 			t.Errorf("got %v", req.Header)
 		}

@@ -1,37 +1,49 @@
-// Package dms asks Alibaba Cloud's Data Management about the results of data
-// tracking.
+// Package dms asks Alibaba Cloud's Data Management (DMS) about the results of data
+// tracking, which finds the changes in a database's log and yields them as a zip.
 //
-// One call, QueryDataTrackResultDownloadStatus, says where a download stands
-// and, in the end, gives a signed URL to its one file, a zip. Its page and its
-// sample disagree about what a success looks like, so the field Success alone
-// decides, and the answer is read leniently.
+// One call is made, the RPC call QueryDataTrackResultDownloadStatus of version
+// 2018-11-01. It says where a download stands: INIT (pending), LISTING or
+// DOWNLOADING (running), DOWNLOAD_SUCCESS (ready) or DOWNLOAD_FAIL (failed). Any
+// other status is unknown, which is never taken for running. A download that
+// succeeded has a signed URL, which expires, to its one file.
+//
+// The service promises neither size nor checksum: the file is proven by what the
+// store says of it, and its records are counted against TotalCount.
+//
+// Answers are read leniently: the service's documentation and its sample disagree
+// about what a success looks like, so the field Success alone decides.
 package dms
 
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
+	"strings"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/internal/api"
+	"tallyman/verify"
 )
 
-// A Provider answers for the downloads of DMS. It must not be copied once it
-// is in use.
+// A Provider answers for dms references: the downloads of DMS. Its
+// methods may be called by many goroutines at once; it must not be copied after its
+// first use.
 type Provider struct {
-	// Client makes the API calls, through its Transport alone. nil is
+	// Client makes the API calls; only its Transport is used. nil is
 	// http.DefaultClient.
 	Client *http.Client
 	// Open makes a Source of the signed URL of a result, or refuses its host.
 	Open func(rawURL string) (fetch.Source, error)
-	// Keys sign the calls. nil is Alibaba's default chain.
+	// Keys returns the keys of a call, and is asked before each. nil is Alibaba's
+	// default chain.
 	Keys func(context.Context) (acs.Keys, error)
 	// Endpoint is where the calls go, like http://127.0.0.1:8080. "" is the
 	// vendor's endpoint of the region.
 	Endpoint string
-	// Network is "internal" for the vendor's endpoints that only its own
-	// machines reach.
+	// Network is "internal" for the vendor's endpoints that only its own machines
+	// reach, or "".
 	Network string
 	// Signature is the version to sign with: "acs3" (ACS3-HMAC-SHA256) or
 	// "v1" (HMAC-SHA1). "" is acs3.
@@ -40,19 +52,25 @@ type Provider struct {
 	chain acs.Credentials
 }
 
-// StaticKeys are keys for a Provider that don't change. The token is that of
-// STS, or "".
+// StaticKeys returns keys that don't change. The token is one of STS, or "".
 func StaticKeys(id, secret, token string) func(context.Context) (acs.Keys, error) {
 	return acs.Static(acs.Keys{AccessKeyID: id, AccessKeySecret: secret, SecurityToken: token}).Keys
 }
 
 const action = "QueryDataTrackResultDownloadStatus"
 
-// Export asks for the download that a dms reference names.
+// networks are the parts of an endpoint's name for Provider.Network.
+var networks = map[string]string{"internal": "-vpc"}
+
+// Export asks for the download that a dms reference names. One that has succeeded
+// has one file. If it has no URL, the error is an ErrNotFound.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
-	query, err := parameters(ref)
-	if err != nil {
-		return nil, fmt.Errorf("export %s: %w", ref, err)
+	if ref.Scheme() != "dms" {
+		return nil, fmt.Errorf("export %s: not a reference to a DMS download", ref)
+	}
+	query := map[string]string{"OrderId": ref.Parts()[1], "DownloadKeyId": ref.Parts()[2]}
+	if ref.Tenant() != "" {
+		query["Tid"] = ref.Tenant()
 	}
 	endpoint, err := api.Endpoint(p.Endpoint, "dms-enterprise"+networks[p.Network]+"."+ref.Parts()[0]+".aliyuncs.com")
 	if err != nil {
@@ -69,23 +87,72 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	}
 	export := d.export(a)
 	if export.State == fetch.Ready {
-		export.Objects, err = p.objects(ref, d, a)
+		export.Objects, err = p.file(ref, d, a)
 	}
 	return export, err
 }
 
-// parameters are those of the call. Orders and tenants are numbers to the
-// service, but any label in a reference.
-func parameters(ref fetch.Ref) (map[string]string, error) {
-	if ref.Scheme() != "dms" {
-		return nil, fmt.Errorf("not a reference to a DMS download")
+// A download is what we read of an answer.
+type download struct {
+	Success      api.LenientString
+	StatusResult struct {
+		DownloadStatus api.LenientString
+		DownloadURL    api.LenientString `json:"DownloadUrl"` // signed
+		StatusDesc     api.LenientString
+		TotalCount     api.LenientString // records
 	}
-	query := map[string]string{"OrderId": ref.Parts()[1], "DownloadKeyId": ref.Parts()[2]}
-	if ref.Tenant() != "" {
-		query["Tid"] = ref.Tenant()
-	}
-	return query, nil
 }
 
-// networks are the parts of an endpoint's name for Provider.Network.
-var networks = map[string]string{"internal": "-vpc"}
+// readDownload reads an answer. Only its field Success tells whether it is a
+// success: one may have the ErrorCode UnknownError.
+func readDownload(a *api.Answer) (*download, error) {
+	d := new(download)
+	if err := api.Unmarshal(a.Body, d); err != nil || !d.Success.True() {
+		return nil, acs.Refusal(a)
+	}
+	if d.StatusResult.DownloadStatus == "" {
+		return nil, a.Refusal("", "the answer is not a download status: "+a.Excerpt(), fetch.ErrTemporary)
+	}
+	return d, nil
+}
+
+// states are the words of DownloadStatus. An unknown word is no state.
+var states = map[string]fetch.State{
+	"INIT":             fetch.Pending,
+	"LISTING":          fetch.Running,
+	"DOWNLOADING":      fetch.Running,
+	"DOWNLOAD_SUCCESS": fetch.Ready,
+	"DOWNLOAD_FAIL":    fetch.Failed,
+}
+
+// export returns what the download says of itself, without its file.
+func (d *download) export(a *api.Answer) *fetch.Export {
+	status := string(d.StatusResult.DownloadStatus)
+	export := &fetch.Export{
+		State:     states[strings.ToUpper(status)],
+		Status:    api.OneLine(status),
+		Percent:   -1,
+		RequestID: a.RequestID,
+		Records:   d.StatusResult.TotalCount.Count(),
+		Answer:    a.Scrubbed("DownloadUrl"),
+	}
+	if export.State == fetch.Failed {
+		export.Message = api.OneLine(string(d.StatusResult.StatusDesc))
+	}
+	return export
+}
+
+// file returns the one file of a download that succeeded.
+func (p *Provider) file(ref fetch.Ref, d *download, a *api.Answer) (iter.Seq2[fetch.Object, error], error) {
+	address := string(d.StatusResult.DownloadURL)
+	name, ok := api.FileName(address, ref.Parts()[2])
+	if !ok {
+		return nil, &fetch.CallError{Call: a.Call, Message: "the download succeeded but has no URL", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
+	}
+	source, err := p.Open(address)
+	if err != nil {
+		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
+	}
+	object := fetch.Object{Name: name, Want: verify.NoPromise(), Source: source}
+	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
+}

@@ -25,17 +25,18 @@ import (
 // A Store is the Object Storage Service as one account sees it. Its methods
 // may be called by many goroutines at once.
 type Store struct {
-	// Client makes the calls, through its Transport alone. nil is
+	// Client makes the calls; only its Transport is used. nil is
 	// http.DefaultClient.
 	Client *http.Client
-	// Keys sign the calls; each call asks for them. nil is EnvironmentKeys.
+	// Keys returns the keys of a call, and is asked before each. nil is
+	// EnvironmentKeys.
 	Keys func(context.Context) (Keys, error)
 	// Endpoint is where the calls go, like http://127.0.0.1:8080: with the
 	// bucket in the path for an IPv4 address or localhost, else with the bucket
 	// as a further label of the host. "" is the vendor's endpoint of the
 	// region.
 	Endpoint string
-	// Region is that of buckets of which nothing else says it: "cn-north-4".
+	// Region is the region of buckets that nothing else names one of: "cn-north-4".
 	Region string
 	// Signature is the version to sign with: "obs", or "v4" as S3 has it. "" is
 	// obs, but v4 where the bucket is in the path.

@@ -23,24 +23,24 @@ import (
 )
 
 // A Store is the Object Storage Service as one account sees it. Its methods
-// may be called by many goroutines at once; it must not be copied once it is
-// in use.
+// may be called by many goroutines at once; it must not be copied after its first
+// use.
 type Store struct {
-	// Client makes the calls, through its Transport alone. nil is
+	// Client makes the calls; only its Transport is used. nil is
 	// http.DefaultClient.
 	Client *http.Client
-	// Keys sign the calls; each call asks for them. nil is Alibaba's default
-	// chain.
+	// Keys returns the keys of a call, and is asked before each. nil is Alibaba's
+	// default chain.
 	Keys func(context.Context) (acs.Keys, error)
 	// Endpoint is where the calls go, like http://127.0.0.1:8080: with the
 	// bucket in the path for an IP address or localhost, else with the bucket
 	// as a further label of the host. "" is the vendor's endpoint of the
 	// region.
 	Endpoint string
-	// Network is "internal" for the vendor's endpoints that only its own
-	// machines reach.
+	// Network is "internal" for the vendor's endpoints that only its own machines
+	// reach, or "".
 	Network string
-	// Region is that of buckets of which nothing else says it: "cn-hangzhou".
+	// Region is the region of buckets that nothing else names one of: "cn-hangzhou".
 	Region string
 	// Signature is the version to sign with: "v4", which needs a region, or
 	// "v1". "" is v4 where the region is known.

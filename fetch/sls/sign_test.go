@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tallyman/fetch/internal/acs"
+	"tallyman/fetch/internal/api"
 )
 
 var (
@@ -35,7 +36,7 @@ func TestAuthorizeMatchesTheVendorsVectors(t *testing.T) {
 	}
 	headersV1 := []string{"x-log-apiversion", "0.6.0", "x-log-signaturemethod", "hmac-sha1", "Date", "Mon, 3 Jan 2010 08:33:47 GMT"}
 	headersV4 := func(body string, more ...string) []string {
-		return append(more, "x-log-date", "20220808T032330Z", "x-log-content-sha256", hexSHA256([]byte(body)))
+		return append(more, "x-log-date", "20220808T032330Z", "x-log-content-sha256", api.HexSHA256([]byte(body)))
 	}
 	others := []string{"hello", "world", "hello-Text", "a12X- ", "x-log-test", "het123", "x-acs-ppp", "dds"}
 	const scope = "SLS4-HMAC-SHA256 Credential=acsddda21dsd/20220808/cn-hangzhou/sls/aliyun_v4_request,Signature="

@@ -36,27 +36,27 @@ import (
 	"tallyman/fetch/oss"
 )
 
-// A Provider answers for the download jobs of SLS. It must not be copied once
-// it is in use.
+// A Provider answers for sls references: the download jobs of SLS. Its
+// methods may be called by many goroutines at once; it must not be copied after its
+// first use.
 type Provider struct {
-	// Client makes the API calls, through its Transport alone. nil is
+	// Client makes the API calls; only its Transport is used. nil is
 	// http.DefaultClient.
 	Client *http.Client
-	// Open makes a Source of the signed URL of a job's file, or refuses its
-	// host.
+	// Open makes a Source of the signed URL of a job's file, or refuses its host.
 	Open func(rawURL string) (fetch.Source, error)
-	// Store holds the buckets that jobs wrote to, each in its job's region. nil
-	// is none: a job that wrote to a bucket is then an error that wraps
-	// errors.ErrUnsupported.
+	// Store holds the buckets that jobs wrote to, each in its job's region. With
+	// nil, a job that wrote to a bucket is an error that wraps errors.ErrUnsupported.
 	Store *oss.Store
-	// Keys sign the calls. nil is Alibaba's default chain.
+	// Keys returns the keys of a call, and is asked before each. nil is Alibaba's
+	// default chain.
 	Keys func(context.Context) (acs.Keys, error)
-	// Endpoint is where the calls go, like http://127.0.0.1:8080, with the
-	// project as a further label of the Host header. "" is the vendor's
-	// endpoint of the region.
+	// Endpoint is where the calls go, like http://127.0.0.1:8080. The Host header
+	// then has the project as its first label. "" is the vendor's endpoint of the
+	// region.
 	Endpoint string
-	// Network is "internal" for the vendor's endpoints that only its own
-	// machines reach.
+	// Network is "internal" for the vendor's endpoints that only its own machines
+	// reach, or "".
 	Network string
 	// Signature is the version to sign with: "v4", "v1" (HMAC-SHA256) or
 	// "v1-sha1". "" is v4.

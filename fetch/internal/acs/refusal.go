@@ -13,10 +13,9 @@ import (
 	"tallyman/fetch/internal/api"
 )
 
-// kinds tells what the codes of the gateway before all products mean, by how
-// they begin, whatever the HTTP status that they came with: throttles hide
-// behind 400.
-var kinds = []struct {
+// gatewayKinds classifies the codes of the gateway before all products, by how
+// they begin, whatever HTTP status came with them: throttles come with 400.
+var gatewayKinds = []struct {
 	code string
 	kind error
 }{
@@ -41,9 +40,9 @@ var kinds = []struct {
 	{"InvalidVersion", fetch.ErrRefused},
 }
 
-// words tells what the codes of products mean, of which there is no list, by
-// what is in them once case and punctuation are gone.
-var words = []struct {
+// productKinds classifies the codes of products, of which there is no list, by
+// what is in them without case and punctuation.
+var productKinds = []struct {
 	word string
 	kind error
 }{
@@ -70,11 +69,11 @@ var words = []struct {
 	{"busy", fetch.ErrTemporary},
 }
 
-// clockCode begins the codes about the time of a call.
+// clockCode begins the codes that refuse a call for its time.
 const clockCode = "InvalidTimeStamp"
 
-// said are the words in which the gateway and the products refuse.
-type said struct {
+// errorFields are the fields in which the gateway and the products tell of errors.
+type errorFields struct {
 	Success      api.LenientString
 	Code         api.LenientString
 	Message      api.LenientString
@@ -85,17 +84,15 @@ type said struct {
 	RequestID    api.LenientString `json:"RequestId"`
 }
 
-func read(a *api.Answer) (s said) {
-	_ = api.Unmarshal(a.Body, &s) // what is not JSON says nothing
-	return s
+func readErrorFields(a *api.Answer) (f errorFields) {
+	_ = api.Unmarshal(a.Body, &f) // of an answer that is not JSON the status counts
+	return f
 }
 
-func requestID(a *api.Answer) string { return string(read(a).RequestID) }
-
-// Refusal is the error that an answer is, be it by its status, or because it
-// says that it is no success.
+// Refusal makes an error of an answer that is no success, by its status or by
+// what it says.
 func Refusal(a *api.Answer) error {
-	s := read(a)
+	s := readErrorFields(a)
 	code := string(cmp.Or(s.ErrorCode, s.ErrCode, s.Code))
 	message := string(cmp.Or(s.ErrorMessage, s.ErrMessage, s.Message))
 	if code+message == "" {
@@ -104,15 +101,15 @@ func Refusal(a *api.Answer) error {
 	if strings.HasPrefix(code, clockCode) {
 		message += a.ClockHint()
 	}
-	refusal := a.Refusal(code, message, kind(code, a.Status, s.Success))
+	refusal := a.Refusal(code, message, kindOf(code, a.Status, s.Success))
 	if errors.Is(refusal, fetch.ErrThrottled) {
 		refusal.RetryAfter = max(refusal.RetryAfter, timeLeft(a.Header))
 	}
 	return refusal
 }
 
-func kind(code string, status int, success api.LenientString) error {
-	for _, k := range kinds {
+func kindOf(code string, status int, success api.LenientString) error {
+	for _, k := range gatewayKinds {
 		if strings.HasPrefix(code, k.code) {
 			return k.kind
 		}
@@ -123,7 +120,7 @@ func kind(code string, status int, success api.LenientString) error {
 		}
 		return unicode.ToLower(r)
 	}, code)
-	for _, w := range words {
+	for _, w := range productKinds {
 		if strings.Contains(bare, w.word) {
 			return w.kind
 		}
@@ -134,9 +131,9 @@ func kind(code string, status int, success api.LenientString) error {
 	return api.KindOf(status)
 }
 
-// timeLeft is how long a throttle lasts: the longer one of those for the call
-// and for the account, like "Limit:1,Remain:0,TimeLeft:700,Reset:1", in
-// milliseconds.
+// timeLeft returns how long a throttle lasts: the longer one of those of the call
+// and of the account. Its headers are like "Limit:1,Remain:0,TimeLeft:700,Reset:1",
+// in milliseconds.
 func timeLeft(h http.Header) (left time.Duration) {
 	for _, name := range []string{"x-ratelimit-user-api", "x-ratelimit-user"} {
 		for pair := range strings.SplitSeq(h.Get(name), ",") {

@@ -28,12 +28,12 @@ type RPC struct {
 	MaxAnswer int // bytes; 0 is api.MaxAnswer
 }
 
-// algorithms are the versions of signatures in the library's words.
+// algorithms are the values of RPC.Signature as the library calls them.
 var algorithms = map[string]string{"": "ACS3-HMAC-SHA256", "acs3": "ACS3-HMAC-SHA256", "v1": "v2"}
 
-// Call makes one call with all of its parameters in the query, once. Its
-// answer has a status of success: anything else is an error. What the answer
-// itself says of success is the product's own.
+// Call makes one call, once, with all of its parameters in the query. What it
+// returns has a status of success; whether the answer itself says so, too, is for
+// the product to tell.
 func (r *RPC) Call(ctx context.Context, action string, query map[string]string) (*api.Answer, error) {
 	keys, err := r.Keys(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func (r *RPC) Call(ctx context.Context, action string, query map[string]string) 
 	if err != nil {
 		return nil, err
 	}
-	a.RequestID = cmp.Or(api.OneLine(requestID(a)), a.RequestID)
+	a.RequestID = cmp.Or(api.OneLine(string(readErrorFields(a).RequestID)), a.RequestID)
 	if a.Status/100 != 2 {
 		return nil, Refusal(a)
 	}
@@ -58,46 +58,37 @@ func (r *RPC) send(ctx context.Context, action string, query map[string]string, 
 	if !ok {
 		return nil, fmt.Errorf("%s: unknown signature version %q, want acs3 or v1", action, r.Signature)
 	}
-	wire := &exchange{rpc: r, call: action, secrets: keys.Secrets()}
+	wire := &sender{rpc: r, call: action, secrets: keys.Secrets()}
 	client, err := openapi.NewClient(&openapi.Config{
 		AccessKeyId: &keys.AccessKeyID, AccessKeySecret: &keys.AccessKeySecret, SecurityToken: &keys.SecurityToken,
 		Protocol: &r.Endpoint.Scheme, Endpoint: &r.Endpoint.Host,
 		SignatureAlgorithm: &algorithm, HttpClient: wire,
 	})
 	if err == nil {
-		_, err = client.CallApiWithCtx(ctx, params(action, r.Version), &openapi.OpenApiRequest{Query: openapiutil.Query(query)},
+		params := &openapi.Params{
+			Action: &action, Version: &r.Version, Style: dara.String("RPC"), Method: dara.String(http.MethodPost), Pathname: dara.String("/"),
+			AuthType: dara.String("AK"), ReqBodyType: dara.String("formData"), BodyType: dara.String("none"),
+		}
+		_, err = client.CallApiWithCtx(ctx, params, &openapi.OpenApiRequest{Query: openapiutil.Query(query)},
 			// Proxies are the transport's. The library would put their password into the request.
 			&dara.RuntimeOptions{NoProxy: &r.Endpoint.Host})
 	}
 	switch {
 	case wire.err != nil:
 		return nil, wire.err
-	case wire.answer == nil:
-		return nil, unsent(action, err)
+	case wire.answer == nil: // the library made no request
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+			err = wrapped.Err // its own text may quote the query
+		}
+		return nil, fmt.Errorf("%s: make the request: %w", action, err)
 	}
 	return wire.answer, nil
 }
 
-func params(action, version string) *openapi.Params {
-	return &openapi.Params{
-		Action: &action, Version: &version, Style: dara.String("RPC"), Method: dara.String(http.MethodPost), Pathname: dara.String("/"),
-		AuthType: dara.String("AK"), ReqBodyType: dara.String("formData"), BodyType: dara.String("none"),
-	}
-}
-
-// unsent is the error of a call that the library could not make a request of.
-// Its own text may quote the query.
-func unsent(action string, err error) error {
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
-	return fmt.Errorf("%s: make the request: %w", action, err)
-}
-
-// An exchange sends what the library signed, and keeps the answer from it:
-// the library makes a syntax error of each refusal that is not JSON, status
-// and all.
-type exchange struct {
+// A sender sends what the library signed, and keeps the answer from the library,
+// which would make a syntax error of every refusal that is not JSON and lose its
+// status.
+type sender struct {
 	rpc     *RPC
 	call    string
 	secrets []string
@@ -106,8 +97,8 @@ type exchange struct {
 	err    error
 }
 
-// Call is the library's way to the network.
-func (e *exchange) Call(req *http.Request, _ *http.Transport) (*http.Response, error) {
-	e.answer, e.err = api.Send(e.call, e.rpc.Client, req, cmp.Or(e.rpc.MaxAnswer, api.MaxAnswer), e.secrets...)
-	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: req}, e.err
+// Call implements the library's interface of an HTTP client.
+func (s *sender) Call(req *http.Request, _ *http.Transport) (*http.Response, error) {
+	s.answer, s.err = api.Send(s.call, s.rpc.Client, req, cmp.Or(s.rpc.MaxAnswer, api.MaxAnswer), s.secrets...)
+	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: req}, s.err
 }

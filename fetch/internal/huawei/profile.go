@@ -14,7 +14,7 @@ import (
 )
 
 // A Profile is a section of Huawei Cloud's credentials file. It holds secrets:
-// print none.
+// don't print it.
 type Profile struct {
 	name    string
 	file    string
@@ -22,11 +22,17 @@ type Profile struct {
 }
 
 // ReadProfile reads the section of that name in the file that
-// HUAWEICLOUD_SDK_CREDENTIALS_FILE names, or in ~/.huaweicloud/credentials.
-// Where there is none the error is a *fetch.CallError, ErrAuth. No error quotes
-// the file.
+// HUAWEICLOUD_SDK_CREDENTIALS_FILE names, or else in ~/.huaweicloud/credentials.
+// Any error is a *fetch.CallError of kind ErrAuth, and quotes nothing of the file.
 func ReadProfile(name string) (*Profile, error) {
-	p := &Profile{name: name, file: credentialsFile()}
+	p := &Profile{name: name, file: os.Getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE")}
+	if p.file == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			home = "~" // which is then not there
+		}
+		p.file = filepath.Join(home, ".huaweicloud", "credentials")
+	}
 	text, err := os.ReadFile(p.file)
 	if err != nil {
 		return nil, refused(fmt.Sprintf("profile %s: %v", name, err))
@@ -41,22 +47,11 @@ func ReadProfile(name string) (*Profile, error) {
 	return p, nil
 }
 
-// options take each value as it is written, and from no section but its own:
-// "a.b" would have what it lacks from "a".
+// options keep each value as it is written, and let no section inherit: "a.b"
+// would inherit from "a".
 var options = ini.LoadOptions{IgnoreContinuation: true, IgnoreInlineComment: true, ChildSectionDelimiter: "\n"}
 
-func credentialsFile() string {
-	if file := os.Getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE"); file != "" {
-		return file
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = "~" // which is then not there
-	}
-	return filepath.Join(home, ".huaweicloud", "credentials")
-}
-
-// Get is the value of a key, or "".
+// Get returns the value of a key, or "".
 func (p *Profile) Get(key string) string {
 	if !p.section.HasKey(key) {
 		return ""
@@ -64,7 +59,7 @@ func (p *Profile) Get(key string) string {
 	return strings.TrimSpace(p.section.Key(key).Value())
 }
 
-// Lacks is the error of a profile that does not hold what it must.
+// Lacks returns the error of a profile that does not hold what it must.
 func (p *Profile) Lacks(what string) error {
 	return refused(fmt.Sprintf("profile %s: %s has no %s", p.name, p.file, what))
 }
