@@ -68,6 +68,7 @@ type dumpTaskState struct {
 // same ID. It panics on a compression that DumpTask does not name.
 func (c *Cloud) AddDumpTask(t DumpTask) {
 	t.Deliveries = slices.Clone(t.Deliveries)
+	t.setDefaults()
 	s := &dumpTaskState{DumpTask: t, delivered: map[string]bool{}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,18 +96,19 @@ func (c *Cloud) UpdateDumpTask(id string, change func(*DumpTask)) bool {
 	old := s.DumpTask
 	change(&s.DumpTask)
 	s.ID = old.ID
+	s.setDefaults()
 	resetUnless(old.Throttles == s.Throttles, &s.throttled)
 	resetUnless(old.Unavailable == s.Unavailable, &s.unavailable)
 	c.deliver(s)
 	return true
 }
 
-func (t DumpTask) name() string    { return cmp.Or(t.Name, "dump-"+t.ID) }
-func (t DumpTask) project() string { return cmp.Or(t.Project, "project-1") }
-func (t DumpTask) stream() string  { return cmp.Or(t.Stream, "access-log") }
+func (t *DumpTask) setDefaults() {
+	t.Name, t.Project, t.Stream = cmp.Or(t.Name, "dump-"+t.ID), cmp.Or(t.Project, "project-1"), cmp.Or(t.Stream, "access-log")
+}
 
 func (t DumpTask) fileName(d Delivery) string {
-	return cmp.Or(d.Name, fmt.Sprintf("%s.%s.%d.%d", t.ID, t.stream(), d.Number, d.Start.UnixMilli()+10))
+	return cmp.Or(d.Name, fmt.Sprintf("%s.%s.%d.%d", t.ID, t.Stream, d.Number, d.Start.UnixMilli()+10))
 }
 
 var guessedZone = time.FixedZone("", 8*60*60)

@@ -208,7 +208,7 @@ func (s *dumpTaskState) logRows(oldestFirst bool) []transferRow {
 	for _, d := range s.Deliveries {
 		row := transferRow{
 			Task: s.ID, State: d.State, Destination: "OBS", Start: d.Start.UnixMilli(),
-			Stream: cmp.Or(s.StreamID, s.stream()), Project: s.project(), File: s.fileName(d),
+			Stream: cmp.Or(s.StreamID, s.Stream), Project: s.Project, File: s.fileName(d),
 		}
 		if !d.End.IsZero() && s.logCalls > d.RunningCalls {
 			row.End = new(d.End.UnixMilli())
@@ -235,7 +235,7 @@ type dumpTaskSummary struct {
 }
 
 func (s *dumpTaskState) summary() dumpTaskSummary {
-	summary := dumpTaskSummary{ID: s.ID, Name: s.name(), State: "RUNNING", Destination: "OBS"}
+	summary := dumpTaskSummary{ID: s.ID, Name: s.Name, State: "RUNNING", Destination: "OBS"}
 	if s.NoTaskID {
 		summary.ID = ""
 	}
@@ -263,7 +263,7 @@ func (c *Cloud) transferTask(q disCall) (any, *apierr.Error) {
 	if bad != nil {
 		return nil, bad
 	}
-	i := slices.IndexFunc(found, func(s *dumpTaskState) bool { return s.name() == q.path[5] })
+	i := slices.IndexFunc(found, func(s *dumpTaskState) bool { return s.Name == q.path[5] })
 	if i < 0 {
 		return nil, noSuchDumpTask(q.path[5])
 	}
@@ -276,7 +276,7 @@ func (c *Cloud) transferTask(q disCall) (any, *apierr.Error) {
 		StreamID    string         `json:"stream_id"`
 		Stream      string         `json:"stream_name"`
 		Destination map[string]any `json:"obs_destination_description"`
-	}{s.summary(), cmp.Or(s.StreamID, s.stream()), s.stream(), map[string]any{
+	}{s.summary(), cmp.Or(s.StreamID, s.Stream), s.Stream, map[string]any{
 		"agency_name": "dis_admin_agency", "obs_bucket_path": s.Bucket, prefix: s.Prefix, "partition_format": s.Partition,
 		"destination_file_type": cmp.Or(s.FileType, "text"), "record_delimiter": cmp.Or(s.Delimiter, "\n"),
 		"compression_format": cmp.Or(s.Compression, "none"), "deliver_time_interval": 300, "consumer_strategy": "LATEST",
@@ -287,7 +287,7 @@ func (c *Cloud) transferTask(q disCall) (any, *apierr.Error) {
 func (c *Cloud) dumpTasksOf(project, stream string) ([]*dumpTaskState, *apierr.Error) {
 	var found []*dumpTaskState
 	for _, id := range slices.Sorted(maps.Keys(c.dumpTasks)) {
-		if s := c.dumpTasks[id]; s.project() == project && s.stream() == stream {
+		if s := c.dumpTasks[id]; s.Project == project && s.Stream == stream {
 			found = append(found, s)
 		}
 	}
