@@ -17,8 +17,8 @@ const (
 	JobFailed    = "ERROR"
 )
 
-// Absent, as a CheckSum, PublicURL or PrivateURL, leaves the field out of the
-// answer.
+// Absent leaves a field out of the answer: as the CheckSum of a Job, or as the
+// PublicURL or PrivateURL of a Task.
 const Absent = "-"
 
 // A Job is a download job of SLS: what GetDownloadJob answers, and the file
