@@ -154,8 +154,9 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 		}
 		return State{}, errors.Join(ErrLanded, l.remove())
 	}
-	first, state := l.path(firstStateFile), State{}
-	if state, err = readState(l.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	first := l.path(firstStateFile)
+	state, err := readState(l.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return State{}, err
 	}
 	if err != nil || state.Key != l.key {
