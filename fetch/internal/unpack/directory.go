@@ -11,18 +11,18 @@ import (
 
 const (
 	centralMagic = "PK\x01\x02"
-	centralSize  = 46 // of a central header without name, extra field and comment
+	centralSize  = 46 // of a central header without its name, extra field and comment
 )
 
 // An entry is one entry of a zip.
 type entry struct {
-	name             string // a directory's ends in a slash
-	version          uint16 // needed
+	name             string // that of a directory ends in a slash
+	version          uint16 // needed to read it
 	flags, method    uint16
 	crc              uint32
 	encoded, decoded int64 // bytes
 	offset           int64 // of its local header
-	content          int64 // offset of what is encoded, once it is placed
+	content          int64 // offset of its content, once checkLayout has found it
 }
 
 func (e *entry) isDirectory() bool { return strings.HasSuffix(e.name, "/") }
@@ -33,65 +33,64 @@ type directory struct {
 	at      int64 // its offset
 	limits  Limits
 	names   *names
-	decoded int64  // bytes of all entries so far
-	scratch fields // what follows a central header
+	decoded int64  // bytes of the entries so far
+	buf     fields // what read returned
 }
 
-// readDirectory reads the entries at s, and checks all that the directory
-// alone can tell.
-func readDirectory(r io.ReaderAt, s span, limits Limits) ([]entry, error) {
+// readDirectory reads the entries of the directory, and checks everything that
+// the directory alone can tell.
+func readDirectory(r io.ReaderAt, p position, limits Limits) ([]entry, error) {
 	d := directory{
-		in:     bufio.NewReaderSize(io.NewSectionReader(r, s.offset, s.size), 64<<10),
-		at:     s.offset,
+		in:     bufio.NewReaderSize(io.NewSectionReader(r, p.offset, p.size), 64<<10),
+		at:     p.offset,
 		limits: limits,
 		names:  newNames(limits),
 	}
-	entries := make([]entry, s.entries)
+	entries := make([]entry, p.entries)
 	for i := range entries {
-		if err := d.read(&entries[i]); err != nil {
-			return nil, fmt.Errorf("zip entry %d: %w", i+1, ofOverlap(entries[:i], entries[i], err))
+		e := &entries[i]
+		err := d.readEntry(e)
+		isSame := func(other entry) bool { return other.offset == e.offset }
+		if errors.Is(err, ErrUnsafeName) && slices.ContainsFunc(entries[:i], isSame) {
+			err = bomb("%.100q overlaps with another, as no honest zip does", e.name) // the simplest bombs have one name
+		}
+		if err != nil {
+			return nil, fmt.Errorf("zip entry %d: %w", i+1, err)
 		}
 	}
 	if _, err := d.in.Peek(1); err == nil {
-		return nil, corrupt("zip directory goes on behind its %d entries", s.entries)
+		return nil, corrupt("zip directory goes on behind its %d entries", p.entries)
 	}
 	return entries, nil
 }
 
-// ofOverlap makes a bomb of an entry that is refused for its name if it lies
-// where another does: of the simplest bombs all names are one.
-func ofOverlap(before []entry, e entry, err error) error {
-	same := func(other entry) bool { return other.offset == e.offset }
-	if errors.Is(err, ErrUnsafeName) && slices.ContainsFunc(before, same) {
-		return bomb("%.100q overlaps with another, as no honest zip does", e.name)
-	}
-	return err
-}
-
-// read reads the next entry.
-func (d *directory) read(e *entry) error {
+// readEntry reads and checks the next central header.
+func (d *directory) readEntry(e *entry) error {
 	e.offset = -1
-	c, err := d.next()
+	c, err := d.readHeader()
 	if err != nil {
 		return err
 	}
 	e.name = string(c.name)
-	if err := d.take(e, c); err != nil {
+	if err := d.check(e, &c); err != nil {
 		return fmt.Errorf("%.100q: %w", e.name, err)
 	}
+	e.version, e.flags, e.method, e.crc = c.version, c.flags, c.method, c.crc
+	e.encoded, e.decoded = int64(c.encoded.value), int64(c.decoded.value)
+	d.decoded += e.decoded
 	return nil
 }
 
 // A central is a central header.
 type central struct {
 	header
-	attributes   uint32 // external: DOS's in the low half, Unix's in the high one
+	attributes   uint32 // external: those of DOS in the low half, of Unix in the high half
 	offset, disk wide
 }
 
-// next parses the next central header. It is good until the one after.
-func (d *directory) next() (central, error) {
-	f, err := d.bytes(centralSize)
+// readHeader reads the next central header. It is valid until the next call.
+func (d *directory) readHeader() (central, error) {
+	f, err := d.read(centralSize)
 	if err != nil {
 		return central{}, err
 	}
@@ -105,24 +104,25 @@ func (d *directory) next() (central, error) {
 	f.take(2) // internal attributes
 	c.attributes = f.u32()
 	c.offset = wide{"offset", uint64(f.u32()), max32}
-	rest, err := d.bytes(c.nameSize + c.extraSize + commentSize)
+	rest, err := d.read(c.nameSize + c.extraSize + commentSize)
 	if err != nil {
 		return central{}, err
 	}
-	return c, c.tail(&rest)
+	return c, c.parseTail(&rest)
 }
 
-// bytes are the directory's next, until the next call.
-func (d *directory) bytes(n int) (fields, error) {
-	d.scratch = slices.Grow(d.scratch[:0], n)[:n]
-	if _, err := io.ReadFull(d.in, d.scratch); err != nil {
-		return nil, cut("zip directory", err)
+// read returns the next n bytes, which are valid until the next call.
+func (d *directory) read(n int) (fields, error) {
+	d.buf = slices.Grow(d.buf[:0], n)[:n]
+	if _, err := io.ReadFull(d.in, d.buf); err != nil {
+		return nil, readError("zip directory", err)
 	}
-	return d.scratch, nil
+	return d.buf, nil
 }
 
-// take checks a central header and takes it over into e.
-func (d *directory) take(e *entry, c central) error {
+// check checks a central header, takes its numbers from the zip64 block, and sets
+// the offset of its entry.
+func (d *directory) check(e *entry, c *central) error {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -136,16 +136,6 @@ func (d *directory) take(e *entry, c central) error {
 	if err := checkAttributes(e.isDirectory(), c.attributes); err != nil {
 		return err
 	}
-	if err := d.checkSizes(e, c); err != nil {
-		return err
-	}
-	e.version, e.flags, e.method, e.crc = c.version, c.flags, c.method, c.crc
-	e.encoded, e.decoded = int64(c.encoded.value), int64(c.decoded.value)
-	d.decoded += e.decoded
-	return nil
-}
-
-func (d *directory) checkSizes(e *entry, c central) error {
 	encoded, decoded := c.encoded.value, c.decoded.value
 	switch {
 	case c.disk.value != 0:
@@ -157,8 +147,63 @@ func (d *directory) checkSizes(e *entry, c central) error {
 	case e.isDirectory() && decoded != 0:
 		return corrupt("is a directory with %d bytes of content", decoded)
 	}
-	if err := d.limits.check(decoded, d.decoded); err != nil {
+	if err := d.limits.checkSize(decoded, d.decoded); err != nil {
 		return err
 	}
-	return d.limits.checkRatio(encoded, decoded)
+	if decoded > 1<<20 && decoded/uint64(max(d.limits.Ratio, 1)) > encoded {
+		return overLimit(LimitDecoded, "%d bytes in %d are over the limit of %d to 1", decoded, encoded, d.limits.Ratio)
+	}
+	return nil
+}
+
+const (
+	dosVolume    = 1 << 3
+	dosDirectory = 1 << 4
+
+	unixType      = 0o170000
+	unixFile      = 0o100000
+	unixDirectory = 0o040000
+	unixSetID     = 0o006000
+)
+
+// unixTypes are the types of files that are never unpacked.
+var unixTypes = map[uint32]string{
+	0o010000: "named pipe",
+	0o020000: "character device",
+	0o060000: "block device",
+	0o120000: "symbolic link",
+	0o140000: "socket",
+}
+
+// checkAttributes refuses everything but plain files and directories, by the
+// external attributes of an entry. The Unix half counts whatever system the entry
+// says that it is from, since readers differ in that.
+func checkAttributes(isDirectory bool, attributes uint32) error {
+	mode := attributes >> 16
+	if err := checkMode(isDirectory, mode); err != nil {
+		return err
+	}
+	switch kind := mode & unixType; {
+	case kind == unixDirectory && !isDirectory, attributes&dosDirectory != 0 && !isDirectory:
+		return unsafeName("is a directory without a slash at its end")
+	case kind == unixFile && isDirectory:
+		return unsafeName("is a file with a slash at its end")
+	case attributes&dosVolume != 0:
+		return unsafeName("is a volume label")
+	}
+	return nil
+}
+
+// checkMode refuses a Unix mode that is not that of a plain file or directory.
+func checkMode(isDirectory bool, mode uint32) error {
+	kind := mode & unixType
+	switch name, special := unixTypes[kind]; {
+	case special:
+		return unsafeName("is a %s", name)
+	case kind != 0 && kind != unixFile && kind != unixDirectory:
+		return unsafeName("is of the unknown type %#o", kind)
+	case mode&unixSetID != 0 && !isDirectory:
+		return unsafeName("is a program that runs as its owner or group (mode %#o)", mode)
+	}
+	return nil
 }

@@ -1,9 +1,43 @@
 package unpack
 
-// A header is what the central and the local header of an entry both have, in
-// the same order (APPNOTE 4.3.7 and 4.3.12).
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"math"
+)
+
+const (
+	max16 = math.MaxUint16
+	max32 = math.MaxUint32
+)
+
+// fields are little-endian numbers that are taken from the front.
+type fields []byte
+
+func (f *fields) u16() uint16 { return binary.LittleEndian.Uint16(f.take(2)) }
+func (f *fields) u32() uint32 { return binary.LittleEndian.Uint32(f.take(4)) }
+func (f *fields) u64() uint64 { return binary.LittleEndian.Uint64(f.take(8)) }
+
+func (f *fields) take(n int) fields {
+	taken := (*f)[:n:n]
+	*f = (*f)[n:]
+	return taken
+}
+
+// readAt reads n bytes at an offset. what names them in errors.
+func readAt(r io.ReaderAt, what string, offset, n int64) (fields, error) {
+	b := make(fields, n)
+	if _, err := io.ReadFull(io.NewSectionReader(r, offset, n), b); err != nil {
+		return nil, readError(what, err)
+	}
+	return b, nil
+}
+
+// A header is what the central and the local header of an entry have in common,
+// in the same order (APPNOTE 4.3.7 and 4.3.12).
 type header struct {
-	version          uint16 // needed
+	version          uint16 // needed to read it
 	flags, method    uint16
 	crc              uint32
 	encoded, decoded wide // bytes
@@ -14,21 +48,22 @@ type header struct {
 }
 
 const (
-	maxVersion   = 63 // of APPNOTE times 10; beyond it we know nothing
+	maxVersion   = 63 // of APPNOTE, times 10
 	zip64Version = 45
 )
 
 // The flags of an entry (APPNOTE 4.4.4).
 const (
 	flagEncrypted  = 1<<0 | 1<<6 | 1<<13 // by a password, strongly, in the headers
-	flagDescriptor = 1 << 3              // sizes and CRC-32 follow the content
+	flagDescriptor = 1 << 3              // a data descriptor follows the content
 	flagUTF8       = 1 << 11
 
-	flagsKnown = 1<<1 | 1<<2 | flagDescriptor | flagUTF8 // 1 and 2: how hard deflate tried
+	knownFlags = 1<<1 | 1<<2 | flagDescriptor | flagUTF8 // 1 and 2: how hard deflate tried
 )
 
 const methodAES = 99
 
+// parseHeader takes a header from f, up to the sizes of name and extra field.
 func parseHeader(f *fields) header {
 	h := header{version: f.u16(), flags: f.u16(), method: f.u16()}
 	f.take(4) // time and date
@@ -39,28 +74,142 @@ func parseHeader(f *fields) header {
 	return h
 }
 
-// tail takes the name and the extra field from what follows the header.
-func (h *header) tail(f *fields) (err error) {
+// The blocks of an extra field that matter (APPNOTE 4.5). Others are ignored:
+// times, owners, padding.
+const (
+	zip64Block       = 0x0001
+	strongBlock      = 0x0017 // of strong encryption
+	aesBlock         = 0x9901
+	unicodePathBlock = 0x7075
+)
+
+// An extra is an extra field as blocks, by their IDs.
+type extra map[uint16]fields
+
+// parseTail takes the name and the extra field from what follows the header. A
+// block that matters may be there once.
+func (h *header) parseTail(f *fields) error {
 	h.name = f.take(h.nameSize)
-	h.extra, err = parseExtra(f.take(h.extraSize))
-	return err
+	b := f.take(h.extraSize)
+	for len(b) > 0 {
+		if len(b) < 4 || len(b)-4 < int(binary.LittleEndian.Uint16(b[2:])) {
+			return corrupt("extra field does not parse")
+		}
+		id, size := b.u16(), b.u16()
+		block := b.take(int(size))
+		if id != zip64Block && id != strongBlock && id != aesBlock && id != unicodePathBlock {
+			continue
+		}
+		if _, twice := h.extra[id]; twice {
+			return corrupt("extra field has block %#04x twice", id)
+		}
+		if h.extra == nil {
+			h.extra = extra{}
+		}
+		h.extra[id] = block
+	}
+	return nil
 }
 
-// check refuses what we can't or won't decode.
+// check refuses an entry that can't be decoded: an encrypted one, and one of an
+// unknown kind. It also refuses a second name in the extra field, which some
+// readers prefer.
 func (h *header) check() error {
 	if h.flags&flagEncrypted != 0 || h.method == methodAES {
 		return encrypted("flags %#04x, method %d", h.flags, h.method)
 	}
-	if err := h.extra.check(string(h.name)); err != nil {
-		return err
+	for _, id := range []uint16{strongBlock, aesBlock} {
+		if _, ok := h.extra[id]; ok {
+			return encrypted("extra field has the block %#04x of encryption", id)
+		}
 	}
+	path, hasPath := h.extra[unicodePathBlock]
 	switch _, known := methods[h.method]; {
+	case hasPath && (len(path) < 5 || path[0] != 1):
+		return corrupt("extra field has a Unicode path that does not parse")
+	case hasPath && (string(path[5:]) != string(h.name) || binary.LittleEndian.Uint32(path[1:]) != crc32.ChecksumIEEE(h.name)):
+		return unsafeName("extra field has another name, %q", path[5:])
 	case !known:
 		return corrupt("method %d is not supported", h.method)
-	case h.flags&^flagsKnown != 0:
+	case h.flags&^knownFlags != 0:
 		return corrupt("flags %#04x are not supported", h.flags)
 	case h.version > maxVersion:
 		return corrupt("version %d.%d is not supported", h.version/10, h.version%10)
+	}
+	return nil
+}
+
+// A wide is a number in a header that may be in the zip64 block instead.
+type wide struct {
+	name  string
+	value uint64
+	max   uint64 // all bits set: the number is in the zip64 block
+}
+
+// widen takes numbers from the zip64 block, which has them in this order. Some
+// writers put only those into the block that the header refers to it, others put
+// all. Both are read if they agree.
+func (x extra) widen(numbers ...*wide) error {
+	block, ok := x[zip64Block]
+	referred := 0 // bytes
+	for _, n := range numbers {
+		if n.value == n.max {
+			referred += n.size()
+		}
+	}
+	switch {
+	case !ok && referred == 0:
+		return nil
+	case !ok:
+		return corrupt("zip64 block is missing")
+	case len(block) != referred:
+		return block.takeAll(numbers)
+	}
+	for _, n := range numbers {
+		if n.value == n.max {
+			n.value = block.takeWide(n)
+		}
+	}
+	return nil
+}
+
+// size returns how many bytes the number has in the zip64 block: 4 for a disk.
+func (n *wide) size() int {
+	if n.max == max16 {
+		return 4
+	}
+	return 8
+}
+
+func (f *fields) takeWide(n *wide) uint64 {
+	if n.size() == 4 {
+		return uint64(f.u32())
+	}
+	return f.u64()
+}
+
+// takeAll takes numbers from a block that has more than the header refers to it.
+// Those that the header refers to it must come first, so that a reader who takes
+// only those finds them too.
+func (f *fields) takeAll(numbers []*wide) error {
+	repeats := false
+	for _, n := range numbers {
+		referred := n.value == n.max
+		switch {
+		case len(*f) == 0 && !referred:
+			continue
+		case len(*f) < n.size() || referred && repeats:
+			return corrupt("zip64 block does not fit its header")
+		}
+		value := f.takeWide(n)
+		if !referred && value != n.value {
+			return corrupt("zip64 block says %s %d, header says %d", n.name, value, n.value)
+		}
+		repeats = repeats || !referred
+		n.value = value
+	}
+	if len(*f) > 0 {
+		return corrupt("zip64 block is too long")
 	}
 	return nil
 }

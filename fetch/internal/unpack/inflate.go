@@ -7,36 +7,23 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
 )
 
-// An inflater inflates entries, one at a time.
+// An inflater unpacks entries of a zip, one at a time.
 type inflater struct {
 	ctx      context.Context
 	r        io.ReaderAt
 	create   Create
 	in       *bufio.Reader
-	decoders map[uint16]decoder
-	files    int64 // created so far
+	decoders map[uint16]decoder // by method; made at the first use
+	files    int64              // created so far
 }
 
-func newInflater(ctx context.Context, r io.ReaderAt, create Create) *inflater {
-	return &inflater{
-		ctx:      ctx,
-		r:        contextReaderAt{ctx, r},
-		create:   create,
-		in:       bufio.NewReaderSize(nil, 64<<10),
-		decoders: map[uint16]decoder{},
-	}
-}
-
-func (f *inflater) close() {
-	for _, d := range f.decoders {
-		d.Close()
-	}
-}
-
-// inflate inflates an entry into its file. A directory's content, which some
-// writers encode though it is nothing, is only checked.
+// inflate unpacks an entry into its file. The content of a directory is empty,
+// but some writers encode it: it is only checked.
 func (f *inflater) inflate(e *entry) error {
 	if e.isDirectory() {
 		return f.decode(io.Discard, e)
@@ -57,7 +44,7 @@ func (f *inflater) inflate(e *entry) error {
 }
 
 func (f *inflater) decode(out io.Writer, e *entry) error {
-	in := &source{Reader: io.NewSectionReader(f.r, e.content, e.encoded)}
+	in := &errorKeeper{Reader: io.NewSectionReader(f.r, e.content, e.encoded)}
 	c := &content{ctx: f.ctx, out: out, left: e.decoded}
 	err := f.copy(c, in, e.method)
 	switch {
@@ -65,8 +52,10 @@ func (f *inflater) decode(out io.Writer, e *entry) error {
 		return c.err
 	case in.err != nil:
 		return fmt.Errorf("read zip entry %.100q: %w", e.name, in.err)
-	case err == nil:
-		err = c.check(e.crc)
+	case err == nil && c.left > 0:
+		err = corrupt("decodes to %d bytes less than declared", c.left)
+	case err == nil && c.crc != e.crc:
+		err = corrupt("CRC-32 is %08x, want %08x", c.crc, e.crc)
 	}
 	if err != nil {
 		return fmt.Errorf("zip entry %.100q: %w", e.name, err)
@@ -74,18 +63,24 @@ func (f *inflater) decode(out io.Writer, e *entry) error {
 	return nil
 }
 
-// copy decodes in, all of it, into c.
-func (f *inflater) copy(c *content, in *source, method uint16) error {
-	d, err := f.decoder(method)
-	if err != nil {
-		return err
+// copy decodes all of in into c.
+func (f *inflater) copy(c *content, in io.Reader, method uint16) (err error) {
+	d, ok := f.decoders[method]
+	if !ok {
+		if d, err = methods[method](); err != nil {
+			return err
+		}
+		f.decoders[method] = d
 	}
 	f.in.Reset(in)
-	if err := d.Reset(f.in); err != nil {
-		return undecodable(err)
+	if err = d.Reset(f.in); err == nil {
+		_, err = d.WriteTo(c)
 	}
-	if _, err := d.WriteTo(c); err != nil {
-		return undecodable(err)
+	if err != nil {
+		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrBomb) {
+			return err
+		}
+		return corrupt("decode: %v", err)
 	}
 	if _, err := f.in.Peek(1); err == nil {
 		return corrupt("bytes follow the end of what is encoded")
@@ -93,18 +88,21 @@ func (f *inflater) copy(c *content, in *source, method uint16) error {
 	return nil
 }
 
-func (f *inflater) decoder(method uint16) (decoder, error) {
-	if d, ok := f.decoders[method]; ok {
-		return d, nil
-	}
-	d, err := methods[method]()
-	if err == nil {
-		f.decoders[method] = d
-	}
-	return d, err
+// An errorKeeper keeps the error of its reader, which a decoder may rephrase.
+type errorKeeper struct {
+	io.Reader
+	err error // not io.EOF
 }
 
-// content passes what was decoded to a file, and never more than was declared.
+func (k *errorKeeper) Read(p []byte) (int, error) {
+	n, err := k.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		k.err = err
+	}
+	return n, err
+}
+
+// A content passes what was decoded to a file, but never more than was declared.
 type content struct {
 	ctx  context.Context
 	out  io.Writer
@@ -131,22 +129,70 @@ func (c *content) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *content) check(crc uint32) error {
-	switch {
-	case c.left > 0:
-		return corrupt("decodes to %d bytes less than declared", c.left)
-	case c.crc != crc:
-		return corrupt("CRC-32 is %08x, want %08x", c.crc, crc)
-	}
+var errTooLong = corrupt("decodes to more bytes than declared")
+
+// A decoder decodes one entry after another.
+type decoder interface {
+	Reset(*bufio.Reader) error
+	io.WriterTo
+	Close()
+}
+
+const (
+	methodStored  = 0
+	methodDeflate = 8
+	methodZstd    = 93
+)
+
+// methods are the compression methods that are decoded.
+var methods = map[uint16]func() (decoder, error){
+	methodStored: func() (decoder, error) { return &storedDecoder{}, nil },
+	methodDeflate: func() (decoder, error) {
+		d := flate.NewReader(nil)
+		return flateDecoder{d.(flate.Resetter), d.(io.WriterTo)}, nil
+	},
+	methodZstd: func() (decoder, error) {
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+		return zstdDecoder{d}, err
+	},
+}
+
+type storedDecoder struct{ *bufio.Reader }
+
+func (d *storedDecoder) Reset(in *bufio.Reader) error {
+	d.Reader = in
 	return nil
 }
 
-var errTooLong = corrupt("decodes to more bytes than declared")
+func (d *storedDecoder) Close() {}
 
-// undecodable makes a decoder's error one of ours.
-func undecodable(err error) error {
-	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrBomb) {
-		return err
+type flateDecoder struct {
+	flate.Resetter
+	io.WriterTo
+}
+
+func (d flateDecoder) Reset(in *bufio.Reader) error { return d.Resetter.Reset(in, nil) }
+func (d flateDecoder) Close()                       {}
+
+// maxWindow is the largest window that a zstd frame may need: that of
+// "zstd --long=27". Each goroutine that decodes one needs that much memory.
+const maxWindow = 128 << 20
+
+type zstdDecoder struct{ *zstd.Decoder }
+
+// Reset refuses a first frame with a large window as a bomb. The decoder itself
+// returns the same error for that and for a corrupt block.
+func (d zstdDecoder) Reset(in *bufio.Reader) error {
+	var h zstd.Header
+	head, _ := in.Peek(zstd.HeaderMaxSize) // the decoder gets the same error
+	if h.Decode(head) == nil {
+		window := h.WindowSize
+		if h.SingleSegment {
+			window = h.FrameContentSize
+		}
+		if window > maxWindow {
+			return bomb("zstd window of %d bytes is over the limit of %d bytes", window, maxWindow)
+		}
 	}
-	return corrupt("decode: %v", err)
+	return d.Decoder.Reset(in)
 }

@@ -15,8 +15,8 @@ const (
 	maxAllNames = 256 << 20 // bytes of all names together
 )
 
-// checkName refuses a name that is not a plain relative path on every
-// operating system. A directory's has no slash at its end here.
+// checkName refuses a name that is not a plain relative path on every operating
+// system. The name of a directory is without the slash at its end.
 func checkName(name string) error {
 	switch {
 	case len(name) > maxName:
@@ -26,42 +26,32 @@ func checkName(name string) error {
 	case strings.HasPrefix(name, "~"), strings.HasPrefix(name, "-"):
 		return unsafeName("name is a home directory to shells, or an option to commands")
 	}
-	if i := strings.IndexFunc(name, forbidden); i >= 0 {
-		c, _ := utf8.DecodeRuneInString(name[i:])
-		return unsafeName("name holds %#U", c)
+	for _, c := range name {
+		// These separate, name a drive or a stream, control, or are not seen: format
+		// characters can turn the direction of text around.
+		if c == '\\' || c == ':' || unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return unsafeName("name holds %#U", c)
+		}
 	}
-	for element := range strings.SplitSeq(name, "/") {
-		if fault := elementFault(element); fault != "" {
-			return unsafeName("name %s", fault)
+	for e := range strings.SplitSeq(name, "/") {
+		switch {
+		case e == "":
+			return unsafeName("name is absolute or has an empty element")
+		case e == "." || e == "..":
+			return unsafeName("name has the element %s", e)
+		case len(e) > maxElement:
+			return unsafeName("name has an element of more than 255 bytes")
+		case e[len(e)-1] == '.' || e[len(e)-1] == ' ':
+			return unsafeName("name has an element that ends in a dot or a space")
+		case isDevice(e):
+			return unsafeName("name has an element that is a device on Windows")
 		}
 	}
 	return nil
 }
 
-// forbidden are characters that separate, name a drive or a stream, control,
-// or are not seen: format characters turn the direction of text around.
-func forbidden(c rune) bool {
-	return c == '\\' || c == ':' || unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
-}
-
-func elementFault(e string) string {
-	switch {
-	case e == "":
-		return "is absolute or has an empty element"
-	case e == "." || e == "..":
-		return "has the element " + e
-	case len(e) > maxElement:
-		return "has an element of more than 255 bytes"
-	case e[len(e)-1] == '.' || e[len(e)-1] == ' ':
-		return "has an element that ends in a dot or a space"
-	case isDevice(e):
-		return "has an element that is a device on Windows"
-	}
-	return ""
-}
-
-// isDevice knows what Windows takes for a device in any directory, with any
-// extension and in either case.
+// isDevice reports whether Windows takes an element of a name for a device. It
+// does so in every directory, with every extension and in either case.
 func isDevice(e string) bool {
 	base, _, _ := strings.Cut(e, ".")
 	base = strings.ToUpper(strings.TrimRight(base, " "))
@@ -76,103 +66,82 @@ func isDevice(e string) bool {
 	return port && utf8.RuneCountInString(digit) == 1 && strings.Contains("0123456789¹²³", digit)
 }
 
-// names are those of a container so far. No two are the same on a file system
-// that ignores case or normal form.
+// names are the names of a container so far. No two of them are the same on a
+// file system that ignores case or normal form.
 type names struct {
-	seen  map[string]named // by folded name
+	seen  map[string]name // by key: the name in one case and one normal form
 	bytes int
-	max   int // of names, listed and implied
+	max   int // names, listed and implied
 	fold  cases.Caser
 }
 
-type named struct {
-	name string
+type name struct {
+	text string
 	kind nameKind
 }
 
 type nameKind byte
 
 const (
-	aFile nameKind = iota
-	aDirectory
-	anImplied // directory, of which only entries below it tell
+	fileName nameKind = iota
+	directoryName
+	impliedName // of a directory that is not listed, but has entries
 )
 
 func newNames(limits Limits) *names {
-	return &names{seen: map[string]named{}, max: limits.Entries, fold: cases.Fold()}
+	return &names{seen: map[string]name{}, max: limits.Entries, fold: cases.Fold()}
 }
 
-// add takes in a name. A directory's ends in a slash; alone, that is refused.
-func (n *names) add(name string) error {
-	plain, isDirectory := strings.CutSuffix(name, "/")
+// add checks a name and adds it, with the directories above it. The name of a
+// directory ends in a slash.
+func (n *names) add(text string) error {
+	kind := fileName
+	plain, isDirectory := strings.CutSuffix(text, "/")
+	if isDirectory {
+		kind = directoryName
+	}
 	if err := checkName(plain); err != nil {
 		return err
 	}
-	if n.bytes += len(name); n.bytes > maxAllNames {
+	if n.bytes += len(text); n.bytes > maxAllNames {
 		return bomb("all names have over %d bytes together, which is the limit", maxAllNames)
 	}
-	kind := aFile
-	if isDirectory {
-		kind = aDirectory
+	key := strings.ToLower(plain)
+	if strings.ContainsFunc(plain, func(c rune) bool { return c >= utf8.RuneSelf }) {
+		key = norm.NFC.String(n.fold.String(norm.NFD.String(plain)))
 	}
-	key := n.folded(plain)
-	if _, err := n.insert(key, named{plain, kind}); err != nil {
+	if _, err := n.insert(key, name{plain, kind}); err != nil {
 		return err
 	}
-	return n.imply(key, plain)
-}
-
-// imply takes in the directories above a name, up to the first known one.
-// Their keys are cut from the name's: made anew, deep names would cost the
-// square of their length.
-func (n *names) imply(key, name string) error {
-	for strings.Contains(name, "/") {
-		key, name = key[:strings.LastIndexByte(key, '/')], name[:strings.LastIndexByte(name, '/')]
-		if known, err := n.insert(key, named{name, anImplied}); known || err != nil {
+	// The directories above, up to the first known one. Their keys are cut from
+	// that of the name: to make each anew would cost the square of its length.
+	for strings.Contains(plain, "/") {
+		key, plain = key[:strings.LastIndexByte(key, '/')], plain[:strings.LastIndexByte(plain, '/')]
+		if known, err := n.insert(key, name{plain, impliedName}); known || err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// insert takes in a name by its key, and reports whether one was known by it.
-func (n *names) insert(key string, new named) (known bool, err error) {
+// insert inserts a name by its key, and reports whether the key was known. It
+// refuses a second name with the same key, but for a directory: that may be
+// implied many times, and listed once.
+func (n *names) insert(key string, added name) (known bool, err error) {
 	old, known := n.seen[key]
 	switch {
-	case known:
-		err = old.collision(new)
-	case len(n.seen) >= n.max:
-		err = overLimit(LimitEntries, "it is over the limit of %d entries", n.max)
+	case !known && len(n.seen) >= n.max:
+		return known, overLimit(LimitEntries, "it is over the limit of %d entries", n.max)
+	case !known:
+	case old.text != added.text:
+		return known, unsafeName("names %.100q and %.100q are one on some systems", old.text, added.text)
+	case (old.kind == fileName) != (added.kind == fileName):
+		return known, unsafeName("name %.100q is a file and a directory", old.text)
+	case old.kind != impliedName && added.kind != impliedName:
+		return known, unsafeName("name %.100q is there twice", old.text)
 	}
-	if err == nil && (!known || new.kind == aDirectory) {
-		n.seen[key] = new
+	if !known || added.kind == directoryName {
+		n.seen[key] = added
 	}
-	return known, err
-}
-
-// collision refuses a second name with the same key. A directory may be
-// implied many times and listed once.
-func (old named) collision(new named) error {
-	implied := old.kind == anImplied || new.kind == anImplied
-	switch {
-	case old.name != new.name:
-		return unsafeName("names %.100q and %.100q are one on some systems", old.name, new.name)
-	case (old.kind == aFile) != (new.kind == aFile):
-		return unsafeName("name %.100q is a file and a directory", old.name)
-	case !implied:
-		return unsafeName("name %.100q is there twice", old.name)
-	}
-	return nil
-}
-
-// folded is the same for all names that some file system takes for one.
-func (n *names) folded(name string) string {
-	if isASCII(name) {
-		return strings.ToLower(name)
-	}
-	return norm.NFC.String(n.fold.String(norm.NFD.String(name)))
-}
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(c rune) bool { return c >= utf8.RuneSelf }) < 0
+	return known, nil
 }

@@ -77,7 +77,7 @@ func TestNamesThatAreNotPlainEverywhereAreRefused(t *testing.T) {
 		{strings.Repeat("ü", 128), "more than 255 bytes"},
 		{strings.Repeat("a/", 2048) + "b", "more than 4096"},
 	} {
-		refused(t, newNames(Limits{}.orDefault()).add(c.name), ErrUnsafeName, c.says)
+		refused(t, newNames(Limits{}.withDefaults()).add(c.name), ErrUnsafeName, c.says)
 		zipCase{name: c.name, zip: named1(c.name), kind: ErrUnsafeName, says: c.says}.run(t)
 	}
 }
@@ -88,7 +88,7 @@ func TestPlainNamesPass(t *testing.T) {
 		"COM", "COM10", "COMa", "com", "LPT", "lpt11", "nul_", "aNUL", "ü.csv", "u\u0308.csv", "订单.csv", "❤️", "\ufffd",
 		strings.Repeat("a", 255), strings.Repeat("a/", 2047) + "b",
 	} {
-		if err := newNames(Limits{}.orDefault()).add(name); err != nil {
+		if err := newNames(Limits{}.withDefaults()).add(name); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestNoTwoNamesAreOneOnAnyFileSystem(t *testing.T) {
 		{[]string{"a", "a.b", "ab"}, ""},
 		{[]string{"ü/a", "ü/b", "u/a"}, ""},
 	} {
-		n := newNames(Limits{}.orDefault())
+		n := newNames(Limits{}.withDefaults())
 		var err error
 		for _, name := range c.names {
 			err = errors.Join(err, n.add(name))
@@ -141,7 +141,7 @@ func TestNoTwoNamesAreOneOnAnyFileSystem(t *testing.T) {
 }
 
 func TestAllNamesTogetherAreBounded(t *testing.T) {
-	n := newNames(Limits{}.orDefault())
+	n := newNames(Limits{}.withDefaults())
 	n.bytes = maxAllNames - 1
 	refused(t, n.add("a"), nil, "")
 	refused(t, n.add("b"), ErrBomb, "which is the limit")

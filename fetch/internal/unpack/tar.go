@@ -10,21 +10,20 @@ import (
 	"io"
 )
 
-// Tar unpacks the tar that r holds up to its end, and returns how many files it
-// made. Entries are judged as they come, so that a container that is refused
-// may have left files: they are for the caller to throw away.
+// Tar unpacks the tar that r holds up to its end, and returns the number of files
+// that it made. Entries are checked one by one, so a container that is refused
+// may have left files: they are for the caller to remove.
 //
-// Errors are as for Zip, but one of r comes back as it is: what is below knows
-// best what it means.
+// Errors are as for Zip, but one of r is returned as it is.
 func Tar(ctx context.Context, r io.Reader, limits Limits, create Create) (files int, err error) {
-	limits = limits.orDefault()
-	in := &tarStream{ctx: ctx, r: bufio.NewReaderSize(r, 64<<10), limit: limits.Bytes}
+	limits = limits.withDefaults()
+	in := &tarReader{ctx: ctx, r: bufio.NewReaderSize(r, 64<<10), limit: limits.Bytes}
 	t := untar{
 		ctx: ctx, in: in, tar: tar.NewReader(in),
 		limits: limits, names: newNames(limits), create: create,
 		buf: make([]byte, 64<<10),
 	}
-	switch err := t.all(); {
+	switch err := t.unpackAll(); {
 	case in.err != nil:
 		return 0, in.err
 	case err != nil:
@@ -36,65 +35,61 @@ func Tar(ctx context.Context, r io.Reader, limits Limits, create Create) (files 
 // An untar unpacks one tar.
 type untar struct {
 	ctx     context.Context
-	in      *tarStream
+	in      *tarReader
 	tar     *tar.Reader
 	limits  Limits
 	names   *names
 	create  Create
 	buf     []byte
 	end     int64 // offset where the last entry ended
-	decoded int64 // bytes of all entries so far
+	decoded int64 // bytes of the entries so far
 	files   int
 }
 
-func (t *untar) all() error {
+func (t *untar) unpackAll() error {
 	for {
-		h, heads, err := t.next()
+		from := t.in.read
+		t.in.heads = []byte{}
+		h, err := t.tar.Next()
+		heads := t.in.heads[min(t.end-from, int64(len(t.in.heads))):] // without the padding of the last entry
+		t.in.heads = nil
 		switch {
 		case errors.Is(err, io.EOF):
-			return t.finish()
-		case errors.Is(err, tar.ErrInsecurePath): // our rules are stricter, and say why
+			return t.checkEnd()
+		case errors.Is(err, tar.ErrInsecurePath): // checkName is stricter, and says why
 		case err != nil:
 			return corrupt("tar after %d bytes: %v", t.end, err)
 		}
-		if err := t.entry(h, heads); err != nil {
+		if h.Typeflag == tar.TypeXGlobalHeader {
+			err = checkGlobal(h, heads)
+		} else {
+			err = t.unpack(h, heads)
+		}
+		if err != nil {
 			return err
 		}
 		t.end = (t.in.read + tarBlock - 1) / tarBlock * tarBlock
 	}
 }
 
-// next reads the headers of the next entry. Padding comes before them.
-func (t *untar) next() (*tar.Header, tarHeads, error) {
-	from := t.in.read
-	t.in.heads = []byte{}
-	h, err := t.tar.Next()
-	heads := t.in.heads
-	t.in.heads = nil
-	return h, heads[min(t.end-from, int64(len(heads))):], err
-}
-
-// finish refuses a tar that just stops, which might be cut between two
-// entries, and one that goes on behind its end. Two blocks of zeros are the
-// end, however many more pad it.
-func (t *untar) finish() error {
-	if t.in.read-t.end < 2*tarBlock || !t.in.zeroFrom(t.end) {
+// checkEnd refuses a tar that just stops, which may be cut between two entries,
+// and one that goes on behind its end. Two blocks of zeros are the end. Any
+// number of zeros may follow them.
+func (t *untar) checkEnd() error {
+	if t.in.read-t.end < 2*tarBlock || !t.in.isZeroFrom(t.end) {
 		return corrupt("tar has no end marker, it is cut short")
 	}
 	if _, err := io.Copy(io.Discard, t.in); err != nil {
 		return err
 	}
-	if !t.in.zeroFrom(t.end) {
+	if !t.in.isZeroFrom(t.end) {
 		return corrupt("tar goes on behind its end marker")
 	}
 	return nil
 }
 
-// entry unpacks one entry, whose header was just read.
-func (t *untar) entry(h *tar.Header, heads tarHeads) error {
-	if h.Typeflag == tar.TypeXGlobalHeader {
-		return checkGlobal(h, heads)
-	}
+// unpack unpacks an entry whose headers were just read.
+func (t *untar) unpack(h *tar.Header, heads tarHeads) error {
 	name, err := t.accept(h)
 	if err == nil {
 		err = heads.check(h)
@@ -105,18 +100,13 @@ func (t *untar) entry(h *tar.Header, heads tarHeads) error {
 	if h.Typeflag == tar.TypeDir {
 		return nil
 	}
-	return t.unpack(name, h.Size)
-}
-
-// unpack unpacks the content of one file.
-func (t *untar) unpack(name string, size int64) error {
 	out, err := t.create(name)
 	if err != nil {
 		return err
 	}
 	t.files++
-	t.decoded += size
-	c := &content{ctx: t.ctx, out: out, left: size}
+	t.decoded += h.Size
+	c := &content{ctx: t.ctx, out: out, left: h.Size}
 	_, err = io.CopyBuffer(c, t.tar, t.buf)
 	closing := out.Close()
 	switch {
@@ -128,48 +118,45 @@ func (t *untar) unpack(name string, size int64) error {
 	return closing
 }
 
-// A tarStream is a tar as it is read, byte by byte within its limit.
-type tarStream struct {
+// A tarReader reads the bytes of a tar, up to its limit.
+type tarReader struct {
 	ctx   context.Context
 	r     io.Reader
 	limit int64
 	read  int64  // bytes so far
-	zeros int64  // of which the last so many are 0
-	heads []byte // what is read, while that is headers; else nil
+	zeros int64  // how many of them, up to the last one, are 0
+	heads []byte // what was read while headers are read, else nil
 	err   error  // of r, of ctx or of the limit; not io.EOF
 }
 
-func (s *tarStream) Read(p []byte) (int, error) {
-	if s.ctx.Err() != nil {
-		s.err = context.Cause(s.ctx)
-		return 0, s.err
+func (r *tarReader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		r.err = context.Cause(r.ctx)
+		return 0, r.err
 	}
-	n, err := s.r.Read(p)
-	s.count(p[:n])
-	if s.heads != nil {
-		s.heads = append(s.heads, p[:n]...)
+	n, err := r.r.Read(p)
+	r.read += int64(n)
+	zeros := n - len(bytes.TrimRight(p[:n], "\x00"))
+	if zeros < n {
+		r.zeros = 0
+	}
+	r.zeros += int64(zeros)
+	if r.heads != nil {
+		r.heads = append(r.heads, p[:n]...)
 	}
 	switch {
-	case len(s.heads) > maxTarHeads:
-		s.err = corrupt("tar has more than %d bytes of headers for one entry", maxTarHeads)
-		return 0, s.err
-	case s.read > s.limit:
-		s.err = overLimit(LimitDecoded, "tar is over the limit of %d bytes", s.limit)
-		return 0, s.err
+	case len(r.heads) > maxTarHeads:
+		r.err = corrupt("tar has more than %d bytes of headers for one entry", maxTarHeads)
+		return 0, r.err
+	case r.read > r.limit:
+		r.err = overLimit(LimitDecoded, "tar is over the limit of %d bytes", r.limit)
+		return 0, r.err
 	case err != nil && !errors.Is(err, io.EOF):
-		s.err = err
+		r.err = err
 	}
 	return n, err
 }
 
-func (s *tarStream) count(p []byte) {
-	s.read += int64(len(p))
-	zeros := len(p) - len(bytes.TrimRight(p, "\x00"))
-	if zeros < len(p) {
-		s.zeros = 0
-	}
-	s.zeros += int64(zeros)
-}
-
-// zeroFrom reports whether all bytes from an offset on, as far as read, are 0.
-func (s *tarStream) zeroFrom(offset int64) bool { return s.zeros >= s.read-offset }
+// isZeroFrom reports whether all bytes from an offset on, as far as they were
+// read, are 0.
+func (r *tarReader) isZeroFrom(offset int64) bool { return r.zeros >= r.read-offset }

@@ -7,21 +7,20 @@ import (
 	"strings"
 )
 
-const tarBlock = 512
+const (
+	tarBlock    = 512
+	maxTarHeads = 4 << 20 // bytes of headers that one entry may have
+)
 
-// IsTar reports whether a file that begins with head is a tar, by its first
-// header: the magic of POSIX or of GNU, and the checksum. It needs 512 bytes.
-// The tar of Unix v7 has no magic; of the few that are left none is an export,
-// and eight digits that fit a sum are too little to tell it from a table.
-func IsTar(head []byte) bool {
-	return hasTarMagic(head) && tarSummed(head[:tarBlock])
-}
+// IsTar reports whether a file that begins with head is a tar, by the magic of
+// POSIX or of GNU in its first header and by the header's checksum. It needs 512
+// bytes. The tar of Unix v7 has no magic and is not recognized: no export is one,
+// and a checksum alone could be that of a table.
+func IsTar(head []byte) bool { return hasTarMagic(head) && hasTarChecksum(head[:tarBlock]) }
 
 // IsDamagedTar reports whether a file that begins with head has the magic of a
-// tar, but a checksum that does not fit. Text has no such magic: it holds a NUL.
-func IsDamagedTar(head []byte) bool {
-	return hasTarMagic(head) && !tarSummed(head[:tarBlock])
-}
+// tar, but a wrong checksum. Text does not have the magic, which holds a NUL.
+func IsDamagedTar(head []byte) bool { return hasTarMagic(head) && !hasTarChecksum(head[:tarBlock]) }
 
 func hasTarMagic(head []byte) bool {
 	if len(head) < tarBlock {
@@ -31,9 +30,9 @@ func hasTarMagic(head []byte) bool {
 	return bytes.Equal(magic, []byte("ustar\x0000")) || bytes.Equal(magic, []byte("ustar  \x00"))
 }
 
-// tarSummed reports whether the checksum of a header is right: the sum of its
-// bytes, the checksum's own taken as spaces. Some writers summed signed bytes.
-func tarSummed(header []byte) bool {
+// hasTarChecksum reports whether the checksum of a header is right: the sum of
+// its bytes, with the checksum itself as spaces. Some writers add signed bytes.
+func hasTarChecksum(header []byte) bool {
 	sum, err := strconv.ParseInt(strings.Trim(string(header[148:156]), " \x00"), 8, 64)
 	unsigned, signed := int64(8*' '), int64(8*' ')
 	for i, b := range header {
@@ -45,7 +44,7 @@ func tarSummed(header []byte) bool {
 	return err == nil && (sum == unsigned || sum == signed)
 }
 
-// tarTypes are the entries that are never unpacked, whatever they hold.
+// tarTypes are the types of entries that are never unpacked.
 var tarTypes = map[byte]string{
 	tar.TypeLink:      "hard link",
 	tar.TypeSymlink:   "symbolic link",
@@ -56,29 +55,25 @@ var tarTypes = map[byte]string{
 	tar.TypeGNUSparse: "sparse file",
 }
 
-// accept returns the name of an entry that may be unpacked.
+// accept returns the name of an entry that may be unpacked. That of a directory
+// has a slash at its end. "tar -c ." writes names with a leading "./", which is
+// removed, and a directory of just that, whose name is "" here.
 func (t *untar) accept(h *tar.Header) (string, error) {
 	if err := checkTarType(h); err != nil {
 		return "", err
 	}
-	name := tarName(h)
+	name := h.Name
+	if h.Typeflag == tar.TypeDir {
+		name = strings.TrimSuffix(name, "/") + "/"
+	}
+	name = strings.TrimPrefix(name, "./")
 	if name == "" {
 		return "", nil
 	}
 	if err := t.names.add(name); err != nil {
 		return "", err
 	}
-	return name, t.limits.check(uint64(h.Size), t.decoded)
-}
-
-// tarName is the name of an entry, a directory's with a slash at its end. What
-// "tar -c ." writes begins with "./", and has a directory of just that: it is
-// "" here.
-func tarName(h *tar.Header) string {
-	if h.Typeflag != tar.TypeDir {
-		return strings.TrimPrefix(h.Name, "./")
-	}
-	return strings.TrimPrefix(strings.TrimSuffix(h.Name, "/")+"/", "./")
+	return name, t.limits.checkSize(uint64(h.Size), t.decoded)
 }
 
 func checkTarType(h *tar.Header) error {
@@ -101,10 +96,10 @@ func checkTarType(h *tar.Header) error {
 	return checkMode(isDirectory, uint32(h.Mode))
 }
 
-// checkGlobal refuses a global header of what one entry alone can have. Some
-// readers apply it to all that follow, some don't. What git writes, a comment,
-// passes, but not behind a header of the entry that follows, which would be lost
-// to us.
+// checkGlobal refuses a global header with records that only a single entry can
+// have, since some readers apply them to all entries that follow and some don't.
+// A comment, which git writes, passes. The global header must not follow a header
+// of an entry, which would be lost.
 func checkGlobal(h *tar.Header, heads tarHeads) error {
 	if len(heads) < tarBlock || heads[156] != tar.TypeXGlobalHeader {
 		return corrupt("tar has a global header behind that of an entry")
@@ -113,6 +108,87 @@ func checkGlobal(h *tar.Header, heads tarHeads) error {
 		if key == "path" || key == "linkpath" || key == "size" || key == "hdrcharset" || strings.HasPrefix(key, "GNU.") {
 			return corrupt("tar has a global header of %q", key)
 		}
+	}
+	return nil
+}
+
+// A tarHeads is all headers of one entry: first those that extend its own header,
+// each with its content, then its own.
+type tarHeads []byte
+
+// The headers that extend the one of the entry behind them.
+const (
+	recordsHead  = tar.TypeXHeader
+	nameHead     = tar.TypeGNULongName
+	linkNameHead = tar.TypeGNULongLink
+)
+
+// check refuses headers that two readers could understand in two ways: two that
+// say the same, a record that is there twice, and a size that differs from the
+// one in the entry's own header, by which other readers would look for the next
+// entry elsewhere. A size for which that header has no room may be anything
+// there.
+func (b tarHeads) check(h *tar.Header) error {
+	seen := map[byte]bool{}
+	for len(b) > tarBlock {
+		kind, size := b[156], b.size()
+		if seen[kind] || seen[recordsHead] || kind == recordsHead && len(seen) > 0 {
+			return corrupt("has two headers that tell its name or more")
+		}
+		if kind != recordsHead && kind != nameHead && kind != linkNameHead || size < 0 || size > int64(len(b)-tarBlock) {
+			return nil // a sparse file, which is refused
+		}
+		seen[kind] = true
+		if kind == recordsHead {
+			if err := checkRecords(b[tarBlock : tarBlock+size]); err != nil {
+				return err
+			}
+		}
+		b = b[min(int64(len(b)), tarBlock+(size+tarBlock-1)/tarBlock*tarBlock):]
+	}
+	const maxOctal = 1 << 33 // 11 octal digits
+	if _, ok := h.PAXRecords["size"]; ok && h.Size < maxOctal && len(b) == tarBlock && b.size() != h.Size {
+		return corrupt("has %d bytes by one header and %d by another", h.Size, b.size())
+	}
+	return nil
+}
+
+// size returns the size in the first of the headers, or -1 if it does not parse.
+// It is octal, or binary if the highest bit is set.
+func (b tarHeads) size() int64 {
+	field := b[124:136]
+	if field[0]&0x80 == 0 {
+		n, err := strconv.ParseInt(string(bytes.Trim(field, " \x00")), 8, 64)
+		if err != nil && len(bytes.Trim(field, " \x00")) > 0 {
+			return -1
+		}
+		return n
+	}
+	n := int64(field[0] & 0x7f)
+	for _, c := range field[1:] {
+		if n >= 1<<55 {
+			return -1
+		}
+		n = n<<8 | int64(c)
+	}
+	return n
+}
+
+// checkRecords refuses records of which two have one key.
+func checkRecords(b []byte) error {
+	seen := map[string]bool{}
+	for len(b) > 0 {
+		digits, _, _ := bytes.Cut(b, []byte(" "))
+		n, err := strconv.Atoi(string(digits))
+		if err != nil || n <= len(digits) || n > len(b) {
+			return corrupt("has records that do not parse")
+		}
+		key, _, _ := bytes.Cut(b[len(digits)+1:n], []byte("="))
+		if seen[string(key)] {
+			return corrupt("has two records of %.100q", key)
+		}
+		seen[string(key)] = true
+		b = b[n:]
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func TestWhatToolsWriteUnpacks(t *testing.T) {
 			unpack, want := unzip, maps.Clone(content)
 			if IsTar(b) {
 				unpack = untarred
-			} else if !IsZip(b) {
+			} else if !bytes.HasPrefix(b, []byte(localMagic)) {
 				t.Fatalf("neither zip nor tar: %q", b[:4])
 			}
 			if name == "tar of ." {

@@ -1,17 +1,28 @@
 // Package unpack unpacks one container, a zip or a tar, into content files.
-// Entries that are containers themselves are content and stay as they are.
+// Entries that are containers themselves stay as they are.
 //
-// It reads as the strictest reader would: whatever two readers could take in
-// two ways, or one could take for an attack, refuses the whole container. A
-// zip is judged before anything is inflated:
+// It is as strict as the strictest reader: if two readers could understand
+// something in two ways, or if it could be an attack, the whole container is
+// refused.
 //
-//	end records → directory → local headers → inflate
+// Its words:
 //
-// Every byte of a zip belongs to one local header, to one entry's content, to
-// one data descriptor, to the directory or to the end records. Nothing lies
-// before, between or behind them, so nothing can be hidden or unpacked twice.
-// What each entry decodes to was declared and counted beforehand, and decoding
-// it stops there.
+//   - An entry is a file or a directory of a container.
+//   - The local header of a zip's entry precedes its content; the central header
+//     is in the directory, near the end of the file; the end records tell where
+//     the directory is.
+//   - Encoded and decoded are the content of an entry as the container holds it,
+//     and as the file gets it.
+//   - A bomb is a container that would use up disk or memory.
+//
+// A zip is checked before anything is unpacked:
+//
+//	end records → directory → local headers → content
+//
+// Every byte of a zip belongs to one local header, to the content of one entry,
+// to one data descriptor, to the directory or to the end records. So nothing can
+// be hidden, or unpacked twice. The size of each entry is declared and added up
+// beforehand, and unpacking stops there.
 package unpack
 
 import (
@@ -21,7 +32,7 @@ import (
 	"io"
 )
 
-// Why a container is refused. Any other error is the caller's: of its reader,
+// Why a container is refused. Every other error is the caller's: of its reader,
 // its files or its context.
 var (
 	ErrUnsafeName = errors.New("refused as unsafe, ask for an export of plain files with plain names")
@@ -30,40 +41,38 @@ var (
 	ErrCorrupt    = errors.New("container is corrupt or of a kind not supported, ask for a new export")
 )
 
-// Create opens the content file for an entry. The name is the entry's own, a
-// tar's without the "./" before it: in UTF-8, with slashes, local on every
-// operating system, and no other entry's in any case or normal form. The file
-// is closed once, whatever happens. For a zip, several goroutines call it at
-// once.
+// Create opens the content file of an entry. The name is the entry's own; that
+// of a tar's entry is without a leading "./". It is UTF-8 with slashes, local on
+// every operating system, and differs from every other name in any case and any
+// normal form. The file is closed once, also after an error. For a zip, several
+// goroutines call Create at once.
 type Create func(name string) (io.WriteCloser, error)
 
-// Limits bound what a container may unpack to. The zero value of a field
-// means its default.
+// Limits bound what a container may unpack to. A field of 0 means its default.
 //
-// The defaults stop what no export is, and let every export pass: entries
-// can't overlap, and deflate expands at most 1032 times, so an ordinary zip
-// that was promised at n bytes never takes more than 1032 n on disk. A caller
-// who knows how much room there is sets Bytes to that.
+// The defaults let every export pass. Entries of a zip can't overlap, and deflate
+// expands at most 1032 times, so an ordinary zip of n bytes never takes more than
+// 1032 n bytes on disk. A caller that knows how much space there is sets Bytes.
 type Limits struct {
-	// Bytes of all entries as decoded; of a tar, of the whole stream, headers
-	// and padding too. Default 1 TiB: the largest exports are hundreds of GB.
+	// Bytes of all entries, decoded; for a tar of the whole stream, with headers
+	// and padding. Default 1 TiB: the largest exports are hundreds of GB.
 	Bytes int64
-	// EntryBytes of one entry as decoded. Default: as many as Bytes, since one
-	// entry may be the whole export.
+	// EntryBytes of one entry, decoded. Default: Bytes, since one entry may be the
+	// whole export.
 	EntryBytes int64
-	// Entries: files and directories, and the directories that names imply.
-	// Default 1,000,000: some 200 MB of memory, and so many inodes.
+	// Entries: files, directories, and the directories that names imply. Default
+	// 1,000,000: about 200 MB of memory, and as many inodes.
 	Entries int
 	// Ratio of decoded to encoded bytes for each entry of a zip over 1 MiB.
-	// Default 1100: beyond what deflate can do, so that rows which are all
-	// alike pass, and far below the 30,000 of which zstd is capable.
+	// Default 1100: more than deflate can do, so that rows which are all alike
+	// pass, and far less than the 30,000 that zstd can do.
 	Ratio int64
-	// Room is asked, once all headers of a zip are checked, whether so many bytes
-	// can be held; nil is yes. What it returns comes back as it is.
+	// Room is called once all headers of a zip are checked, with the bytes that it
+	// will unpack to. If it returns an error, Zip returns that. It may be nil.
 	Room func(bytes int64) error
 }
 
-func (l Limits) orDefault() Limits {
+func (l Limits) withDefaults() Limits {
 	l.Bytes = cmp.Or(l.Bytes, 1<<40)
 	l.EntryBytes = cmp.Or(l.EntryBytes, l.Bytes)
 	l.Entries = cmp.Or(l.Entries, 1_000_000)
@@ -71,8 +80,9 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// check refuses an entry by its declared size, given that of all before it.
-func (l Limits) check(decoded uint64, before int64) error {
+// checkSize refuses an entry that declares too many bytes. before is the sum of
+// the entries before it.
+func (l Limits) checkSize(decoded uint64, before int64) error {
 	switch {
 	case decoded > uint64(max(l.EntryBytes, 0)):
 		return overLimit(LimitDecoded, "%d bytes are over the limit of %d bytes for an entry", decoded, l.EntryBytes)
@@ -82,21 +92,13 @@ func (l Limits) check(decoded uint64, before int64) error {
 	return nil
 }
 
-// checkRatio refuses an entry that declares to expand too much.
-func (l Limits) checkRatio(encoded, decoded uint64) error {
-	if decoded > 1<<20 && decoded/uint64(max(l.Ratio, 1)) > encoded {
-		return overLimit(LimitDecoded, "%d bytes in %d are over the limit of %d to 1", decoded, encoded, l.Ratio)
-	}
-	return nil
-}
-
-// A LimitError says which limit stopped a decompression bomb. It wraps ErrBomb.
+// A LimitError says which limit a container exceeded. It wraps ErrBomb.
 type LimitError struct {
 	Limit  Limit
-	Reason string // what was over which limit
+	Reason string // what exceeded it, with both numbers
 }
 
-// A Limit is one that a caller can raise.
+// A Limit is one that the caller can raise.
 type Limit string
 
 // The limits of a LimitError.
@@ -106,7 +108,7 @@ const (
 	LimitSize    Limit = "size" // of an object as transferred
 )
 
-// Error tells the reason.
+// Error returns the reason.
 func (e *LimitError) Error() string { return e.Reason + ": " + ErrBomb.Error() }
 
 // Unwrap returns ErrBomb.
@@ -125,25 +127,10 @@ func refuse(kind error, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), kind)
 }
 
-// cut tells a container that ends too early from a failure to read it.
-func cut(what string, err error) error {
+// readError tells a container that ends too early from a failure to read it.
+func readError(what string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return corrupt("%s is cut short", what)
 	}
 	return fmt.Errorf("read %s: %w", what, err)
-}
-
-// A source is what a decoder reads. It keeps its failure, which the decoder
-// may rephrase.
-type source struct {
-	io.Reader
-	err error // not io.EOF
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }
