@@ -106,7 +106,7 @@ func (d *discoverRun) list(ctx context.Context, do func(fetch.Ref)) (err error) 
 	defer func() {
 		if x := recover(); x != nil {
 			err = fmt.Errorf("%w: %v", errPanicked, x)
-			d.w.warn("a listing panicked", "place", d.place.String(), "panic", safeText(err), "stack", string(debug.Stack()))
+			d.w.Log.Warn("a listing panicked", "place", d.place.String(), "panic", safeText(err), "stack", string(debug.Stack()))
 		}
 	}()
 	for job, err := range d.lister.List(ctx, d.place, d.filter.Since) {
@@ -147,8 +147,9 @@ func (d *discoverRun) enqueue(ctx context.Context, ref fetch.Ref) error {
 // One that failed in a way that may pass is tried again until it does not. Any
 // other waits until it is due.
 func (d *discoverRun) finish(ctx context.Context, err error) error {
+	log := d.w.Log.With("place", d.place.String(), "listed", d.listed, "enqueued", d.enqueued.Load())
 	if err == nil {
-		d.log(slog.LevelInfo, "listed")
+		log.Info("listed")
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -157,7 +158,7 @@ func (d *discoverRun) finish(ctx context.Context, err error) error {
 	outcome := Classify(err)
 	failed := []any{"cause", string(outcome.Cause), "error", safeText(err), "hint", outcome.Hint}
 	if outcome.Budget == once || errors.Is(err, errPanicked) {
-		d.log(slog.LevelWarn, "not listed", failed...)
+		log.Warn("not listed", failed...)
 		return nil
 	}
 	n, _ := asynq.GetRetryCount(ctx)
@@ -166,10 +167,6 @@ func (d *discoverRun) finish(ctx context.Context, err error) error {
 		level = slog.LevelDebug // it has been said
 	}
 	pause := max(min(outcome.delay(false, n+1), maxPollInterval), fetch.RetryAfter(err))
-	d.log(level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
+	log.Log(ctx, level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
 	return &snoozeError{delay: pause, message: safeText(err), countsAsFailure: true}
-}
-
-func (d *discoverRun) log(level slog.Level, text string, args ...any) {
-	d.w.logAt(level, text, append([]any{"place", d.place.String(), "listed", d.listed, "enqueued", d.enqueued.Load()}, args...)...)
 }

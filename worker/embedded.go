@@ -19,7 +19,12 @@ func NewEmbeddedQueue() (queue *Queue, stop func()) {
 		Dialer: func(context.Context, string, string) (net.Conn, error) {
 			conn, err := embedded.Dial()
 			if s := embedded.Server(); s != nil { // it exists once Dial was called
-				s.SetPreHook(answerInfo)
+				s.SetPreHook(func(c *server.Peer, command string, _ ...string) bool {
+					if command == "INFO" { // miniredis does not tell what it does: it never evicts keys
+						c.WriteBulk("maxmemory_policy:noeviction\r\n")
+					}
+					return command == "INFO"
+				})
 			}
 			return conn, err
 		},
@@ -32,15 +37,6 @@ func NewEmbeddedQueue() (queue *Queue, stop func()) {
 		client.Close()
 		embedded.Close()
 	}
-}
-
-// answerInfo answers INFO, which miniredis does not do as a Redis does: that it
-// never evicts keys.
-func answerInfo(c *server.Peer, command string, _ ...string) bool {
-	if command == "INFO" {
-		c.WriteBulk("maxmemory_policy:noeviction\r\n")
-	}
-	return command == "INFO"
 }
 
 // expireKeys has the keys of a miniredis expire, whose clock does not run by

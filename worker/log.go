@@ -39,23 +39,12 @@ func sanitize(text string) string {
 	}, strings.ToValidUTF8(s, ""))
 }
 
-// warn logs what those who run the worker should know.
-func (w *Worker) warn(text string, args ...any) { w.logAt(slog.LevelWarn, text, args...) }
-
-func (w *Worker) logAt(level slog.Level, text string, args ...any) {
-	if w.Log != nil {
-		w.Log.Log(context.Background(), level, text, args...)
-	}
-}
-
 // A queueLog logs what asynq tells, without secrets. It is an asynq.Logger. Most
 // of that is of no use to those who run a worker, so only errors are warnings.
 type queueLog struct{ to *slog.Logger }
 
 func (l queueLog) log(level slog.Level, args []any) {
-	if l.to != nil {
-		l.to.Log(context.Background(), level, "queue: "+redact.Text(fmt.Sprint(args...)))
-	}
+	l.to.Log(context.Background(), level, "queue: "+redact.Text(fmt.Sprint(args...)))
 }
 
 func (l queueLog) Debug(args ...any) { l.log(slog.LevelDebug, args) }

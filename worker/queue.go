@@ -102,30 +102,25 @@ func (q *Queue) Queued(hash string) (bool, error) {
 // to end, and reported as running: it has to be removed again later.
 func (q *Queue) Remove(hash string) (running bool, err error) {
 	for _, t := range taskLocations(hash) {
-		runs, err := q.removeTask(t)
+		err := q.inspector.DeleteTask(t.queue, t.id)
+		if err == nil || isNotFound(err) {
+			continue
+		}
+		task, lookupErr := q.inspector.GetTaskInfo(t.queue, t.id)
+		switch {
+		case isNotFound(lookupErr):
+			continue
+		case lookupErr == nil && task.State == asynq.TaskStateActive:
+			running = true
+			err = q.inspector.CancelProcessing(t.id)
+		case strings.Contains(err.Error(), "in active state"): // when it was to be deleted
+			running, err = true, nil
+		}
 		if err != nil {
 			return running, fmt.Errorf("remove %s: %w", t.id, wrapRedisError(context.Background(), err))
 		}
-		running = running || runs
 	}
 	return running, nil
-}
-
-func (q *Queue) removeTask(t taskLocation) (running bool, err error) {
-	err = q.inspector.DeleteTask(t.queue, t.id)
-	if err == nil || isNotFound(err) {
-		return false, nil
-	}
-	task, lookupErr := q.inspector.GetTaskInfo(t.queue, t.id)
-	switch {
-	case isNotFound(lookupErr):
-		return false, nil
-	case lookupErr == nil && task.State == asynq.TaskStateActive:
-		return true, q.inspector.CancelProcessing(t.id)
-	case strings.Contains(err.Error(), "in active state"): // when it was to be deleted
-		return true, nil
-	}
-	return false, err
 }
 
 func isNotFound(err error) bool {

@@ -25,7 +25,13 @@ func (w *Worker) recoverTasks(ctx context.Context) error {
 	for lastID := ""; ; {
 		id, err := w.Queue.redisRunID(ctx)
 		if err == nil && id != lastID {
-			err = w.requeue(ctx)
+			err = w.Queue.Register(ctx, w.Archive.ID())
+			if err == nil {
+				var n int
+				if n, err = w.Queue.Requeue(ctx, w.Archive); n > 0 {
+					w.Log.Warn("exports that the archive knows of were enqueued", "exports", n)
+				}
+			}
 		}
 		if errors.Is(err, ErrOtherArchive) {
 			return err
@@ -40,17 +46,6 @@ func (w *Worker) recoverTasks(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-func (w *Worker) requeue(ctx context.Context) error {
-	if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
-		return err
-	}
-	n, err := w.Queue.Requeue(ctx, w.Archive)
-	if n > 0 {
-		w.warn("exports that the archive knows of were enqueued", "exports", n)
-	}
-	return err
 }
 
 // redisRunID is a text that changes when Redis is restarted or emptied.
@@ -82,7 +77,7 @@ func (w *Worker) quarantineUnreadable(ctx context.Context) {
 		for _, task := range tasks {
 			why := task.unreadable(w.Queue)
 			if why != "" && w.Queue.quarantine(ctx, task, why) {
-				w.warn("a task can't be read and is quarantined", "cause", "bad-task", "queue", queue, "id", sanitize(task.id), "error", why)
+				w.Log.Warn("a task can't be read and is quarantined", "cause", "bad-task", "queue", queue, "id", sanitize(task.id), "error", why)
 			}
 		}
 	}

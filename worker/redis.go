@@ -50,10 +50,14 @@ const (
 // cluster, with master_name=NAME of a Sentinel. Errors do not hold the password.
 func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 	client, err := o.newClient()
-	if err != nil {
-		return nil, fmt.Errorf("redis %s: %w", o.safeURL(), err)
+	if err == nil {
+		return client, nil
 	}
-	return client, nil
+	// An @ sign in the path of a socket may belong to a password at the wrong place.
+	if u, parseErr := ParseRedisURL(o.URL); parseErr != nil || strings.Contains(u.Path, "@") {
+		return nil, fmt.Errorf("redis …: %w", err)
+	}
+	return nil, fmt.Errorf("redis %s: %w", redact.Text(o.URL), err)
 }
 
 func (o RedisOptions) newClient() (redis.UniversalClient, error) {
@@ -135,15 +139,6 @@ func ParseRedisURL(text string) (*url.URL, error) {
 		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix:///PATH")
 	}
 	return u, nil
-}
-
-// safeURL is the URL without its secrets. An @ sign in the path of a socket may
-// be that of a password at the wrong place.
-func (o RedisOptions) safeURL() string {
-	if u, err := ParseRedisURL(o.URL); err != nil || strings.Contains(u.Path, "@") {
-		return "…"
-	}
-	return redact.Text(o.URL)
 }
 
 // maskPassword takes what may be a password out of an error about the URL.

@@ -93,7 +93,7 @@ func (r *run) attempt(ctx context.Context, action action) (receipt *archive.Rece
 	defer context.AfterFunc(r.w.hardCtx, func() { stop(context.Cause(r.w.hardCtx)) })()
 	defer func() {
 		if p, ok := errors.AsType[*fetch.PanicError](err); ok {
-			r.w.warn("an attempt panicked", "ref", r.ref.String(), "panic", p.Error(), "stack", p.Stack)
+			r.w.Log.Warn("an attempt panicked", "ref", r.ref.String(), "panic", p.Error(), "stack", p.Stack)
 		}
 	}()
 	defer fetch.Recover(&err)
@@ -107,7 +107,7 @@ func (w *Worker) recovering(handle asynq.HandlerFunc) asynq.HandlerFunc {
 		defer func() {
 			if x := recover(); x != nil {
 				text := safeText(fmt.Errorf("%w: %v", errPanicked, x))
-				w.warn("a task panicked", "panic", text, "stack", string(debug.Stack()))
+				w.Log.Warn("a task panicked", "panic", text, "stack", string(debug.Stack()))
 				err = snooze(maxPollInterval, errors.New(text))
 			}
 		}()
@@ -118,7 +118,7 @@ func (w *Worker) recovering(handle asynq.HandlerFunc) asynq.HandlerFunc {
 // quarantineTask has asynq archive a task that can't be read, so that no worker
 // takes it again.
 func (w *Worker) quarantineTask(err error) error {
-	w.warn("a task can't be read and is quarantined", "cause", "bad-task", "error", safeText(err))
+	w.Log.Warn("a task can't be read and is quarantined", "cause", "bad-task", "error", safeText(err))
 	return fmt.Errorf("bad-task: %s: %w", safeText(err), asynq.SkipRetry)
 }
 

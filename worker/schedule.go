@@ -151,48 +151,29 @@ func (s *scheduler) start(ctx context.Context) error {
 	if err := errors.Join(s.server.Start(s.w.discoverHandler(ctx)), s.tasks.Start()); err != nil {
 		return fmt.Errorf("keep the schedule: %w", err)
 	}
+	q := s.w.Queue
 	for _, e := range s.w.Schedule {
-		s.w.freeTaskID(e.id())
+		// A task may keep the next one out: it ended long enough ago, and no
+		// worker was there to delete it, or it was quarantined.
+		if old, err := q.inspector.GetTaskInfo(discoverQueue, e.id()); err == nil {
+			expired := old.State == asynq.TaskStateCompleted && time.Since(old.CompletedAt) >= old.Retention
+			if expired || old.State == asynq.TaskStateArchived {
+				_ = q.inspector.DeleteTask(discoverQueue, e.id()) // another worker may have been first
+			}
+		}
 		if e.Cron == "" && ctx.Err() == nil {
 			config := e.periodicTask()
-			_, err := s.w.Queue.client.EnqueueContext(ctx, config.Task, config.Opts...)
+			_, err := q.client.EnqueueContext(ctx, config.Task, config.Opts...)
 			s.w.logMissed(err)
 		}
 	}
 	return nil
 }
 
-// freeTaskID deletes a discover task that would keep the next one out: it ended
-// long enough ago, and no worker was there to delete it, or it was quarantined.
-func (w *Worker) freeTaskID(id string) {
-	task, err := w.Queue.inspector.GetTaskInfo(discoverQueue, id)
-	if err != nil {
-		return
-	}
-	expired := task.State == asynq.TaskStateCompleted && time.Since(task.CompletedAt) >= task.Retention
-	if expired || task.State == asynq.TaskStateArchived {
-		_ = w.Queue.inspector.DeleteTask(discoverQueue, id) // another worker may have been first
-	}
-}
-
 // logMissed logs that a task could not be enqueued when it was due. It is well
 // if one like it has not ended, or has just been done.
 func (w *Worker) logMissed(err error) {
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-		w.warn("a place that is due is not listed this time", "error", safeText(wrapRedisError(context.Background(), err)))
-	}
-}
-
-// stop has the scheduler take no more tasks.
-func (s *scheduler) stop() {
-	if s != nil {
-		s.server.Stop()
-	}
-}
-
-// shutdown waits until the tasks have ended.
-func (s *scheduler) shutdown() {
-	if s != nil {
-		inParallel(s.tasks.Shutdown, s.server.Shutdown)
+		w.Log.Warn("a place that is due is not listed this time", "error", safeText(wrapRedisError(context.Background(), err)))
 	}
 }

@@ -89,7 +89,7 @@ func (s *StatusReader) Export(ref fetch.Ref) (Status, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return Status{}, err
 	case queued:
-		return unseenStatus(task), nil
+		return Status{Reference: task.Ref.String(), Key: task.Ref.Key(), State: StateQueued}, nil // no worker has seen it
 	}
 	return Status{}, s.client.CheckKnown(ref)
 }
@@ -126,7 +126,9 @@ func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
 			delete(s.tasks, ref.Hash())
 		}
 		for _, task := range s.tasks {
-			if receipt, _ := FindReceipt(a, task.Ref); receipt == nil && !yield(unseenStatus(task), nil) {
+			receipt, _ := FindReceipt(a, task.Ref)
+			unseen := Status{Reference: task.Ref.String(), Key: task.Ref.Key(), State: StateQueued}
+			if receipt == nil && !yield(unseen, nil) {
 				return
 			}
 		}
@@ -143,7 +145,8 @@ func landedStatus(reference, key string, receipt *archive.Receipt, err error) St
 
 // pendingStatus is of an export that has a record and no bag.
 func (s *StatusReader) pendingStatus(ref fetch.Ref, record archive.State, counters archive.Counters) Status {
-	a, task := s.client.Archive, s.tasks[ref.Hash()]
+	a := s.client.Archive
+	task, queued := s.tasks[ref.Hash()]
 	status := Status{
 		Reference: record.Reference, Key: ref.Key(), Record: &record, Counters: counters, Received: a.Received(ref.Key()),
 		Cause: Cause(record.Cause), Message: cmp.Or(record.Message, counters.Status, task.Why),
@@ -155,25 +158,17 @@ func (s *StatusReader) pendingStatus(ref fetch.Ref, record archive.State, counte
 		status.State = StateRunning
 	case !task.Next.IsZero():
 		status.State, status.Next = StateWaiting, task.Next
-	case s.isQueued(ref.Hash()):
+	case queued:
 		status.State = StateQueued
 	default:
 		status.State = StateIdle
+		if s.client.Queue == nil {
+			break
+		}
+		// Its task may have moved while the queue was listed.
+		if queued, err := s.client.Queue.Queued(ref.Hash()); err == nil && queued {
+			status.State = StateQueued
+		}
 	}
 	return status
-}
-
-// isQueued looks an export up that was not listed, since its task may have moved
-// while the queue was listed.
-func (s *StatusReader) isQueued(hash string) bool {
-	if _, listed := s.tasks[hash]; listed || s.client.Queue == nil {
-		return listed
-	}
-	queued, err := s.client.Queue.Queued(hash)
-	return queued && err == nil
-}
-
-// unseenStatus is of an export that no worker has seen.
-func unseenStatus(task QueuedTask) Status {
-	return Status{Reference: task.Ref.String(), Key: task.Ref.Key(), State: StateQueued}
 }

@@ -72,8 +72,6 @@ func newTask(ref fetch.Ref, o Options) Task {
 	return Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)}
 }
 
-func (t Task) version() int { return t.Version }
-
 func (t Task) payload() []byte {
 	b, _ := json.Marshal(t) // of texts, numbers and times: it can't fail
 	return b
@@ -117,7 +115,7 @@ func checkTask(wantType, taskType, id string, payload []byte) (Task, fetch.Ref, 
 func parseTask(payload []byte) (Task, fetch.Ref, error) {
 	var t Task
 	var ref fetch.Ref
-	err := decodeStrict(payload, &t)
+	err := decodeStrict(payload, &t, &t.Version)
 	if err == nil {
 		ref, err = fetch.ParseRef(t.Reference)
 	}
@@ -144,8 +142,6 @@ type discoverTask struct {
 	Wait    Duration `json:"wait,omitzero"` // of what is enqueued
 }
 
-func (d discoverTask) version() int { return d.Version }
-
 func (d discoverTask) payload() []byte {
 	b, _ := json.Marshal(d) // of texts and numbers: it can't fail
 	return b
@@ -156,7 +152,7 @@ func readDiscoverTask(t *asynq.Task) (d discoverTask, place fetch.Ref, err error
 	if t.Type() != typeDiscover {
 		return d, place, fmt.Errorf("%w: its type is %q, want %s", errBadTask, t.Type(), typeDiscover)
 	}
-	if err = decodeStrict(t.Payload(), &d); err == nil {
+	if err = decodeStrict(t.Payload(), &d, &d.Version); err == nil {
 		place, err = fetch.ParsePlace(d.Place)
 	}
 	switch {
@@ -172,15 +168,10 @@ func readDiscoverTask(t *asynq.Task) (d discoverTask, place fetch.Ref, err error
 	return d, place, nil
 }
 
-// A taskPayload is a payload as this version writes it.
-type taskPayload interface {
-	version() int
-	payload() []byte
-}
-
-// decodeStrict reads a payload. It refuses one with anything in it that this
-// version does not write, since that may mean something that would be missed.
-func decodeStrict(payload []byte, into taskPayload) error {
+// decodeStrict reads a payload, and its version with it. It refuses one with
+// anything in it that this version does not write, since that may mean something
+// that would be missed.
+func decodeStrict(payload []byte, into any, version *int) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("its payload has %d bytes, more than %d", len(payload), maxPayload)
 	}
@@ -192,10 +183,10 @@ func decodeStrict(payload []byte, into taskPayload) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows its payload")
 	}
-	if into.version() != taskVersion {
-		return fmt.Errorf("its payload has version %d, want %d", into.version(), taskVersion)
+	if *version != taskVersion {
+		return fmt.Errorf("its payload has version %d, want %d", *version, taskVersion)
 	}
-	if !bytes.Equal(into.payload(), payload) { // a name may be there twice, or in another case
+	if b, err := json.Marshal(into); err != nil || !bytes.Equal(b, payload) { // a name may be there twice, or in another case
 		return errors.New("its payload is not written as ours are")
 	}
 	return nil

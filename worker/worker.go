@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -78,6 +79,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	hardCtx, stopHard := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopHard(nil)
 	w.hardCtx = hardCtx
+	w.Log = cmp.Or(w.Log, slog.New(slog.DiscardHandler))
 	if w.local == nil {
 		if err := w.Queue.CheckRedis(ctx); err != nil {
 			return err
@@ -106,8 +108,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.HardStop != nil {
 		defer context.AfterFunc(w.HardStop, func() { stopHard(errWorkerStopped) })()
 	}
-	inParallel(polls.Stop, fetches.Stop, scheduler.stop)
-	inParallel(polls.Shutdown, fetches.Shutdown, scheduler.shutdown)
+	stop, shutdown := []func(){polls.Stop, fetches.Stop}, []func(){polls.Shutdown, fetches.Shutdown}
+	if scheduler != nil {
+		stop, shutdown = append(stop, scheduler.server.Stop), append(shutdown, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
+	}
+	inParallel(stop...)
+	inParallel(shutdown...)
 	return err
 }
 
