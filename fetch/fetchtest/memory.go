@@ -17,9 +17,9 @@ import (
 	"tallyman/verify"
 )
 
-// A Memory is a provider whose exports are ready, and whose objects are in
-// memory. Tests change its fields, and those of its files, while nothing is
-// fetched from it; its methods may be called by many goroutines at once.
+// A Memory is a provider whose exports are ready and whose objects are in
+// memory. Its methods may be called by many goroutines at once. A test changes
+// its fields, and those of its files, only while nothing is fetched from it.
 type Memory struct {
 	Files    []*File                     // the objects of every export
 	FilesOf  func(ref fetch.Ref) []*File // if set, the objects of one export instead; called once for each reference
@@ -35,19 +35,13 @@ type Memory struct {
 	// the listing.
 	BeforeList func(ctx context.Context, n int) error
 
-	mu       sync.Mutex
-	files    map[string][]*File // by URL, as FilesOf made them
-	requests gauge
-	lists    gauge
-	listed   []time.Time
-}
-
-// A gauge counts what is under way, and the most that was at once.
-type gauge struct{ now, most int }
-
-func (g *gauge) add(n int) {
-	g.now += n
-	g.most = max(g.most, g.now)
+	mu        sync.Mutex
+	files     map[string][]*File // by URL, as FilesOf made them
+	open      int                // answers that are not closed
+	maxOpen   int
+	listings  []time.Time // when each began
+	listing   int         // how many are under way
+	maxListed int
 }
 
 // NewMemory returns a provider of one snapshot of those files, of which no
@@ -61,7 +55,9 @@ func (m *Memory) Export(_ context.Context, ref fetch.Ref) (*fetch.Export, error)
 	files, failed := m.filesOf(ref), m.Err
 	objects := func(yield func(fetch.Object, error) bool) {
 		for _, f := range files {
-			if !yield(f.Object(), nil) {
+			object := f.Object()
+			object.Source = source{f, m}
+			if !yield(object, nil) {
 				return
 			}
 		}
@@ -69,26 +65,24 @@ func (m *Memory) Export(_ context.Context, ref fetch.Ref) (*fetch.Export, error)
 			yield(fetch.Object{}, failed)
 		}
 	}
-	return &fetch.Export{State: fetch.Ready, Status: "there", Snapshot: m.Snapshot, Records: m.Records, Objects: objects}, nil
+	return &fetch.Export{State: fetch.Ready, Status: "ready", Snapshot: m.Snapshot, Records: m.Records, Objects: objects}, nil
 }
 
 func (m *Memory) filesOf(ref fetch.Ref) []*File {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	files := m.Files
-	if m.FilesOf != nil {
-		if m.files == nil {
-			m.files = map[string][]*File{}
-		}
-		if m.files[ref.URL()] == nil {
-			m.files[ref.URL()] = m.FilesOf(ref)
-		}
-		files = m.files[ref.URL()]
+	if m.FilesOf == nil {
+		return slices.Clone(m.Files)
 	}
-	for _, f := range files {
-		f.join(m)
+	if m.files == nil {
+		m.files = map[string][]*File{}
 	}
-	return slices.Clone(files)
+	files, ok := m.files[ref.URL()]
+	if !ok {
+		files = m.FilesOf(ref)
+		m.files[ref.URL()] = files
+	}
+	return files
 }
 
 // Answered returns how many requests for files of an export were answered.
@@ -100,12 +94,19 @@ func (m *Memory) Answered(ref fetch.Ref) (n int) {
 	return n
 }
 
-// Requests returns how many answers are not closed yet, and how many there were
-// at most at once.
+// Requests returns how many requests are in flight: asked, and their answers not
+// yet closed. It also returns the most that were at once.
 func (m *Memory) Requests() (open, most int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.requests.now, m.requests.most
+	return m.open, m.maxOpen
+}
+
+func (m *Memory) inFlight(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.open += n
+	m.maxOpen = max(m.maxOpen, m.open)
 }
 
 // Add adds jobs that are ready and were made now.
@@ -113,7 +114,7 @@ func (m *Memory) Add(refs ...fetch.Ref) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, ref := range refs {
-		m.Jobs = append(m.Jobs, fetch.Listed{Ref: ref, State: fetch.Ready, Status: "there", Created: time.Now()})
+		m.Jobs = append(m.Jobs, fetch.Listed{Ref: ref, State: fetch.Ready, Status: "ready", Created: time.Now()})
 	}
 }
 
@@ -122,14 +123,15 @@ func (m *Memory) Add(refs ...fetch.Ref) {
 func (m *Memory) List(ctx context.Context, place fetch.Ref, _ time.Time) iter.Seq2[fetch.Listed, error] {
 	return func(yield func(fetch.Listed, error) bool) {
 		m.mu.Lock()
-		m.listed = append(m.listed, time.Now())
-		m.lists.add(1)
-		n, jobs := len(m.listed), slices.Clone(m.Jobs)
+		m.listings = append(m.listings, time.Now())
+		m.listing++
+		m.maxListed = max(m.maxListed, m.listing)
+		n, jobs := len(m.listings), slices.Clone(m.Jobs)
 		m.mu.Unlock()
 		defer func() {
 			m.mu.Lock()
 			defer m.mu.Unlock()
-			m.lists.add(-1)
+			m.listing--
 		}()
 		if m.BeforeList != nil {
 			if err := m.BeforeList(ctx, n); err != nil {
@@ -150,7 +152,7 @@ func (m *Memory) List(ctx context.Context, place fetch.Ref, _ time.Time) iter.Se
 func (m *Memory) Lists() (began []time.Time, most int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.listed), m.lists.most
+	return slices.Clone(m.listings), m.maxListed
 }
 
 // A File is an object in memory, and its fetch.Source.
@@ -173,19 +175,12 @@ type File struct {
 	Answer func(off int64, answer io.ReadCloser) io.ReadCloser
 
 	mu       sync.Mutex
-	memory   *Memory
 	requests int
 	sent     int
 }
 
 // NewFile returns a file of that name.
 func NewFile(name string, body []byte) *File { return &File{Name: name, Body: body} }
-
-func (f *File) join(m *Memory) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.memory = m
-}
 
 // Object is the file as a provider lists it.
 func (f *File) Object() fetch.Object {
@@ -223,7 +218,6 @@ func (f *File) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch
 	if etag != "" && !verify.SameETag(etag, want.ETag) {
 		return nil, fetch.ErrChanged
 	}
-	f.inFlight(1)
 	end, length := int64(len(f.Body)), int64(verify.Unknown)
 	switch {
 	case want.Size == verify.Unknown:
@@ -232,9 +226,8 @@ func (f *File) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch
 		end = min(end, off+n)
 		length = end - off
 	}
-	if before := f.beforeAnswer(); before != nil {
-		if err := before(ctx, off); err != nil {
-			f.inFlight(-1)
+	if f.BeforeAnswer != nil {
+		if err := f.BeforeAnswer(ctx, off); err != nil {
 			return nil, err
 		}
 	}
@@ -246,39 +239,41 @@ func (f *File) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch
 	if f.Answer != nil {
 		answer = f.Answer(off, answer)
 	}
-	return &fetch.Range{ReadCloser: &closing{ReadCloser: answer, close: func() { f.inFlight(-1) }}, Off: off, Len: length, Want: want}, nil
+	return &fetch.Range{ReadCloser: answer, Off: off, Len: length, Want: want}, nil
 }
 
-func (f *File) beforeAnswer() func(ctx context.Context, off int64) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.BeforeAnswer == nil && f.memory != nil {
-		return f.memory.BeforeAnswer
+// A source is a file of a Memory, which counts the requests in flight.
+type source struct {
+	file *File
+	in   *Memory
+}
+
+// ReadRange implements fetch.Source.
+func (s source) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
+	s.in.inFlight(1)
+	if s.file.BeforeAnswer == nil && s.in.BeforeAnswer != nil {
+		if err := s.in.BeforeAnswer(ctx, off); err != nil {
+			s.in.inFlight(-1)
+			return nil, err
+		}
 	}
-	return f.BeforeAnswer
-}
-
-// inFlight counts n more requests of the provider that lists the file.
-func (f *File) inFlight(n int) {
-	f.mu.Lock()
-	m := f.memory
-	f.mu.Unlock()
-	if m == nil {
-		return
+	answer, err := s.file.ReadRange(ctx, off, n, etag)
+	if err != nil {
+		s.in.inFlight(-1)
+		return nil, err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.requests.add(n)
+	answer.ReadCloser = &onClose{ReadCloser: answer.ReadCloser, do: func() { s.in.inFlight(-1) }}
+	return answer, nil
 }
 
-// A closing calls a function once, when it is closed.
-type closing struct {
+// An onClose calls a function once, when it is closed.
+type onClose struct {
 	io.ReadCloser
-	once  sync.Once
-	close func()
+	once sync.Once
+	do   func()
 }
 
-func (c *closing) Close() error {
-	c.once.Do(c.close)
+func (c *onClose) Close() error {
+	c.once.Do(c.do)
 	return c.ReadCloser.Close()
 }
