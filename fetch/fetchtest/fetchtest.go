@@ -1,6 +1,12 @@
-// Package fetchtest is the suite that every provider of export jobs passes,
-// and what their tests have in common. What a provider is to say to each
-// answer of its service is recorded in its testdata, one txtar file each.
+// Package fetchtest has what the tests of several packages share.
+//
+//   - Suite is what every provider of export jobs passes. What a provider makes
+//     of each answer of its service is recorded in its testdata, one txtar file
+//     for each.
+//   - Rclone is what every store of objects passes, against rclone serve s3.
+//   - FuzzObjects and FuzzJobs fuzz the answers to listings.
+//   - Memory is a provider whose objects are in memory.
+//   - Redis is a redis-server of its own.
 package fetchtest
 
 import (
@@ -10,14 +16,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"tallyman/fetch"
 )
 
-// Keys that a provider under test signs with. Whatever is shown or kept must
-// not hold Canary, which the secret ones end in.
+// A provider under test signs with these keys. The secret ones end in Canary,
+// which must be in nothing that is shown or kept.
 const (
 	KeyID  = "LTAIid"
 	Secret = "SECRET" + Canary
@@ -25,7 +34,7 @@ const (
 	Canary = "canary"
 )
 
-// ParseRef reads a reference that is known to be good.
+// ParseRef parses a reference, and ends the test if that fails.
 func ParseRef(t testing.TB, s string) fetch.Ref {
 	t.Helper()
 	ref, err := fetch.ParseRef(s)
@@ -65,7 +74,7 @@ func Answering(status int, body string, headers ...string) Transport {
 	}
 }
 
-// Object is the one object of an export.
+// Object returns the object of an export that has exactly one.
 func Object(t testing.TB, export *fetch.Export) fetch.Object {
 	t.Helper()
 	all, err := objects(export)
@@ -88,8 +97,8 @@ func objects(export *fetch.Export) (all []fetch.Object, err error) {
 	return all, nil
 }
 
-// Describe writes down all of an export, or of an error, that a caller can
-// see, but for the sources.
+// Describe returns all that a caller sees of an export or of an error, as text.
+// It leaves out the sources of objects.
 func Describe(t testing.TB, export *fetch.Export, err error) string {
 	t.Helper()
 	if call, ok := errors.AsType[*fetch.CallError](err); ok {
@@ -113,4 +122,39 @@ func Describe(t testing.TB, export *fetch.Export, err error) string {
 		t.Fatal(err)
 	}
 	return string(b) + "\n"
+}
+
+// Recorded returns the body of the first recorded answer in each file that
+// matches a pattern.
+func Recorded(t testing.TB, pattern string) (bodies []string) {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body, _ := strings.Cut(string(archive.Files[0].Data), "\n\n")
+		bodies = append(bodies, body)
+	}
+	return bodies
+}
+
+// ReadAll reads n bytes of an object from off on, also where the answer begins
+// before that.
+func ReadAll(t testing.TB, o fetch.Object, off, n int64) string {
+	t.Helper()
+	answer, err := o.Source.ReadRange(t.Context(), off, n, "")
+	if err != nil {
+		t.Fatalf("%s: %v", o.Name, err)
+	}
+	defer answer.Close()
+	b, err := io.ReadAll(answer)
+	if err != nil || answer.Off > off {
+		t.Fatalf("%s: %v, from %d on", o.Name, err, answer.Off)
+	}
+	return string(b[off-answer.Off:])
 }

@@ -22,15 +22,15 @@ import (
 	"tallyman/verify/archive"
 )
 
-// Rclone holds the provider of a store to a server that nobody here wrote:
+// An Rclone tests the provider of a store against a server that others wrote:
 // rclone serve s3, which serves the directories of a directory as buckets.
 type Rclone struct {
 	Scheme string   // of the references
 	ETag   string   // the form of those in a listing: `"%x"`
 	Flags  []string // of the server, besides those that all have
 
-	// New makes the provider that asks the server there, and what lists the
-	// objects that it would.
+	// New makes a provider of the server at an endpoint, and a Lister of the
+	// same objects.
 	New func(endpoint string) (fetch.Provider, Lister)
 
 	provider fetch.Provider
@@ -42,7 +42,7 @@ type Rclone struct {
 // A Lister lists the objects of a bucket under a prefix.
 type Lister func(ctx context.Context, bucket, prefix string) iter.Seq2[fetch.Object, error]
 
-// Run runs the suite. It skips where there is no rclone.
+// Run runs the suite. It is skipped if there is no rclone and none is required.
 func (r Rclone) Run(t *testing.T) {
 	r.dir, r.files = t.TempDir(), oddFiles()
 	writeFiles(t, filepath.Join(r.dir, "bkt-one", "e +"), r.files)
@@ -55,9 +55,19 @@ func (r Rclone) Run(t *testing.T) {
 }
 
 func (r *Rclone) start(t *testing.T) (endpoint string) {
-	addr := freeAddress(t)
+	rclone, err := exec.LookPath(cmp.Or(os.Getenv("TALLYMAN_RCLONE"), "rclone"))
+	switch {
+	case err != nil && Required("rclone"):
+		t.Fatal("TALLYMAN_REQUIRE lists rclone: ", err)
+	case err != nil:
+		t.Skip("no rclone on PATH nor at $TALLYMAN_RCLONE: go install github.com/rclone/rclone@v1.76.0")
+	}
+	addr, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var said bytes.Buffer
-	server := exec.CommandContext(t.Context(), findRclone(t), append([]string{"serve", "s3", "--config", os.DevNull, "--addr", addr,
+	server := exec.CommandContext(t.Context(), rclone, append([]string{"serve", "s3", "--config", os.DevNull, "--addr", addr,
 		"--vfs-cache-mode", "off", "--dir-cache-time", "10ms", r.dir}, r.Flags...)...)
 	server.Stdout, server.Stderr = &said, &said
 	if err := server.Start(); err != nil {
@@ -79,19 +89,6 @@ func (r *Rclone) start(t *testing.T) (endpoint string) {
 	return "http://" + addr
 }
 
-func findRclone(t *testing.T) string {
-	t.Helper()
-	rclone, err := exec.LookPath(cmp.Or(os.Getenv("TALLYMAN_RCLONE"), "rclone"))
-	if err == nil {
-		return rclone
-	}
-	if Required("rclone") {
-		t.Fatal("TALLYMAN_REQUIRE lists rclone: ", err)
-	}
-	t.Skip("no rclone on PATH nor at $TALLYMAN_RCLONE: go install github.com/rclone/rclone@v1.76.0")
-	return ""
-}
-
 // eventually waits until there is no error.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
@@ -104,16 +101,6 @@ func eventually(t *testing.T, what string, try func() error) {
 			t.Fatalf("%s: not in time: %v", what, err)
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // oddFiles are contents by the name that the server has them under.

@@ -64,17 +64,16 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 // NewRedis returns a Redis that has not been started, with its files in that
 // directory.
 func NewRedis(dir string, args ...string) (*Redis, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	l.Close()
 	short, err := os.MkdirTemp("", "redis") // the path of a socket is short
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{URL: "redis://" + l.Addr().String(), Socket: filepath.Join(short, "s"), Dir: dir}
-	r.args = append([]string{"--bind", "127.0.0.1", "--port", fmt.Sprint(l.Addr().(*net.TCPAddr).Port), "--unixsocket", r.Socket,
+	r := &Redis{URL: "redis://" + addr, Socket: filepath.Join(short, "s"), Dir: dir}
+	r.args = append([]string{"--bind", "127.0.0.1", "--port", strings.TrimPrefix(addr, "127.0.0.1:"), "--unixsocket", r.Socket,
 		"--dir", dir, "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"}, args...)
 	return r, nil
 }
@@ -170,4 +169,13 @@ func (r *Redis) Memory() (string, error) {
 		return err
 	})
 	return all.String(), err
+}
+
+// freeAddress returns a port of 127.0.0.1 that nobody listened to just now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
