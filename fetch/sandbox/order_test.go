@@ -136,23 +136,26 @@ func TestRefusedAndFailedCallsUseUpNoStatus(t *testing.T) {
 		var s orderAnswer
 		return callRPC(t, base, &s), s
 	}
-	if r, s := ask(); r.StatusCode != 503 || s.Code != "ServiceUnavailable" || s.RequestID == "" || s.HostID == "" || s.Message == "" {
-		t.Errorf("got %d %+v", r.StatusCode, s)
-	}
-	for range 2 {
-		if r, s := ask(); r.StatusCode != 400 || s.Code != "Throttling.User" || r.Header.Get("x-ratelimit-user-api") != "Limit:1,Remain:0,TimeLeft:700,Reset:1" {
-			t.Errorf("got %d %+v", r.StatusCode, s)
+	var got []string
+	for range 5 {
+		r, s := ask()
+		status := "no status"
+		if s.StatusResult != nil {
+			status = s.StatusResult.DownloadStatus
+		}
+		got = append(got, fmt.Sprint(r.StatusCode, " ", s.Code+s.ErrorCode, " ", s.Success, " ", status, " ", r.Header.Get("x-ratelimit-user-api")))
+		if isError := s.Code != ""; s.RequestID == "" || isError != (s.HostID != "") || isError != (s.Message != "") {
+			t.Errorf("got %+v", s)
 		}
 	}
-	if r, s := ask(); r.StatusCode != 200 || s.Success != false || s.ErrorCode != "SystemError" || s.StatusResult != nil {
-		t.Errorf("got %d %+v", r.StatusCode, s)
-	}
-	if _, s := ask(); s.StatusResult.DownloadStatus != OrderInit {
-		t.Errorf("got %+v", s.StatusResult)
-	}
-	if n := c.Counts().Refused; n["ServiceUnavailable"] != 1 || n["Throttling.User"] != 2 || n["SystemError"] != 1 {
-		t.Errorf("got %v", n)
-	}
+	wantEqual(t, "answers", got, []string{
+		"503 ServiceUnavailable <nil> no status ",
+		"400 Throttling.User <nil> no status Limit:1,Remain:0,TimeLeft:700,Reset:1",
+		"400 Throttling.User <nil> no status Limit:1,Remain:0,TimeLeft:700,Reset:1",
+		"200 SystemError false no status ",
+		"200 UnknownError true INIT ",
+	})
+	wantEqual(t, "errors counted", c.Counts().Refused, map[string]int{"ServiceUnavailable": 1, "Throttling.User": 2, "SystemError": 1})
 	if !c.UpdateOrder(11, "key-1", func(o *Order) { o.Throttles = 1; o.ID = 12 }) || c.UpdateOrder(12, "key-1", nil) {
 		t.Error("the update of the order failed, or changed its ID")
 	}
