@@ -123,7 +123,7 @@ func (h *partsHash) matches(tag etag) bool {
 }
 
 func (h *partsHash) is(tag etag) bool {
-	return h.n == tag.parts && (sumHex(h.oss) == tag.sum || sumHex(h.s3) == tag.sum)
+	return h.n == tag.parts && (fmt.Sprintf("%x", h.oss.Sum(nil)) == tag.sum || fmt.Sprintf("%x", h.s3.Sum(nil)) == tag.sum)
 }
 
 // maxGuesses is how many part sizes are tried at once. Each costs an MD5 of all

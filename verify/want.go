@@ -32,12 +32,17 @@ func (w Want) Merge(object string, other Want) (Want, error) {
 	} else if other.Size != Unknown && other.Size != w.Size {
 		return Want{}, &Mismatch{object, CheckSize, fmt.Sprint(other.Size), fmt.Sprint(w.Size)}
 	}
-	var err error
-	if merged.MD5, err = agree(object, CheckMD5, w.MD5, other.MD5); err != nil {
-		return Want{}, err
-	}
-	if merged.CRC64, err = agree(object, CheckCRC64, w.CRC64, other.CRC64); err != nil {
-		return Want{}, err
+	for _, sum := range []struct {
+		check string
+		w     *string
+		other string
+	}{{CheckMD5, &merged.MD5, other.MD5}, {CheckCRC64, &merged.CRC64, other.CRC64}} {
+		switch {
+		case *sum.w == "":
+			*sum.w = sum.other
+		case sum.other != "" && !strings.EqualFold(*sum.w, sum.other):
+			return Want{}, &Mismatch{object, sum.check, sum.other, *sum.w}
+		}
 	}
 	x, y := parseETag(w.ETag), parseETag(other.ETag)
 	if x.form == y.form && x.form >= etagParts && x != y {
@@ -47,17 +52,6 @@ func (w Want) Merge(object string, other Want) (Want, error) {
 		merged.ETag = other.ETag
 	}
 	return merged, nil
-}
-
-// agree returns the sum that is promised, if one is.
-func agree(object, check, a, b string) (string, error) {
-	switch {
-	case a == "":
-		return b, nil
-	case b == "" || strings.EqualFold(a, b):
-		return a, nil
-	}
-	return "", &Mismatch{object, check, b, a}
 }
 
 // A Mismatch is the error that a promise did not hold. What was received under

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"crypto/md5"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -107,31 +106,36 @@ func (w *Wire) Read(p []byte) (int, error) {
 
 // A noVerdict is an error of the underlying reader that wraps io.EOF, as those of
 // connections do. It wraps everything that the error wraps except io.EOF.
-type noVerdict struct{ err error }
+type noVerdict struct{ error }
 
-func (e noVerdict) Error() string        { return e.err.Error() }
-func (e noVerdict) Is(target error) bool { return target != io.EOF && errors.Is(e.err, target) }
-func (e noVerdict) As(target any) bool   { return errors.As(e.err, target) }
+func (e noVerdict) Is(target error) bool { return target != io.EOF && errors.Is(e.error, target) }
+func (e noVerdict) As(target any) bool   { return errors.As(e.error, target) }
 
 // verdict checks each promise, and is io.EOF if all of them held.
 func (w *Wire) verdict() error {
-	var promised []func() Check
+	var checks []Check
 	if w.want.Size != Unknown {
-		promised = append(promised, func() Check {
-			return compare(CheckSize, strconv.FormatInt(w.n, 10), strconv.FormatInt(w.want.Size, 10))
-		})
+		checks = append(checks, Check{Check: CheckSize, Want: strconv.FormatInt(w.want.Size, 10), Got: strconv.FormatInt(w.n, 10)})
 	}
 	if w.want.CRC64 != "" {
-		promised = append(promised, func() Check { return compare(CheckCRC64, w.CRC64(), w.want.CRC64) })
+		checks = append(checks, Check{Check: CheckCRC64, Want: w.want.CRC64, Got: w.CRC64()})
 	}
 	if w.want.MD5 != "" {
-		promised = append(promised, func() Check { return compare(CheckMD5, sumHex(w.md5), w.want.MD5) })
+		checks = append(checks, Check{Check: CheckMD5, Want: w.want.MD5, Got: fmt.Sprintf("%x", w.md5.Sum(nil))})
 	}
-	if tag := parseETag(w.want.ETag); tag.form != etagNone {
-		promised = append(promised, func() Check { return w.checkETag(tag) }) // the last: it depends on what the others proved
+	tag := parseETag(w.want.ETag)
+	if tag.form != etagNone {
+		checks = append(checks, Check{Check: CheckETag, Want: w.want.ETag})
 	}
-	for _, check := range promised {
-		c := check()
+	for _, c := range checks {
+		switch {
+		case c.Check == CheckETag:
+			w.checkETag(tag, &c) // the last one, since it depends on what the others proved
+		case strings.EqualFold(c.Got, c.Want):
+			c.Verdict = Held
+		default:
+			c.Verdict = Broken
+		}
 		w.checks = append(w.checks, c)
 		if c.Verdict == Broken {
 			return &Mismatch{w.object, c.Check, c.Got, c.Want}
@@ -150,11 +154,11 @@ func (w *Wire) verdict() error {
 // like an MD5 is believed unless a better check proved the bytes, since stores
 // give such ETags to objects that were appended to, copied or encrypted. The part
 // size of a hash of parts is a guess, so only a match says anything.
-func (w *Wire) checkETag(tag etag) Check {
-	c := Check{Check: CheckETag, Want: w.want.ETag, Verdict: NotComparable}
+func (w *Wire) checkETag(tag etag, c *Check) {
+	c.Verdict = NotComparable
 	switch tag.form {
 	case etagMD5:
-		c.Got = sumHex(w.md5)
+		c.Got = fmt.Sprintf("%x", w.md5.Sum(nil))
 		switch {
 		case c.Got == tag.sum:
 			c.Verdict = Held
@@ -168,17 +172,7 @@ func (w *Wire) checkETag(tag etag) Check {
 			}
 		}
 	}
-	return c
 }
-
-func compare(check, got, want string) Check {
-	if strings.EqualFold(got, want) {
-		return Check{check, want, got, Held}
-	}
-	return Check{check, want, got, Broken}
-}
-
-func sumHex(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
 // Size is how many bytes were read.
 func (w *Wire) Size() int64 { return w.n }
