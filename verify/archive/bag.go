@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -49,7 +50,12 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	if err := in.writeBag(r); err != nil {
 		return nil, err
 	}
-	if err := disk.syncTree(bag); err != nil {
+	if err := filepath.WalkDir(bag, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return err
+		}
+		return disk.syncDir(path)
+	}); err != nil {
 		return nil, err
 	}
 	if err := disk.mkdirs(filepath.Dir(final)); err != nil {

@@ -70,17 +70,6 @@ func (d disk) syncDir(dir string) error {
 	return f.Sync()
 }
 
-// syncTree makes the names in a directory and in all directories below it
-// durable.
-func (d disk) syncTree(dir string) error {
-	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.IsDir() {
-			return err
-		}
-		return d.syncDir(path)
-	})
-}
-
 // syncParents makes the names in a directory durable, and those in each
 // directory above it, up to top. A name that exists may still not be durable: the
 // attempt that made it may have been cut short.

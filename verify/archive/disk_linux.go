@@ -16,21 +16,18 @@ func measureDisk(dir string) (diskSpace, bool) {
 	if unix.Statfs(dir, &s) != nil {
 		return diskSpace{}, false
 	}
-	block := uint64(cmp.Or(s.Frsize, s.Bsize))
+	bytes := func(blocks uint64) int64 { // some file systems say that they have no end
+		block := uint64(cmp.Or(s.Frsize, s.Bsize))
+		if block == 0 || blocks > math.MaxInt64/2/block {
+			return math.MaxInt64 / 2
+		}
+		return int64(blocks * block)
+	}
 	files := int64(verify.Unknown)
 	if s.Files > 0 { // some file systems make room for files as they come
 		files = int64(min(s.Ffree, math.MaxInt64))
 	}
-	return diskSpace{bytesOf(s.Blocks, block), bytesOf(s.Bavail, block), files, int(s.Namelen)}, s.Blocks > 0
-}
-
-// bytesOf is at most half of what an int64 holds: some file systems say that they
-// have no end.
-func bytesOf(blocks, size uint64) int64 {
-	if size == 0 || blocks > math.MaxInt64/2/size {
-		return math.MaxInt64 / 2
-	}
-	return int64(blocks * size)
+	return diskSpace{bytes(s.Blocks), bytes(s.Bavail), files, int(s.Namelen)}, s.Blocks > 0
 }
 
 // startWriteBack asks the system to start writing bytes of a file to the disk,

@@ -62,7 +62,7 @@ func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Ro
 		return err
 	}
 	for name := range x.entries {
-		o, err := x.read(name)
+		o, _, err := x.read(name)
 		proven := o.CRC64 != "" && len(o.Checks) > 0 // any other line with a name would pass for an object without files
 		for i := 0; err == nil && proven && i < len(o.Files); i++ {
 			err = o.Files[i].check(ctx, d, root)
@@ -77,22 +77,17 @@ func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Ro
 	return context.Cause(ctx) // which may be why an object was dropped
 }
 
-// line is the line of an object.
-func (x *objectIndex) line(name string) ([]byte, error) {
-	b := make([]byte, x.entries[name].size)
-	_, err := x.file.ReadAt(b, x.entries[name].off)
-	return b, err
-}
-
-func (x *objectIndex) read(name string) (o Object, err error) {
-	b, err := x.line(name)
+// read reads an object and its line.
+func (x *objectIndex) read(name string) (o Object, line []byte, err error) {
+	line = make([]byte, x.entries[name].size)
+	_, err = x.file.ReadAt(line, x.entries[name].off)
 	if err == nil {
-		err = json.Unmarshal(b, &o)
+		err = json.Unmarshal(line, &o)
 	}
 	if err != nil {
-		return o, fmt.Errorf("read what was received of %s: %w", name, err)
+		return o, nil, fmt.Errorf("read what was received of %s: %w", name, err)
 	}
-	return o, nil
+	return o, line, nil
 }
 
 // syncInterval bounds the work that a power cut may cost: objects whose lines
@@ -138,7 +133,7 @@ func (x *objectIndex) want(name string, matches func(Object) bool) bool {
 	if !ok {
 		return false
 	}
-	o, err := x.read(name)
+	o, _, err := x.read(name)
 	e.wanted = err == nil && matches(o)
 	x.entries[name] = e
 	return e.wanted
@@ -149,7 +144,7 @@ func (x *objectIndex) remove(name string) (o Object, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if _, ok := x.entries[name]; ok {
-		o, err = x.read(name)
+		o, _, err = x.read(name)
 	}
 	delete(x.entries, name)
 	return o, err
@@ -169,7 +164,7 @@ func (x *objectIndex) dropUnwanted() int {
 func (x *objectIndex) all() iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		for _, name := range slices.Sorted(maps.Keys(x.entries)) {
-			if o, err := x.read(name); !yield(o, err) || err != nil {
+			if o, _, err := x.read(name); !yield(o, err) || err != nil {
 				return
 			}
 		}
@@ -179,11 +174,11 @@ func (x *objectIndex) all() iter.Seq2[Object, error] {
 // WriteTo writes a line for each object that is done, ordered by name.
 func (x *objectIndex) WriteTo(w io.Writer) (n int64, err error) {
 	for _, name := range slices.Sorted(maps.Keys(x.entries)) {
-		b, err := x.line(name)
+		_, line, err := x.read(name)
 		if err != nil {
 			return n, err
 		}
-		written, err := w.Write(b)
+		written, err := w.Write(line)
 		n += int64(written)
 		if err != nil {
 			return n, err
@@ -210,21 +205,18 @@ func (f File) check(ctx context.Context, d disk, root *os.Root) error {
 }
 
 // hashFile returns the size and the SHA-256 of what r has. It ends with ctx.
-func hashFile(ctx context.Context, r io.Reader) (int64, string, error) {
+func hashFile(ctx context.Context, r io.Reader) (size int64, sum string, err error) {
 	h := sha256.New()
-	n, err := io.Copy(h, contextReader{ctx, r})
-	return n, hex.EncodeToString(h.Sum(nil)), err
-}
-
-// A contextReader fails once its context has ended.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+	for err == nil {
+		if err := ctx.Err(); err != nil {
+			return size, "", err
+		}
+		var n int64
+		n, err = io.CopyN(h, r, 1<<20)
+		size += n
 	}
-	return c.r.Read(p)
+	if !errors.Is(err, io.EOF) {
+		return size, "", err
+	}
+	return size, hex.EncodeToString(h.Sum(nil)), nil
 }

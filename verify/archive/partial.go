@@ -156,7 +156,7 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 		}
 	}()
 	switch {
-	case !p.proven():
+	case p.wire == nil || p.wire.Verdict() != io.EOF:
 		return errUnproven
 	case p.writing > 0:
 		return errNotClosed
@@ -192,9 +192,6 @@ var (
 	errUnproven  = errors.New("its bytes are not proven")
 	errNotClosed = errors.New("a content file is not closed, or was cut short")
 )
-
-// proven reports whether the wire was read to its end and every promise held.
-func (p *Partial) proven() bool { return p.wire != nil && errors.Is(p.wire.Verdict(), io.EOF) }
 
 // Discard marks what was received as useless, as when the store has another
 // version. Close then drops it.

@@ -98,7 +98,7 @@ func (r receivedBytes) ReadAt(b []byte, off int64) (int, error) {
 // number, once its Wire has given io.EOF. It is valid until the Partial is
 // finished or closed.
 func (p *Partial) ReaderAt() (io.ReaderAt, int64, error) {
-	if !p.proven() {
+	if p.wire == nil || p.wire.Verdict() != io.EOF {
 		return nil, 0, fmt.Errorf("read all of %s: %w", p.name, errUnproven)
 	}
 	return io.NewSectionReader(receivedBytes{p}, 0, p.wire.Size()), p.wire.Size(), nil
