@@ -49,14 +49,6 @@ func (f File) extension() string {
 	return "." + f.format() + codecs[f.codec()].extension
 }
 
-// sameObject reports whether f and g are kept as the same object: with equal
-// bytes, ETag and time.
-func (f File) sameObject(g File) bool {
-	return f.Rows == g.Rows && f.format() == g.format() && f.codec() == g.codec() && f.Seed == g.Seed &&
-		f.Faults.MultipartETag == g.Faults.MultipartETag && f.LastModified.Equal(g.LastModified) &&
-		sameBody(f.Body, g.Body) && sameBody(f.Faults.Replace.Body, g.Faults.Replace.Body)
-}
-
 func sameBody(a, b []byte) bool {
 	return (a == nil) == (b == nil) && bytes.Equal(a, b)
 }

@@ -72,7 +72,8 @@ func (c *Cloud) serveSLS(w http.ResponseWriter, r *http.Request) {
 }
 
 // answerSLS checks the signature before it looks for the job, so that a wrong
-// key does not learn what exists.
+// key does not learn what exists. A call that names no project is for the first
+// project that has the job, or else for the first.
 func (c *Cloud) answerSLS(w http.ResponseWriter, r *http.Request) (any, *apierr.Error) {
 	job, named := strings.CutPrefix(r.URL.Path, jobsPath+"/")
 	key := r.Method
@@ -96,25 +97,15 @@ func (c *Cloud) answerSLS(w http.ResponseWriter, r *http.Request) (any, *apierr.
 	label, host := splitHost(r.Host)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	project := cmp.Or(label, r.Header.Get(ProjectHeader), c.projectWith(job))
+	project := cmp.Or(label, r.Header.Get(ProjectHeader))
+	if names := slices.Sorted(maps.Keys(c.projects)); project == "" && len(names) > 0 {
+		hasJob := func(name string) bool { return job == "" || c.projects[name][job] != nil }
+		project = names[max(slices.IndexFunc(names, hasJob), 0)]
+	}
 	if c.projects[project] == nil {
 		return nil, apierr.New(http.StatusNotFound, "ProjectNotExist", "The Project does not exist : %s", project)
 	}
 	return operation.answer(c, jobCall{project, job, r.URL.Query(), body, origin(r, host)})
-}
-
-// projectWith returns the first project that has the job, or else the first.
-func (c *Cloud) projectWith(job string) string {
-	names := slices.Sorted(maps.Keys(c.projects))
-	for _, name := range names {
-		if job == "" || c.projects[name][job] != nil {
-			return name
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return names[0]
 }
 
 func (c *Cloud) job(q jobCall) (*jobState, *apierr.Error) {

@@ -84,7 +84,7 @@ func (o *object) version(obs bool) objectVersion {
 }
 
 // fileChanged resets the counts of the settings that have changed, and makes
-// new versions if the bytes have.
+// new versions if the bytes, the ETag or the time have.
 func (o *object) fileChanged(old File) {
 	before, now := old.Faults, o.file.Faults
 	resetUnless(before.Flip == now.Flip, &o.faults.flips)
@@ -95,7 +95,9 @@ func (o *object) fileChanged(old File) {
 	if before.ExpireAfter != now.ExpireAfter {
 		clear(o.urls)
 	}
-	if !old.sameObject(*o.file) {
+	f := o.file
+	if f.Rows != old.Rows || f.format() != old.format() || f.codec() != old.codec() || f.Seed != old.Seed || !sameBody(f.Body, old.Body) ||
+		now.MultipartETag != before.MultipartETag || !f.LastModified.Equal(old.LastModified) || !sameBody(now.Replace.Body, before.Replace.Body) {
 		o.store(o.first.modified.Add(time.Second))
 	}
 }
@@ -133,20 +135,16 @@ var ecma = crc64.MakeTable(crc64.ECMA)
 func newVersion(body []byte, partSize int64) objectVersion {
 	v := objectVersion{body: body, crc: crc64.Checksum(body, ecma)}
 	if partSize > 0 {
-		v.objectType, v.etag = "Multipart", partsETag(body, int(partSize))
+		var etags []string
+		for part := range slices.Chunk(body, int(partSize)) {
+			etags = append(etags, fmt.Sprintf("%X", md5.Sum(part)))
+		}
+		v.objectType, v.etag = "Multipart", etagOfParts(etags...)
 		return v
 	}
 	sum := md5.Sum(body)
 	v.objectType, v.etag, v.md5 = "Normal", fmt.Sprintf("%X", sum), base64.StdEncoding.EncodeToString(sum[:])
 	return v
-}
-
-func partsETag(body []byte, size int) string {
-	var etags []string
-	for part := range slices.Chunk(body, size) {
-		etags = append(etags, fmt.Sprintf("%X", md5.Sum(part)))
-	}
-	return etagOfParts(etags...)
 }
 
 // etagOfParts hashes the MD5s of the parts as upper-case hex, where S3 hashes

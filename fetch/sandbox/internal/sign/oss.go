@@ -237,7 +237,7 @@ func readOSS4(r *http.Request, t Target, authorization string) (credentials, *ap
 	case parts[2] != "oss":
 		return credentials{}, ossScopeError("signing product", "0002-00000227")
 	case r.Header.Get("x-oss-content-sha256") != "UNSIGNED-PAYLOAD":
-		return credentials{}, ossHeaderError("x-oss-content-sha256", "")
+		return credentials{}, apierr.New(http.StatusBadRequest, "InvalidArgument", "The header x-oss-content-sha256 is missing or invalid.")
 	}
 	canonical, bad := oss4Request(r, t, given["AdditionalHeaders"])
 	if bad != nil {
@@ -250,10 +250,6 @@ func readOSS4(r *http.Request, t Target, authorization string) (credentials, *ap
 
 func ossScopeError(part, ec string) *apierr.Error {
 	return apierr.New(http.StatusBadRequest, "InvalidArgument", "Invalid %s in Authorization header.", part).WithEC(ec)
-}
-
-func ossHeaderError(name, ec string) *apierr.Error {
-	return apierr.New(http.StatusBadRequest, "InvalidArgument", "The header %s is missing or invalid.", name).WithEC(ec)
 }
 
 // oss4Request is the canonical request of V4. It has the additional headers
@@ -271,7 +267,7 @@ func oss4Request(r *http.Request, t Target, additional string) (string, *apierr.
 			continue
 		}
 		if header(r, name) == "" {
-			return "", ossHeaderError(name, "0002-00000078")
+			return "", apierr.New(http.StatusBadRequest, "InvalidArgument", "The header %s is missing or invalid.", name).WithEC("0002-00000078")
 		}
 		names = append(names, name)
 	}
