@@ -44,6 +44,9 @@ var (
 // ErrBomb.
 type LimitError = unpack.LimitError
 
+// Limit names a limit of the Fetcher.
+type Limit = unpack.Limit
+
 // The limits of a LimitError.
 const (
 	LimitDecoded = unpack.LimitDecoded // MaxDecoded, or Limits.Bytes

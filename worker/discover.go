@@ -105,7 +105,7 @@ func (d *discoverRun) run(ctx context.Context) error {
 func (d *discoverRun) list(ctx context.Context, do func(fetch.Ref)) (err error) {
 	defer func() {
 		if x := recover(); x != nil {
-			err = fmt.Errorf("%w: %v", errPanicked, x)
+			err = fmt.Errorf("%w: %v", ErrPanicked, x)
 			d.w.Log.Warn("a listing panicked", "place", d.place.String(), "panic", safeText(err), "stack", string(debug.Stack()))
 		}
 	}()
@@ -156,8 +156,8 @@ func (d *discoverRun) finish(ctx context.Context, err error) error {
 		return snooze(0, err)
 	}
 	outcome := Classify(err)
-	failed := []any{"cause", string(outcome.Cause), "error", safeText(err), "hint", outcome.Hint}
-	if outcome.Budget == once || errors.Is(err, errPanicked) {
+	failed := []any{"cause", string(outcome.Cause), "error", safeText(err)}
+	if outcome.Budget == once || errors.Is(err, ErrPanicked) {
 		log.Warn("not listed", failed...)
 		return nil
 	}

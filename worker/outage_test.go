@@ -34,7 +34,7 @@ var outages = map[string]struct {
 	"out of memory":  {replyError("OOM command not allowed when used memory > 'maxmemory'."), "a larger maxmemory", ErrRedis},
 	"no disk":        {replyError("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."), "see its log", ErrRedis},
 	"loading":        {replyError("LOADING Redis is loading the dataset in memory"), "before it was started", ErrRedis},
-	"wants password": {replyError("NOAUTH Authentication required."), "--redis-password-file", ErrUnsuitableRedis},
+	"wants password": {replyError("NOAUTH Authentication required."), "it needs a password", ErrNoRedisPassword},
 	"wrong password": {replyError("WRONGPASS invalid username-password pair or user is disabled."), "password is wrong", ErrUnsuitableRedis},
 	"lacks rights":   {replyError("NOPERM this user has no permissions to run the 'evalsha' command"), "lacks rights", ErrUnsuitableRedis},
 	"nonsense":       {func(c *server.Peer) { c.WriteRaw("?!\r\n") }, "redis does not serve", ErrRedis},

@@ -20,10 +20,12 @@ const (
 	maxStarts          = 10
 )
 
+// ErrPanicked is an attempt that panicked in a worker.
+var ErrPanicked = errors.New("the attempt panicked")
+
 var (
 	errUnknownStatus = errors.New("the provider keeps using a status that is not known")
 	errCrashed       = errors.New("its worker died at each of the last attempts, and nothing was gained")
-	errPanicked      = errors.New("the attempt panicked")
 	errSettled       = errors.New("it was cancelled, or has failed, and nobody has asked for it since")
 )
 
@@ -172,7 +174,7 @@ func (r *run) waitForJob(d *archive.Record, notReady *fetch.NotReadyError) error
 	}
 	save := d.SaveCounters
 	if len(d.State.Failures) > 0 { // the job answers again: its attempts are given back
-		d.State.Failures, d.State.Cause, d.State.Message, d.State.Hint = nil, "", "", ""
+		d.State.Failures, d.State.Cause, d.State.Message = nil, "", ""
 		d.State.Next = time.Time{}
 		save = d.Save
 	}
@@ -220,7 +222,7 @@ func (r *run) giveUp(d *archive.Record, failure error) error {
 // saveFailure saves the record with the error of the last attempt.
 func saveFailure(d *archive.Record, failure error) error {
 	outcome := Classify(failure)
-	d.State.Cause, d.State.Message, d.State.Hint = string(outcome.Cause), safeText(failure), outcome.Hint
+	d.State.Cause, d.State.Message = string(outcome.Cause), safeText(failure)
 	d.State.Changed = time.Now().UTC()
 	return d.Save()
 }

@@ -26,6 +26,9 @@ var (
 	// ErrUnsuitableRedis is a Redis that can't hold the queue unless someone
 	// changes its settings, or the client's.
 	ErrUnsuitableRedis = errors.New("redis is not fit for the queue")
+	// ErrNoRedisPassword is a Redis that needs a password and was given none. It
+	// wraps ErrUnsuitableRedis.
+	ErrNoRedisPassword = fmt.Errorf("%w: it needs a password", ErrUnsuitableRedis)
 	// ErrOtherArchive is a Redis that serves the workers of another archive.
 	ErrOtherArchive = errors.New("this Redis serves another archive")
 )
@@ -160,7 +163,7 @@ type redisRefusal struct {
 }
 
 var redisRefusals = []redisRefusal{
-	{"NOAUTH", ErrUnsuitableRedis, "it wants a password: --redis-password-file, or REDIS_PASSWORD"},
+	{"NOAUTH", ErrNoRedisPassword, ""},
 	{"WRONGPASS", ErrUnsuitableRedis, "the user name or the password is wrong"},
 	{"NOPERM", ErrUnsuitableRedis, "the user lacks rights: see the README for the ACL that the queue needs"},
 	{"unknown command", ErrUnsuitableRedis, "it is too old: want Redis 6.2 or later"},
@@ -190,6 +193,9 @@ func wrapRedisError(ctx context.Context, err error) error {
 	}
 	text := safeText(err)
 	if r := findRefusal(text); r != nil {
+		if r.advice == "" {
+			return fmt.Errorf("%w (%s)", r.kind, text)
+		}
 		return fmt.Errorf("%w: %s (%s)", r.kind, r.advice, text)
 	}
 	return fmt.Errorf("%w: %s", ErrRedis, text)

@@ -256,7 +256,7 @@ func TestARedisThatTakesNothingMayTakeItLater(t *testing.T) {
 func TestARedisThatWantsAPasswordSaysSo(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, "--requirepass", canary)
-	checkUnsuitable(t, NewQueue(r.client), "it wants a password")
+	checkUnsuitable(t, NewQueue(r.client), "it needs a password")
 	checkUnsuitable(t, NewQueue(r.dial(t, ":"+canary+"x@")), "password is wrong")
 	checkUnsuitable(t, NewQueue(r.dial(t, "nobody:"+canary+"@")), "password is wrong")
 	if err := NewQueue(r.dial(t, ":"+canary+"@")).CheckRedis(t.Context()); err != nil {

@@ -106,7 +106,7 @@ func (w *Worker) recovering(handle asynq.HandlerFunc) asynq.HandlerFunc {
 	return func(ctx context.Context, t *asynq.Task) (err error) {
 		defer func() {
 			if x := recover(); x != nil {
-				text := safeText(fmt.Errorf("%w: %v", errPanicked, x))
+				text := safeText(fmt.Errorf("%w: %v", ErrPanicked, x))
 				w.Log.Warn("a task panicked", "panic", text, "stack", string(debug.Stack()))
 				err = snooze(maxPollInterval, errors.New(text))
 			}

@@ -7,7 +7,8 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
-	"tallyman/fetch/obs"
+	"tallyman/fetch/dbs"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/oss"
 	"tallyman/worker"
 )
@@ -21,16 +22,29 @@ var errorHints = []struct {
 	{is(fetch.ErrDrained), hintRunAgain},
 	{is(context.Canceled), hintRunAgain},
 	{is(syscall.ENAMETOOLONG), "put the archive at a shorter path, on a file system that takes longer names"},
-	{is(oss.ErrNoRegion), "add ?region=REGION to the reference, or set --endpoint oss=URL"},
-	{is(obs.ErrNoRegion), "add ?region=REGION to the reference, or set --endpoint obs=URL"},
-	{is(fetch.ErrReceiptMismatch), "run 'tallyman verify' to check what has landed, or fetch it once more beside that: fetch --again"},
+	{is(oss.ErrNoRegion), "add ?region=REGION to the reference, or set --endpoint PROVIDER=URL"},
+	{is(dbs.ErrNoBucket), "name the bucket by --dbs-bucket BUCKET[@REGION]"},
+	{is(fetch.ErrReceiptMismatch), "check what has landed with 'tallyman verify', or fetch it once more beside that: fetch --again"},
+	{isType[*fetch.MislabelledError], "keep the file as it came: --keep wire"},
+	{isType[*fetch.SlowError], "run again: what was received is kept; --min-rate allows less"},
+	{exceeds(fetch.LimitSize), "if you trust the source, allow more: --max-size"},
+	{exceeds(fetch.LimitDecoded), "if you trust the source, allow more: --max-decoded"},
+	{exceeds(fetch.LimitEntries), "if you trust the source, allow more: --max-entries"},
+	{is(fetch.ErrBomb), ""},
 	{is(fetch.ErrRefused), ""},
-	{isType[*fetch.PanicError], "this is a mistake in tallyman: please report it"},
+	{isType[*fetch.PanicError], hintReport},
+	{is(worker.ErrPanicked), hintReport},
+	{is(worker.ErrNoRedisPassword), "give the password in a file for --redis-password-file, or in REDIS_PASSWORD"},
 	{is(worker.ErrUnsuitableRedis), ""},
 	{is(worker.ErrOtherArchive), ""},
+	{isType[*hostguard.NotAllowedError], causeHints["host-refused"]},
+	{is(hostguard.ErrHost), ""},
 }
 
-const hintRunAgain = "run again: what was received is kept"
+const (
+	hintRunAgain = "run again: what was received is kept"
+	hintReport   = "this is a mistake in tallyman: please report it"
+)
 
 // causeHints says what to do about each cause. A cause that is missing here
 // speaks for itself.
@@ -71,12 +85,22 @@ func retryCommand(reference string) string { return "tallyman retry " + cli.Shel
 
 // hint returns what to do about an error, or "".
 func hint(err error) string {
+	if refused, ok := errors.AsType[*hostguard.NotAllowedError](err); ok && refused.Host != "" {
+		return "if you trust the host, name it: --allow-host " + refused.Host
+	}
 	for _, row := range errorHints {
 		if row.matches(err) {
 			return row.hint
 		}
 	}
 	return causeHints[worker.Classify(err).Cause]
+}
+
+func exceeds(limit fetch.Limit) func(error) bool {
+	return func(err error) bool {
+		exceeded, ok := errors.AsType[*fetch.LimitError](err)
+		return ok && exceeded.Limit == limit
+	}
 }
 
 func is(target error) func(error) bool {

@@ -17,8 +17,10 @@ func TestAHintFitsTheError(t *testing.T) {
 		"run again: what was received is kept":        fmt.Errorf("fetch: %w", context.Canceled),
 		"run again later, or wait longer with --wait": &fetch.NotReadyError{},
 		"export it anew": &fetch.JobError{State: fetch.Failed},
-		"this is a mistake in tallyman: please report it": &fetch.PanicError{},
-		"if you trust the host, name it by --allow-host":  fmt.Errorf("%w: example.com", hostguard.ErrHost),
+		"this is a mistake in tallyman: please report it":           &fetch.PanicError{},
+		"if you trust the host, name it: --allow-host a.example:80": fmt.Errorf("fetch: %w", &hostguard.NotAllowedError{Host: "a.example:80"}),
+		"if you trust the host, name it by --allow-host":            &hostguard.NotAllowedError{},
+		"if you trust the source, allow more: --max-entries":        &fetch.LimitError{Limit: fetch.LimitEntries},
 		"": fmt.Errorf("%w: no such key", fetch.ErrRefused),
 	} {
 		if got := hint(err); got != want {

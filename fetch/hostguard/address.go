@@ -54,7 +54,7 @@ func (p *Policy) checkIP(ip netip.Addr) error {
 	if public || p.Internal && vendorNetwork.Contains(ip) && ip != alibabaMetadata {
 		return nil
 	}
-	return fmt.Errorf("%w: it resolves to %s, an address that is not public: name the host by --allow-host if that is meant", ErrHost, ip)
+	return &NotAllowedError{Reason: fmt.Sprintf("it resolves to %s, an address that is not public", ip)}
 }
 
 // refuseMetadata is the control function for allowed hosts and proxies, which

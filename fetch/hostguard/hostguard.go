@@ -40,6 +40,17 @@ import (
 // ErrHost is wrapped by every refusal of a host, an address or a redirect.
 var ErrHost = errors.New("host refused")
 
+// NotAllowedError refuses a host that [Policy.Allow] could permit. It wraps
+// ErrHost.
+type NotAllowedError struct {
+	Host   string // HOST or HOST:PORT, or "" if only its address is known
+	Reason string
+}
+
+func (e *NotAllowedError) Error() string { return ErrHost.Error() + ": " + e.Reason }
+
+func (e *NotAllowedError) Unwrap() error { return ErrHost }
+
 // A Policy says which hosts may be asked for data. The zero Policy allows none.
 // It may be used by many goroutines at once, and must not be changed then.
 type Policy struct {
@@ -65,11 +76,11 @@ func (p *Policy) Check(u *url.URL) error {
 		return nil
 	}
 	if u.Scheme != "https" {
-		return fmt.Errorf("%w: %s by %s: https is a must but for a host that --allow-host names", ErrHost, u.Host, u.Scheme)
+		return &NotAllowedError{u.Host, fmt.Sprintf("%s by %s: it must be https", u.Host, u.Scheme)}
 	}
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if !slices.ContainsFunc(p.Domains, func(domain string) bool { return domain == "*" || strings.HasSuffix(name, "."+domain) }) {
-		return fmt.Errorf("%w: %s is not in %s: name it by --allow-host %s if you trust it", ErrHost, u.Host, strings.Join(p.Domains, ", "), u.Host)
+		return &NotAllowedError{u.Host, fmt.Sprintf("%s is not in %s", u.Host, strings.Join(p.Domains, ", "))}
 	}
 	if isNumeric(host) { // checked here too, since a proxy may do the dialling
 		ip, err := netip.ParseAddr(host)

@@ -44,7 +44,6 @@ type State struct {
 	Failures  map[string]int  `json:"failures,omitempty"` // of them, by cause
 	Cause     string          `json:"cause,omitempty"`    // of the last failure
 	Message   string          `json:"message,omitempty"`
-	Hint      string          `json:"hint,omitempty"`
 	Changed   time.Time       `json:"changed,omitzero"`
 	Next      time.Time       `json:"next,omitzero"` // when it is tried again
 }

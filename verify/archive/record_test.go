@@ -67,7 +67,7 @@ func fullState() State {
 		Schema: stateSchema, Reference: testRef, Key: testKey, FirstSeen: at,
 		Phase: Failed, Asked: at.Add(1), Options: json.RawMessage(`{"keep":"both","n":[1,2]}`),
 		Attempts: 3, Failures: map[string]int{"network": 2, "throttled": 1},
-		Cause: "network", Message: `read "x": connection lost`, Hint: "run again",
+		Cause: "network", Message: `read "x": connection lost`,
 		Changed: at.Add(2), Next: at.Add(3),
 	}
 }
