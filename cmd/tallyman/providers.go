@@ -65,7 +65,7 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 	disKeys, obsKeys := dis.ProfileKeys(account.profile), obs.ProfileKeys(account.profile)
 	if account.sandbox {
 		disKeys = dis.StaticKeys(dis.Keys{AccessKey: demoKey, SecretKey: demoSecret})
-		obsKeys = obs.StaticKeys(obs.Keys{AK: demoKey, SK: demoSecret})
+		obsKeys = obs.StaticKeys(obs.Keys{AccessKey: demoKey, SecretKey: demoSecret})
 	}
 	hosts := a.vendorHosts("myhuaweicloud.com")
 	store := &obs.Store{Client: a.apiHosts(hosts, "obs").Client(), Keys: obsKeys, Endpoint: a.Endpoints.URL("obs")}

@@ -33,7 +33,7 @@ func dumped(t *testing.T, task sandbox.DumpTask) (*sandbox.Cloud, *Provider) {
 	}
 	t.Cleanup(stop)
 	store := &obs.Store{Endpoint: base, Keys: func(context.Context) (obs.Keys, error) {
-		return obs.Keys{AK: fetchtest.KeyID, SK: fetchtest.Secret, SecurityToken: fetchtest.Token}, nil
+		return obs.Keys{AccessKey: fetchtest.KeyID, SecretKey: fetchtest.Secret, SecurityToken: fetchtest.Token}, nil
 	}}
 	return c, &Provider{Endpoint: base, Keys: StaticKeys(testKeys), Objects: func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error] {
 		return store.Objects(ctx, obs.Selection{Region: region, Bucket: bucket, Prefix: prefix})

@@ -85,7 +85,7 @@ func services(t *testing.T) []service {
 			return drained(s.Objects(ctx, oss.Selection{Bucket: "bucket", Prefix: "e/"}))
 		}, xmlSkewed},
 		{"obs", func(ctx context.Context, c *http.Client, at string) error {
-			s := &obs.Store{Client: c, Keys: obs.StaticKeys(obs.Keys{AK: "AK", SK: "CANARY-secret"}), Endpoint: at, Region: "cn-north-4"}
+			s := &obs.Store{Client: c, Keys: obs.StaticKeys(obs.Keys{AccessKey: "AK", SecretKey: "CANARY-secret"}), Endpoint: at, Region: "cn-north-4"}
 			return drained(s.Objects(ctx, obs.Selection{Bucket: "bucket", Prefix: "e/"}))
 		}, xmlSkewed},
 	}

@@ -65,7 +65,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 // cheap, and holds the context and the keys of one call.
 func (c call) request(ctx context.Context, keys Keys) (*http.Request, error) {
 	var made recorder
-	client, err := obs.New(keys.AK, keys.SK, c.at.endpoint.String(),
+	client, err := obs.New(keys.AccessKey, keys.SecretKey, c.at.endpoint.String(),
 		obs.WithSecurityToken(keys.SecurityToken),
 		obs.WithSignature(c.at.signature),
 		obs.WithPathStyle(c.at.pathStyle),
@@ -110,7 +110,7 @@ func (at *bucketAddress) signAgain(req *http.Request, keys Keys) {
 	if keys.SecurityToken != "" {
 		signed["x-amz-security-token"] = []string{keys.SecurityToken}
 	}
-	auth := obs.V4Auth(keys.AK, keys.SK, cmp.Or(at.region, anyRegion), req.Method, cmp.Or(req.URL.EscapedPath(), "/"), req.URL.RawQuery, signed)
+	auth := obs.V4Auth(keys.AccessKey, keys.SecretKey, cmp.Or(at.region, anyRegion), req.Method, cmp.Or(req.URL.EscapedPath(), "/"), req.URL.RawQuery, signed)
 	req.Header = http.Header{"User-Agent": req.Header["User-Agent"]}
 	for name, values := range signed {
 		if name != "host" {

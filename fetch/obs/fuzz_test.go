@@ -20,5 +20,5 @@ func FuzzListing(f *testing.F) {
 			}, nil
 		})}}
 		return store.Objects(ctx, Selection{Bucket: bucket, Prefix: prefix})
-	}, temporary.SK, temporary.SecurityToken)
+	}, temporary.SecretKey, temporary.SecurityToken)
 }

@@ -16,8 +16,8 @@ import (
 )
 
 func TestKeysComeFromTheEnvironment(t *testing.T) {
-	t.Setenv("HUAWEICLOUD_SDK_AK", " "+temporary.AK)
-	t.Setenv("HUAWEICLOUD_SDK_SK", temporary.SK+"\n")
+	t.Setenv("HUAWEICLOUD_SDK_AK", " "+temporary.AccessKey)
+	t.Setenv("HUAWEICLOUD_SDK_SK", temporary.SecretKey+"\n")
 	t.Setenv("HUAWEICLOUD_SDK_SECURITY_TOKEN", temporary.SecurityToken)
 	if got, err := EnvironmentKeys(t.Context()); err != nil || got != temporary {
 		t.Errorf("got %v, %v", got, err)
@@ -37,7 +37,7 @@ func TestWithoutKeysNothingIsAsked(t *testing.T) {
 		t.Error("it was asked")
 		return nil, errStop
 	})
-	for name, find := range map[string]func(context.Context) (Keys, error){"environment": nil, "no SK": StaticKeys(Keys{AK: "id"}), "no AK": StaticKeys(Keys{SK: "secret"})} {
+	for name, find := range map[string]func(context.Context) (Keys, error){"environment": nil, "no SK": StaticKeys(Keys{AccessKey: "id"}), "no AK": StaticKeys(Keys{SecretKey: "secret"})} {
 		store.Keys = find
 		err := read(t, store, "a")
 		if !errors.Is(err, fetch.ErrAuth) || !strings.Contains(err.Error(), "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK") {

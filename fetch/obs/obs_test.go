@@ -17,7 +17,7 @@ import (
 )
 
 func TestProvider(t *testing.T) {
-	k := Keys{AK: fetchtest.KeyID, SK: fetchtest.Secret, SecurityToken: fetchtest.Token}
+	k := Keys{AccessKey: fetchtest.KeyID, SecretKey: fetchtest.Secret, SecurityToken: fetchtest.Token}
 	fetchtest.Suite{Ref: "obs://logs/e/?region=cn-north-4", Dir: "testdata/listing", New: func(client *http.Client) fetch.Provider {
 		return &Provider{&Store{Client: client, Keys: StaticKeys(k)}}
 	}}.Run(t)
@@ -177,7 +177,7 @@ func TestAWrongKeyIsRefused(t *testing.T) {
 		srv, store := serve(t, map[string]string{"a": "x"})
 		store = along(as, store)
 		for wrong, k := range map[string]Keys{
-			"SK": {AK: keys.AK, SK: "other"}, "AK": {AK: "other", SK: keys.SK}, "a token unasked for": {AK: keys.AK, SK: keys.SK, SecurityToken: "t"},
+			"SK": {AccessKey: keys.AccessKey, SecretKey: "other"}, "AK": {AccessKey: "other", SecretKey: keys.SecretKey}, "a token unasked for": {AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, SecurityToken: "t"},
 		} {
 			store.Keys = StaticKeys(k)
 			if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, fetch.ErrAuth) {

@@ -15,7 +15,7 @@ func TestAProfileHasAllThatKeysHave(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", file)
-	if keys, err := ProfileKeys("all")(t.Context()); err != nil || keys != (Keys{"AK", "SK", "STS"}) {
+	if keys, err := ProfileKeys("all")(t.Context()); err != nil || keys != (Keys{AccessKey: "AK", SecretKey: "SK", SecurityToken: "STS"}) {
 		t.Errorf("other keys, %v", err)
 	}
 	if _, err := ProfileKeys("token")(t.Context()); !errors.Is(err, fetch.ErrAuth) {
@@ -26,7 +26,7 @@ func TestAProfileHasAllThatKeysHave(t *testing.T) {
 func TestNoProfileIsTheEnvironment(t *testing.T) {
 	t.Setenv("HUAWEICLOUD_SDK_AK", "AK")
 	t.Setenv("HUAWEICLOUD_SDK_SK", "SK")
-	if keys, err := ProfileKeys("")(t.Context()); err != nil || keys.AK != "AK" {
+	if keys, err := ProfileKeys("")(t.Context()); err != nil || keys.AccessKey != "AK" {
 		t.Errorf("other keys, %v", err)
 	}
 }

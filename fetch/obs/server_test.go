@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	keys      = Keys{AK: "HUAWEIid", SK: "SECRETcanary"}
-	temporary = Keys{AK: "HUAWEIid", SK: "SECRETcanary", SecurityToken: "TOKENcanary+/=="}
+	keys      = Keys{AccessKey: "HUAWEIid", SecretKey: "SECRETcanary"}
+	temporary = Keys{AccessKey: "HUAWEIid", SecretKey: "SECRETcanary", SecurityToken: "TOKENcanary+/=="}
 )
 
 const bucket = "obs-test-bucket"
@@ -38,7 +38,7 @@ func serve(t testing.TB, objects map[string]string) (*server, *Store) {
 }
 
 func serveTo(t testing.TB, k Keys, objects map[string]string) (*server, *Store) {
-	s := &server{Cloud: sandbox.New(sandbox.Options{AccessKeyID: k.AK, AccessKeySecret: k.SK, SecurityToken: k.SecurityToken})}
+	s := &server{Cloud: sandbox.New(sandbox.Options{AccessKeyID: k.AccessKey, AccessKeySecret: k.SecretKey, SecurityToken: k.SecurityToken})}
 	s.AddBucket(bucket, sandbox.Bucket{})
 	for key, body := range objects {
 		s.AddObject(bucket, key, sandbox.File{Body: []byte(body)})
