@@ -99,14 +99,14 @@ package fetch_test
 //		TestNamesOfPrivateAddressesAreNotAsked, TestEveryResolvedAddressIsChecked,
 //		TestAllowedHostsMayBePrivateButNotMetadata, TestEveryCallKeepsToTheHosts
 //	redirects
-//		TestRedirectDoesNotTellWhereItCameFrom, TestRedirectsAreChecked, TestNoCallIsRedirected,
+//		TestARedirectSendsNoReferer, TestRedirectsAreChecked, TestNoCallIsRedirected,
 //		TestEachFaultOfAStoreHasItsVerdict
 //	stores that are slow, silent or endless
 //		TestAStoreThatIsSilentTimesOut, TestAnEndlessObjectIsCutOffAtItsSize, TestAnEndlessRefusalIsCut,
 //		TestDrainCutsAnAnswerThatGoesOnAndOn, TestAStoreThatDripsIsLeftAndSaysHowSlowItWas,
 //		TestAStoreThatAnswersWithAByteAtATimeIsLeft, TestWhatIsSmallLandsOverASlowLink,
 //		TestAnObjectHasAnEndEvenIfItsStoreTellsNone, TestASizeThatIsTooLargeIsRefusedBeforeAByteIsKept,
-//		TestNoAnswerOfAServiceIsReadForEver, TestNoListingGoesOnForEver
+//		TestNoAnswerOfAServiceIsReadForEver, TestEndlessListingsAreRefused
 //	clocks that are wrong
 //		TestASkewedClockIsNamedWithItsError, TestASkewedClockIsNamedByEveryService
 //

@@ -28,10 +28,11 @@ const (
 	sinkBucket = "ali-test-oss-bucket"
 )
 
-// created is when the task of a cloud was.
+// created is when the task of a cloud was created.
 var created = time.Now().Add(-time.Hour).Truncate(time.Second)
 
-// A cloud has one task of that instance, and the buckets of its owner.
+// A cloud is a sandbox with one task of that instance, and the buckets of its
+// owner.
 type cloud struct {
 	*sandbox.Cloud
 	provider *Provider
@@ -68,7 +69,7 @@ func started(t *testing.T, task sandbox.Task) *cloud {
 	return &cloud{c, p, &fetch.Fetcher{Providers: map[string]fetch.Provider{"dbs": p}, Archive: a}}
 }
 
-// tarOf is a tar of files with those names, all alike.
+// tarOf returns a tar of files with those names and one content.
 func tarOf(t *testing.T, content []byte, names ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -87,8 +88,8 @@ func tarOf(t *testing.T, content []byte, names ...string) []byte {
 	return b.Bytes()
 }
 
-// landed are the paths below data/ of an export.
-func landed(t *testing.T, f *fetch.Fetcher, ref fetch.Ref) (names []string) {
+// fetchNames fetches an export and returns the paths of its files below data/.
+func fetchNames(t *testing.T, f *fetch.Fetcher, ref fetch.Ref) (names []string) {
 	t.Helper()
 	root := filepath.Join(f.Archive.Path(ref.Key()), "data")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -104,7 +105,7 @@ func landed(t *testing.T, f *fetch.Fetcher, ref fetch.Ref) (names []string) {
 	return names
 }
 
-func TestWhatATaskYieldedLands(t *testing.T) {
+func TestTheResultOfATaskLands(t *testing.T) {
 	rows := sandbox.Generate(20, "csv", 1)
 	tables := tarOf(t, rows, "dbtest/a/structure.sql", "dbtest/a/data/1.csv", "dbtest/b/data/1.csv")
 	for _, c := range []struct {
@@ -144,7 +145,7 @@ func TestWhatATaskYieldedLands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := landed(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
+			if got := fetchNames(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
 				t.Errorf("landed as %q, want %q", got, c.want)
 			}
 			if receipt.Records != c.records || len(receipt.Doubts) > 0 || strings.Contains(fmt.Sprint(receipt.Answer), "Signature") {
@@ -208,7 +209,7 @@ func TestATaskWithoutAResultLandsNothing(t *testing.T) {
 	}
 }
 
-func TestAURLThatExpiresIsAskedForAnew(t *testing.T) {
+func TestAnExpiredURLIsAskedForAnew(t *testing.T) {
 	cloud := started(t, sandbox.Task{File: sandbox.File{Rows: 5000, Faults: sandbox.Faults{ExpireAfter: sandbox.Expiry{Requests: 2}}}})
 	cloud.fetcher.PartSize, cloud.fetcher.Parallel = 64<<10, 1
 	receipt, err := cloud.fetcher.Fetch(t.Context(), parseRef(t, taskRef))
@@ -220,7 +221,7 @@ func TestAURLThatExpiresIsAskedForAnew(t *testing.T) {
 	}
 }
 
-func TestATaskOfUnknownAgeLandsWithADoubt(t *testing.T) {
+func TestATaskWithoutATimeLandsWithADoubt(t *testing.T) {
 	cloud := started(t, sandbox.Task{Bucket: sinkBucket, Path: "p", File: sandbox.File{Rows: 1}})
 	p := answering(listed(finished(`"1663321957000"`, `null`, `"URL"`, `"OSS"`, `"TargetPath": ""`, `"TargetPath": "p"`)))
 	p.Store, p.Bucket, p.Region = cloud.provider.Store, sinkBucket, "cn-beijing"
@@ -231,7 +232,7 @@ func TestATaskOfUnknownAgeLandsWithADoubt(t *testing.T) {
 	}
 }
 
-func TestTheRegionOfABucketIsThatOfTheTaskUnlessSaid(t *testing.T) {
+func TestABucketIsInTheRegionOfTheTaskUnlessOneIsSet(t *testing.T) {
 	cloud := started(t, sandbox.Task{Bucket: sinkBucket, File: sandbox.File{Rows: 1}})
 	cloud.AddBucket(sinkBucket, sandbox.Bucket{Region: "cn-hangzhou"})
 	cloud.provider.Region = ""

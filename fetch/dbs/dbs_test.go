@@ -30,13 +30,13 @@ func keys(context.Context) (acs.Keys, error) {
 	return acs.Keys{AccessKeyID: fetchtest.KeyID, AccessKeySecret: fetchtest.Secret, SecurityToken: fetchtest.Token}, nil
 }
 
-// provider is one whose every call gets the answer of that transport.
+// provider returns one whose calls the transport answers.
 func provider(f transport) *Provider {
 	return &Provider{Client: &http.Client{Transport: f}, Open: open, Keys: keys}
 }
 
-// answering is a provider whose service says that of its first call, that of
-// its second, and so on; the last of all further ones.
+// answering returns a provider whose calls get those answers, one after the
+// other, and the last one for all further calls.
 func answering(bodies ...string) *Provider {
 	made := 0
 	return provider(func(req *http.Request) (*http.Response, error) {
@@ -52,7 +52,7 @@ func TestProvider(t *testing.T) {
 	}}.Run(t)
 }
 
-func TestCallsGoToTheVendor(t *testing.T) {
+func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
 	for _, c := range []struct{ name, network, region, want string }{
 		{"of Hangzhou", "", "cn-hangzhou", "dbs-api.cn-hangzhou"},
 		{"of a region that Hangzhou answers for", "", "us-east-1", "dbs-api.cn-hangzhou"},
@@ -75,7 +75,7 @@ func TestCallsGoToTheVendor(t *testing.T) {
 	}
 }
 
-// The vendor's SDK has the same list.
+// The list of hosts is that of the vendor's SDK.
 func TestEachRegionHasItsHost(t *testing.T) {
 	host := func(region string) (asked string) {
 		p := provider(func(req *http.Request) (*http.Response, error) {
@@ -101,7 +101,7 @@ func TestEachRegionHasItsHost(t *testing.T) {
 	}
 }
 
-func TestTheTwoCallsSayWhatTheyWant(t *testing.T) {
+func TestTheParametersOfTheTwoCalls(t *testing.T) {
 	var asked []string
 	answers := answering(listed(finished()), located())
 	inner := answers.Client.Transport
@@ -125,7 +125,7 @@ func TestTheTwoCallsSayWhatTheyWant(t *testing.T) {
 	}
 }
 
-func TestAnEndpointIsCalledInstead(t *testing.T) {
+func TestCallsGoToTheEndpointThatIsSet(t *testing.T) {
 	for _, c := range []struct{ signature, name string }{{"", "Authorization"}, {"acs3", "Authorization"}, {"v1", "Signature"}} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if query := r.URL.Query(); r.Header.Get(c.name)+query.Get(c.name) == "" || query.Get("InstanceName") != "rm-bp1imnmcjxdz7" {
@@ -143,7 +143,7 @@ func TestAnEndpointIsCalledInstead(t *testing.T) {
 	}
 }
 
-func TestErrorsBeforeAndAfterTheCalls(t *testing.T) {
+func TestErrorsBeforeAndAfterTheCallsNameTheirCause(t *testing.T) {
 	refused := fmt.Errorf("h.example: %w", hostguard.ErrHost)
 	for _, c := range []struct {
 		name   string

@@ -32,8 +32,7 @@ func parsePlace(t testing.TB, s string) fetch.Ref {
 	return place
 }
 
-// list gives the IDs of tasks, in the order they came, and the error at the
-// end.
+// list returns the IDs of the listed tasks in their order, up to an error.
 func list(t testing.TB, p *Provider, since time.Time) (ids []string, err error) {
 	t.Helper()
 	for task, err := range p.List(t.Context(), parsePlace(t, placeRef), since) {
@@ -57,8 +56,8 @@ func TestRecordedLists(t *testing.T) {
 	}
 }
 
-// replayList gives the answers of a file one by one. Behind them there are no
-// tasks.
+// replayList answers with the recorded answers of a file, one after the other,
+// and then with pages that have no tasks.
 func replayList(t *testing.T, name string) {
 	archive, err := txtar.ParseFile(name)
 	if err != nil {
@@ -99,15 +98,15 @@ func replayList(t *testing.T, name string) {
 type instance struct {
 	tasks    []string
 	most     int                   // tasks that a page has, however many are asked for
-	totals   func(page, n int) any // told as TotalElements on a page, of n tasks; nil: n
-	pageless bool                  // TotalPages is not told
-	before   func(page int)        // what happens before a page is told
-	stuck    bool                  // the first page is told, whatever is asked for
-	clamped  bool                  // behind the last page it is told again
+	totals   func(page, n int) any // the TotalElements that a page gives, of n tasks; nil: n
+	pageless bool                  // no page gives TotalPages
+	before   func(page int)        // called before a page is answered
+	stuck    bool                  // every page is the first, whatever is asked for
+	clamped  bool                  // behind the last page comes the last page again
 	pages    int
 }
 
-// ids are n of them, newest first.
+// ids returns n of them, newest first.
 func ids(n int) (ids []string) {
 	for i := range n {
 		ids = append(ids, fmt.Sprint("dt-", n-i))
@@ -139,11 +138,11 @@ func (s *instance) page(number int) string {
 	case s.clamped:
 		number = min(number, all)
 	}
-	told, from := []map[string]string{}, min((number-1)*s.most, len(s.tasks))
+	results, from := []map[string]string{}, min((number-1)*s.most, len(s.tasks))
 	for _, id := range s.tasks[from:min(from+s.most, len(s.tasks))] {
-		told = append(told, map[string]string{"TaskId": id, "DownloadStatus": "finished"})
+		results = append(results, map[string]string{"TaskId": id, "DownloadStatus": "finished"})
 	}
-	data := map[string]any{"TotalElements": len(s.tasks), "TotalPages": all, "Content": map[string]any{"List": told}}
+	data := map[string]any{"TotalElements": len(s.tasks), "TotalPages": all, "Content": map[string]any{"List": results}}
 	if s.totals != nil {
 		data["TotalElements"] = s.totals(s.pages, len(s.tasks))
 	}
@@ -154,7 +153,7 @@ func (s *instance) page(number int) string {
 	return string(b)
 }
 
-func told(total any) func(int, int) any { return func(int, int) any { return total } }
+func always(total any) func(int, int) any { return func(int, int) any { return total } }
 
 func TestEachTaskIsNamedOnceHoweverPagesShift(t *testing.T) {
 	const before = 130 // tasks at the first call
@@ -169,13 +168,13 @@ func TestEachTaskIsNamedOnceHoweverPagesShift(t *testing.T) {
 		{"pages smaller than asked for", func(s *instance) { s.most = 10 }, 13},
 		{"pages larger than asked for", func(s *instance) { s.most = 100 }, 2},
 		{"no total of pages", func(s *instance) { s.pageless = true }, 3},
-		{"no total of tasks", func(s *instance) { s.totals = told(nil) }, 4},
-		{"no total at all", func(s *instance) { s.pageless, s.totals = true, told(nil) }, 4},
-		{"no total at all, and small pages", func(s *instance) { s.pageless, s.totals, s.most = true, told(nil), 10 }, 14},
-		{"a total in words", func(s *instance) { s.totals = told("many") }, 4},
-		{"a total of none", func(s *instance) { s.totals = told(0) }, 4},
-		{"a total that leaves out some kinds of tasks", func(s *instance) { s.totals, s.most = told(10), 10 }, 14},
-		{"a total of too many", func(s *instance) { s.totals = told(1 << 40) }, 4},
+		{"no total of tasks", func(s *instance) { s.totals = always(nil) }, 4},
+		{"no total at all", func(s *instance) { s.pageless, s.totals = true, always(nil) }, 4},
+		{"no total at all, and small pages", func(s *instance) { s.pageless, s.totals, s.most = true, always(nil), 10 }, 14},
+		{"a total in words", func(s *instance) { s.totals = always("many") }, 4},
+		{"a total of none", func(s *instance) { s.totals = always(0) }, 4},
+		{"a total that leaves out some kinds of tasks", func(s *instance) { s.totals, s.most = always(10), 10 }, 14},
+		{"a total of too many", func(s *instance) { s.totals = always(1 << 40) }, 4},
 		{"a total that falls for no reason", func(s *instance) { s.totals = func(page, n int) any { return n + 1000 - page } }, 12},
 		{"tasks that come", func(s *instance) {
 			s.before = func(page int) {
@@ -209,7 +208,7 @@ func TestEachTaskIsNamedOnceHoweverPagesShift(t *testing.T) {
 		{"old tasks that go with every page", func(s *instance) {
 			s.before = func(page int) { s.tasks = s.tasks[:len(s.tasks)-1] }
 		}, 9},
-		{"the last page again and again", func(s *instance) { s.clamped, s.totals = true, told(nil) }, 6},
+		{"the last page again and again", func(s *instance) { s.clamped, s.totals = true, always(nil) }, 6},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &instance{tasks: ids(before), most: 50}
@@ -271,7 +270,7 @@ func TestATaskIsFoundHoweverPagesShift(t *testing.T) {
 	}
 }
 
-func TestAServiceThatRepeatsItselfIsLeft(t *testing.T) {
+func TestAListingThatRepeatsTasksEnds(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		total any
@@ -282,7 +281,7 @@ func TestAServiceThatRepeatsItselfIsLeft(t *testing.T) {
 		{"and there is more", 130, tasksCall + ": refused by the source: HTTP 200: the same 50 tasks of 130 again and again"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &instance{tasks: ids(130), most: 50, totals: told(c.total), stuck: true}
+			s := &instance{tasks: ids(130), most: 50, totals: always(c.total), stuck: true}
 			got, err := list(t, s.provider(t), time.Time{})
 			if len(got) != 50 || s.pages != 4 || c.err != "" && (err == nil || err.Error() != c.err) || c.err == "" && err != nil {
 				t.Errorf("got %d tasks on %d pages, %v, want %s", len(got), s.pages, err, c.err)
@@ -304,8 +303,8 @@ func TestPagesAreAskedForAsTheyAreNeeded(t *testing.T) {
 	}
 }
 
-// dated are pages of tasks that were created at those times, and are named
-// after them. The totals say that there are more.
+// dated returns a provider with pages of tasks that were created at those times
+// and are named after them. The totals claim that there are more.
 func dated(pages ...[]string) (p *Provider, calls *int) {
 	calls = new(int)
 	return provider(func(req *http.Request) (*http.Response, error) {
@@ -346,7 +345,7 @@ func TestSinceEndsTheListingWhereTasksAreOlder(t *testing.T) {
 	}
 }
 
-func TestAnErrorShowsTenIDsAtMost(t *testing.T) {
+func TestAnErrorShowsAtMostTenIDs(t *testing.T) {
 	var tasks []string
 	for i := range 12 {
 		tasks = append(tasks, fmt.Sprintf(`{"TaskId":"a/%d"}`, i))
@@ -357,8 +356,8 @@ func TestAnErrorShowsTenIDsAtMost(t *testing.T) {
 	}
 }
 
-// throttled is a provider of 130 tasks that is throttled so many times at the
-// page of that number.
+// throttled returns a provider of 130 tasks that is throttled that many times at
+// the page of that number.
 func throttled(t *testing.T, page string, times int, left string) *Provider {
 	s := &instance{tasks: ids(130), most: 50}
 	p := s.provider(t)
@@ -373,7 +372,7 @@ func throttled(t *testing.T, page string, times int, left string) *Provider {
 	return p
 }
 
-func TestAThrottleOfAListingIsWaitedFor(t *testing.T) {
+func TestAThrottledListingWaits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		times int
@@ -400,7 +399,7 @@ func TestAThrottleOfAListingIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAThrottleOfOneTaskIsTheCallersToWaitFor(t *testing.T) {
+func TestAThrottleOfOneTaskIsReturnedAtOnce(t *testing.T) {
 	for _, c := range []struct {
 		page string
 		took time.Duration
@@ -430,7 +429,7 @@ func TestAPageOfLongListsOfDatabasesIsRead(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsNotReadForEver(t *testing.T) {
+func TestAnAnswerIsReadToALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, err := list(t, answering(listed(`{"DbList":"`+strings.Repeat("x", 9<<20)+`"}`)), time.Time{})
 		if !errors.Is(err, fetch.ErrTemporary) || !strings.Contains(err.Error(), "longer than") {

@@ -17,26 +17,26 @@ import (
 	"tallyman/fetch/internal/joblist"
 )
 
-// finished is a task that has finished, with a few words of it changed.
+// finished returns a task that has finished, with some of its text replaced.
 func finished(oldnew ...string) string {
 	return strings.NewReplacer(oldnew...).Replace(`{"TaskId": "dt-qxntlvgu", "Format": "csv", "DownloadStatus": "finished",
 		"TargetType": "URL", "TargetPath": "", "Progress": "12/12", "GmtCreate": "1663321957000"}`)
 }
 
-// listed is an answer that lists those tasks.
+// listed returns an answer that lists those tasks.
 func listed(tasks ...string) string {
 	return `{"RequestId": "R1", "Success": "true", "Data": {"Content": {"List": [` + strings.Join(tasks, ",") + `]}}}`
 }
 
 const plainURL = "http://b.oss-cn-hangzhou.aliyuncs.com/dt/test_456?Signature=canary"
 
-// located is an answer that gives a URL, with a few words of it changed.
+// located returns an answer that gives a URL, with some of its text replaced.
 func located(oldnew ...string) string {
 	return strings.NewReplacer(oldnew...).Replace(`{"RequestId": "R2", "Success": "true", "Data": {"PublicUrl": "` + plainURL + `",
 		"PrivateUrl": "http://b.oss-cn-hangzhou-internal.aliyuncs.com/dt/test_456?Signature=canary", "ExpirationTime": 1661329050}}`)
 }
 
-func TestQuirksOfAFinishedTask(t *testing.T) {
+func TestAFinishedTaskIsReadLeniently(t *testing.T) {
 	const secure = fetchtest.Opened("https://b.oss-cn-hangzhou.aliyuncs.com/dt/test_456?Signature=canary")
 	const inside = fetchtest.Opened("https://b.oss-cn-hangzhou-internal.aliyuncs.com/dt/test_456?Signature=canary")
 	for _, c := range []struct {
@@ -91,7 +91,7 @@ func TestQuirksOfAFinishedTask(t *testing.T) {
 	}
 }
 
-func TestATasksTablesAreItsPercentAndADoubt(t *testing.T) {
+func TestTablesBecomeAPercentageAndADoubt(t *testing.T) {
 	for _, c := range []struct {
 		progress string
 		percent  int
@@ -115,7 +115,7 @@ func TestATasksTablesAreItsPercentAndADoubt(t *testing.T) {
 	}
 }
 
-func TestATaskThatIsNotDoneHasNoDoubts(t *testing.T) {
+func TestATaskThatHasNotFinishedHasNoDoubts(t *testing.T) {
 	export, err := answering(listed(finished(`finished`, `running`, `12/12`, `1/12`))).Export(t.Context(), parseRef(t, taskRef))
 	if err != nil || export.Doubts != nil || export.Objects != nil || export.Percent != 8 {
 		t.Errorf("got %+v, %v", export, err)
@@ -123,7 +123,7 @@ func TestATaskThatIsNotDoneHasNoDoubts(t *testing.T) {
 }
 
 func TestTimesAreInSecondsOrMilliseconds(t *testing.T) {
-	for _, c := range []struct{ told, want string }{
+	for _, c := range []struct{ text, want string }{
 		{"1661329050", "2022-08-24T08:17:30Z"},
 		{"1661329050000", "2022-08-24T08:17:30Z"},
 		{"1661329050123", "2022-08-24T08:17:30.123Z"},
@@ -133,11 +133,11 @@ func TestTimesAreInSecondsOrMilliseconds(t *testing.T) {
 		{"253402300800000", ""}, {"0", ""}, {"-1", ""}, {"", ""}, {"soon", ""}, {"1661329050.5", ""}, {"9223372036854775808", ""},
 	} {
 		got := ""
-		if when := timeOf(api.LenientString(c.told)); !when.IsZero() {
+		if when := timeOf(api.LenientString(c.text)); !when.IsZero() {
 			got = when.Format(time.RFC3339Nano)
 		}
 		if got != c.want {
-			t.Errorf("%s: got %s, want %s", c.told, got, c.want)
+			t.Errorf("%s: got %s, want %s", c.text, got, c.want)
 		}
 	}
 }

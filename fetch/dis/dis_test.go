@@ -32,7 +32,8 @@ var (
 
 type transport = fetchtest.Transport
 
-// A bucket is the sizes of objects by key, and what a listing fails with.
+// A bucket is a fake one: the sizes of its objects by key, and the error of its
+// listings, if any.
 type bucket struct {
 	objects map[string]int64
 	err     error
@@ -67,7 +68,8 @@ func (b *bucket) list(_ context.Context, region, name, prefix string) iter.Seq2[
 	}
 }
 
-// sampleBucket has the file of the sample where its task would deliver it.
+// sampleBucket returns a bucket that has the file of the sample where its task
+// delivers it.
 func sampleBucket() *bucket {
 	return &bucket{objects: map[string]int64{
 		"logs/2025/08/30/15/" + fileName:                                30718683,
@@ -75,20 +77,21 @@ func sampleBucket() *bucket {
 	}}
 }
 
-// provider is one whose every call gets the answer of that transport.
+// provider returns one whose calls the transport answers.
 func provider(f transport) *Provider {
 	return &Provider{Client: &http.Client{Transport: f}, Objects: sampleBucket().list, Keys: StaticKeys(testKeys)}
 }
 
-// answering is a provider whose service always says that.
+// answering returns a provider whose calls all get that answer.
 func answering(status int, body string, headers ...string) *Provider {
 	return provider(fetchtest.Answering(status, body, headers...))
 }
 
-// A service tells these answers, by the beginning of the path.
+// A service is a fake one: its answers by the beginning of the path.
 type service map[string]string
 
-// sample is the service of the vendor's sample, with a few words changed.
+// sample returns the service of the vendor's sample, with some of its text
+// replaced.
 func sample(oldnew ...string) service {
 	change := strings.NewReplacer(oldnew...)
 	answers := service{}
@@ -128,7 +131,7 @@ func TestProvider(t *testing.T) {
 	}}.Run(t)
 }
 
-func TestCallsGoToTheVendor(t *testing.T) {
+func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
 	var got []string
 	p := provider(func(req *http.Request) (*http.Response, error) {
 		var body []byte
@@ -154,7 +157,7 @@ func TestCallsGoToTheVendor(t *testing.T) {
 	}
 }
 
-func TestAnEndpointIsCalledInstead(t *testing.T) {
+func TestCallsGoToTheEndpointThatIsSet(t *testing.T) {
 	p := provider(func(req *http.Request) (*http.Response, error) {
 		if req.URL.Scheme+"://"+req.URL.Host != "http://127.0.0.1:8080" {
 			t.Errorf("got %s", req.URL)
@@ -167,7 +170,7 @@ func TestAnEndpointIsCalledInstead(t *testing.T) {
 	}
 }
 
-func TestATokenGoesBeforeTheKeys(t *testing.T) {
+func TestATokenIsUsedBeforeTheKeys(t *testing.T) {
 	p := provider(func(req *http.Request) (*http.Response, error) {
 		if req.Header.Get("X-Auth-Token") != "TOKENcanary" || req.Header.Get("Authorization") != "" || req.Header.Get("X-Security-Token") != "" {
 			t.Errorf("got %v", req.Header)
@@ -209,7 +212,7 @@ func TestARowThatHasEndedIsNotAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestErrorsBeforeTheCall(t *testing.T) {
+func TestErrorsBeforeTheCallNameTheirCause(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		ref    string
@@ -237,7 +240,7 @@ func TestErrorsBeforeTheCall(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsForTheTurnOfAnotherCanGiveUp(t *testing.T) {
+func TestAWaitForAnotherCallEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := provider(func(req *http.Request) (*http.Response, error) {
 			<-req.Context().Done()

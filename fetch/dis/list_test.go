@@ -21,13 +21,13 @@ import (
 type log struct {
 	files  []int
 	most   int                   // rows that a page has, however many are asked for; 0: as many
-	total  func(page, n int) any // told on a page, of n rows; nil: n
-	before func(page int)        // what happens before a page is told
-	stuck  bool                  // the first page is told, whatever is asked for
+	total  func(page, n int) any // the total that a page gives, of n rows; nil: n
+	before func(page int)        // called before a page is answered
+	stuck  bool                  // every page is the first, whatever is asked for
 	pages  int
 }
 
-// files are n numbers, newest first.
+// files returns n numbers, newest first.
 func files(n int) (numbers []int) {
 	for i := range n {
 		numbers = append(numbers, n-i)
@@ -61,14 +61,14 @@ func (s *log) page(offset, size int) string {
 	if s.stuck {
 		offset = 0
 	}
-	told := []map[string]any{}
+	results := []map[string]any{}
 	for _, number := range s.files[min(offset, len(s.files)):min(offset+size, len(s.files))] {
 		start := started(number).UnixMilli()
-		told = append(told, map[string]any{
+		results = append(results, map[string]any{
 			"state": 0, "startTime": start, "endTime": start + 1000, "transferFileName": fmt.Sprintf("%s.s.0.%d", taskID, start+10),
 		})
 	}
-	answer := map[string]any{"errorCode": -1, "totalNum": len(s.files), "transferTaskLogList": told}
+	answer := map[string]any{"errorCode": -1, "totalNum": len(s.files), "transferTaskLogList": results}
 	if s.total != nil {
 		answer["totalNum"] = s.total(s.pages, len(s.files))
 	}
@@ -85,8 +85,7 @@ func parsePlace(t testing.TB, s string) fetch.Ref {
 	return place
 }
 
-// list gives the numbers of files, in the order they came, and the error at the
-// end.
+// listed returns the numbers of the listed files in their order, up to an error.
 func listed(t testing.TB, p *Provider, since time.Time) (numbers []int, err error) {
 	t.Helper()
 	for file, err := range p.List(t.Context(), parsePlace(t, placeRef), since) {
@@ -101,7 +100,7 @@ func listed(t testing.TB, p *Provider, since time.Time) (numbers []int, err erro
 	return numbers, nil
 }
 
-func told(total any) func(int, int) any { return func(int, int) any { return total } }
+func always(total any) func(int, int) any { return func(int, int) any { return total } }
 
 func TestEachFileIsNamedOnceHoweverPagesShift(t *testing.T) {
 	const before = 250 // files at the first call
@@ -115,10 +114,10 @@ func TestEachFileIsNamedOnceHoweverPagesShift(t *testing.T) {
 		{"one page", func(s *log) { s.files = files(99) }, 1},
 		{"no row", func(s *log) { s.files = nil }, 1},
 		{"pages smaller than asked for", func(s *log) { s.most = 10 }, 25},
-		{"no total", func(s *log) { s.total = told(nil) }, 4},
-		{"a total in words", func(s *log) { s.total = told("many") }, 4},
-		{"a total of too many", func(s *log) { s.total = told(1 << 40) }, 4},
-		{"a total of too few", func(s *log) { s.total = told(100) }, 3},
+		{"no total", func(s *log) { s.total = always(nil) }, 4},
+		{"a total in words", func(s *log) { s.total = always("many") }, 4},
+		{"a total of too many", func(s *log) { s.total = always(1 << 40) }, 4},
+		{"a total of too few", func(s *log) { s.total = always(100) }, 3},
 		{"files that come", func(s *log) {
 			s.before = func(page int) {
 				if page > 1 {
@@ -149,7 +148,7 @@ func TestEachFileIsNamedOnceHoweverPagesShift(t *testing.T) {
 func TestTheSamePageAgainAndAgainIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, total := range []any{250, 100, nil} {
-			s := &log{files: files(250), stuck: true, total: told(total)}
+			s := &log{files: files(250), stuck: true, total: always(total)}
 			got, err := listed(t, provider(s.RoundTrip), time.Time{})
 			if len(got) != 100 || errors.Is(err, fetch.ErrRefused) != (total == 250) || s.pages > 5 {
 				t.Errorf("of %v: got %d files, %v after %d pages", total, len(got), err, s.pages)
@@ -158,7 +157,7 @@ func TestTheSamePageAgainAndAgainIsAnError(t *testing.T) {
 	})
 }
 
-func TestAListingEndsBehindThePageThatIsOlder(t *testing.T) {
+func TestAListingEndsBehindTheFirstOlderPage(t *testing.T) {
 	s := &log{files: files(1000)}
 	got, err := listed(t, provider(s.RoundTrip), started(850).Add(500*time.Millisecond))
 	if err != nil || len(got) != 151 || got[150] != 850 || s.pages != 3 {
@@ -195,7 +194,7 @@ func TestAFileThatIsFarBackIsFoundAndTheRestRemembered(t *testing.T) {
 	}
 }
 
-func TestAPageThatMayPassIsAskedForAgain(t *testing.T) {
+func TestAPageIsRetriedAfterATemporaryFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &log{files: files(250)}
 		calls := 0
@@ -230,7 +229,7 @@ func TestNamesThatNoReferenceCanHoldAreOneErrorAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestAPlaceOfAnotherServiceIsRefusedUnasked(t *testing.T) {
+func TestAPlaceOfAnotherServiceIsRefusedWithoutACall(t *testing.T) {
 	p := provider(func(*http.Request) (*http.Response, error) {
 		t.Error("it was asked for")
 		return nil, io.ErrUnexpectedEOF

@@ -9,7 +9,7 @@ import (
 	"tallyman/fetch"
 )
 
-func TestAProfileHasAllThatKeysHave(t *testing.T) {
+func TestAProfileHasAllFieldsOfKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "credentials")
 	text := "[all]\nak = AK\nsk = SK\nsecurity_token = STS\nproject_id = P\n[token]\ntoken = T\n[half]\nak = AK\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -29,7 +29,7 @@ func TestAProfileHasAllThatKeysHave(t *testing.T) {
 	}
 }
 
-func TestNoProfileIsTheEnvironment(t *testing.T) {
+func TestWithoutAProfileTheKeysAreOfTheEnvironment(t *testing.T) {
 	t.Setenv("HUAWEICLOUD_SDK_TOKEN", "T")
 	if keys, err := ProfileKeys("")(t.Context()); err != nil || keys.Token != "T" {
 		t.Errorf("other keys, %v", err)

@@ -19,7 +19,7 @@ import (
 	"tallyman/verify"
 )
 
-func TestQuirksOfARowThatSucceeded(t *testing.T) {
+func TestARowThatSucceededIsReadLeniently(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		oldnew []string
@@ -74,7 +74,7 @@ func TestQuirksOfARowThatSucceeded(t *testing.T) {
 	}
 }
 
-func TestStates(t *testing.T) {
+func TestStatesOfDeliveries(t *testing.T) {
 	for _, c := range []struct {
 		name, state, end string
 		want             fetch.State
@@ -115,7 +115,7 @@ func TestTheStreamIsInTheNameOfTheFile(t *testing.T) {
 	}
 }
 
-func TestWhenADeliveryBegan(t *testing.T) {
+func TestTheTimeOfADelivery(t *testing.T) {
 	at := time.UnixMilli(1756539753290).UTC()
 	for _, c := range []struct {
 		start, file string

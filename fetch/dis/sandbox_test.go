@@ -20,8 +20,7 @@ import (
 
 const authToken = "TOKENcanary"
 
-// dumped is a cloud with a dump task of those deliveries, and a provider that
-// asks it.
+// dumped returns a sandbox with that dump task, and a provider that asks it.
 func dumped(t *testing.T, task sandbox.DumpTask) (*sandbox.Cloud, *Provider) {
 	t.Helper()
 	c := sandbox.New(sandbox.Options{AccessKeyID: fetchtest.KeyID, AccessKeySecret: fetchtest.Secret, SecurityToken: fetchtest.Token, AuthToken: authToken})
@@ -40,13 +39,14 @@ func dumped(t *testing.T, task sandbox.DumpTask) (*sandbox.Cloud, *Provider) {
 	}}
 }
 
-// sampleDelivery is the one of the vendor's sample, with another file.
+// sampleDelivery returns the delivery of the vendor's sample, with another file.
 func sampleDelivery(f sandbox.File) sandbox.Delivery {
 	return sandbox.Delivery{Start: time.UnixMilli(1756539753280), End: time.UnixMilli(1756540056070), File: f}
 }
 
-// landed is the receipt of one attempt, and what is in its one file.
-func landed(t *testing.T, p *Provider, ref string) (*archive.Receipt, string, error) {
+// fetchOne makes one attempt, and returns the receipt and the content of the one
+// file.
+func fetchOne(t *testing.T, p *Provider, ref string) (*archive.Receipt, string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	kept, err := archive.Open(dir)
@@ -99,7 +99,7 @@ func TestAFileLandsWithItsRecordsCounted(t *testing.T) {
 			if c.auth != nil {
 				c.auth(p)
 			}
-			receipt, content, err := landed(t, p, fileRef)
+			receipt, content, err := fetchOne(t, p, fileRef)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,11 +120,11 @@ func TestADeliveryIsWaitedFor(t *testing.T) {
 	d.RunningCalls = 2
 	_, p := dumped(t, sandbox.DumpTask{Deliveries: []sandbox.Delivery{d}})
 	for range 2 {
-		if _, _, err := landed(t, p, fileRef); !errors.As(err, new(*fetch.NotReadyError)) {
+		if _, _, err := fetchOne(t, p, fileRef); !errors.As(err, new(*fetch.NotReadyError)) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	if receipt, _, err := landed(t, p, fileRef); err != nil || receipt.Records != 3 {
+	if receipt, _, err := fetchOne(t, p, fileRef); err != nil || receipt.Records != 3 {
 		t.Errorf("got %v, %v", receipt, err)
 	}
 }
@@ -133,7 +133,7 @@ func TestAFailedDeliveryIsNotFetched(t *testing.T) {
 	d := sampleDelivery(sandbox.File{Rows: 3})
 	d.State = 2
 	_, p := dumped(t, sandbox.DumpTask{Deliveries: []sandbox.Delivery{d}})
-	if _, _, err := landed(t, p, fileRef); !errors.As(err, new(*fetch.JobError)) || !strings.Contains(err.Error(), "state 2") {
+	if _, _, err := fetchOne(t, p, fileRef); !errors.As(err, new(*fetch.JobError)) || !strings.Contains(err.Error(), "state 2") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -143,7 +143,7 @@ func TestAWrongKeyIsNoAccess(t *testing.T) {
 	for _, keys := range []Keys{{AccessKey: fetchtest.KeyID, SecretKey: "wrongcanary"}, {AccessKey: "other", SecretKey: "x"}, {Token: "wrongcanary"}} {
 		for _, form := range []string{"derived", "plain"} {
 			p.Keys, p.Signature = StaticKeys(keys), form
-			_, _, err := landed(t, p, fileRef)
+			_, _, err := fetchOne(t, p, fileRef)
 			if !errors.Is(err, fetch.ErrAuth) || strings.Contains(err.Error(), "canary") {
 				t.Errorf("%v, %s: got %v", keys, form, err)
 			}
@@ -164,7 +164,7 @@ func TestEveryFileOfATaskIsListedAndLands(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		receipt, _, err := landed(t, p, file.Ref.String())
+		receipt, _, err := fetchOne(t, p, file.Ref.String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,8 +14,8 @@ import (
 	"tallyman/verify"
 )
 
-// found is the key of the one object of an export.
-func found(t *testing.T, export *fetch.Export) string {
+// foundKey returns the key of the one object of an export.
+func foundKey(t *testing.T, export *fetch.Export) string {
 	t.Helper()
 	return strings.TrimPrefix(string(object(t, export).Source.(fetchtest.Opened)), "obs://landing/")
 }
@@ -60,7 +60,7 @@ func TestTheFileIsFoundByItsName(t *testing.T) {
 			if err != nil {
 				t.Fatal(err, b.asked)
 			}
-			if got := found(t, export); got != c.keys[0] || len(b.asked) > c.calls {
+			if got := foundKey(t, export); got != c.keys[0] || len(b.asked) > c.calls {
 				t.Errorf("got %s after %q", got, b.asked)
 			}
 			if name := object(t, export).Name; !strings.HasSuffix(c.keys[0], name) || strings.Contains(name, "/") {
@@ -87,7 +87,7 @@ func TestEveryHourOfADeliveryIsLookedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAFileIsNeverGuessed(t *testing.T) {
+func TestAFileWhoseNameIsAmbiguousIsRefused(t *testing.T) {
 	many := map[string]int64{}
 	for i := range maxSearched + 1 {
 		many[fmt.Sprint("logs/x/", i)] = 1
@@ -123,14 +123,14 @@ func TestAFileIsNeverGuessed(t *testing.T) {
 	}
 }
 
-func TestAFileIsCountedByWhatItsTaskSaysItIs(t *testing.T) {
+func TestRecordsAreCountedAsTheTaskSays(t *testing.T) {
 	const text, delimiter = `"destination_file_type": "text"`, `"record_delimiter": "\n"`
 	for _, c := range []struct {
 		name    string
 		oldnew  []string
 		ext     string
 		content string
-		sized   bool // the size told is held against the object
+		sized   bool // the row's size is compared with the object's
 	}{
 		{"text by its newlines", nil, "", verify.Text("\n"), true},
 		{"text by commas", []string{delimiter, `"record_delimiter": ","`}, "", verify.Text(","), true},
@@ -161,7 +161,7 @@ func TestAFileIsCountedByWhatItsTaskSaysItIs(t *testing.T) {
 	}
 }
 
-func TestASizeIsPromisedWhereTheListingTellsNone(t *testing.T) {
+func TestTheRowPromisesASizeIfTheListingHasNone(t *testing.T) {
 	p := provider(sample().RoundTrip)
 	p.Objects = (&bucket{objects: map[string]int64{"logs/2025/08/30/15/" + fileName: verify.Unknown}}).list
 	export, err := p.Export(t.Context(), parseRef(t, fileRef))
@@ -204,7 +204,7 @@ func TestTheTaskIsFoundByItsID(t *testing.T) {
 				export, err := provider(answers.RoundTrip).Export(t.Context(), parseRef(t, fileRef))
 				switch {
 				case c.want == nil && err == nil:
-					found(t, export)
+					foundKey(t, export)
 				case !errors.Is(err, c.want) || !strings.HasPrefix(err.Error(), c.says):
 					t.Errorf("got %v, want %s", err, c.says)
 				}
@@ -213,7 +213,7 @@ func TestTheTaskIsFoundByItsID(t *testing.T) {
 	}
 }
 
-func TestACallThatMayPassIsMadeAgainOnceTheRowIsThere(t *testing.T) {
+func TestCallsBehindTheRowAreRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := map[string]int{}
 		p := provider(func(req *http.Request) (*http.Response, error) {

@@ -12,8 +12,8 @@ const (
 	docSK = "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
 )
 
-// The vendor's vectors sign requests of their own, so these skip the part that
-// sets our headers.
+// The vendor's vectors have headers of their own, so these requests skip the part
+// of a signer that sets ours.
 func TestSignaturesMatchTheVendorsVectors(t *testing.T) {
 	sdk := Keys{AccessKey: "AccessKey", SecretKey: "SecretKey"}
 	const logBody = `{"order":"desc","sortBy":"createTimeStr"}`

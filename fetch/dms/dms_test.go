@@ -21,7 +21,7 @@ var parseRef, open, object = fetchtest.ParseRef, fetchtest.Open, fetchtest.Objec
 
 type transport = fetchtest.Transport
 
-// provider is one whose every call gets the answer of that transport.
+// provider returns one whose calls the transport answers.
 func provider(f transport) *Provider {
 	return &Provider{
 		Client: &http.Client{Transport: f},
@@ -30,7 +30,7 @@ func provider(f transport) *Provider {
 	}
 }
 
-// answering is a provider whose service always says that.
+// answering returns a provider whose calls all get that answer.
 func answering(status int, body string, headers ...string) *Provider {
 	return provider(fetchtest.Answering(status, body, headers...))
 }
@@ -41,7 +41,7 @@ func TestProvider(t *testing.T) {
 	}}.Run(t)
 }
 
-func TestACallGoesToTheVendor(t *testing.T) {
+func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
 	const withTenant = "?DownloadKeyId=e23dd7ec-a19f-4a69-8eb3-8ffd26e60000&OrderId=1234567&Tid=42"
 	const without = "?DownloadKeyId=KEY.1_a&OrderId=7"
 	for _, c := range []struct{ name, network, ref, want string }{
@@ -70,7 +70,7 @@ func TestACallGoesToTheVendor(t *testing.T) {
 	}
 }
 
-func TestAnEndpointIsCalledInstead(t *testing.T) {
+func TestCallsGoToTheEndpointThatIsSet(t *testing.T) {
 	for _, c := range []struct{ signature, name string }{{"", "Authorization"}, {"acs3", "Authorization"}, {"v1", "Signature"}} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if query := r.URL.Query(); r.Header.Get(c.name)+query.Get(c.name) == "" || query.Get("OrderId") != "1234567" || query.Get("Tid") != "42" {
@@ -89,7 +89,7 @@ func TestAnEndpointIsCalledInstead(t *testing.T) {
 	}
 }
 
-func TestErrorsBeforeAndAfterTheCall(t *testing.T) {
+func TestErrorsBeforeAndAfterTheCallNameTheirCause(t *testing.T) {
 	refused := fmt.Errorf("h.example: %w", hostguard.ErrHost)
 	for _, c := range []struct {
 		name   string

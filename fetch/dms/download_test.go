@@ -16,7 +16,8 @@ import (
 	"tallyman/verify"
 )
 
-// succeeded is a download that succeeded, with a few words of it changed.
+// succeeded returns the answer of a download that succeeded, with some of its
+// text replaced.
 func succeeded(oldnew ...string) string {
 	return strings.NewReplacer(oldnew...).Replace(`{
 		"RequestId": "R1", "Success": true, "ErrorMessage": "", "ErrorCode": "",
@@ -24,7 +25,7 @@ func succeeded(oldnew ...string) string {
 			"DownloadUrl": "https://h.example/d/1_REDO_31201_207.zip?Signature=canary"}}`)
 }
 
-func TestQuirksOfADownloadThatSucceeded(t *testing.T) {
+func TestADownloadThatSucceededIsReadLeniently(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		oldnew []string
@@ -94,7 +95,7 @@ func TestQuirksOfADownloadThatSucceeded(t *testing.T) {
 	}
 }
 
-func TestStates(t *testing.T) {
+func TestStatusesBecomeStates(t *testing.T) {
 	for _, c := range []struct {
 		name, result string
 		want         fetch.Export

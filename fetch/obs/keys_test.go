@@ -29,8 +29,8 @@ func TestKeysComeFromTheEnvironment(t *testing.T) {
 	}
 }
 
-// The SDK asks without a signature where it has no keys.
-func TestWithoutKeysNothingIsAsked(t *testing.T) {
+// Without keys the SDK would send calls without a signature.
+func TestWithoutKeysNothingIsSent(t *testing.T) {
 	t.Setenv("HUAWEICLOUD_SDK_AK", "id")
 	t.Setenv("HUAWEICLOUD_SDK_SK", "")
 	store := asking(func(*http.Request) (*http.Response, error) {

@@ -19,15 +19,14 @@ import (
 	"tallyman/fetch/sandbox"
 )
 
-// odd are keys that come out wrong where something escapes too little, too
-// much or twice.
-var odd = []string{
+// oddKeys come out wrong if something escapes too little, too much or twice.
+var oddKeys = []string{
 	"a+b c.csv", "100%.csv", "100%25.csv", "%2B", "é/ü 日本.csv", "tab\tnewline\n.csv", "<&>\"'.csv", "a?b=c&d#e", "~!*'()", "sp ace/+/plus", " lead and trail ", "..", "a//b", "nul\x01",
 }
 
 func TestKeysAreNamesBelowThePrefix(t *testing.T) {
 	all := map[string]string{}
-	for _, name := range odd {
+	for _, name := range oddKeys {
 		all["e/"+name] = name
 	}
 	srv, store := serve(t, all)
@@ -42,16 +41,16 @@ func TestKeysAreNamesBelowThePrefix(t *testing.T) {
 			t.Errorf("under the name %q is %q", o.Name, body)
 		}
 	}
-	want := slices.Sorted(slices.Values(odd))
+	want := slices.Sorted(slices.Values(oddKeys))
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if pages := len(srv.seen()) - len(odd); pages != len(odd)/2 {
-		t.Errorf("asked for %d pages of two, want %d", pages, len(odd)/2)
+	if pages := len(srv.seen()) - len(oddKeys); pages != len(oddKeys)/2 {
+		t.Errorf("asked for %d pages of two, want %d", pages, len(oddKeys)/2)
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestNamesBelowAPrefix(t *testing.T) {
 	_, store := serve(t, map[string]string{
 		"e/part1.csv": "1", "e/part2.csv": "2", "e/a/b.csv": "3", "e/a/": "", "e/": "",
 		"top.csv": "4", "/lead.csv": "5", "f/": "", "f/full/": "6",
@@ -119,7 +118,7 @@ func TestManyObjectsAreStreamed(t *testing.T) {
 	}
 }
 
-// Those like S3 tell no NextMarker, and some encode no keys.
+// Stores like S3 give no NextMarker, and some of them encode no keys.
 func TestAStoreThatTellsNoMarkerAndEncodesNoKeys(t *testing.T) {
 	want := []string{"100%.csv", "100%25.csv", "a b.csv", "a+b.csv", "é&<.csv"}
 	srv, store := serve(t, nil)
@@ -135,7 +134,7 @@ func TestAStoreThatTellsNoMarkerAndEncodesNoKeys(t *testing.T) {
 	}
 }
 
-// answering is a store whose service always says that.
+// answering returns a store whose calls all get that answer.
 func answering(status int, body string, headers ...string) (s *Store, calls *int) {
 	calls = new(int)
 	return asking(func(req *http.Request) (*http.Response, error) {
@@ -148,7 +147,7 @@ func answering(status int, body string, headers ...string) (s *Store, calls *int
 	}), calls
 }
 
-func TestPagesThatCantBe(t *testing.T) {
+func TestUnusablePagesAreRefused(t *testing.T) {
 	one := "<Contents><Key>e/a</Key><Size>1</Size></Contents>"
 	for _, c := range []struct {
 		name, body string
@@ -179,7 +178,7 @@ func TestPagesThatCantBe(t *testing.T) {
 	}
 }
 
-func TestAPageIsAskedForAgain(t *testing.T) {
+func TestAPageIsRetried(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status int

@@ -1,16 +1,19 @@
-// Package obs reads the objects of Huawei Cloud's Object Storage Service:
-// those under a prefix that an obs reference names, and those that jobs of
-// other services leave in a bucket of their owner.
+// Package obs reads the objects of Huawei Cloud's Object Storage Service (OBS):
+// those under a prefix that an obs reference names, and those that jobs of other
+// services write to a bucket of their owner. Such an export is always ready.
 //
-// The vendor's SDK forms the addresses and signs the calls, and that is all:
-// it is handed a transport that sends nothing, and what it wanted sent is sent
-// from here. So what it does with answers does not matter, of which it tries
-// some again by itself, with waits that no context ends and with the date of
-// the first time; reads refusals to their end, whatever their length; follows
-// redirects with the keys; swallows panics; takes 200 for 206 and leaves out
-// ranges of one byte. A [fetch.Source] reads ranges with If-Match, and what it
-// reads is judged elsewhere. A page of a listing is asked for again here, and
-// a range by package fetch.
+// Two calls are made, both signed GETs: ListObjects, which lists the objects page by
+// page, and GetObject with a Range and If-Match, which reads a range of the version
+// that was listed. An object is proven by Content-MD5 or a CRC64, where OBS gives
+// one, or by its ETag if the answer's headers show that it is the MD5 of the bytes:
+// the object is not encrypted and was not appended to.
+//
+// The vendor's SDK forms the addresses and signs the calls, and does nothing else:
+// its transport keeps each request and sends nothing, and the request is sent from
+// here. The SDK itself would retry with waits that no context ends and with the
+// first try's date, read refusals to their end, follow redirects with the keys,
+// swallow panics, take a 200 for a 206, and leave out ranges of one byte. The pages
+// of a listing are retried here, and ranges by package fetch.
 package obs
 
 import (
@@ -31,22 +34,21 @@ type Store struct {
 	// Keys returns the keys of a call, and is asked before each. nil is
 	// EnvironmentKeys.
 	Keys func(context.Context) (Keys, error)
-	// Endpoint is where the calls go, like http://127.0.0.1:8080: with the
-	// bucket in the path for an IPv4 address or localhost, else with the bucket
-	// as a further label of the host. "" is the vendor's endpoint of the
-	// region.
+	// Endpoint is where the calls go, like http://127.0.0.1:8080. The bucket is in
+	// the path if the host is an IPv4 address or localhost, and otherwise the first
+	// label of the host. "" is the vendor's endpoint of the region.
 	Endpoint string
-	// Region is the region of buckets that nothing else names one of: "cn-north-4".
+	// Region is the region of a bucket if nothing else names it: "cn-north-4".
 	Region string
-	// Signature is the version to sign with: "obs", or "v4" as S3 has it. "" is
-	// obs, but v4 where the bucket is in the path.
+	// Signature is the version to sign with: "obs", or "v4" as in S3. "" is obs, or
+	// v4 if the bucket is in the path.
 	Signature string
-	// PageSize is how many objects a call lists; 0 is as many as it can.
+	// PageSize is how many objects a call lists. 0 is 1000, the most that it can.
 	PageSize int
 }
 
-// A Provider answers for obs references, each of which is an export that is
-// always ready: the objects under the prefix now.
+// A Provider answers for obs references. The export of one is always ready: it is
+// the objects that are under the prefix now.
 type Provider struct {
 	Store *Store
 }

@@ -25,9 +25,9 @@ func TestProvider(t *testing.T) {
 
 var errStop = errors.New("far enough")
 
-// asked is the first request that a store makes for the objects of a
+// firstRequest returns the first request that a store makes for the objects of a
 // reference.
-func asked(t *testing.T, s *Store, ref string) (*http.Request, error) {
+func firstRequest(t *testing.T, s *Store, ref string) (*http.Request, error) {
 	t.Helper()
 	var seen *http.Request
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -47,7 +47,7 @@ func asked(t *testing.T, s *Store, ref string) (*http.Request, error) {
 	return seen, nil
 }
 
-func TestWhereABucketIsAsked(t *testing.T) {
+func TestTheAddressOfABucket(t *testing.T) {
 	const vendor = ".obs.cn-north-4.myhuaweicloud.com:443/"
 	for _, c := range []struct {
 		name  string
@@ -66,7 +66,7 @@ func TestWhereABucketIsAsked(t *testing.T) {
 		{"elsewhere by name", "obs://bkt/p", &Store{Endpoint: "https://obs.example:1"}, "https://bkt.obs.example:1/", "OBS "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			req, err := asked(t, c.store, c.ref)
+			req, err := firstRequest(t, c.store, c.ref)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,9 +80,9 @@ func TestWhereABucketIsAsked(t *testing.T) {
 	}
 }
 
-// The SDK cuts an address of IPv6 in two, and where the bucket is in the path
-// signs otherwise than it is told.
-func TestUsage(t *testing.T) {
+// The SDK cuts an IPv6 address in two and, if the bucket is in the path, signs in
+// another way than it was told.
+func TestUsageErrors(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		ref   string
@@ -115,14 +115,14 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// ways are those to sign and to name a bucket that can be told apart.
+// ways are the ways to sign a call and to name its bucket.
 var ways = map[string]Store{
 	"obs, host": {Endpoint: "http://obs.cn-north-4.myhuaweicloud.com"},
 	"v4, host":  {Endpoint: "http://obs.cn-north-4.myhuaweicloud.com", Signature: "v4", Region: "cn-north-4"},
 	"v4, path":  {},
 }
 
-// along is the store that asks its server that way.
+// along returns the store with the settings of a way.
 func along(way Store, store *Store) *Store {
 	if way.Endpoint != "" {
 		store.Endpoint = way.Endpoint
@@ -131,11 +131,10 @@ func along(way Store, store *Store) *Store {
 	return store
 }
 
-// The SDK's V4 does not sign a prefix or a marker that has a space as others
-// verify it.
+// The SDK's own V4 signature fails for a prefix or a marker with a space.
 func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
 	objects := map[string]string{}
-	for _, name := range odd {
+	for _, name := range oddKeys {
 		objects["e +/"+name] = name
 	}
 	for way, as := range ways {
@@ -152,8 +151,8 @@ func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
 						t.Errorf("%s: read %q", o.Name, got)
 					}
 				}
-				if n := len(srv.seen()); n != 2*len(odd) {
-					t.Errorf("%d requests, want %d pages and %d objects", n, len(odd), len(odd))
+				if n := len(srv.seen()); n != 2*len(oddKeys) {
+					t.Errorf("%d requests, want %d pages and %d objects", n, len(oddKeys), len(oddKeys))
 				}
 			})
 		}
@@ -162,7 +161,7 @@ func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
 
 // The SDK's V4 has the date in the Date header only, which MinIO and others
 // refuse.
-func TestV4HasTheDateWhereS3HasIt(t *testing.T) {
+func TestV4SendsTheDateAsS3Does(t *testing.T) {
 	srv, store := serve(t, map[string]string{"a": "x"})
 	fetchtest.ReadAll(t, only(t, store), 0, 1)
 	for _, r := range srv.seen() {
@@ -210,7 +209,7 @@ func TestKeysAreAskedForAtEachCall(t *testing.T) {
 	}
 }
 
-func TestAnExportIsReadyAndNamesItsPlace(t *testing.T) {
+func TestAnExportIsReadyAndNamesItsLocation(t *testing.T) {
 	_, store := serve(t, nil)
 	export, err := (&Provider{store}).Export(t.Context(), fetchtest.ParseRef(t, "obs://"+bucket+"/p/?region=cn-north-4"))
 	if err != nil {
@@ -222,8 +221,8 @@ func TestAnExportIsReadyAndNamesItsPlace(t *testing.T) {
 	}
 }
 
-// An object that its store encrypts has an ETag that looks like an MD5 and is
-// none; one that was uploaded in parts has one that can be worked out.
+// The ETag of an object that its store encrypts looks like an MD5 and is none;
+// that of one that was uploaded in parts can be computed.
 func TestAPrefixLandsFromTheSandbox(t *testing.T) {
 	for way, as := range ways {
 		t.Run(way, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"tallyman/fetch"
 )
 
-func TestAProfileHasAllThatKeysHave(t *testing.T) {
+func TestAProfileHasAllFieldsOfKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "credentials")
 	if err := os.WriteFile(file, []byte("[all]\nak = AK\nsk = SK\nsecurity_token = STS\n[token]\ntoken = T\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -23,7 +23,7 @@ func TestAProfileHasAllThatKeysHave(t *testing.T) {
 	}
 }
 
-func TestNoProfileIsTheEnvironment(t *testing.T) {
+func TestWithoutAProfileTheKeysAreOfTheEnvironment(t *testing.T) {
 	t.Setenv("HUAWEICLOUD_SDK_AK", "AK")
 	t.Setenv("HUAWEICLOUD_SDK_SK", "SK")
 	if keys, err := ProfileKeys("")(t.Context()); err != nil || keys.AccessKey != "AK" {

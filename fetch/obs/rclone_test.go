@@ -10,7 +10,7 @@ import (
 	"tallyman/fetch/fetchtest"
 )
 
-// The server checks signatures of V4.
+// The server checks V4 signatures.
 func TestRclone(t *testing.T) {
 	fetchtest.Rclone{Scheme: "obs", ETag: `W/"%x"`, Flags: []string{"--auth-key", keys.AccessKey + "," + keys.SecretKey}, New: func(endpoint string) (fetch.Provider, fetchtest.Lister) {
 		for _, k := range []Keys{{AccessKey: keys.AccessKey, SecretKey: "other"}, {AccessKey: "other", SecretKey: keys.SecretKey}} {

@@ -29,13 +29,13 @@ func TestRecordedRefusals(t *testing.T) {
 	}
 }
 
-// closing knows whether it was closed.
-type closing struct {
+// A closeRecorder records whether it was closed.
+type closeRecorder struct {
 	io.ReadCloser
 	closed bool
 }
 
-func (c *closing) Close() error {
+func (c *closeRecorder) Close() error {
 	c.closed = true
 	return c.ReadCloser.Close()
 }
@@ -49,11 +49,11 @@ func replay(t *testing.T, name string) {
 	for _, f := range archive.Files {
 		files[f.Name] = string(f.Data)
 	}
-	var body *closing
+	var body *closeRecorder
 	err = read(t, asking(func(req *http.Request) (*http.Response, error) {
 		resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(files["answer"])), req)
 		if err == nil {
-			body = &closing{ReadCloser: resp.Body}
+			body = &closeRecorder{ReadCloser: resp.Body}
 			resp.Body = body
 		}
 		return resp, err
@@ -91,7 +91,7 @@ func TestNoSecretInAnError(t *testing.T) {
 	}
 }
 
-func TestAHostThatIsRefusedStaysSo(t *testing.T) {
+func TestARefusedHostIsErrHost(t *testing.T) {
 	hosts := &hostguard.Policy{Domains: []string{"myhuaweicloud.com"}}
 	store := &Store{Endpoint: "http://127.0.0.1:1", Keys: StaticKeys(keys), Client: hosts.Client()}
 	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, hostguard.ErrHost) {
@@ -99,9 +99,9 @@ func TestAHostThatIsRefusedStaysSo(t *testing.T) {
 	}
 }
 
-// The SDK reads refusals to their end.
+// The SDK would read a refusal to its end.
 func TestAnEndlessRefusalIsCut(t *testing.T) {
-	endless := &closing{ReadCloser: io.NopCloser(endlessly{})}
+	endless := &closeRecorder{ReadCloser: io.NopCloser(endlessReader{})}
 	_, err := names(asking(func(req *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 403, Header: http.Header{}, Body: endless, ContentLength: -1, Request: req}, nil
 	}).Objects(t.Context(), Selection{Bucket: bucket}))
@@ -110,11 +110,11 @@ func TestAnEndlessRefusalIsCut(t *testing.T) {
 	}
 }
 
-type endlessly struct{}
+type endlessReader struct{}
 
-func (endlessly) Read(p []byte) (int, error) { return len(p), nil }
+func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
 
-func TestOnlyTheVendorsEndpointsAreRepeated(t *testing.T) {
+func TestOnlyEndpointsOfTheVendorAreShown(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"obs.cn-east-3.myhuaweicloud.com":          "?region=cn-east-3 ",
 		"bkt.obs.cn-east-3.myhuaweicloud.com":      "?region=cn-east-3 ",
@@ -132,7 +132,7 @@ func TestOnlyTheVendorsEndpointsAreRepeated(t *testing.T) {
 	}
 }
 
-func TestABucketElsewhereIsToldOfAsItsSelectionSays(t *testing.T) {
+func TestABucketInAnotherRegionIsNamedWithTheHint(t *testing.T) {
 	srv, store := serve(t, nil)
 	srv.AddBucket(bucket, sandbox.Bucket{Endpoint: "obs.cn-east-3.myhuaweicloud.com"})
 	for hint, want := range map[string]string{
@@ -146,7 +146,7 @@ func TestABucketElsewhereIsToldOfAsItsSelectionSays(t *testing.T) {
 	}
 }
 
-func TestKeysThatWouldSpoilATerminalAreQuoted(t *testing.T) {
+func TestUnprintableKeysAreQuoted(t *testing.T) {
 	_, store := serve(t, nil)
 	err := read(t, store, "e/\x1b[2J\n.csv")
 	if want := `GetObject obs://` + bucket + `/"e/\x1b[2J\n.csv": not found`; err == nil || !strings.HasPrefix(err.Error(), want) {

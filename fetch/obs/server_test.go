@@ -21,8 +21,7 @@ var (
 
 const bucket = "obs-test-bucket"
 
-// A server is the sandbox, which checks signatures, with an eye on what it is
-// asked.
+// A server is the sandbox, which checks signatures. It records what it is asked.
 type server struct {
 	*sandbox.Cloud
 	lie func(http.ResponseWriter, *http.Request) bool // answers in its place, if true
@@ -31,8 +30,8 @@ type server struct {
 	requests []*http.Request
 }
 
-// serve serves objects, and the store to ask for them with the bucket in the
-// path. Whatever host that is told to ask, it asks this server.
+// serve returns a server of objects, and a store that asks it with the bucket in
+// the path. Whatever host the store is told to ask, it asks this server.
 func serve(t testing.TB, objects map[string]string) (*server, *Store) {
 	return serveTo(t, keys, objects)
 }
@@ -67,7 +66,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// names ranges over a listing. It returns the names up to an error.
+// names returns the names of the listed objects, up to an error.
 func names(objects func(func(fetch.Object, error) bool)) (names []string, err error) {
 	for o, err := range objects {
 		if err != nil {
@@ -78,7 +77,7 @@ func names(objects func(func(fetch.Object, error) bool)) (names []string, err er
 	return names, nil
 }
 
-// only is the one object of a bucket.
+// only returns the one object of a bucket.
 func only(t testing.TB, store *Store) fetch.Object {
 	t.Helper()
 	var all []fetch.Object
@@ -98,12 +97,12 @@ type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// asking is a store whose calls go to f.
+// asking returns a store whose calls f answers.
 func asking(f transport) *Store {
 	return &Store{Region: "cn-north-4", Keys: StaticKeys(temporary), Client: &http.Client{Transport: f}}
 }
 
-// read reads a range of an object that no listing told of.
+// read reads a range of an object that was not listed.
 func read(t testing.TB, s *Store, key string) error {
 	t.Helper()
 	at, err := s.address("", bucket)

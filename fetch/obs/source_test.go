@@ -26,7 +26,7 @@ import (
 
 const text = "0123456789"
 
-// The SDK sends no range of one byte, and takes 200 for 206.
+// The SDK sends no range of one byte, and takes a 200 for a 206.
 func TestRanges(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -71,7 +71,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-func TestAnETagThatIsNoHashIsPromisedAsAName(t *testing.T) {
+func TestAnETagThatIsNoHashIsWeak(t *testing.T) {
 	for _, header := range []string{
 		"x-obs-server-side-encryption: kms", "x-obs-server-side-encryption: AES256", "x-amz-server-side-encryption: aws:kms",
 		"x-obs-server-side-encryption-customer-algorithm: AES256", "x-amz-server-side-encryption-customer-algorithm: AES256",
@@ -107,9 +107,9 @@ func TestAnETagThatIsNoHashIsPromisedAsAName(t *testing.T) {
 	}
 }
 
-// The SDK's ranges of one download may be of several versions: they say no
-// If-Match unless told so.
-func TestAnObjectThatChanged(t *testing.T) {
+// The SDK sends no If-Match unless it is told to, so the ranges of one download
+// may be of several versions.
+func TestAnObjectThatChangedIsErrChanged(t *testing.T) {
 	srv, store := serve(t, map[string]string{"a": text})
 	listed := only(t, store)
 	srv.AddObject(bucket, "a", sandbox.File{Body: []byte("another one")})
@@ -125,7 +125,7 @@ func TestAnObjectThatChanged(t *testing.T) {
 	}
 }
 
-func TestAConditionIsInTheFormOfTheSignature(t *testing.T) {
+func TestIfMatchHasTheFormOfTheSignature(t *testing.T) {
 	etag := fmt.Sprintf("%x", md5.Sum([]byte(text)))
 	for way, as := range ways {
 		srv, store := serve(t, map[string]string{"a": text})
@@ -140,7 +140,7 @@ func TestAConditionIsInTheFormOfTheSignature(t *testing.T) {
 	}
 }
 
-func TestAWeakETagOfTheStoresOwnIsNoCondition(t *testing.T) {
+func TestAWeakETagOfTheStoreIsNotSent(t *testing.T) {
 	srv, store := serve(t, map[string]string{"a": text})
 	at, err := store.address("", bucket)
 	if err != nil {
@@ -152,7 +152,7 @@ func TestAWeakETagOfTheStoresOwnIsNoCondition(t *testing.T) {
 	}
 }
 
-func TestAnArchivedObjectIsToBeRestored(t *testing.T) {
+func TestAnArchivedObjectIsRefusedWithAHint(t *testing.T) {
 	for class, want := range map[string]string{
 		"Archive": "restore it first", "DeepColdArchive": "restore it first", "IA": "",
 	} {
@@ -190,7 +190,7 @@ func TestBytesArriveAsTheyAreStored(t *testing.T) {
 	}
 }
 
-func TestAnAnswerOfOtherBytes(t *testing.T) {
+func TestARangeThatWasNotAskedForIsRefused(t *testing.T) {
 	for _, span := range []string{"bytes 0-3/10", "bytes 2-9/10", "bytes 2-4/4", "bytes 2-1/10", "2-4/10", ""} {
 		srv, store := serve(t, map[string]string{"a": text})
 		o := only(t, store)
@@ -219,8 +219,8 @@ func TestABodyCutShortIsAnError(t *testing.T) {
 	}
 }
 
-// The SDK knows one context for all calls of a client, and waits between its
-// tries whatever becomes of it.
+// The SDK has one context for all calls of a client, and its waits between tries
+// ignore it.
 func TestCancelEndsARead(t *testing.T) {
 	srv, store := serve(t, map[string]string{"a": text})
 	srv.UpdateObject(bucket, "a", func(f *sandbox.File) { f.Faults.Stall = sandbox.Stall{After: 4, Times: -1} })
@@ -240,8 +240,8 @@ func TestCancelEndsARead(t *testing.T) {
 	}
 }
 
-// The SDK tries again by itself, with the date and signature of the first
-// time.
+// The SDK would retry by itself, with the date and the signature of the first
+// try.
 func TestARangeIsAskedForOnce(t *testing.T) {
 	for _, status := range []int{500, 503, 301, 307, 403} {
 		srv, store := serve(t, nil)
@@ -260,7 +260,7 @@ func TestARangeIsAskedForOnce(t *testing.T) {
 	}
 }
 
-// The SDK swallows panics, and goes on with nothing.
+// The SDK would swallow the panic and go on without an answer.
 func TestAPanicOfTheTransportIsNotSwallowed(t *testing.T) {
 	defer func() {
 		if recover() != "broken" {
@@ -270,7 +270,7 @@ func TestAPanicOfTheTransportIsNotSwallowed(t *testing.T) {
 	read(t, asking(func(*http.Request) (*http.Response, error) { panic("broken") }), "a")
 }
 
-// The SDK refuses a key of blanks, which can be.
+// A key may consist of blanks, and the SDK refuses that.
 func TestAKeyThatTheSDKRefusesIsAnError(t *testing.T) {
 	_, store := serve(t, map[string]string{" ": "x"})
 	if _, err := only(t, store).Source.ReadRange(t.Context(), 0, 1, ""); err == nil || !strings.Contains(err.Error(), "GetObject obs://"+bucket+"/ : sign: Key is empty") {
@@ -278,7 +278,7 @@ func TestAKeyThatTheSDKRefusesIsAnError(t *testing.T) {
 	}
 }
 
-func TestManyReadAtOnce(t *testing.T) {
+func TestManyMayReadAtOnce(t *testing.T) {
 	_, store := serve(t, map[string]string{"a": text})
 	o := only(t, store)
 	var wg sync.WaitGroup
@@ -298,10 +298,9 @@ func TestManyReadAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// The SDK's downloads never look for 206 or a checksum, its signed URLs end up
-// in its log, and that is off unless it is asked for. So it is asked to form
-// and sign requests, and nothing else.
-func TestWhatIsCalledOfTheSDK(t *testing.T) {
+// The SDK's downloads check neither for a 206 nor a checksum, and its log, if it
+// is on, has signed URLs. So the SDK only forms and signs requests.
+func TestTheSDKOnlySigns(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)

@@ -18,15 +18,14 @@ import (
 	"tallyman/fetch/internal/acs"
 )
 
-// odd are keys that come out wrong where something escapes too little, too
-// much or twice.
-var odd = []string{
+// oddKeys come out wrong if something escapes too little, too much or twice.
+var oddKeys = []string{
 	"a+b c.csv", "100%.csv", "100%25.csv", "%2B", "é/ü 日本.csv", "tab\tnewline\n.csv", "<&>\"'.csv", "a?b=c&d#e", "~!*'()", "sp ace/+/plus", " lead and trail ", "..", "a//b", "nul\x01",
 }
 
 func TestKeysAreNamesBelowThePrefix(t *testing.T) {
 	all := map[string]*object{}
-	for _, name := range odd {
+	for _, name := range oddKeys {
 		all["e/"+name] = &object{body: name}
 	}
 	srv, store := serve(t, all)
@@ -41,16 +40,16 @@ func TestKeysAreNamesBelowThePrefix(t *testing.T) {
 			t.Errorf("under the name %q is %q", o.Name, body)
 		}
 	}
-	want := slices.Sorted(slices.Values(odd))
+	want := slices.Sorted(slices.Values(oddKeys))
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if pages := len(srv.seen()) - len(odd); pages != len(odd)/2 {
-		t.Errorf("asked for %d pages of two, want %d", pages, len(odd)/2)
+	if pages := len(srv.seen()) - len(oddKeys); pages != len(oddKeys)/2 {
+		t.Errorf("asked for %d pages of two, want %d", pages, len(oddKeys)/2)
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestNamesBelowAPrefix(t *testing.T) {
 	objects := map[string]*object{
 		"e/part1.csv": {body: "1"}, "e/part2.csv": {body: "2"}, "e/a/b.csv": {body: "3"}, "e/a/": {}, "e/": {},
 		"top.csv": {body: "4"}, "/lead.csv": {body: "5"}, "f/": {}, "f/full/": {body: "6"},
@@ -94,7 +93,7 @@ func TestNothingUnderAPrefixIsNotFound(t *testing.T) {
 	}
 }
 
-func TestSelections(t *testing.T) {
+func TestSelectionsByTimeAndName(t *testing.T) {
 	at := func(s int64) *object { return &object{body: "x", modified: time.Unix(s, 0)} }
 	_, store := serve(t, map[string]*object{
 		"d/old.csv": at(100), "d/download-1.csv": at(200), "d/download-12.csv": at(200), "d/x_download-1_2.csv": at(300), "d/other.csv": at(300),
@@ -153,8 +152,8 @@ func TestManyObjectsAreStreamed(t *testing.T) {
 	}
 }
 
-// The SDK decodes keys even where the store did not encode them, as old and
-// small ones don't: its a+b.csv is "a b.csv", and its 100%.csv an error.
+// Old and small stores encode no keys. The SDK decodes them all the same: to it
+// a+b.csv is "a b.csv", and 100%.csv an error.
 func TestAStoreThatDoesNotEncodeKeys(t *testing.T) {
 	want := []string{"100%.csv", "100%25.csv", "a b.csv", "a+b.csv", "é&<.csv"}
 	objects := map[string]*object{}
@@ -175,7 +174,7 @@ func TestAStoreThatDoesNotEncodeKeys(t *testing.T) {
 	}
 }
 
-// answering is a store whose service always says that.
+// answering returns a store whose calls all get that answer.
 func answering(status int, body string, headers ...string) (s *Store, calls *int) {
 	calls = new(int)
 	return &Store{Region: "cn-hangzhou", Keys: acs.Static(sts).Keys, Client: &http.Client{Transport: transport(func(req *http.Request) (*http.Response, error) {
@@ -188,7 +187,7 @@ func answering(status int, body string, headers ...string) (s *Store, calls *int
 	})}}, calls
 }
 
-func TestListingsThatLeadNowhere(t *testing.T) {
+func TestUnusableListingsAreRefused(t *testing.T) {
 	list := func(s string) string { return "<ListBucketResult>" + s + "</ListBucketResult>" }
 	one := "<Contents><Key>e/a</Key><Size>1</Size></Contents>"
 	for _, c := range []struct {
@@ -218,8 +217,8 @@ func TestListingsThatLeadNowhere(t *testing.T) {
 	}
 }
 
-// The SDK has an option for retries and makes none.
-func TestAPageIsAskedForAgain(t *testing.T) {
+// The SDK has an option for retries, and makes none.
+func TestAPageIsRetried(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status int

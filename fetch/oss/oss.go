@@ -1,14 +1,21 @@
-// Package oss reads the objects of Alibaba Cloud's Object Storage Service:
-// those under a prefix that an oss reference names, and those that jobs of
-// other services leave in a bucket of their owner.
+// Package oss reads the objects of Alibaba Cloud's Object Storage Service (OSS):
+// those under a prefix that an oss reference names, and those that jobs of other
+// services write to a bucket of their owner. Such an export is always ready.
 //
-// The vendor's SDK forms the addresses and signs the calls, and that is all.
-// It is not asked to download, since it takes 200 for 206, resumes without a
-// check and mixes versions: a [fetch.Source] reads ranges with If-Match, and
-// what it reads is judged elsewhere. It is not asked to list, since it decodes
-// keys that a store did not encode. It never tries again, so a page of a
-// listing is asked for again here, and a range by package fetch. What it makes
-// of a refusal loses Retry-After, so refusals are read from the answer itself.
+// Two calls are made, both signed GETs: ListObjectsV2, which lists the objects page
+// by page, and GetObject with a Range and If-Match, which reads a range of the
+// version that was listed. An object is proven by the CRC64 that OSS gives with
+// each answer (x-oss-hash-crc64ecma), by Content-MD5, or by its ETag where that is
+// the MD5 of the bytes.
+//
+// The vendor's SDK forms the addresses and signs the calls, and does nothing else:
+//
+//   - It does not download: it takes a 200 for a 206, resumes without a check, and
+//     mixes versions.
+//   - It does not list: it decodes keys that a store did not encode.
+//   - It does not retry, so the pages of a listing are retried here, and ranges by
+//     package fetch.
+//   - Its errors lose Retry-After, so refusals are read from the answer itself.
 package oss
 
 import (
@@ -32,20 +39,19 @@ type Store struct {
 	// Keys returns the keys of a call, and is asked before each. nil is Alibaba's
 	// default chain.
 	Keys func(context.Context) (acs.Keys, error)
-	// Endpoint is where the calls go, like http://127.0.0.1:8080: with the
-	// bucket in the path for an IP address or localhost, else with the bucket
-	// as a further label of the host. "" is the vendor's endpoint of the
-	// region.
+	// Endpoint is where the calls go, like http://127.0.0.1:8080. The bucket is in
+	// the path if the host is an IP address or localhost, and otherwise the first
+	// label of the host. "" is the vendor's endpoint of the region.
 	Endpoint string
 	// Network is "internal" for the vendor's endpoints that only its own machines
 	// reach, or "".
 	Network string
-	// Region is the region of buckets that nothing else names one of: "cn-hangzhou".
+	// Region is the region of a bucket if nothing else names it: "cn-hangzhou".
 	Region string
-	// Signature is the version to sign with: "v4", which needs a region, or
-	// "v1". "" is v4 where the region is known.
+	// Signature is the version to sign with: "v4", which needs a region, or "v1".
+	// "" is v4 if the region is known.
 	Signature string
-	// PageSize is how many objects a call lists; 0 is as many as it can.
+	// PageSize is how many objects a call lists. 0 is 1000, the most that it can.
 	PageSize int
 
 	chain acs.Credentials
@@ -53,8 +59,8 @@ type Store struct {
 	http  *http.Client
 }
 
-// A Provider answers for oss references, each of which is an export that is
-// always ready: the objects under the prefix now.
+// A Provider answers for oss references. The export of one is always ready: it is
+// the objects that are under the prefix now.
 type Provider struct {
 	Store *Store
 }

@@ -34,9 +34,9 @@ func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return
 
 var errStop = errors.New("far enough")
 
-// asked is the first request that a store makes for the objects of a
+// firstRequest returns the first request that a store makes for the objects of a
 // reference.
-func asked(t *testing.T, s *Store, ref string) (*http.Request, error) {
+func firstRequest(t *testing.T, s *Store, ref string) (*http.Request, error) {
 	t.Helper()
 	var seen *http.Request
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -56,7 +56,7 @@ func asked(t *testing.T, s *Store, ref string) (*http.Request, error) {
 	return seen, nil
 }
 
-func TestWhereABucketIsAsked(t *testing.T) {
+func TestTheAddressOfABucket(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		ref   string
@@ -78,7 +78,7 @@ func TestWhereABucketIsAsked(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.store.Keys = acs.Static(keys).Keys
-			req, err := asked(t, c.store, c.ref)
+			req, err := firstRequest(t, c.store, c.ref)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +92,7 @@ func TestWhereABucketIsAsked(t *testing.T) {
 	}
 }
 
-func TestUsage(t *testing.T) {
+func TestUsageErrors(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		ref   string
@@ -165,7 +165,7 @@ func TestKeysAreAskedForAtEachCall(t *testing.T) {
 	}
 }
 
-func TestAnExportIsReadyAndNamesItsPlace(t *testing.T) {
+func TestAnExportIsReadyAndNamesItsLocation(t *testing.T) {
 	_, store := serve(t, map[string]*object{"p/a.csv": {body: "x"}})
 	export, err := (&Provider{store}).Export(t.Context(), parseRef(t, "oss://"+bucket+"/p/"))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"tallyman/fetch/internal/acs"
 )
 
-// The server believes whatever signature.
+// The server accepts any signature.
 func TestRclone(t *testing.T) {
 	fetchtest.Rclone{Scheme: "oss", ETag: `"%x"`, New: func(endpoint string) (fetch.Provider, fetchtest.Lister) {
 		store := &Store{Endpoint: endpoint, Keys: acs.Static(keys).Keys, PageSize: 2}

@@ -31,13 +31,13 @@ func TestRecordedRefusals(t *testing.T) {
 	}
 }
 
-// closing knows whether it was closed.
-type closing struct {
+// A closeRecorder records whether it was closed.
+type closeRecorder struct {
 	io.ReadCloser
 	closed bool
 }
 
-func (c *closing) Close() error {
+func (c *closeRecorder) Close() error {
 	c.closed = true
 	return c.ReadCloser.Close()
 }
@@ -51,11 +51,11 @@ func replay(t *testing.T, name string) {
 	for _, f := range archive.Files {
 		files[f.Name] = string(f.Data)
 	}
-	var body *closing
+	var body *closeRecorder
 	store := &Store{Region: "cn-hangzhou", Keys: acs.Static(sts).Keys, Client: &http.Client{Transport: transport(func(req *http.Request) (*http.Response, error) {
 		resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(files["answer"])), req)
 		if err == nil {
-			body = &closing{ReadCloser: resp.Body}
+			body = &closeRecorder{ReadCloser: resp.Body}
 			resp.Body = body
 		}
 		return resp, err
@@ -102,7 +102,7 @@ func TestNoSecretInAnError(t *testing.T) {
 	}
 }
 
-func TestAHostThatIsRefusedStaysSo(t *testing.T) {
+func TestARefusedHostIsErrHost(t *testing.T) {
 	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}}
 	store := &Store{Endpoint: "http://127.0.0.1:1", Keys: acs.Static(keys).Keys, Client: hosts.Client()}
 	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, hostguard.ErrHost) {
@@ -111,7 +111,7 @@ func TestAHostThatIsRefusedStaysSo(t *testing.T) {
 }
 
 func TestAnEndlessRefusalIsCut(t *testing.T) {
-	endless := &closing{ReadCloser: io.NopCloser(endlessly{})}
+	endless := &closeRecorder{ReadCloser: io.NopCloser(endlessReader{})}
 	store := &Store{Region: "cn-hangzhou", Keys: acs.Static(sts).Keys, Client: &http.Client{Transport: transport(func(req *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 403, Header: http.Header{}, Body: endless, ContentLength: -1, Request: req}, nil
 	})}}
@@ -122,11 +122,11 @@ func TestAnEndlessRefusalIsCut(t *testing.T) {
 	}
 }
 
-type endlessly struct{}
+type endlessReader struct{}
 
-func (endlessly) Read(p []byte) (int, error) { return len(p), nil }
+func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
 
-func TestOnlyTheVendorsEndpointsAreRepeated(t *testing.T) {
+func TestOnlyEndpointsOfTheVendorAreShown(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"oss-cn-shanghai.aliyuncs.com":          "?region=cn-shanghai ",
 		"oss-cn-shanghai-internal.aliyuncs.com": "?region=cn-shanghai ",
@@ -142,7 +142,7 @@ func TestOnlyTheVendorsEndpointsAreRepeated(t *testing.T) {
 	}
 }
 
-// The SDK's log, at its most talkative, holds every header.
+// At its most verbose, the SDK's log has every header.
 func TestTheSDKLogsNothing(t *testing.T) {
 	store := &Store{Region: "cn-hangzhou"}
 	at, err := store.address("", bucket)
@@ -155,7 +155,7 @@ func TestTheSDKLogsNothing(t *testing.T) {
 	}
 }
 
-func TestKeysThatWouldSpoilATerminalAreQuoted(t *testing.T) {
+func TestUnprintableKeysAreQuoted(t *testing.T) {
 	_, store := serve(t, nil)
 	at, _ := store.address("", bucket)
 	_, err := store.source(at, "e/\x1b[2J\n.csv", "").ReadRange(t.Context(), 0, 4, "")

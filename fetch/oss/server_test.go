@@ -31,8 +31,8 @@ import (
 var keys = acs.Keys{AccessKeyID: "LTAIid", AccessKeySecret: "SECRETcanary"}
 var sts = acs.Keys{AccessKeyID: "STS.id", AccessKeySecret: "SECRETcanary", SecurityToken: "CAIStokencanary+/=="}
 
-// A server is OSS in path style, as far as reading goes. It believes only who
-// signs.
+// A server is OSS with the bucket in the path, as far as reading goes. It checks
+// signatures.
 type server struct {
 	*httptest.Server
 	keys    acs.Keys
@@ -89,7 +89,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message><RequestId>5C06A3B67B8B5A3DA422299D</RequestId></Error>", code, message)
 }
 
-// encode is the encoding that the vendor signs over.
+// encode escapes as the vendor does before signing.
 func encode(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 func mac(h func() hash.Hash, key []byte, text string) []byte {
@@ -98,7 +98,7 @@ func mac(h func() hash.Hash, key []byte, text string) []byte {
 	return m.Sum(nil)
 }
 
-// vendorHeaders are the lines of the headers that a signature covers.
+// vendorHeaders returns the lines of the headers that a signature covers.
 func vendorHeaders(r *http.Request) (lines string) {
 	var all []string
 	for name, values := range r.Header {
@@ -185,8 +185,8 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult><Name>%s</Name>%s</ListBucketResult>", bucket, page)
 }
 
-// send sends as OSS does: a range that is not wholly within the object is
-// answered with all of it, unless the standard behaviour is asked for.
+// send answers as OSS does: to a range that reaches beyond the object with the
+// whole object, unless the request asks for the standard behaviour.
 func (s *server) send(w http.ResponseWriter, r *http.Request, key string) {
 	o, ok := s.objects[key]
 	if !ok {
@@ -215,7 +215,7 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, key string) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader([]byte(o.body)))
 }
 
-// names ranges over a listing. It returns the names up to an error.
+// names returns the names of the listed objects, up to an error.
 func names(objects func(func(fetch.Object, error) bool)) (names []string, err error) {
 	for o, err := range objects {
 		if err != nil {

@@ -24,7 +24,7 @@ import (
 	"tallyman/verify"
 )
 
-// only is the one object of a bucket.
+// only returns the one object of a bucket.
 func only(t testing.TB, store *Store) fetch.Object {
 	t.Helper()
 	var all []fetch.Object
@@ -42,8 +42,8 @@ func only(t testing.TB, store *Store) fetch.Object {
 
 const text = "0123456789"
 
-// What the SDK takes 200 for is a range, and so it writes all of the object
-// for each: here an answer says where its bytes begin.
+// The SDK takes a 200 for a range, and so writes the whole object for each range.
+// Here an answer says where its bytes begin.
 func TestRanges(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -95,9 +95,9 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// The SDK's ranges of one download may be of several versions: they say no
-// If-Match.
-func TestAnObjectThatChanged(t *testing.T) {
+// The SDK sends no If-Match, so the ranges of one download may be of several
+// versions.
+func TestAnObjectThatChangedIsErrChanged(t *testing.T) {
 	o := &object{body: text}
 	srv, store := serve(t, map[string]*object{"a": o})
 	listed := only(t, store)
@@ -118,8 +118,8 @@ func TestAnObjectThatChanged(t *testing.T) {
 	}
 }
 
-// An ETag of an object that was appended to looks like a hash of its bytes.
-func TestAnETagThatIsNoHashIsPromisedAsAName(t *testing.T) {
+// The ETag of an object that was appended to looks like a hash of its bytes.
+func TestAnETagThatIsNoHashIsWeak(t *testing.T) {
 	const etag = `"0F7230CAA4BE94CCBDC99C5500000000"`
 	for kind, want := range map[string]string{"Appendable": "W/" + etag, "Normal": etag, "Multipart": etag} {
 		o := &object{body: text, header: map[string]string{"ETag": etag, "x-oss-object-type": kind}}
@@ -142,9 +142,8 @@ func TestAnETagThatIsNoHashIsPromisedAsAName(t *testing.T) {
 	}
 }
 
-// A link is listed with a size and an ETag of its own, and answered for with
-// those of what it leads to.
-func TestASymbolicLinkIsWhatItLeadsTo(t *testing.T) {
+// A link is listed with its own size and ETag, and read with those of its target.
+func TestASymbolicLinkIsReadAsItsTarget(t *testing.T) {
 	target := &object{body: text}
 	md := md5.Sum([]byte(text))
 	srv, store := serve(t, map[string]*object{"a": {header: map[string]string{"x-oss-object-type": "Symlink", "ETag": `"AAAA30CAA4BE94CCBDC99C5500000000"`}}})
@@ -171,8 +170,8 @@ func TestASymbolicLinkIsWhatItLeadsTo(t *testing.T) {
 	}
 }
 
-// The SDK sends Go's Accept-Encoding, so that what is stored compressed
-// arrives decompressed, and takes its own check for a failure.
+// The SDK sends Go's Accept-Encoding, so an object that is stored compressed
+// arrives decompressed, and fails the SDK's own check.
 func TestBytesArriveAsTheyAreStored(t *testing.T) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -196,9 +195,9 @@ func TestBytesArriveAsTheyAreStored(t *testing.T) {
 	}
 }
 
-// Where the SDK appends what comes, a range that is not the one asked for is
-// an error here.
-func TestAnAnswerOfOtherBytes(t *testing.T) {
+// The SDK appends whatever comes. Here a range that was not asked for is an
+// error.
+func TestARangeThatWasNotAskedForIsRefused(t *testing.T) {
 	for _, span := range []string{"bytes 0-3/10", "bytes 2-9/10", "bytes 2-4/4", "bytes 2-1/10", "2-4/10", ""} {
 		srv, store := serve(t, map[string]*object{"a": {body: text}})
 		o := only(t, store)
@@ -258,7 +257,7 @@ func TestCancelEndsARead(t *testing.T) {
 	}
 }
 
-func TestManyReadAtOnce(t *testing.T) {
+func TestManyMayReadAtOnce(t *testing.T) {
 	_, store := serve(t, map[string]*object{"a": {body: text}})
 	o := only(t, store)
 	var wg sync.WaitGroup
@@ -278,12 +277,12 @@ func TestManyReadAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// The SDK's downloads skip their check once they are resumed, leave the end of
-// an older file behind what they write, leak goroutines when a range fails,
-// close without looking and sync nothing; its readers check nothing, and its
-// listings decode what is not encoded. So nothing of it is called that reads:
-// it forms and signs requests.
-func TestWhatIsCalledOfTheSDK(t *testing.T) {
+// The SDK's downloads skip their check after a resume, leave the end of an older
+// file behind, leak goroutines when a range fails, ignore errors of Close and
+// sync nothing. Its readers check nothing, and its listings decode what is not
+// encoded. So the SDK only forms and signs requests, and nothing of it that reads
+// is called.
+func TestTheSDKOnlySigns(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)

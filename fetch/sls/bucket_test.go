@@ -25,14 +25,15 @@ const (
 	sinkPrefix = "exports/july/"
 )
 
-// A cloud has one job of that project, and the buckets of its owner.
+// A cloud is a sandbox with one job of that project, and the buckets of its
+// owner.
 type cloud struct {
 	*sandbox.Cloud
 	provider *Provider
 	fetcher  *fetch.Fetcher
 }
 
-// created is when the job of a cloud was.
+// created is when the job of a cloud was created.
 var created = time.Now().Add(-time.Hour).Truncate(time.Second)
 
 func started(t *testing.T, j sandbox.Job) *cloud {
@@ -59,20 +60,19 @@ func started(t *testing.T, j sandbox.Job) *cloud {
 	return &cloud{c, p, &fetch.Fetcher{Providers: map[string]fetch.Provider{"sls": p}, Archive: a}}
 }
 
-// sunk is a job that wrote those files to its bucket.
-func sunk(files ...sandbox.File) sandbox.Job {
+// bucketJob returns a job that wrote those files to its bucket.
+func bucketJob(files ...sandbox.File) sandbox.Job {
 	return sandbox.Job{Bucket: sinkBucket, Prefix: sinkPrefix, Files: files}
 }
 
-// add puts an object in the bucket that was modified so long after the job was
-// created.
+// add puts an object in the bucket, modified that long after the job was created.
 func (c *cloud) add(key string, after time.Duration, f sandbox.File) {
 	f.LastModified = created.Add(after)
 	c.AddObject(sinkBucket, key, f)
 }
 
-// landed are the paths below data/ of an export.
-func landed(t *testing.T, f *fetch.Fetcher, ref fetch.Ref) (names []string) {
+// fetchNames fetches an export and returns the paths of its files below data/.
+func fetchNames(t *testing.T, f *fetch.Fetcher, ref fetch.Ref) (names []string) {
 	t.Helper()
 	root := filepath.Join(f.Archive.Path(ref.Key()), "data")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -88,7 +88,7 @@ func landed(t *testing.T, f *fetch.Fetcher, ref fetch.Ref) (names []string) {
 	return names
 }
 
-func TestWhatAJobWroteToABucketLands(t *testing.T) {
+func TestTheObjectsThatAJobWroteToABucketLand(t *testing.T) {
 	row := sandbox.File{Rows: 1}
 	for _, c := range []struct {
 		name    string
@@ -97,22 +97,22 @@ func TestWhatAJobWroteToABucketLands(t *testing.T) {
 		records int64
 		want    []string // below data/
 	}{
-		{"one file", sunk(sandbox.File{Rows: 20, Codec: "zstd"}), nil, 20, []string{"download-123.csv"}},
-		{"several files", sunk(sandbox.File{Rows: 20, Codec: "zstd"}, sandbox.File{Rows: 30, Codec: "gzip"}, sandbox.File{Rows: 5}), nil,
+		{"one file", bucketJob(sandbox.File{Rows: 20, Codec: "zstd"}), nil, 20, []string{"download-123.csv"}},
+		{"several files", bucketJob(sandbox.File{Rows: 20, Codec: "zstd"}, sandbox.File{Rows: 30, Codec: "gzip"}, sandbox.File{Rows: 5}), nil,
 			55, []string{"download-123-1.csv", "download-123-2.csv", "download-123-3.csv"}},
-		{"only those with the job's name, where some have it", sunk(sandbox.File{Rows: 20, Format: "json"}, sandbox.File{Rows: 30, Format: "json"}), func(c *cloud) {
+		{"only those with the job's name, where some have it", bucketJob(sandbox.File{Rows: 20, Format: "json"}, sandbox.File{Rows: 30, Format: "json"}), func(c *cloud) {
 			c.add(sinkPrefix+"download-12.json", time.Minute, row)
 			c.add(sinkPrefix+"download-1234.json", time.Minute, row)
 			c.add(sinkPrefix+"other.json", time.Minute, row)
 			c.add(sinkPrefix+"download-123-old.json", -time.Second, row)
 			c.add("exports/download-123.json", time.Minute, row)
 		}, 50, []string{"download-123-1.json", "download-123-2.json"}},
-		{"all that is new, where none has it", sunk(sandbox.File{Name: "2024/part1.csv", Rows: 20}, sandbox.File{Name: "2024/part2.csv", Rows: 30}), func(c *cloud) {
+		{"all that is new, where none has it", bucketJob(sandbox.File{Name: "2024/part1.csv", Rows: 20}, sandbox.File{Name: "2024/part2.csv", Rows: 30}), func(c *cloud) {
 			c.add(sinkPrefix+"2024/part0.csv", -time.Second, row)
 			c.add(sinkPrefix+"2024/", time.Minute, sandbox.File{Body: []byte{}})
 			c.add("exports/june/part3.csv", time.Minute, row)
 		}, 50, []string{"2024/part1.csv", "2024/part2.csv"}},
-		{"what was modified in the second of the job's creation", sunk(sandbox.File{Name: "part1.csv", Rows: 20, LastModified: created}), nil, 20, []string{"download-123.csv"}},
+		{"what was modified in the second of the job's creation", bucketJob(sandbox.File{Name: "part1.csv", Rows: 20, LastModified: created}), nil, 20, []string{"download-123.csv"}},
 		{"keys below the prefix's last slash", sandbox.Job{Bucket: sinkBucket, Prefix: "exports/july", Files: []sandbox.File{{Name: "/part1.csv", Rows: 2}, {Name: "-31.csv", Rows: 3}}}, nil,
 			5, []string{"july/part1.csv", "july-31.csv"}},
 		{"all of a bucket without a prefix", sandbox.Job{Bucket: sinkBucket, Files: []sandbox.File{{Name: "a/part1.csv", Rows: 2}, {Name: "part2.csv", Rows: 3}}}, nil,
@@ -130,7 +130,7 @@ func TestWhatAJobWroteToABucketLands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := landed(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
+			if got := fetchNames(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
 				t.Errorf("landed as %q, want %q", got, c.want)
 			}
 			promised := strconv.FormatInt(c.records, 10)
@@ -145,14 +145,14 @@ func TestWhatAJobWroteToABucketLands(t *testing.T) {
 	}
 }
 
-func TestNothingOfAJobInItsBucketIsNotFound(t *testing.T) {
+func TestAJobWithoutObjectsInItsBucketIsNotFound(t *testing.T) {
 	row := sandbox.File{Rows: 1}
 	for _, c := range []struct {
 		name string
 		job  sandbox.Job
 		want string
 	}{
-		{"where all is older", sunk(), `has no object with the prefix "exports/july/" modified since`},
+		{"where all is older", bucketJob(), `has no object with the prefix "exports/july/" modified since`},
 		{"where no age is known and no key holds the name", sandbox.Job{Bucket: sinkBucket, Prefix: sinkPrefix, Files: []sandbox.File{}, CreateTime: time.Unix(0, 0)}, `no key holds its name "download-123"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -172,7 +172,7 @@ func TestNothingOfAJobInItsBucketIsNotFound(t *testing.T) {
 	}
 }
 
-func TestWithoutATimeOnlyKeysWithTheJobsNameAreMeant(t *testing.T) {
+func TestWithoutACreateTimeOnlyKeysWithTheJobsNameAreFetched(t *testing.T) {
 	for _, c := range []struct {
 		name, prefix string
 		files        []string
@@ -193,14 +193,14 @@ func TestWithoutATimeOnlyKeysWithTheJobsNameAreMeant(t *testing.T) {
 			if _, err := cloud.fetcher.Fetch(t.Context(), ref); err != nil {
 				t.Fatal(err)
 			}
-			if got := landed(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
+			if got := fetchNames(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
 				t.Errorf("landed as %q, want %q", got, c.want)
 			}
 		})
 	}
 }
 
-func TestABucketsExportIsASnapshotWithoutPromisesForOneObject(t *testing.T) {
+func TestAnExportInABucketIsASnapshotWithoutPromisesForOneObject(t *testing.T) {
 	cloud := started(t, sandbox.Job{Bucket: sinkBucket, Prefix: sinkPrefix, File: sandbox.File{Rows: 20}, FileSize: new(int64(1)), CheckSum: "9E107D9D372BB6826BD81D3542A419D6"})
 	export, err := cloud.provider.Export(t.Context(), parseRef(t, jobRef))
 	if err != nil {
@@ -226,7 +226,7 @@ func TestAURLIsUsedEvenIfThereIsABucket(t *testing.T) {
 	}
 }
 
-func TestWhatABucketRefusesIsToldOfIt(t *testing.T) {
+func TestARefusalOfTheBucketIsTheError(t *testing.T) {
 	for _, c := range []struct {
 		name, bucket string
 		change       func(*cloud)

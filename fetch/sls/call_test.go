@@ -14,7 +14,7 @@ import (
 	"tallyman/fetch"
 )
 
-func TestACallGoesToTheVendor(t *testing.T) {
+func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
 	for _, c := range []struct{ name, network, region, want string }{
 		{"in public", "", "cn-hangzhou", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
 		{"in public, by its name", "public", "cn-hangzhou", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
@@ -37,14 +37,14 @@ func TestACallGoesToTheVendor(t *testing.T) {
 	}
 }
 
-// serve is a provider whose endpoint is a server of that handler.
+// serve returns a provider whose endpoint is a server with that handler.
 func serve(t *testing.T, handler http.HandlerFunc) *Provider {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return &Provider{Client: server.Client(), Open: open, Endpoint: server.URL, Keys: StaticKeys("LTAIid", "SECRETcanary", "CAISTOKENcanary==")}
 }
 
-func TestAnEndpointIsCalledWithTheProjectInItsHost(t *testing.T) {
+func TestACallToAnEndpointHasTheProjectInItsHost(t *testing.T) {
 	for _, version := range []string{"", "v1", "v1-sha1"} {
 		t.Run("signed with "+version, func(t *testing.T) {
 			p := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +67,7 @@ func TestAnEndpointIsCalledWithTheProjectInItsHost(t *testing.T) {
 	}
 }
 
-// checkSignature signs what was received again.
+// checkSignature signs the received request once more, and compares.
 func checkSignature(t *testing.T, r *http.Request, version string) {
 	t.Helper()
 	got := r.Header.Get("Authorization")
@@ -112,7 +112,7 @@ func TestNoAnswerInAMinuteIsTemporary(t *testing.T) {
 	})
 }
 
-func TestTheCallersEndIsTheCallers(t *testing.T) {
+func TestACancelledCallFailsWithItsCause(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	p := provider(func(req *http.Request) (*http.Response, error) {
 		cancel()

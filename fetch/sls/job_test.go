@@ -16,7 +16,8 @@ import (
 	"tallyman/verify"
 )
 
-// succeeded is a job that succeeded, with a few words of it changed.
+// succeeded returns the answer of a job that succeeded, with some of its text
+// replaced.
 func succeeded(oldnew ...string) string {
 	return strings.NewReplacer(oldnew...).Replace(`{
 		"status": "SUCCEEDED", "createTime": "1722411060",
@@ -25,7 +26,7 @@ func succeeded(oldnew ...string) string {
 			"fileSize": 123456, "logCount": 123, "errorMessage": "", "checkSum": "EXSFGSDASDASDG123ASD", "notice": ""}}`)
 }
 
-func TestQuirksOfAJobThatSucceeded(t *testing.T) {
+func TestAJobThatSucceededIsReadLeniently(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		oldnew []string
@@ -111,7 +112,7 @@ func doubt(texts ...string) func(*fetch.Export, *fetch.Object) {
 	return func(e *fetch.Export, _ *fetch.Object) { e.Doubts = texts }
 }
 
-func TestStates(t *testing.T) {
+func TestStatusesBecomeStates(t *testing.T) {
 	for _, c := range []struct {
 		name, body string
 		want       fetch.Export

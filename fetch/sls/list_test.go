@@ -34,8 +34,7 @@ func parsePlace(t testing.TB, s string) fetch.Ref {
 
 const placeRef = "sls://cn-hangzhou/ali-test-project/"
 
-// list gives the names of jobs, in the order they came, and the error at the
-// end.
+// list returns the names of the listed jobs in their order, up to an error.
 func list(t testing.TB, p *Provider, since time.Time) (names []string, err error) {
 	t.Helper()
 	for job, err := range p.List(t.Context(), parsePlace(t, placeRef), since) {
@@ -59,7 +58,7 @@ func TestRecordedLists(t *testing.T) {
 	}
 }
 
-// replayList gives the answers of a file one by one.
+// replayList answers with the recorded answers of a file, one after the other.
 func replayList(t *testing.T, name string) {
 	archive, err := txtar.ParseFile(name)
 	if err != nil {
@@ -98,14 +97,14 @@ func replayList(t *testing.T, name string) {
 // A project is a service with jobs of those names, newest first.
 type project struct {
 	jobs   []string
-	most   int                   // jobs that a page has, however many are asked for
-	total  func(page, n int) any // told on a page, of n jobs; nil: n
-	before func(page int)        // what happens before a page is told
-	stuck  bool                  // the first page is told, whatever the offset
+	most   int                   // jobs on a page, however many are asked for
+	total  func(page, n int) any // the total that a page gives, of n jobs; nil: n
+	before func(page int)        // called before a page is answered
+	stuck  bool                  // every page is the first, whatever the offset
 	pages  int
 }
 
-// jobs are n names, newest first.
+// jobs returns n names, newest first.
 func jobs(n int) (names []string) {
 	for i := range n {
 		names = append(names, fmt.Sprint("job-", n-i))
@@ -136,11 +135,11 @@ func (s *project) page(offset int) string {
 		Name   string `json:"name"`
 		Status string `json:"status"`
 	}
-	told := []job{}
+	results := []job{}
 	for _, name := range s.jobs[min(offset, len(s.jobs)):min(offset+s.most, len(s.jobs))] {
-		told = append(told, job{name, "SUCCEEDED"})
+		results = append(results, job{name, "SUCCEEDED"})
 	}
-	answer := map[string]any{"total": len(s.jobs), "count": len(told), "results": told}
+	answer := map[string]any{"total": len(s.jobs), "count": len(results), "results": results}
 	if s.total != nil {
 		answer["total"] = s.total(s.pages, len(s.jobs))
 	}
@@ -148,7 +147,7 @@ func (s *project) page(offset int) string {
 	return string(b)
 }
 
-func told(total any) func(int, int) any { return func(int, int) any { return total } }
+func always(total any) func(int, int) any { return func(int, int) any { return total } }
 
 func TestEachJobIsNamedOnceHoweverPagesShift(t *testing.T) {
 	const before = 250 // jobs at the first call
@@ -162,12 +161,12 @@ func TestEachJobIsNamedOnceHoweverPagesShift(t *testing.T) {
 		{"one page", func(s *project) { s.jobs = jobs(99) }, 1},
 		{"pages smaller than asked for", func(s *project) { s.most = 60 }, 5},
 		{"pages larger than asked for", func(s *project) { s.most = 200 }, 2},
-		{"no total", func(s *project) { s.total = told(nil) }, 4},
-		{"a total in words", func(s *project) { s.total = told("many") }, 4},
-		{"a total of none", func(s *project) { s.total = told(0) }, 4},
-		{"a total of one page", func(s *project) { s.total = told(100) }, 4},
-		{"a total of too many", func(s *project) { s.total = told(1 << 40) }, 4},
-		{"a total of no int", func(s *project) { s.total = told("9223372036854775808") }, 4},
+		{"no total", func(s *project) { s.total = always(nil) }, 4},
+		{"a total in words", func(s *project) { s.total = always("many") }, 4},
+		{"a total of none", func(s *project) { s.total = always(0) }, 4},
+		{"a total of one page", func(s *project) { s.total = always(100) }, 4},
+		{"a total of too many", func(s *project) { s.total = always(1 << 40) }, 4},
+		{"a total of no int", func(s *project) { s.total = always("9223372036854775808") }, 4},
 		{"a total that falls for no reason", func(s *project) { s.total = func(page, n int) any { return n + 1000 - page } }, 12},
 		{"a total that goes up and down", func(s *project) { s.total = func(page, n int) any { return n * (page % 2) } }, 11},
 		{"jobs that come", func(s *project) {
@@ -226,7 +225,7 @@ func TestEachJobIsNamedOnceHoweverPagesShift(t *testing.T) {
 	}
 }
 
-func TestAServiceThatRepeatsItselfIsLeft(t *testing.T) {
+func TestAListingThatRepeatsJobsEnds(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		total any
@@ -237,7 +236,7 @@ func TestAServiceThatRepeatsItselfIsLeft(t *testing.T) {
 		{"and there is more", 250, "ListDownloadJobs: refused by the source: HTTP 200: the same 100 jobs of 250 again and again"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &project{jobs: jobs(250), most: 100, total: told(c.total), stuck: true}
+			s := &project{jobs: jobs(250), most: 100, total: always(c.total), stuck: true}
 			got, err := list(t, s.provider(t), time.Time{})
 			if len(got) != 100 || s.pages != 4 || c.err != "" && (err == nil || err.Error() != c.err) || c.err == "" && err != nil {
 				t.Errorf("got %d jobs on %d pages, %v, want %s", len(got), s.pages, err, c.err)
@@ -259,7 +258,7 @@ func TestPagesAreAskedForAsTheyAreNeeded(t *testing.T) {
 	}
 }
 
-func TestSinceLeavesOutWhatIsOlder(t *testing.T) {
+func TestSinceLeavesOutOlderJobs(t *testing.T) {
 	const answer = `{"total":6,"results":[{"name":"new","createTime":"1722411060"},{"name":"old","createTime":"1722411059"},
 		{"name":"number","createTime":1722411061},{"name":"unknown"},{"name":"nonsense","createTime":"yesterday"},{"name":"a/b","createTime":1}]}`
 	at := time.Unix(1722411060, 999_999_999)
@@ -281,7 +280,7 @@ func TestSinceLeavesOutWhatIsOlder(t *testing.T) {
 	}
 }
 
-func TestAnErrorShowsTenNamesAtMost(t *testing.T) {
+func TestAnErrorShowsAtMostTenNames(t *testing.T) {
 	var b strings.Builder
 	for i := range 12 {
 		fmt.Fprintf(&b, `,{"name":"a/%d"}`, i)
@@ -292,7 +291,7 @@ func TestAnErrorShowsTenNamesAtMost(t *testing.T) {
 	}
 }
 
-func TestAThrottleIsWaitedForAsLongAsTheServiceAsks(t *testing.T) {
+func TestAThrottledListingWaitsAsLongAsTheServiceAsks(t *testing.T) {
 	throttle := func(n int, after string) *Provider {
 		s := &project{jobs: jobs(250), most: 100}
 		p := s.provider(t)

@@ -27,8 +27,8 @@ const (
 	docQuery    = "?=efg&+abc=efg&+agc+=&A-bc=eFg"
 )
 
-// What the vendor's SDK publishes signs headers of its own making, so those
-// requests skip the part that sets ours.
+// The vectors of the vendor's SDK have headers of its own making, so these
+// requests skip the part of a signer that sets ours.
 func TestAuthorizeMatchesTheVendorsVectors(t *testing.T) {
 	v1 := func(req *http.Request) { authorizeV1(req, mockKeys, sha1.New) }
 	v4 := func(region string) func(*http.Request) {

@@ -12,9 +12,10 @@
 //     createTime and by its name.
 //   - ListDownloadJobs names the jobs of a project.
 //
-// A file is proven by fileSize and by checkSum, its ETag, and its records are
-// counted against logCount. The objects in a bucket are proven by what the bucket
-// says of them; logCount promises how many records they have together.
+// The service promises a file's fileSize and its checkSum, which is an ETag, and
+// what the file's store says of it proves it as well. Of objects in a bucket it
+// promises neither: what the bucket says of them proves them. The records of all are
+// counted against logCount.
 //
 // Answers are read leniently, since the service, its documentation and its SDKs
 // disagree about the types of their fields.

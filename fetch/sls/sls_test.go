@@ -21,12 +21,12 @@ var (
 
 type transport = fetchtest.Transport
 
-// provider is one whose every call gets the answer of that transport.
+// provider returns one whose calls the transport answers.
 func provider(f transport) *Provider {
 	return &Provider{Client: &http.Client{Transport: f}, Open: open, Keys: keys}
 }
 
-// answering is a provider whose service always says that.
+// answering returns a provider whose calls all get that answer.
 func answering(status int, body string, headers ...string) *Provider {
 	return provider(fetchtest.Answering(status, body, headers...))
 }
@@ -42,7 +42,7 @@ func TestProvider(t *testing.T) {
 	}}.Run(t)
 }
 
-func TestErrorsBeforeAndAfterTheCall(t *testing.T) {
+func TestErrorsBeforeAndAfterTheCallNameTheirCause(t *testing.T) {
 	refused := fmt.Errorf("h.example: %w", hostguard.ErrHost)
 	for _, c := range []struct {
 		name   string

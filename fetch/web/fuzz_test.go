@@ -10,8 +10,8 @@ import (
 	"tallyman/fetch/hostguard"
 )
 
-// An address is opened only at a host that is allowed, and no error tells its
-// query or its password.
+// A URL is opened only if its host is allowed, and no error shows its query or
+// its password.
 func FuzzOpen(f *testing.F) {
 	for _, s := range []string{"https://b.aliyuncs.com/d/f.csv", "http://b.aliyuncs.com/a", "https://evil/a", "", "/a", "https://b.aliyuncs.com/%zz", "https://b.aliyuncs.com\\@evil/", "https://[::1]/", "HTTPS://B.ALIYUNCS.COM"} {
 		f.Add(s, "Expires=1", "u:p")
@@ -32,16 +32,16 @@ func FuzzOpen(f *testing.F) {
 		}
 		if scheme, rest, ok := strings.Cut(address, "://"); ok {
 			secret := scheme + "://" + url.PathEscape(user) + ":CANARY@" + rest
-			if _, err := Open(http.DefaultClient, hosts, secret); err != nil && strings.Contains(err.Error(), "CANARY") && authority(rest) {
+			if _, err := Open(http.DefaultClient, hosts, secret); err != nil && strings.Contains(err.Error(), "CANARY") && hasAuthority(rest) {
 				t.Errorf("%q: %v", secret, err)
 			}
 		}
 	})
 }
 
-// authority reports whether a host begins a text, so that what is before an @
-// sign is a password and not part of a path.
-func authority(rest string) bool {
+// hasAuthority reports whether a text begins with a host, so that what is before
+// an @ sign is a password and no part of a path.
+func hasAuthority(rest string) bool {
 	u, err := url.Parse("https://" + rest)
 	return err == nil && u.Host != "" && u.User == nil
 }

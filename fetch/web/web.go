@@ -1,9 +1,12 @@
-// Package web reads files by URL: those that people name, and those that
-// export jobs point to.
+// Package web reads files by URL: those that https references name, and those that
+// the jobs of other services point to. Such an export is always ready.
 //
-// A URL may be a secret that expires, and its signature may cover the method
-// and every x-oss- header. So it is only ever asked by GET, with no header but
-// Range, If-Match, Accept-Encoding and User-Agent, and never shown beyond host
+// A file is proven by what its store says of it (CRC64, Content-MD5, ETag) and by
+// what the reference promises.
+//
+// A URL may be a secret that expires, and its signature may cover the method and all
+// x-oss- headers. So a file is only ever asked for by GET, with no header but Range,
+// If-Match, Accept-Encoding and User-Agent, and a URL is never shown beyond its host
 // and path.
 package web
 
@@ -22,14 +25,13 @@ import (
 	"tallyman/verify"
 )
 
-// A Provider answers for https and http references, each of which is an export
-// of one file that is always ready.
+// A Provider answers for https and http references, each of which is one file.
 type Provider struct {
-	Hosts  *hostguard.Policy
-	Client *http.Client
+	Hosts  *hostguard.Policy // the hosts that may be asked
+	Client *http.Client      // a client of Hosts
 }
 
-// Export implements fetch.Provider. It asks nobody.
+// Export implements fetch.Provider. It sends nothing.
 func (p *Provider) Export(_ context.Context, ref fetch.Ref) (*fetch.Export, error) {
 	source, err := Open(p.Client, p.Hosts, ref.URL())
 	if err != nil {
@@ -46,11 +48,12 @@ func (p *Provider) Export(_ context.Context, ref fetch.Ref) (*fetch.Export, erro
 type Source struct {
 	client *http.Client
 	url    string
-	shown  string // without its query
+	shown  string // the URL without its query
 }
 
-// Open makes a Source of a URL, or fails with hostguard.ErrHost if the hosts don't
-// include its own. It sends nothing. The client is one of the hosts'.
+// Open makes a Source of a URL. It fails with hostguard.ErrHost if the URL's host is
+// not one of hosts. It sends nothing. The client is a client of hosts. The URL's query
+// is masked in all output from then on.
 func Open(client *http.Client, hosts *hostguard.Policy, rawURL string) (*Source, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
@@ -64,7 +67,7 @@ func Open(client *http.Client, hosts *hostguard.Policy, rawURL string) (*Source,
 	return &Source{client, u.String(), u.Scheme + "://" + u.Host + u.EscapedPath()}, nil
 }
 
-// name is the last element of the URL's path, unescaped.
+// name returns the last element of the URL's path, unescaped, or the host.
 func (s *Source) name() string {
 	u, err := url.Parse(s.shown)
 	if err != nil {

@@ -26,7 +26,7 @@ func open(t *testing.T, rawURL string) *Source {
 	return s
 }
 
-func TestOpenRefusesWhatIsNoAddressOfAnAllowedHost(t *testing.T) {
+func TestOpenRefusesHostsThatAreNotAllowed(t *testing.T) {
 	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}}
 	for _, raw := range []string{"", "a", "/a", "https://", "https:///a?Signature=CANARY", "ftp://b.aliyuncs.com/a", "http://b.aliyuncs.com/a?Signature=CANARY",
 		"https://evil.com/a?Signature=CANARY", "https://u:CANARY@b.aliyuncs.com/a", "https://b.aliyuncs.com/%zz?Signature=CANARY", "https://b.aliyuncs.com/\x7f?CANARY"} {
@@ -37,7 +37,7 @@ func TestOpenRefusesWhatIsNoAddressOfAnAllowedHost(t *testing.T) {
 	}
 }
 
-func TestObjectIsNamedAfterItsPath(t *testing.T) {
+func TestAFileIsNamedAfterItsPath(t *testing.T) {
 	for raw, want := range map[string]string{
 		"https://h/a/b.csv.zst?x=y": "b.csv.zst", "https://h/dir%2Fa%20b.csv": "a b.csv", "https://h/": "h", "https://h:8443": "h", "https://h/a/": "a",
 	} {
@@ -47,7 +47,7 @@ func TestObjectIsNamedAfterItsPath(t *testing.T) {
 	}
 }
 
-func TestAddressIsAskedAsItIsAndShownWithoutItsQuery(t *testing.T) {
+func TestAURLIsAskedAsItIsAndShownWithoutItsQuery(t *testing.T) {
 	var seen string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = r.RequestURI
@@ -64,7 +64,7 @@ func TestAddressIsAskedAsItIsAndShownWithoutItsQuery(t *testing.T) {
 	}
 }
 
-func TestUnansweredCallTellsNoSecret(t *testing.T) {
+func TestAnErrorOfTheTransportShowsNoSecret(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"aborted":        func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"bad redirect":   func(w http.ResponseWriter, _ *http.Request) { redirect(w, "http://%zz/?Signature=CANARY") },
@@ -90,7 +90,7 @@ func redirect(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusFound)
 }
 
-func TestRedirectDoesNotTellWhereItCameFrom(t *testing.T) {
+func TestARedirectSendsNoReferer(t *testing.T) {
 	var referer []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/a" {

@@ -22,8 +22,8 @@ import (
 
 const secret, token = "SECRETcanary", "TOKENcanary"
 
-// alone makes a machine without any credentials of this one.
-func alone(t *testing.T) (home string) {
+// noCredentials hides the credentials of this machine from a test.
+func noCredentials(t *testing.T) (home string) {
 	t.Helper()
 	for _, pair := range os.Environ() {
 		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "ALIBABA_CLOUD_") {
@@ -51,7 +51,7 @@ const profile = `{"current":"default","profiles":[{"name":"default","mode":"StsT
 	"access_key_id":"LTAIfile","access_key_secret":"` + secret + `","sts_token":"` + token + `"}]}`
 
 func TestDefaultReadsTheEnvironment(t *testing.T) {
-	alone(t)
+	noCredentials(t)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIenv")
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret+"\n")
 	t.Setenv("ALIBABA_CLOUD_SECURITY_TOKEN", token)
@@ -59,12 +59,12 @@ func TestDefaultReadsTheEnvironment(t *testing.T) {
 }
 
 func TestDefaultReadsTheFileOfTheCommandLine(t *testing.T) {
-	configure(t, alone(t), profile)
+	configure(t, noCredentials(t), profile)
 	check(t, Default(), Keys{"LTAIfile", secret, token})
 }
 
 func TestDefaultReadsTheFileOfTheSDKs(t *testing.T) {
-	ini := filepath.Join(alone(t), "sdk.ini")
+	ini := filepath.Join(noCredentials(t), "sdk.ini")
 	if err := os.WriteFile(ini, []byte("[default]\nenable = true\ntype = access_key\naccess_key_id = LTAIini\naccess_key_secret = "+secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestDefaultReadsTheFileOfTheSDKs(t *testing.T) {
 }
 
 func TestDefaultAsksTheServerThatIsSet(t *testing.T) {
-	alone(t)
+	noCredentials(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":"STS.uri","AccessKeySecret":%q,"SecurityToken":%q,"Expiration":"2099-01-02T03:04:05Z"}`, secret, token)
 	}))
@@ -82,14 +82,14 @@ func TestDefaultAsksTheServerThatIsSet(t *testing.T) {
 	check(t, Default(), Keys{"STS.uri", secret, token})
 }
 
-func TestTheEnvironmentGoesBeforeFiles(t *testing.T) {
-	configure(t, alone(t), profile)
+func TestTheEnvironmentIsReadBeforeFiles(t *testing.T) {
+	configure(t, noCredentials(t), profile)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIenv")
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
 	check(t, Default(), Keys{"LTAIenv", secret, ""})
 }
 
-func TestStaticGivesWhatItWasGiven(t *testing.T) {
+func TestStaticReturnsItsKeys(t *testing.T) {
 	check(t, Static(Keys{"id", "s", ""}), Keys{"id", "s", ""})
 }
 
@@ -102,7 +102,7 @@ func check(t *testing.T, c *Credentials, want Keys) {
 }
 
 func TestNoCredentialsIsAnErrorThatSaysWhatToSet(t *testing.T) {
-	alone(t)
+	noCredentials(t)
 	_, err := Default().Keys(t.Context())
 	var call *fetch.CallError
 	if !errors.As(err, &call) || !errors.Is(err, fetch.ErrAuth) {
@@ -116,7 +116,7 @@ func TestNoCredentialsIsAnErrorThatSaysWhatToSet(t *testing.T) {
 }
 
 func TestABrokenFileIsNotQuoted(t *testing.T) {
-	configure(t, alone(t), profile+"}")
+	configure(t, noCredentials(t), profile+"}")
 	_, err := Default().Keys(t.Context())
 	if !errors.Is(err, fetch.ErrAuth) || strings.Contains(err.Error(), "canary") {
 		t.Errorf("got %v, want ErrAuth without a secret", err)
@@ -124,7 +124,7 @@ func TestABrokenFileIsNotQuoted(t *testing.T) {
 }
 
 func TestCredentialsThatComeLaterAreFound(t *testing.T) {
-	home := alone(t)
+	home := noCredentials(t)
 	c := Default()
 	if _, err := c.Keys(t.Context()); err == nil {
 		t.Fatal("found keys where there are none")
@@ -143,8 +143,8 @@ func TestKeysThatCannotBeRenewedAreATemporaryFailure(t *testing.T) {
 	}
 }
 
-func TestManyGoroutinesMayAsk(t *testing.T) {
-	configure(t, alone(t), profile)
+func TestManyGoroutinesMayAskForKeys(t *testing.T) {
+	configure(t, noCredentials(t), profile)
 	c := Default()
 	var wg sync.WaitGroup
 	for range 20 {

@@ -2,7 +2,6 @@ package acs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,8 +12,8 @@ import (
 	"tallyman/fetch/redact"
 )
 
-// Credentials find keys and renew those that expire. The zero Credentials are
-// the Default ones. Their methods may be called by many goroutines at once.
+// Credentials find keys, and renew those that expire. The zero Credentials are the
+// Default ones. Their methods may be called by many goroutines at once.
 type Credentials struct {
 	mu    sync.Mutex
 	ask   func() (*providers.Credentials, error) // nil until first needed
@@ -23,13 +22,13 @@ type Credentials struct {
 	profile string // "" for the chain
 }
 
-// Default are the credentials of Alibaba's default chain: the environment, an
-// OIDC token, ~/.aliyun/config.json, ~/.alibabacloud/credentials, the role of
-// an ECS instance. Nothing is read before the first call of Keys.
+// Default returns the credentials of Alibaba's default chain: the environment, an
+// OIDC token, ~/.aliyun/config.json, ~/.alibabacloud/credentials, the role of an
+// ECS instance. Nothing is read before the first call of Keys.
 func Default() *Credentials { return new(Credentials) }
 
-// Profile are the credentials of a profile of ~/.aliyun/config.json, as
-// `aliyun configure --profile NAME` makes it, or the Default ones for "".
+// Profile returns the credentials of a profile of ~/.aliyun/config.json, which
+// `aliyun configure --profile NAME` makes. For "" they are the Default ones.
 func Profile(name string) *Credentials {
 	if name == "" {
 		return Default()
@@ -43,7 +42,7 @@ func Profile(name string) *Credentials {
 	}}
 }
 
-// Static are credentials that don't change.
+// Static returns credentials that don't change.
 func Static(keys Keys) *Credentials {
 	return &Credentials{ask: func() (*providers.Credentials, error) {
 		return &providers.Credentials{
@@ -64,9 +63,9 @@ func (c *Credentials) Or(keys func(context.Context) (Keys, error)) func(context.
 
 const call = "find Alibaba Cloud credentials"
 
-// Keys are keys that are good for some minutes. Where there are none the
-// error is a *fetch.CallError: ErrAuth, or ErrTemporary if there were keys
-// once and they could not be renewed.
+// Keys returns keys that are good for some minutes. If there are none, the error is
+// a *fetch.CallError: of kind ErrAuth, or ErrTemporary if there were keys before and
+// they could not be renewed. It waits for the answer no longer than ctx lasts.
 func (c *Credentials) Keys(ctx context.Context) (Keys, error) {
 	type answer struct {
 		keys Keys
@@ -91,7 +90,10 @@ func (c *Credentials) keys() (Keys, error) {
 	if c.ask == nil {
 		c.ask = providers.NewDefaultCredentialsProvider().GetCredentials
 	}
-	got, err := c.answer()
+	got, err := func() (_ *providers.Credentials, err error) {
+		defer fetch.Recover(&err) // the library panics over a file in which a profile is null
+		return c.ask()
+	}()
 	if err != nil || got == nil {
 		return Keys{}, c.lost()
 	}
@@ -105,19 +107,8 @@ func (c *Credentials) keys() (Keys, error) {
 	return keys, nil
 }
 
-// answer fails where the library panics, as it does over a file in which there
-// is null for a profile.
-func (c *Credentials) answer() (got *providers.Credentials, err error) {
-	defer func() {
-		if what := recover(); what != nil {
-			err = errors.New("what holds the keys is of another form")
-		}
-	}()
-	return c.ask()
-}
-
-// lost says that there are no keys, in our own words: the library's quote
-// configuration files and answers, secrets and all.
+// lost returns the error of having no keys. The library's own errors quote
+// configuration files and answers with the secrets in them.
 func (c *Credentials) lost() error {
 	if c.found {
 		return &fetch.CallError{Call: call, Kind: fetch.ErrTemporary, Message: "the keys have expired and could not be renewed"}

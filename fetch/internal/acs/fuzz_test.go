@@ -14,8 +14,8 @@ import (
 	"tallyman/fetch/internal/api"
 )
 
-// A refusal is of one kind and in one line, whatever the answer is, and a
-// throttle lasts as long as the gateway says, which is never less than nothing.
+// Whatever the answer, a refusal has one kind and one line, and a throttle lasts
+// as long as the gateway says, and never less than zero.
 func FuzzRefusal(f *testing.F) {
 	for _, body := range []string{`{"RequestId":"R1","HostId":"h","Code":"Throttling","Message":"why"}`, `{"Success":false,"ErrorCode":"TenantNotExist"}`,
 		`{"Code":404,"Message":["why"]}`, "<html>\n502</html>", `{"code":"A","Code":"B","errCode":{}}`, "null", "", `{"Message":"a\u001b[2J\n"}`} {
@@ -42,8 +42,8 @@ func FuzzRefusal(f *testing.F) {
 	})
 }
 
-// Whatever the file of the command line is, no error quotes it, and keys that
-// are in it are read as they are written.
+// Whatever the CLI's file holds, no error quotes it, and the keys in it are read
+// as they are written.
 func FuzzProfile(f *testing.F) {
 	home := f.TempDir()
 	f.Setenv("HOME", home)
@@ -56,7 +56,7 @@ func FuzzProfile(f *testing.F) {
 		f.Add([]byte(text), "SECRET+/=")
 	}
 	f.Fuzz(func(t *testing.T, text []byte, key string) {
-		if calls(text) {
+		if mayCall(text) {
 			return
 		}
 		mustWrite(t, file, text)
@@ -81,9 +81,9 @@ func FuzzProfile(f *testing.F) {
 	})
 }
 
-// calls reports whether a profile may be one whose keys some service gives, or
+// mayCall reports whether a profile may be one whose keys come from a service or
 // a command.
-func calls(text []byte) bool {
+func mayCall(text []byte) bool {
 	for _, mode := range []string{"ram", "oidc", "uri", "external", "sso", "oauth", "role", "ecs", "sts"} {
 		if strings.Contains(strings.ToLower(string(text)), mode) || strings.Contains(string(text), `\u`) {
 			return true

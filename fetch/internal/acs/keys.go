@@ -9,23 +9,22 @@ import (
 	"log/slog"
 )
 
-// Keys sign a call. Printed with any verb, logged or marshalled they show
-// their ID only. Keep them out of unexported fields, which package fmt prints
-// by reflection.
+// Keys sign a call. Printed with any verb, logged or marshalled, they show their ID
+// only. Don't keep them in unexported fields, which package fmt prints by reflection.
 type Keys struct {
 	AccessKeyID     string
 	AccessKeySecret string `json:"-"`
 	SecurityToken   string `json:"-"` // of STS, or ""
 }
 
-// String names the keys by their ID.
+// String returns "access key" and the ID.
 func (k Keys) String() string { return "access key " + k.AccessKeyID }
 
 // Format prints String, whatever the verb.
 func (k Keys) Format(s fmt.State, _ rune) { io.WriteString(s, k.String()) }
 
-// LogValue is String.
+// LogValue returns String.
 func (k Keys) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-// Secrets are what must not be shown of the keys.
+// Secrets returns what must never be shown of the keys.
 func (k Keys) Secrets() []string { return []string{k.SecurityToken, k.AccessKeySecret} }

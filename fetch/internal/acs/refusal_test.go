@@ -87,7 +87,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestHowLongAThrottleLasts(t *testing.T) {
+func TestTheLengthOfAThrottle(t *testing.T) {
 	const api, user = "x-ratelimit-user-api", "x-ratelimit-user"
 	for _, c := range []struct {
 		name    string

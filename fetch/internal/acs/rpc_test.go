@@ -24,7 +24,7 @@ func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return
 
 const stsToken = "CAIS/TOKENcanary+long/enough=="
 
-// rpc is an API whose every call gets the answer of that transport.
+// rpc returns an API whose calls the transport answers.
 func rpc(f transport) *RPC {
 	return &RPC{
 		Client:   &http.Client{Transport: f},
@@ -34,7 +34,7 @@ func rpc(f transport) *RPC {
 	}
 }
 
-// answering is an API whose service always says that.
+// answering returns an API whose calls all get that answer.
 func answering(status int, body string, headers ...string) *RPC {
 	return rpc(func(req *http.Request) (*http.Response, error) {
 		resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: req}
@@ -45,8 +45,8 @@ func answering(status int, body string, headers ...string) *RPC {
 	})
 }
 
-// hardQuery is full of what must be escaped.
-var hardQuery = map[string]string{"OrderId": "9007199254740993", "A": "a b+c*d~e/f?g&h=i%2Bä<>", "Empty": ""}
+// oddQuery has all that must be escaped.
+var oddQuery = map[string]string{"OrderId": "9007199254740993", "A": "a b+c*d~e/f?g&h=i%2Bä<>", "Empty": ""}
 
 func TestCallsAreSigned(t *testing.T) {
 	for _, c := range []struct{ name, signature, token string }{
@@ -65,7 +65,7 @@ func TestCallsAreSigned(t *testing.T) {
 			endpoint, _ := url.Parse(server.URL)
 			r := &RPC{Client: server.Client(), Keys: Static(Keys{"LTAIid", secret, c.token}).Keys, Endpoint: endpoint, Version: "2018-11-01", Signature: c.signature}
 			for range 2 {
-				if _, err := r.Call(t.Context(), "Query", hardQuery); err != nil {
+				if _, err := r.Call(t.Context(), "Query", oddQuery); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -76,7 +76,7 @@ func TestCallsAreSigned(t *testing.T) {
 	}
 }
 
-// checkCall checks a call as a service would, and gives its nonce.
+// checkCall checks a call as a service would, and returns its nonce.
 func checkCall(t *testing.T, r *http.Request, signature, token string) string {
 	query, said := r.URL.Query(), r.Header.Get
 	if signature == "v1" {
@@ -89,10 +89,10 @@ func checkCall(t *testing.T, r *http.Request, signature, token string) string {
 		if err := verifyV1(r.Method, query, "LTAIid", secret); err != nil || !strings.EqualFold(query.Get("Format"), "JSON") {
 			t.Errorf("%v, format %s", err, query.Get("Format"))
 		}
-	} else if _, err := verifyACS3(r, "LTAIid", secret); err != nil || len(query) != len(hardQuery) {
+	} else if _, err := verifyACS3(r, "LTAIid", secret); err != nil || len(query) != len(oddQuery) {
 		t.Errorf("%v, query %v", err, query)
 	}
-	for name, want := range hardQuery {
+	for name, want := range oddQuery {
 		if got := query.Get(name); got != want || !query.Has(name) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
@@ -135,7 +135,7 @@ func TestACallIsMadeOnce(t *testing.T) {
 	}
 }
 
-func TestErrorsWithoutAnAnswer(t *testing.T) {
+func TestCallsWithoutAnAnswerNameTheirCause(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*RPC)
@@ -193,7 +193,7 @@ func TestNoAnswerInAMinuteIsTemporary(t *testing.T) {
 	})
 }
 
-func TestTheCallersEndIsTheCallers(t *testing.T) {
+func TestACancelledCallFailsWithItsCause(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := rpc(func(req *http.Request) (*http.Response, error) {
 		cancel()
@@ -227,7 +227,7 @@ func TestManyGoroutinesMayCall(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if a, err := r.Call(t.Context(), "Query", hardQuery); err != nil || a.RequestID != "R1" {
+			if a, err := r.Call(t.Context(), "Query", oddQuery); err != nil || a.RequestID != "R1" {
 				t.Errorf("got %v, %v", a, err)
 			}
 		})

@@ -31,8 +31,8 @@ func canonicalQuery(query url.Values) string {
 
 var acs3Header = regexp.MustCompile(`^ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]{64})$`)
 
-// verifyACS3 is how a service that has only the vendor's page would verify
-// ACS3-HMAC-SHA256. It gives the hash of the canonical request.
+// verifyACS3 verifies ACS3-HMAC-SHA256 by the vendor's documentation alone. It
+// returns the hash of the canonical request.
 func verifyACS3(r *http.Request, id, secret string) (string, error) {
 	auth := acs3Header.FindStringSubmatch(r.Header.Get("Authorization"))
 	if auth == nil || auth[1] != id {
@@ -71,7 +71,7 @@ func verifyACS3(r *http.Request, id, secret string) (string, error) {
 	return hash, nil
 }
 
-// verifyV1 does the same for version 1, whose signature is in the query.
+// verifyV1 verifies version 1, whose signature is in the query.
 func verifyV1(method string, query url.Values, id, secret string) error {
 	if query.Get("AccessKeyId") != id || query.Get("SignatureMethod") != "HMAC-SHA1" || query.Get("SignatureVersion") != "1.0" {
 		return fmt.Errorf("query %v", query)

@@ -18,8 +18,8 @@ var bodies = []string{
 	`[1,"2",null,{"a":[true,1e400]}]`, `"\u0000\ud800"`, `{"a":"https:\/\/h\/a?b=c"}`, "<p>\x1b[2J", "", "{}{}", "\xff", `{"url":"?a"}`,
 }
 
-// What is shown of an answer, and what is kept of it, holds no key, is fit to
-// print, and is short.
+// What is shown or kept of an answer has no key in it, is printable, and is
+// short.
 func FuzzAnAnswerTellsNoKey(f *testing.F) {
 	for _, body := range bodies {
 		f.Add(body, " and ", "https://h.example/a?OSSAccessKeyId=1&Signature=2")
@@ -45,7 +45,8 @@ func FuzzAnAnswerTellsNoKey(f *testing.F) {
 	})
 }
 
-// What is kept of an answer of any form is JSON of the same form.
+// What is kept of an answer is JSON, and stays the same if it is scrubbed once
+// more.
 func FuzzScrubbed(f *testing.F) {
 	for _, body := range bodies {
 		f.Add([]byte(body))
@@ -65,7 +66,7 @@ func FuzzScrubbed(f *testing.F) {
 	})
 }
 
-// Whatever a value is, it is read, and those beside it too.
+// A field of any value is read, and so are the fields beside it.
 func FuzzLoose(f *testing.F) {
 	for _, s := range append(bodies, "1", "-1", "1e3", `" 12 "`, "true", "9223372036854775808", `"True\n"`, `"+1"`) {
 		f.Add([]byte(s))

@@ -58,7 +58,7 @@ func TestScrubbedKeepsAllButSecrets(t *testing.T) {
 	}
 }
 
-func TestExcerptIsFitToPrint(t *testing.T) {
+func TestAnExcerptIsPrintable(t *testing.T) {
 	a := answer("<p>\x1b[2J\n\t"+key+" a?b=canary \ufffd\xff"+strings.Repeat("ä", 200), key)
 	want := "<p> [2J *** a? " + strings.Repeat("ä", 85)
 	if got := a.Excerpt(); got != want {
@@ -163,7 +163,7 @@ func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return
 
 func TestAnAnswerIsReadToItsLimit(t *testing.T) {
 	for _, n := range []int{MaxAnswer, MaxAnswer + 1, 64 * MaxAnswer} {
-		body := &counting{Reader: io.LimitReader(zeros{}, int64(n))}
+		body := &countingReader{Reader: io.LimitReader(endlessReader{}, int64(n))}
 		client := &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Header: http.Header{"X-Log-Requestid": {"R1"}}, Body: body}, nil
 		})}
@@ -182,23 +182,23 @@ func TestAnAnswerIsReadToItsLimit(t *testing.T) {
 	}
 }
 
-type zeros struct{}
+type endlessReader struct{}
 
-func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
 
-type counting struct {
+type countingReader struct {
 	io.Reader
 	n      int
 	closed bool
 }
 
-func (c *counting) Read(p []byte) (int, error) {
+func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n += n
 	return n, err
 }
 
-func (c *counting) Close() error {
+func (c *countingReader) Close() error {
 	c.closed = true
 	return nil
 }

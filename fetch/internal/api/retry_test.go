@@ -10,7 +10,7 @@ import (
 	"tallyman/fetch"
 )
 
-func TestRetryMakesACallAgainWhileItMayPass(t *testing.T) {
+func TestRetryRepeatsTemporaryFailures(t *testing.T) {
 	failing := func(kind error, after time.Duration) error {
 		return &fetch.CallError{Call: "List", Kind: kind, RetryAfter: after}
 	}
@@ -51,7 +51,7 @@ func TestRetryMakesACallAgainWhileItMayPass(t *testing.T) {
 	}
 }
 
-func TestRetryWaitsNoLongerThanItsCaller(t *testing.T) {
+func TestRetryEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), ServiceBackoff.First/2)
 		defer cancel()

@@ -10,8 +10,8 @@ import (
 	"tallyman/fetch"
 )
 
-// Whatever the file of credentials is, no error quotes it, and a key that is in
-// it is read as it is written.
+// Whatever the credentials file holds, no error quotes it, and a key in it is
+// read as it is written.
 func FuzzReadProfile(f *testing.F) {
 	file := filepath.Join(f.TempDir(), "credentials")
 	f.Setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", file)

@@ -11,8 +11,8 @@ import (
 	"tallyman/fetch"
 )
 
-// written makes text the credentials file of a test.
-func written(t *testing.T, text string) {
+// writeFile makes text the credentials file of a test.
+func writeFile(t *testing.T, text string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "credentials")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -22,7 +22,7 @@ func written(t *testing.T, text string) {
 }
 
 func TestAValueIsReadAsItIsWritten(t *testing.T) {
-	written(t, "\ufeff; of the team\r\n[team]\r\nak=AK\r\nsk = a#b;c\\d%(ak)s==  \r\nempty =\r\n[team.child]\nak = another\n")
+	writeFile(t, "\ufeff; of the team\r\n[team]\r\nak=AK\r\nsk = a#b;c\\d%(ak)s==  \r\nempty =\r\n[team.child]\nak = another\n")
 	p, err := ReadProfile("team")
 	if err != nil {
 		t.Fatal(err)
@@ -34,8 +34,8 @@ func TestAValueIsReadAsItIsWritten(t *testing.T) {
 	}
 }
 
-func TestASectionTakesFromNoOther(t *testing.T) {
-	written(t, "ak = default\n[team]\nsk = canary\n[team.child]\nak = own\n")
+func TestASectionInheritsNothing(t *testing.T) {
+	writeFile(t, "ak = default\n[team]\nsk = canary\n[team.child]\nak = own\n")
 	p, err := ReadProfile("team.child")
 	if err != nil || p.Get("ak") != "own" || p.Get("sk") != "" {
 		t.Errorf("it has %q, %v", p.Get("sk"), err)
@@ -45,7 +45,7 @@ func TestASectionTakesFromNoOther(t *testing.T) {
 	}
 }
 
-func TestTheFileIsAtHomeUnlessItIsNamed(t *testing.T) {
+func TestTheFileIsInTheHomeUnlessTheEnvironmentNamesOne(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", "")
@@ -58,13 +58,13 @@ func TestTheFileIsAtHomeUnlessItIsNamed(t *testing.T) {
 	if p, err := ReadProfile("team"); err != nil || p.Get("ak") != "home" {
 		t.Errorf("read %v", err)
 	}
-	written(t, "[team]\nak = named\n")
+	writeFile(t, "[team]\nak = named\n")
 	if p, err := ReadProfile("team"); err != nil || p.Get("ak") != "named" {
 		t.Errorf("read %v", err)
 	}
 }
 
-func TestAProfileThatCanNotBeReadIsSaidWithoutAWordOfIt(t *testing.T) {
+func TestAnErrorQuotesNothingOfTheFile(t *testing.T) {
 	for name, text := range map[string]string{
 		"no such section":  "[another]\nsk = canary\n",
 		"no form of INI":   "[team]\ncanary\n",
@@ -72,7 +72,7 @@ func TestAProfileThatCanNotBeReadIsSaidWithoutAWordOfIt(t *testing.T) {
 		"a quote unclosed": "[team]\nsk = \"\"\"canary\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			written(t, text)
+			writeFile(t, text)
 			_, err := ReadProfile("team")
 			if !errors.Is(err, fetch.ErrAuth) || strings.Contains(fmt.Sprintf("%v %+v", err, err), "canary") || !strings.Contains(err.Error(), "team") {
 				t.Errorf("it is refused with %v", err)
@@ -86,7 +86,7 @@ func TestAProfileThatCanNotBeReadIsSaidWithoutAWordOfIt(t *testing.T) {
 }
 
 func TestAProfileShowsNoSecretWhenItIsPrinted(t *testing.T) {
-	written(t, "[team]\nsk = canary\n")
+	writeFile(t, "[team]\nsk = canary\n")
 	p, err := ReadProfile("team")
 	if err != nil {
 		t.Fatal(err)

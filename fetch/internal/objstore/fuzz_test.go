@@ -15,8 +15,7 @@ import (
 	"tallyman/verify"
 )
 
-// What an answer promises has the form of a promise, or there is none; and it
-// is what the header says.
+// A promise of an answer is well formed, and says what the header says.
 func FuzzWantOf(f *testing.F) {
 	f.Add(200, `"v1"`, "11051210869376104954", "+6ne3l8ncxyXcWRaOYYzKA==", "R1")
 	f.Add(206, "W/", " 007 ", "+6ne3g==", "")
@@ -39,8 +38,8 @@ func FuzzWantOf(f *testing.F) {
 	})
 }
 
-// An answer that is taken lies where it was asked for, or is the whole; any
-// other is an error that says so in one line.
+// An accepted answer begins where it was asked for, or is the whole object. Any
+// other is an error in one line.
 func FuzzAnswerLiesWhereItWasAskedFor(f *testing.F) {
 	f.Add(206, "bytes 0-9/10", int64(10), int64(0), int64(10))
 	f.Add(206, "bytes 5-9/*", int64(5), int64(5), int64(5))
@@ -69,7 +68,7 @@ func FuzzAnswerLiesWhereItWasAskedFor(f *testing.F) {
 	})
 }
 
-// A listing names the keys that are written in it.
+// A listing yields the keys that are written in it.
 func FuzzKeysAreReadAsTheyAreWritten(f *testing.F) {
 	for _, key := range []string{
 		"a+b c.csv", "100%.csv", "100%25.csv", "%2B", "é/ü 日本.csv", "tab\tnewline\n.csv", "<&>\"'.csv", "a?b=c&d#e", "~!*'()", "sp ace/+/plus", " lead and trail ", "..", "a//b", "nul\x01",

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestNoListingGoesOnForEver(t *testing.T) {
+func TestEndlessListingsAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		objects int
@@ -30,7 +30,7 @@ func TestNoListingGoesOnForEver(t *testing.T) {
 	}
 }
 
-func TestALongListingWithGapsGoesToItsEnd(t *testing.T) {
+func TestALongListingWithEmptyPagesIsListedToItsEnd(t *testing.T) {
 	guard := new(pageGuard)
 	for page := range 9999 {
 		objects := 1000

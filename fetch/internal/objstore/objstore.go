@@ -24,6 +24,7 @@ import (
 // errors.ErrUnsupported.
 type UsageError string
 
+// Error returns the text.
 func (e UsageError) Error() string { return string(e) }
 
 // Unwrap returns errors.ErrUnsupported.
@@ -55,7 +56,7 @@ type Location struct {
 	Endpoint string `json:"endpoint"`
 }
 
-// Snapshot returns the export of the objects at a location.
+// Snapshot returns an export of the objects at a location, which is ready.
 func Snapshot(objects iter.Seq2[fetch.Object, error], at Location) *fetch.Export {
 	return &fetch.Export{
 		State: fetch.Ready, Percent: -1, Records: verify.Unknown,

@@ -85,7 +85,7 @@ func TestRefusalIsClassifiedByCodeThenByStatus(t *testing.T) {
 	}
 }
 
-func TestRefusalKeepsWhatSupportWillAskFor(t *testing.T) {
+func TestARefusalKeepsStatusCodeAndRequestID(t *testing.T) {
 	for _, tt := range []struct {
 		body, header, value, want string
 	}{
@@ -103,7 +103,7 @@ func TestRefusalKeepsWhatSupportWillAskFor(t *testing.T) {
 	}
 }
 
-func TestTextsOfAStoreAreShownInOneShortLine(t *testing.T) {
+func TestTextsOfAStoreAreOneShortLine(t *testing.T) {
 	got := answered(400, said("A\nB", "see\n\thttps://h/a?Signature=CANARY and\r\n"+strings.Repeat("日", 1000)), nil)
 	if text := got.Error(); strings.ContainsAny(text, "\r\n\t") || strings.Contains(text, "CANARY") || len(text) > 1000 || !utf8.ValidString(text) {
 		t.Errorf("%q", text)

@@ -7,7 +7,7 @@ import (
 	"tallyman/verify"
 )
 
-func TestWantIsWhatAnAnswerSaysOfTheWhole(t *testing.T) {
+func TestWantIsThePromiseOfTheWholeObject(t *testing.T) {
 	const base64, hex = "+6ne3l8ncxyXcWRaOYYzKA==", "fba9dede5f27731c9771645a39863328"
 	for _, tt := range []struct {
 		name   string
