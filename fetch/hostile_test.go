@@ -21,7 +21,7 @@ package fetch_test
 //	of jobs, prefixes and objects, that no bag can hold
 //		TestSafeNameEscapesWhatAManifestCannotHold, TestKeysThatCannotLieBesideEachOtherAreRefused,
 //		TestDifferentExportsHaveDifferentKeys, TestKeysNeverNest,
-//		TestContentHasNoNameOutsideTheBagOrThatAManifestCannotHold, FuzzSafeName, FuzzKeyIsInjective
+//		TestContentNamesStayInTheBagAndFitItsManifest, FuzzSafeName, FuzzKeyIsInjective
 //	of a codec over what is not encoded so, and the other way about
 //		TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll, TestWhatIsNotAsItIsNamedMayBeKeptAsItCame,
 //		TestNamesAndDeclarationsOfACodecAreIgnored, TestDamagedBeginningIsNotTakenForContent
@@ -85,9 +85,9 @@ package fetch_test
 // Transfers:
 //
 //	other bytes than were promised, ETags of any form
-//		TestOtherBytesThanPromisedAreAMismatchAndNeverEOF, TestEveryPromiseMustHold,
-//		TestAnotherByteIsNotProvenByTheETagOfParts, TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes,
-//		TestNothingPromisedIsUnproven
+//		TestBytesThatBreakAPromiseAreAMismatchAndNeverEOF, TestEveryPromiseMustHold,
+//		TestAnETagOfPartsDoesNotProveOtherBytes, TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes,
+//		TestAnObjectWithoutAPromiseIsUnproven
 //	wrong lengths, ranges, encodings and answers
 //		TestEachFaultOfAStoreHasItsVerdict, TestContentRangeIsReadStrictly,
 //		TestStoreThatIgnoresRangesIsGoneOnFrom, TestObjectReplacedBetweenAttemptsStartsOver
@@ -116,12 +116,12 @@ package fetch_test
 //		TestNoSecretIsShownOrKept, TestNoSecretOfTheOtherServicesIsShownOrKept,
 //		TestNoSecretThatAStoreQuotesIsShownOrKept, TestNoCommandSaysASecret,
 //		TestNoSecretIsInTheQueueOrWhatItsWorkersSay, TestURLSecretStaysOutOfWhatAFailedAttemptLeaves,
-//		TestTextMasksErrorsOfNetHTTP, TestWhatLibrariesLogPassesTheVeil,
+//		TestTextMasksErrorsOfNetHTTP, TestWhatLibrariesLogIsRedacted,
 //		FuzzTextMasksSignatures, FuzzParseRefTellsNoSecret, FuzzDialTellsNoPassword
 //	escaped, encoded, quoted
 //		TestKnownSecretsAreMaskedInEveryForm, TestKnownSecretsAreMaskedInBase64, FuzzTextMasksEveryFormOfAKnownSecret
 //	in panics and core dumps
-//		TestAPanicOfACommandIsADefectAndTellsNoSecret,
+//		TestAPanicOfACommandIsReportedWithoutSecrets,
 //		TestAPanicInAnyGoroutineOfAnAttemptIsItsErrorAndTellsNoSecret, TestNoCoreIsDumped
 //
 // Disks:
@@ -131,26 +131,26 @@ package fetch_test
 //		TestAnExportIsWholeOrAbsentAfterAnIOError, TestFailureOfOurDiskEndsTheAttemptAtOnce
 //	the power fails, or the process, and what was not synced is lost
 //		TestAFetchIsWholeOrAbsentAfterAPowerCut, TestAnExportIsWholeOrAbsentAfterAPowerCut,
-//		TestAnExportIsWholeOrAbsentAfterACrash, TestWhatLandedStaysAfterAPowerCut
+//		TestAnExportIsWholeOrAbsentAfterACrash, TestALandedExportOutlivesACrashAndALaterPowerCut
 //	an fsync fails
-//		TestWhatFailedToBecomeDurableIsReceivedAgain
+//		TestBytesThatFailedToSyncAreReceivedAgain
 //	no room, known beforehand
-//		TestAnObjectIsTakenOnlyIfThereIsRoom, TestWithoutRoomNothingIsAskedFor,
-//		TestWithoutRoomNothingIsUnpacked, TestManyAtOnceAreNotPromisedTheSameRoom
+//		TestAnObjectIsReceivedOnlyIfTheDiskHasSpace, TestWithoutDiskSpaceNothingIsRequested,
+//		TestWithoutDiskSpaceNothingIsUnpacked, TestTwoObjectsNeverReserveTheSameSpace
 //	no room, no inodes, no quota in the midst
 //		TestAFullDiskLosesNothing, TestAFullFileSystemLosesNothing,
 //		TestADiskThatHoldsNoMoreFilesIsFull, TestWhatIsNotItsFaultCostsAnExportNothing
 //	read-only, not a directory, without locks or hard links
 //		TestAReadOnlyArchiveLosesNothing, TestAnArchiveThatCantBeWrittenToIsNamed,
-//		TestAnArchiveThatCannotBeWrittenToIsAPathError, TestAFileSystemThatLacksWhatItNeedsIsNamed
+//		TestAnUnwritableArchiveIsAPathError, TestTheErrorSaysWhatTheFileSystemLacks
 //	names and paths longer than it takes
 //		TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer, TestKeysTooLongForTheDiskAreRefused
 //	no more files can be opened
-//		TestFewOpenFilesLoseNothing, TestWhatIsDoneIsNotReceivedAgainForWantOfAFile,
+//		TestFewOpenFilesLoseNothing, TestRunningOutOfFileDescriptorsDropsNoObject,
 //		TestFilesAreClosedHoweverAFetchEnds, TestNoFileStaysOpen
 //	bytes that rot
 //		TestRecheckNamesEachDamage, TestBytesThatRottedBetweenAttemptsAreFetchedAgain,
-//		TestTheMapIsBelievedAsFarAsTheBytesBearItOut
+//		TestPartIndexEntriesCountOnlyIfTheBytesMatch
 //
 // Processes and the queue:
 //
