@@ -74,44 +74,39 @@ var ossErrors = authErrors{
 		details: [][2]string{{"OSSAccessKeyId", "{id}"}, {"SignatureProvided", "{signature}"}, {"StringToSign", "{text}"}, {"StringToSignBytes", "{bytes}"}}},
 }
 
-// CheckOSS checks a request of OSS that is signed in a header, which the
-// customer alone does, or in its URL. Of a URL it looks at the expiry before
-// the signature.
-func (a Account) CheckOSS(r *http.Request, t Target, now time.Time) (Access, *apierr.Error) {
-	if r.Header.Get("Authorization") == "" {
-		return a.checkOSSURL(r, t, now)
-	}
-	if r.URL.Query().Has("Signature") {
-		return Access{}, apierr.New(http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed: the Signature query string parameter or the Authorization header.")
-	}
-	return Access{Customer: true}, a.checkOSSHeader(r, t, now)
-}
-
 // ossSchemes are known by how the Authorization header begins.
 var ossSchemes = map[string]func(r *http.Request, t Target, authorization string) (credentials, *apierr.Error){
 	"OSS":              readOSS,
 	"OSS4-HMAC-SHA256": readOSS4,
 }
 
-func (a Account) checkOSSHeader(r *http.Request, t Target, now time.Time) *apierr.Error {
+// CheckOSS checks a request of OSS that is signed in a header, which the
+// customer alone does, or in its URL. Of a URL it looks at the expiry before
+// the signature.
+func (a Account) CheckOSS(r *http.Request, t Target, now time.Time) (Access, *apierr.Error) {
 	word, authorization := scheme(r)
 	read := ossSchemes[word]
-	if read == nil {
-		return apierr.New(http.StatusBadRequest, "InvalidArgument", "Authorization header is invalid.").WithDetail("Authorization", r.Header.Get("Authorization"))
+	switch {
+	case r.Header.Get("Authorization") == "":
+		return a.checkOSSURL(r, t, now)
+	case r.URL.Query().Has("Signature"):
+		return Access{}, apierr.New(http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed: the Signature query string parameter or the Authorization header.")
+	case read == nil:
+		return Access{}, apierr.New(http.StatusBadRequest, "InvalidArgument", "Authorization header is invalid.").WithDetail("Authorization", r.Header.Get("Authorization"))
 	}
 	c, bad := read(r, t, authorization)
 	if bad != nil {
-		return bad
+		return Access{}, bad
 	}
 	c.token = r.Header.Get("x-oss-security-token")
 	if c.region != "" && t.Region != "" && c.region != t.Region {
-		return ossScopeError("signing region", "0002-00000226")
+		return Access{}, ossScopeError("signing region", "0002-00000226")
 	}
 	bad = a.verify(c, now, ossErrors)
 	if bad != nil && bad.Code == ossErrors[mismatched].code && c.canonical != "" {
-		return bad.WithEC("").WithDetail("CanonicalRequest", c.canonical) // V4 has that in place of the number
+		bad.WithEC("").WithDetail("CanonicalRequest", c.canonical) // V4 has that in place of the number
 	}
-	return bad
+	return Access{Customer: true}, bad
 }
 
 // urlKeyID is the ID of the cloud's own key, which signs the URLs that it gives.
