@@ -6,6 +6,14 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	_ "tallyman/fetch/dbs"
+	_ "tallyman/fetch/dis"
+	_ "tallyman/fetch/dms"
+	_ "tallyman/fetch/obs"
+	_ "tallyman/fetch/oss"
+	_ "tallyman/fetch/sls"
+	_ "tallyman/fetch/web"
 )
 
 func TestMain(m *testing.M) {

@@ -49,7 +49,7 @@ func TestReferencesAreNoPlaces(t *testing.T) {
 
 func TestParsePlaceRefuses(t *testing.T) {
 	for _, tt := range []struct{ in, message string }{
-		{"", "want SCHEME://…/, with sls, dbs or dis for SCHEME"},
+		{"", "want SCHEME://…/, with dbs, dis,"},
 		{"ftp://h/a/", "want SCHEME://"},
 		{"SLS://r/p/", "want SCHEME://"},
 		{"dms://r/1/", "dms has no places: a key exists only once asked for"},

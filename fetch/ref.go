@@ -5,224 +5,47 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
-	"regexp"
-	"strconv"
+	"slices"
 	"strings"
-	"unicode"
+	"time"
 
-	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
 // A Ref names an export: a job of a service, the objects under a prefix of a
-// bucket, or one URL.
+// bucket, or one URL. A Ref whose last part is empty is a place, where a Lister
+// finds exports, unless its scheme has no places.
 type Ref struct {
-	scheme   string
+	scheme   *Scheme
 	parts    []string // sls: region, project, job; https: host, path with its public query
-	tid      string
-	region   string
-	query    string // of a signed URL: a secret, in memory only
-	revision string // when what had landed was to be fetched once more, or ""
+	option   string   // the name of the option that it ends in, or ""
+	value    string   // of the option
+	query    string   // of a signed URL: a secret, in memory only
+	revision string   // when what had landed was to be fetched once more, or ""
 	want     verify.Want
 	count    int64
 }
 
-// forms tells how the path of each scheme divides into parts. The last part
-// may hold slashes where rest is set. A scheme has places unless placeless says
-// why it has none.
-var forms = map[string]struct {
-	parts     []string
-	rest      bool
-	placeless string
-}{
-	"sls":   {parts: []string{"REGION", "PROJECT", "JOB"}},
-	"dms":   {parts: []string{"REGION", "ORDER_ID", "KEY_ID"}, placeless: "dms has no places: a key exists only once asked for"},
-	"dbs":   {parts: []string{"REGION", "INSTANCE", "TASK_ID"}},
-	"dis":   {parts: []string{"REGION", "TASK_ID", "TRANSFER_FILE_NAME"}},
-	"oss":   {parts: []string{"BUCKET", "PREFIX"}, rest: true, placeless: "an oss prefix is an export itself: fetch it"},
-	"obs":   {parts: []string{"BUCKET", "PREFIX"}, rest: true, placeless: "an obs prefix is an export itself: fetch it"},
-	"https": {parts: []string{"HOST", "PATH"}, rest: true, placeless: "a URL is one file: fetch it"},
-	"http":  {parts: []string{"HOST", "PATH"}, rest: true, placeless: "a URL is one file: fetch it"},
+// Scheme is the name of the reference's scheme, or "" of the zero Ref.
+func (r Ref) Scheme() string {
+	if r.scheme == nil {
+		return ""
+	}
+	return r.scheme.Name
 }
 
-// ParseRef reads a reference. String gives it back, but for the query of a
-// signed URL, which only URL gives.
-func ParseRef(s string) (Ref, error) {
-	ref, err := parseRef(s)
-	if err != nil {
-		return Ref{}, fmt.Errorf("reference %q: %w", redact.URL(s), err)
-	}
-	return ref, nil
-}
-
-func parseRef(s string) (Ref, error) {
-	scheme, path, ok := strings.Cut(s, "://")
-	form, known := forms[scheme]
-	if !ok || !known {
-		return Ref{}, fmt.Errorf("want SCHEME://…, with sls, dms, dbs, dis, oss, obs or https for SCHEME")
-	}
-	if err := checkText(path); err != nil {
-		return Ref{}, err
-	}
-	ref := Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
-	if scheme == "https" || scheme == "http" {
-		return ref.parseURL(s)
-	}
-	path, err := ref.takeOptions(path)
-	if err != nil {
-		return Ref{}, err
-	}
-	return ref, ref.divide(path, form.parts, form.rest)
-}
-
-func checkText(s string) error {
-	if strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || r == unicode.ReplacementChar
-	}) {
-		return fmt.Errorf("it holds a control character or is not UTF-8")
-	}
-	return nil
-}
-
-// divide divides a path into parts of those names.
-func (r *Ref) divide(path string, names []string, rest bool) error {
-	n := len(names)
-	if !rest {
-		n++ // one more than there may be, so that too many are seen
-	}
-	r.parts = strings.SplitN(path, "/", n)
-	if len(r.parts) != len(names) {
-		return fmt.Errorf("want %s://%s", r.scheme, strings.Join(names, "/"))
-	}
-	for i, part := range r.parts {
-		if err := checkPart(names[i], part); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// takeOptions cuts ?tid=N or ?region=R off the path.
-func (r *Ref) takeOptions(path string) (string, error) {
-	options := map[string]map[string]*string{
-		"dms": {"tid": &r.tid}, "oss": {"region": &r.region}, "obs": {"region": &r.region},
-	}[r.scheme]
-	i := strings.LastIndexByte(path, '?')
-	if i < 0 {
-		return path, nil
-	}
-	if _, query, _ := strings.Cut(path, "?"); redact.SecretQuery(query) {
-		return "", fmt.Errorf("it holds a secret, which would be kept on disk: want the https URL as it was signed")
-	}
-	name, value, _ := strings.Cut(path[i+1:], "=")
-	option, ok := options[name]
-	if !ok {
-		if r.scheme == "oss" || r.scheme == "obs" {
-			return path, nil // a question mark in a key
-		}
-		return "", fmt.Errorf("%s references have no option %q", r.scheme, name)
-	}
-	*option = value
-	return path[:i], checkOption(name, value)
-}
-
-func checkOption(name, value string) error {
-	switch {
-	case name == "tid":
-		return checkNumber("option tid", value)
-	case !label.MatchString(value):
-		return fmt.Errorf("option %s is %q, want letters, digits and dashes", name, value)
-	}
-	return nil
-}
-
-// label is what may stand in a host name between two dots. Regions, projects
-// and buckets become part of host names, so nothing else may be in them.
-var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
-
-func checkPart(name, part string) error {
-	switch name {
-	case "ORDER_ID":
-		return checkNumber(name, part)
-	case "REGION", "PROJECT", "BUCKET", "TASK_ID", "KEY_ID", "INSTANCE":
-		if !label.MatchString(part) || strings.Contains(part, "..") {
-			return fmt.Errorf("%s is %q, want letters, digits, dashes and dots", name, part)
-		}
-	case "PREFIX", "": // "" is where a place has no name
-	default:
-		if part == "" || part == "." || part == ".." {
-			return fmt.Errorf("%s is %q", name, part)
-		}
-	}
-	return nil
-}
-
-// checkNumber holds what a service knows as a number to the digits of one.
-func checkNumber(name, s string) error {
-	if _, err := strconv.ParseUint(s, 10, 63); err != nil {
-		return fmt.Errorf("%s is %q, want a number", name, s)
-	}
-	return nil
-}
-
-func (r Ref) parseURL(s string) (Ref, error) {
-	u, err := url.Parse(s)
-	if err != nil {
-		return Ref{}, fmt.Errorf("it is not a URL")
-	}
-	if u.User != nil {
-		return Ref{}, fmt.Errorf("a URL with a user name or a password is refused: it would be kept on disk")
-	}
-	if !urlHost.MatchString(u.Host) {
-		return Ref{}, fmt.Errorf("want %s://HOST/PATH, with letters, digits, dashes and dots in HOST", r.scheme)
-	}
-	path := rawPath(u)
-	if redact.SecretQuery(u.RawQuery) {
-		r.query = u.RawQuery
-	} else if u.RawQuery != "" {
-		path += "?" + u.RawQuery
-	}
-	r.parts = []string{strings.ToLower(u.Host), escapeURL(strings.TrimPrefix(path, "/"))}
-	return r, r.parsePromises(u.EscapedFragment())
-}
-
-// rawPath is the path as it was given. EscapedPath loses a %2F in it where
-// another byte should be escaped and is not.
-func rawPath(u *url.URL) string {
-	if u.RawPath != "" {
-		return u.RawPath
-	}
-	return u.EscapedPath()
-}
-
-var urlHost = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
-
-// escapeURL escapes the bytes that may not stand in a URL, and no others.
-func escapeURL(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
-			fmt.Fprintf(&b, "%%%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
-}
-
-// Scheme is the name of the reference's provider, or http or https.
-func (r Ref) Scheme() string { return r.scheme }
-
-// Parts are the parts of the reference's path: region, project and job of an
+// Parts are the segments of the reference's path: region, project and job of an
 // sls reference, host and path of an https one. The caller must not change
 // them.
 func (r Ref) Parts() []string { return r.parts }
 
-// Tenant is the tid of a dms reference, Region that of an oss or obs one, or "".
-func (r Ref) Tenant() string { return r.tid }
-
-// Region is the region that an oss or obs reference names, or "".
-func (r Ref) Region() string { return r.region }
+// Option is the value of the option of that name, or "".
+func (r Ref) Option(name string) string {
+	if name != r.option {
+		return ""
+	}
+	return r.value
+}
 
 // Want is what the reference itself promises of its one file.
 func (r Ref) Want() verify.Want { return r.want }
@@ -237,7 +60,7 @@ func (r Ref) Signed() bool { return r.query != "" }
 // URL is the address that an https or http reference names, query and all: a
 // secret if the reference is Signed. It has no fragment.
 func (r Ref) URL() string {
-	s := r.scheme + "://" + strings.Join(r.parts, "/")
+	s := r.Scheme() + "://" + strings.Join(r.parts, "/")
 	if r.query != "" {
 		s += "?" + r.query
 	}
@@ -245,27 +68,25 @@ func (r Ref) URL() string {
 }
 
 // String is the reference in its canonical form, without the query of a
-// signed URL.
+// signed URL. ParseRef reads it back, or ParsePlace if it is a place.
 func (r Ref) String() string {
-	s := r.scheme + "://" + strings.Join(r.parts, "/")
-	for _, option := range [][2]string{{"tid", r.tid}, {"region", r.region}} {
-		if option[1] != "" {
-			s += "?" + option[0] + "=" + option[1]
-		}
+	s := r.Scheme() + "://" + strings.Join(r.parts, "/")
+	if r.option != "" {
+		s += "?" + r.option + "=" + r.value
 	}
 	return s + r.fragment()
 }
 
 // Key is the reference's path in the archive, slash-separated and local: its
-// scheme, its parts and its tid, each one segment, and what WithRevision adds. Two
-// references have one key only if they name one export.
+// scheme and its parts, each one segment, an option that identifies the export,
+// and the revision. Two references have one key only if they name one export.
 func (r Ref) Key() string {
-	segments := []string{r.scheme}
+	segments := []string{r.Scheme()}
 	for _, part := range r.parts {
 		segments = append(segments, escapeSegment(part))
 	}
-	if r.tid != "" {
-		segments[len(segments)-1] = escapeSegment(r.parts[len(r.parts)-1] + "?tid=" + r.tid)
+	if r.option != "" && slices.ContainsFunc(r.scheme.Options, func(o Option) bool { return o.Name == r.option && o.Identifies }) {
+		segments[len(segments)-1] = escapeSegment(r.parts[len(r.parts)-1] + "?" + r.option + "=" + r.value)
 	}
 	return strings.Join(segments, "/") + r.revision
 }
@@ -283,8 +104,8 @@ func shortHash(s string) string {
 const longSegment = 180
 
 // escapeSegment makes one file name of any text. A tilde in the result stands
-// only before the hash of a text that was too long. There is no @ in it and no
-// dot at its start: names that the archive makes have those.
+// only before the hash of a text that was too long. It holds no @ and does not
+// begin with a dot, so it can't be taken for a name that the archive makes.
 func escapeSegment(s string) string {
 	e := strings.NewReplacer("~", "%7E", "@", "%40").Replace(url.PathEscape(s))
 	if e == "" {
@@ -298,3 +119,49 @@ func escapeSegment(s string) string {
 	}
 	return e
 }
+
+const revisionLayout = "@20060102T150405Z"
+
+// WithRevision returns a reference to the same export, to be fetched once more
+// as of t: its Key ends in @20060102T150405Z, so that it lands beside what
+// landed before. String and all else stay as they are.
+func (r Ref) WithRevision(t time.Time) Ref {
+	r.revision = t.UTC().Format(revisionLayout)
+	return r
+}
+
+// Revision is the time that WithRevision was given, to the second, or zero.
+func (r Ref) Revision() time.Time {
+	t, _ := time.Parse(revisionLayout, r.revision) // which fails for "" alone
+	return t
+}
+
+// IsPlace reports whether r is a place.
+func (r Ref) IsPlace() bool {
+	return len(r.parts) > 0 && r.parts[len(r.parts)-1] == "" && r.scheme.NoPlaces == ""
+}
+
+// Job returns the reference to the job of that name in the place r. It fails if
+// r is no place, or if no reference can hold the name.
+func (r Ref) Job(name string) (Ref, error) {
+	if !r.IsPlace() {
+		return Ref{}, fmt.Errorf("%s is not a place", r)
+	}
+	job := r
+	job.parts = slices.Clone(r.parts)
+	job.parts[len(r.parts)-1] = name
+	return ParseRef(job.String())
+}
+
+// place returns the place that holds the export r, if its scheme has places.
+func (r Ref) place() (Ref, bool) {
+	if len(r.parts) == 0 || r.scheme.NoPlaces != "" || r.IsPlace() {
+		return Ref{}, false
+	}
+	parts := slices.Clone(r.parts)
+	parts[len(parts)-1] = ""
+	return Ref{scheme: r.scheme, parts: parts, want: verify.NoPromise(), count: verify.Unknown}, true
+}
+
+// name is the name of the export r in its place.
+func (r Ref) name() string { return r.parts[len(r.parts)-1] }

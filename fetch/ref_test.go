@@ -88,11 +88,11 @@ func TestHashIsThatOfTheKeyAndStaysAsItIs(t *testing.T) {
 }
 
 func TestOptionsAreTold(t *testing.T) {
-	if got := parse(t, "dms://cn-hangzhou/1/k?tid=3001").Tenant(); got != "3001" {
+	if got := parse(t, "dms://cn-hangzhou/1/k?tid=3001").Option("tid"); got != "3001" {
 		t.Errorf("tid %q", got)
 	}
-	if got := parse(t, "obs://b/what?region=a?region=cn-north-4"); got.Region() != "cn-north-4" || got.Parts()[1] != "what?region=a" {
-		t.Errorf("region %q of %q", got.Region(), got.Parts())
+	if got := parse(t, "obs://b/what?region=a?region=cn-north-4"); got.Option("region") != "cn-north-4" || got.Parts()[1] != "what?region=a" {
+		t.Errorf("region %q of %q", got.Option("region"), got.Parts())
 	}
 }
 
@@ -238,9 +238,9 @@ func TestDifferentExportsHaveDifferentKeys(t *testing.T) {
 }
 
 func TestKeysNeverNest(t *testing.T) {
-	for scheme, form := range forms {
-		if !slices.Contains([]int{2, 3}, len(form.parts)) {
-			t.Errorf("%s has %d parts", scheme, len(form.parts))
+	for name, scheme := range schemes {
+		if !slices.Contains([]int{2, 3}, len(scheme.Segments)) {
+			t.Errorf("%s has %d segments", name, len(scheme.Segments))
 		}
 	}
 	for _, tail := range []string{"", "a", "a/b", "a/b/c/d", "../..", "a/../..", "/", "//", "./."} {
@@ -275,7 +275,7 @@ func checkKey(t *testing.T, ref Ref) {
 		t.Errorf("%s: key %q is not a local path in its shortest form", ref, key)
 	}
 	segments := strings.Split(key, "/")
-	if len(segments) != 1+len(forms[ref.Scheme()].parts) || segments[0] != ref.Scheme() {
+	if len(segments) != 1+len(ref.scheme.Segments) || segments[0] != ref.Scheme() {
 		t.Errorf("%s: key %q has %d segments", ref, key, len(segments))
 	}
 	for _, s := range segments {
@@ -374,7 +374,7 @@ func FuzzKeyIsInjective(f *testing.F) {
 		if errX != nil || errY != nil {
 			return
 		}
-		same := x.scheme == y.scheme && x.tid == y.tid && slices.Equal(x.parts, y.parts)
+		same := x.scheme == y.scheme && x.Option("tid") == y.Option("tid") && slices.Equal(x.parts, y.parts)
 		if (x.Key() == y.Key()) != same {
 			t.Errorf("%q has key %q, %q has key %q", a, x.Key(), b, y.Key())
 		}

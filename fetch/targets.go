@@ -38,7 +38,7 @@ func onlyTarget(ref Ref, object Object) target {
 func lastSegment(ref Ref) string {
 	parts := ref.Parts()
 	last, _, _ := strings.Cut(parts[len(parts)-1], "?")
-	if ref.Scheme() == "https" || ref.Scheme() == "http" {
+	if ref.scheme.URL {
 		if unescaped, err := url.PathUnescape(last); err == nil {
 			last = unescaped
 		}

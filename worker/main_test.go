@@ -6,6 +6,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	_ "tallyman/fetch/dbs"
+	_ "tallyman/fetch/dms"
+	_ "tallyman/fetch/oss"
+	_ "tallyman/fetch/sls"
+	_ "tallyman/fetch/web"
 )
 
 func TestMain(m *testing.M) {

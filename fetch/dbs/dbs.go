@@ -37,6 +37,13 @@ import (
 // wraps errors.ErrUnsupported.
 var ErrNoBucket = fmt.Errorf("the task wrote to a bucket that the service does not name, and none is set: %w", errors.ErrUnsupported)
 
+// The scheme of the references: dbs://REGION/INSTANCE/TASK_ID.
+func init() {
+	fetch.RegisterScheme(fetch.Scheme{Name: "dbs", Segments: []fetch.Segment{
+		{Name: "REGION", Kind: fetch.Label}, {Name: "INSTANCE", Kind: fetch.Label}, {Name: "TASK_ID", Kind: fetch.Label},
+	}})
+}
+
 // A Provider answers for dbs references: the download tasks of DBS. Its
 // methods may be called by many goroutines at once; it must not be copied after its
 // first use.

@@ -443,7 +443,7 @@ func TestOnlyAPlaceOfDBSIsListed(t *testing.T) {
 		t.Error("a call is made")
 		return nil, io.EOF
 	})
-	for _, place := range []fetch.Ref{parseRef(t, taskRef), parsePlace(t, "sls://cn-hangzhou/p/"), parseRef(t, "oss://b/"), {}} {
+	for _, place := range []fetch.Ref{parseRef(t, taskRef), parsePlace(t, "foreign://region/place/"), parseRef(t, "oss://b/"), {}} {
 		for task, err := range p.List(t.Context(), place, time.Time{}) {
 			if err == nil {
 				t.Errorf("%s: got %+v", place, task)

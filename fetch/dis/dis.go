@@ -34,6 +34,13 @@ import (
 	"tallyman/fetch/redact"
 )
 
+// The scheme of the references: dis://REGION/TASK_ID/TRANSFER_FILE_NAME.
+func init() {
+	fetch.RegisterScheme(fetch.Scheme{Name: "dis", Segments: []fetch.Segment{
+		{Name: "REGION", Kind: fetch.Label}, {Name: "TASK_ID", Kind: fetch.Label}, {Name: "TRANSFER_FILE_NAME"},
+	}})
+}
+
 // A Provider answers for dis references: the files of DIS dump tasks. Its
 // methods may be called by many goroutines at once; it must not be copied after its
 // first use.

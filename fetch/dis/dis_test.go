@@ -220,7 +220,7 @@ func TestErrorsBeforeTheCallNameTheirCause(t *testing.T) {
 		want   string
 		kind   error
 	}{
-		{"a reference to something else", "oss://bucket/prefix", func(*Provider) {}, "export oss://bucket/prefix: not a reference to a file of a DIS dump task", nil},
+		{"a reference to something else", "foreign://region/place/job", func(*Provider) {}, "export foreign://region/place/job: not a reference to a file of a DIS dump task", nil},
 		{"no store", fileRef, func(p *Provider) { p.Objects = nil }, "export " + fileRef + ": no store for its bucket: ", errors.ErrUnsupported},
 		{"no keys", fileRef, func(p *Provider) { p.Keys = nil }, "find Huawei Cloud credentials: access denied", fetch.ErrAuth},
 		{"a signature that we don't know", fileRef, func(p *Provider) { p.Signature = "v9" }, logCall + `: unknown signature form "v9", want derived or plain`, nil},

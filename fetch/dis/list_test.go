@@ -234,7 +234,7 @@ func TestAPlaceOfAnotherServiceIsRefusedWithoutACall(t *testing.T) {
 		t.Error("it was asked for")
 		return nil, io.ErrUnexpectedEOF
 	})
-	for _, place := range []fetch.Ref{parsePlace(t, "sls://r/project/"), parseRef(t, fileRef)} {
+	for _, place := range []fetch.Ref{parsePlace(t, "foreign://region/place/"), parseRef(t, fileRef)} {
 		for _, err := range p.List(t.Context(), place, time.Time{}) {
 			if err == nil || !strings.Contains(err.Error(), "not a place of DIS") {
 				t.Errorf("got %v", err)

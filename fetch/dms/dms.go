@@ -27,6 +27,18 @@ import (
 	"tallyman/verify"
 )
 
+// The scheme of the references: dms://REGION/ORDER_ID/KEY_ID[?tid=N].
+func init() {
+	fetch.RegisterScheme(fetch.Scheme{
+		Name: "dms",
+		Segments: []fetch.Segment{
+			{Name: "REGION", Kind: fetch.Label}, {Name: "ORDER_ID", Kind: fetch.Number}, {Name: "KEY_ID", Kind: fetch.Label},
+		},
+		Options:  []fetch.Option{{Name: "tid", Kind: fetch.Number, Identifies: true}},
+		NoPlaces: "dms has no places: a key exists only once asked for",
+	})
+}
+
 // A Provider answers for dms references: the downloads of DMS. Its
 // methods may be called by many goroutines at once; it must not be copied after its
 // first use.
@@ -69,8 +81,8 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 		return nil, fmt.Errorf("export %s: not a reference to a DMS download", ref)
 	}
 	query := map[string]string{"OrderId": ref.Parts()[1], "DownloadKeyId": ref.Parts()[2]}
-	if ref.Tenant() != "" {
-		query["Tid"] = ref.Tenant()
+	if ref.Option("tid") != "" {
+		query["Tid"] = ref.Option("tid")
 	}
 	endpoint, err := api.Endpoint(p.Endpoint, "dms-enterprise"+networks[p.Network]+"."+ref.Parts()[0]+".aliyuncs.com")
 	if err != nil {

@@ -47,6 +47,16 @@ type Store struct {
 	PageSize int
 }
 
+// The scheme of the references: obs://BUCKET/PREFIX[?region=REGION].
+func init() {
+	fetch.RegisterScheme(fetch.Scheme{
+		Name:     "obs",
+		Segments: []fetch.Segment{{Name: "BUCKET", Kind: fetch.Label}, {Name: "PREFIX", Kind: fetch.Rest}},
+		Options:  []fetch.Option{{Name: "region", Kind: fetch.Label}},
+		NoPlaces: "an obs prefix is an export itself: fetch it",
+	})
+}
+
 // A Provider answers for obs references. The export of one is always ready: it is
 // the objects that are under the prefix now.
 type Provider struct {
@@ -59,7 +69,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if ref.Scheme() != "obs" {
 		return nil, fmt.Errorf("export %s: not a reference to objects of OBS", ref)
 	}
-	in := Selection{Region: ref.Region(), Bucket: ref.Parts()[0], Prefix: ref.Parts()[1]}
+	in := Selection{Region: ref.Option("region"), Bucket: ref.Parts()[0], Prefix: ref.Parts()[1]}
 	at, err := p.Store.address(in.Region, in.Bucket)
 	if err != nil {
 		return nil, fmt.Errorf("export %s: %w", ref, err)

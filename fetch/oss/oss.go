@@ -59,6 +59,16 @@ type Store struct {
 	http  *http.Client
 }
 
+// The scheme of the references: oss://BUCKET/PREFIX[?region=REGION].
+func init() {
+	fetch.RegisterScheme(fetch.Scheme{
+		Name:     "oss",
+		Segments: []fetch.Segment{{Name: "BUCKET", Kind: fetch.Label}, {Name: "PREFIX", Kind: fetch.Rest}},
+		Options:  []fetch.Option{{Name: "region", Kind: fetch.Label}},
+		NoPlaces: "an oss prefix is an export itself: fetch it",
+	})
+}
+
 // A Provider answers for oss references. The export of one is always ready: it is
 // the objects that are under the prefix now.
 type Provider struct {
@@ -71,7 +81,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if ref.Scheme() != "oss" {
 		return nil, fmt.Errorf("export %s: not a reference to objects of OSS", ref)
 	}
-	in := Selection{Region: ref.Region(), Bucket: ref.Parts()[0], Prefix: ref.Parts()[1]}
+	in := Selection{Region: ref.Option("region"), Bucket: ref.Parts()[0], Prefix: ref.Parts()[1]}
 	at, err := p.Store.address(in.Region, in.Bucket)
 	if err != nil {
 		return nil, fmt.Errorf("export %s: %w", ref, err)

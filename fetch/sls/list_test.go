@@ -347,7 +347,7 @@ func TestOnlyAPlaceOfSLSIsListed(t *testing.T) {
 		t.Error("a call is made")
 		return nil, io.EOF
 	})
-	for _, place := range []fetch.Ref{parseRef(t, jobRef), parsePlace(t, "dbs://cn-hangzhou/rm-1/"), parseRef(t, "oss://b/"), {}} {
+	for _, place := range []fetch.Ref{parseRef(t, jobRef), parsePlace(t, "foreign://region/place/"), parseRef(t, "oss://b/"), {}} {
 		for job, err := range p.List(t.Context(), place, time.Time{}) {
 			if err == nil {
 				t.Errorf("%s: got %+v", place, job)

@@ -37,6 +37,13 @@ import (
 	"tallyman/fetch/oss"
 )
 
+// The scheme of the references: sls://REGION/PROJECT/JOB.
+func init() {
+	fetch.RegisterScheme(fetch.Scheme{Name: "sls", Segments: []fetch.Segment{
+		{Name: "REGION", Kind: fetch.Label}, {Name: "PROJECT", Kind: fetch.Label}, {Name: "JOB"},
+	}})
+}
+
 // A Provider answers for sls references: the download jobs of SLS. Its
 // methods may be called by many goroutines at once; it must not be copied after its
 // first use.

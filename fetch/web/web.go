@@ -25,6 +25,17 @@ import (
 	"tallyman/verify"
 )
 
+// The schemes of the references: https://HOST/PATH and http://HOST/PATH.
+func init() {
+	for _, name := range []string{"https", "http"} {
+		fetch.RegisterScheme(fetch.Scheme{
+			Name: name, URL: true,
+			Segments: []fetch.Segment{{Name: "HOST", Kind: fetch.Label}, {Name: "PATH", Kind: fetch.Rest}},
+			NoPlaces: "a URL is one file: fetch it",
+		})
+	}
+}
+
 // A Provider answers for https and http references, each of which is one file.
 type Provider struct {
 	Hosts  *hostguard.Policy // the hosts that may be asked

@@ -33,6 +33,9 @@ import (
 	"tallyman/verify"
 	"tallyman/verify/archive"
 	"tallyman/worker"
+
+	_ "tallyman/fetch/oss"
+	_ "tallyman/fetch/sls"
 )
 
 // A testStore serves one export on the loopback: a file that is not encoded, an

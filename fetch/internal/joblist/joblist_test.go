@@ -14,6 +14,10 @@ import (
 	"tallyman/fetch/internal/api"
 )
 
+func init() {
+	fetch.RegisterScheme(fetch.Scheme{Name: "sls", Segments: []fetch.Segment{{Name: "REGION"}, {Name: "PROJECT"}, {Name: "JOB"}}})
+}
+
 func TestAWalkEndsAtAMillionJobs(t *testing.T) {
 	w := NewWalk("jobs")
 	for i := range maxJobs {

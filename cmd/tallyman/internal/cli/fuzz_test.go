@@ -6,6 +6,14 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+
+	_ "tallyman/fetch/dbs"
+	_ "tallyman/fetch/dis"
+	_ "tallyman/fetch/dms"
+	_ "tallyman/fetch/obs"
+	_ "tallyman/fetch/oss"
+	_ "tallyman/fetch/sls"
+	_ "tallyman/fetch/web"
 )
 
 // A shell reads a quoted reference as it is.

@@ -12,6 +12,10 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
+
+	_ "tallyman/fetch/oss"
+	_ "tallyman/fetch/sls"
+	_ "tallyman/fetch/web"
 )
 
 var providers = []string{"sls", "dms", "dbs", "dis", "oss", "obs"}

@@ -1,0 +1,243 @@
+package fetch
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"tallyman/fetch/redact"
+	"tallyman/verify"
+)
+
+// ParseRef reads a reference of a registered scheme. String gives it back, but
+// for the query of a signed URL, which only URL gives.
+func ParseRef(s string) (Ref, error) {
+	ref, err := parseRef(s)
+	if err != nil {
+		return Ref{}, fmt.Errorf("reference %q: %w", redact.URL(s), err)
+	}
+	return ref, nil
+}
+
+func parseRef(s string) (Ref, error) {
+	scheme, path := cutScheme(s)
+	if scheme == nil {
+		return Ref{}, fmt.Errorf("want SCHEME://…, with %s for SCHEME", schemeNames(false))
+	}
+	ref := Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
+	if err := checkText(path); err != nil {
+		return Ref{}, err
+	}
+	if scheme.URL {
+		err := ref.parseURL(s)
+		return ref, err
+	}
+	path, err := ref.cutOption(path)
+	if err != nil {
+		return Ref{}, err
+	}
+	err = ref.split(path, scheme.Segments)
+	return ref, err
+}
+
+// ParsePlace reads a place, where a Lister finds jobs: a reference without its
+// last segment, as sls://REGION/PROJECT/, dbs://REGION/INSTANCE/ and
+// dis://REGION/TASK_ID/. The slash at its end may be left out; String gives it
+// back with one. A place names no export: ParseRef refuses it, and so must a
+// Provider.
+func ParsePlace(s string) (Ref, error) {
+	place, err := parsePlace(s)
+	if err != nil {
+		return Ref{}, fmt.Errorf("place %q: %w", redact.URL(s), err)
+	}
+	return place, nil
+}
+
+func parsePlace(s string) (Ref, error) {
+	scheme, path := cutScheme(s)
+	if scheme == nil {
+		return Ref{}, fmt.Errorf("want SCHEME://…/, with %s for SCHEME", schemeNames(true))
+	}
+	if scheme.NoPlaces != "" {
+		return Ref{}, errors.New(scheme.NoPlaces)
+	}
+	if err := checkText(path); err != nil {
+		return Ref{}, err
+	}
+	place := Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
+	path, err := place.cutOption(path)
+	if err != nil {
+		return Ref{}, err
+	}
+	segments := slices.Clone(scheme.Segments)
+	segments[len(segments)-1] = Segment{"", empty}
+	err = place.split(strings.TrimSuffix(path, "/")+"/", segments)
+	return place, err
+}
+
+func checkText(s string) error {
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || r == unicode.ReplacementChar
+	}) {
+		return errors.New("it holds a control character or is not UTF-8")
+	}
+	return nil
+}
+
+// cutOption cuts the option off the end of a path, if it has one.
+func (r *Ref) cutOption(path string) (string, error) {
+	i := strings.LastIndexByte(path, '?')
+	if i < 0 {
+		return path, nil
+	}
+	if _, query, _ := strings.Cut(path, "?"); redact.SecretQuery(query) {
+		return "", errors.New("it holds a secret, which would be kept on disk: want the https URL as it was signed")
+	}
+	name, value, _ := strings.Cut(path[i+1:], "=")
+	for _, o := range r.scheme.Options {
+		if o.Name == name {
+			r.option, r.value = name, value
+			return path[:i], o.Kind.check("option "+name, value)
+		}
+	}
+	if r.scheme.Segments[len(r.scheme.Segments)-1].Kind == Rest {
+		return path, nil // a question mark in the name of an object
+	}
+	return "", fmt.Errorf("%s references have no option %q", r.scheme.Name, name)
+}
+
+// split splits a path into its segments and checks each.
+func (r *Ref) split(path string, segments []Segment) error {
+	n := len(segments) + 1 // one more than there may be, so that too many are seen
+	if segments[n-2].Kind == Rest {
+		n--
+	}
+	r.parts = strings.SplitN(path, "/", n)
+	if len(r.parts) != len(segments) {
+		want := r.scheme.Name + ":/"
+		for _, s := range segments {
+			want += "/" + s.Name
+		}
+		return errors.New("want " + want)
+	}
+	for i, s := range segments {
+		if err := s.Kind.check(s.Name, r.parts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var urlHost = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
+
+// parseURL reads a URL. What it does not show in an error may be a secret.
+func (r *Ref) parseURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return errors.New("it is not a URL")
+	case u.User != nil:
+		return errors.New("a URL with a user name or a password is refused: it would be kept on disk")
+	case !urlHost.MatchString(u.Host):
+		return fmt.Errorf("want %s://HOST/PATH, with letters, digits, dashes and dots in HOST", r.scheme.Name)
+	}
+	path := u.RawPath // as it was given: EscapedPath loses a %2F in it where another byte should be escaped and is not
+	if path == "" {
+		path = u.EscapedPath()
+	}
+	if redact.SecretQuery(u.RawQuery) {
+		r.query = u.RawQuery
+	} else if u.RawQuery != "" {
+		path += "?" + u.RawQuery
+	}
+	r.parts = []string{strings.ToLower(u.Host), escapeURL(strings.TrimPrefix(path, "/"))}
+	return r.parsePromises(u.EscapedFragment())
+}
+
+// escapeURL escapes the bytes that may not stand in a URL, and no others.
+func escapeURL(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// parsePromises reads the fragment of a URL: what the reference promises, which
+// is never sent. An error shows no value, since it may be a misplaced query.
+func (r *Ref) parsePromises(fragment string) error {
+	if fragment == "" {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, promise := range strings.Split(fragment, "&") {
+		name, value, _ := strings.Cut(promise, "=")
+		if seen[name] {
+			return fmt.Errorf("#%s is promised twice", name)
+		}
+		seen[name] = true
+		var err error
+		switch name {
+		case "size":
+			r.want.Size, err = parseCount(name, value)
+		case "records":
+			r.count, err = parseCount(name, value)
+		case "md5":
+			if b, err := hex.DecodeString(value); err != nil || len(b) != 16 {
+				return errors.New("#md5: want 32 hex digits")
+			}
+			r.want.MD5 = strings.ToLower(value)
+		case "crc64":
+			n, err := strconv.ParseUint(value, 10, 64)
+			if err != nil {
+				return errors.New("#crc64: want CRC-64/XZ in decimal, as OSS gives it")
+			}
+			r.want.CRC64 = strconv.FormatUint(n, 10)
+		default:
+			return fmt.Errorf("unknown promise #%s, want md5, crc64, size or records", name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseCount(name, value string) (int64, error) {
+	n, err := strconv.ParseUint(value, 10, 63)
+	if err != nil {
+		return 0, fmt.Errorf("#%s: want a whole number", name)
+	}
+	return int64(n), nil
+}
+
+// fragment is what parsePromises reads, in a fixed order, or "".
+func (r Ref) fragment() string {
+	var promises []string
+	if r.want.MD5 != "" {
+		promises = append(promises, "md5="+r.want.MD5)
+	}
+	if r.want.CRC64 != "" {
+		promises = append(promises, "crc64="+r.want.CRC64)
+	}
+	if r.want.Size != verify.Unknown {
+		promises = append(promises, fmt.Sprintf("size=%d", r.want.Size))
+	}
+	if r.count != verify.Unknown {
+		promises = append(promises, fmt.Sprintf("records=%d", r.count))
+	}
+	if len(promises) == 0 {
+		return ""
+	}
+	return "#" + strings.Join(promises, "&")
+}
