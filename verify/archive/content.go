@@ -35,7 +35,7 @@ const (
 // anything is received.
 func (in *Ingest) CheckName(name string) error {
 	if len(name) > maxName {
-		return fmt.Errorf("%w: %.100q… has %d bytes, and %d may be", ErrName, name, len(name), maxName)
+		return fmt.Errorf("%w: %.100q… has %d bytes, and at most %d are allowed", ErrName, name, len(name), maxName)
 	}
 	for _, path := range []string{in.path(bagDir, dataDir, name), filepath.Join(in.archive.Path(in.key), dataDir, name)} {
 		if err := checkPath(path, name, in.maxElement); err != nil {
@@ -49,12 +49,12 @@ func (in *Ingest) CheckName(name string) error {
 // ends with, is too long.
 func checkPath(path, name string, maxElement int) error {
 	if len(path) >= maxPath {
-		return fmt.Errorf("%w: %.100q… would have a path of %d bytes, and %d may be: put the archive where its own is shorter",
+		return fmt.Errorf("%w: %.100q… would have a path of %d bytes, and at most %d are allowed: put the archive in a directory with a shorter path",
 			ErrName, name, len(path), maxPath-1)
 	}
 	for element := range strings.SplitSeq(name, "/") {
 		if len(element) > maxElement {
-			return fmt.Errorf("%w: %.100q… has %d bytes, and the file system takes %d", ErrName, element, len(element), maxElement)
+			return fmt.Errorf("%w: %.100q… has %d bytes, and the file system allows %d", ErrName, element, len(element), maxElement)
 		}
 	}
 	return nil

@@ -21,7 +21,8 @@
 //	    objects.jsonl               the object index
 //	    bag/                        the bag that Commit will rename
 //
-// HASH is derived from the export's key, and NAME from the object's name.
+// HASH is 32 hex digits of the SHA-256 of the export's key, and NAME of the object's
+// name.
 //
 // # Words
 //
@@ -67,8 +68,11 @@
 // [Ingest.Commit] takes no verdict from its caller: it uses the verdicts of the
 // wires. It makes the files durable, gives the directory bag/ its final name by
 // one rename, and makes the rename durable. After a crash before the rename the
-// export is absent; after a crash behind it the export is complete, and whoever
-// finds it makes the rename durable before saying that the export landed.
+// export is absent. After a later crash it is complete, and whoever finds it makes
+// the rename durable before saying that the export landed.
+//
+// A small file that changes, such as state.json, is written beside itself with the
+// suffix .new and renamed: a crash leaves the old or the new bytes.
 //
 // # Resume
 //

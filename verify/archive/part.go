@@ -37,7 +37,7 @@ const (
 	indexInterval     = 200 * time.Millisecond
 )
 
-var errTooMany = errors.New("more bytes than were asked for")
+var errTooMany = errors.New("more bytes than were requested")
 
 // Remaining is the range that the part still lacks: its offset in the object and
 // its size, which is verify.Unknown if it reaches to the object's end.

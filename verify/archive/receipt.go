@@ -106,7 +106,7 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 		return nil, fmt.Errorf("%w: read %s: %s", ErrDamaged, path, err.Error())
 	}
 	if r.Schema != receiptSchema || r.Key != key {
-		return nil, fmt.Errorf("%w: the receipt of %s is not its own", ErrDamaged, key)
+		return nil, fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
 	}
 	return &r, nil
 }

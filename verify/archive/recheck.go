@@ -120,7 +120,7 @@ func (b *bagCheck) readManifest(name string, content bool) bool {
 		sum, path, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		_, twice := b.listed[path]
 		if !ok || twice || !fs.ValidPath(path) || strings.HasPrefix(path, dataDir+"/") != content {
-			b.problem("%s has a line that it may not have: %q", name, line)
+			b.problem("%s has an invalid line: %q", name, line)
 			continue
 		}
 		b.listed[path] = sum

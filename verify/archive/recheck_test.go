@@ -73,20 +73,20 @@ func TestRecheckNamesEachDamage(t *testing.T) {
 			at(manifest, withoutLine)(t, bag)
 			resum(t, bag)
 		}, "data/a.csv is in no manifest"},
-		{"a line of the manifest twice", at(manifest, func(b []byte) []byte { return append(b, b...) }), "manifest-sha256.txt has a line that it may not have"},
-		{"a line of the manifest that leads out", at(manifest, replace("data/a.csv", "data/../../a.csv")), "manifest-sha256.txt has a line that it may not have"},
-		{"a line of the manifest that is none", at(manifest, add("x\n")), "manifest-sha256.txt has a line that it may not have"},
+		{"a line of the manifest twice", at(manifest, func(b []byte) []byte { return append(b, b...) }), "manifest-sha256.txt has an invalid line"},
+		{"a line of the manifest that leads out", at(manifest, replace("data/a.csv", "data/../../a.csv")), "manifest-sha256.txt has an invalid line"},
+		{"a line of the manifest that is none", at(manifest, add("x\n")), "manifest-sha256.txt has an invalid line"},
 		{"manifest missing", remove(manifest), "manifest-sha256.txt is missing"},
 		{"tag manifest missing", remove(tagManifest), "tagmanifest-sha256.txt is missing"},
 		{"tag manifest emptied", at(tagManifest, func([]byte) []byte { return nil }), "tagmanifest-sha256.txt does not list receipt.json"},
 		{"tag manifest edited", at(tagManifest, replace("0", "1")), "has other bytes"},
-		{"tag manifest lists content", at(tagManifest, replace("  bag-info.txt", "  data/a.csv")), "tagmanifest-sha256.txt has a line that it may not have"},
+		{"tag manifest lists content", at(tagManifest, replace("  bag-info.txt", "  data/a.csv")), "tagmanifest-sha256.txt has an invalid line"},
 		{"receipt edited", at(receiptFile, replace("SUCCEEDED", "FAILED")), "receipt.json has other bytes"},
 		{"receipt missing", remove(receiptFile), "receipt.json is missing"},
 		{"receipt of another export", func(t *testing.T, bag string) {
 			at(receiptFile, replace(testKey, "sls/x"))(t, bag)
 			resum(t, bag)
-		}, "the receipt of " + testKey + " is not its own"},
+		}, testKey + " has the receipt of another export"},
 		{"receipt that is none", func(t *testing.T, bag string) {
 			at(receiptFile, cutShort)(t, bag)
 			resum(t, bag)
