@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"tallyman/fetch"
@@ -63,12 +64,12 @@ func TestARowThatSucceededIsReadLeniently(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o := object(t, got); o != wantObject {
-				t.Errorf("got  %+v\nwant %+v", o, wantObject)
+			if diff := cmp.Diff(wantObject, object(t, got)); diff != "" {
+				t.Errorf("object (-want +got):\n%s", diff)
 			}
 			got.Objects, got.Answer = nil, nil
-			if g, w := fmt.Sprintf("%+v", *got), fmt.Sprintf("%+v", want); g != w {
-				t.Errorf("got  %s\nwant %s", g, w)
+			if diff := cmp.Diff(want, *got); diff != "" {
+				t.Errorf("export (-want +got):\n%s", diff)
 			}
 		})
 	}

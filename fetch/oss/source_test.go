@@ -227,8 +227,8 @@ func TestABodyCutShortIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer answer.Close()
-	if _, err := io.ReadAll(answer); err == nil {
-		t.Error("bytes are missing without an error")
+	if _, err := io.ReadAll(answer); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("got %v, want io.ErrUnexpectedEOF", err)
 	}
 }
 

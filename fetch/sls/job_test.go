@@ -4,11 +4,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"tallyman/fetch"
@@ -94,15 +94,15 @@ func TestAJobThatSucceededIsReadLeniently(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o := object(t, got); o != wantObject {
-				t.Errorf("got  %+v\nwant %+v", o, wantObject)
+			if diff := cmp.Diff(wantObject, object(t, got)); diff != "" {
+				t.Errorf("object (-want +got):\n%s", diff)
 			}
 			if answer, err := json.Marshal(got.Answer); err != nil || strings.Contains(string(answer), "canary") {
 				t.Errorf("answer %s, %v", answer, err)
 			}
 			got.Objects, got.Answer = nil, nil
-			if g, w := fmt.Sprintf("%+v", *got), fmt.Sprintf("%+v", want); g != w {
-				t.Errorf("got  %s\nwant %s", g, w)
+			if diff := cmp.Diff(want, *got); diff != "" {
+				t.Errorf("export (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -136,8 +136,8 @@ func TestStatusesBecomeStates(t *testing.T) {
 				t.Error("there are objects")
 			}
 			c.want.Records, got.Answer = verify.Unknown, nil
-			if g, w := fmt.Sprintf("%+v", *got), fmt.Sprintf("%+v", c.want); g != w {
-				t.Errorf("got  %s\nwant %s", g, w)
+			if diff := cmp.Diff(c.want, *got); diff != "" {
+				t.Errorf("export (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -126,8 +126,8 @@ func TestABrokenFileIsNotQuoted(t *testing.T) {
 func TestCredentialsThatComeLaterAreFound(t *testing.T) {
 	home := noCredentials(t)
 	c := Default()
-	if _, err := c.Keys(t.Context()); err == nil {
-		t.Fatal("found keys where there are none")
+	if _, err := c.Keys(t.Context()); !errors.Is(err, fetch.ErrAuth) {
+		t.Fatalf("without keys: got %v, want ErrAuth", err)
 	}
 	configure(t, home, profile)
 	check(t, c, Keys{"LTAIfile", secret, token})

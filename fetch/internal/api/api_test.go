@@ -106,8 +106,8 @@ func TestUnmarshalLeavesOutWhatHasAnotherType(t *testing.T) {
 		}
 	}
 	for _, body := range []string{"", "{", "<p>", "{}{}"} {
-		if err := Unmarshal([]byte(body), new(struct{})); err == nil {
-			t.Errorf("%q is no error", body)
+		if err := Unmarshal([]byte(body), new(struct{})); !errors.As(err, new(*json.SyntaxError)) {
+			t.Errorf("%q: got %v, want a syntax error", body, err)
 		}
 	}
 }
