@@ -54,7 +54,10 @@ func (p *Policy) checkIP(ip netip.Addr) error {
 	if public || p.Internal && vendorNetwork.Contains(ip) && ip != alibabaMetadata {
 		return nil
 	}
-	return &NotAllowedError{Reason: fmt.Sprintf("it resolves to %s, an address that is not public", ip)}
+	if slices.Contains(metadataAddresses, ip.WithZone("")) {
+		return metadataError(ip)
+	}
+	return &NotAllowedError{Reason: fmt.Sprintf("%s is not a public address", ip)}
 }
 
 // refuseMetadata is the control function for allowed hosts and proxies, which
@@ -62,9 +65,13 @@ func (p *Policy) checkIP(ip netip.Addr) error {
 func refuseMetadata(_, address string, _ syscall.RawConn) error {
 	addr, err := netip.ParseAddrPort(address)
 	if err == nil && slices.Contains(metadataAddresses, embeddedIPv4(addr.Addr()).WithZone("")) {
-		return fmt.Errorf("%w: %s is where a machine asks for its credentials", ErrHost, addr.Addr())
+		return metadataError(addr.Addr())
 	}
 	return nil
+}
+
+func metadataError(ip netip.Addr) error {
+	return fmt.Errorf("%w: %s is where a machine gets its credentials", ErrHost, ip)
 }
 
 // embeddedIPv4 returns the IPv4 address that an IPv6 address stands for, or the

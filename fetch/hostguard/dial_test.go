@@ -148,6 +148,9 @@ func TestAllowedHostsMayBePrivateButNotMetadata(t *testing.T) {
 		if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrHost) {
 			t.Errorf("%s: %v", tt.leadsTo, err)
 		}
+		if _, ok := errors.AsType[*NotAllowedError](err); ok {
+			t.Errorf("%s: %v, but the host is allowed", tt.leadsTo, err)
+		}
 		client.CloseIdleConnections()
 	}
 }

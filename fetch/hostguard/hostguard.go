@@ -40,15 +40,17 @@ import (
 // ErrHost is wrapped by every refusal of a host, an address or a redirect.
 var ErrHost = errors.New("host refused")
 
-// NotAllowedError refuses a host that [Policy.Allow] could permit. It wraps
+// A NotAllowedError refuses a host that Policy.Allow could permit. It wraps
 // ErrHost.
 type NotAllowedError struct {
 	Host   string // HOST or HOST:PORT, or "" if only its address is known
-	Reason string
+	Reason string // of what is refused, with its name or its address
 }
 
+// Error returns the reason.
 func (e *NotAllowedError) Error() string { return ErrHost.Error() + ": " + e.Reason }
 
+// Unwrap returns ErrHost.
 func (e *NotAllowedError) Unwrap() error { return ErrHost }
 
 // A Policy says which hosts may be asked for data. The zero Policy allows none.
@@ -61,7 +63,8 @@ type Policy struct {
 	resolver *net.Resolver // nil: the system's
 }
 
-// Check returns an error that wraps ErrHost unless the URL may be asked. It does
+// Check returns nil if the URL may be asked, else an error that wraps ErrHost: a
+// *NotAllowedError if the operator could allow the host. It does
 // not resolve names: the client of [Policy.Client] checks the addresses when it
 // dials them.
 func (p *Policy) Check(u *url.URL) error {
@@ -126,8 +129,8 @@ func (p *Policy) allows(host, port string) bool {
 }
 
 // Client returns an HTTP client that checks every redirect and every address
-// that it dials. What it refuses, it refuses with an error that wraps ErrHost.
-// It follows at most 3 redirects, does not ask for compression, and decompresses
+// that it dials, and fails with an error that wraps ErrHost if one is refused. It
+// follows at most 3 redirects, does not ask for compression, and decompresses
 // nothing. The caller closes its idle connections.
 //
 // The client uses the proxies of the environment. A proxy resolves the names of
