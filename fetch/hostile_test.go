@@ -6,20 +6,20 @@ package fetch_test
 // Names:
 //
 //	lead out of the bag, or mean a place: ../x, /x, a/../x, ..\x, C:x, ~/x
-//		TestNamesThatAreNotPlainEverywhereAreRefused, TestUnfitContainersAreRefusedAndLeaveNothing,
+//		TestUnsafeNamesAreRefused, TestUnfitContainersAreRefusedAndLeaveNothing,
 //		TestHostileFilesAreRefusedOrLandAsOthersReadThem, FuzzZip, FuzzTar
 //	hold NUL, control, bidi or unseen characters, or are not UTF-8
-//		TestNamesThatAreNotPlainEverywhereAreRefused
+//		TestUnsafeNamesAreRefused
 //	are devices somewhere, streams, or options: CON, COM¹, a:b, -rf
-//		TestNamesThatAreNotPlainEverywhereAreRefused, TestPlainNamesPass
+//		TestUnsafeNamesAreRefused, TestPlainNamesAreAccepted
 //	end in dots or spaces, or are empty, too long, too many
-//		TestNamesThatAreNotPlainEverywhereAreRefused, TestAllNamesTogetherAreBounded
+//		TestUnsafeNamesAreRefused, TestAllNamesTogetherAreBounded
 //	two that are one by case or normal form; a file and a directory
-//		TestNoTwoNamesAreOneOnAnyFileSystem, TestOneNameIsOneFile
+//		TestNamesThatCollideOnSomeFileSystemAreRefused, TestOneNameIsOneFile
 //	of links, devices, pipes, programs with rights of their own
-//		TestOnlyPlainFilesAndDirectoriesPass, TestOfATarOnlyFilesAndDirectoriesPass
+//		TestOnlyPlainFilesAndDirectoriesAreUnpacked, TestOnlyFilesAndDirectoriesOfATarAreUnpacked
 //	of jobs, prefixes and objects, that no bag can hold
-//		TestSafeNameEscapesWhatAManifestCannotHold, TestKeysThatCannotLieBesideEachOtherAreRefused,
+//		TestSafeNameEscapesUnsafeCharacters, TestKeysThatCannotLieBesideEachOtherAreRefused,
 //		TestDifferentExportsHaveDifferentKeys, TestKeysNeverNest,
 //		TestContentNamesStayInTheBagAndFitItsManifest, FuzzSafeName, FuzzKeyIsInjective
 //	of a codec over what is not encoded so, and the other way about
@@ -29,25 +29,25 @@ package fetch_test
 // Containers:
 //
 //	local and central header of a zip disagree: name, CRC, size, method
-//		TestLocalHeadersAgreeWithTheDirectory, TestDescriptorsMayHaveFourForms,
-//		TestExtraFieldsParseAndHideNothing
+//		TestLocalHeadersMustAgreeWithTheDirectory, TestDataDescriptorsOfEveryFormAreRead,
+//		TestExtraFieldsMustParseAndHideNothing
 //	headers of a tar disagree, or are there twice
-//		TestHeadersOfATarSayOneThing, TestOfATarOnlyFilesAndDirectoriesPass
+//		TestContradictingTarHeadersAreCorrupt, TestOnlyFilesAndDirectoriesOfATarAreUnpacked
 //	a wrong size of the directory, several disks, two ends, bytes around
-//		TestTheEndRecordsFitTheFileExactly, TestAZipCutAnywhereIsRefused, TestATarEndsProperly
+//		TestEndRecordsMustFitTheFile, TestTruncatedZipsAreRefused, TestTarsWithoutAProperEndAreCorrupt
 //	zip64, real and not
-//		TestZip64RecordsAgreeWithTheEndRecord, TestZip64BlocksFitTheirHeaders, TestAZipOver4GiBUnpacks
+//		TestZip64RecordsMustAgreeWithTheEndRecord, TestZip64BlocksMustFitTheirHeaders, TestAZipOver4GiBUnpacks
 //	encrypted, and flags and methods that none here knows
-//		TestUnknownFeaturesAreRefusedByName, TestEachFlagAndEachMethodHasItsVerdict
+//		TestUnknownFeaturesAreRefusedByName, TestEveryFlagAndMethodIsReadOrRefused
 //	directories with content, content that is not as declared
-//		TestOnlyPlainFilesAndDirectoriesPass, TestWhatIsEncodedMustBeAsDeclared,
+//		TestOnlyPlainFilesAndDirectoriesAreUnpacked, TestContentThatDiffersFromItsHeaderIsCorrupt,
 //		TestNoMoreIsWrittenThanDeclared
 //	entries twice, or that overlap, up to bombs
-//		TestNoTwoNamesAreOneOnAnyFileSystem, TestOverlapsAreRefused,
+//		TestNamesThatCollideOnSomeFileSystemAreRefused, TestOverlappingEntriesAreRefused,
 //		TestOverlapBombsAreRefusedBeforeInflating, TestBombsOfAnySizeAreRefusedInLittleMemory
 //	bombs of one entry, of many entries, of names
-//		TestLimitsAreNamedWhenTheyRefuse, TestLimitsOfATarAreNamed, TestErrorsSayWhichLimitWasExceeded,
-//		TestManySmallEntriesAreNoWayAroundTheRatio, TestMemoryIsBoundedByTheDirectory
+//		TestZipsOverALimitAreRefused, TestTarsOverALimitAreRefused, TestErrorsSayWhichLimitWasExceeded,
+//		TestManySmallEntriesAreNoWayAroundTheRatio, TestMemoryOfTheLargestDirectoriesIsBounded
 //	containers in containers
 //		TestWhatIsInAContainerIsNotOpenedFurther, TestHonestZipsUnpack
 //
@@ -57,7 +57,7 @@ package fetch_test
 //		TestBombsAreRefusedWithTheLimitThatTheyExceed, TestBombOfUnknownLengthIsRefused,
 //		TestWhatMayDecodeSoFarLands
 //	windows and headers that want memory
-//		TestLargeWindowsAreRefused, TestAZstdWindowIsAtMost128MiB, TestNoHeaderIsUnbounded
+//		TestLargeWindowsAreRefused, TestZstdWindowsOver128MiBAreRefused, TestNoHeaderIsUnbounded
 //	no byte at all
 //		TestDeformedFilesGetTheStatedVerdict, TestMislabelledObjectsAreRefusedUnlessTheyAreOfTheNamedType,
 //		TestEmptyObjectLandsHoweverTheStoreAnswers
@@ -74,11 +74,11 @@ package fetch_test
 //		TestWrongChecksumIsCorrupt, TestWireTellsBeforeTheDecoder
 //	flipped bits, with a checksum of the codec and without
 //		TestNoFlippedBitLands, TestFlippedBitsInCheckedFilesAreSeen,
-//		TestAFlippedBitNeverChangesWhatIsUnpacked
+//		TestFlippedBitsNeverChangeTheContent
 //	what crashed or confused decoders before
 //		TestBadZstdFilesAreRefused, TestFilesThatCrashedAnEncoderAreNoZstd,
 //		TestGoodZstdFilesDecodeAsByThePlainDecoder, TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAsByThePlainDecoder,
-//		TestZipsFoundByFuzzingAreRefusedOrReadAlike, TestGosOwnContainersGetTheStatedVerdict,
+//		TestZipsFoundByFuzzingAreRefusedOrReadAlike, TestEachTestFileOfTheStandardLibraryHasItsVerdict,
 //		TestEachTestFileOfTheLZ4DecoderHasItsVerdict, TestGzipFilesDecodeAsByTheStandardLibrary, FuzzDecode,
 //		FuzzZstdFrames, FuzzLZ4Frames
 //

@@ -14,6 +14,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 
 	"tallyman/fetch/internal/unpack"
+	"tallyman/verify"
 )
 
 func TestEachCodecDecodesWhatItEncoded(t *testing.T) {
@@ -183,6 +184,44 @@ func TestErrorsOfTheWireAreWrapped(t *testing.T) {
 			if !errors.Is(err, broken) {
 				t.Errorf("%s broken at %d of %d: %v", name, n, len(encoded), err)
 			}
+		}
+	}
+}
+
+// A wire counts its bytes and whether it was closed.
+type wire struct {
+	io.Reader
+	read   int
+	closed bool
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	w.read += n
+	return n, err
+}
+
+func (w *wire) Close() error {
+	w.closed = true
+	return nil
+}
+
+// The wire must be read to its end, so that its verdict comes before that of the
+// decoder. After a local error it is closed instead.
+func TestTheWireIsReadToItsEndUnlessTheErrorIsLocal(t *testing.T) {
+	corrupt := append(encodeGzip(t, noise(1<<20)), make([]byte, 1<<20)...)
+	for name, tt := range map[string]struct {
+		out    *file
+		err    error
+		closed bool
+	}{
+		"corrupt object": {&file{}, ErrCorrupt, false},
+		"full disk":      {&file{max: 1000}, errFull, true},
+	} {
+		w := &wire{Reader: bytes.NewReader(corrupt)}
+		_, err := Run(t.Context(), w, Target{Names: Names{Object: "a.csv", Base: "a.csv"}, Size: verify.Unknown, Workers: 1, Output: tt.out, Recover: recoverPanic})
+		if !errors.Is(err, tt.err) || w.closed != tt.closed || !tt.closed && w.read != len(corrupt) {
+			t.Errorf("%s: %v; %d bytes of %d were read, closed %v", name, err, w.read, len(corrupt), w.closed)
 		}
 	}
 }

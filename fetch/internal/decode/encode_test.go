@@ -13,7 +13,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// noise is text that compresses by half or so.
+// noise returns n bytes of text that compresses to about half.
 func noise(n int) []byte {
 	r := rand.New(rand.NewPCG(3, 4))
 	b := make([]byte, n)
@@ -33,7 +33,7 @@ func encodeZstd(t testing.TB, content []byte, options ...zstd.EOption) []byte {
 	return closed(t, &b, w, content)
 }
 
-// encodeLZ4 makes small blocks, since a decoder makes room for a whole one.
+// encodeLZ4 writes small blocks, since the decoder allocates a whole one.
 func encodeLZ4(t testing.TB, content []byte, options ...lz4.Option) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -63,13 +63,13 @@ func closed(t testing.TB, b *bytes.Buffer, w io.WriteCloser, content []byte) []b
 	return b.Bytes()
 }
 
-// skippable makes a skippable frame of n bytes, as zstd and lz4 know it.
+// skippable returns a skippable frame of n bytes, which zstd and lz4 share.
 func skippable(n int) []byte {
 	head := binary.LittleEndian.AppendUint32(nil, 0x184d2a50+uint32(n%16))
 	return slices.Concat(binary.LittleEndian.AppendUint32(head, uint32(n)), bytes.Repeat([]byte{0x28}, n))
 }
 
-// encoders are the codecs with the content's checksum on.
+// encoders encode with each codec, with a checksum of the content.
 var encoders = map[string]func(t testing.TB, content []byte) []byte{
 	"zstd": func(t testing.TB, content []byte) []byte { return encodeZstd(t, content) },
 	"gzip": encodeGzip,

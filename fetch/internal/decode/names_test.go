@@ -15,7 +15,7 @@ func hashOf(s string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func TestSafeNameEscapesWhatAManifestCannotHold(t *testing.T) {
+func TestSafeNameEscapesUnsafeCharacters(t *testing.T) {
 	long := strings.Repeat("a", 200)
 	for _, tt := range []struct{ in, want string }{
 		{"a.csv", "a.csv"},

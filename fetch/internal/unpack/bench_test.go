@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// csv is a table of n bytes that compresses as tables do.
+// csv returns n bytes of a table.
 func csv(n int) []byte {
 	var b bytes.Buffer
 	r := rand.New(rand.NewPCG(1, 2))
@@ -53,7 +53,7 @@ func BenchmarkZip(b *testing.B) {
 	}
 }
 
-// BenchmarkDirectory is of what comes before anything is inflated.
+// BenchmarkDirectory measures the checks before anything is unpacked.
 func BenchmarkDirectory(b *testing.B) {
 	z := testZip{zip64: true}
 	for i := range 100_000 {

@@ -15,7 +15,7 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// allocated is how many bytes f allocates.
+// allocated returns how many bytes f allocates.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -24,7 +24,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// kernel is n zeros, deflated.
+// kernel returns n zeros, deflated.
 func kernel(t testing.TB, n int64) []byte {
 	var b bytes.Buffer
 	w, _ := flate.NewWriter(&b, 9)
@@ -37,7 +37,7 @@ func kernel(t testing.TB, n int64) []byte {
 	return b.Bytes()
 }
 
-// bombHeader is the header of an entry of a bomb.
+// bombHeader returns the header of an entry of a bomb.
 func bombHeader(name string, crc uint32, encoded, decoded int) testHeader {
 	return testHeader{
 		magic: localMagic, version: 20, method: methodDeflate, name: name, crc: crc,
@@ -50,8 +50,8 @@ func (h testHeader) at(offset int) testHeader {
 	return h
 }
 
-// fullOverlap is a zip in which all n entries are the one that is there, as
-// David Fifield describes first.
+// fullOverlap returns a zip whose n entries all have the same content: the first
+// bomb that David Fifield describes.
 func fullOverlap(t testing.TB, n int) []byte {
 	const size = 1 << 20
 	k := kernel(t, size)
@@ -64,9 +64,9 @@ func fullOverlap(t testing.TB, n int) []byte {
 	return testZip{entries: make([]testEntry, n)}.writeEnd(b, start, len(b)-start)
 }
 
-// quotedOverlap is a zip of n entries, in which each one's content quotes the
-// next one's local header in a stored block and goes on into its content, as
-// in his zbsm.zip. All names, sizes and CRC-32s are right.
+// quotedOverlap returns a zip of n entries. The content of each quotes the local
+// header of the next in a stored block and goes on with the content of the next,
+// as in Fifield's zbsm.zip. All names, sizes and CRC-32s are right.
 func quotedOverlap(t testing.TB, n int) []byte {
 	const size = 1 << 20
 	encoded, decoded := kernel(t, size), make([]byte, size)
@@ -114,7 +114,7 @@ func TestOverlapBombsAreRefusedBeforeInflating(t *testing.T) {
 	}
 }
 
-func TestOverlapsAreRefused(t *testing.T) {
+func TestOverlappingEntriesAreRefused(t *testing.T) {
 	runAll(t, []zipCase{
 		{name: "two entries, one content", zip: testZip{entries: []testEntry{{name: "a", content: "x"},
 			{name: "b", content: "x", central: func(h *testHeader) { h.offset = 0 }}}}, kind: ErrBomb, says: "overlaps"},
@@ -126,7 +126,7 @@ func TestOverlapsAreRefused(t *testing.T) {
 
 func twoBytes(h *testHeader) { h.encoded, h.decoded = 2, 2 }
 
-func TestLimitsAreNamedWhenTheyRefuse(t *testing.T) {
+func TestZipsOverALimitAreRefused(t *testing.T) {
 	million := strings.Repeat("x", 2<<20)
 	two := testZip{entries: []testEntry{{name: "a", content: "12345"}, {name: "b", content: "12345"}}}
 	for _, c := range []struct {
@@ -159,13 +159,12 @@ func TestLimitsAreNamedWhenTheyRefuse(t *testing.T) {
 	}
 }
 
-// windowed is a zstd frame that asks for a window of 2^log bytes, and holds
-// nothing.
+// windowed returns an empty zstd frame that needs a window of 2^log bytes.
 func windowed(log byte) string {
 	return "\x28\xb5\x2f\xfd\x00" + string([]byte{(log - 10) << 3}) + "\x01\x00\x00"
 }
 
-func TestAZstdWindowIsAtMost128MiB(t *testing.T) {
+func TestZstdWindowsOver128MiBAreRefused(t *testing.T) {
 	_, err := unzip(t, encodedAs(methodZstd, windowed(27), "").bytes(t), Limits{})
 	refused(t, err, nil, "")
 	_, err = unzip(t, encodedAs(methodZstd, windowed(28), "").bytes(t), Limits{})
@@ -178,7 +177,7 @@ func TestAZstdWindowIsAtMost128MiB(t *testing.T) {
 	refused(t, err, ErrCorrupt, "window size exceeded")
 }
 
-// A zip that declares little and holds much stops at what it declares.
+// Unpacking an entry stops at its declared size, even if it holds more.
 func TestNoMoreIsWrittenThanDeclared(t *testing.T) {
 	var written counter
 	b := encodedAs(methodDeflate, string(kernel(t, 8<<20)), "12345").bytes(t)
@@ -189,9 +188,9 @@ func TestNoMoreIsWrittenThanDeclared(t *testing.T) {
 	}
 }
 
-// The largest directory that the limits allow has many names, or long ones, or
-// deep ones.
-func TestMemoryIsBoundedByTheDirectory(t *testing.T) {
+// The largest directories within the limits have many names, long names, or deep
+// names.
+func TestMemoryOfTheLargestDirectoriesIsBounded(t *testing.T) {
 	for name, entry := range map[string]func(i int) string{
 		"deep":  func(i int) string { return strings.Repeat("A/", 2000) + fmt.Sprint(i) },
 		"split": func(i int) string { return fmt.Sprint(i) + strings.Repeat("/A", 2000) },

@@ -11,10 +11,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A lie changes what the writer below puts into a record.
+// A lie changes a record before it is written.
 type lie[T any] func(*T)
 
-// A testZip is a zip to write, honest but for its lies.
+// A testZip is a zip to write. It is valid unless it has lies.
 type testZip struct {
 	entries  []testEntry
 	prefix   string // before the first local header
@@ -245,7 +245,7 @@ func (e testEnd) append64(b []byte) []byte {
 	return append(le.AppendUint32(b, e.disks), e.locatorFollower...)
 }
 
-// block is a block of an extra field.
+// block returns a block of an extra field.
 func block(id uint16, content string) string {
 	return string(le.AppendUint16(le.AppendUint16(nil, id), uint16(len(content)))) + content
 }

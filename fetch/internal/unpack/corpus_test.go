@@ -11,14 +11,14 @@ import (
 	"testing"
 )
 
-// A verdict is what we say of a file.
+// A verdict is what unpacking a file must say.
 type verdict struct {
 	files int   // unpacked
 	kind  error // or refused
 	says  string
 }
 
-// zipVerdicts are of each file that Go's archive/zip is tested with.
+// zipVerdicts has the verdict on each test file of archive/zip.
 var zipVerdicts = map[string]verdict{
 	"comment-truncated.zip":    {kind: ErrCorrupt, says: "comment is cut short"},
 	"crc32-not-streamed.zip":   {files: 2},
@@ -55,7 +55,7 @@ var zipVerdicts = map[string]verdict{
 	"zip64.zip":                {files: 1},
 }
 
-// tarVerdicts are of each file that Go's archive/tar is tested with. Some are
+// tarVerdicts has the verdict on each test file of archive/tar. Some files are
 // only the beginning of a tar.
 var tarVerdicts = map[string]verdict{
 	"file-and-dir.tar":              {files: 1},
@@ -106,7 +106,7 @@ var tarVerdicts = map[string]verdict{
 	"xattrs.tar":                    {files: 2},
 }
 
-func TestGosOwnContainersGetTheStatedVerdict(t *testing.T) {
+func TestEachTestFileOfTheStandardLibraryHasItsVerdict(t *testing.T) {
 	for _, c := range []struct {
 		format   string
 		unpack   func(testing.TB, []byte, Limits) (map[string]string, error)
@@ -128,16 +128,16 @@ func TestGosOwnContainersGetTheStatedVerdict(t *testing.T) {
 	}
 }
 
-// corpus are the files that Go's own archive packages are tested with.
+// corpus returns the test files of archive/zip or archive/tar.
 func corpus(t testing.TB, format string) map[string][]byte {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
-		lacks(t, "no go command: ", err)
+		skipWithout(t, "no go command: ", err)
 	}
 	dir := filepath.Join(strings.TrimSpace(string(root)), "src/archive", format, "testdata")
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		lacks(t, "no sources of Go: ", err)
+		skipWithout(t, "no sources of Go: ", err)
 	}
 	all := map[string][]byte{}
 	for _, f := range files {
@@ -157,9 +157,9 @@ func corpus(t testing.TB, format string) map[string][]byte {
 	return all
 }
 
-// A flipped bit is refused, or is in what we pass over: times, owners, hints.
-// It never changes what is unpacked.
-func TestAFlippedBitNeverChangesWhatIsUnpacked(t *testing.T) {
+// A container with a flipped bit is refused, unless the bit is in something that
+// is ignored: times, owners, hints. The content never changes.
+func TestFlippedBitsNeverChangeTheContent(t *testing.T) {
 	second, third := methodOf(methodDeflate), methodOf(methodZstd)
 	second.name, second.descriptor = "b", 16
 	third.name, third.zip64 = "d/c", true

@@ -3,11 +3,12 @@ package unpack
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 )
 
-func TestTheEndRecordsFitTheFileExactly(t *testing.T) {
+func TestEndRecordsMustFitTheFile(t *testing.T) {
 	with := func(change func(*testZip)) testZip {
 		z := centralLie(nil)
 		change(&z)
@@ -53,7 +54,7 @@ func TestTheEndRecordsFitTheFileExactly(t *testing.T) {
 	})
 }
 
-func TestZip64RecordsAgreeWithTheEndRecord(t *testing.T) {
+func TestZip64RecordsMustAgreeWithTheEndRecord(t *testing.T) {
 	both := func(narrow lie[testEnd]) testZip {
 		z := end64Lie(nil)
 		z.end = narrow
@@ -84,19 +85,19 @@ func TestZip64RecordsAgreeWithTheEndRecord(t *testing.T) {
 	})
 }
 
-func TestAZipCutAnywhereIsRefused(t *testing.T) {
+func TestTruncatedZipsAreRefused(t *testing.T) {
 	second := methodOf(methodDeflate)
 	second.descriptor = 24
 	z := testZip{entries: []testEntry{{name: "a", content: "x", zip64: true}, second}, zip64: true}
 	whole := z.bytes(t)
 	for n := range whole {
-		if _, err := unzip(t, whole[:n], Limits{}); err == nil {
-			t.Errorf("accepted the first %d of %d bytes", n, len(whole))
+		if _, err := unzip(t, whole[:n], Limits{}); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("the first %d of %d bytes: %v, want ErrCorrupt", n, len(whole), err)
 		}
 	}
 }
 
-func TestADirectoryHasAtMost256MiB(t *testing.T) {
+func TestDirectoriesOver256MiBAreRefused(t *testing.T) {
 	const size = maxDirectory + 1
 	end := le.AppendUint32([]byte("PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00"), size)
 	end = append(end, make([]byte, 6)...)
@@ -104,7 +105,7 @@ func TestADirectoryHasAtMost256MiB(t *testing.T) {
 	refused(t, err, ErrBomb, "directory has 268435457 bytes, over the limit of 268435456")
 }
 
-func TestNothingIsNoZip(t *testing.T) {
+func TestAnEmptyFileIsNoZip(t *testing.T) {
 	for _, size := range []int64{-1, 0, 1, endSize - 1} {
 		_, err := Zip(context.Background(), bytes.NewReader(make([]byte, endSize)), size, 1, Limits{}, (&sink{}).create)
 		refused(t, err, ErrCorrupt, "no end record")

@@ -63,7 +63,7 @@ func FuzzTar(f *testing.F) {
 	})
 }
 
-// asTarReads checks that another reader finds the same in a tar.
+// asTarReads checks that archive/tar finds the same files in a tar.
 func asTarReads(t *testing.T, b []byte, want map[string]string) {
 	t.Helper()
 	r, got := tar.NewReader(bytes.NewReader(b)), map[string]string{}
@@ -73,7 +73,7 @@ func asTarReads(t *testing.T, b []byte, want map[string]string) {
 			break
 		}
 		if err != nil {
-			t.Fatalf("only we can read it: %v", err)
+			t.Fatalf("no other reader accepts it: %v", err)
 		}
 		content, err := io.ReadAll(r)
 		if err != nil {
@@ -84,7 +84,7 @@ func asTarReads(t *testing.T, b []byte, want map[string]string) {
 		}
 	}
 	if !maps.Equal(got, want) {
-		t.Errorf("others find %.300q, we %.300q", got, want)
+		t.Errorf("the other reader finds %.300q, we find %.300q", got, want)
 	}
 }
 
@@ -94,7 +94,7 @@ func heapAllocs() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// safe checks what a container made, refused or not.
+// safe checks the files that a container made, whether it was refused or not.
 func safe(t *testing.T, files map[string]string) {
 	t.Helper()
 	total := 0
@@ -115,19 +115,19 @@ func safe(t *testing.T, files map[string]string) {
 	}
 }
 
-// asOthersRead checks that another reader finds the same in a zip.
+// asOthersRead checks that archive/zip finds the same files in a zip.
 func asOthersRead(t *testing.T, b []byte, want map[string]string) {
 	t.Helper()
 	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
-		t.Fatalf("only we can read it: %v", err)
+		t.Fatalf("no other reader accepts it: %v", err)
 	}
 	r.RegisterDecompressor(methodZstd, zstd.ZipDecompressor())
 	got := map[string]string{}
 	for _, f := range r.File {
 		in, err := f.Open()
 		if err != nil {
-			t.Fatalf("only we can open %q: %v", f.Name, err)
+			t.Fatalf("no other reader opens %q: %v", f.Name, err)
 		}
 		content, err := io.ReadAll(in)
 		if err != nil {

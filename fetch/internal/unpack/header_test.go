@@ -2,7 +2,7 @@ package unpack
 
 import "testing"
 
-func TestLocalHeadersAgreeWithTheDirectory(t *testing.T) {
+func TestLocalHeadersMustAgreeWithTheDirectory(t *testing.T) {
 	runAll(t, []zipCase{
 		{name: "name", zip: localLie(func(h *testHeader) { h.name = "b" }), kind: ErrCorrupt, says: `another name, "b"`},
 		{name: "name's case", zip: localLie(func(h *testHeader) { h.name = "A" }), kind: ErrCorrupt, says: `another name, "A"`},
@@ -25,7 +25,7 @@ func TestLocalHeadersAgreeWithTheDirectory(t *testing.T) {
 	})
 }
 
-func TestExtraFieldsParseAndHideNothing(t *testing.T) {
+func TestExtraFieldsMustParseAndHideNothing(t *testing.T) {
 	path := func(name, content string) string {
 		return block(unicodePathBlock, "\x01"+string(le.AppendUint32(nil, crc(name)))+content)
 	}

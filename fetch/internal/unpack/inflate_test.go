@@ -17,7 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// brokenFile fails where it is told to.
+// A brokenFile fails in the methods that it is told to.
 type brokenFile struct {
 	write, close error
 	closed       *atomic.Int32
@@ -45,7 +45,7 @@ func someEntries(n int) testZip {
 	return z
 }
 
-func TestErrorsOfFilesComeBackAsTheyAre(t *testing.T) {
+func TestErrorsOfContentFilesAreReturnedUnchanged(t *testing.T) {
 	b := someEntries(20).bytes(t)
 	for _, c := range []struct {
 		name         string
@@ -79,7 +79,7 @@ func TestErrorsOfFilesComeBackAsTheyAre(t *testing.T) {
 	}
 }
 
-// failing fails its n-th read and those after it.
+// A failing reader fails from its n-th read on.
 type failing struct {
 	io.ReaderAt
 	n atomic.Int64
@@ -92,7 +92,7 @@ func (f *failing) ReadAt(p []byte, off int64) (int, error) {
 	return f.ReaderAt.ReadAt(p, off)
 }
 
-func TestErrorsOfTheReaderAreNotTheContainers(t *testing.T) {
+func TestErrorsOfTheReaderAreNotCalledCorrupt(t *testing.T) {
 	z := someEntries(20)
 	z.zip64, z.entries[1].descriptor = true, 24
 	b := z.bytes(t)
@@ -114,7 +114,7 @@ type shortWriter struct{}
 func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 func (shortWriter) Close() error                { return nil }
 
-func TestAShortWriteIsNotTheContainers(t *testing.T) {
+func TestAShortWriteIsNotCalledCorrupt(t *testing.T) {
 	b := someEntries(3).bytes(t)
 	_, err := Zip(context.Background(), bytes.NewReader(b), int64(len(b)), 1, Limits{}, func(string) (io.WriteCloser, error) { return shortWriter{}, nil })
 	if err != io.ErrShortWrite {
@@ -122,7 +122,7 @@ func TestAShortWriteIsNotTheContainers(t *testing.T) {
 	}
 }
 
-func TestAnEndedContextEndsZip(t *testing.T) {
+func TestZipStopsWhenItsContextEnds(t *testing.T) {
 	cause := errors.New("drained")
 	b := one(testEntry{name: "a", method: methodDeflate, content: strings.Repeat("x", 16<<20)}).bytes(t)
 	before := runtime.NumGoroutine()
@@ -151,7 +151,7 @@ func TestAnEndedContextEndsZip(t *testing.T) {
 	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 }
 
-func TestTheFirstBadEntryEndsTheRest(t *testing.T) {
+func TestTheFirstErrorStopsAllWorkers(t *testing.T) {
 	z := someEntries(1000)
 	z.entries[0].encoded = bytes.Repeat([]byte("!"), len(z.entries[0].content))
 	b := z.bytes(t)
@@ -173,7 +173,7 @@ func TestManyWorkersUnpackEachEntryOnce(t *testing.T) {
 	}
 }
 
-func TestKlauspostsZipsUnpack(t *testing.T) {
+func TestZipsOfTheKlauspostWriterUnpack(t *testing.T) {
 	var b bytes.Buffer
 	w := kzip.NewWriter(&b)
 	w.RegisterCompressor(methodZstd, zstd.ZipCompressor())
@@ -199,7 +199,7 @@ func TestKlauspostsZipsUnpack(t *testing.T) {
 	}
 }
 
-func TestAPanicOverAnEntryComesToTheCaller(t *testing.T) {
+func TestAPanicInAWorkerReachesTheCaller(t *testing.T) {
 	b := testZip{entries: []testEntry{{name: "a", content: "a"}, {name: "b", content: "b"}}}.bytes(t)
 	defer func() {
 		if x := recover(); x != "nobody foresaw it" {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestNamesThatAreNotPlainEverywhereAreRefused(t *testing.T) {
+func TestUnsafeNamesAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, says string }{
 		{"", "empty element"},
 		{"/", "empty element"},
@@ -82,7 +82,7 @@ func TestNamesThatAreNotPlainEverywhereAreRefused(t *testing.T) {
 	}
 }
 
-func TestPlainNamesPass(t *testing.T) {
+func TestPlainNamesAreAccepted(t *testing.T) {
 	for _, name := range []string{
 		"a", "a/b/c", "d/", ".hidden", "..a", "a..b", "a b", " a", "a~", "a/~", "a-b", "a/-b", "$HOME", "a*?<>|\"b", "%2e%2e", "console",
 		"COM", "COM10", "COMa", "com", "LPT", "lpt11", "nul_", "aNUL", "ü.csv", "u\u0308.csv", "订单.csv", "❤️", "\ufffd",
@@ -94,7 +94,7 @@ func TestPlainNamesPass(t *testing.T) {
 	}
 }
 
-func TestNoTwoNamesAreOneOnAnyFileSystem(t *testing.T) {
+func TestNamesThatCollideOnSomeFileSystemAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		names []string
 		says  string // "": pass

@@ -62,7 +62,7 @@ func (s *sink) contents(t testing.TB, files int, err error) map[string]string {
 	return got
 }
 
-// refused checks that err is of the one kind that it must be, and says so.
+// refused checks that err wraps kind, none of the other kinds, and contains says.
 func refused(t *testing.T, err, kind error, says string) {
 	t.Helper()
 	for _, k := range []error{ErrUnsafeName, ErrBomb, ErrEncrypted, ErrCorrupt} {

@@ -7,15 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// tarred writes entries with Go's own writer. The content of h is in
-// h.Linkname if it is a file.
+// tarred returns a tar of archive/tar. The content of a file is in the Linkname
+// of its header.
 func tarred(t testing.TB, headers ...tar.Header) []byte {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -45,7 +46,7 @@ func untarred(t testing.TB, b []byte, limits Limits) (map[string]string, error) 
 	return s.contents(t, n, err), err
 }
 
-// resum makes the checksum of the first header right.
+// resum corrects the checksum of the first header.
 func resum(b []byte) []byte {
 	copy(b[148:], "        ")
 	sum := 0
@@ -56,7 +57,7 @@ func resum(b []byte) []byte {
 	return b
 }
 
-// patched is a tar of one file whose header is changed at an offset.
+// patched returns a tar of one file whose header is changed at an offset.
 func patched(t testing.TB, at int, to string) []byte {
 	b := tarred(t, tar.Header{Name: "a", Linkname: "x", Mode: 0o644})
 	copy(b[at:], to)
@@ -77,13 +78,13 @@ func TestHonestTarsUnpack(t *testing.T) {
 		), Limits{})
 		refused(t, err, nil, "")
 		want := map[string]string{"d/a": "x", "b": "", "订单.csv": strings.Repeat("y", 511), "zeros": strings.Repeat("\x00", 4096), long: "z"}
-		if !maps.Equal(got, want) {
-			t.Errorf("format %v: unpacked %q", format, got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("format %v: unpacked (-want +got):\n%s", format, diff)
 		}
 	}
 }
 
-func TestOfATarOnlyFilesAndDirectoriesPass(t *testing.T) {
+func TestOnlyFilesAndDirectoriesOfATarAreUnpacked(t *testing.T) {
 	file := func(name string) tar.Header { return tar.Header{Name: name, Mode: 0o644} }
 	special := func(kind byte) []byte { return tarred(t, tar.Header{Name: "a", Typeflag: kind, Linkname: "b"}) }
 	pax := func(key, value string) tar.Header {
@@ -127,7 +128,7 @@ func TestOfATarOnlyFilesAndDirectoriesPass(t *testing.T) {
 	}
 }
 
-func TestATarEndsProperly(t *testing.T) {
+func TestTarsWithoutAProperEndAreCorrupt(t *testing.T) {
 	whole := tarred(t, tar.Header{Name: "a", Linkname: "x", Mode: 0o644}, tar.Header{Name: "b", Linkname: strings.Repeat("\x00", 2048), Mode: 0o644})
 	end := len(whole) - 1024
 	meta := tarred(t, tar.Header{Name: strings.Repeat("n", 200), Mode: 0o644, Format: tar.FormatPAX})[:1024]
@@ -162,13 +163,13 @@ func TestATarEndsProperly(t *testing.T) {
 		})
 	}
 	for n := range whole {
-		if _, err := untarred(t, whole[:n], Limits{}); err == nil {
-			t.Errorf("accepted the first %d of %d bytes", n, len(whole))
+		if _, err := untarred(t, whole[:n], Limits{}); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("the first %d of %d bytes: %v, want ErrCorrupt", n, len(whole), err)
 		}
 	}
 }
 
-func TestLimitsOfATarAreNamed(t *testing.T) {
+func TestTarsOverALimitAreRefused(t *testing.T) {
 	two := tarred(t, tar.Header{Name: "a", Linkname: "12345", Mode: 0o644}, tar.Header{Name: "b/c", Linkname: "12345", Mode: 0o644})
 	size := int64(len(two))
 	padded := append(bytes.Clone(two), make([]byte, 1<<20)...)
@@ -198,7 +199,7 @@ func TestLimitsOfATarAreNamed(t *testing.T) {
 	}
 }
 
-func TestErrorsAroundATarComeBackAsTheyAre(t *testing.T) {
+func TestErrorsOfReaderAndFilesOfATarAreReturnedUnchanged(t *testing.T) {
 	b := tarred(t, tar.Header{Name: "a", Linkname: strings.Repeat("x", 99999), Mode: 0o644})
 	for _, c := range []struct {
 		name                 string
@@ -233,7 +234,7 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, syscall.EIO }
 
-func TestIsTarKnowsPOSIXAndGNU(t *testing.T) {
+func TestIsTarRecognizesPOSIXAndGNU(t *testing.T) {
 	old := patched(t, 257, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	for _, c := range []struct {
 		name string
@@ -256,8 +257,7 @@ func TestIsTarKnowsPOSIXAndGNU(t *testing.T) {
 	}
 }
 
-// more is a header of that kind with its content, as it comes before an entry's
-// own.
+// more returns a header that extends the one of the next entry, with its content.
 func more(kind byte, content string) string {
 	var h [tarBlock]byte
 	copy(h[:], "more")
@@ -275,7 +275,7 @@ func record(key, value string) string {
 	return fmt.Sprintf("%d %s=%s\n", n, key, value)
 }
 
-func TestHeadersOfATarSayOneThing(t *testing.T) {
+func TestContradictingTarHeadersAreCorrupt(t *testing.T) {
 	plain := string(tarred(t, tar.Header{Name: "a", Linkname: "x", Mode: 0o644}))
 	sized := func(field string) string { return string(patched(t, 124, field)) }
 	records := func(all ...string) string { return more(tar.TypeXHeader, strings.Join(all, "")) }

@@ -37,7 +37,7 @@ with zipfile.ZipFile(out, 'w', zipfile.ZIP_DEFLATED) as z:
         with z.open(n, 'w', force_zip64='wide' in sys.argv) as f: f.write(open(n, 'rb').read())
 `
 
-// tools write out from the directory d, each in its own way.
+// tools are commands that write a container of the directory d to out.
 var tools = map[string][]string{
 	"zip":             {"zip", "-qr", "out.zip", "d"},
 	"zip stored":      {"zip", "-qr0", "out.zip", "d"},
@@ -61,7 +61,7 @@ var tools = map[string][]string{
 	"python tar":      {"python3", "-m", "tarfile", "-c", "out.tar", "d"},
 }
 
-func TestWhatToolsWriteUnpacks(t *testing.T) {
+func TestContainersOfCommonToolsUnpack(t *testing.T) {
 	content := map[string]string{"d/a": strings.Repeat("a,b,c\n", 50_000), "d/empty": "", "d/ü.csv": "1,2\n"}
 	for name, command := range tools {
 		t.Run(name, func(t *testing.T) {
@@ -92,8 +92,8 @@ func onPath(tool string) bool {
 	return err == nil
 }
 
-// runTool runs a command beside the files that it packs, and returns what it
-// wrote.
+// runTool runs a command in a directory with the given files in d, and returns
+// the container that it wrote.
 func runTool(t *testing.T, command []string, content map[string]string) []byte {
 	dir := t.TempDir()
 	files := maps.Clone(content)

@@ -9,7 +9,7 @@ import (
 
 func crc(s string) uint32 { return crc32.ChecksumIEEE([]byte(s)) }
 
-func TestZip64BlocksFitTheirHeaders(t *testing.T) {
+func TestZip64BlocksMustFitTheirHeaders(t *testing.T) {
 	type head = testHeader
 	sizes := func(values ...uint64) lie[head] {
 		return func(h *head) { h.encoded, h.decoded, h.extra = max32, max32, zip64Extra(values...) }
@@ -49,7 +49,7 @@ func TestZip64BlocksFitTheirHeaders(t *testing.T) {
 	})
 }
 
-// A sparse file is zeros, but for some pieces.
+// A sparse file consists of zeros, except for some pieces.
 type sparse struct {
 	size   int64
 	pieces map[int64][]byte // by offset
@@ -83,7 +83,7 @@ func (c *counter) Write(p []byte) (int, error) {
 
 func (c *counter) Close() error { return nil }
 
-// zeroCRC is the CRC-32 of n zeros.
+// zeroCRC returns the CRC-32 of n zeros.
 func zeroCRC(n int64) uint32 {
 	var c counter
 	_, _ = io.CopyN(&c, zeros{}, n)

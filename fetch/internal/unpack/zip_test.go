@@ -2,12 +2,13 @@ package unpack
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// A zipCase is a promise about one zip.
+// A zipCase says whether one zip is accepted, and which error refuses it.
 type zipCase struct {
 	name string
 	zip  testZip
@@ -31,8 +32,8 @@ func (c zipCase) run(t *testing.T) {
 				want[e.name] = e.content
 			}
 		}
-		if !maps.Equal(got, want) {
-			t.Errorf("unpacked %.500q, want %.500q", got, want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("unpacked (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -94,7 +95,7 @@ func TestHonestZipsUnpack(t *testing.T) {
 
 func utf8Flag(h *testHeader) { h.flags |= flagUTF8 }
 
-func TestDescriptorsMayHaveFourForms(t *testing.T) {
+func TestDataDescriptorsOfEveryFormAreRead(t *testing.T) {
 	for _, size := range []int{12, 16, 20, 24} {
 		for _, method := range []uint16{methodStored, methodDeflate, methodZstd} {
 			first, second := methodOf(method), methodOf(method)
@@ -138,7 +139,7 @@ func TestUnknownFeaturesAreRefusedByName(t *testing.T) {
 	})
 }
 
-func TestEachFlagAndEachMethodHasItsVerdict(t *testing.T) {
+func TestEveryFlagAndMethodIsReadOrRefused(t *testing.T) {
 	for bit := range 16 {
 		c := zipCase{name: fmt.Sprint("flag ", bit), zip: bothLie(func(h *testHeader) { h.flags = 1 << bit }), kind: ErrCorrupt, says: "are not supported"}
 		switch bit {
@@ -166,7 +167,7 @@ func TestEachFlagAndEachMethodHasItsVerdict(t *testing.T) {
 	}
 }
 
-func TestOnlyPlainFilesAndDirectoriesPass(t *testing.T) {
+func TestOnlyPlainFilesAndDirectoriesAreUnpacked(t *testing.T) {
 	attributes := func(name string, external uint32) testZip {
 		return one(testEntry{name: name, central: func(h *testHeader) { h.external = external }})
 	}
@@ -204,7 +205,7 @@ func TestOnlyPlainFilesAndDirectoriesPass(t *testing.T) {
 	zipCase{name: "directory with content", zip: one(testEntry{name: "d/", content: "x"}), kind: ErrCorrupt, says: "directory with 1 bytes"}.run(t)
 }
 
-func TestWhatIsEncodedMustBeAsDeclared(t *testing.T) {
+func TestContentThatDiffersFromItsHeaderIsCorrupt(t *testing.T) {
 	text := strings.Repeat("abc", 1000)
 	deflated := string(encode(t, methodDeflate, text))
 	zstandard := string(encode(t, methodZstd, text))
