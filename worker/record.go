@@ -65,14 +65,10 @@ func resetRecord(d *archive.Record, o Options) {
 	d.Counters = archive.Counters{Progress: d.Progress()}
 }
 
-func (r *run) record() (*archive.Record, error) {
-	return r.w.Archive.Record(r.ref.String(), r.ref.Key())
-}
-
 // begin writes down that an attempt begins, so that the next one knows if this
 // one does not end.
 func (r *run) begin() error {
-	d, err := r.record()
+	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
 	if err != nil {
 		return err
 	}
@@ -105,7 +101,7 @@ func (r *run) isSettled(d *archive.Record) bool {
 // updateRecord changes the counters. It does nothing if another attempt has the
 // record by now.
 func (r *run) updateRecord(change func(*archive.Record)) {
-	d, err := r.record()
+	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
 	if err != nil {
 		return
 	}
@@ -122,13 +118,20 @@ func (r *run) recordFailure(failure error) error {
 		return r.endWithFailure(failure) // another process has it, which says nothing of the export
 	}
 	outcome := Classify(failure)
-	d, err := r.record()
+	budget := outcome.Budget.Worker
+	if local {
+		budget = outcome.Budget.Command
+	}
+	if r.w.Attempts > 0 && budget > 1 && budget < endless {
+		budget = r.w.Attempts
+	}
+	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
 	if err != nil { // another attempt has the record or has landed the export, or the disk fails
 		taken := errors.Is(err, archive.ErrLanded) || !local && errors.Is(err, archive.ErrBusy)
 		switch {
 		case taken && !errors.Is(failure, archive.ErrDamaged):
 			return snooze(jitter(busyInterval), failure)
-		case r.budget(outcome) == endless:
+		case budget == endless:
 			return snooze(r.pollDelay(time.Time{}, failure), failure)
 		}
 		return r.endWithFailure(failure)
@@ -142,7 +145,7 @@ func (r *run) recordFailure(failure error) error {
 	if notReady, ok := errors.AsType[*fetch.NotReadyError](failure); ok {
 		return r.waitForJob(d, notReady)
 	}
-	return r.useAttempt(d, failure, outcome)
+	return r.useAttempt(d, failure, outcome, budget)
 }
 
 // waitForJob snoozes the task of a job that has not ended. If the deadline is
@@ -188,8 +191,7 @@ func (r *run) waitForJob(d *archive.Record, notReady *fetch.NotReadyError) error
 
 // useAttempt takes an attempt from the budget of its cause, and gives the export
 // up if that was the last.
-func (r *run) useAttempt(d *archive.Record, failure error, outcome Outcome) error {
-	budget := r.budget(outcome)
+func (r *run) useAttempt(d *archive.Record, failure error, outcome Outcome, budget int) error {
 	if budget == endless {
 		r.note(fmt.Sprintf("%v: waiting for that to pass", failure))
 		_ = d.SaveCounters()
@@ -235,18 +237,6 @@ func (r *run) endWithFailure(failure error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %s: %w", Classify(failure).Cause, safeText(failure), asynq.SkipRetry)
-}
-
-// budget is how many attempts may end with an outcome, or endless.
-func (r *run) budget(o Outcome) int {
-	budget := o.Budget.Worker
-	if r.w.local != nil {
-		budget = o.Budget.Command
-	}
-	if r.w.Attempts > 0 && budget > 1 && budget < endless {
-		return r.w.Attempts
-	}
-	return budget
 }
 
 // pollDelay is the wait until a job is asked again, which was first asked for at

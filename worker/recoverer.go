@@ -23,7 +23,12 @@ func (w *Worker) recoverTasks(ctx context.Context) error {
 	tick := time.NewTicker(recoverInterval)
 	defer tick.Stop()
 	for lastID := ""; ; {
-		id, err := w.Queue.redisRunID(ctx)
+		info, err := w.Queue.redis.Info(ctx, "server").Result()
+		var registered int64
+		if err == nil {
+			registered, err = w.Queue.redis.Exists(ctx, archiveKey).Result()
+		}
+		id := fmt.Sprint(parseInfo(info)["run_id"], " ", registered) // another one once Redis was restarted or emptied
 		if err == nil && id != lastID {
 			err = w.Queue.Register(ctx, w.Archive.ID())
 			if err == nil {
@@ -46,19 +51,6 @@ func (w *Worker) recoverTasks(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// redisRunID is a text that changes when Redis is restarted or emptied.
-func (q *Queue) redisRunID(ctx context.Context) (string, error) {
-	info, err := q.redis.Info(ctx, "server").Result()
-	if err != nil {
-		return "", wrapRedisError(ctx, err)
-	}
-	registered, err := q.redis.Exists(ctx, archiveKey).Result()
-	if err != nil {
-		return "", wrapRedisError(ctx, err)
-	}
-	return fmt.Sprint(parseInfo(info)["run_id"], " ", registered), nil
 }
 
 // orphanedAfter is how long after the end of its lease a task should have been

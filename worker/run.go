@@ -49,8 +49,16 @@ type run struct {
 type action func(context.Context, *run) (*archive.Receipt, error)
 
 // run takes one action on an export and writes down what came of it. Its error
-// tells the queue when to run the task again.
-func (w *Worker) run(ctx context.Context, t *asynq.Task, kind string, action action) error {
+// tells the queue when to run the task again. A panic outside the action is a
+// mistake in this package, not a failure of the export: its task comes back.
+func (w *Worker) run(ctx context.Context, t *asynq.Task, kind string, action action) (again error) {
+	defer func() {
+		if x := recover(); x != nil {
+			text := safeText(fmt.Errorf("%w: %v", ErrPanicked, x))
+			w.Log.Warn("a task panicked", "panic", text, "stack", string(debug.Stack()))
+			again = snooze(maxPollInterval, errors.New(text))
+		}
+	}()
 	task, ref, err := checkTask(kind, t.Type(), t.ResultWriter().TaskID(), t.Payload())
 	if err != nil {
 		return w.quarantineTask(err)
@@ -98,21 +106,6 @@ func (r *run) attempt(ctx context.Context, action action) (receipt *archive.Rece
 	}()
 	defer fetch.Recover(&err)
 	return action(ctx, r)
-}
-
-// recovering returns a handler that does not panic. A panic outside an attempt is
-// a mistake in this package, not a failure of the export: its task comes back.
-func (w *Worker) recovering(handle asynq.HandlerFunc) asynq.HandlerFunc {
-	return func(ctx context.Context, t *asynq.Task) (err error) {
-		defer func() {
-			if x := recover(); x != nil {
-				text := safeText(fmt.Errorf("%w: %v", ErrPanicked, x))
-				w.Log.Warn("a task panicked", "panic", text, "stack", string(debug.Stack()))
-				err = snooze(maxPollInterval, errors.New(text))
-			}
-		}()
-		return handle(ctx, t)
-	}
 }
 
 // quarantineTask has asynq archive a task that can't be read, so that no worker

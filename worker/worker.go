@@ -94,7 +94,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	polls := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(pollQueue, w.PollConcurrency))
 	fetches := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(fetchQueue, w.FetchConcurrency))
-	err = errors.Join(polls.Start(w.recovering(w.handlePoll)), fetches.Start(w.recovering(w.handleFetch)), scheduler.start(ctx))
+	err = errors.Join(polls.Start(asynq.HandlerFunc(w.handlePoll)), fetches.Start(asynq.HandlerFunc(w.handleFetch)), scheduler.start(ctx))
 	if err != nil {
 		return err
 	}
