@@ -117,7 +117,7 @@ package fetch_test
 //		TestNoSecretThatAStoreQuotesIsShownOrKept, TestNoCommandSaysASecret,
 //		TestNoSecretIsInTheQueueOrWhatItsWorkersSay, TestURLSecretStaysOutOfWhatAFailedAttemptLeaves,
 //		TestTextMasksErrorsOfNetHTTP, TestWhatLibrariesLogIsRedacted,
-//		FuzzTextMasksSignatures, FuzzParseRefTellsNoSecret, FuzzDialTellsNoPassword
+//		FuzzTextMasksSignatures, FuzzParseRefTellsNoSecret, FuzzNewRedisClientErrorsHoldNoPassword
 //	escaped, encoded, quoted
 //		TestKnownSecretsAreMaskedInEveryForm, TestKnownSecretsAreMaskedInBase64, FuzzTextMasksEveryFormOfAKnownSecret
 //	in panics and core dumps
@@ -139,7 +139,7 @@ package fetch_test
 //		TestWithoutDiskSpaceNothingIsUnpacked, TestTwoObjectsNeverReserveTheSameSpace
 //	no room, no inodes, no quota in the midst
 //		TestAFullDiskLosesNothing, TestAFullFileSystemLosesNothing,
-//		TestADiskThatHoldsNoMoreFilesIsFull, TestWhatIsNotItsFaultCostsAnExportNothing
+//		TestADiskThatHoldsNoMoreFilesIsFull, TestFailuresOutsideAnExportUseNoAttempt
 //	read-only, not a directory, without locks or hard links
 //		TestAReadOnlyArchiveLosesNothing, TestAnArchiveThatCantBeWrittenToIsNamed,
 //		TestAnUnwritableArchiveIsAPathError, TestTheErrorSaysWhatTheFileSystemLacks
@@ -158,19 +158,19 @@ package fetch_test
 //		TestChaosLosesNothing, TestAKilledProcessLosesOnlyWhatIsInFlight,
 //		TestAWorkerThatIsToStopEndsAtAPointToGoOnFrom, TestAWorkerEndsWhenItsDrainIsOver
 //	an export that kills its workers
-//		TestAnExportThatKillsEachWorkerIsGivenUp, TestAnExportThatKillsItsWorkersEnds,
-//		TestAWorkerThatDiesButGainsGoesOn, TestAPanicIsAFailedAttempt
+//		TestAnExportThatKillsEachWorkerIsGivenUp, TestAnExportThatKillsItsWorkersFails,
+//		TestCrashesWithProgressAreUnlimited, TestAPanicIsAFailedAttempt
 //	two workers at one export
 //		TestOneExportIsFetchedByOneWorkerAtATime, TestOneAttemptAtATimeAcrossProcesses,
 //		TestOfManyAttemptsOneCommits, TestProcessesThatRaceLeaveAWholeBag,
-//		TestABusyExportIsNotWrittenOffByWhoCouldNotHaveIt
+//		TestAProcessThatFindsAnExportBusyDoesNotFailIt
 //	poisoned tasks and dockets
-//		TestPoisonIsSetAside, TestPoisonOfAScheduleIsSetAside, TestWhatIsNoTaskAtAllIsInNobodysWay,
-//		TestATaskWithoutALeaseGoesToAnotherWorker, TestASpoiltDocketKeepsNoExportFromLanding, FuzzParseTask
+//		TestUnreadableTasksAreQuarantined, TestUnreadableDiscoverTasksAreQuarantined, TestMessagesThatAreNoTasksBlockNothing,
+//		TestATaskWithoutALeaseGoesToAnotherWorker, TestADamagedRecordKeepsNoExportFromLanding, FuzzParseTask
 //	a Redis that is gone, emptied, read-only, full, silent, or another's
-//		TestTwoMinutesWithoutRedisCostAnExportNothing, TestATroubleOfRedisPasses,
+//		TestTwoMinutesWithoutRedisUseNoAttempt, TestATroubleOfRedisPasses,
 //		TestAWorkerThatRedisKeepsWaitingEndsInTime, TestAWorkerBringsBackWhatRedisLost,
-//		TestAWorkerStopsWhereRedisHasBecomeAnothers, TestCheckRefusesAnUnfitRedis
+//		TestAWorkerStopsIfRedisServesAnotherArchive, TestCheckRedisRefusesAnUnsuitableRedis
 //	pages to administer it by, and dependencies that creep in
 //		there are none: nothing but the sandbox listens, which is for this machine alone;
 //		TestOnePackageImportsEachSDK, TestImportsRunInOneLine, and CI asks govulncheck

@@ -37,7 +37,7 @@ func TestPollsAreFurtherApartEachTime(t *testing.T) {
 	}
 }
 
-func TestPollsOfManyJobsDoNotFallTogether(t *testing.T) {
+func TestPollsOfManyJobsAreSpread(t *testing.T) {
 	t.Parallel()
 	pauses := map[time.Duration]bool{}
 	for range 5 {
@@ -67,7 +67,7 @@ func TestTheLastPollIsAtTheDeadline(t *testing.T) {
 	}
 }
 
-func TestNoWaitAsksOnce(t *testing.T) {
+func TestWithoutAWaitTheJobIsPolledOnce(t *testing.T) {
 	t.Parallel()
 	s := &scriptedFetcher{ends: []error{jobRunning}}
 	if err := s.runLocal(t, &Worker{PollInterval: time.Second}); !errors.Is(err, jobRunning) || len(s.times) != 1 {
@@ -88,7 +88,7 @@ func checkPauses(t *testing.T, got, want []time.Duration, late time.Duration) {
 	}
 }
 
-func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
+func TestEachCauseHasItsNumberOfAttempts(t *testing.T) {
 	t.Parallel()
 	const second, quarter = time.Second, time.Second / 4
 	minutes := slices.Repeat([]time.Duration{90 * time.Second}, 9)
@@ -116,7 +116,7 @@ func TestAttemptsAreAsManyAsTheCauseDeserves(t *testing.T) {
 	}
 }
 
-func TestAPersonMaySayHowManyAttempts(t *testing.T) {
+func TestAttemptsOverridesTheBudgets(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{mismatchErr, networkErr} {
 		s := &scriptedFetcher{ends: []error{err}}
@@ -144,7 +144,7 @@ func TestEachCauseHasABudgetOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestCausesThatTakeTurnsEnd(t *testing.T) {
+func TestAlternatingCausesUseUpTheirBudgets(t *testing.T) {
 	t.Parallel()
 	var ends []error
 	for range 100 {
@@ -156,7 +156,7 @@ func TestCausesThatTakeTurnsEnd(t *testing.T) {
 	}
 }
 
-func TestAnAnswerOfTheJobGivesNewBudgets(t *testing.T) {
+func TestAnAnswerOfTheJobResetsTheBudgets(t *testing.T) {
 	t.Parallel()
 	var ends []error
 	for range 8 {
@@ -168,7 +168,7 @@ func TestAnAnswerOfTheJobGivesNewBudgets(t *testing.T) {
 	}
 }
 
-func TestUnknownStatusesAreBounded(t *testing.T) {
+func TestAnUnknownStatusTenTimesInARowFails(t *testing.T) {
 	t.Parallel()
 	s := &scriptedFetcher{ends: []error{unknownStatus}}
 	err := s.runLocal(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second})
@@ -189,7 +189,7 @@ func TestUnknownStatusesAreCountedInARow(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotChangeIsNotedOnce(t *testing.T) {
+func TestTheSameNoteIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	s := &scriptedFetcher{ends: append(repeat(jobRunning, 10), nil)}
 	if err := s.runLocal(t, &Worker{Wait: 24 * time.Hour, PollInterval: time.Second, TaskCheckInterval: 2 * time.Second}); err != nil || len(s.notes) != 1 {
@@ -197,7 +197,7 @@ func TestWhatDoesNotChangeIsNotedOnce(t *testing.T) {
 	}
 }
 
-func TestCancelledWaitsEndAtOnce(t *testing.T) {
+func TestFetchReturnsWhenItsContextEnds(t *testing.T) {
 	t.Parallel()
 	why := fmt.Errorf("enough: %w", context.Canceled)
 	for _, end := range []error{jobRunning, networkErr, mismatchErr} {
@@ -218,7 +218,7 @@ func TestCancelledWaitsEndAtOnce(t *testing.T) {
 	}
 }
 
-func TestOneWhoComesLaterWaitsForTheSameAttempts(t *testing.T) {
+func TestASecondFetchWaitsForTheSameAttempts(t *testing.T) {
 	t.Parallel()
 	s := &scriptedFetcher{ends: append(repeat(jobRunning, 3), nil)}
 	synctest.Test(t, func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestOneWhoComesLaterWaitsForTheSameAttempts(t *testing.T) {
 	})
 }
 
-func TestWhatFailedCanBeFetchedAgainAtOnce(t *testing.T) {
+func TestAFailedExportCanBeFetchedAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, asked := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestWhatFailedCanBeFetchedAgainAtOnce(t *testing.T) {
 	}
 }
 
-func TestCloseEndsThoseWhoWait(t *testing.T) {
+func TestCloseEndsFetchesThatWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w := &scriptedFetcher{ends: []error{jobRunning}}, &Worker{Wait: Forever, PollInterval: time.Second}
@@ -276,7 +276,7 @@ func TestCloseEndsThoseWhoWait(t *testing.T) {
 
 // The same of a worker that nobody waits for.
 
-func TestAWorkerHasMorePatience(t *testing.T) {
+func TestAWorkerMakesMoreAttemptsFurtherApart(t *testing.T) {
 	t.Parallel()
 	var growing []time.Duration
 	for n := 1; n < 30; n++ {
@@ -315,7 +315,7 @@ func TestAWorkerHasMorePatience(t *testing.T) {
 	}
 }
 
-func TestAWorkerWaitsAsLongAsItIsAsked(t *testing.T) {
+func TestAWorkerHonoursRetryAfter(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{1500 * time.Millisecond, 7 * time.Second, 2 * time.Minute} {
 		for _, kind := range []error{fetch.ErrThrottled, fetch.ErrTemporary} {
@@ -332,7 +332,7 @@ func TestAWorkerWaitsAsLongAsItIsAsked(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
+func TestFailuresOutsideAnExportUseNoAttempt(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
 		"throttled": call(fetch.ErrThrottled), "disk full": onPath(syscall.ENOSPC), "disk": onPath(syscall.EIO),
@@ -353,7 +353,7 @@ func TestWhatIsNotItsFaultCostsAnExportNothing(t *testing.T) {
 	}
 }
 
-func TestAWorkerWaitsAsLongAsItIsTold(t *testing.T) {
+func TestAWorkerWaitsForAJobUntilItsWaitIsOver(t *testing.T) {
 	t.Parallel()
 	s := &scriptedFetcher{ends: []error{jobRunning}}
 	if err := s.runWorker(t, &Worker{Wait: 2 * time.Minute, PollInterval: time.Second, TaskCheckInterval: time.Second}); Classify(err).Cause != "not-ready" {
@@ -397,7 +397,7 @@ func (j *endlessJobs) Poll(_ context.Context, ref fetch.Ref) error {
 	return jobRunning
 }
 
-func TestSixHoursOfWaiting(t *testing.T) {
+func TestSixHoursOfPolling(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes six hours")

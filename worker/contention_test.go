@@ -11,7 +11,7 @@ import (
 )
 
 // A command that finds an export in another's hands has learnt nothing of it.
-func TestABusyExportIsNotWrittenOffByWhoCouldNotHaveIt(t *testing.T) {
+func TestAProcessThatFindsAnExportBusyDoesNotFailIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &scriptedFetcher{ends: []error{archive.ErrBusy}}, &Worker{}, parseRef(t, jobRef)
@@ -40,7 +40,7 @@ func (r closingFetcher) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Rece
 
 // Who waits for an export has asked for it, whatever another process gave up
 // meanwhile; but a cancelled one is cancelled for all.
-func TestWhatARivalGaveUpIsStillWaitedFor(t *testing.T) {
+func TestLocalGoesOnAfterAnotherProcessGaveUp(t *testing.T) {
 	t.Parallel()
 	for phase, landed := range map[archive.Phase]bool{archive.Failed: true, archive.Cancelled: false} {
 		synctest.Test(t, func(t *testing.T) {

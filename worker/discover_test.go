@@ -37,7 +37,7 @@ var poisonDiscoverPayloads = map[string]struct{ payload, says string }{
 	"a megabyte":     {`{"v":1,"place":"` + strings.Repeat(canary, 1<<20/len(canary)) + `"}`, "bytes, more than"},
 }
 
-func TestPoisonOfAScheduleIsSetAside(t *testing.T) {
+func TestUnreadableDiscoverTasksAreQuarantined(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r, e := newFakeRedis(t), newFakeLister(t, "job"), everyEntry(t, time.Minute)
@@ -60,7 +60,7 @@ func TestPoisonOfAScheduleIsSetAside(t *testing.T) {
 	})
 }
 
-func TestAPlaceIsTakenInAsItIsListed(t *testing.T) {
+func TestJobsAreEnqueuedWhileThePlaceIsListed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const many = 300

@@ -85,7 +85,7 @@ func forPollAndFetch(t *testing.T, do func(t *testing.T, asked bool)) {
 	}
 }
 
-func TestADrainedWorkerEndsInTime(t *testing.T) {
+func TestAWorkerEndsWhenItsTasksHaveDrained(t *testing.T) {
 	t.Parallel()
 	forPollAndFetch(t, func(t *testing.T, asked bool) {
 		told := make(chan struct{})
@@ -98,7 +98,7 @@ func TestADrainedWorkerEndsInTime(t *testing.T) {
 	})
 }
 
-func TestAWorkerEndsWhatDoesNotDrain(t *testing.T) {
+func TestTasksThatDoNotDrainAreCancelled(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(context.Context) error{"with the cause": context.Cause, "without": context.Context.Err} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestAWorkerEndsWhatDoesNotDrain(t *testing.T) {
 	}
 }
 
-func TestAWorkerInAHurryDoesNotWait(t *testing.T) {
+func TestHardStopDoesNotWaitForTheDrain(t *testing.T) {
 	t.Parallel()
 	forPollAndFetch(t, func(t *testing.T, asked bool) {
 		d := startDrainTest(t, asked, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
@@ -127,7 +127,7 @@ func TestAWorkerInAHurryDoesNotWait(t *testing.T) {
 	})
 }
 
-func TestAWorkerDoesNotWaitForWhatHeedsNothing(t *testing.T) {
+func TestAWorkerEndsEvenIfATaskIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	forPollAndFetch(t, func(t *testing.T, asked bool) {
 		wakeUp, returned := make(chan struct{}), make(chan struct{})

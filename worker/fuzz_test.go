@@ -16,7 +16,7 @@ import (
 )
 
 // A discovery that is read is one that was written, of a place.
-func FuzzReadDiscovery(f *testing.F) {
+func FuzzReadDiscoverTask(f *testing.F) {
 	for _, place := range []string{"sls://cn-hangzhou/ali-test-project/", "dbs://r/i/", jobRef, "", "sls://r/../"} {
 		b := discoverTask{Version: taskVersion, Place: place, Since: "7d", Match: "download-*", Wait: Duration(time.Hour)}.payload()
 		f.Add(b)
@@ -77,7 +77,7 @@ func FuzzCron(f *testing.F) {
 var passwordPlace = regexp.MustCompile(`^[^?#]*:%s@|^[^#]*[?&](sentinel_)?password=%s`)
 
 // Whatever an address of Redis is, no error tells the password in it.
-func FuzzDialTellsNoPassword(f *testing.F) {
+func FuzzNewRedisClientErrorsHoldNoPassword(f *testing.F) {
 	for _, s := range []string{"redis://u:%s@h:6379/0", "rediss://:%s@h?addr=h:1", "redis://h?password=%s", "redis://h?master_name=m&sentinel_password=%s&addr=h:1", "unix://u:%s@/s?db=x",
 		"redis://:%s@h/a/b", "redis://:%s@h:x", "redis://:%s@h?dial_timeout=x", "://%s@", "redis://:%s@[::1", "redis://h:6379?unknown=x&password=%s", "redis://:%s@h:6379/x?db=1&db=2"} {
 		f.Add(s, "canary+/=")
@@ -102,7 +102,7 @@ func FuzzDialTellsNoPassword(f *testing.F) {
 }
 
 // What Redis says of itself is read, or said to be no older than we want.
-func FuzzReadInfo(f *testing.F) {
+func FuzzParseInfo(f *testing.F) {
 	f.Add("# Server\r\nredis_version:7.2.4\r\nmaxmemory_policy:noeviction\r\n", 6, 2)
 	f.Add("redis_version:6", 6, 2)
 	f.Add("redis_version:-1.5\nredis_version:+9.99999999999999999999", 7, 0)

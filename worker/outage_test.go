@@ -40,7 +40,7 @@ var outages = map[string]struct {
 	"nonsense":       {func(c *server.Peer) { c.WriteRaw("?!\r\n") }, "redis does not serve", ErrRedis},
 }
 
-func TestTwoMinutesWithoutRedisCostAnExportNothing(t *testing.T) {
+func TestTwoMinutesWithoutRedisUseNoAttempt(t *testing.T) {
 	t.Parallel()
 	for name, away := range outages {
 		t.Run(name, func(t *testing.T) {

@@ -92,7 +92,7 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 	}
 }
 
-func TestEveryRowSaysAll(t *testing.T) {
+func TestEveryRowOfTheOutcomesIsComplete(t *testing.T) {
 	for i, row := range outcomes {
 		if row.outcome.Cause == "" || row.outcome.Budget.Command < 1 || row.outcome.Budget.Worker < row.outcome.Budget.Command || row.outcome.Exit == 0 {
 			t.Errorf("row %d is %+v", i, row.outcome)

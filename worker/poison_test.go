@@ -61,7 +61,7 @@ var poisonPayloads = map[string]struct{ payload, says string }{
 	"a megabyte":      {`{"v":1,"ref":"sls://cn-hangzhou/project/` + strings.Repeat(canary, 1<<20/len(canary)) + `"}`, "bytes, more than"},
 }
 
-func TestPoisonIsSetAside(t *testing.T) {
+func TestUnreadableTasksAreQuarantined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{}
 		s.setUp(t, w)
@@ -152,7 +152,7 @@ func TestATaskIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestATaskOfASignedURLIsOfUseToItsProcessOnly(t *testing.T) {
+func TestATaskOfASignedURLHoldsNoSecret(t *testing.T) {
 	ref := parseRef(t, "https://h.example/a.csv?Expires=1&Signature="+canary)
 	payload := newTask(ref, Options{}).payload()
 	task, got, err := parseTask(payload)

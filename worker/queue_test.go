@@ -37,7 +37,7 @@ func mustEnqueue(t testing.TB, q *Queue, ref fetch.Ref) bool {
 	return news
 }
 
-func TestTwiceIsHarmless(t *testing.T) {
+func TestAnExportEnqueuedTwiceIsFetchedOnce(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		shelf, a, ref := newProvider(0), openArchive(t), parseRef(t, jobRef)
 		w, ended := newFastWorker(s, a, newFetcher(shelf, a))
@@ -60,7 +60,7 @@ func TestTwiceIsHarmless(t *testing.T) {
 	})
 }
 
-func TestWhatFailedStaysFailedUntilSomeoneAsks(t *testing.T) {
+func TestAFailedExportStaysSoUntilItsBudgetIsReset(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		for _, asked := range []bool{false, true} {
 			script, a, ref := &scriptedFetcher{ends: []error{fetch.ErrAuth}, polled: asked}, openArchive(t), parseRef(t, fmt.Sprint(jobRef, asked))
@@ -93,7 +93,7 @@ func TestWhatFailedStaysFailedUntilSomeoneAsks(t *testing.T) {
 	})
 }
 
-func TestManyWhoEnqueueTheSameLandItOnce(t *testing.T) {
+func TestExportsThatManyEnqueueAreFetchedOnce(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		const many = 200
 		shelf, a := newProvider(0), openArchive(t)
@@ -138,7 +138,7 @@ func TestManyWhoEnqueueTheSameLandItOnce(t *testing.T) {
 	})
 }
 
-func TestForget(t *testing.T) {
+func TestRemove(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		ref, a := parseRef(t, jobRef), openArchive(t)
 		hash, q := ref.Hash(), NewQueue(s.client)
@@ -198,7 +198,7 @@ func waitForState(t testing.TB, q *Queue, queue, id string, state asynq.TaskStat
 	}
 }
 
-func TestForgetEndsWhatRuns(t *testing.T) {
+func TestRemoveEndsATaskThatRuns(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		ref, a, begun := parseRef(t, jobRef), openArchive(t), make(chan bool, 10)
 		w, _ := newFastWorker(s, a, &fakeFetcher{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) {
@@ -270,7 +270,7 @@ func fillArchive(t testing.TB, a *archive.Archive) (unfinished, others []fetch.R
 	return unfinished, others
 }
 
-func TestTopUpBringsBackWhatIsUnfinished(t *testing.T) {
+func TestRequeueBringsBackPendingExports(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		a, q := openArchive(t), NewQueue(s.client)
 		unfinished, _ := fillArchive(t, a)
@@ -297,7 +297,7 @@ func TestTopUpBringsBackWhatIsUnfinished(t *testing.T) {
 	})
 }
 
-func TestTopUpBringsBackWhatWasRenewedButGivenUp(t *testing.T) {
+func TestRequeueReplacesATaskThatWasGivenUp(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		a, ref := openArchive(t), parseRef(t, jobRef)
 		w, ended := newFastWorker(s, a, &scriptedFetcher{ends: []error{fetch.ErrAuth, nil}})
@@ -383,7 +383,7 @@ func TestARedisServesOneArchive(t *testing.T) {
 	})
 }
 
-func TestAWorkerStopsWhereRedisHasBecomeAnothers(t *testing.T) {
+func TestAWorkerStopsIfRedisServesAnotherArchive(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for a look at Redis")
 	}

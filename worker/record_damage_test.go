@@ -30,7 +30,7 @@ var damagedRecords = map[string]string{
 
 // Whatever lies where the docket of an export should be, the export lands, and
 // who lists the dockets is not stopped by it.
-func TestASpoiltDocketKeepsNoExportFromLanding(t *testing.T) {
+func TestADamagedRecordKeepsNoExportFromLanding(t *testing.T) {
 	t.Parallel()
 	for name, text := range damagedRecords {
 		for _, file := range []string{"state.json", "counts.json"} {

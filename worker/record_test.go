@@ -37,7 +37,7 @@ func stateOf(t testing.TB, a *archive.Archive, ref fetch.Ref) (archive.State, ar
 	return state, tally
 }
 
-func TestAnExportThatKillsItsWorkersEnds(t *testing.T) {
+func TestAnExportThatKillsItsWorkersFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &scriptedFetcher{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)
@@ -54,7 +54,7 @@ func TestAnExportThatKillsItsWorkersEnds(t *testing.T) {
 	})
 }
 
-func TestAnAttemptThatEndsForgivesTheOnesThatDied(t *testing.T) {
+func TestAnAttemptThatEndsResetsTheCountOfCrashes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &scriptedFetcher{ends: append(repeat(jobRunning, 3), networkErr, nil)}, &Worker{Wait: Forever, PollInterval: time.Second}, parseRef(t, jobRef)
@@ -68,7 +68,7 @@ func TestAnAttemptThatEndsForgivesTheOnesThatDied(t *testing.T) {
 	})
 }
 
-func TestAWorkerThatDiesButGainsGoesOn(t *testing.T) {
+func TestCrashesWithProgressAreUnlimited(t *testing.T) {
 	t.Parallel()
 	a, ref := openArchive(t), parseRef(t, jobRef)
 	for range maxStarts + 5 {
@@ -100,7 +100,7 @@ func receivePart(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	}
 }
 
-func TestWhatFailedOrWasCancelledIsLeftAlone(t *testing.T) {
+func TestNoAttemptIsMadeAtAFailedOrCancelledExport(t *testing.T) {
 	t.Parallel()
 	for _, phase := range []archive.Phase{archive.Failed, archive.Cancelled} {
 		synctest.Test(t, func(t *testing.T) {
@@ -141,7 +141,7 @@ func setPhase(t testing.TB, a *archive.Archive, ref fetch.Ref, phase archive.Pha
 	}
 }
 
-func TestRenewGivesANewBudget(t *testing.T) {
+func TestResetBudgetGivesANewBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &scriptedFetcher{ends: []error{mismatchErr}}, &Worker{}, parseRef(t, jobRef)
@@ -169,7 +169,7 @@ func TestRenewGivesANewBudget(t *testing.T) {
 	})
 }
 
-func TestRenewTellsWhatIsInItsWay(t *testing.T) {
+func TestResetBudgetFailsIfTheExportIsBusyOrLanded(t *testing.T) {
 	t.Parallel()
 	a, ref := openArchive(t), parseRef(t, jobRef)
 	d, err := a.Record(ref.String(), ref.Key())
@@ -188,7 +188,7 @@ func TestRenewTellsWhatIsInItsWay(t *testing.T) {
 	}
 }
 
-func TestTheStateSaysWhereAnExportStands(t *testing.T) {
+func TestTheRecordTellsWhereAnExportStands(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &scriptedFetcher{ends: append(repeat(jobRunning, 3), networkErr, networkErr, mismatchErr, jobRunning)}, &Worker{Wait: Forever, PollInterval: time.Second}, parseRef(t, jobRef)
@@ -233,7 +233,7 @@ const canary = "K4n4ryK4n4ry"
 
 var leakyText = "GET https://bucket.oss-cn-hangzhou.aliyuncs.com/a.csv?Expires=1&OSSAccessKeyId=" + canary + "&Signature=" + canary + "%3D: connection reset"
 
-func TestNoSecretOfAnErrorIsKept(t *testing.T) {
+func TestNoSecretOfAnErrorIsStored(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
 		"retried": fmt.Errorf("%s: %w", leakyText, fetch.ErrTemporary), "final": errors.New(leakyText), "outside": fmt.Errorf("%s: %w", leakyText, fetch.ErrThrottled),
@@ -342,7 +342,7 @@ func checkNoSecretIn(t testing.TB, where, text string) {
 	}
 }
 
-func TestAnyTextOfAnErrorCanBeKept(t *testing.T) {
+func TestAnyTextOfAnErrorCanBeStored(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{strings.Repeat("数据导出失败", 500), "x" + strings.Repeat("数据", 500), "a\xffb\xc3", strings.Repeat("\x00", 5000)} {
 		synctest.Test(t, func(t *testing.T) {
@@ -358,7 +358,7 @@ func TestAnyTextOfAnErrorCanBeKept(t *testing.T) {
 	}
 }
 
-func TestAnAttemptThatCannotBeWrittenDownComesBack(t *testing.T) {
+func TestAnAttemptThatCannotBeRecordedIsRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n, w, ref := 0, &Worker{}, parseRef(t, jobRef)
@@ -383,7 +383,7 @@ func TestAnAttemptThatCannotBeWrittenDownComesBack(t *testing.T) {
 	})
 }
 
-func TestWhatAnotherAttemptHasLandedHasLanded(t *testing.T) {
+func TestAnExportThatAnotherAttemptLandedHasLanded(t *testing.T) {
 	t.Parallel()
 	for _, local := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -418,7 +418,7 @@ func TestWhatAnotherAttemptHasLandedHasLanded(t *testing.T) {
 	}
 }
 
-func TestABusyExportFailsOnlyWhoeverWaitsForIt(t *testing.T) {
+func TestABusyExportFailsLocalOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w, ref := &scriptedFetcher{ends: []error{nil}}, &Worker{}, parseRef(t, jobRef)

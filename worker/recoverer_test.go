@@ -30,7 +30,7 @@ var unreadableMessages = map[string]struct {
 
 // What is no task would keep the queue from seeing whose worker has died: it is
 // taken out of its way, and told of.
-func TestWhatIsNoTaskAtAllIsInNobodysWay(t *testing.T) {
+func TestMessagesThatAreNoTasksBlockNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{}
@@ -92,7 +92,7 @@ func TestATaskWithoutALeaseGoesToAnotherWorker(t *testing.T) {
 
 // A task that is being worked at is none of its business, though it takes longer
 // than any lease.
-func TestSweepingLeavesAlone(t *testing.T) {
+func TestATaskThatRunsLongerThanItsLeaseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, ref := &Worker{}, parseRef(t, jobRef)

@@ -34,7 +34,7 @@ func mustDial(t testing.TB, a RedisOptions) redis.UniversalClient {
 	return client
 }
 
-func TestDialReadsAllOfAnAddress(t *testing.T) {
+func TestNewRedisClientReadsTheWholeURL(t *testing.T) {
 	for _, test := range []struct {
 		address                       RedisOptions
 		network, addr, user, password string
@@ -65,7 +65,7 @@ func TestDialReadsAllOfAnAddress(t *testing.T) {
 	}
 }
 
-func TestDialKnowsClustersAndSentinels(t *testing.T) {
+func TestNewRedisClientKnowsClustersAndSentinels(t *testing.T) {
 	cluster, ok := mustDial(t, RedisOptions{URL: "redis://user:pw@h1:7000?addr=h2:7000&addr=h3:7000"}).(*redis.ClusterClient)
 	if !ok {
 		t.Fatal("a cluster is none")
@@ -82,7 +82,7 @@ func TestDialKnowsClustersAndSentinels(t *testing.T) {
 	}
 }
 
-func TestDialTellsNoPassword(t *testing.T) {
+func TestNewRedisClientErrorsHoldNoPassword(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func authority(t testing.TB) (path string, c tls.Certificate) {
 	return path, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func TestCheckRefusesAnUnfitRedis(t *testing.T) {
+func TestCheckRedisRefusesAnUnsuitableRedis(t *testing.T) {
 	for _, test := range []struct{ name, value, says string }{
 		{"redis_version", "6.0.16", "want 6.2 or later"},
 		{"redis_version", "5.0.3", "want 6.2 or later"},
@@ -205,7 +205,7 @@ func TestCheckRefusesAnUnfitRedis(t *testing.T) {
 	}
 }
 
-func TestARealRedisIsFit(t *testing.T) {
+func TestARealRedisIsSuitable(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
 	q := NewQueue(r.client)
@@ -236,7 +236,7 @@ func checkRefused(t *testing.T, q *Queue, is error, says string) {
 	}
 }
 
-func TestARedisThatTakesNothingMayTakeItLater(t *testing.T) {
+func TestARedisThatRefusesWritesMayRecover(t *testing.T) {
 	t.Parallel()
 	for says, setting := range map[string][2]string{
 		"out of memory":  {"maxmemory", "100kb"}, // less than it has when it is empty
@@ -253,7 +253,7 @@ func TestARedisThatTakesNothingMayTakeItLater(t *testing.T) {
 	checkRefused(t, NewQueue(r.client), ErrRedis, "name the primary")
 }
 
-func TestARedisThatWantsAPasswordSaysSo(t *testing.T) {
+func TestARedisWithAPasswordIsUnsuitableWithoutIt(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t, "--requirepass", canary)
 	checkUnsuitable(t, NewQueue(r.client), "it needs a password")
@@ -270,7 +270,7 @@ func TestARedisThatWantsAPasswordSaysSo(t *testing.T) {
 // theACL is what a queue needs of Redis, as the README has it.
 const readmeACL = "~asynq:* ~tallyman:* &asynq:cancel -@all +@read +@write +@scripting +@connection +@pubsub -@dangerous +info"
 
-func TestFewRightsSuffice(t *testing.T) {
+func TestTheACLOfTheREADMESuffices(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
 	setUser(t, r, "queue", readmeACL)
@@ -309,7 +309,7 @@ func TestFewRightsSuffice(t *testing.T) {
 	}
 }
 
-func TestTooFewRightsAreUnfit(t *testing.T) {
+func TestAUserWithTooFewRightsIsUnsuitable(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
 	setUser(t, r, "reader", "~* &* -@all +@read +@connection +info")

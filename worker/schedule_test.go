@@ -40,7 +40,7 @@ func cronEntry(t testing.TB, cron string) ScheduleEntry {
 // way.
 const maxRunTime = 20 * time.Second
 
-func TestNewJobsAreEnqueuedOnceWhoeverLooks(t *testing.T) {
+func TestNewJobsAreEnqueuedOnceByTwoWorkers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		apart time.Duration // the beginnings of the two workers
@@ -69,7 +69,7 @@ func TestNewJobsAreEnqueuedOnceWhoeverLooks(t *testing.T) {
 	}
 }
 
-func TestALongRunIsNotDoubled(t *testing.T) {
+func TestAPlaceIsNotListedTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newFakeRedis(t), newFakeLister(t, "job")
@@ -83,7 +83,7 @@ func TestALongRunIsNotDoubled(t *testing.T) {
 	})
 }
 
-func TestAListThatFailsInPassingIsTriedUntilItDoesNot(t *testing.T) {
+func TestATemporaryFailureOfAListingIsRetried(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
 		"network": networkErr, "throttled": &fetch.CallError{Call: "List", Kind: fetch.ErrThrottled, RetryAfter: 90 * time.Second}, "redis": ErrRedis,
@@ -115,7 +115,7 @@ func TestAListThatFailsInPassingIsTriedUntilItDoesNot(t *testing.T) {
 	}
 }
 
-func TestAListThatWillNotPassWaitsUntilItIsDue(t *testing.T) {
+func TestAPermanentFailureOfAListingWaitsUntilItIsDue(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func() error{
 		"auth": func() error { return fetch.ErrAuth }, "panic": func() error { panic("what?Signature=" + canary) },
@@ -143,7 +143,7 @@ func TestAListThatWillNotPassWaitsUntilItIsDue(t *testing.T) {
 	}
 }
 
-func TestWhatIsKnownIsNotEnqueued(t *testing.T) {
+func TestDiscoverEnqueuesOnlyNewJobs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newFakeRedis(t), newFakeLister(t, "nightly-old")
@@ -190,7 +190,7 @@ func TestSinceIsReadAtEachRun(t *testing.T) {
 	})
 }
 
-func TestAWorkerThatBeginsLooksAtOnceUnlessOneJustDid(t *testing.T) {
+func TestAWorkerListsAtItsStartUnlessAnotherJustDid(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newFakeRedis(t), newFakeLister(t, "job")
@@ -210,7 +210,7 @@ func TestAWorkerThatBeginsLooksAtOnceUnlessOneJustDid(t *testing.T) {
 	})
 }
 
-func TestTimesAreTheWorkersOwn(t *testing.T) {
+func TestCronIsInTheTimeOfTheWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r, began := newFakeRedis(t), newFakeLister(t), time.Now()
@@ -232,7 +232,7 @@ func TestTimesAreTheWorkersOwn(t *testing.T) {
 	})
 }
 
-func TestAWorkerThatStopsLeavesItsListToOthers(t *testing.T) {
+func TestAListingThatWasCutShortGoesToAnotherWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newFakeRedis(t), newFakeLister(t, "job")
@@ -259,7 +259,7 @@ func TestAWorkerThatStopsLeavesItsListToOthers(t *testing.T) {
 	})
 }
 
-func TestAScheduleSurvivesTheTroublesOfRedis(t *testing.T) {
+func TestAScheduleSurvivesFailuresOfRedis(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newFakeRedis(t), newFakeLister(t, "job")
@@ -288,7 +288,7 @@ func TestAScheduleSurvivesTheTroublesOfRedis(t *testing.T) {
 	})
 }
 
-func TestTwoWorkersKeepAScheduleOnAnyRedis(t *testing.T) {
+func TestTwoWorkersKeepASchedule(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		r, ended := newFakeLister(t, "job0"), make(chan error, 10)
 		for range 2 {
@@ -313,7 +313,7 @@ func TestTwoWorkersKeepAScheduleOnAnyRedis(t *testing.T) {
 	})
 }
 
-func TestEntriesAreToldApart(t *testing.T) {
+func TestDifferentEntriesHaveDifferentIDs(t *testing.T) {
 	hourly := everyEntry(t, time.Hour)
 	ids := map[string]bool{hourly.id(): true}
 	for _, change := range []func(*ScheduleEntry){
@@ -330,7 +330,7 @@ func TestEntriesAreToldApart(t *testing.T) {
 	}
 }
 
-func TestAnIntervalIsTheShortest(t *testing.T) {
+func TestIntervalIsTheShortestBetweenTwoTimes(t *testing.T) {
 	for _, test := range []struct {
 		entry ScheduleEntry
 		want  time.Duration
@@ -347,7 +347,7 @@ func TestAnIntervalIsTheShortest(t *testing.T) {
 	}
 }
 
-func TestTimesThatCanNotBeKeptAreRefused(t *testing.T) {
+func TestCheckCronRefusesTimesThatNeverCome(t *testing.T) {
 	for _, spec := range []string{"", "@daily", "@every 1h", "* * * *", "* * * * * *", "60 * * * *", "0 0 30 2 *", "TZ=UTC", "CRON_TZ=", "CRON_TZ=Nowhere 0 0 * * *"} {
 		if CheckCron(spec) == nil {
 			t.Errorf("%q is taken", spec)
