@@ -21,28 +21,29 @@ type Cause string
 // An Outcome is what an error means.
 type Outcome struct {
 	Cause  Cause
-	Exit   int    // of a command that ends with it
-	Budget Budget // of attempts
+	Exit   int    // the exit code of a command that ends with the error
+	Budget Budget // how many attempts may end so
 }
 
-// A Budget is how many attempts are made that end by one cause: by a command
-// that someone waits for, and by a worker.
+// A Budget is how many attempts may end by one cause: for a caller of
+// Local.Fetch, who waits, and for any other Worker.
 type Budget struct{ Command, Worker int }
 
-// The budgets. What will come again alike is tried once. What is not the
-// export's fault costs a worker nothing: it comes back until that has passed.
+// The budgets. What would fail again in the same way is tried once. What is not
+// the export's fault has no end for a worker: the task is snoozed until that has
+// passed.
 var (
-	once     = Budget{1, 1}
-	mismatch = Budget{3, 3}
-	panicked = Budget{10, 10}
-	network  = Budget{10, 30} // some five hours of a worker's
-	passing  = Budget{10, endless}
-	outside  = Budget{1, endless}
+	once      = Budget{1, 1}
+	mismatch  = Budget{3, 3}
+	panicked  = Budget{10, 10}
+	network   = Budget{10, 30} // about five hours of a worker
+	transient = Budget{10, endless}
+	external  = Budget{1, endless}
 )
 
 const endless = 1 << 30
 
-// The exit codes of the commands.
+// The exit codes of a command that ends with an error.
 const (
 	ExitLanded      = 0
 	ExitUnknown     = 1
@@ -60,7 +61,7 @@ const (
 	ExitInterrupted = 130
 )
 
-// outcomes are tried in order: what is more particular comes first.
+// outcomes are tried in order: a row that is more specific comes first.
 var outcomes = []struct {
 	is      func(error) bool
 	outcome Outcome
@@ -68,19 +69,19 @@ var outcomes = []struct {
 	{is(fetch.ErrDrained), Outcome{"cancelled", ExitInterrupted, once}},
 	{is(context.Canceled), Outcome{"cancelled", ExitInterrupted, once}},
 	{is(errSettled), Outcome{"cancelled", ExitInterrupted, once}},
-	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, outside}},
+	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, external}},
 	{is(archive.ErrDamaged), Outcome{"damaged", ExitDamaged, once}},
-	{starved, Outcome{"open-files", ExitTemporary, passing}},
+	{outOfFiles, Outcome{"open-files", ExitTemporary, transient}},
 	{is(syscall.ENAMETOOLONG), Outcome{"unsafe-name", ExitIntegrity, once}},
-	{diskFull, Outcome{"disk-full", ExitDisk, outside}},
-	{onDisk, Outcome{"disk", ExitDisk, outside}},
+	{diskFull, Outcome{"disk-full", ExitDisk, external}},
+	{onDisk, Outcome{"disk", ExitDisk, external}},
 	{is(errUnknownStatus), Outcome{"unknown-status", ExitGone, once}},
 	{isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once}},
 	{jobIs(fetch.Expired), Outcome{"job-expired", ExitGone, once}},
 	{jobIs(fetch.Failed), Outcome{"job-failed", ExitGone, once}},
 	{is(fetch.ErrExpired), Outcome{"url-expired", ExitGone, mismatch}},
 	{is(fetch.ErrAuth), Outcome{"auth-denied", ExitAuth, once}},
-	{is(fetch.ErrThrottled), Outcome{"throttled", ExitTemporary, passing}},
+	{is(fetch.ErrThrottled), Outcome{"throttled", ExitTemporary, transient}},
 	{is(hostguard.ErrHost), Outcome{"host-refused", ExitIntegrity, once}},
 	{is(fetch.ErrChanged), Outcome{"changed-at-source", ExitTemporary, network}},
 	{is(fetch.ErrNotFound), Outcome{"not-found", ExitGone, once}},
@@ -95,8 +96,8 @@ var outcomes = []struct {
 	{is(fetch.ErrEncrypted), Outcome{"encrypted", ExitIntegrity, once}},
 	{is(fetch.ErrTemporary), Outcome{"network", ExitTemporary, network}},
 	{is(fetch.ErrRefused), Outcome{"job-failed", ExitGone, once}},
-	{is(ErrRedis), Outcome{"redis", ExitTemporary, outside}},
-	{is(ErrUnsuitableRedis), Outcome{"redis", ExitUsage, outside}},
+	{is(ErrRedis), Outcome{"redis", ExitTemporary, external}},
+	{is(ErrUnsuitableRedis), Outcome{"redis", ExitUsage, external}},
 	{is(ErrOtherArchive), Outcome{"redis", ExitUsage, once}},
 	{is(errCrashed), Outcome{"crashed", ExitUnknown, once}},
 	{is(ErrPanicked), Outcome{"crashed", ExitUnknown, panicked}},
@@ -105,8 +106,8 @@ var outcomes = []struct {
 	{is(errors.ErrUnsupported), Outcome{"bad-task", ExitUsage, once}},
 }
 
-// Classify tells what an error means. An error that no row knows has the zero
-// Cause and exits with 1.
+// Classify returns what an error means. An unknown error has no Cause, exits with
+// 1, and is not tried again.
 func Classify(err error) Outcome {
 	for _, row := range outcomes {
 		if row.is(err) {
@@ -116,7 +117,7 @@ func Classify(err error) Outcome {
 	return Outcome{Exit: ExitUnknown, Budget: once}
 }
 
-// Causes are all that there are.
+// Causes returns all causes.
 func Causes() []Cause {
 	var all []Cause
 	for _, row := range outcomes {
@@ -137,15 +138,17 @@ func isA[E error](err error) bool {
 	return ok
 }
 
-// starved knows that no more files or connections can be opened for now.
-func starved(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
+// outOfFiles reports whether no more files or connections can be opened.
+func outOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
 
 func diskFull(err error) bool {
 	return onDisk(err) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
 }
 
-// onDisk knows what the system says of our own files. Its errors of a
-// connection have numbers too.
+// onDisk reports whether an error is the system's, of a file. Errors of
+// connections are syscall.Errnos, too.
 func onDisk(err error) bool {
 	return isA[syscall.Errno](err) && (isA[*fs.PathError](err) || isA[*os.LinkError](err))
 }
@@ -157,7 +160,7 @@ func jobIs(state fetch.State) func(error) bool {
 	}
 }
 
-// truncated knows a size that fell short.
+// truncated reports whether a size is less than was promised.
 func truncated(err error) bool {
 	m, ok := errors.AsType[*verify.Mismatch](err)
 	if !ok || m.Check != verify.CheckSize {
