@@ -75,7 +75,8 @@ func TestWithoutAWaitTheJobIsPolledOnce(t *testing.T) {
 	}
 }
 
-// checkPauses holds pauses to those wanted, each up to a tick too long.
+// checkPauses compares pauses with those that are wanted. Each may be longer by
+// late.
 func checkPauses(t *testing.T, got, want []time.Duration, late time.Duration) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -243,7 +244,7 @@ func TestAFailedExportCanBeFetchedAgainAtOnce(t *testing.T) {
 	for _, asked := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s, w := &scriptedFetcher{ends: []error{fetch.ErrAuth}, polled: asked}, &Worker{}
-			w.OnEnd = func(fetch.Ref, *archive.Receipt, error) { time.Sleep(time.Second) } // the task lasts longer than its export
+			w.OnEnd = func(fetch.Ref, *archive.Receipt, error) { time.Sleep(time.Second) } // so that the task ends after its export
 			s.setUp(t, w)
 			l := StartLocal(w)
 			defer l.Close()
@@ -274,7 +275,7 @@ func TestCloseEndsFetchesThatWait(t *testing.T) {
 	})
 }
 
-// The same of a worker that nobody waits for.
+// The tests from here on are of a Worker that nobody waits for.
 
 func TestAWorkerMakesMoreAttemptsFurtherApart(t *testing.T) {
 	t.Parallel()
@@ -384,7 +385,7 @@ func TestATaskMayWaitLongerThanItsWorker(t *testing.T) {
 	}
 }
 
-// jobs is a Fetcher of jobs that don't end.
+// endlessJobs is a Fetcher whose jobs never end.
 type endlessJobs struct {
 	scriptedFetcher
 	polls map[string]int

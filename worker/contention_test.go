@@ -10,7 +10,7 @@ import (
 	"tallyman/verify/archive"
 )
 
-// A command that finds an export in another's hands has learnt nothing of it.
+// That another process has an export says nothing of the export.
 func TestAProcessThatFindsAnExportBusyDoesNotFailIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -27,7 +27,8 @@ func TestAProcessThatFindsAnExportBusyDoesNotFailIt(t *testing.T) {
 	})
 }
 
-// A rival settles an export while an attempt at it is being made.
+// A closingFetcher calls close while an attempt is being made, as another process
+// might settle the export.
 type closingFetcher struct {
 	Fetcher
 	close func()
@@ -38,8 +39,8 @@ func (r closingFetcher) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Rece
 	return r.Fetcher.Fetch(ctx, ref)
 }
 
-// Who waits for an export has asked for it, whatever another process gave up
-// meanwhile; but a cancelled one is cancelled for all.
+// A caller of Local.Fetch has asked for the export, even if another process gives
+// it up meanwhile. A cancelled export is cancelled for all.
 func TestLocalGoesOnAfterAnotherProcessGaveUp(t *testing.T) {
 	t.Parallel()
 	for phase, landed := range map[archive.Phase]bool{archive.Failed: true, archive.Cancelled: false} {

@@ -14,7 +14,8 @@ import (
 	"tallyman/fetch"
 )
 
-// poisonPlaces is what no payload of the schedule may be, beside what none may.
+// poisonDiscoverPayloads can't be the payload of a discover, and what the reason
+// says.
 var poisonDiscoverPayloads = map[string]struct{ payload, says string }{
 	"nothing":        {"", "EOF"},
 	"null":           {"null", "version 0"},
@@ -90,7 +91,7 @@ func TestJobsAreEnqueuedWhileThePlaceIsListed(t *testing.T) {
 	})
 }
 
-// lazily is a Lister of one place.
+// A lazyLister is a Lister of one place, whose jobs are made as they are listed.
 type lazyLister iter.Seq2[fetch.Listed, error]
 
 func (l lazyLister) List(context.Context, fetch.Ref, time.Time) iter.Seq2[fetch.Listed, error] {

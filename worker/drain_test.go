@@ -15,7 +15,7 @@ import (
 
 const drain = 10 * time.Second
 
-// draining is a worker that is stopped while it is at an export.
+// A drainTest is a worker that is stopped while it runs a task.
 type drainTest struct {
 	*Worker
 	ref    fetch.Ref
@@ -24,7 +24,8 @@ type drainTest struct {
 	over   chan error
 }
 
-// startDrainTest begins an export, in a bubble.
+// startDrainTest enqueues an export and waits until its task does do: the poll if
+// asked is true, else the fetch.
 func startDrainTest(t *testing.T, asked bool, do func(context.Context) error) *drainTest {
 	t.Helper()
 	d := &drainTest{&Worker{DrainTimeout: drain}, parseRef(t, jobRef), make(chan struct{}, 10), nil, make(chan error, 1)}
@@ -48,7 +49,7 @@ func startDrainTest(t *testing.T, asked bool, do func(context.Context) error) *d
 	return d
 }
 
-// stop stops it and returns how long that took.
+// stop stops the worker and returns how long that took.
 func (d *drainTest) stop(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -59,8 +60,8 @@ func (d *drainTest) stop(t *testing.T) time.Duration {
 	return time.Since(began)
 }
 
-// checkResumable holds the export to having lost nothing: no attempt is burnt, and
-// another worker lands it.
+// checkResumable fails the test unless nothing is lost: the export has used no
+// attempt, and another worker lands it.
 func (d *drainTest) checkResumable(t *testing.T) {
 	t.Helper()
 	if state, tally := stateOf(t, d.Archive, d.ref); state.Attempts != 0 || state.Phase != archive.Waiting || tally.Starts != 0 {
@@ -76,7 +77,7 @@ func (d *drainTest) checkResumable(t *testing.T) {
 	mustLand(t, d.Archive, d.ref)
 }
 
-// forPollAndFetch runs a test for a worker that asks, and for one that fetches.
+// forPollAndFetch runs a test with a task that polls, and with one that fetches.
 func forPollAndFetch(t *testing.T, do func(t *testing.T, asked bool)) {
 	for name, asked := range map[string]bool{"asking": true, "fetching": false} {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +173,7 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-begun
-		second := newWorker(NewQueue(newFakeRedis(t).client), first.Archive, newFetcher(store, first.Archive)) // as if a Redis had been lost
+		second := newWorker(NewQueue(newFakeRedis(t).client), first.Archive, newFetcher(store, first.Archive)) // as if the first Redis had been lost
 		second.OnEnd = first.OnEnd
 		addRaw(t, second.Queue, fetchQueue, fetchID(ref.Hash()), typeFetch, string(newTask(ref, Options{}).payload()))
 		addRaw(t, second.Queue, pollQueue, pollID(ref.Hash()), typePoll, string(newTask(ref, Options{}).payload()))
@@ -180,7 +181,7 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		time.Sleep(20 * time.Second) // for those that were turned away
+		time.Sleep(20 * time.Second) // the tasks that found the export busy run again
 		for _, in := range []struct {
 			*Queue
 			name string

@@ -16,15 +16,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A pretender is a Redis in the process, that needs no port and keeps the time
-// of a bubble.
+// A fakeRedis is a Redis in the process. It needs no port, and runs by the clock of
+// a synctest bubble.
 type fakeRedis struct {
 	*miniredis.Miniredis
 	client  redis.UniversalClient
 	offline atomic.Bool
 
 	mu         sync.Mutex
-	infoFields map[string]string // that INFO tells
+	infoFields map[string]string // what INFO answers
 }
 
 func newFakeRedis(t testing.TB) *fakeRedis {
@@ -60,7 +60,7 @@ func (p *fakeRedis) connect() (net.Conn, error) {
 	return &fakeConn{conn, &p.offline}, err
 }
 
-// A wire is a connection that ends when the other side is gone.
+// A fakeConn is a connection that breaks when its Redis is offline.
 type fakeConn struct {
 	net.Conn
 	offline *atomic.Bool
@@ -74,7 +74,7 @@ func (w *fakeConn) Write(b []byte) (int, error) {
 	return w.Conn.Write(b)
 }
 
-// answerInfo answers INFO, of which miniredis knows little.
+// answerInfo answers INFO, which miniredis hardly does.
 func (p *fakeRedis) answerInfo(c *server.Peer, command string, _ ...string) bool {
 	if command != "INFO" {
 		return false

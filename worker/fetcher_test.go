@@ -24,7 +24,7 @@ func parseRef(t testing.TB, s string) fetch.Ref {
 	return ref
 }
 
-// How a job, a store or a disk may answer.
+// What an attempt may end with.
 var (
 	jobRunning    = &fetch.NotReadyError{State: fetch.Running, Status: "RUNNING"}
 	unknownStatus = &fetch.NotReadyError{Status: "REHEATING"}
@@ -32,11 +32,12 @@ var (
 	networkErr    = &fetch.CallError{Call: "GET", Kind: fetch.ErrTemporary}
 )
 
-// A script is a Fetcher whose attempts end as it says, the last of its ends
-// for ever. nil is a landing, of which the archive does not know.
+// A scriptedFetcher is a Fetcher whose attempts end with ends, one after the other,
+// and then always with the last. nil means that the export lands, but not in the
+// archive.
 type scriptedFetcher struct {
 	ends   []error
-	polled bool // all ends but nil are of asking the job, not of fetching
+	polled bool // polls end with the errors, not fetches
 
 	mu    sync.Mutex
 	began time.Time
@@ -66,7 +67,7 @@ func (s *scriptedFetcher) Fetch(context.Context, fetch.Ref) (*archive.Receipt, e
 	return nil, end
 }
 
-// pauses are those between the attempts.
+// pauses are the times between the attempts.
 func (s *scriptedFetcher) pauses() []time.Duration {
 	var pauses []time.Duration
 	for i := 1; i < len(s.times); i++ {
@@ -83,15 +84,15 @@ func (s *scriptedFetcher) note(_ fetch.Ref, note string) {
 
 func repeat(err error, n int) []error { return slices.Repeat([]error{err}, n) }
 
-// wake is how soon a worker of the tests notices a task that is due, and late
-// how much later than it was told it may then take it: the queue knows whole
-// seconds.
+// checkInterval is how soon a worker in the tests notices a task that is due.
+// maxLateness is how much later than it is due a task may run: the queue counts
+// whole seconds.
 const (
 	checkInterval = 500 * time.Millisecond
 	maxLateness   = time.Second + 2*checkInterval
 )
 
-// setUp gives a worker a queue in a Redis in the process, and an archive.
+// setUp gives a worker a queue in a fake Redis, an archive, and s as its Fetcher.
 func (s *scriptedFetcher) setUp(t testing.TB, w *Worker) *fakeRedis {
 	t.Helper()
 	p := newFakeRedis(t)
@@ -104,7 +105,7 @@ func (s *scriptedFetcher) setUp(t testing.TB, w *Worker) *fakeRedis {
 	return p
 }
 
-// fetchLocal fetches an export by a queue in the process alone.
+// fetchLocal fetches an export by a Local.
 func (s *scriptedFetcher) fetchLocal(t testing.TB, ctx context.Context, w *Worker) error { //nolint:revive // as all helpers of tests
 	t.Helper()
 	s.setUp(t, w)
@@ -114,15 +115,15 @@ func (s *scriptedFetcher) fetchLocal(t testing.TB, ctx context.Context, w *Worke
 	return err
 }
 
-// runLocal is fetch in a bubble of its own time.
+// runLocal is fetchLocal in a synctest bubble.
 func (s *scriptedFetcher) runLocal(t *testing.T, w *Worker) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { err = s.fetchLocal(t, t.Context(), w) })
 	return err
 }
 
-// runWorker has a worker of a queue that others may serve too fetch an export, in a
-// bubble of its own time, and returns how it fared.
+// runWorker has a Worker fetch an export, in a synctest bubble, and returns how the
+// export ended.
 func (s *scriptedFetcher) runWorker(t *testing.T, w *Worker) (err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -132,8 +133,8 @@ func (s *scriptedFetcher) runWorker(t *testing.T, w *Worker) (err error) {
 	return err
 }
 
-// fetchByWorker enqueues an export and has the worker serve the queue until the export
-// has fared somehow.
+// fetchByWorker enqueues an export, runs the worker until the export has ended, and
+// returns how.
 func fetchByWorker(t testing.TB, w *Worker, ref fetch.Ref) error {
 	t.Helper()
 	ended := make(chan error, 1)
@@ -167,7 +168,7 @@ func waitUntilIdle(t testing.TB, q *Queue, ref fetch.Ref) {
 	}
 }
 
-// startWorker runs a worker until stop.
+// startWorker runs a worker until stop is called.
 func startWorker(t testing.TB, w *Worker) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -15,7 +15,7 @@ import (
 	"tallyman/verify/archive"
 )
 
-// A discovery that is read is one that was written, of a place.
+// What readDiscoverTask accepts is a payload as this package writes it, of a place.
 func FuzzReadDiscoverTask(f *testing.F) {
 	for _, place := range []string{"sls://cn-hangzhou/ali-test-project/", "dbs://r/i/", jobRef, "", "sls://r/../"} {
 		b := discoverTask{Version: taskVersion, Place: place, Since: "7d", Match: "download-*", Wait: Duration(time.Hour)}.payload()
@@ -42,7 +42,7 @@ func FuzzReadDiscoverTask(f *testing.F) {
 	})
 }
 
-// Times that CheckCron takes come, one after the other.
+// The times of what CheckCron accepts come one after the other.
 func FuzzCron(f *testing.F) {
 	for _, spec := range []string{"0 6 * * *", "*/15 * * * 1-5", "TZ=Asia/Shanghai 0 6 * * *", "CRON_TZ=UTC 0 0 30 2 *", "TZ=", "TZ=UTC", "@every 1s", "@daily", "", "0 0 31 2 *",
 		"* * * * *", "0-59/0 * * * *", "1-1/9999999999999999999 * * * *", "? ? ? ? ?", "0 6 * * mon,TUE", "TZ=../../etc/passwd 0 0 * * *", "TZ= * * * * *"} {
@@ -73,10 +73,10 @@ func FuzzCron(f *testing.F) {
 	})
 }
 
-// passwordPlace is where an address may have a password, be it at a mistake.
+// passwordPlace matches where a URL may hold a password, be it by mistake.
 var passwordPlace = regexp.MustCompile(`^[^?#]*:%s@|^[^#]*[?&](sentinel_)?password=%s`)
 
-// Whatever an address of Redis is, no error tells the password in it.
+// No error of NewRedisClient holds the password, whatever the URL is.
 func FuzzNewRedisClientErrorsHoldNoPassword(f *testing.F) {
 	for _, s := range []string{"redis://u:%s@h:6379/0", "rediss://:%s@h?addr=h:1", "redis://h?password=%s", "redis://h?master_name=m&sentinel_password=%s&addr=h:1", "unix://u:%s@/s?db=x",
 		"redis://:%s@h/a/b", "redis://:%s@h:x", "redis://:%s@h?dial_timeout=x", "://%s@", "redis://:%s@[::1", "redis://h:6379?unknown=x&password=%s", "redis://:%s@h:6379/x?db=1&db=2"} {
@@ -101,7 +101,7 @@ func FuzzNewRedisClientErrorsHoldNoPassword(f *testing.F) {
 	})
 }
 
-// What Redis says of itself is read, or said to be no older than we want.
+// Any answer to INFO can be parsed, and a version that can't be read is not older.
 func FuzzParseInfo(f *testing.F) {
 	f.Add("# Server\r\nredis_version:7.2.4\r\nmaxmemory_policy:noeviction\r\n", 6, 2)
 	f.Add("redis_version:6", 6, 2)
@@ -119,14 +119,14 @@ func FuzzParseInfo(f *testing.F) {
 	})
 }
 
-// newer reports whether a version begins with a greater number.
+// newer reports whether a version begins with a number greater than major.
 func newer(version string, major int) bool {
 	first, _, _ := strings.Cut(version, ".")
 	var n int
 	return json.Unmarshal([]byte(first), &n) == nil && n > major
 }
 
-// The reference of a state is the one that it was written with, or none.
+// RefOf returns the reference that a record was written with, or none.
 func FuzzRefOf(f *testing.F) {
 	ref := parseRef(f, jobRef)
 	options, _ := json.Marshal(Options{Wait: Duration(time.Hour), Revision: parseTime("2026-03-04T05:06:07Z")})

@@ -43,13 +43,13 @@ func (r *fakeLister) add(t testing.TB, names ...string) {
 	}
 }
 
-// listedAt is when each listing began.
+// listedAt returns when each listing began.
 func (r *fakeLister) listedAt() []time.Time {
 	began, _ := r.Lists()
 	return began
 }
 
-// worker is one of a queue that others may serve too, with that schedule.
+// worker returns a worker of a queue, with a schedule.
 func (r *fakeLister) worker(q *Queue, entries ...ScheduleEntry) *Worker {
 	w := newWorker(q, r.a, r.f)
 	w.TaskCheckInterval, w.DrainTimeout = 2*time.Second, drain
@@ -66,14 +66,14 @@ func (r *fakeLister) worker(q *Queue, entries ...ScheduleEntry) *Worker {
 	return w
 }
 
-// Write takes in the log.
+// Write keeps the log. It implements io.Writer.
 func (r *fakeLister) Write(line []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.log.Write(line)
 }
 
-// countLog is how many lines of the log hold a text.
+// countLog returns how many lines of the log hold a text.
 func (r *fakeLister) countLog(text string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,8 +85,8 @@ func (r *fakeLister) countLog(text string) (n int) {
 	return n
 }
 
-// checkLanded holds the jobs to having landed, each by one task and one request, and
-// none beside them.
+// checkLanded fails the test unless the jobs have landed, each by one task and one
+// request, and no others.
 func (r *fakeLister) checkLanded(t testing.TB, names ...string) {
 	t.Helper()
 	r.mu.Lock()
@@ -103,7 +103,8 @@ func (r *fakeLister) checkLanded(t testing.TB, names ...string) {
 	}
 }
 
-// checkListings holds the lists to their number, and to be so far apart.
+// checkListings fails the test unless so many listings began, so far apart, and no
+// two ran at once.
 func (r *fakeLister) checkListings(t testing.TB, least, most int, apart time.Duration) {
 	t.Helper()
 	listed, atOnce := r.Lists()

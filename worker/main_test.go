@@ -15,10 +15,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if _, err := os.Stat("/dev/shm"); err == nil && os.Getenv("TMPDIR") == "" { // thousands of fsyncs that tell nothing of a real disk
+	if _, err := os.Stat("/dev/shm"); err == nil && os.Getenv("TMPDIR") == "" { // the tests sync thousands of files
 		os.Setenv("TMPDIR", "/dev/shm")
 	}
-	debug.SetGCPercent(1000) // of a few MB, which a Redis in the process fills many times a second
+	debug.SetGCPercent(1000) // the heap is a few MB, and a Redis in the process fills it many times a second
 	SetRedisLogger(nil)
 	goleak.VerifyTestMain(m)
 }

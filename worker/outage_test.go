@@ -15,13 +15,13 @@ import (
 	"tallyman/verify/archive"
 )
 
-// replyError answers all with an error.
+// replyError answers every command with an error.
 func replyError(text string) func(*server.Peer) {
 	return func(c *server.Peer) { c.WriteError(text) }
 }
 
-// awayness is how a Redis may fail to serve for a while, what is said of it to
-// who would enqueue meanwhile, and whether that may pass.
+// outages are the ways in which a Redis may fail for a while: what it answers, what
+// the error of Enqueue says meanwhile, and which error that is.
 var outages = map[string]struct {
 	answer func(*server.Peer)
 	says   string
@@ -54,7 +54,7 @@ func testOutage(t *testing.T, answer func(*server.Peer), says string, is error) 
 	w, ref, away := &Worker{}, parseRef(t, jobRef), atomic.Bool{}
 	p := (&scriptedFetcher{}).setUp(t, w)
 	p.Server().SetPreHook(func(c *server.Peer, command string, args ...string) bool {
-		if away.Load() && answer != nil && command != "PING" && command != "SUBSCRIBE" { // of which one is waited for by a lock
+		if away.Load() && answer != nil && command != "PING" && command != "SUBSCRIBE" { // asynq holds a lock while it waits for these
 			answer(c)
 			return true
 		}

@@ -12,7 +12,8 @@ import (
 	"tallyman/fetch"
 )
 
-// poison is what no payload may be, and what the reason of its refusal says.
+// poisonPayloads can't be the payload of a poll or a fetch, and what the reason
+// says.
 var poisonPayloads = map[string]struct{ payload, says string }{
 	"nothing":         {"", "EOF"},
 	"no JSON":         {"\xff\x00\x01", "invalid character"},
@@ -95,8 +96,8 @@ func TestUnreadableTasksAreQuarantined(t *testing.T) {
 	})
 }
 
-// checkQuarantinedCount fails unless whoever reads the queue is told of so many tasks that no
-// worker takes, and why.
+// checkQuarantinedCount fails the test unless Tasks yields so many tasks that can't
+// be read, each with a reason and without a secret.
 func checkQuarantinedCount(t testing.TB, q *Queue, want int) {
 	t.Helper()
 	n := 0

@@ -25,7 +25,7 @@ func newFetcher(p fetch.Provider, a *archive.Archive) *fetch.Fetcher {
 	return &fetch.Fetcher{Providers: map[string]fetch.Provider{"sls": p, "https": p}, Archive: a, PartSize: 1000, Parallel: 1}
 }
 
-// A fakeFetcher is a Fetcher that does what it is told. What it is not told succeeds.
+// A fakeFetcher is a Fetcher that calls poll and fetch. One that is nil succeeds.
 type fakeFetcher struct {
 	poll  func(context.Context, fetch.Ref) error
 	fetch func(context.Context, fetch.Ref) (*archive.Receipt, error)
@@ -45,12 +45,12 @@ func (s *fakeFetcher) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receip
 	return s.fetch(ctx, ref)
 }
 
-// newWorker is one of a queue and an archive that others may serve too.
+// newWorker returns a worker of a queue and an archive.
 func newWorker(q *Queue, a *archive.Archive, f Fetcher) *Worker {
 	return &Worker{Queue: q, Archive: a, Fetcher: f, PollConcurrency: 2, FetchConcurrency: 2, Wait: Forever, PollInterval: checkInterval, TaskCheckInterval: checkInterval}
 }
 
-// mustLand holds the archive to having the exports, each as it should be.
+// mustLand fails the test unless the exports have landed, and their bags are whole.
 func mustLand(t testing.TB, a *archive.Archive, refs ...fetch.Ref) {
 	t.Helper()
 	for _, ref := range refs {

@@ -17,10 +17,11 @@ import (
 	"tallyman/verify/archive"
 )
 
-// soon is how soon the workers of these tests notice a task.
+// fastCheck is how soon the workers of these tests notice a task.
 const fastCheck = 20 * time.Millisecond
 
-// newFastWorker is a worker that notices tasks soon, and tells how exports fare.
+// newFastWorker returns a worker that notices tasks soon, and a channel of how
+// exports end.
 func newFastWorker(s redisServer, a *archive.Archive, f Fetcher) (*Worker, chan error) {
 	w, ended := newWorker(NewQueue(s.client), a, f), make(chan error, 1000)
 	w.TaskCheckInterval, w.PollInterval = fastCheck, fastCheck
@@ -177,7 +178,7 @@ func TestRemove(t *testing.T) {
 		mustEnqueue(t, q, ref)
 		<-ended
 		waitForState(t, q, fetchQueue, fetchID(hash), asynq.TaskStateArchived)
-		waitUntilIdle(t, q, ref) // once its poll is over too
+		waitUntilIdle(t, q, ref) // its poll has to end, too
 		stop()
 		gone("given up")
 	})
@@ -245,8 +246,8 @@ func setPhaseWhenFree(t testing.TB, a *archive.Archive, ref fetch.Ref, phase arc
 	}
 }
 
-// fillArchive gives an archive exports in each phase, and returns those that a queue
-// should have.
+// fillArchive gives an archive exports in each phase. It returns those that are
+// pending, which a queue should have, and the others.
 func fillArchive(t testing.TB, a *archive.Archive) (unfinished, others []fetch.Ref) {
 	t.Helper()
 	at := func(n string) fetch.Ref { return parseRef(t, jobRef+n) }
@@ -337,7 +338,7 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 				}
 				return jobRunning
 			}})
-			w.PollInterval = time.Hour // what is lost is not found again by waiting
+			w.PollInterval = time.Hour // so that no poll finds what is lost
 			defer startWorker(t, w)()
 			refs := []fetch.Ref{parseRef(t, jobRef+"1"), parseRef(t, jobRef+"2")}
 			for _, ref := range refs {
@@ -393,7 +394,7 @@ func TestAWorkerStopsIfRedisServesAnotherArchive(t *testing.T) {
 	over := make(chan error, 1)
 	go func() { over <- w.Run(t.Context()) }()
 	mustEnqueue(t, w.Queue, parseRef(t, jobRef))
-	<-ended // it is up
+	<-ended // the worker runs
 	p.FlushAll()
 	if err := NewQueue(p.client).Register(t.Context(), "another"); err != nil {
 		t.Fatal(err)

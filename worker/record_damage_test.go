@@ -10,7 +10,7 @@ import (
 	"tallyman/verify/archive"
 )
 
-// spoilt is what a docket's files may hold that this version never wrote.
+// damagedRecords are contents of a record's files that this version never writes.
 var damagedRecords = map[string]string{
 	"nothing":         "",
 	"garbage":         "\xff\x00{",
@@ -28,8 +28,7 @@ var damagedRecords = map[string]string{
 	"deep":            strings.Repeat("[", 20000),
 }
 
-// Whatever lies where the docket of an export should be, the export lands, and
-// who lists the dockets is not stopped by it.
+// Whatever the files of a record hold, the export lands, and Requeue does not fail.
 func TestADamagedRecordKeepsNoExportFromLanding(t *testing.T) {
 	t.Parallel()
 	for name, text := range damagedRecords {

@@ -19,7 +19,7 @@ import (
 	"tallyman/verify/archive"
 )
 
-// crashAttempt is a worker that dies at an export: it begins and never ends.
+// crashAttempt is an attempt that begins and never ends, since its worker dies.
 func crashAttempt(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	t.Helper()
 	v := &run{&Worker{Archive: a}, newTask(ref, Options{}), ref}
@@ -84,7 +84,7 @@ func TestCrashesWithProgressAreUnlimited(t *testing.T) {
 	mustLand(t, a, ref)
 }
 
-// receivePart receives a part of an export that has some more, and then is cut off.
+// receivePart makes an attempt that receives more of an export, and then fails.
 func receivePart(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	t.Helper()
 	n := 0
@@ -248,7 +248,7 @@ func TestNoSecretOfAnErrorIsStored(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer startWorker(t, w)()
-					for range 3 { // while it is retried, and when it has failed
+					for range 3 { // it is retried, and then fails
 						time.Sleep(22 * time.Second)
 						checkNoSecrets(t, w.Archive, p.client, s)
 					}
@@ -272,7 +272,7 @@ func checkNoSecrets(t testing.TB, a *archive.Archive, client redis.UniversalClie
 	}
 }
 
-// dumpRedis is all that a Redis holds.
+// dumpRedis returns all that a Redis holds.
 func dumpRedis(t testing.TB, client redis.UniversalClient) string {
 	t.Helper()
 	var all strings.Builder
@@ -284,7 +284,7 @@ func dumpRedis(t testing.TB, client redis.UniversalClient) string {
 	return all.String()
 }
 
-// dumpArchive is all that is on the disk of an archive, and the names of it.
+// dumpArchive returns the paths and contents of all files of an archive.
 func dumpArchive(t testing.TB, a *archive.Archive) string {
 	t.Helper()
 	var all strings.Builder
@@ -323,7 +323,7 @@ func TestASignedURLStaysInTheProcess(t *testing.T) {
 		l := StartLocal(w)
 		defer l.Close()
 		_, err := l.Fetch(t.Context(), ref)
-		if err != nil { // the first attempt was its only one: a person asks again
+		if err != nil { // it had only one attempt: a person asks again
 			_, err = l.Fetch(t.Context(), ref)
 		}
 		if err != nil || tried < 2 || shelf.Answered(ref) == 0 || !strings.Contains(ref.URL(), canary) {

@@ -11,7 +11,8 @@ import (
 	"tallyman/verify/archive"
 )
 
-// junk is what may lie in Redis where a task should be, and what is said of it.
+// unreadableMessages are what Redis may hold where a task should be, and what the
+// reason of the quarantine says.
 var unreadableMessages = map[string]struct {
 	plant func(p *fakeRedis, queue, id string)
 	says  string
@@ -28,8 +29,8 @@ var unreadableMessages = map[string]struct {
 	"\x1b[2J\u202ename": {func(p *fakeRedis, queue, id string) { p.HSet(taskKey(queue, id), "msg", "\xff") }, "can't be decoded"},
 }
 
-// What is no task would keep the queue from seeing whose worker has died: it is
-// taken out of its way, and told of.
+// A message that is no task would keep asynq from seeing the tasks whose workers
+// have died. It is quarantined, and Tasks yields it.
 func TestMessagesThatAreNoTasksBlockNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -60,11 +61,11 @@ func TestMessagesThatAreNoTasksBlockNothing(t *testing.T) {
 				}
 			}
 		}
-		checkQuarantinedCount(t, w.Queue, 2*len(unreadableMessages)+2) // and those that could be read
+		checkQuarantinedCount(t, w.Queue, 2*len(unreadableMessages)+2) // and the two tasks of an unknown type
 	})
 }
 
-// addOrphanedTask is a task that a worker had when it died.
+// addOrphanedTask adds a task whose worker has died.
 func addOrphanedTask(t testing.TB, p *fakeRedis, q *Queue, ref fetch.Ref) {
 	t.Helper()
 	id := fetchID(ref.Hash())
@@ -76,7 +77,7 @@ func addOrphanedTask(t testing.TB, p *fakeRedis, q *Queue, ref fetch.Ref) {
 	_, _ = p.ZAdd(key+"lease", float64(time.Now().Unix()), id)
 }
 
-// A task that runs without a lease would never be given to anyone again.
+// asynq never gives a task that runs without a lease to another worker.
 func TestATaskWithoutALeaseGoesToAnotherWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -90,8 +91,6 @@ func TestATaskWithoutALeaseGoesToAnotherWorker(t *testing.T) {
 	})
 }
 
-// A task that is being worked at is none of its business, though it takes longer
-// than any lease.
 func TestATaskThatRunsLongerThanItsLeaseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -111,7 +111,7 @@ func TestAPasswordIsNotInTheErrorsOfCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close() // nobody is there
+	l.Close() // so that nobody listens there
 	q := NewQueue(mustDial(t, RedisOptions{URL: "redis://user:" + canary + "@" + l.Addr().String() + "?max_retries=-1"}))
 	for _, err := range callEveryWrite(t, q) {
 		if !errors.Is(err, ErrRedis) || strings.Contains(err.Error(), canary) {
@@ -125,7 +125,7 @@ func TestAPasswordIsNotInTheErrorsOfCalls(t *testing.T) {
 	}
 }
 
-// callEveryWrite calls all that writes to a queue.
+// callEveryWrite calls every method that writes to a queue, and returns the errors.
 func callEveryWrite(t testing.TB, q *Queue) map[string]error {
 	t.Helper()
 	ref := parseRef(t, jobRef)
@@ -161,7 +161,7 @@ func TestAPrivateAuthorityIsTrusted(t *testing.T) {
 	}
 }
 
-// authority is a certificate of 127.0.0.1 that signs itself, and its file.
+// authority returns a certificate of 127.0.0.1 that signs itself, and its file.
 func authority(t testing.TB) (path string, c tls.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -221,7 +221,7 @@ func TestARealRedisIsSuitable(t *testing.T) {
 	}
 }
 
-// checkUnsuitable has a real Redis refuse what a queue asks of it.
+// checkUnsuitable fails the test unless Redis refuses every write as unsuitable.
 func checkUnsuitable(t *testing.T, q *Queue, says string) {
 	t.Helper()
 	checkRefused(t, q, ErrUnsuitableRedis, says)
@@ -267,7 +267,7 @@ func TestARedisWithAPasswordIsUnsuitableWithoutIt(t *testing.T) {
 	}
 }
 
-// theACL is what a queue needs of Redis, as the README has it.
+// readmeACL is the ACL that a queue needs, as the README has it.
 const readmeACL = "~asynq:* ~tallyman:* &asynq:cancel -@all +@read +@write +@scripting +@connection +@pubsub -@dangerous +info"
 
 func TestTheACLOfTheREADMESuffices(t *testing.T) {

@@ -36,14 +36,13 @@ func cronEntry(t testing.TB, cron string) ScheduleEntry {
 	return e
 }
 
-// ample is how long a run and its exports take at most, with nothing in their
-// way.
+// maxRunTime is how long a listing and its exports take at most, if nothing fails.
 const maxRunTime = 20 * time.Second
 
 func TestNewJobsAreEnqueuedOnceByTwoWorkers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		apart time.Duration // the beginnings of the two workers
+		apart time.Duration // the starts of the two workers
 		most  int           // lists
 	}{"together": {0, 6}, "apart": {40 * time.Second, 12}} {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +158,7 @@ func TestDiscoverEnqueuesOnlyNewJobs(t *testing.T) {
 		if err := fetchByWorker(t, newWorker(NewQueue(p.dial()), r.a, failed), parseRef(t, jobPlace+"nightly-failed")); !errors.Is(err, fetch.ErrAuth) {
 			t.Fatal(err)
 		}
-		p.FlushAll() // the archive knows without it
+		p.FlushAll() // so that only the archive knows of the exports
 		e := everyEntry(t, time.Minute)
 		e.Since, e.Match, e.Wait = "2h", "nightly-*", 24*time.Hour
 		defer startWorker(t, r.worker(NewQueue(p.client), e))()
@@ -176,7 +175,7 @@ func TestSinceIsReadAtEachRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, r, e := newFakeRedis(t), newFakeLister(t, "missed"), everyEntry(t, time.Minute)
 		e.Since = "90s"
-		r.BeforeList = func(_ context.Context, n int) error { // the first that answers comes too late for it
+		r.BeforeList = func(_ context.Context, n int) error { // the first listing that succeeds is too late for it
 			if n <= 2 {
 				return fetch.ErrAuth
 			}

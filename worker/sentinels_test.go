@@ -24,7 +24,7 @@ func TestEverySentinelHasARow(t *testing.T) {
 	}
 }
 
-// selectors are what a file names of other packages.
+// selectors returns the names of other packages that a file uses.
 func selectors(t *testing.T, path string) map[string]bool {
 	names := map[string]bool{}
 	ast.Inspect(parse(t, path), func(n ast.Node) bool {
@@ -38,8 +38,8 @@ func selectors(t *testing.T, path string) map[string]bool {
 	return names
 }
 
-// sentinels are the exported errors of a package: variables, and types that
-// are errors but wrap none of the variables.
+// sentinels returns the exported errors of a package: variables, and error types
+// that wrap no other error.
 func sentinels(t *testing.T, dir string) []string {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil || len(paths) == 0 {
