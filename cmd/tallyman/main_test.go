@@ -6,7 +6,9 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
+		Files:              scripts(t),
 		RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			for name, value := range environment(e.WorkDir) {
@@ -44,6 +46,26 @@ func TestScripts(t *testing.T) {
 			return name == "root" && os.Getuid() == 0 || name == "redis" && fetchtest.HasRedis(), nil
 		},
 	})
+}
+
+// sequential are the scripts whose commands end before they do anything, since
+// they are called wrongly or asked for help.
+var sequential = []string{"completion", "config", "help", "queue_help", "usage"}
+
+// scripts are those to run. A short run has the race detector, which finds
+// nothing in those that are sequential.
+func scripts(t *testing.T) []string {
+	t.Helper()
+	all, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(all) == 0 {
+		t.Fatal("no scripts: ", err)
+	}
+	if testing.Short() {
+		all = slices.DeleteFunc(all, func(path string) bool {
+			return slices.Contains(sequential, strings.TrimSuffix(filepath.Base(path), ".txtar"))
+		})
+	}
+	return all
 }
 
 // environment keeps a command from what is outside its test.
@@ -108,7 +130,9 @@ func jsonCommand(ts *testscript.TestScript, _ bool, args []string) {
 func untilCommand(ts *testscript.TestScript, _ bool, args []string) {
 	pattern, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	pause := 50 * time.Millisecond // to look takes a process, so it looks less and less often
+	for end := time.Now().Add(time.Minute); ; pause = min(pause*3/2, 400*time.Millisecond) {
+		time.Sleep(pause)
 		err := ts.Exec(args[1], args[2:]...)
 		switch said := ts.ReadFile("stdout"); {
 		case pattern.MatchString(said):
