@@ -138,9 +138,9 @@ func TestEachCallOfAnExportTakesATurn(t *testing.T) {
 func TestTheWaitForATurnIsNotOfTheTimeToAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})
-		cloud.AddJob(havenProject, sandbox.Job{Name: "download-1", Statuses: []string{sandbox.JobRunning}})
+		cloud.AddJob(testProject, sandbox.Job{Name: "download-1", Statuses: []string{sandbox.JobRunning}})
 		p := &sls.Provider{Client: clientOf(cloud), Endpoint: "http://127.0.0.1:80", Keys: rateLimited(0.001, sls.StaticKeys(demoKey, demoSecret, ""))}
-		ref := mustRef(t, "sls://cn-hangzhou/"+havenProject+"/download-1")
+		ref := mustRef(t, "sls://cn-hangzhou/"+testProject+"/download-1")
 		export := func(ctx context.Context) error { _, err := p.Export(ctx, ref); return err }
 		if took := took(t, 2, export); took != 1000*time.Second {
 			t.Errorf("2 calls at 0.001 a second took %v", took)

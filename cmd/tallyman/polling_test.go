@@ -16,27 +16,25 @@ import (
 	"tallyman/fetch/sls"
 )
 
-// A haven is a cloud of jobs that run on, and who asks for them as the command
-// does, without a network between them.
-type haven struct {
+// A polledCloud is a cloud of jobs that keep running, and a provider that asks for
+// them as the command does, without a network between them.
+type polledCloud struct {
 	*testing.T
-	cloud *sandbox.Cloud
-	board fetch.Provider
-	jobs  []fetch.Ref
+	cloud    *sandbox.Cloud
+	provider fetch.Provider
+	jobs     []fetch.Ref
 }
 
-const havenProject = "ali-test-project"
-
-func newHaven(t *testing.T, a *app, jobs int) *haven {
-	h := &haven{T: t, cloud: sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})}
+func newPolledCloud(t *testing.T, a *app, jobs int) *polledCloud {
+	h := &polledCloud{T: t, cloud: sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})}
 	for i := range jobs {
 		name := fmt.Sprintf("download-%d", i)
-		h.cloud.AddJob(havenProject, sandbox.Job{Name: name, Statuses: []string{sandbox.JobRunning}})
-		h.jobs = append(h.jobs, mustRef(t, "sls://cn-hangzhou/"+havenProject+"/"+name))
+		h.cloud.AddJob(testProject, sandbox.Job{Name: name, Statuses: []string{sandbox.JobRunning}})
+		h.jobs = append(h.jobs, mustRef(t, "sls://cn-hangzhou/"+testProject+"/"+name))
 	}
 	asked := &sls.Provider{Client: clientOf(h.cloud), Keys: rateLimited(a.APIRate, sls.StaticKeys(demoKey, demoSecret, "")), Endpoint: "http://127.0.0.1:80"}
 	providers := map[string]fetch.Provider{"sls": asked}
-	h.board = a.newFetcher(t.Context(), providers, nil, nil).StatusCaches["sls"]
+	h.provider = a.newFetcher(t.Context(), providers, nil, nil).StatusCaches["sls"]
 	return h
 }
 
@@ -56,7 +54,7 @@ func clientOf(cloud *sandbox.Cloud) *http.Client {
 
 // poll asks for jobs, as many at once as a worker does, and returns which have
 // ended.
-func (h *haven) poll(jobs []fetch.Ref) (ended []string) {
+func (h *polledCloud) poll(jobs []fetch.Ref) (ended []string) {
 	h.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -65,7 +63,7 @@ func (h *haven) poll(jobs []fetch.Ref) (ended []string) {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			export, err := h.board.Export(h.Context(), ref)
+			export, err := h.provider.Export(h.Context(), ref)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -81,7 +79,7 @@ func (h *haven) poll(jobs []fetch.Ref) (ended []string) {
 }
 
 // round polls each job once in a minute.
-func (h *haven) round() (ended []string) {
+func (h *polledCloud) round() (ended []string) {
 	const steps = 50
 	began, n := time.Now(), len(h.jobs)
 	for i := range steps {
@@ -92,7 +90,7 @@ func (h *haven) round() (ended []string) {
 }
 
 // calls are those that were made of the cloud by now.
-func (h *haven) calls() (n int) {
+func (h *polledCloud) calls() (n int) {
 	for _, calls := range h.cloud.Counts().Calls {
 		n += calls
 	}
@@ -105,7 +103,7 @@ func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
 		t.Skip("500 pages of a hundred jobs each")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		h := newHaven(t, &app{&config.Options{APIRate: 5}}, 10_000)
+		h := newPolledCloud(t, &app{&config.Options{APIRate: 5}}, 10_000)
 		h.round() // gets to know them
 		for i := range 2 {
 			before, began := h.calls(), time.Now()
@@ -114,7 +112,7 @@ func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
 				t.Errorf("round %d: %d calls in %v, want no more than %d", i, calls, took, most)
 			}
 		}
-		h.cloud.UpdateJob(havenProject, "download-1234", func(j *sandbox.Job) { j.Statuses = []string{sandbox.JobFailed} })
+		h.cloud.UpdateJob(testProject, "download-1234", func(j *sandbox.Job) { j.Statuses = []string{sandbox.JobFailed} })
 		first, then := h.round(), h.round()
 		if n := len(first) + len(then); n == 0 || n > 2 {
 			t.Errorf("a job that failed was seen %d times in two rounds", n)
@@ -126,7 +124,7 @@ func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
 // A job that is answered for by a listing takes no turn from one that is not.
 func TestWhatAListingAnswersTakesNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHaven(t, &app{&config.Options{APIRate: 1}}, 50)
+		h := newPolledCloud(t, &app{&config.Options{APIRate: 1}}, 50)
 		h.poll(h.jobs)
 		began := time.Now()
 		h.poll(h.jobs[:40])
@@ -138,9 +136,9 @@ func TestWhatAListingAnswersTakesNoTurn(t *testing.T) {
 }
 
 func TestJobsOfAnotherAccountThanTheirPlaceAreAskedForByThemselves(t *testing.T) {
-	a := &app{&config.Options{Places: []config.Place{{Match: "sls://cn-hangzhou/" + havenProject + "/download-1", Profile: "b"}}}}
+	a := &app{&config.Options{Places: []config.Place{{Match: "sls://cn-hangzhou/" + testProject + "/download-1", Profile: "b"}}}}
 	synctest.Test(t, func(t *testing.T) {
-		h := newHaven(t, a, 200)
+		h := newPolledCloud(t, a, 200)
 		theirs := h.jobs[100:200]
 		for range 3 {
 			before := h.calls()
