@@ -456,7 +456,7 @@ func TestAskTellsWhatFetchWouldSay(t *testing.T) {
 		"refused":      {err: refused},
 	} {
 		f := newMemoryFetcher(t, fetchtest.NewMemory())
-		f.Providers["oss"] = said{tt.export, tt.err}
+		f.Providers["oss"] = fetchtest.ProviderFunc(func(context.Context, fetch.Ref) (*fetch.Export, error) { return tt.export, tt.err })
 		err := f.Poll(t.Context(), ref)
 		if _, fetched := f.Fetch(t.Context(), ref); err == nil || err.Error() != fetched.Error() {
 			t.Errorf("%s: %v, but Fetch says %v", name, err, fetched)
@@ -468,14 +468,6 @@ func TestAskTellsWhatFetchWouldSay(t *testing.T) {
 		t.Errorf("%v, want %v", err, errors.ErrUnsupported)
 	}
 }
-
-// said is a provider that always says the same.
-type said struct {
-	export *fetch.Export
-	err    error
-}
-
-func (s said) Export(context.Context, fetch.Ref) (*fetch.Export, error) { return s.export, s.err }
 
 func TestAskFetchesNothing(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)

@@ -19,8 +19,8 @@ import (
 func TestMain(m *testing.M) {
 	var n int
 	var dir string
-	if _, err := fmt.Sscan(os.Getenv(crowdVar), &n, &dir); err == nil {
-		peak, err := landCrowd(dir, n)
+	if _, err := fmt.Sscan(os.Getenv(landManyVar), &n, &dir); err == nil {
+		peak, err := landMany(dir, n)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -17,7 +17,7 @@ func peakOf(t *testing.T, n int) float64 {
 	t.Helper()
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", crowdVar, n, dir))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", landManyVar, n, dir))
 	began := time.Now()
 	out, err := cmd.Output()
 	if err != nil {
@@ -32,7 +32,7 @@ func peakOf(t *testing.T, n int) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Recheck(t.Context(), "oss/bucket/crowd%2F"); err != nil {
+	if err := a.Recheck(t.Context(), "oss/bucket/many%2F"); err != nil {
 		t.Error(err)
 	}
 	return kib / 1024

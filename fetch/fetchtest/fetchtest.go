@@ -56,6 +56,14 @@ func (Opened) ReadRange(context.Context, int64, int64, string) (*fetch.Range, er
 // Open opens a URL as Opened.
 func Open(rawURL string) (fetch.Source, error) { return Opened(rawURL), nil }
 
+// A ProviderFunc is a provider that is one function.
+type ProviderFunc func(context.Context, fetch.Ref) (*fetch.Export, error)
+
+// Export implements fetch.Provider.
+func (f ProviderFunc) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
+	return f(ctx, ref)
+}
+
 // A Transport answers each request by itself.
 type Transport func(*http.Request) (*http.Response, error)
 
