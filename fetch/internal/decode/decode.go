@@ -182,7 +182,7 @@ func (d *decoding) unzip(ctx context.Context, encoded io.Reader) error {
 		return err
 	}
 	limits := d.containerLimits(size)
-	limits.Room = func(bytes int64) error { return outputError(d.Output.Reserve(ctx, bytes)) }
+	limits.Reserve = func(bytes int64) error { return outputError(d.Output.Reserve(ctx, bytes)) }
 	_, err = unpack.Zip(ctx, localReaderAt{zip}, size, d.Workers, limits, d.createEntry)
 	d.result.Checked = err == nil
 	return err

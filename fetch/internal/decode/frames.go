@@ -57,7 +57,7 @@ type frameChecker struct {
 	window    uint64 // bytes of memory that a frame needs at most
 
 	in     []byte // what Write brought and was not read yet
-	head   []byte // what take returned
+	head   []byte // what next returned
 	resume func() (struct{}, bool)
 	stop   func()
 	wait   func(struct{}) bool // goes back to Write; false: stopped
@@ -68,9 +68,9 @@ func newFrameChecker(f *format) *frameChecker {
 	c.resume, c.stop = iter.Pull(func(yield func(struct{}) bool) {
 		c.wait = yield
 		for f.frame != nil && !c.lost {
-			switch magic := c.take(magicSize); {
+			switch magic := c.next(magicSize); {
 			case isSkippable(magic):
-				c.skip(int64(binary.LittleEndian.Uint32(c.take(4))))
+				c.skip(int64(binary.LittleEndian.Uint32(c.next(4))))
 			case string(magic) == f.magic:
 				f.frame(c)
 			default:
@@ -97,9 +97,9 @@ func (c *frameChecker) windowError() error {
 	return fmt.Errorf("needs a window of %d bytes, over the limit of %d: %w", c.window, maxWindow, unpack.ErrBomb)
 }
 
-// take reads n bytes, which are good until the next call. Once the checker is
+// next reads n bytes, which are good until the next call. Once the checker is
 // stopped, it returns zeros.
-func (c *frameChecker) take(n int) []byte {
+func (c *frameChecker) next(n int) []byte {
 	c.head = c.head[:0]
 	for len(c.head) < n {
 		m := min(n-len(c.head), len(c.in))
@@ -123,36 +123,31 @@ func (c *frameChecker) skip(n int64) {
 	}
 }
 
-// beginFrame counts a frame.
-func (c *frameChecker) beginFrame(checked bool) {
-	c.frames++
-	c.unchecked = c.unchecked || !checked
-}
-
 // allChecked reports whether there was a frame, and every frame had a checksum.
 // It is for formats with frames only.
 func (c *frameChecker) allChecked() bool { return c.frames > 0 && !c.unchecked && !c.lost }
 
 // zstdFrame follows a zstd frame (RFC 8878).
 func zstdFrame(c *frameChecker) {
-	descriptor := c.take(1)[0]
+	descriptor := c.next(1)[0]
 	sizeBytes := []int{0, 2, 4, 8}[descriptor>>6]
 	dictionaryBytes := []int{0, 1, 2, 4}[descriptor&3]
 	checked := descriptor>>2&1 == 1
-	c.beginFrame(checked)
+	c.frames++
+	c.unchecked = c.unchecked || !checked
 	if descriptor>>5&1 == 1 { // a single segment, whose window is all of its content
 		c.skip(int64(dictionaryBytes))
 		var size [8]byte
-		copy(size[:], c.take(max(sizeBytes, 1)))
+		copy(size[:], c.next(max(sizeBytes, 1)))
 		c.window = max(c.window, binary.LittleEndian.Uint64(size[:]))
 	} else { // an exponent and eighths
-		d := c.take(1)[0]
+		d := c.next(1)[0]
 		base := uint64(1) << (10 + d>>3)
 		c.window = max(c.window, base+base/8*uint64(d&7))
 		c.skip(int64(dictionaryBytes + sizeBytes))
 	}
 	for last := false; !last && !c.lost; {
-		head := c.take(3)
+		head := c.next(3)
 		block := uint32(head[0]) | uint32(head[1])<<8 | uint32(head[2])<<16
 		size := int64(block >> 3)
 		if block>>1&3 == 1 {
@@ -168,13 +163,14 @@ func zstdFrame(c *frameChecker) {
 
 // lz4Frame follows an lz4 frame (lz4_Frame_format 1.6).
 func lz4Frame(c *frameChecker) {
-	flags := c.take(1)[0]
+	flags := c.next(1)[0]
 	flag := func(n int) int64 { return int64(flags >> n & 1) }
 	blockChecksum, checksum := 4*flag(4), 4*flag(2)
-	c.beginFrame(checksum > 0)
+	c.frames++
+	c.unchecked = c.unchecked || checksum == 0
 	c.skip(1 + 8*flag(3) + 4*flag(0) + 1) // block sizes, content size, dictionary, checksum of the header
 	for !c.lost {
-		size := binary.LittleEndian.Uint32(c.take(4))
+		size := binary.LittleEndian.Uint32(c.next(4))
 		if size == 0 { // the end: an empty block has its highest bit set
 			break
 		}

@@ -53,23 +53,23 @@ func (r Result) Accept(proof string) (doubt string, err error) {
 // a file as its name without the suffix says (text or Parquet), or only the wire
 // is kept.
 func (d *decoding) checkLabel(head []byte) error {
-	fault := d.labelFault(head)
+	reason := d.mislabelling(head)
 	extension := strings.ToLower(path.Ext(withoutCodecSuffix(d.Names.Object)))
 	isNamedType := isText(head) && (slices.Contains(textExtensions, extension) || extension == "" && d.Names.Content != "")
 	if isParquet(head) {
 		isNamedType = extension == ".parquet"
 	}
-	if fault != "" && !d.KeepWire && (len(head) == 0 || !isNamedType) {
-		return &MislabelledError{fault}
+	if reason != "" && !d.KeepWire && (len(head) == 0 || !isNamedType) {
+		return &MislabelledError{reason}
 	}
-	d.result.object, d.result.mislabelled, d.result.keepWire = d.Names.Object, fault, d.KeepWire
+	d.result.object, d.result.mislabelled, d.result.keepWire = d.Names.Object, reason, d.KeepWire
 	return nil
 }
 
-// labelFault returns what is wrong with the label of an object that is not
+// mislabelling returns what is wrong with the label of an object that is not
 // encoded, or "". Where the job itself declares that it is not encoded, text and
 // Parquet may have any name.
-func (d *decoding) labelFault(head []byte) string {
+func (d *decoding) mislabelling(head []byte) string {
 	name := d.Names.Object
 	suffix := codecSuffix(name)
 	if extension := path.Ext(name); suffix == "" && strings.EqualFold(extension, ".zip") {

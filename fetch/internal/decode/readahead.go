@@ -41,22 +41,24 @@ func readAhead(r io.Reader, size int64, recoverPanic func(*error)) io.ReadCloser
 	if err != nil {
 		panic(err) // the buffers are right
 	}
-	return &pooledAhead{ahead, buffers}
+	return &pooledAhead{ahead.(writingReader), buffers}
 }
 
-type pooledAhead struct {
+// A writingReader is what package readahead returns.
+type writingReader interface {
 	io.ReadCloser
-	buffers *[aheadBuffers][]byte
+	io.WriterTo
 }
 
-// WriteTo implements io.WriterTo, as the embedded reader does.
-func (a *pooledAhead) WriteTo(w io.Writer) (int64, error) {
-	return a.ReadCloser.(io.WriterTo).WriteTo(w)
+// A pooledAhead is a read-ahead whose buffers are from the pool.
+type pooledAhead struct {
+	writingReader
+	buffers *[aheadBuffers][]byte
 }
 
 // Close returns the buffers to the pool.
 func (a *pooledAhead) Close() error {
-	err := a.ReadCloser.Close()
+	err := a.writingReader.Close()
 	onBuffersReturned(a.buffers[:]...)
 	aheadPool.Put(a.buffers)
 	return err

@@ -94,14 +94,14 @@ func (d *directory) readHeader() (central, error) {
 	if err != nil {
 		return central{}, err
 	}
-	if magic := f.take(4); string(magic) != centralMagic {
+	if magic := f.next(4); string(magic) != centralMagic {
 		return central{}, corrupt("header is missing in the directory")
 	}
-	f.take(2) // made by
+	f.next(2) // made by
 	c := central{header: parseHeader(&f)}
 	commentSize := int(f.u16())
 	c.disk = wide{"disk", uint64(f.u16()), max16}
-	f.take(2) // internal attributes
+	f.next(2) // internal attributes
 	c.attributes = f.u32()
 	c.offset = wide{"offset", uint64(f.u32()), max32}
 	rest, err := d.read(c.nameSize + c.extraSize + commentSize)

@@ -70,7 +70,7 @@ func readEnd(r io.ReaderAt, size int64) (end, int64, error) {
 	}
 	found := -1
 	for at := lastEnd(tail, len(tail)); at >= 0; at = lastEnd(tail, at+endSize-1) {
-		comment := fields(tail[at+endSize-2:])
+		comment := tail[at+endSize-2:]
 		exact := int(comment.u16()) == len(comment)
 		switch {
 		case found < 0 && !exact:
@@ -111,7 +111,7 @@ func readEnd64(r io.ReaderAt, e end, at int64) (end, int64, error) {
 	if err != nil {
 		return e, at, err
 	}
-	if magic := f.take(4); string(magic) != locatorMagic {
+	if magic := f.next(4); string(magic) != locatorMagic {
 		return e, at, nil
 	}
 	want := at - locatorSize - end64Size
@@ -126,11 +126,11 @@ func readEnd64(r io.ReaderAt, e end, at int64) (end, int64, error) {
 	if err != nil {
 		return e, at, err
 	}
-	if magic := f.take(4); string(magic) != end64Magic {
+	if magic := f.next(4); string(magic) != end64Magic {
 		return e, at, corrupt("zip64 end record is not where its locator says")
 	}
 	size := f.u64()
-	f.take(2) // made by
+	f.next(2) // made by
 	version := f.u16()
 	switch {
 	case size != end64Size-12 && version >= 62:

@@ -15,11 +15,11 @@ const (
 // fields are little-endian numbers that are taken from the front.
 type fields []byte
 
-func (f *fields) u16() uint16 { return binary.LittleEndian.Uint16(f.take(2)) }
-func (f *fields) u32() uint32 { return binary.LittleEndian.Uint32(f.take(4)) }
-func (f *fields) u64() uint64 { return binary.LittleEndian.Uint64(f.take(8)) }
+func (f *fields) u16() uint16 { return binary.LittleEndian.Uint16(f.next(2)) }
+func (f *fields) u32() uint32 { return binary.LittleEndian.Uint32(f.next(4)) }
+func (f *fields) u64() uint64 { return binary.LittleEndian.Uint64(f.next(8)) }
 
-func (f *fields) take(n int) fields {
+func (f *fields) next(n int) fields {
 	taken := (*f)[:n:n]
 	*f = (*f)[n:]
 	return taken
@@ -66,7 +66,7 @@ const methodAES = 99
 // parseHeader takes a header from f, up to the sizes of name and extra field.
 func parseHeader(f *fields) header {
 	h := header{version: f.u16(), flags: f.u16(), method: f.u16()}
-	f.take(4) // time and date
+	f.next(4) // time and date
 	h.crc = f.u32()
 	h.encoded = wide{"encoded size", uint64(f.u32()), max32}
 	h.decoded = wide{"decoded size", uint64(f.u32()), max32}
@@ -89,14 +89,14 @@ type extra map[uint16]fields
 // parseTail takes the name and the extra field from what follows the header. A
 // block that matters may be there once.
 func (h *header) parseTail(f *fields) error {
-	h.name = f.take(h.nameSize)
-	b := f.take(h.extraSize)
+	h.name = f.next(h.nameSize)
+	b := f.next(h.extraSize)
 	for len(b) > 0 {
 		if len(b) < 4 || len(b)-4 < int(binary.LittleEndian.Uint16(b[2:])) {
 			return corrupt("extra field does not parse")
 		}
 		id, size := b.u16(), b.u16()
-		block := b.take(int(size))
+		block := b.next(int(size))
 		if id != zip64Block && id != strongBlock && id != aesBlock && id != unicodePathBlock {
 			continue
 		}
@@ -163,11 +163,11 @@ func (x extra) widen(numbers ...*wide) error {
 	case !ok:
 		return corrupt("zip64 block is missing")
 	case len(block) != referred:
-		return block.takeAll(numbers)
+		return block.nextAll(numbers)
 	}
 	for _, n := range numbers {
 		if n.value == n.max {
-			n.value = block.takeWide(n)
+			n.value = block.nextWide(n)
 		}
 	}
 	return nil
@@ -181,17 +181,17 @@ func (n *wide) size() int {
 	return 8
 }
 
-func (f *fields) takeWide(n *wide) uint64 {
+func (f *fields) nextWide(n *wide) uint64 {
 	if n.size() == 4 {
 		return uint64(f.u32())
 	}
 	return f.u64()
 }
 
-// takeAll takes numbers from a block that has more than the header refers to it.
+// nextAll takes numbers from a block that has more than the header refers to it.
 // Those that the header refers to it must come first, so that a reader who takes
 // only those finds them too.
-func (f *fields) takeAll(numbers []*wide) error {
+func (f *fields) nextAll(numbers []*wide) error {
 	repeats := false
 	for _, n := range numbers {
 		referred := n.value == n.max
@@ -201,7 +201,7 @@ func (f *fields) takeAll(numbers []*wide) error {
 		case len(*f) < n.size() || referred && repeats:
 			return corrupt("zip64 block does not fit its header")
 		}
-		value := f.takeWide(n)
+		value := f.nextWide(n)
 		if !referred && value != n.value {
 			return corrupt("zip64 block says %s %d, header says %d", n.name, value, n.value)
 		}

@@ -44,7 +44,7 @@ func (f *inflater) inflate(e *entry) error {
 }
 
 func (f *inflater) decode(out io.Writer, e *entry) error {
-	in := &errorKeeper{Reader: io.NewSectionReader(f.r, e.content, e.encoded)}
+	in := &errorSaver{Reader: io.NewSectionReader(f.r, e.content, e.encoded)}
 	c := &content{ctx: f.ctx, out: out, left: e.decoded}
 	err := f.copy(c, in, e.method)
 	switch {
@@ -88,16 +88,16 @@ func (f *inflater) copy(c *content, in io.Reader, method uint16) (err error) {
 	return nil
 }
 
-// An errorKeeper keeps the error of its reader, which a decoder may rephrase.
-type errorKeeper struct {
+// An errorSaver saves the error of its reader, which a decoder may rephrase.
+type errorSaver struct {
 	io.Reader
 	err error // not io.EOF
 }
 
-func (k *errorKeeper) Read(p []byte) (int, error) {
-	n, err := k.Reader.Read(p)
+func (s *errorSaver) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		k.err = err
+		s.err = err
 	}
 	return n, err
 }

@@ -67,9 +67,9 @@ type Limits struct {
 	// Default 1100: more than deflate can do, so that rows which are all alike
 	// pass, and far less than the 30,000 that zstd can do.
 	Ratio int64
-	// Room is called once all headers of a zip are checked, with the bytes that it
+	// Reserve is called once all headers of a zip are checked, with the bytes that it
 	// will unpack to. If it returns an error, Zip returns that. It may be nil.
-	Room func(bytes int64) error
+	Reserve func(bytes int64) error
 }
 
 func (l Limits) withDefaults() Limits {

@@ -37,12 +37,12 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64, workers int, limits Lim
 	if err := checkLayout(zip, entries, at.offset); err != nil {
 		return 0, err
 	}
-	if limits.Room != nil {
+	if limits.Reserve != nil {
 		var decoded int64 // within a limit, so it does not overflow
 		for i := range entries {
 			decoded += entries[i].decoded
 		}
-		if err := limits.Room(decoded); err != nil {
+		if err := limits.Reserve(decoded); err != nil {
 			return 0, err
 		}
 	}
@@ -142,7 +142,7 @@ func (e *entry) checkLocal(r io.ReaderAt, next int64) error {
 	if err != nil {
 		return err
 	}
-	if magic := f.take(4); string(magic) != localMagic {
+	if magic := f.next(4); string(magic) != localMagic {
 		return corrupt("local header is missing at %d", e.offset)
 	}
 	h := parseHeader(&f)
@@ -157,14 +157,14 @@ func (e *entry) checkLocal(r io.ReaderAt, next int64) error {
 	if err := e.checkAgrees(h); err != nil {
 		return err
 	}
-	room := next - e.content - e.encoded
+	gap := next - e.content - e.encoded
 	switch {
-	case room < 0:
+	case gap < 0:
 		return bomb("overlaps with what follows, as no honest zip does")
 	case e.flags&flagDescriptor != 0:
-		return e.checkDescriptor(r, room)
-	case room > 0:
-		return corrupt("%d bytes lie between it and what follows", room)
+		return e.checkDescriptor(r, gap)
+	case gap > 0:
+		return corrupt("%d bytes lie between it and what follows", gap)
 	}
 	return nil
 }
@@ -211,18 +211,18 @@ var descriptorForms = map[int64]struct{ signed, zip64 bool }{
 	24: {true, true},
 }
 
-// checkDescriptor checks the data descriptor, which must fill the room behind
-// the content.
-func (e *entry) checkDescriptor(r io.ReaderAt, room int64) error {
-	form, ok := descriptorForms[room]
+// checkDescriptor checks the data descriptor, which must have size bytes: all
+// that is between the content and what follows.
+func (e *entry) checkDescriptor(r io.ReaderAt, size int64) error {
+	form, ok := descriptorForms[size]
 	if !ok {
-		return corrupt("%d bytes follow it, which is no data descriptor", room)
+		return corrupt("%d bytes follow it, which is no data descriptor", size)
 	}
-	f, err := readAt(r, "data descriptor", e.content+e.encoded, room)
+	f, err := readAt(r, "data descriptor", e.content+e.encoded, size)
 	if err != nil {
 		return err
 	}
-	if form.signed && string(f.take(4)) != descriptorMagic {
+	if form.signed && string(f.next(4)) != descriptorMagic {
 		return corrupt("data descriptor has no signature")
 	}
 	crc := f.u32()
