@@ -119,7 +119,7 @@ func (p *Provider) find(ctx context.Context, ref fetch.Ref) (*task, error) {
 				continue
 			}
 			if t.DownloadStatus == "" {
-				return nil, t.answer.Refusal("", "the answer tells no status of the task: "+t.answer.Excerpt(), fetch.ErrTemporary)
+				return nil, t.answer.Refusal("", "the answer has no status of the task: "+t.answer.Excerpt(), fetch.ErrTemporary)
 			}
 			return t, nil
 		}

@@ -3,7 +3,6 @@ package dbs
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -23,10 +22,7 @@ import (
 // Tasks whose IDs no reference can hold are one error that names them, behind
 // all others. Any other error ends the listing.
 func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
-	if place.Scheme() != "dbs" || !place.IsPlace() {
-		return joblist.Failed(fmt.Errorf("list %s: not a place of DBS: want dbs://REGION/INSTANCE/", place))
-	}
-	l := joblist.Listing{Call: tasksCall, Names: "IDs of tasks", Place: place, Since: since, Last: endsBefore}
+	l := joblist.Listing{Form: "dbs://REGION/INSTANCE/", Call: tasksCall, Names: "IDs of tasks", Place: place, Since: since, Last: endsBefore}
 	return joblist.Jobs(l, p.pages(ctx, place, true), (*page).jobs)
 }
 

@@ -276,7 +276,7 @@ func TestAListingThatRepeatsTasksEnds(t *testing.T) {
 		total any
 		err   string
 	}{
-		{"and all was told", 50, ""},
+		{"and all were named", 50, ""},
 		{"and doesn't say how many there are", nil, ""},
 		{"and there is more", 130, tasksCall + ": refused by the source: HTTP 200: the same 50 tasks of 130 again and again"},
 	} {

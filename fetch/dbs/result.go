@@ -77,10 +77,6 @@ func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *
 	if !ok {
 		return &fetch.CallError{Call: a.Call, Message: "the task has finished but has no URL", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
 	}
-	source, err := p.Open(address)
-	if err != nil {
-		return fmt.Errorf("open the file of %s: %w", ref, err)
-	}
 	format := strings.ToLower(string(t.Format))
 	if path.Ext(name) == "" {
 		name += extensions[format]
@@ -90,9 +86,9 @@ func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *
 		answer.Expires = end.Format(time.RFC3339)
 	}
 	export.Answer = answer
-	object := fetch.Object{Name: name, Content: contents[format], Want: verify.NoPromise(), Source: source}
-	export.Objects = func(yield func(fetch.Object, error) bool) { yield(object, nil) }
-	return nil
+	object := fetch.Object{Name: name, Content: contents[format], Want: verify.NoPromise()}
+	export.Objects, err = api.OneFile(ref, p.Open, address, object)
+	return err
 }
 
 // urlOf returns the URL to read: over https, unless its host is allowed http.

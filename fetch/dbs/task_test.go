@@ -260,7 +260,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		fetchtest.Describe(t, export, err)
 		p := answering(string(body), listed())
-		for range joblist.Jobs(joblist.Listing{Place: place}, p.pages(t.Context(), place, false), (*page).jobs) {
+		for range joblist.Jobs(joblist.Listing{Form: "dbs://REGION/INSTANCE/", Place: place}, p.pages(t.Context(), place, false), (*page).jobs) {
 		}
 		secret := "canary" + hex.EncodeToString([]byte(query))
 		if strings.Contains(path, secret) {

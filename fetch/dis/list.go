@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -26,10 +25,7 @@ const logCall = "ShowTransferTaskLog"
 // Files whose names no reference can hold are one error that names them, behind
 // all others. Any other error ends the listing.
 func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
-	if place.Scheme() != "dis" || !place.IsPlace() {
-		return joblist.Failed(fmt.Errorf("list %s: not a place of DIS: want dis://REGION/TASK_ID/", place))
-	}
-	l := joblist.Listing{Call: logCall, Names: "names of files", Place: place, Since: since, Last: isOlder}
+	l := joblist.Listing{Form: "dis://REGION/TASK_ID/", Call: logCall, Names: "names of files", Place: place, Since: since, Last: isOlder}
 	return joblist.Jobs(l, p.pages(ctx, place), (*page).jobs)
 }
 

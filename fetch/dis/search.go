@@ -15,7 +15,7 @@ import (
 	"tallyman/fetch/internal/api"
 )
 
-// A search looks for the one object that a row tells of.
+// A search looks for the one object that a row is about.
 type search struct {
 	*Provider
 	region string
@@ -52,7 +52,7 @@ func (s *search) find(ctx context.Context) (*match, error) {
 
 // under returns the one object under a prefix that has the file's name or, if
 // there is none, the one that has it with an extension. If there are several,
-// nothing tells which is meant, and it fails.
+// it fails, since nothing says which one it is.
 func (s *search) under(ctx context.Context, prefix string) (*match, error) {
 	var exact, extended []*match
 	looked := 0

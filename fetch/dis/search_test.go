@@ -138,7 +138,7 @@ func TestRecordsAreCountedAsTheTaskSays(t *testing.T) {
 		{"text by nothing", []string{delimiter, `"record_delimiter": ""`}, "", verify.Text(""), true},
 		{"text by null", []string{delimiter, `"record_delimiter": null`}, "", verify.Text(""), true},
 		{"text by the word NULL", []string{delimiter, `"record_delimiter": "NULL"`}, "", "textNULL", true},
-		{"text by what is not told", []string{delimiter, `"x": 1`}, "", verify.Text(""), true},
+		{"text without a delimiter", []string{delimiter, `"x": 1`}, "", verify.Text(""), true},
 		{"text is the default", []string{text, `"x": 1`}, "", verify.Text("\n"), true},
 		{"text in capitals", []string{text, `"destination_file_type": "TEXT"`}, "", verify.Text("\n"), true},
 		{"text that is not compressed", []string{text, text + `, "compression_format": "none"`}, "", verify.Text("\n"), true},
@@ -181,9 +181,9 @@ func TestTheTaskIsFoundByItsID(t *testing.T) {
 		says   string
 	}{
 		{"in the list", nil, nil, nil, ""},
-		{"where the list tells no IDs", []string{`"task_id": "CDaRPdvKUfZrAhzTaYs", "task_name": "to_obs", "state"`, `"task_name": "to_obs", "state"`, `"task_id": "another", `, ``},
+		{"if the list has no IDs", []string{`"task_id": "CDaRPdvKUfZrAhzTaYs", "task_name": "to_obs", "state"`, `"task_name": "to_obs", "state"`, `"task_id": "another", `, ``},
 			service{tasksPath + "/other": `{"task_id":"another","obs_destination_description":{"obs_bucket_path":"elsewhere"}}`}, nil, ""},
-		{"where no one tells IDs, and there is one", []string{`"task_id": "CDaRPdvKUfZrAhzTaYs",`, ``}, nil, nil, ""},
+		{"if neither answer has an ID, and there is one task", []string{`"task_id": "CDaRPdvKUfZrAhzTaYs",`, ``}, nil, nil, ""},
 		{"where the destination has its other name", []string{"obs_destination_description", "obs_destination_descriptor"}, nil, nil, ""},
 		{"where names have quotes too many", []string{`"file_prefix"`, `"file_prefix\""`, `"obs_bucket_path"`, `"\"OBS_bucket_path"`}, nil, nil, ""},
 		{"not where it is gone", []string{`"task_id": "CDaRPdvKUfZrAhzTaYs", "task_name": "to_obs", "state"`, `"task_id": "new", "task_name": "to_obs", "state"`}, nil,

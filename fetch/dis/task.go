@@ -55,7 +55,7 @@ func (p *Provider) findTask(ctx context.Context, ref fetch.Ref, r *row) (*task, 
 func (p *Provider) askForTask(ctx context.Context, ref fetch.Ref, r *row) (*task, error) {
 	id, stream := ref.Parts()[1], r.stream(ref.Parts()[1])
 	if r.Project == "" || stream == "" {
-		return nil, r.answer.Refusal("", "the row tells no project and no stream", fetch.ErrRefused)
+		return nil, r.answer.Refusal("", "the row names no project or no stream", fetch.ErrRefused)
 	}
 	path := []string{"v2", string(r.Project), "streams", stream, "transfer-tasks"}
 	ask := func(name string, path []string) (*api.Answer, error) {
@@ -169,7 +169,7 @@ func readTask(a *api.Answer) (*task, error) {
 }
 
 // declare adds to an object what its task and its row say: what counts records
-// and, if the listing told no size, transferBytes where that can be the object's.
+// and, if the listing has no size, transferBytes where that can be the object's.
 func (t *task) declare(r *row, found *match) fetch.Object {
 	object := found.object
 	object.Content = t.content
@@ -182,15 +182,15 @@ func (t *task) declare(r *row, found *match) fetch.Object {
 // doubts says if transferBytes can't be the object's size. It may count the
 // records without the delimiters between or behind them.
 func (t *task) doubts(r *row, found *match) []string {
-	told, size := r.Bytes.Count(), found.object.Want.Size
-	if told <= 0 || size == verify.Unknown || !t.onlyText || found.extended {
+	promised, size := r.Bytes.Count(), found.object.Want.Size
+	if promised <= 0 || size == verify.Unknown || !t.onlyText || found.extended {
 		return nil
 	}
-	records, extra := r.Records.Count(), size-told
+	records, extra := r.Records.Count(), size-promised
 	if extra == 0 || extra > 0 && (extra == records || extra == records-1) {
 		return nil
 	}
-	return []string{fmt.Sprintf("transferBytes is %d, but the object has %d bytes", told, size)}
+	return []string{fmt.Sprintf("transferBytes is %d, but the object has %d bytes", promised, size)}
 }
 
 // joinPath joins directories, and leaves out slashes around them and empty ones.

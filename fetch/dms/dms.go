@@ -17,7 +17,6 @@ package dms
 import (
 	"context"
 	"fmt"
-	"iter"
 	"net/http"
 	"strings"
 
@@ -98,9 +97,15 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 		return nil, err
 	}
 	export := d.export(a)
-	if export.State == fetch.Ready {
-		export.Objects, err = p.file(ref, d, a)
+	if export.State != fetch.Ready {
+		return export, nil
 	}
+	address := string(d.StatusResult.DownloadURL)
+	name, ok := api.FileName(address, ref.Parts()[2])
+	if !ok {
+		return nil, &fetch.CallError{Call: a.Call, Message: "the download succeeded but has no URL", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
+	}
+	export.Objects, err = api.OneFile(ref, p.Open, address, fetch.Object{Name: name, Want: verify.NoPromise()})
 	return export, err
 }
 
@@ -152,19 +157,4 @@ func (d *download) export(a *api.Answer) *fetch.Export {
 		export.Message = api.OneLine(string(d.StatusResult.StatusDesc))
 	}
 	return export
-}
-
-// file returns the one file of a download that succeeded.
-func (p *Provider) file(ref fetch.Ref, d *download, a *api.Answer) (iter.Seq2[fetch.Object, error], error) {
-	address := string(d.StatusResult.DownloadURL)
-	name, ok := api.FileName(address, ref.Parts()[2])
-	if !ok {
-		return nil, &fetch.CallError{Call: a.Call, Message: "the download succeeded but has no URL", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
-	}
-	source, err := p.Open(address)
-	if err != nil {
-		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
-	}
-	object := fetch.Object{Name: name, Want: verify.NoPromise(), Source: source}
-	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
 }

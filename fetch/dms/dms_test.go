@@ -97,7 +97,7 @@ func TestErrorsBeforeAndAfterTheCallNameTheirCause(t *testing.T) {
 		change func(*Provider)
 		want   string
 	}{
-		{"a reference to something else", "oss://bucket/prefix", func(*Provider) {}, "export oss://bucket/prefix: not a reference to a DMS download"},
+		{"a reference to something else", "foreign://region/place/job", func(*Provider) {}, "export foreign://region/place/job: not a reference to a DMS download"},
 		{"no keys", downloadRef, func(p *Provider) { p.Keys = nil }, "find Alibaba Cloud credentials: access denied"},
 		{"a signature that we don't know", downloadRef, func(p *Provider) { p.Signature = "v9" }, action + `: unknown signature version "v9", want acs3 or v1`},
 		{"an endpoint without a scheme", downloadRef, func(p *Provider) { p.Endpoint = "127.0.0.1:80" }, action + ": endpoint 127.0.0.1:80: want http://HOST:PORT"},

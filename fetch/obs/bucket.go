@@ -64,7 +64,7 @@ func (at *bucketAddress) signatureType(version string) (obs.SignatureType, error
 	switch {
 	case version == "v4" || version == "" && at.pathStyle:
 		return obs.SignatureV4, nil
-	case version == "obs" && at.pathStyle: // the SDK would sign by an older rule of OBS, unasked
+	case version == "obs" && at.pathStyle: // the SDK would sign by an older rule of OBS
 		return "", objstore.Usagef("signature obs is not for a bucket in the path, as %s has it: want v4", at.endpoint)
 	case version == "obs" || version == "":
 		return obs.SignatureObs, nil

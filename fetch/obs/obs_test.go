@@ -59,7 +59,7 @@ func TestTheAddressOfABucket(t *testing.T) {
 		{"at the vendor's endpoint of the reference's region", "obs://bkt/p?region=cn-north-4", &Store{}, "https://bkt" + vendor, "OBS HUAWEIid:"},
 		{"in the configured region", "obs://bkt/p", &Store{Region: "cn-north-4"}, "https://bkt" + vendor, "OBS "},
 		{"in the reference's region before the configured", "obs://bkt/p?region=cn-north-4", &Store{Region: "cn-south-1"}, "https://bkt" + vendor, "OBS "},
-		{"signed as told", "obs://bkt/p?region=cn-north-4", &Store{Signature: "v4"}, "https://bkt" + vendor, "AWS4-HMAC-SHA256 Credential=HUAWEIid/"},
+		{"signed as set", "obs://bkt/p?region=cn-north-4", &Store{Signature: "v4"}, "https://bkt" + vendor, "AWS4-HMAC-SHA256 Credential=HUAWEIid/"},
 		{"in the path where its dots fit no certificate", "obs://b.k.t/p?region=cn-north-4", &Store{}, "https://obs.cn-north-4.myhuaweicloud.com:443/b.k.t", "AWS4-"},
 		{"elsewhere by address, without a region", "obs://bkt/p", &Store{Endpoint: "http://127.0.0.1:1"}, "http://127.0.0.1:1/bkt", "AWS4-"},
 		{"on this machine", "obs://bkt/p", &Store{Endpoint: "http://localhost:1/"}, "http://localhost:1/bkt", "AWS4-"},
@@ -110,7 +110,7 @@ func TestUsageErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&Provider{&Store{}}).Export(t.Context(), fetchtest.ParseRef(t, "oss://abc/p")); err == nil || !strings.Contains(err.Error(), "not a reference to objects of OBS") {
+	if _, err := (&Provider{&Store{}}).Export(t.Context(), fetchtest.ParseRef(t, "foreign://a/b/c")); err == nil || !strings.Contains(err.Error(), "not a reference to objects of OBS") {
 		t.Errorf("of another scheme: got %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestAWrongKeyIsRefused(t *testing.T) {
 		srv, store := serve(t, map[string]string{"a": "x"})
 		store = along(as, store)
 		for wrong, k := range map[string]Keys{
-			"SK": {AccessKey: keys.AccessKey, SecretKey: "other"}, "AK": {AccessKey: "other", SecretKey: keys.SecretKey}, "a token unasked for": {AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, SecurityToken: "t"},
+			"SK": {AccessKey: keys.AccessKey, SecretKey: "other"}, "AK": {AccessKey: "other", SecretKey: keys.SecretKey}, "a token that the key does not have": {AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, SecurityToken: "t"},
 		} {
 			store.Keys = StaticKeys(k)
 			if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, fetch.ErrAuth) {

@@ -98,8 +98,8 @@ func (s *Store) object(at *bucketAddress, name string, e objstore.Entry) fetch.O
 	return fetch.Object{Name: name, Want: want, Source: s.source(at, e.Key, e.ETag)}
 }
 
-// selector returns what tells the selected entries from others. To find out
-// whether some names hold JobName, it ranges over a listing of its own, so that
+// selector returns a function that reports whether an entry is selected. To find
+// out whether some names hold JobName, it ranges over a listing of its own, so that
 // no listing need be held in memory.
 func (in Selection) selector(ctx context.Context, l *objstore.Listing) (func(objstore.Entry) bool, error) {
 	since := in.Since.Truncate(time.Second)

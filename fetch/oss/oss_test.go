@@ -74,7 +74,7 @@ func TestTheAddressOfABucket(t *testing.T) {
 		{"elsewhere by address, with a region", "oss://bkt/p?region=cn-hangzhou", &Store{Endpoint: "http://127.0.0.1:1"}, "http://127.0.0.1:1/bkt/", "OSS4"},
 		{"on this machine", "oss://bkt/p", &Store{Endpoint: "http://localhost:1"}, "http://localhost:1/bkt/", "OSS "},
 		{"elsewhere by name", "oss://bkt/p", &Store{Endpoint: "https://oss.example:1"}, "https://bkt.oss.example:1/", "OSS "},
-		{"signed as told", "oss://bkt/p?region=cn-hangzhou", &Store{Signature: "v1"}, "https://bkt.oss-cn-hangzhou.aliyuncs.com/", "OSS "},
+		{"signed as set", "oss://bkt/p?region=cn-hangzhou", &Store{Signature: "v1"}, "https://bkt.oss-cn-hangzhou.aliyuncs.com/", "OSS "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.store.Keys = acs.Static(keys).Keys
@@ -118,7 +118,7 @@ func TestUsageErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&Provider{&Store{}}).Export(t.Context(), parseRef(t, "sls://a/b/c")); err == nil || !strings.Contains(err.Error(), "not a reference to objects of OSS") {
+	if _, err := (&Provider{&Store{}}).Export(t.Context(), parseRef(t, "foreign://a/b/c")); err == nil || !strings.Contains(err.Error(), "not a reference to objects of OSS") {
 		t.Errorf("of another scheme: got %v", err)
 	}
 }

@@ -25,10 +25,7 @@ const (
 // Jobs whose names no reference can hold are one error that names them, behind
 // all others. Any other error ends the listing.
 func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
-	if place.Scheme() != "sls" || !place.IsPlace() {
-		return joblist.Failed(fmt.Errorf("list %s: not a place of SLS: want sls://REGION/PROJECT/", place))
-	}
-	l := joblist.Listing{Call: listCall, Names: "names of jobs", Place: place, Since: since}
+	l := joblist.Listing{Form: "sls://REGION/PROJECT/", Call: listCall, Names: "names of jobs", Place: place, Since: since}
 	pages := joblist.Pages(func() (func() (*page, error), func(*page) (bool, error)) {
 		w := &walk{Walk: joblist.NewWalk("jobs")}
 		return func() (*page, error) { return p.page(ctx, place, w.offset) }, w.take

@@ -231,7 +231,7 @@ func TestAListingThatRepeatsJobsEnds(t *testing.T) {
 		total any
 		err   string
 	}{
-		{"and all was told", 100, ""},
+		{"and all were named", 100, ""},
 		{"and doesn't say how many there are", nil, ""},
 		{"and there is more", 250, "ListDownloadJobs: refused by the source: HTTP 200: the same 100 jobs of 250 again and again"},
 	} {

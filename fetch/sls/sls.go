@@ -111,7 +111,8 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	name, hasURL := api.FileName(string(j.ExecutionDetails.FilePath), ref.Parts()[2])
 	switch {
 	case hasURL: // even if there is a bucket
-		export.Objects, err = p.file(ref, j, name)
+		object := j.declare(fetch.Object{Name: name, Want: j.want()})
+		export.Objects, err = api.OneFile(ref, p.Open, string(j.ExecutionDetails.FilePath), object)
 	case j.Configuration.Sink.Bucket != "":
 		export.Snapshot = true
 		export.Objects, err = p.bucketObjects(ctx, ref, j)
@@ -119,16 +120,6 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 		err = &fetch.CallError{Call: a.Call, Message: "the job succeeded but names no file", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
 	}
 	return export, err
-}
-
-// file returns the one file of a job that has a URL.
-func (p *Provider) file(ref fetch.Ref, j *job, name string) (iter.Seq2[fetch.Object, error], error) {
-	source, err := p.Open(string(j.ExecutionDetails.FilePath))
-	if err != nil {
-		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
-	}
-	object := j.declare(fetch.Object{Name: name, Want: j.want(), Source: source})
-	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
 }
 
 // bucketObjects returns the objects that a job wrote to a bucket of its owner.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"path"
@@ -87,9 +88,9 @@ func (a *Answer) Refusal(code, message string, kind error) *fetch.CallError {
 	}
 }
 
-// KindOf returns the kind of error that an HTTP status stands for, where no code
-// of the service's own tells. A status of success, whose answer can't be
-// read, is an ErrTemporary.
+// KindOf returns the kind of error that an HTTP status stands for, if the service
+// gave no known code of its own. A status of success, whose answer can't be read, is
+// an ErrTemporary.
 func KindOf(status int) error {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -108,7 +109,7 @@ func KindOf(status int) error {
 }
 
 // ClockHint is appended to the message of a service that refuses a call for its
-// time. It tells how far this machine's clock is from the service's Date.
+// time. It says how far this machine's clock is from the service's Date.
 func (a *Answer) ClockHint() string {
 	date, err := http.ParseTime(a.Header.Get("Date"))
 	if err != nil {
@@ -147,6 +148,17 @@ func FileName(address, otherwise string) (name string, ok bool) {
 	default:
 		return name, true
 	}
+}
+
+// OneFile yields the one object of an export, of which open makes a Source by the
+// signed URL of its file.
+func OneFile(ref fetch.Ref, open func(rawURL string) (fetch.Source, error), rawURL string, object fetch.Object) (iter.Seq2[fetch.Object, error], error) {
+	source, err := open(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("open the file of %s: %w", ref, err)
+	}
+	object.Source = source
+	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
 }
 
 func isHTTP(u *url.URL) bool { return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") }

@@ -18,6 +18,7 @@ import (
 
 // A Listing is a listing of one place.
 type Listing struct {
+	Form  string // of its places: "sls://REGION/PROJECT/"
 	Call  string // its name in errors: "ListDownloadJobs"
 	Names string // what names a job, for errors: "names of jobs"
 	Place fetch.Ref
@@ -38,10 +39,15 @@ type Job struct {
 
 // Jobs yields the jobs of the pages, where jobsOf returns those of one page. Jobs
 // whose names no reference can hold are one ErrRefused that names some of them,
-// behind all others. Any other error ends the listing.
+// behind all others. Any other error ends the listing; a place of another service is
+// one, and then no page is asked for.
 func Jobs[P any](l Listing, pages iter.Seq2[P, error], jobsOf func(P) []Job) iter.Seq2[fetch.Listed, error] {
 	since := l.Since.Truncate(time.Second)
 	return func(yield func(fetch.Listed, error) bool) {
+		if scheme, _, _ := strings.Cut(l.Form, ":"); l.Place.Scheme() != scheme || !l.Place.IsPlace() {
+			yield(fetch.Listed{}, fmt.Errorf("list %s: not a place of %s: want %s", l.Place, strings.ToUpper(scheme), l.Form))
+			return
+		}
 		var unnameable []string
 		for page, err := range pages {
 			if err != nil {
@@ -82,11 +88,6 @@ func (l Listing) refuse(names []string) error {
 	}
 	return &fetch.CallError{Call: l.Call, Kind: fetch.ErrRefused,
 		Message: fmt.Sprintf("%s that no reference can hold (%d): %s", l.Names, len(names), strings.Join(shown, ", "))}
-}
-
-// Failed yields one error.
-func Failed(err error) iter.Seq2[fetch.Listed, error] {
-	return func(yield func(fetch.Listed, error) bool) { yield(fetch.Listed{}, err) }
 }
 
 // Pages yields page after page, each anew as it is ranged over: start begins a

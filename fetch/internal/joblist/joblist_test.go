@@ -78,7 +78,7 @@ func TestJobsAreNamedOnceAndRefusedTogether(t *testing.T) {
 		return func() ([]Job, error) { asked++; return list[asked-1], nil },
 			func([]Job) (bool, error) { return asked < len(list), nil }
 	})
-	l := Listing{Call: "List", Names: "names of jobs", Place: place, Since: since, Last: func(page []Job, since time.Time) bool {
+	l := Listing{Form: "sls://REGION/PROJECT/", Call: "List", Names: "names of jobs", Place: place, Since: since, Last: func(page []Job, since time.Time) bool {
 		return page[len(page)-1].Created.Equal(time.Unix(99, 0)) && since.Equal(time.Unix(100, 0))
 	}}
 	var got []string

@@ -50,7 +50,7 @@ type Page struct {
 	Contents              []Entry
 }
 
-// An Entry is what a listing tells of one object.
+// An Entry is what a listing says of one object.
 type Entry struct {
 	Key          string
 	Size         int64

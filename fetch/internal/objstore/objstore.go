@@ -48,7 +48,7 @@ func Endpoint(address, vendorHost string) (endpoint *url.URL, pathStyle bool, er
 	return u, u.Hostname() == "localhost" || net.ParseIP(u.Hostname()) != nil, nil
 }
 
-// A Location tells a receipt where a prefix was listed.
+// A Location is where a prefix was listed, for the receipt.
 type Location struct {
 	Bucket   string `json:"bucket"`
 	Prefix   string `json:"prefix"`
