@@ -139,7 +139,7 @@ func ParseRedisURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Opaque != "" || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) ||
 		!strings.Contains(text, "://") || u.Scheme != "unix" && strings.ContainsAny(u.Path, "@:") {
-		return nil, errors.New("want redis://[USER@]HOST[:PORT][/DB], rediss://… or unix:///PATH")
+		return nil, errors.New("must be redis://[USER@]HOST[:PORT][/DB], rediss://… or unix:///PATH")
 	}
 	return u, nil
 }

@@ -35,7 +35,7 @@ func (a *app) cancel(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	client := &worker.Client{Archive: store}
-	if a.Redis.URL() != "" {
+	if a.Redis.Value != "" {
 		queue, stop, err := a.openQueue(cmd.Context(), store)
 		if err != nil {
 			return err

@@ -12,7 +12,6 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/config"
-	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/fetch/sandbox"
@@ -70,11 +69,11 @@ type demoCommand struct {
 func (c *demoCommand) startQueue(ctx context.Context) *worker.Local {
 	address, _ := url.Parse(c.origin)
 	a := &app{config.New(providerNames)}
-	a.AllowHosts, a.Parallel, a.PartSize, a.DBSBucket.Name = []string{address.Host}, 4, 128<<10, demoBucket
+	a.AllowHosts, a.Parallel, a.PartSize.Value, a.DBSBucket.Value.Name = []string{address.Host}, 4, 128<<10, demoBucket
 	for _, name := range providerNames {
 		_ = a.Endpoints.Set(name + "=" + c.origin) // which is an address
 	}
-	a.Wait, a.Poll = flagvalue.Duration(time.Minute), flagvalue.Duration(100*time.Millisecond)
+	a.Wait.Value, a.Poll.Value = time.Minute, 100*time.Millisecond
 	return a.startLocal(ctx, a.providersFor(account{sandbox: true}), c.archive, c)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/worker"
@@ -40,6 +41,7 @@ In a pipe, set -o pipefail, so that the shell reports a list that was cut short.
 	}
 	f := cmd.Flags()
 	a.AddSince(f, "jobs made")
+	a.Until = flagvalue.New("TIME", "", flagvalue.ParseTime)
 	f.Var(&a.Until, "until", "only jobs made before `TIME`")
 	f.StringVar(&a.Match, "match", "", "only jobs whose name matches `GLOB`, like 'nightly-*'")
 	f.Bool("dry-run", false, "changes nothing: discover never writes")
@@ -52,7 +54,7 @@ func (a *app) discover(cmd *cobra.Command, arg string) error {
 	if _, err := path.Match(a.Match, ""); err != nil {
 		return cli.Usagef("--match %s: %w", a.Match, err)
 	}
-	if !a.Since.IsZero() && !a.Until.IsZero() && !a.Since.Before(a.Until.Time) {
+	if !a.Since.Value.IsZero() && !a.Until.Value.IsZero() && !a.Since.Value.Before(a.Until.Value) {
 		return cli.Usagef("--since %v --until %v: no time is between them", &a.Since, &a.Until)
 	}
 	if err := a.CheckCalls(); err != nil {
@@ -83,7 +85,7 @@ type discoverCommand struct {
 // has read enough and closes it.
 func (c *discoverCommand) list(ctx context.Context, lister fetch.Lister, place fetch.Ref) error {
 	signal.Ignore(syscall.SIGPIPE)
-	filter := worker.Filter{Since: c.app.Since.Time, Until: c.app.Until.Time, Match: c.app.Match}
+	filter := worker.Filter{Since: c.app.Since.Value, Until: c.app.Until.Value, Match: c.app.Match}
 	for listed, err := range lister.List(ctx, place, filter.Since) {
 		if err == nil && filter.Includes(listed) {
 			err = c.print(listed)

@@ -20,7 +20,7 @@ func TestAJobThatSaysNotWhenItWasMadeIsNotPassedOver(t *testing.T) {
 	now := time.Now()
 	jobs := &fakePlace{jobs: []fetch.Listed{listed(t, "new", now), listed(t, "undated", time.Time{}), listed(t, "old", now.Add(-time.Hour))}}
 	a := newApp()
-	a.Since.Time, a.Until.Time = now.Add(-2*time.Minute), now.Add(-time.Minute)
+	a.Since.Value, a.Until.Value = now.Add(-2*time.Minute), now.Add(-time.Minute)
 	var out strings.Builder
 	c := &discoverCommand{app: a, stdout: &out}
 	if err := c.list(t.Context(), jobs, fetch.Ref{}); err != nil || out.String() != "sls://cn-hangzhou/project/undated\n" {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/worker"
 )
@@ -34,6 +35,7 @@ came from, or fetch it now with 'tallyman fetch'.`,
 	a.AddQueue(f)
 	a.AddReferences(f)
 	a.AddAgain(f)
+	a.TaskWait = flagvalue.New("DURATION", "", flagvalue.ParseDuration)
 	f.Var(&a.TaskWait, "wait", "how long to wait for a job to become ready;\n0 is as long as the worker does")
 	a.AddAllowHost(f)
 	cli.GroupFlags(f, "What to fetch", "file", "again", "wait", "allow-host")
@@ -58,7 +60,7 @@ func (a *app) enqueue(cmd *cobra.Command, args []string) error {
 	}
 	defer stop()
 	c := &enqueueCommand{app: a, client: &worker.Client{Archive: store, Queue: queue}, report: a.newReport(cmd, store), stderr: cmd.ErrOrStderr()}
-	c.options.Wait = time.Duration(a.TaskWait)
+	c.options.Wait = a.TaskWait.Value
 	if a.Again {
 		c.options.Again = time.Now()
 	}

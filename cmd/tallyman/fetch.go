@@ -107,7 +107,7 @@ func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provide
 		Archive:         store,
 		Fetcher:         a.newFetcher(ctx, providers, store, listener.Progress),
 		PollConcurrency: a.Parallel, FetchConcurrency: a.Parallel,
-		Wait: time.Duration(a.Wait), PollInterval: time.Duration(a.Poll), Attempts: a.Attempts,
+		Wait: a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts,
 		TaskCheckInterval: 100 * time.Millisecond, OnNote: listener.Pause,
 	})
 }
@@ -117,9 +117,9 @@ func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provide
 func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
 	f := &fetch.Fetcher{
 		Providers: providers, StatusCaches: fetch.StatusCaches(providers, a.Profile), Archive: store,
-		Parallel: a.Parallel, PartSize: int64(a.PartSize), Progress: progress,
-		Keep: fetch.Keep(a.Keep.String()), Limit: a.newLimiter(), MinRate: cmp.Or(int64(a.MinRate), -1),
-		MaxSize: int64(a.MaxSize), MaxDecoded: int64(a.MaxDecoded), Soft: ctx,
+		Parallel: a.Parallel, PartSize: a.PartSize.Value, Progress: progress,
+		Keep: fetch.Keep(a.Keep.Value), Limit: a.newLimiter(), MinRate: cmp.Or(a.MinRate.Value, -1),
+		MaxSize: a.MaxSize.Value, MaxDecoded: a.MaxDecoded.Value, Soft: ctx,
 	}
 	f.Limits.Entries = a.MaxEntries
 	return f
@@ -130,10 +130,10 @@ func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provide
 // 128 KiB, or so few that each of all connections that there can be gets its
 // turn within ten seconds, whatever is least.
 func (a *app) newLimiter() *rate.Limiter {
-	if a.LimitRate == 0 {
+	if a.LimitRate.Value == 0 {
 		return nil
 	}
-	bytesPerSecond, connections := int64(a.LimitRate), int64(a.Parallel)*int64(a.Parallel)
+	bytesPerSecond, connections := a.LimitRate.Value, int64(a.Parallel)*int64(a.Parallel)
 	burst := max(1, min(bytesPerSecond/10, bytesPerSecond*10/connections, 128<<10))
 	return rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))
 }

@@ -61,7 +61,7 @@ func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
 	if account.sandbox {
 		keys = sls.StaticKeys(demoKey, demoSecret, "")
 	}
-	hosts, network := a.vendorHosts("aliyuncs.com"), a.Network.String()
+	hosts, network := a.vendorHosts("aliyuncs.com"), a.Network.Value
 	files := hosts.Client()
 	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, hosts, rawURL) }
 	store := &oss.Store{Client: a.apiHosts(hosts, "oss").Client(), Keys: keys, Endpoint: a.Endpoints.URL("oss"), Network: network}
@@ -70,7 +70,7 @@ func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
 		"sls": &sls.Provider{Client: a.apiHosts(hosts, "sls").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("sls"), Network: network, Open: open, Store: store},
 		"dms": &dms.Provider{Client: a.apiHosts(hosts, "dms").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dms"), Network: network, Open: open},
 		"dbs": &dbs.Provider{Client: a.apiHosts(hosts, "dbs").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dbs"), Network: network,
-			Open: open, AllowHTTP: hosts.Allows, Store: store, Bucket: a.DBSBucket.Name, Region: a.DBSBucket.Region},
+			Open: open, AllowHTTP: hosts.Allows, Store: store, Bucket: a.DBSBucket.Value.Name, Region: a.DBSBucket.Value.Region},
 	}
 }
 
@@ -89,13 +89,13 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 	}
 	return map[string]fetch.Provider{
 		"obs": &obs.Provider{Store: store},
-		"dis": &dis.Provider{Client: a.apiHosts(hosts, "dis").Client(), Keys: rateLimited(a.APIRate, disKeys), Endpoint: a.Endpoints.URL("dis"), Signature: a.DISSignature.String(), Objects: objects},
+		"dis": &dis.Provider{Client: a.apiHosts(hosts, "dis").Client(), Keys: rateLimited(a.APIRate, disKeys), Endpoint: a.Endpoints.URL("dis"), Signature: a.DISSignature.Value, Objects: objects},
 	}
 }
 
 // vendorHosts returns the hosts that have the files of a vendor.
 func (a *app) vendorHosts(domain string) *hostguard.Policy {
-	return &hostguard.Policy{Domains: []string{domain}, Allow: a.AllowHosts, Internal: a.Network.String() == "internal"}
+	return &hostguard.Policy{Domains: []string{domain}, Allow: a.AllowHosts, Internal: a.Network.Value == "internal"}
 }
 
 // apiHosts returns the hosts that answer calls of a provider: those of its

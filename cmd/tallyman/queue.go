@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -15,11 +16,11 @@ import (
 // that it can hold a queue and, unless store is nil, that it serves that
 // archive. The caller must call stop.
 func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *worker.Queue, stop func(), err error) {
-	if a.Redis.URL() == "" {
+	if a.Redis.Value == "" {
 		return nil, nil, cli.Usagef("Name the Redis of the queue by --redis URL, or set REDIS_URL.\n" +
 			"Without a Redis, 'tallyman fetch' fetches in its own process.")
 	}
-	if err := a.Redis.Check(); err != nil {
+	if _, err := worker.ParseRedisURL(a.Redis.Value); err != nil {
 		return nil, nil, cli.Usagef("--redis: %w", err)
 	}
 	password, err := a.RedisPassword()
@@ -27,7 +28,7 @@ func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *wor
 		return nil, nil, err
 	}
 	worker.SetRedisLogger(nil)
-	client, err := worker.NewRedisClient(worker.RedisOptions{URL: a.Redis.URL(), Password: password, CAFile: a.RedisCA})
+	client, err := worker.NewRedisClient(worker.RedisOptions{URL: a.Redis.Value, Password: password, CAFile: a.RedisCA})
 	if err != nil {
 		return nil, nil, &cli.UsageError{Err: err}
 	}
@@ -37,7 +38,7 @@ func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *wor
 	}
 	if err != nil {
 		client.Close()
-		return nil, nil, fmt.Errorf("--redis %s: %w", &a.Redis, err)
+		return nil, nil, fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
 	}
 	return queue, func() { client.Close() }, nil
 }
@@ -46,7 +47,7 @@ func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *wor
 // one in this process for a worker that has a schedule and no Redis. The caller
 // must call stop.
 func (a *app) openWorkerQueue(ctx context.Context) (queue *worker.Queue, stop func(), err error) {
-	if a.Redis.URL() != "" || len(a.Schedule) == 0 {
+	if a.Redis.Value != "" || len(a.Schedule) == 0 {
 		return a.openQueue(ctx, nil)
 	}
 	queue, stop = worker.NewEmbeddedQueue()

@@ -74,7 +74,7 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 	}
 	report := a.newReport(cmd, store)
 	defer report.Close()
-	if a.Redis.URL() != "" {
+	if a.Redis.Value != "" {
 		queue, stop, err := a.openQueue(cmd.Context(), store)
 		if err != nil {
 			return err

@@ -11,7 +11,6 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/config"
-	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -129,8 +128,8 @@ func needsNoSettings(cmd *cobra.Command) bool {
 func addCompletions(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		var values []string
-		if choice, ok := f.Value.(*flagvalue.Choice); ok {
-			values = choice.Words()
+		if kind := f.Value.Type(); strings.Contains(kind, "|") {
+			values = strings.Split(kind, "|")
 		}
 		switch f.Name {
 		case "cause":

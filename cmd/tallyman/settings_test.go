@@ -146,9 +146,8 @@ func count[T any](field func(*T) **int64) func(*T, string) error {
 // moment reads a time as --since does.
 func moment[T any](field func(*T) *time.Time) func(*T, string) error {
 	return func(thing *T, s string) error {
-		var w flagvalue.Time
-		err := w.Set(s)
-		*field(thing) = w.Time
+		t, err := flagvalue.ParseTime(s)
+		*field(thing) = t
 		return err
 	}
 }

@@ -53,7 +53,7 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	client := &worker.Client{Archive: store}
-	if a.Redis.URL() != "" {
+	if a.Redis.Value != "" {
 		queue, stop, err := a.openQueue(cmd.Context(), store)
 		if err != nil {
 			return err
@@ -165,7 +165,7 @@ func (c *statusCommand) printAll(ctx context.Context) error {
 // add counts an export unless it is older than --since. It prints it with
 // --json, or keeps it to be listed if someone should know of it.
 func (c *statusCommand) add(line statusLine) {
-	if when := cmp.Or(line.Landed, line.Changed, line.FirstSeen); when != nil && when.Before(c.app.Since.Time) {
+	if when := cmp.Or(line.Landed, line.Changed, line.FirstSeen); when != nil && when.Before(c.app.Since.Value) {
 		return
 	}
 	c.counts[line.State]++

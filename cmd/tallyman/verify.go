@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/worker"
@@ -25,6 +26,7 @@ func newVerifyCommand(a *app) *cobra.Command {
   tallyman verify sls://cn-hangzhou/ali-test-project/download-123`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd, args) },
 	}
+	a.Shard = flagvalue.New("K/N", "", flagvalue.ParseShard)
 	cmd.Flags().Var(&a.Shard, "part", "only the `K/N`th part of the archive")
 	return cmd
 }
@@ -85,7 +87,7 @@ type recheckLine struct {
 // recheck checks one export if it is in the shard of --part, and prints how it
 // fares. It returns an error only if the archive can't be read.
 func (c *verifyCommand) recheck(ctx context.Context, key string) error {
-	if !c.app.Shard.Has(key) {
+	if !c.app.Shard.Value.Has(key) {
 		return nil
 	}
 	line := recheckLine{Schema: "tallyman.recheck/v1", Key: key, State: "whole"}

@@ -49,7 +49,8 @@ anything, nor does kill -9.`,
 	f := cmd.Flags()
 	a.AddQueue(f)
 	a.AddTransfer(f)
-	a.Drain = flagvalue.Duration(10 * time.Second)
+	a.Drain = flagvalue.New("DURATION", "10s", flagvalue.ParseDuration)
+	a.TaskWait = flagvalue.New("DURATION", "", flagvalue.ParseDuration)
 	f.Var(&a.Drain, "drain", "how long the worker may take to end what is under way\nonce it is told to stop")
 	f.Var(&a.TaskWait, "wait", "how long to wait for a job to become ready; 0 is for ever")
 	a.AddPoll(f)
@@ -84,9 +85,9 @@ func (a *app) worker(cmd *cobra.Command) error {
 	worker.SetRedisLogger(log)
 	w := a.newWorker(cmd.Context(), queue, store, log)
 	w.HardStop = hardStop
-	log.Info("serving the queue", "redis", cmp.Or(a.Redis.String(), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", version())
+	log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", version())
 	if ended, err = runWorker(cmd.Context(), w); err != nil {
-		return fmt.Errorf("--redis %s: %w", &a.Redis, err)
+		return fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
 	}
 	log.Info("stopped: what was received is kept")
 	if hardStop.Err() != nil {
@@ -123,7 +124,7 @@ const workerPolls = 16
 // newWorker returns a worker that serves queue with these settings.
 func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive.Archive, log *slog.Logger) *worker.Worker {
 	events, providers := &eventLog{log}, a.newProviders()
-	wait := time.Duration(a.TaskWait)
+	wait := a.TaskWait.Value
 	if wait == 0 {
 		wait = worker.Forever
 	}
@@ -131,11 +132,11 @@ func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive
 		Queue: queue, Archive: store,
 		Fetcher:  a.newFetcher(ctx, providers, store, events.Progress),
 		Schedule: a.Schedule, Listers: listers(providers),
-		ParseSince:       func(text string) (time.Time, error) { return flagvalue.ParseTime(text, time.Now()) },
+		ParseSince:       flagvalue.ParseTime,
 		PollConcurrency:  16, // at the same time: a poll mostly waits for its answer
 		FetchConcurrency: a.Parallel,
-		Wait:             wait, PollInterval: time.Duration(a.Poll), Attempts: a.Attempts,
-		DrainTimeout: time.Duration(a.Drain), TaskCheckInterval: time.Second,
+		Wait:             wait, PollInterval: a.Poll.Value, Attempts: a.Attempts,
+		DrainTimeout: a.Drain.Value, TaskCheckInterval: time.Second,
 		OnNote: events.Pause, OnEnd: events.ended, Log: log,
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"tallyman/cmd/tallyman/internal/cli"
-	"tallyman/cmd/tallyman/internal/flagvalue"
 )
 
 // Complete sets the flags that were not given, from the environment and then
@@ -38,7 +37,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known map[string]*pflag.Flag) e
 	}
 	// Unlike a flag and the file, the environment may hold the password.
 	if text := cmp.Or(os.Getenv("TALLYMAN_REDIS"), os.Getenv("REDIS_URL")); text != "" && !redisGiven {
-		o.Redis = flagvalue.RedisURLWithPassword(text)
+		o.Redis.Value = text
 	}
 	if o.Archive == "" {
 		return cli.Usagef("--archive: must be a directory, and is empty")

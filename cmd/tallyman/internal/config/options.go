@@ -21,10 +21,6 @@ import (
 	"tallyman/worker"
 )
 
-// minRate is the lowest speed in bytes a second that --limit-rate may set, and
-// the default of --min-rate.
-const minRate = 1 << 10
-
 // maxAPIRate is more calls a second than any service answers.
 const maxAPIRate = 1_000_000
 
@@ -46,41 +42,41 @@ type Options struct {
 
 	// Of commands that transfer files.
 	Parallel   int
-	PartSize   flagvalue.Size
-	LimitRate  flagvalue.Size // bytes a second of all transfers together; 0 is no limit
-	MinRate    flagvalue.Size // bytes a second that a store must reach; 0 is any
-	MaxSize    flagvalue.Size // of one object as transferred, if no size was promised; 0 is the default
-	MaxDecoded flagvalue.Size // of one object; 0 depends on the size that was promised
-	MaxEntries int            // of one container; 0 is the default
-	Attempts   int            // for each cause to fail; 0 is the default
-	Keep       flagvalue.Choice
+	PartSize   flagvalue.Value[int64]
+	LimitRate  flagvalue.Value[int64] // bytes a second of all transfers together; 0 is no limit
+	MinRate    flagvalue.Value[int64] // bytes a second that a store must reach; 0 is any
+	MaxSize    flagvalue.Value[int64] // of one object as transferred, if no size was promised; 0 is the default
+	MaxDecoded flagvalue.Value[int64] // of one object; 0 depends on the size that was promised
+	MaxEntries int                    // of one container; 0 is the default
+	Attempts   int                    // for each cause to fail; 0 is the default
+	Keep       flagvalue.Value[string]
 	AllowHosts []string
 
 	// Of commands that wait for jobs.
-	Wait     flagvalue.Duration
-	TaskWait flagvalue.Duration // of a worker, and of a task that is enqueued; 0 is the default of each
-	Poll     flagvalue.Duration
-	Drain    flagvalue.Duration
+	Wait     flagvalue.Value[time.Duration]
+	TaskWait flagvalue.Value[time.Duration] // of a worker, and of a task that is enqueued; 0 is the default of each
+	Poll     flagvalue.Value[time.Duration]
+	Drain    flagvalue.Value[time.Duration]
 
 	// Of commands that use the queue in a Redis.
-	Redis             flagvalue.RedisURL
+	Redis             flagvalue.Value[string]
 	RedisPasswordFile string
 	RedisCA           string
 
 	// Of commands that call the services.
 	Endpoints    flagvalue.Endpoints
-	Network      flagvalue.Choice
-	APIRate      float64          // calls a second of each service and account; 0 is no limit
-	DBSBucket    flagvalue.Bucket // that DBS tasks wrote to: the service does not tell its name
-	DISSignature flagvalue.Choice
+	Network      flagvalue.Value[string]
+	APIRate      float64                           // calls a second of each service and account; 0 is no limit
+	DBSBucket    flagvalue.Value[flagvalue.Bucket] // that DBS tasks wrote to: the service does not tell its name
+	DISSignature flagvalue.Value[string]
 
 	// Of single commands.
-	Cause        string          // retry
-	All          bool            // retry
-	Since, Until flagvalue.Time  // discover, status
-	Match        string          // discover
-	Shard        flagvalue.Shard // verify
-	Listen       string          // sandbox
+	Cause        string                           // retry
+	All          bool                             // retry
+	Since, Until flagvalue.Value[time.Time]       // discover, status
+	Match        string                           // discover
+	Shard        flagvalue.Value[flagvalue.Shard] // verify
+	Listen       string                           // sandbox
 
 	// Of the configuration file alone.
 	Places   []Place
@@ -124,8 +120,9 @@ func (o *Options) AddAgain(f *pflag.FlagSet) {
 
 // AddTransfer adds the flags of commands that fetch.
 func (o *Options) AddTransfer(f *pflag.FlagSet) {
-	o.PartSize, o.MinRate = 4<<20, minRate
-	o.Keep = flagvalue.NewChoice(string(fetch.KeepContent), string(fetch.KeepContent), string(fetch.KeepWire), string(fetch.KeepBoth))
+	size := func(text string) flagvalue.Value[int64] { return flagvalue.New("SIZE", text, flagvalue.ParseSize) }
+	o.PartSize, o.LimitRate, o.MinRate, o.MaxSize, o.MaxDecoded = size("4MiB"), size("0"), size("1KiB"), size("0"), size("0")
+	o.Keep = flagvalue.New("content|wire|both", "content", flagvalue.OneOf(string(fetch.KeepContent), string(fetch.KeepWire), string(fetch.KeepBoth)))
 	f.Var(&o.Keep, "keep", "keep the decoded content of a file,\nits bytes as they were transferred, or both")
 	f.IntVar(&o.Parallel, "parallel", 8, "fetch `N` exports at once, N requests in flight for each")
 	f.Var(&o.PartSize, "part-size", "bytes that one request asks for, at least 64KiB")
@@ -133,9 +130,6 @@ func (o *Options) AddTransfer(f *pflag.FlagSet) {
 	f.Var(&o.MinRate, "min-rate", "bytes a second that a store must send; 0 is any")
 	f.Var(&o.MaxSize, "max-size", "bytes of one object without a promised size; 0 is 1TiB")
 	f.Var(&o.MaxDecoded, "max-decoded", "bytes that one object may decode to;\n0 is 1100 times the promised size, from 64MiB to 1TiB")
-	for _, name := range []string{"limit-rate", "max-size", "max-decoded"} {
-		f.Lookup(name).DefValue = "0" // which help does not show
-	}
 	f.IntVar(&o.MaxEntries, "max-entries", 0, "allow one zip or tar `N` entries; 0 is a million")
 	f.IntVar(&o.Attempts, "attempts", 0, "`N` attempts for each cause to fail;\n0 is 3 for a checksum and 10 for the network")
 	f.StringSliceVar(&o.AllowHosts, "allow-host", nil, "trust data URLs at `HOST[:PORT]`, over http\nand at private addresses too (repeatable, or with commas)")
@@ -150,7 +144,7 @@ func (o *Options) AddAllowHost(f *pflag.FlagSet) {
 
 // AddWait adds the flags of commands that wait for jobs.
 func (o *Options) AddWait(f *pflag.FlagSet) {
-	o.Wait = flagvalue.Duration(24 * time.Hour)
+	o.Wait = flagvalue.New("DURATION", "24h", flagvalue.ParseDuration)
 	f.Var(&o.Wait, "wait", "how long to wait for a job to become ready")
 	o.AddPoll(f)
 	cli.GroupFlags(f, "How to wait for it", "wait", "poll")
@@ -158,12 +152,13 @@ func (o *Options) AddWait(f *pflag.FlagSet) {
 
 // AddPoll adds the flag of the time between two polls of a job.
 func (o *Options) AddPoll(f *pflag.FlagSet) {
-	o.Poll = flagvalue.Duration(2 * time.Second)
+	o.Poll = flagvalue.New("DURATION", "2s", flagvalue.ParseDuration)
 	f.Var(&o.Poll, "poll", "how long to wait between the first two polls of a job;\nlater polls are further apart")
 }
 
 // AddQueue adds the flags of commands that use the queue in a Redis.
 func (o *Options) AddQueue(f *pflag.FlagSet) {
+	o.Redis = flagvalue.New("URL", "", flagvalue.ParseRedisURL)
 	f.Var(&o.Redis, "redis", "the Redis of the queue: redis://[USER@]HOST[:PORT][/DB],\nrediss://… or unix://PATH (or set REDIS_URL)")
 	f.StringVar(&o.RedisPasswordFile, "redis-password-file", "", "`FILE` with the password of that Redis\n(or set REDIS_PASSWORD)")
 	f.StringVar(&o.RedisCA, "redis-ca", "", "`FILE` with the certificates to trust for rediss://,\ninstead of those of the system")
@@ -172,13 +167,15 @@ func (o *Options) AddQueue(f *pflag.FlagSet) {
 
 // AddSince adds the flag that leaves out what is older.
 func (o *Options) AddSince(f *pflag.FlagSet, what string) {
+	o.Since = flagvalue.New("TIME", "", flagvalue.ParseTime)
 	f.Var(&o.Since, "since", "only "+what+" since `TIME`: a duration ago,\na weekday, a date, or a time (RFC 3339)")
 }
 
 // AddCalls adds the flags of commands that call the services.
 func (o *Options) AddCalls(f *pflag.FlagSet) {
-	o.Network = flagvalue.NewChoice("public", "public", "internal")
-	o.DISSignature = flagvalue.NewChoice("derived", "derived", "plain")
+	o.Network = flagvalue.New("public|internal", "public", flagvalue.OneOf("public", "internal"))
+	o.DBSBucket = flagvalue.New("BUCKET[@REGION]", "", flagvalue.ParseBucket)
+	o.DISSignature = flagvalue.New("derived|plain", "derived", flagvalue.OneOf("derived", "plain"))
 	f.Var(&o.Endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
 	f.Var(&o.Network, "network", "which endpoints of the vendors to call")
 	f.Float64Var(&o.APIRate, "api-rate", 5, "`N` calls a second to each service as each account;\n0 is no limit")
@@ -193,11 +190,11 @@ func (o *Options) Check() error {
 	switch {
 	case o.Parallel < 1:
 		return cli.Usagef("--parallel %d: must be 1 or more", o.Parallel)
-	case o.PartSize < 64<<10:
-		return cli.Usagef("--part-size %d: must be at least 64KiB", o.PartSize)
-	case o.LimitRate != 0 && o.LimitRate < minRate:
-		return cli.Usagef("--limit-rate %v: must be at least %s, or 0 for no limit", &o.LimitRate, flagvalue.FormatSize(minRate))
-	case o.Poll <= 0:
+	case o.PartSize.Value < 64<<10:
+		return cli.Usagef("--part-size %v: must be at least 64KiB", &o.PartSize)
+	case o.LimitRate.Value != 0 && o.LimitRate.Value < 1<<10:
+		return cli.Usagef("--limit-rate %v: must be at least 1KiB, or 0 for no limit", &o.LimitRate)
+	case o.Poll.Value <= 0:
 		return cli.Usagef("--poll %v: must be more than 0", &o.Poll)
 	case o.MaxEntries < 0:
 		return cli.Usagef("--max-entries %d: must be 0 or more", o.MaxEntries)

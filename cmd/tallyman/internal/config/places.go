@@ -63,7 +63,7 @@ func (r *fileReader) schedule(node ast.Node) error {
 		"cron":  {"string", func(text string) error { e.Cron = text; return worker.CheckCron(text) }},
 		"since": {"string", func(text string) error {
 			e.Since = text
-			_, err := flagvalue.ParseTime(text, time.Now())
+			_, err := flagvalue.ParseTime(text)
 			return err
 		}},
 		"match": {"string", func(text string) error {
@@ -71,15 +71,12 @@ func (r *fileReader) schedule(node ast.Node) error {
 			_, err := path.Match(text, "")
 			return err
 		}},
-		"wait": {"DURATION", func(text string) error { return (*flagvalue.Duration)(&e.Wait).Set(text) }},
-		"every": {"DURATION", func(text string) error {
-			if err := (*flagvalue.Duration)(&e.Every).Set(text); err != nil {
-				return err
+		"wait": {"DURATION", func(text string) (err error) { e.Wait, err = flagvalue.ParseDuration(text); return err }},
+		"every": {"DURATION", func(text string) (err error) {
+			if e.Every, err = flagvalue.ParseDuration(text); err == nil && e.Every < minEvery {
+				err = fmt.Errorf("must be at least %v", minEvery)
 			}
-			if e.Every < minEvery {
-				return fmt.Errorf("must be at least %v", minEvery)
-			}
-			return nil
+			return err
 		}},
 	}
 	return r.entries(node, "schedule", "{place: sls://REGION/PROJECT/, every: 1h}", settings, func(entry ast.Node) error {

@@ -20,9 +20,6 @@ func NewEndpoints(providers []string) Endpoints {
 	return Endpoints{providers, map[string]string{}}
 }
 
-// Providers returns the names of the providers that can have an address.
-func (e *Endpoints) Providers() []string { return e.providers }
-
 // URL returns the address for a provider, such as http://127.0.0.1:8080, or ""
 // if it has none.
 func (e *Endpoints) URL(provider string) string { return e.urls[provider] }

@@ -8,17 +8,16 @@ import (
 )
 
 func TestSizesAreReadInTheirUnits(t *testing.T) {
-	for text, want := range map[string]Size{
+	for text, want := range map[string]int64{
 		"0": 0, "65536": 65536, "64KiB": 64 << 10, "64 KiB": 64 << 10, "4MiB": 4 << 20, "2GiB": 2 << 30,
 		"1KB": 1e3, "1MB": 1e6, "1GB": 1e9, "7B": 7,
 	} {
-		var got Size
-		if err := got.Set(text); err != nil || got != want {
+		if got, err := ParseSize(text); err != nil || got != want {
 			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "x", "-1", "1.5MiB", "KiB", "1TiB", "1kib", "9223372036854775807GiB", "99999999999999999999"} {
-		if got := Size(7); got.Set(text) == nil || got != 7 {
+		if got, err := ParseSize(text); err == nil {
 			t.Errorf("%q is %d", text, got)
 		}
 	}
@@ -38,14 +37,13 @@ func TestDurationsHaveWeeksAndDays(t *testing.T) {
 		"0": 0, "90s": 90 * time.Second, "2h30m": 150 * time.Minute, "7d": 7 * day, "1w": 7 * day,
 		"1w2d3h": 9*day + 3*time.Hour, "1d0s": day, "1.5s": 1500 * time.Millisecond,
 	} {
-		var got Duration
-		if err := got.Set(text); err != nil || time.Duration(got) != want {
-			t.Errorf("%q is %v, %v; want %v", text, time.Duration(got), err, want)
+		if got, err := ParseDuration(text); err != nil || got != want {
+			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "7", "d", "-1d", "-1s", "1d2w", "1d-25h", "1.5d", "99999w", "8000w8000w", "soon", "1w2562047h"} {
-		if got := Duration(7); got.Set(text) == nil || got != 7 {
-			t.Errorf("%q is %v", text, time.Duration(got))
+		if got, err := ParseDuration(text); err == nil {
+			t.Errorf("%q is %v", text, got)
 		}
 	}
 }
@@ -73,19 +71,22 @@ func TestTheShardsOfAnArchiveCoverItOnce(t *testing.T) {
 }
 
 func TestTheZeroShardHasAllKeys(t *testing.T) {
-	var shard Shard
-	if err := shard.Set(""); err != nil || !shard.Has("sls/r/p/j") || shard.String() != "" {
-		t.Errorf("%q has it: %v, %v", &shard, shard.Has("sls/r/p/j"), err)
+	shard, err := ParseShard("")
+	if err != nil || !shard.Has("sls/r/p/j") {
+		t.Errorf("%+v has it: %v, %v", shard, shard.Has("sls/r/p/j"), err)
 	}
 }
 
-func TestAChoiceIsOneOfItsWords(t *testing.T) {
-	choice := NewChoice("public", "public", "internal")
-	if err := choice.Set("private"); err == nil || choice.String() != "public" || !strings.Contains(err.Error(), "public, internal") {
-		t.Errorf("private makes it %s, %v", &choice, err)
+func TestAValueThatIsRefusedStaysAsItWas(t *testing.T) {
+	network := New("public|internal", "public", OneOf("public", "internal"))
+	if err := network.Set("private"); err == nil || network.Value != "public" || network.String() != "public" || !strings.Contains(err.Error(), "public, internal") {
+		t.Errorf("private makes it %s, %s: %v", network.Value, &network, err)
 	}
-	if err := choice.Set("internal"); err != nil || choice.String() != "internal" {
-		t.Errorf("internal makes it %s, %v", &choice, err)
+	if err := network.Set("internal"); err != nil || network.Value != "internal" || network.String() != "internal" {
+		t.Errorf("internal makes it %s, %s: %v", network.Value, &network, err)
+	}
+	if since := New("TIME", "", ParseTime); since.Value != (time.Time{}) || since.String() != "" {
+		t.Errorf("without a default it is %v, %s", since.Value, &since)
 	}
 }
 
@@ -93,15 +94,13 @@ func TestABucketMayHaveARegion(t *testing.T) {
 	for text, want := range map[string]Bucket{
 		"my-backups": {Name: "my-backups"}, "b-1@cn-hangzhou": {"b-1", "cn-hangzhou"}, "b-1@oss-cn-hangzhou": {"b-1", "oss-cn-hangzhou"},
 	} {
-		var s Bucket
-		if err := s.Set(text); err != nil || s != want || s.String() != text {
-			t.Errorf("%s is %+v, %v", text, s, err)
+		if got, err := ParseBucket(text); err != nil || got != want {
+			t.Errorf("%s is %+v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{"", "@cn-hangzhou", "b-1@", "B-1", "a.b", "ab", "b-1@cn/hangzhou", "b-1@a@b", "oss://b-1", "b-1/exports", "b-1@-a"} {
-		s := Bucket{"before", ""}
-		if err := s.Set(text); err == nil || s.Name != "before" {
-			t.Errorf("%q was taken as %+v", text, s)
+		if got, err := ParseBucket(text); err == nil {
+			t.Errorf("%q was taken as %+v", text, got)
 		}
 	}
 }

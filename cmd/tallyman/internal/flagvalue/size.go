@@ -6,10 +6,6 @@ import (
 	"strings"
 )
 
-// Size is a number of bytes, written with or without a unit: 65536, 64KiB or
-// 4 MB.
-type Size int64
-
 // units are the units of sizes. A shorter suffix comes after those that end
 // with it.
 var units = []struct {
@@ -20,14 +16,9 @@ var units = []struct {
 	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}, {"", 1},
 }
 
-// Type implements pflag.Value.
-func (s *Size) Type() string { return "SIZE" }
-
-// String implements pflag.Value.
-func (s *Size) String() string { return FormatSize(int64(*s)) }
-
-// Set implements pflag.Value.
-func (s *Size) Set(text string) error {
+// ParseSize parses a number of bytes, written with or without a unit: 65536,
+// 64KiB or 4 MB.
+func ParseSize(text string) (int64, error) {
 	for _, unit := range units {
 		number, ok := strings.CutSuffix(text, unit.suffix)
 		if !ok {
@@ -37,10 +28,9 @@ func (s *Size) Set(text string) error {
 		if err != nil || n < 0 || n > (1<<62)/unit.bytes {
 			break
 		}
-		*s = Size(n * unit.bytes)
-		return nil
+		return n * unit.bytes, nil
 	}
-	return errors.New("must be a number of bytes, or a number with KB, MB, GB, KiB, MiB or GiB")
+	return 0, errors.New("must be a number of bytes, or a number with KB, MB, GB, KiB, MiB or GiB")
 }
 
 // FormatSize returns n bytes as text in the largest binary unit that n fills,
