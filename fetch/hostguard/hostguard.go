@@ -64,9 +64,8 @@ type Policy struct {
 }
 
 // Check returns nil if the URL may be asked, else an error that wraps ErrHost: a
-// *NotAllowedError if the operator could allow the host. It does
-// not resolve names: the client of [Policy.Client] checks the addresses when it
-// dials them.
+// *NotAllowedError if the operator could allow the host. It does not resolve
+// names: the client of [Policy.Client] checks the addresses when it dials them.
 func (p *Policy) Check(u *url.URL) error {
 	host := u.Hostname()
 	if u.User != nil {

@@ -40,15 +40,16 @@ type Target struct {
 }
 
 // An Output takes the content of one object. An error of Create or Reserve that
-// wraps unpack.ErrUnsafeName is the object's fault. Every other error of the
-// output and of its files is a local error.
+// wraps unpack.ErrUnsafeName is the object's fault. Every other error of the two,
+// and of the files, is a local error.
 type Output interface {
 	// Create makes a content file. declared is the type of its content if the job
 	// declares one ("csv"), else "". For a zip, many goroutines call it at once.
 	Create(name, declared string) (io.WriteCloser, error)
 
 	// ReaderAt returns the bytes as transferred and their number. It is called
-	// once the wire has ended with io.EOF.
+	// once the wire has ended. It fails if that was not with io.EOF: then the
+	// verdict of the wire counts.
 	ReaderAt() (io.ReaderAt, int64, error)
 
 	// Reserve waits until there is disk space for content of so many bytes.
@@ -60,12 +61,12 @@ type Output interface {
 // transfer before it believes the error: if the transfer is at fault, the object
 // is not.
 //
-// A local error (see [IsLocal]) ends Run early. Then it closes wire, which must
-// make a blocked Read return, and may be called twice; otherwise Run does not
-// close it. Every other error
-// wraps ErrCorrupt, unpack.ErrUnsafeName, unpack.ErrBomb or
-// unpack.ErrEncrypted, or is the cause that ended ctx. An error page is a
-// *PageError. When Run returns, no goroutine of it is left.
+// A local error (see [IsLocal]) ends Run early, and Run closes wire: Close must
+// make a blocked Read return, and may be called twice. Otherwise Run does not
+// close wire. Every error that is not local wraps ErrCorrupt,
+// unpack.ErrUnsafeName, unpack.ErrBomb or unpack.ErrEncrypted, or is the cause
+// that ended ctx. An error page is a *PageError. When Run returns, no goroutine of
+// it is left.
 func Run(ctx context.Context, wire io.ReadCloser, t Target) (Result, error) {
 	d := &decoding{Target: t, wire: wire}
 	ahead := readAhead(cancelableReader{ctx, wire}, t.Size, t.Recover)
