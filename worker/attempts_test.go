@@ -133,7 +133,7 @@ func TestAttemptsOverridesTheBudgets(t *testing.T) {
 	}
 	s := &scriptedFetcher{ends: []error{fetch.ErrAuth}}
 	if s.runLocal(t, &Worker{Attempts: 20}); len(s.times) != 1 {
-		t.Errorf("what will not pass was attempted %d times", len(s.times))
+		t.Errorf("a permanent failure was attempted %d times", len(s.times))
 	}
 }
 

@@ -64,8 +64,8 @@ func (d *drainTest) stop(t *testing.T) time.Duration {
 // attempt, and another worker lands it.
 func (d *drainTest) checkResumable(t *testing.T) {
 	t.Helper()
-	if state, tally := stateOf(t, d.Archive, d.ref); state.Attempts != 0 || state.Phase != archive.Waiting || tally.Starts != 0 {
-		t.Errorf("%+v, %+v", state, tally)
+	if state, counters := stateOf(t, d.Archive, d.ref); state.Attempts != 0 || state.Phase != archive.Waiting || counters.Starts != 0 {
+		t.Errorf("%+v, %+v", state, counters)
 	}
 	if queued, err := d.Queue.Queued(d.ref.Hash()); !queued || err != nil {
 		t.Errorf("queued %v, %v", queued, err)
@@ -148,51 +148,5 @@ func TestAWorkerEndsEvenIfATaskIgnoresItsContext(t *testing.T) {
 		<-returned
 		synctest.Wait()
 		d.checkResumable(t)
-	})
-}
-
-func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		first, ref := &Worker{}, parseRef(t, jobRef)
-		(&scriptedFetcher{}).setUp(t, first)
-		once, begun := true, make(chan struct{})
-		store := newProvider(0)
-		store.BeforeAnswer = func(ctx context.Context, _ int64) error {
-			if once {
-				once = false
-				close(begun)
-			}
-			return fetch.Sleep(ctx, 20*time.Second)
-		}
-		first.Fetcher = newFetcher(store, first.Archive)
-		ended := make(chan error, 10)
-		first.OnEnd = func(_ fetch.Ref, _ *archive.Receipt, err error) { ended <- err }
-		defer startWorker(t, first)()
-		if _, err := first.Queue.Enqueue(t.Context(), ref, Options{}); err != nil {
-			t.Fatal(err)
-		}
-		<-begun
-		second := newWorker(NewQueue(newFakeRedis(t).client), first.Archive, newFetcher(store, first.Archive)) // as if the first Redis had been lost
-		second.OnEnd = first.OnEnd
-		addRaw(t, second.Queue, fetchQueue, fetchID(ref.Hash()), typeFetch, string(newTask(ref, Options{}).payload()))
-		addRaw(t, second.Queue, pollQueue, pollID(ref.Hash()), typePoll, string(newTask(ref, Options{}).payload()))
-		defer startWorker(t, second)()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		time.Sleep(20 * time.Second) // the tasks that found the export busy run again
-		for _, in := range []struct {
-			*Queue
-			name string
-		}{{first.Queue, pollQueue}, {first.Queue, fetchQueue}, {second.Queue, pollQueue}, {second.Queue, fetchQueue}} {
-			if all, err := in.inspector.GetQueueInfo(in.name); err != nil || all.Size != 0 || all.FailedTotal != 0 {
-				t.Errorf("%s: %+v, %v", in.name, all, err)
-			}
-		}
-		if store.Answered(ref) != 1 {
-			t.Errorf("%d ranges were read", store.Answered(ref))
-		}
-		mustLand(t, first.Archive, ref)
 	})
 }

@@ -99,7 +99,7 @@ func (r *fakeLister) checkLanded(t testing.TB, names ...string) {
 		}
 	}
 	if len(r.ended) != len(names) {
-		t.Errorf("it is more than %v that ended: %v", names, r.ended)
+		t.Errorf("more than %v ended: %v", names, r.ended)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
 	"tallyman/verify"
@@ -85,9 +87,9 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{errors.New("what nobody knows"), "", 1, 1},
 	} {
 		got := Classify(fmt.Errorf("fetch it: %w", test.err))
-		if got.Cause != test.cause || got.Exit != test.exit || got.Budget.Command != test.attempts {
-			t.Errorf("%v: %s, exit %d, %d attempts; want %s, exit %d, %d", test.err,
-				got.Cause, got.Exit, got.Budget.Command, test.cause, test.exit, test.attempts)
+		want := Outcome{test.cause, test.exit, Budget{test.attempts, got.Budget.Worker}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v: %s", test.err, diff)
 		}
 	}
 }

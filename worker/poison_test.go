@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
 
 	"tallyman/fetch"
@@ -113,7 +114,7 @@ func checkQuarantinedCount(t testing.TB, q *Queue, want int) {
 		}
 	}
 	if n != want {
-		t.Errorf("%d are told of, want %d", n, want)
+		t.Errorf("Tasks yields %d tasks that can't be read, want %d", n, want)
 	}
 }
 
@@ -145,9 +146,13 @@ func TestATaskIsReadAsItWasWritten(t *testing.T) {
 		parseRef(t, "https://h.example/a%20b.csv?x=1#size=5"),
 	} {
 		for _, wait := range []Duration{0, 1, Duration(Forever)} {
-			task, got, err := parseTask(newTask(ref, Options{Wait: wait}).payload())
-			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Revision().Equal(ref.Revision()) || task.Wait != wait {
-				t.Errorf("%s: %+v, %s, %v", ref, task, got, err)
+			want := newTask(ref, Options{Wait: wait})
+			task, got, err := parseTask(want.payload())
+			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Revision().Equal(ref.Revision()) {
+				t.Errorf("%s: %s, %v", ref, got, err)
+			}
+			if diff := cmp.Diff(want, task); diff != "" || task.Wait != wait {
+				t.Errorf("%s: waits %v, %s", ref, task.Wait, diff)
 			}
 		}
 	}

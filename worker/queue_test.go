@@ -31,11 +31,11 @@ func newFastWorker(s redisServer, a *archive.Archive, f Fetcher) (*Worker, chan 
 
 func mustEnqueue(t testing.TB, q *Queue, ref fetch.Ref) bool {
 	t.Helper()
-	news, err := q.Enqueue(t.Context(), ref, Options{})
+	added, err := q.Enqueue(t.Context(), ref, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return news
+	return added
 }
 
 func TestAnExportEnqueuedTwiceIsFetchedOnce(t *testing.T) {
@@ -43,8 +43,8 @@ func TestAnExportEnqueuedTwiceIsFetchedOnce(t *testing.T) {
 		shelf, a, ref := newProvider(0), openArchive(t), parseRef(t, jobRef)
 		w, ended := newFastWorker(s, a, newFetcher(shelf, a))
 		for n := range 3 {
-			if news := mustEnqueue(t, w.Queue, ref); news != (n == 0) {
-				t.Errorf("the %dth time is news: %v", n+1, news)
+			if added := mustEnqueue(t, w.Queue, ref); added != (n == 0) {
+				t.Errorf("the %dth time is added: %v", n+1, added)
 			}
 		}
 		defer startWorker(t, w)()
@@ -74,7 +74,7 @@ func TestAFailedExportStaysSoUntilItsBudgetIsReset(t *testing.T) {
 			}
 			waitUntilIdle(t, w.Queue, ref)
 			if mustEnqueue(t, w.Queue, ref) {
-				t.Error("what has failed is news")
+				t.Error("what has failed is added")
 			}
 			waitUntilIdle(t, w.Queue, ref)
 			if state, _ := stateOf(t, a, ref); len(script.times) != 1 || state.Phase != archive.Failed || state.Cause != "auth-denied" {
@@ -101,7 +101,7 @@ func TestExportsThatManyEnqueueAreFetchedOnce(t *testing.T) {
 		w, ended := newFastWorker(s, a, newFetcher(shelf, a))
 		w.PollConcurrency, w.FetchConcurrency = 4, 4
 		defer startWorker(t, w)()
-		refs, news := make([]fetch.Ref, many), atomic.Int64{}
+		refs, total := make([]fetch.Ref, many), atomic.Int64{}
 		for n := range refs {
 			refs[n] = parseRef(t, fmt.Sprint(jobRef, n))
 		}
@@ -115,7 +115,7 @@ func TestExportsThatManyEnqueueAreFetchedOnce(t *testing.T) {
 						t.Error(err)
 					}
 					if added {
-						news.Add(1)
+						total.Add(1)
 					}
 				}
 			})
@@ -133,8 +133,8 @@ func TestExportsThatManyEnqueueAreFetchedOnce(t *testing.T) {
 			}
 		}
 		mustLand(t, a, refs...)
-		if n := news.Load(); n < many {
-			t.Errorf("%d were news", n)
+		if n := total.Load(); n < many {
+			t.Errorf("%d tasks were added", n)
 		}
 	})
 }
@@ -211,7 +211,7 @@ func TestRemoveEndsATaskThatRuns(t *testing.T) {
 		mustEnqueue(t, w.Queue, ref)
 		<-begun
 		if mustEnqueue(t, w.Queue, ref) {
-			t.Error("what is being fetched is news")
+			t.Error("what is being fetched is added")
 		}
 		if running, err := w.Queue.Remove(ref.Hash()); !running || err != nil {
 			t.Fatalf("running %v, %v", running, err)

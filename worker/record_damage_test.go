@@ -44,7 +44,7 @@ func TestADamagedRecordKeepsNoExportFromLanding(t *testing.T) {
 						t.Fatal(err)
 					}
 					if _, err := w.Queue.Requeue(t.Context(), w.Archive); err != nil {
-						t.Errorf("topped up: %v", err)
+						t.Errorf("requeue: %v", err)
 					}
 					if err := fetchByWorker(t, w, ref); err != nil {
 						t.Errorf("ended with %v", err)

@@ -347,9 +347,13 @@ func TestIntervalIsTheShortestBetweenTwoTimes(t *testing.T) {
 }
 
 func TestCheckCronRefusesTimesThatNeverCome(t *testing.T) {
-	for _, spec := range []string{"", "@daily", "@every 1h", "* * * *", "* * * * * *", "60 * * * *", "0 0 30 2 *", "TZ=UTC", "CRON_TZ=", "CRON_TZ=Nowhere 0 0 * * *"} {
-		if CheckCron(spec) == nil {
-			t.Errorf("%q is taken", spec)
+	for spec, says := range map[string]string{
+		"": "empty spec", "@daily": "does not accept descriptors", "@every 1h": "does not accept descriptors",
+		"* * * *": "exactly 5 fields", "* * * * * *": "exactly 5 fields", "60 * * * *": "above maximum", "0 0 30 2 *": "it never comes",
+		"TZ=UTC": "five fields after the time zone", "CRON_TZ=": "five fields after the time zone", "CRON_TZ=Nowhere 0 0 * * *": "unknown time zone",
+	} {
+		if err := CheckCron(spec); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want an error that says %q", spec, err, says)
 		}
 	}
 	for _, spec := range []string{"* * * * *", "*/5 0-6 1,15 jan mon-fri", "TZ=UTC 30 2 * * *", "CRON_TZ=UTC 30 2 * * *"} {
@@ -358,7 +362,7 @@ func TestCheckCronRefusesTimesThatNeverCome(t *testing.T) {
 		}
 	}
 	w := &Worker{Queue: NewQueue(newFakeRedis(t).client), Archive: openArchive(t), Schedule: []ScheduleEntry{cronEntry(t, "never")}}
-	if err := w.Run(t.Context()); err == nil {
-		t.Error("a worker keeps a time that it can't read")
+	if err := w.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "keep the schedule: ") {
+		t.Errorf("a worker with a time that can't be read ended with %v", err)
 	}
 }
