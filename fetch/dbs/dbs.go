@@ -44,8 +44,8 @@ func init() {
 	}})
 }
 
-// A Provider answers for dbs references: the download tasks of DBS. Its
-// methods may be called by many goroutines at once; it must not be copied after its
+// A Provider answers for dbs references: the download tasks of DBS. Its methods
+// may be called by many goroutines at once; it must not be copied after its
 // first use.
 type Provider struct {
 	// Client makes the API calls; only its Transport is used. nil is

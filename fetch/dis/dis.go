@@ -42,8 +42,8 @@ func init() {
 }
 
 // A Provider answers for dis references: the files of DIS dump tasks. Its
-// methods may be called by many goroutines at once; it must not be copied after its
-// first use.
+// methods may be called by many goroutines at once; it must not be copied after
+// its first use.
 type Provider struct {
 	// Client makes the API calls; only its Transport is used. nil is
 	// http.DefaultClient.

@@ -85,8 +85,8 @@ func (r *row) stream(task string) string {
 	return strings.Join(parts[:len(parts)-2], ".")
 }
 
-// A taskCache is what is known of one dump task. Its lock is held while the
-// service is asked, since others who ask about the task want the same rows.
+// A taskCache keeps what was learned of one dump task. Its lock is held during the
+// calls that ask for more: whoever else asks about the task wants the same rows.
 type taskCache struct {
 	lock  chan struct{}
 	ended map[string]*row // by file: they don't change any more
@@ -97,12 +97,12 @@ type taskCache struct {
 
 const (
 	maxEnded = 50_000 // rows kept of a task
-	// taskLifetime is how long a task is taken to deliver where it did.
+	// taskLifetime is how long what was learned of a task is believed.
 	taskLifetime = time.Minute
 )
 
-// lockCache waits for the lock of what is known of a reference's dump task. The
-// caller unlocks it.
+// lockCache locks the cache of a reference's dump task, which the caller unlocks. It
+// fails if ctx ends before.
 func (p *Provider) lockCache(ctx context.Context, ref fetch.Ref) (c *taskCache, unlock func(), err error) {
 	name := ref.Parts()[0] + "/" + ref.Parts()[1]
 	p.mu.Lock()

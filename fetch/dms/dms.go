@@ -38,9 +38,9 @@ func init() {
 	})
 }
 
-// A Provider answers for dms references: the downloads of DMS. Its
-// methods may be called by many goroutines at once; it must not be copied after its
-// first use.
+// A Provider answers for dms references: the downloads of DMS. Its methods may
+// be called by many goroutines at once; it must not be copied after its first
+// use.
 type Provider struct {
 	// Client makes the API calls; only its Transport is used. nil is
 	// http.DefaultClient.

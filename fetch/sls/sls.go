@@ -12,10 +12,10 @@
 //     createTime and by its name.
 //   - ListDownloadJobs names the jobs of a project.
 //
-// The service promises a file's fileSize and its checkSum, which is an ETag, and
-// what the file's store says of it proves it as well. Of objects in a bucket it
-// promises neither: what the bucket says of them proves them. The records of all are
-// counted against logCount.
+// The service promises a file's fileSize and its checkSum, which is an ETag; what the
+// file's store says of it counts as well. Of objects in a bucket it promises neither:
+// they are proven by what the bucket says of them. The records are counted against
+// logCount.
 //
 // Answers are read leniently, since the service, its documentation and its SDKs
 // disagree about the types of their fields.
@@ -44,8 +44,8 @@ func init() {
 	}})
 }
 
-// A Provider answers for sls references: the download jobs of SLS. Its
-// methods may be called by many goroutines at once; it must not be copied after its
+// A Provider answers for sls references: the download jobs of SLS. Its methods
+// may be called by many goroutines at once; it must not be copied after its
 // first use.
 type Provider struct {
 	// Client makes the API calls; only its Transport is used. nil is

@@ -36,7 +36,7 @@ func init() {
 	}
 }
 
-// A Provider answers for https and http references, each of which is one file.
+// A Provider answers for https and http references. The export of one is one file.
 type Provider struct {
 	Hosts  *hostguard.Policy // the hosts that may be asked
 	Client *http.Client      // a client of Hosts

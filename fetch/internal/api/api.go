@@ -150,8 +150,8 @@ func FileName(address, otherwise string) (name string, ok bool) {
 	}
 }
 
-// OneFile yields the one object of an export, of which open makes a Source by the
-// signed URL of its file.
+// OneFile returns the one object of an export whose file has a signed URL. open makes
+// a Source of that URL, or refuses its host.
 func OneFile(ref fetch.Ref, open func(rawURL string) (fetch.Source, error), rawURL string, object fetch.Object) (iter.Seq2[fetch.Object, error], error) {
 	source, err := open(rawURL)
 	if err != nil {

@@ -90,9 +90,10 @@ func (l Listing) refuse(names []string) error {
 		Message: fmt.Sprintf("%s that no reference can hold (%d): %s", l.Names, len(names), strings.Join(shown, ", "))}
 }
 
-// Pages yields page after page, each anew as it is ranged over: start begins a
-// walk, ask asks for its next page, and take takes that in, leaves on it what is
-// new, and reports whether there are more. Any error ends it.
+// Pages yields page after page of a list. start begins a walk through it, anew each
+// time that the pages are ranged over. ask asks for the walk's next page, and take
+// takes that in, leaves on it what is new, and reports whether there are more. Any
+// error ends it.
 func Pages[P any](start func() (ask func() (P, error), take func(P) (more bool, err error))) iter.Seq2[P, error] {
 	return func(yield func(P, error) bool) {
 		ask, take := start()
