@@ -10,32 +10,29 @@ import (
 	"tallyman/fetch/redact"
 )
 
-// A PanicError is a panic, of ours or of a library, as the error of what it ended.
-// It tells no secret.
+// A PanicError is a panic, of ours or of a library, as the error of what it
+// ended. It holds no secret.
 type PanicError struct {
 	Value string // what it was about
 	Where string // the function that panicked, its file and line
 	Stack string // of the goroutine: it holds addresses, and no values
 }
 
-// Error tells what and where.
-func (d *PanicError) Error() string { return fmt.Sprintf("panic: %s, in %s", d.Value, d.Where) }
+// Error says what panicked, and where.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %s, in %s", e.Value, e.Where) }
 
-// Recover is to be deferred: it makes a panic the error. Otherwise one in a
-// goroutine of its own would end the process, and print whatever it is about.
+// Recover makes a *PanicError of a panic, and sets *err to it. It must be
+// deferred. Without it, a panic in a goroutine would end the process and print
+// its value with all secrets in it.
 func Recover(err *error) {
 	if x := recover(); x != nil {
-		*err = newPanicError(x)
+		*err = &PanicError{Value: redact.Text(fmt.Sprint(x)), Where: panicOrigin(), Stack: string(debug.Stack())}
 	}
 }
 
-func newPanicError(x any) *PanicError {
-	return &PanicError{Value: redact.Text(fmt.Sprint(x)), Where: panicked(), Stack: string(debug.Stack())}
-}
-
-// panicked is the function that panicked, as its deferred one sees it: the
-// first behind the runtime's.
-func panicked() string {
+// panicOrigin returns the function that panicked, given that it is called by a
+// deferred one: the first function behind those of the runtime.
+func panicOrigin() string {
 	callers := make([]uintptr, 32)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
 	began := false

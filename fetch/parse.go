@@ -17,29 +17,25 @@ import (
 
 // ParseRef reads a reference of a registered scheme. String gives it back, but
 // for the query of a signed URL, which only URL gives.
-func ParseRef(s string) (Ref, error) {
-	ref, err := parseRef(s)
-	if err != nil {
-		return Ref{}, fmt.Errorf("reference %q: %w", redact.URL(s), err)
-	}
-	return ref, nil
-}
-
-func parseRef(s string) (Ref, error) {
+func ParseRef(s string) (ref Ref, err error) {
+	defer func() {
+		if err != nil {
+			ref, err = Ref{}, fmt.Errorf("reference %q: %w", redact.URL(s), err)
+		}
+	}()
 	scheme, path := cutScheme(s)
 	if scheme == nil {
 		return Ref{}, fmt.Errorf("want SCHEME://…, with %s for SCHEME", schemeNames(false))
 	}
-	ref := Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
+	ref = Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
 	if err := checkText(path); err != nil {
 		return Ref{}, err
 	}
 	if scheme.URL {
-		err := ref.parseURL(s)
+		err = ref.parseURL(s)
 		return ref, err
 	}
-	path, err := ref.cutOption(path)
-	if err != nil {
+	if path, err = ref.cutOption(path); err != nil {
 		return Ref{}, err
 	}
 	err = ref.split(path, scheme.Segments)
@@ -51,15 +47,12 @@ func parseRef(s string) (Ref, error) {
 // dis://REGION/TASK_ID/. The slash at its end may be left out; String gives it
 // back with one. A place names no export: ParseRef refuses it, and so must a
 // Provider.
-func ParsePlace(s string) (Ref, error) {
-	place, err := parsePlace(s)
-	if err != nil {
-		return Ref{}, fmt.Errorf("place %q: %w", redact.URL(s), err)
-	}
-	return place, nil
-}
-
-func parsePlace(s string) (Ref, error) {
+func ParsePlace(s string) (place Ref, err error) {
+	defer func() {
+		if err != nil {
+			place, err = Ref{}, fmt.Errorf("place %q: %w", redact.URL(s), err)
+		}
+	}()
 	scheme, path := cutScheme(s)
 	if scheme == nil {
 		return Ref{}, fmt.Errorf("want SCHEME://…/, with %s for SCHEME", schemeNames(true))
@@ -70,9 +63,8 @@ func parsePlace(s string) (Ref, error) {
 	if err := checkText(path); err != nil {
 		return Ref{}, err
 	}
-	place := Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
-	path, err := place.cutOption(path)
-	if err != nil {
+	place = Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
+	if path, err = place.cutOption(path); err != nil {
 		return Ref{}, err
 	}
 	segments := slices.Clone(scheme.Segments)

@@ -2,12 +2,13 @@ package fetch
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 )
 
-// readyCache are those of jobs that were ready when Poll asked them, each for the
-// one Fetch that follows soon.
+// A readyCache keeps what Poll found ready, each for the one Fetch that follows
+// soon.
 type readyCache struct {
 	mu      sync.Mutex
 	entries map[string]readyExport // by the hash of the reference
@@ -24,37 +25,30 @@ const (
 	maxReady = 1000        // kept at once
 )
 
-func (a *readyCache) keep(ref Ref, kept readyExport) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.entries) >= maxReady {
-		a.prune()
+// keep keeps an export. If too many are kept, it drops those that are no longer
+// fresh, or else all.
+func (c *readyCache) keep(ref Ref, kept readyExport) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.entries) >= maxReady {
+		maps.DeleteFunc(c.entries, func(_ string, kept readyExport) bool { return time.Since(kept.at) > readyFor })
 	}
-	if a.entries == nil {
-		a.entries = map[string]readyExport{}
+	if len(c.entries) >= maxReady {
+		clear(c.entries)
 	}
-	a.entries[ref.Hash()] = kept
+	if c.entries == nil {
+		c.entries = map[string]readyExport{}
+	}
+	c.entries[ref.Hash()] = kept
 }
 
-// prune drops what is no longer fresh, or all.
-func (a *readyCache) prune() {
-	for hash, kept := range a.entries {
-		if time.Since(kept.at) > readyFor {
-			delete(a.entries, hash)
-		}
-	}
-	if len(a.entries) >= maxReady {
-		clear(a.entries)
-	}
-}
-
-// take is the answer that was kept, once and if it is fresh; or nil. What its
-// listing asks ends with ctx.
-func (a *readyCache) take(ctx context.Context, ref Ref) *Export {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	kept, ok := a.entries[ref.Hash()]
-	delete(a.entries, ref.Hash())
+// take returns the export that was kept, once, and nil if it is not fresh. From
+// then on the calls that list its objects end with ctx.
+func (c *readyCache) take(ctx context.Context, ref Ref) *Export {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept, ok := c.entries[ref.Hash()]
+	delete(c.entries, ref.Hash())
 	if !ok || time.Since(kept.at) > readyFor {
 		return nil
 	}
@@ -62,8 +56,8 @@ func (a *readyCache) take(ctx context.Context, ref Ref) *Export {
 	return kept.export
 }
 
-// detach is a context that ends with ctx until it is let loose, and then only
-// by end.
+// detach returns a context that is cancelled with ctx until loose is called;
+// afterwards only end cancels it. loose returns false if ctx had ended before.
 func detach(ctx context.Context) (outliving context.Context, loose func() bool, end context.CancelCauseFunc) {
 	outliving, end = context.WithCancelCause(context.WithoutCancel(ctx))
 	loose = context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })

@@ -44,7 +44,10 @@ func (t *transfer) request(ctx context.Context, off, n int64) (*Range, error) {
 		}
 		return nil, idle.cause(err)
 	}
-	answer.ReadCloser = t.throttle(ctx, &timedBody{answer.ReadCloser, idle, release})
+	answer.ReadCloser = &timedBody{answer.ReadCloser, idle, release}
+	if t.Limit != nil {
+		answer.ReadCloser = &throttledBody{answer.ReadCloser, ctx, t.Limit, t.speed}
+	}
 	err = cmp.Or(t.partial.AddPromise(answer.Want), t.checkSize(t.partial.Want().Size))
 	switch {
 	case err != nil:

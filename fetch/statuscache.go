@@ -92,16 +92,26 @@ func (c *StatusCache) lookUp(ctx context.Context, place Ref, name string) (*Expo
 	now := time.Now()
 	c.expire(now)
 	w := c.watches[place.String()]
-	if w == nil || !w.useListing(name, now) {
-		return nil, nil, nil
+	if w == nil || len(w.awaited) < minAwaited || now.Before(w.pausedUntil) || now.Before(w.missing[name]) {
+		return nil, nil, nil // a listing would save no calls, or does not have the job
 	}
 	if w.making == nil && !w.last.fresh(name, len(w.awaited), now) {
-		go c.list(context.WithoutCancel(ctx), w, w.start(now)) // others will want it too
+		if w.last.stale(now) {
+			w.last = nil
+		}
+		w.making = newListing(w.awaited)
+		go c.list(context.WithoutCancel(ctx), w, w.making) // others will want it too
 	}
-	if status, listed := w.status(name); listed || w.making == nil {
-		return w.answer(status), nil, nil
+	status, listed := w.status(name)
+	if !listed && w.making != nil {
+		return nil, w.making, w.making.whenReached(name)
 	}
-	return nil, w.making, w.making.whenReached(name)
+	export := status.export()
+	if export != nil && w.checks > 0 { // this answer is to be checked
+		w.checks--
+		export = nil
+	}
+	return export, nil, nil
 }
 
 // record takes in how a job was answered for.
@@ -196,11 +206,6 @@ type watch struct {
 	pausedUntil time.Time            // because of them
 }
 
-// useListing reports whether a listing may answer for a job, and saves calls.
-func (w *watch) useListing(name string, now time.Time) bool {
-	return len(w.awaited) >= minAwaited && !now.Before(w.pausedUntil) && !now.Before(w.missing[name])
-}
-
 // add adds a job that has yet to end.
 func (w *watch) add(name string, now time.Time) {
 	if !now.Before(w.missing[name]) {
@@ -228,16 +233,6 @@ func (w *watch) status(name string) (jobStatus, bool) {
 	return w.last.status(name)
 }
 
-// answer is the answer that a listing gives, or nil if it is to be checked.
-func (w *watch) answer(s jobStatus) *Export {
-	export := s.export()
-	if export != nil && w.checks > 0 {
-		w.checks--
-		return nil
-	}
-	return export
-}
-
 // compare compares what listings say of a job with its state. If they differ,
 // two more answers are checked: should listings lag far behind, soon all jobs
 // are asked for.
@@ -253,15 +248,6 @@ func (w *watch) forget(name string) {
 	delete(w.missing, name)
 	w.last.forget(name)
 	w.making.forget(name)
-}
-
-// start starts a listing.
-func (w *watch) start(now time.Time) *listing {
-	if w.last.stale(now) {
-		w.last = nil
-	}
-	w.making = newListing(w.awaited)
-	return w.making
 }
 
 // finish takes in the listing that was being made.

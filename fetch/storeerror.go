@@ -11,8 +11,8 @@ import (
 	"tallyman/fetch/redact"
 )
 
-// A StoreError is the XML in which OSS, OBS and S3 refuse. Its texts are fit to
-// be shown: in one line, without a secret.
+// A StoreError is the XML in which OSS, OBS and S3 refuse a request. Its texts
+// may be shown: each is one line, without a secret.
 type StoreError struct {
 	XMLName   xml.Name
 	Code      string `xml:"Code"`
@@ -20,7 +20,8 @@ type StoreError struct {
 	RequestID string `xml:"RequestId"`
 }
 
-// ParseStoreError reads what it can: what is no such XML says nothing.
+// ParseStoreError reads the body of a refusal. The StoreError is empty if the
+// body is no such XML.
 func ParseStoreError(body []byte) StoreError {
 	var said StoreError
 	_ = xml.Unmarshal(body, &said)
@@ -59,7 +60,7 @@ var storeCodes = []struct {
 	{"MirrorFailed", "", ErrTemporary},
 }
 
-// Kind is one of the sentinels, or nil where the code tells none.
+// Kind returns the sentinel error that the code stands for, or nil.
 func (e StoreError) Kind() error {
 	for _, c := range storeCodes {
 		if c.code == e.Code && strings.Contains(strings.ToLower(e.Message), c.message) {
@@ -72,17 +73,17 @@ func (e StoreError) Kind() error {
 // longestText is how much of a text of a store's is shown.
 const longestText = 300
 
+// printableText makes one line of a text, without secrets and without what would
+// act on a terminal.
 func printableText(s string) string {
+	printable := func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}
 	s = strings.Join(strings.Fields(strings.Map(printable, redact.Text(s))), " ")
 	return strings.ToValidUTF8(s[:min(len(s), longestText)], "")
-}
-
-// printable leaves out what would act on a terminal, of which XML may hold some.
-func printable(r rune) rune {
-	if unicode.IsPrint(r) {
-		return r
-	}
-	return ' '
 }
 
 // pageError makes a *CallError of an error page that came in place of an object.

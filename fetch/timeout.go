@@ -85,14 +85,7 @@ func (b *timedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// throttle slows a body down to the Fetcher's limit.
-func (t *transfer) throttle(ctx context.Context, body io.ReadCloser) io.ReadCloser {
-	if t.Limit == nil {
-		return body
-	}
-	return &throttledBody{body, ctx, t.Limit, t.speed}
-}
-
+// A throttledBody is the body of an answer, slowed down to a limit.
 type throttledBody struct {
 	io.ReadCloser
 	ctx   context.Context
