@@ -18,8 +18,8 @@ import (
 	"tallyman/verify/archive"
 )
 
-// What a provider or a store refused, for callers to branch on. A *CallError
-// wraps one of them.
+// The kinds of refusal of a provider or a store, for callers to branch on. A
+// *CallError wraps one of them.
 var (
 	ErrAuth      = errors.New("access denied")
 	ErrNotFound  = errors.New("not found")
@@ -58,7 +58,8 @@ const (
 // have. It wraps ErrCorrupt. With KeepWire, the object lands with a doubt.
 type MislabelledError = decode.MislabelledError
 
-// A transferError is bytes that did not come: it may pass.
+// A transferError says that bytes did not come. It may pass, so it is an
+// ErrTemporary.
 type transferError struct {
 	what string
 	err  error
@@ -67,14 +68,15 @@ type transferError struct {
 func (e *transferError) Error() string   { return e.what + ": " + e.err.Error() }
 func (e *transferError) Unwrap() []error { return []error{e.err, ErrTemporary} }
 
-// retryable reports whether the same request may well succeed a little later.
+// retryable reports whether the same request may succeed a little later.
 func retryable(err error) bool {
 	return errors.Is(err, ErrTemporary) || errors.Is(err, ErrThrottled)
 }
 
-// TransportError is the error of a call that no answer came to: what ended ctx, or
-// a *CallError that may pass. It drops the URL that net/http puts into its
-// errors, since that may be a secret. A host that was refused stays hostguard.ErrHost.
+// TransportError returns the error of a call that got no answer: the cause if ctx
+// has ended, ErrHost if the host was refused, and otherwise a *CallError that may
+// pass. It drops the URL that net/http puts into its errors, since that may be a
+// secret.
 func TransportError(ctx context.Context, call string, err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
@@ -92,12 +94,12 @@ func TransportError(ctx context.Context, call string, err error) error {
 	return &CallError{Call: call, Message: redact.Text(err.Error()), Kind: kind}
 }
 
-// errTooManyFiles is of a connection that could not be opened for want of a file: it
-// is ours, and may pass.
+// errTooManyFiles says that this process had no file descriptor left for a
+// connection. It may pass.
 var errTooManyFiles = fmt.Errorf("%w, or here: %w", ErrTemporary, syscall.EMFILE)
 
-// ParseRetryAfter reads a Retry-After header: seconds or a date (RFC 9110, 10.2.3).
-// One that is absent or can't be read is 0.
+// ParseRetryAfter reads the Retry-After header: seconds or a date (RFC 9110,
+// 10.2.3). It returns 0 if there is none, or one that can't be read.
 func ParseRetryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
@@ -109,7 +111,7 @@ func ParseRetryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// Sleep waits for d, or returns what ended ctx.
+// Sleep waits for d. If ctx ends before, it returns the cause.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -121,7 +123,8 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// RetryAfter is how long a service asked us to wait, or 0.
+// RetryAfter returns how long the service asked us to wait, or 0, of an error that
+// wraps a *CallError.
 func RetryAfter(err error) time.Duration {
 	if call, ok := errors.AsType[*CallError](err); ok {
 		return call.RetryAfter
@@ -129,7 +132,7 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
-// A CallError is a service's refusal of one call, without any secret.
+// A CallError says that a service refused one call. It holds no secret.
 type CallError struct {
 	Call       string // "GetDownloadJob", "GET https://host/path"
 	Status     int    // of HTTP; 0 if the service had a say before or beside it
@@ -158,7 +161,7 @@ func (e *CallError) Error() string {
 	return b.String()
 }
 
-// Unwrap is the kind.
+// Unwrap returns Kind.
 func (e *CallError) Unwrap() error { return e.Kind }
 
 // A NotReadyError says that the job has not ended yet.
@@ -168,7 +171,7 @@ type NotReadyError struct {
 	Percent int
 }
 
-// Error tells the provider's own word.
+// Error gives the provider's own word.
 func (e *NotReadyError) Error() string {
 	if e.Percent > 0 {
 		return fmt.Sprintf("the job is not ready: %s, %d%%", e.Status, e.Percent)
@@ -184,7 +187,7 @@ type JobError struct {
 	Message string // the provider's own
 }
 
-// Error tells the provider's own words.
+// Error gives the provider's own words.
 func (e *JobError) Error() string {
 	if e.Message == "" {
 		return fmt.Sprintf("the job %s: %s", e.State, e.Status)

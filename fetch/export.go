@@ -9,11 +9,11 @@ import (
 	"tallyman/verify"
 )
 
-// A State is where an export job stands, in our words.
+// A State says how far an export job is, in the words of this package.
 type State string
 
-// The states of an export job. The zero State is that of a job whose provider
-// used a word that we don't know.
+// The states of an export job. The zero State means that the provider used a
+// word that is not known; it is never taken for Running.
 const (
 	Pending State = "pending" // accepted, not begun
 	Running State = "running"
@@ -24,15 +24,18 @@ const (
 
 // A Provider answers for the export jobs of one service.
 type Provider interface {
-	// Export reports where the job named by ref stands and, once it is Ready,
-	// what it yielded. It asks once: waiting is the caller's business. It may
-	// be called by many goroutines at once. Errors that a caller can act on
-	// are *CallError.
+	// Export asks the service once for the state of the job that ref names
+	// and, once that is Ready, for what it yielded. It never waits for a job.
+	// It may be called by many goroutines at once. Errors that a caller can
+	// act on are *CallError.
 	Export(ctx context.Context, ref Ref) (*Export, error)
 }
 
-// A Lister is a Provider that can name the jobs of a place, newest first.
+// A Lister is a Provider whose scheme has places.
 type Lister interface {
+	// List yields the jobs of a place that were created at or after since, the
+	// newest first. The zero since is all of them. It may yield older ones, too.
+	// An error is the last that it yields.
 	List(ctx context.Context, place Ref, since time.Time) iter.Seq2[Listed, error]
 }
 
@@ -44,7 +47,7 @@ type Listed struct {
 	Created time.Time
 }
 
-// An Export is what a job yields, or how far it is from that.
+// An Export is the state of a job and, once it is Ready, what it yielded.
 type Export struct {
 	State     State
 	Status    string // the provider's own word
@@ -52,8 +55,8 @@ type Export struct {
 	Percent   int    // -1 where the provider does not say
 	RequestID string // the provider's name for this answer, or ""
 
-	Objects  iter.Seq2[Object, error] // once Ready; each range over it begins anew
-	Snapshot bool                     // Objects is what is there now: an attempt keeps to what the first one saw
+	Objects  iter.Seq2[Object, error] // once Ready; each range over it starts from the first object
+	Snapshot bool                     // Objects is what is there now: later attempts keep to what the first one saw
 
 	Records int64    // over all objects, or verify.Unknown
 	Doubts  []string // reasons to look twice at what landed

@@ -241,7 +241,7 @@ func (tt fault) run(t *testing.T) {
 	f, _ := newFetcher(t, t.TempDir())
 	f.PartSize = 1000
 	if tt.stalls {
-		f.IdleTimeout = 100 * time.Millisecond
+		f.IdleTimeout = 300 * time.Millisecond
 	}
 	var notes atomic.Int64
 	f.Progress = func(p fetch.Progress) {

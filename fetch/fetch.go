@@ -18,16 +18,16 @@ import (
 // goroutines at once; its fields must not change after the first call.
 type Fetcher struct {
 	Providers    map[string]Provider // by the scheme of the reference
-	StatusCaches map[string]Provider // whom Poll asks instead, where there is one of the scheme
+	StatusCaches map[string]Provider // by scheme; Poll asks these in place of Providers
 	Archive      *archive.Archive
 	Parallel     int           // range requests in flight per object; 0 means 8
 	PartSize     int64         // bytes of a range request; 0 means 4 MiB
 	IdleTimeout  time.Duration // how long a store may send nothing; 0 means 30 s
-	MinRate      int64         // bytes a second at which an object must come over a minute; 0 means 1024, less: any
-	MaxSize      int64         // bytes as transferred of an object whose job promised no size; 0 means 1 TiB
+	MinRate      int64         // bytes a second, over a minute, that an object must come at; 0 means 1024, negative: any
+	MaxSize      int64         // bytes as transferred, of an object without a promised size; 0 means 1 TiB
 
-	// Progress is told of each event of an attempt, by many goroutines at once.
-	// It may be nil.
+	// Progress is called with each event of an attempt, by many goroutines at
+	// once. It may be nil.
 	Progress func(Progress)
 
 	Keep   Keep          // what of an object goes into the bag; "" means KeepContent
@@ -65,7 +65,7 @@ const (
 type Progress struct {
 	Ref    Ref
 	Object string
-	Bytes  int64  // of the object as transferred that have just come, or were here
+	Bytes  int64  // of the object as transferred that were just received, or were here before
 	Size   int64  // of the object as transferred, or verify.Unknown
 	Note   string // what a person should know: "the URL has expired: asking the job again"
 }
