@@ -100,14 +100,14 @@ func (p *Partial) load(ctx context.Context) error {
 	if current && len(p.parts) > 0 {
 		return nil
 	}
-	p.store, p.answered, p.want = verify.NoPromise(), false, p.job // what a store said of bytes that are not here binds no other answer
+	p.store, p.answered, p.want = verify.NoPromise(), false, p.job // without its bytes, an earlier answer of the store binds no later one
 	return p.empty()
 }
 
 // adopt takes over the promises of an earlier attempt, and reports whether it
-// could: the job promises the same version, and the store does not contradict it.
-// If the job promises a size and no size is known together with the store's
-// promise, it could not: a piece would be taken for the whole object.
+// could: the job still promises the same version, and the store did not contradict
+// it. If the job promised a size then and nobody promises one now, it could not: a
+// piece would be taken for the whole object.
 func (p *Partial) adopt(job, store verify.Want) bool {
 	want, err := p.job.Merge(p.name, store)
 	if err != nil || !SameVersion(job, p.job) || want.Size == verify.Unknown && job.Size != verify.Unknown {
