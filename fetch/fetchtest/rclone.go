@@ -36,7 +36,7 @@ type Rclone struct {
 	provider fetch.Provider
 	objects  Lister
 	dir      string
-	files    map[string][]byte
+	files    map[string][]byte // what the server has under "bkt-one/e +", by name
 }
 
 // A Lister lists the objects of a bucket under a prefix.
@@ -44,7 +44,13 @@ type Lister func(ctx context.Context, bucket, prefix string) iter.Seq2[fetch.Obj
 
 // Run runs the suite. It is skipped if there is no rclone and none is required.
 func (r Rclone) Run(t *testing.T) {
-	r.dir, r.files = t.TempDir(), oddFiles()
+	r.dir = t.TempDir()
+	r.files = map[string][]byte{"part-1.csv.zst": sandbox.Compress("zstd", sandbox.Generate(20_000, "csv", 1)), "part-2.csv": sandbox.Generate(20_000, "csv", 2)}
+	for _, name := range []string{
+		"a+b c.csv", "100%.csv", "100%25.csv", "%2B.csv", "é/ü 日本.csv", "a?b=c&d#e.csv", "~!*'().csv", "sp ace/+/plus.csv", "<&>\".csv",
+	} {
+		r.files[name] = []byte("name,n\n\"" + strings.ReplaceAll(name, `"`, `""`) + "\",1\n")
+	}
 	writeFiles(t, filepath.Join(r.dir, "bkt-one", "e +"), r.files)
 	writeFiles(t, filepath.Join(r.dir, "bkt-one"), map[string][]byte{"other.csv": []byte("x"), "empty/none.csv": nil})
 	r.provider, r.objects = r.New(r.start(t))
@@ -89,7 +95,7 @@ func (r *Rclone) start(t *testing.T) (endpoint string) {
 	return "http://" + addr
 }
 
-// eventually waits until there is no error.
+// eventually tries again and again until there is no error.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
 	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -101,17 +107,6 @@ func eventually(t *testing.T, what string, try func() error) {
 			t.Fatalf("%s: not in time: %v", what, err)
 		}
 	}
-}
-
-// oddFiles are contents by the name that the server has them under.
-func oddFiles() map[string][]byte {
-	files := map[string][]byte{"part-1.csv.zst": sandbox.Compress("zstd", sandbox.Generate(20_000, "csv", 1)), "part-2.csv": sandbox.Generate(20_000, "csv", 2)}
-	for _, name := range []string{
-		"a+b c.csv", "100%.csv", "100%25.csv", "%2B.csv", "é/ü 日本.csv", "a?b=c&d#e.csv", "~!*'().csv", "sp ace/+/plus.csv", "<&>\".csv",
-	} {
-		files[name] = []byte("name,n\n\"" + strings.ReplaceAll(name, `"`, `""`) + "\",1\n")
-	}
-	return files
 }
 
 func writeFiles(t *testing.T, dir string, files map[string][]byte) {
@@ -135,19 +130,19 @@ func (r *Rclone) list(t *testing.T) {
 		}
 		content, ok := r.files[o.Name]
 		if !ok || found[o.Name] {
-			t.Errorf("it lists %q", o.Name)
+			t.Errorf("%q is listed, and is not there or was listed before", o.Name)
 		}
 		found[o.Name] = true
 		if want := (verify.Want{Size: int64(len(content)), ETag: fmt.Sprintf(r.ETag, md5.Sum(content))}); o.Want != want {
-			t.Errorf("%q: promised %+v, want %+v", o.Name, o.Want, want)
+			t.Errorf("%q promises %+v, want %+v", o.Name, o.Want, want)
 		}
 	}
 	if len(found) != len(r.files) {
-		t.Errorf("listed %d of %d", len(found), len(r.files))
+		t.Errorf("%d objects were listed, want %d", len(found), len(r.files))
 	}
 }
 
-// first is the first object under a prefix.
+// first returns the first object below a prefix.
 func (r *Rclone) first(t *testing.T, prefix string) fetch.Object {
 	t.Helper()
 	for o, err := range r.objects(t.Context(), "bkt-one", prefix) {
@@ -156,7 +151,8 @@ func (r *Rclone) first(t *testing.T, prefix string) fetch.Object {
 		}
 		return o
 	}
-	panic("an empty listing without an error")
+	t.Fatalf("no object below %q is listed, and no error", prefix)
+	return fetch.Object{}
 }
 
 func (r *Rclone) read(t *testing.T) {
@@ -170,10 +166,10 @@ func (r *Rclone) read(t *testing.T) {
 		}
 	}
 	if _, err := o.Source.ReadRange(t.Context(), 1000, 4, ""); !errors.Is(err, fetch.ErrChanged) {
-		t.Errorf("beyond the end: got %v", err)
+		t.Errorf("a read beyond the end: got %v, want ErrChanged", err)
 	}
 	if got := ReadAll(t, r.first(t, "empty/"), 0, 100); got != "" {
-		t.Errorf("of an empty object: %q", got)
+		t.Errorf("an empty object reads as %q", got)
 	}
 	o = r.first(t, "other")
 	writeFiles(t, filepath.Join(r.dir, "bkt-one"), map[string][]byte{"other.csv": []byte("changed")})
@@ -184,7 +180,8 @@ func (r *Rclone) read(t *testing.T) {
 	becomes(t, o, fetch.ErrNotFound)
 }
 
-// becomes waits for the server to look at its disk again.
+// becomes waits until a read of an object fails with an error. The server looks
+// at its disk only now and then.
 func becomes(t *testing.T, o fetch.Object, want error) {
 	t.Helper()
 	eventually(t, want.Error(), func() error {
@@ -221,7 +218,7 @@ func (r *Rclone) land(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(receipt.Doubts) > 0 {
-		t.Errorf("doubts: %q", receipt.Doubts)
+		t.Errorf("it landed with doubts: %q", receipt.Doubts)
 	}
 	for name, want := range r.files {
 		name = strings.ReplaceAll(name, "%", "_25")

@@ -2,6 +2,7 @@ package fetchtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -82,7 +83,7 @@ func NewRedis(dir string, args ...string) (*Redis, error) {
 // its files have.
 func (r *Redis) Start() error {
 	var said bytes.Buffer
-	cmd := exec.Command("redis-server", r.args...)
+	cmd := exec.CommandContext(context.Background(), "redis-server", r.args...)
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		return err
@@ -127,7 +128,7 @@ func (r *Redis) Close() {
 // Send sends one command, and returns the beginning of the answer as it came
 // over the wire, or "" if there was none.
 func (r *Redis) Send(command string) string {
-	conn, err := net.DialTimeout("unix", r.Socket, time.Second)
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "unix", r.Socket)
 	if err != nil {
 		return ""
 	}
@@ -173,7 +174,7 @@ func (r *Redis) Memory() (string, error) {
 
 // freeAddress returns a port of 127.0.0.1 that nobody listened to just now.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
