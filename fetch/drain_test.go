@@ -441,7 +441,7 @@ func endless(bytes int) lie {
 	}
 }
 
-func TestAskTellsWhatFetchWouldSay(t *testing.T) {
+func TestPollReturnsTheErrorThatFetchWould(t *testing.T) {
 	ref := parseRef(t, exportRef)
 	refused := &fetch.CallError{Call: "GetJob", Kind: fetch.ErrAuth}
 	for name, tt := range map[string]struct {
@@ -469,7 +469,7 @@ func TestAskTellsWhatFetchWouldSay(t *testing.T) {
 	}
 }
 
-func TestAskFetchesNothing(t *testing.T) {
+func TestPollFetchesNothing(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
 	asks := 0

@@ -74,9 +74,9 @@ func retryable(err error) bool {
 }
 
 // TransportError returns the error of a call that got no answer: the cause if ctx
-// has ended, ErrHost if the host was refused, and otherwise a *CallError that may
-// pass. It drops the URL that net/http puts into its errors, since that may be a
-// secret.
+// has ended, hostguard.ErrHost if the host was refused, and otherwise a *CallError
+// that may pass. It drops the URL that net/http puts into its errors, since that may
+// be a secret.
 func TransportError(ctx context.Context, call string, err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err

@@ -84,7 +84,7 @@ func TestParsePlaceRefuses(t *testing.T) {
 	}
 }
 
-func TestWithIsTheReferenceToAJobOfThePlace(t *testing.T) {
+func TestJobIsTheReferenceToAJobOfThePlace(t *testing.T) {
 	place := parsePlaceOf(t, "sls://cn-hangzhou/ali-test-project")
 	ref, err := place.Job("Nightly export #3")
 	if want := parse(t, "sls://cn-hangzhou/ali-test-project/Nightly export #3"); err != nil || ref.String() != want.String() || ref.Key() != want.Key() {
@@ -129,13 +129,13 @@ func FuzzParsePlace(f *testing.F) {
 			t.Errorf("%q is taken for the reference %s", s, ref)
 		}
 		if ref, err := place.Job(name); err == nil {
-			checkWith(t, place, ref, name)
+			checkJob(t, place, ref, name)
 		}
 	})
 }
 
-// checkWith holds the reference to a job to its place and its name.
-func checkWith(t *testing.T, place, ref Ref, name string) {
+// checkJob holds the reference to a job to its place and its name.
+func checkJob(t *testing.T, place, ref Ref, name string) {
 	t.Helper()
 	checkKey(t, ref)
 	last := len(place.Parts()) - 1

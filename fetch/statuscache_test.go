@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	yardPlace = "sls://cn-hangzhou/yard/"
-	otherYard = "sls://cn-hangzhou/other/"
+	servicePlace = "sls://cn-hangzhou/project/"
+	otherPlace   = "sls://cn-hangzhou/other/"
 )
 
-// A yard is a Provider of jobs, which all run but those with a state of their
-// own. Calls and pages take a while.
-type yard struct {
+// A fakeService is a Provider of jobs. All are Running but those in states. Calls
+// and pages take a while.
+type fakeService struct {
 	mu      sync.Mutex
 	jobs    map[string][]string // by place, newest first
 	states  map[string]State    // by name
@@ -40,7 +40,7 @@ type yard struct {
 	turning func() // each page
 }
 
-func (y *yard) state(name string) State {
+func (y *fakeService) state(name string) State {
 	if state, ok := y.states[name]; ok {
 		return state
 	}
@@ -48,7 +48,7 @@ func (y *yard) state(name string) State {
 }
 
 // Export implements Provider.
-func (y *yard) Export(ctx context.Context, ref Ref) (*Export, error) {
+func (y *fakeService) Export(ctx context.Context, ref Ref) (*Export, error) {
 	if err := y.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (y *yard) Export(ctx context.Context, ref Ref) (*Export, error) {
 }
 
 // List implements Lister: pages are taken by their offset, as they are then.
-func (y *yard) List(ctx context.Context, place Ref, _ time.Time) iter.Seq2[Listed, error] {
+func (y *fakeService) List(ctx context.Context, place Ref, _ time.Time) iter.Seq2[Listed, error] {
 	return func(yield func(Listed, error) bool) {
 		y.mu.Lock()
 		y.lists = append(y.lists, time.Now())
@@ -94,7 +94,7 @@ func (y *yard) List(ctx context.Context, place Ref, _ time.Time) iter.Seq2[Liste
 	}
 }
 
-func (y *yard) page(ctx context.Context, place Ref, offset int) (page []Listed, err error) {
+func (y *fakeService) page(ctx context.Context, place Ref, offset int) (page []Listed, err error) {
 	if err := y.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (y *yard) page(ctx context.Context, place Ref, offset int) (page []Listed, 
 	return page, nil
 }
 
-func (y *yard) set(state State, names ...string) {
+func (y *fakeService) set(state State, names ...string) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	for _, name := range names {
@@ -129,21 +129,21 @@ func (y *yard) set(state State, names ...string) {
 	}
 }
 
-func (y *yard) onPage(do func()) {
+func (y *fakeService) onPage(do func()) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.turning = do
 }
 
 // takes is how long a call takes from now on.
-func (y *yard) takes(d time.Duration) {
+func (y *fakeService) takes(d time.Duration) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.took = d
 }
 
 // wait is for the length of a call.
-func (y *yard) wait(ctx context.Context) error {
+func (y *fakeService) wait(ctx context.Context) error {
 	y.mu.Lock()
 	d := y.took
 	y.mu.Unlock()
@@ -152,7 +152,7 @@ func (y *yard) wait(ctx context.Context) error {
 
 // spent is how many calls were made since it was last called, and how many of
 // them listed a page.
-func (y *yard) spent() (calls, pages int) {
+func (y *fakeService) spent() (calls, pages int) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	calls, pages = y.calls+y.pages, y.pages
@@ -160,7 +160,7 @@ func (y *yard) spent() (calls, pages int) {
 	return calls, pages
 }
 
-func (y *yard) began() int {
+func (y *fakeService) began() int {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return len(y.lists)
@@ -174,33 +174,33 @@ func jobNames(prefix string, n int) (names []string) {
 	return names
 }
 
-// A jobber asks a StatusCache for jobs of a yard.
-type jobber struct {
+// A poller asks a StatusCache for jobs of a fakeService.
+type poller struct {
 	*testing.T
-	*yard
-	board *StatusCache
+	*fakeService
+	cache *StatusCache
 	place Ref
 }
 
-// jobIn is quicker than With.
+// jobIn is quicker than Ref.Job.
 func jobIn(place Ref, name string) Ref {
 	place.parts = append(place.parts[:len(place.parts)-1:len(place.parts)-1], name)
 	return place
 }
 
-// newJobber makes one of a yard with those jobs. Calls take 10 ms.
-func newJobber(t *testing.T, jobs ...string) *jobber {
-	y := &yard{jobs: map[string][]string{yardPlace: jobs}, states: map[string]State{}, took: 10 * time.Millisecond}
-	boards := StatusCaches(map[string]Provider{"sls": y}, func(Ref) string { return "" })
-	return &jobber{t, y, boards["sls"].(*StatusCache), parsePlaceOf(t, yardPlace)}
+// newPoller makes one of a fakeService with those jobs. Calls take 10 ms.
+func newPoller(t *testing.T, jobs ...string) *poller {
+	y := &fakeService{jobs: map[string][]string{servicePlace: jobs}, states: map[string]State{}, took: 10 * time.Millisecond}
+	caches := StatusCaches(map[string]Provider{"sls": y}, func(Ref) string { return "" })
+	return &poller{t, y, caches["sls"].(*StatusCache), parsePlaceOf(t, servicePlace)}
 }
 
-func (j *jobber) ask(ctx context.Context, name string) (*Export, error) {
-	return j.board.Export(ctx, jobIn(j.place, name))
+func (j *poller) ask(ctx context.Context, name string) (*Export, error) {
+	return j.cache.Export(ctx, jobIn(j.place, name))
 }
 
 // poll asks for each, some at once, and wants answers. They are by name.
-func (j *jobber) poll(names ...string) map[string]*Export {
+func (j *poller) poll(names ...string) map[string]*Export {
 	j.Helper()
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -225,10 +225,10 @@ func (j *jobber) poll(names ...string) map[string]*Export {
 }
 
 // trust has no answer of the listings so far checked.
-func (j *jobber) trust() {
-	j.board.mu.Lock()
-	defer j.board.mu.Unlock()
-	j.board.watches[yardPlace].checks = 0
+func (j *poller) trust() {
+	j.cache.mu.Lock()
+	defer j.cache.mu.Unlock()
+	j.cache.watches[servicePlace].checks = 0
 }
 
 // listedOf are how many answers a listing gave.
@@ -252,7 +252,7 @@ func inBubble(t *testing.T, test func(*testing.T)) {
 func TestFewJobsAreAskedForOneByOne(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", minAwaited-1)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		for range 3 {
 			j.poll(jobs...)
 			time.Sleep(time.Minute)
@@ -266,7 +266,7 @@ func TestFewJobsAreAskedForOneByOne(t *testing.T) {
 func TestOneListingAnswersForManyJobs(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		j.set(Pending, "job-7")
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
@@ -288,7 +288,7 @@ func TestAJobThatHasEndedIsAskedForByItself(t *testing.T) {
 	for _, state := range []State{Ready, Failed, Expired, ""} {
 		inBubble(t, func(t *testing.T) {
 			jobs := jobNames("job", 50)
-			j := newJobber(t, jobs...)
+			j := newPoller(t, jobs...)
 			j.poll(jobs...)
 			j.set(state, "job-9")
 			time.Sleep(time.Minute)
@@ -307,7 +307,7 @@ func TestAJobThatHasEndedIsAskedForByItself(t *testing.T) {
 func TestTheListingsOfFewPagesAreTwoSecondsApart(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		for range 600 {
 			j.poll(jobs...)
 			time.Sleep(100 * time.Millisecond)
@@ -326,7 +326,7 @@ func TestTheListingsOfFewPagesAreTwoSecondsApart(t *testing.T) {
 func TestAListingEndsOnceTheAwaitedJobsHaveCome(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs, old := jobNames("job", 150), jobNames("old", 5000)
-		j := newJobber(t, slices.Concat(jobs, old)...)
+		j := newPoller(t, slices.Concat(jobs, old)...)
 		j.set(Ready, old...)
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
@@ -343,7 +343,7 @@ func TestAListingEndsOnceTheAwaitedJobsHaveCome(t *testing.T) {
 func TestAListingThatPaysForNothingIsNotMadeAgainSoon(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		old, jobs := jobNames("old", 5000), jobNames("job", 40)
-		j := newJobber(t, slices.Concat(old, jobs)...)
+		j := newPoller(t, slices.Concat(old, jobs)...)
 		j.set(Ready, old...)
 		for range 5 {
 			j.poll(jobs...)
@@ -358,7 +358,7 @@ func TestAListingThatPaysForNothingIsNotMadeAgainSoon(t *testing.T) {
 func TestAJobThatNoListingNamesIsAskedForByItself(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs, old := jobNames("job", 50), jobNames("old", 2000)
-		j := newJobber(t, slices.Concat(jobs, old)...)
+		j := newPoller(t, slices.Concat(jobs, old)...)
 		j.set(Ready, old...)
 		jobs = append(jobs, "hidden")
 		j.poll(jobs...)
@@ -381,14 +381,14 @@ func TestAJobThatNoListingNamesIsAskedForByItself(t *testing.T) {
 func TestAJobThatListingsCameToNameIsAnsweredForByThem(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
-		j := newJobber(t, jobs[1:]...)
+		j := newPoller(t, jobs[1:]...)
 		j.poll(jobs...)
 		for range 2 {
 			time.Sleep(time.Minute)
 			j.poll(jobs...) // so it is known not to be listed
 			j.trust()
 		}
-		j.jobs[yardPlace] = jobs
+		j.jobs[servicePlace] = jobs
 		time.Sleep(time.Minute)
 		if n := listedOf(j.poll(jobs[1:]...)); n < 48 {
 			t.Errorf("%d answers of a listing", n)
@@ -404,7 +404,7 @@ func TestAJobThatListingsCameToNameIsAnsweredForByThem(t *testing.T) {
 func TestListingsThatLagAreFoundOut(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 1000)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		j.lags = true
 		j.poll(jobs...)
 		j.set(Ready, jobs...)
@@ -423,14 +423,14 @@ func TestListingsThatLagAreFoundOut(t *testing.T) {
 func TestAJobThatAnotherProcessSawEndIsAwaitedNoMore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 100)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		j.poll(jobs...)
 		j.set(Ready, jobs[:60]...)
 		for range 2 {
 			time.Sleep(time.Minute)
 			j.poll(jobs[60:]...)
 		}
-		if n := len(j.board.watches[yardPlace].awaited); n != 40 {
+		if n := len(j.cache.watches[servicePlace].awaited); n != 40 {
 			t.Errorf("%d jobs are awaited", n)
 		}
 	})
@@ -449,7 +449,7 @@ func TestTenThousandJobsCostAHundredCallsAMinute(t *testing.T) {
 				if testing.Short() {
 					jobs = jobs[:1000]
 				}
-				j := newJobber(t, jobs...)
+				j := newPoller(t, jobs...)
 				asked := slices.Clone(jobs)
 				order(asked)
 				for round, most := range []int{1000, 250, 150, 150} { // at first it gets to know them
@@ -461,7 +461,7 @@ func TestTenThousandJobsCostAHundredCallsAMinute(t *testing.T) {
 }
 
 // checkRound polls jobs over a minute.
-func checkRound(j *jobber, round int, jobs []string, most int) {
+func checkRound(j *poller, round int, jobs []string, most int) {
 	j.Helper()
 	const steps = 100
 	for i := range steps {
@@ -476,7 +476,7 @@ func checkRound(j *jobber, round int, jobs []string, most int) {
 func TestAReadyJobAmongManyIsSeenInTheRoundAfter(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 2000)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		j.poll(jobs...)
 		for _, ready := range []string{"job-3", "job-1999"} {
 			time.Sleep(time.Minute)
@@ -494,13 +494,13 @@ func TestAReadyJobAmongManyIsSeenInTheRoundAfter(t *testing.T) {
 func TestPagesThatShiftLoseNoJob(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 1000)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		j.poll(jobs...)
 		n := 0
 		time.Sleep(time.Minute)
 		j.onPage(func() {
 			n++
-			j.jobs[yardPlace] = append([]string{fmt.Sprintf("new-%d", n)}, j.jobs[yardPlace]...)
+			j.jobs[servicePlace] = append([]string{fmt.Sprintf("new-%d", n)}, j.jobs[servicePlace]...)
 		})
 		j.spent()
 		answers := j.poll(jobs...)
@@ -513,14 +513,14 @@ func TestPagesThatShiftLoseNoJob(t *testing.T) {
 func TestEachPlaceHasAListingOfItsOwn(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
-		j := newJobber(t, jobs...)
-		j.jobs[otherYard] = jobs[:20]
+		j := newPoller(t, jobs...)
+		j.jobs[otherPlace] = jobs[:20]
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
 		j.poll(jobs...)
 		j.spent()
 		for _, name := range jobs[:20] {
-			export, err := j.board.Export(t.Context(), parse(t, otherYard+name))
+			export, err := j.cache.Export(t.Context(), parse(t, otherPlace+name))
 			if err != nil || export.Status != "ASKED" {
 				t.Errorf("%s of the other place: %+v, %v", name, export, err)
 			}
@@ -533,7 +533,7 @@ func TestEachPlaceHasAListingOfItsOwn(t *testing.T) {
 
 // awaitMany asks for so many jobs that the next is a listing's matter, in no
 // time.
-func (j *jobber) awaitMany(jobs []string) {
+func (j *poller) awaitMany(jobs []string) {
 	j.takes(0)
 	for _, name := range jobs {
 		j.ask(j.Context(), name)
@@ -541,7 +541,7 @@ func (j *jobber) awaitMany(jobs []string) {
 }
 
 // slowly makes pages take a second, and returns when a listing is being made.
-func (j *jobber) slowly(by string) (answered func() (*Export, error)) {
+func (j *poller) slowly(by string) (answered func() (*Export, error)) {
 	j.takes(max(j.took, time.Second))
 	done := make(chan struct{})
 	var export *Export
@@ -557,7 +557,7 @@ func (j *jobber) slowly(by string) (answered func() (*Export, error)) {
 func TestWhileAListingIsMadeTheOneBeforeAnswers(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 300)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
 		j.poll(jobs...)
@@ -577,7 +577,7 @@ func TestWhileAListingIsMadeTheOneBeforeAnswers(t *testing.T) {
 func TestWhoWaitsForAListingIsAnsweredAsItsPagesCome(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 500)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		j.awaitMany(jobs[:minAwaited])
 		answered := j.slowly(jobs[0])
 		j.spent()
@@ -596,7 +596,7 @@ func TestWhoWaitsForAListingIsAnsweredAsItsPagesCome(t *testing.T) {
 
 func TestAJobThatTheListingDidNotComeToIsThenAskedFor(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		j := newJobber(t, jobNames("job", 50)...)
+		j := newPoller(t, jobNames("job", 50)...)
 		j.awaitMany(jobNames("job", minAwaited))
 		answered := j.slowly("job-1")
 		j.spent()
@@ -613,7 +613,7 @@ func TestAJobThatTheListingDidNotComeToIsThenAskedFor(t *testing.T) {
 
 func TestAListingOutlivesWhoFirstWantedIt(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		j := newJobber(t, jobNames("job", 50)...)
+		j := newPoller(t, jobNames("job", 50)...)
 		j.awaitMany(jobNames("job", minAwaited))
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -633,7 +633,7 @@ func TestAListingOutlivesWhoFirstWantedIt(t *testing.T) {
 
 func TestAListingIsBoundedInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		j := newJobber(t, jobNames("job", 50)...)
+		j := newPoller(t, jobNames("job", 50)...)
 		j.awaitMany(jobNames("job", minAwaited))
 		j.takes(time.Hour)
 		answered := j.slowly("job-1")
@@ -648,17 +648,17 @@ func TestAListingIsBoundedInTime(t *testing.T) {
 }
 
 func TestAListingThatFailedIsNoAnswer(t *testing.T) {
-	for name, fail := range map[string]func(*yard){
-		"denied":               func(y *yard) { y.fails = &CallError{Call: "ListJobs", Kind: ErrAuth} },
-		"at its second page":   func(y *yard) { y.fails, y.at = &CallError{Call: "ListJobs", Kind: ErrTemporary}, 1 },
-		"refused at its first": func(y *yard) { y.fails = &CallError{Call: "ListJobs", Kind: ErrRefused} },
-		"panicking":            func(y *yard) { y.panics = true },
+	for name, fail := range map[string]func(*fakeService){
+		"denied":               func(y *fakeService) { y.fails = &CallError{Call: "ListJobs", Kind: ErrAuth} },
+		"at its second page":   func(y *fakeService) { y.fails, y.at = &CallError{Call: "ListJobs", Kind: ErrTemporary}, 1 },
+		"refused at its first": func(y *fakeService) { y.fails = &CallError{Call: "ListJobs", Kind: ErrRefused} },
+		"panicking":            func(y *fakeService) { y.panics = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				jobs := jobNames("job", 1000)
-				j := newJobber(t, jobs...)
-				fail(j.yard)
+				j := newPoller(t, jobs...)
+				fail(j.fakeService)
 				for range 10 * 60 { // an hour
 					j.poll(jobs[900:940]...) // wants each to be answered
 					time.Sleep(6 * time.Second)
@@ -678,7 +678,7 @@ func TestAListingThatFailedIsNoAnswer(t *testing.T) {
 
 func TestAListingThatWasThrottledThrottlesThoseWhoWaitForIt(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		j := newJobber(t, jobNames("job", 50)...)
+		j := newPoller(t, jobNames("job", 50)...)
 		j.awaitMany(jobNames("job", minAwaited))
 		j.spent()
 		j.fails = &CallError{Call: "ListJobs", Kind: ErrThrottled, RetryAfter: 30 * time.Second}
@@ -699,7 +699,7 @@ func TestAListingThatWasThrottledThrottlesThoseWhoWaitForIt(t *testing.T) {
 func TestNamesThatNoReferenceCanHoldSpoilNoListing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		j.last = &CallError{Call: "ListJobs", Kind: ErrRefused, Message: "names of jobs that no reference can hold"}
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
@@ -713,28 +713,28 @@ func TestNamesThatNoReferenceCanHoldSpoilNoListing(t *testing.T) {
 func TestWhatNobodyAsksForIsForgotten(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 500)
-		j := newJobber(t, jobs...)
-		j.jobs[otherYard] = jobs
-		other := parse(t, otherYard+"job-1")
+		j := newPoller(t, jobs...)
+		j.jobs[otherPlace] = jobs
+		other := parse(t, otherPlace+"job-1")
 		for range 3 {
 			j.poll(jobs...)
 			time.Sleep(time.Minute)
 		}
-		if n := len(j.board.watches[yardPlace].awaited); n != len(jobs) {
+		if n := len(j.cache.watches[servicePlace].awaited); n != len(jobs) {
 			t.Errorf("%d jobs are awaited", n)
 		}
 		for range 10 {
 			time.Sleep(time.Minute)
 			j.ask(t.Context(), "job-1")
-			j.board.Export(t.Context(), other)
+			j.cache.Export(t.Context(), other)
 		}
-		if w := j.board.watches[yardPlace]; len(w.awaited) != 1 || w.last != nil {
+		if w := j.cache.watches[servicePlace]; len(w.awaited) != 1 || w.last != nil {
 			t.Errorf("%d jobs are awaited, and the last listing is %v", len(w.awaited), w.last)
 		}
 		j.set(Ready, "job-1")
 		j.ask(t.Context(), "job-1")
-		j.board.Export(t.Context(), other)
-		if n := len(j.board.watches); n != 0 {
+		j.cache.Export(t.Context(), other)
+		if n := len(j.cache.watches); n != 0 {
 			t.Errorf("%d places are kept", n)
 		}
 	})
@@ -743,8 +743,8 @@ func TestWhatNobodyAsksForIsForgotten(t *testing.T) {
 func TestAnotherAccountThanThePlacesPassesThrough(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
-		j := newJobber(t, jobs...)
-		j.board.account = func(ref Ref) string {
+		j := newPoller(t, jobs...)
+		j.cache.account = func(ref Ref) string {
 			if ref.IsPlace() {
 				return ""
 			}
@@ -754,7 +754,7 @@ func TestAnotherAccountThanThePlacesPassesThrough(t *testing.T) {
 			j.poll(jobs...)
 			time.Sleep(time.Minute)
 		}
-		if calls, pages := j.spent(); calls != 150 || pages != 0 || len(j.board.watches) != 0 {
+		if calls, pages := j.spent(); calls != 150 || pages != 0 || len(j.cache.watches) != 0 {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})
@@ -764,22 +764,22 @@ func TestAnotherAccountThanThePlacesPassesThrough(t *testing.T) {
 type exporter struct{ Provider }
 
 func TestOnlyAProviderThatListsHasABoard(t *testing.T) {
-	boards := StatusCaches(map[string]Provider{"sls": &yard{}, "dms": exporter{&yard{}}}, nil)
-	if len(boards) != 1 || boards["sls"] == nil {
-		t.Errorf("%v", boards)
+	caches := StatusCaches(map[string]Provider{"sls": &fakeService{}, "dms": exporter{&fakeService{}}}, nil)
+	if len(caches) != 1 || caches["sls"] == nil {
+		t.Errorf("%v", caches)
 	}
 	for _, s := range []string{"oss://bucket/prefix", "dms://cn-hangzhou/1/k", "https://h.example/f"} {
 		if place, ok := parse(t, s).place(); ok {
 			t.Errorf("%s is in %s", s, place)
 		}
 	}
-	if _, ok := parsePlaceOf(t, yardPlace).place(); ok {
+	if _, ok := parsePlaceOf(t, servicePlace).place(); ok {
 		t.Error("a place is in a place")
 	}
 }
 
 // fetcherOf is one of a place of many jobs, with a listing of them all.
-func fetcherOf(j *jobber, jobs []string) *Fetcher {
+func fetcherOf(j *poller, jobs []string) *Fetcher {
 	a, err := archive.Open(j.TempDir())
 	if err != nil {
 		j.Fatal(err)
@@ -789,15 +789,15 @@ func fetcherOf(j *jobber, jobs []string) *Fetcher {
 	j.poll(jobs...)
 	j.trust()
 	j.spent()
-	return &Fetcher{Providers: map[string]Provider{"sls": j.yard}, StatusCaches: map[string]Provider{"sls": j.board}, Archive: a}
+	return &Fetcher{Providers: map[string]Provider{"sls": j.fakeService}, StatusCaches: map[string]Provider{"sls": j.cache}, Archive: a}
 }
 
 func TestAskAsksTheBoardAndFetchDoesNot(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		f := fetcherOf(j, jobs)
-		ref := parse(t, yardPlace+"job-1")
+		ref := parse(t, servicePlace+"job-1")
 		for _, tt := range []struct {
 			step  func() error
 			calls int
@@ -818,7 +818,7 @@ func TestAskAsksTheBoardAndFetchDoesNot(t *testing.T) {
 func TestDrainEndsTheWaitForAListing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
-		j := newJobber(t, jobs...)
+		j := newPoller(t, jobs...)
 		f := fetcherOf(j, jobs)
 		soft, drain := context.WithCancel(t.Context())
 		f.Soft = soft
@@ -826,7 +826,7 @@ func TestDrainEndsTheWaitForAListing(t *testing.T) {
 		answered := j.slowly("job-1")
 		time.AfterFunc(100*time.Millisecond, drain)
 		began := time.Now()
-		err := f.Poll(t.Context(), parse(t, yardPlace+"unheard-of"))
+		err := f.Poll(t.Context(), parse(t, servicePlace+"unheard-of"))
 		if took := time.Since(began); !errors.Is(err, ErrDrained) || errors.Is(err, fs.ErrNotExist) || took != 100*time.Millisecond {
 			t.Errorf("%v after %v", err, took)
 		}
