@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -43,7 +42,20 @@ func (a *app) demo(ctx context.Context, stdout io.Writer) error {
 	}
 	c := &demoCommand{stdout: stdout, cloud: cloud, origin: origin, archive: store, project: "demo-" + time.Now().UTC().Format("20060102-150405")}
 	fmt.Fprintf(stdout, "A cloud runs in this process, at %s. Its exports land in %s.\n", origin, a.Archive)
-	queue := c.startQueue(ctx)
+	address, err := url.Parse(origin)
+	if err != nil {
+		return err
+	}
+	// The settings that are left at zero are limits that do not apply.
+	local := &app{config.New(providerNames)}
+	local.AllowHosts, local.Parallel, local.PartSize.Value, local.DBSBucket.Value.Name = []string{address.Host}, 4, 128<<10, demoBucket
+	local.Wait.Value, local.Poll.Value = time.Minute, 100*time.Millisecond
+	for _, name := range providerNames {
+		if err := local.Endpoints.Set(name + "=" + origin); err != nil {
+			return err
+		}
+	}
+	queue := local.startLocal(ctx, local.providersFor(account{sandbox: true}), store, c)
 	defer queue.Close()
 	for i, s := range scenarios() {
 		fmt.Fprintf(stdout, "\n%d. %s\n", i+1, s.title)
@@ -51,7 +63,14 @@ func (a *app) demo(ctx context.Context, stdout io.Writer) error {
 			return err
 		}
 	}
-	return c.recheck(ctx)
+	fmt.Fprintf(stdout, "\n%d. The archive, checked again\n   tallyman verify\n", len(c.landed)+1)
+	for _, key := range c.landed {
+		if err := store.Recheck(ctx, key); err != nil {
+			return fmt.Errorf("verify %s: %w", key, err)
+		}
+		fmt.Fprintf(stdout, "   whole    %s\n", key)
+	}
+	return nil
 }
 
 // demoCommand is a run of the command.
@@ -62,19 +81,6 @@ type demoCommand struct {
 	archive *archive.Archive
 	project string   // of all exports of this run
 	landed  []string // keys
-}
-
-// startQueue starts the queue that the command fetch would use, with settings
-// for the sandbox.
-func (c *demoCommand) startQueue(ctx context.Context) *worker.Local {
-	address, _ := url.Parse(c.origin)
-	a := &app{config.New(providerNames)}
-	a.AllowHosts, a.Parallel, a.PartSize.Value, a.DBSBucket.Value.Name = []string{address.Host}, 4, 128<<10, demoBucket
-	for _, name := range providerNames {
-		_ = a.Endpoints.Set(name + "=" + c.origin) // which is an address
-	}
-	a.Wait.Value, a.Poll.Value = time.Minute, 100*time.Millisecond
-	return a.startLocal(ctx, a.providersFor(account{sandbox: true}), c.archive, c)
 }
 
 // Progress implements listener.
@@ -105,17 +111,4 @@ func (c *demoCommand) fetch(ctx context.Context, queue *worker.Local, s scenario
 		return fmt.Errorf("%s landed with doubts: %q", ref, receipt.Doubts)
 	}
 	return nil
-}
-
-func (c *demoCommand) recheck(ctx context.Context) error {
-	fmt.Fprintf(c.stdout, "\n%d. The archive, checked again\n   tallyman verify\n", len(c.landed)+1)
-	var errs []error
-	for _, key := range c.landed {
-		err := c.archive.Recheck(ctx, key)
-		errs = append(errs, err)
-		if err == nil {
-			fmt.Fprintf(c.stdout, "   whole    %s\n", key)
-		}
-	}
-	return errors.Join(errs...)
 }

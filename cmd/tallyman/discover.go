@@ -87,8 +87,20 @@ func (c *discoverCommand) list(ctx context.Context, lister fetch.Lister, place f
 	signal.Ignore(syscall.SIGPIPE)
 	filter := worker.Filter{Since: c.app.Since.Value, Until: c.app.Until.Value, Match: c.app.Match}
 	for listed, err := range lister.List(ctx, place, filter.Since) {
-		if err == nil && filter.Includes(listed) {
-			err = c.print(listed)
+		switch {
+		case err != nil || !filter.Includes(listed):
+		case !c.app.JSON:
+			_, err = fmt.Fprintln(c.stdout, listed.Ref)
+		default:
+			receipt, _ := worker.FindReceipt(c.archive, listed.Ref) // a damaged bag counts as not landed
+			line := listedLine{
+				Schema: "tallyman.listed/v1", Reference: listed.Ref.String(), State: listed.State, Status: listed.Status,
+				Landed: receipt != nil,
+			}
+			if !listed.Created.IsZero() {
+				line.Created = new(listed.Created.UTC())
+			}
+			err = cli.PrintJSON(c.stdout, line)
 		}
 		if errors.Is(err, syscall.EPIPE) && ctx.Err() == nil {
 			return nil
@@ -108,21 +120,4 @@ type listedLine struct {
 	Status    string      `json:"status"`
 	Created   *time.Time  `json:"created,omitempty"`
 	Landed    bool        `json:"landed"`
-}
-
-func (c *discoverCommand) print(job fetch.Listed) error {
-	if !c.app.JSON {
-		_, err := fmt.Fprintln(c.stdout, job.Ref)
-		return err
-	}
-	receipt, _ := worker.FindReceipt(c.archive, job.Ref) // a damaged bag counts as not landed
-	line := listedLine{
-		Schema: "tallyman.listed/v1", Reference: job.Ref.String(), State: job.State, Status: job.Status,
-		Landed: receipt != nil,
-	}
-	if !job.Created.IsZero() {
-		created := job.Created.UTC()
-		line.Created = &created
-	}
-	return cli.PrintJSON(c.stdout, line)
 }

@@ -29,7 +29,31 @@ A signed URL is refused: it is a secret, and it expires. Enqueue the job that it
 came from, or fetch it now with 'tallyman fetch'.`,
 		Example: `  tallyman enqueue sls://cn-hangzhou/ali-test-project/download-123
   tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman enqueue -`,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.enqueue(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.CheckHosts(); err != nil {
+				return err
+			}
+			refs, err := a.references(cmd, args, a.newProviders())
+			if err != nil {
+				return err
+			}
+			store, err := a.openExisting()
+			if err != nil {
+				return err
+			}
+			queue, stop, err := a.openQueue(cmd.Context(), store)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			c := &enqueueCommand{app: a, client: &worker.Client{Archive: store, Queue: queue}, report: a.newReport(cmd, store), stderr: cmd.ErrOrStderr()}
+			c.options.Wait = a.TaskWait.Value
+			if a.Again {
+				c.options.Again = time.Now()
+			}
+			forEachReference(cmd.Context(), refs, maxConcurrentEnqueues, c.report, c.enqueue)
+			return c.exit()
+		},
 	}
 	f := cmd.Flags()
 	a.AddQueue(f)
@@ -40,32 +64,6 @@ came from, or fetch it now with 'tallyman fetch'.`,
 	a.AddAllowHost(f)
 	cli.GroupFlags(f, "What to fetch", "file", "again", "wait", "allow-host")
 	return cmd
-}
-
-func (a *app) enqueue(cmd *cobra.Command, args []string) error {
-	if err := a.CheckHosts(); err != nil {
-		return err
-	}
-	refs, err := a.references(cmd, args, a.newProviders())
-	if err != nil {
-		return err
-	}
-	store, err := a.openExisting()
-	if err != nil {
-		return err
-	}
-	queue, stop, err := a.openQueue(cmd.Context(), store)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	c := &enqueueCommand{app: a, client: &worker.Client{Archive: store, Queue: queue}, report: a.newReport(cmd, store), stderr: cmd.ErrOrStderr()}
-	c.options.Wait = a.TaskWait.Value
-	if a.Again {
-		c.options.Again = time.Now()
-	}
-	forEachReference(cmd.Context(), refs, maxConcurrentEnqueues, c.report, c.enqueue)
-	return c.exit()
 }
 
 // maxConcurrentEnqueues is how many exports are enqueued at the same time, so
@@ -125,10 +123,7 @@ func (c *enqueueCommand) print(ref fetch.Ref, submission worker.Submission) {
 }
 
 func (c *enqueueCommand) exit() error {
-	if !c.app.Quiet {
-		fmt.Fprintf(c.stderr, "%d queued, %d known, %d landed before, %d failed before, %d refused\n",
-			c.counts[worker.StateQueued], c.counts[worker.StateKnown], c.counts[worker.StateLanded],
-			c.counts[worker.StateFailed]+c.counts[worker.StateCancelled], c.report.Failed())
-	}
-	return c.report.ExitEnqueued(len(c.counts) > 0)
+	counts := fmt.Sprintf("%d queued, %d known, %d landed before, %d failed before",
+		c.counts[worker.StateQueued], c.counts[worker.StateKnown], c.counts[worker.StateLanded], c.counts[worker.StateFailed]+c.counts[worker.StateCancelled])
+	return c.report.ExitEnqueued(counts, len(c.counts) > 0)
 }

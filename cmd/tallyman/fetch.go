@@ -34,10 +34,14 @@ up to 1024 of them at the same time; a bad line counts as an export that failed.
   tallyman fetch -f references.txt --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.fetch(cmd, args) },
 	}
-	a.AddInput(cmd.Flags())
-	a.AddTransfer(cmd.Flags())
-	a.AddWait(cmd.Flags())
-	a.AddCalls(cmd.Flags())
+	f := cmd.Flags()
+	a.AddReferences(f)
+	f.BoolVar(&a.DryRun, "dry-run", false, "ask each job once, print what would be fetched,\nand write nothing")
+	a.AddAgain(f)
+	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again")
+	a.AddTransfer(f)
+	a.AddWait(f)
+	a.AddCalls(f)
 	return cmd
 }
 
@@ -51,7 +55,15 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if a.DryRun {
-		return a.plan(cmd, refs)
+		store, err := a.openExisting()
+		if err != nil {
+			return err
+		}
+		report := a.newReport(cmd, store)
+		defer report.Close()
+		c := &planCommand{a, providers, store, report}
+		forEachReference(cmd.Context(), refs, a.Parallel, report, c.plan)
+		return report.Exit()
 	}
 	store, err := archive.Open(a.Archive)
 	if err != nil {
@@ -118,22 +130,17 @@ func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provide
 	f := &fetch.Fetcher{
 		Providers: providers, StatusCaches: fetch.StatusCaches(providers, a.Profile), Archive: store,
 		Parallel: a.Parallel, PartSize: a.PartSize.Value, Progress: progress,
-		Keep: fetch.Keep(a.Keep.Value), Limit: a.newLimiter(), MinRate: cmp.Or(a.MinRate.Value, -1),
+		Keep: fetch.Keep(a.Keep.Value), MinRate: cmp.Or(a.MinRate.Value, -1),
 		MaxSize: a.MaxSize.Value, MaxDecoded: a.MaxDecoded.Value, Soft: ctx,
 	}
 	f.Limits.Entries = a.MaxEntries
-	return f
-}
-
-// newLimiter returns the limiter of --limit-rate, or nil if there is no limit.
-// One read takes at most the limiter's burst: the bytes of a tenth of a second,
-// 128 KiB, or so few that each of all connections that there can be gets its
-// turn within ten seconds, whatever is least.
-func (a *app) newLimiter() *rate.Limiter {
-	if a.LimitRate.Value == 0 {
-		return nil
+	if bytesPerSecond := a.LimitRate.Value; bytesPerSecond > 0 {
+		// One read takes at most a burst: the bytes of a tenth of a second, 128
+		// KiB, or so few that each of all connections that there can be gets its
+		// turn within ten seconds, whatever is least.
+		connections := int64(a.Parallel) * int64(a.Parallel)
+		burst := max(1, min(bytesPerSecond/10, bytesPerSecond*10/connections, 128<<10))
+		f.Limit = rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))
 	}
-	bytesPerSecond, connections := a.LimitRate.Value, int64(a.Parallel)*int64(a.Parallel)
-	burst := max(1, min(bytesPerSecond/10, bytesPerSecond*10/connections, 128<<10))
-	return rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))
+	return f
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/spf13/cobra"
-
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
@@ -13,19 +11,6 @@ import (
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
-
-// plan asks each job once, and prints what fetch would fetch. It writes nothing.
-func (a *app) plan(cmd *cobra.Command, refs *references) error {
-	store, err := a.openExisting()
-	if err != nil {
-		return err
-	}
-	report := a.newReport(cmd, store)
-	defer report.Close()
-	c := &planCommand{a, refs.providers, store, report}
-	forEachReference(cmd.Context(), refs, a.Parallel, report, c.plan)
-	return report.Exit()
-}
 
 // planCommand is a run of the command fetch with --dry-run.
 type planCommand struct {

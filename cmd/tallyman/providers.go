@@ -147,17 +147,6 @@ func (a *app) newProviders() map[string]fetch.Provider {
 	return byPlace
 }
 
-// listers returns those of the providers that can list the jobs of a place.
-func listers(providers map[string]fetch.Provider) map[string]fetch.Lister {
-	all := map[string]fetch.Lister{}
-	for scheme, provider := range providers {
-		if lister, ok := provider.(fetch.Lister); ok {
-			all[scheme] = lister
-		}
-	}
-	return all
-}
-
 // accounts has the providers of each profile, which are made when they are
 // first needed.
 type accounts struct {

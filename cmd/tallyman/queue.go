@@ -43,17 +43,6 @@ func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *wor
 	return queue, func() { client.Close() }, nil
 }
 
-// openWorkerQueue returns the queue that a worker serves: that of --redis, or
-// one in this process for a worker that has a schedule and no Redis. The caller
-// must call stop.
-func (a *app) openWorkerQueue(ctx context.Context) (queue *worker.Queue, stop func(), err error) {
-	if a.Redis.Value != "" || len(a.Schedule) == 0 {
-		return a.openQueue(ctx, nil)
-	}
-	queue, stop = worker.NewEmbeddedQueue()
-	return queue, stop, nil
-}
-
 // openExisting returns the archive of --archive, or nil if there is none.
 func (a *app) openExisting() (*archive.Archive, error) {
 	store, err := archive.OpenExisting(a.Archive)

@@ -135,31 +135,23 @@ func (r *references) parse(lines iter.Seq[line]) iter.Seq2[fetch.Ref, error] {
 	return func(yield func(fetch.Ref, error) bool) {
 		seen := newDedupe(dedupeWindow)
 		for l := range lines {
-			ref, repeated, err := r.parseLine(l, seen)
-			if !repeated && !yield(ref, err) {
+			ref, err, seenBefore := fetch.Ref{}, l.err, false
+			if err == nil {
+				if ref, err = r.app.reference(l.text, r.providers); err == nil {
+					var same bool
+					if seenBefore, same = seen.see(ref); !same {
+						err = cli.Usagef("%s and an earlier reference are one export, with different promises or another query: leave one of them out", ref)
+					}
+				}
+				if err != nil && l.file != "" {
+					err = l.errorAt(err)
+				}
+			}
+			if (err != nil || !seenBefore) && !yield(ref, err) {
 				return
 			}
 		}
 	}
-}
-
-// parseLine parses one line. It reports whether the same reference was seen
-// before.
-func (r *references) parseLine(l line, seen *dedupe) (ref fetch.Ref, repeated bool, err error) {
-	if l.err != nil {
-		return ref, false, l.err
-	}
-	if ref, err = r.app.reference(l.text, r.providers); err == nil {
-		seenBefore, same := seen.see(ref)
-		if same {
-			return ref, seenBefore, nil
-		}
-		err = cli.Usagef("%s and an earlier reference are one export, with different promises or another query: leave one of them out", ref)
-	}
-	if l.file != "" {
-		err = l.errorAt(err)
-	}
-	return ref, false, err
 }
 
 // reference parses a reference that this call may fetch.
@@ -242,14 +234,25 @@ func (r *references) fileLines(ctx context.Context) iter.Seq[line] {
 		lines := make(chan line)
 		go func() {
 			defer close(lines)
-			r.readFile(func(l line) bool {
+			send := func(l line) bool {
 				select {
 				case lines <- l:
 					return true
 				case <-readCtx.Done():
 					return false
 				}
-			})
+			}
+			if r.app.References == "-" {
+				readLines("standard input", r.stdin, send)
+				return
+			}
+			f, err := os.Open(r.app.References)
+			if err != nil {
+				send(line{err: cli.Usagef("--file: %w", err)})
+				return
+			}
+			defer f.Close()
+			readLines(r.app.References, f, send)
 		}()
 		for {
 			select {
@@ -263,20 +266,6 @@ func (r *references) fileLines(ctx context.Context) iter.Seq[line] {
 			}
 		}
 	}
-}
-
-func (r *references) readFile(yield func(line) bool) {
-	if r.app.References == "-" {
-		readLines("standard input", r.stdin, yield)
-		return
-	}
-	f, err := os.Open(r.app.References)
-	if err != nil {
-		yield(line{err: cli.Usagef("--file: %w", err)})
-		return
-	}
-	defer f.Close()
-	readLines(r.app.References, f, yield)
 }
 
 // readLines yields the lines of r, without the space around them. It skips

@@ -30,7 +30,7 @@ archive in which nothing unverified can ever be seen.`,
   tallyman fetch sls://cn-hangzhou/ali-test-project/download-123
   tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman fetch -f -
   tallyman verify`,
-		Annotations:   cli.Notes(rootNotes),
+		Annotations:   map[string]string{cli.NotesAnnotation: rootNotes},
 		SilenceErrors: true, SilenceUsage: true,
 		Version: version(),
 		Args:    usageArgs(cobra.NoArgs),

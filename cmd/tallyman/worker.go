@@ -63,8 +63,12 @@ func (a *app) worker(cmd *cobra.Command) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
-	queue, closeQueue, err := a.openWorkerQueue(cmd.Context())
-	if err != nil {
+	var queue *worker.Queue
+	var closeQueue func()
+	var err error
+	if a.Redis.Value == "" && len(a.Schedule) > 0 { // it finds its jobs by itself
+		queue, closeQueue = worker.NewEmbeddedQueue()
+	} else if queue, closeQueue, err = a.openQueue(cmd.Context(), nil); err != nil {
 		return err
 	}
 	ended := true
@@ -128,10 +132,16 @@ func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive
 	if wait == 0 {
 		wait = worker.Forever
 	}
+	listers := map[string]fetch.Lister{}
+	for scheme, provider := range providers {
+		if lister, ok := provider.(fetch.Lister); ok {
+			listers[scheme] = lister
+		}
+	}
 	return &worker.Worker{
 		Queue: queue, Archive: store,
 		Fetcher:  a.newFetcher(ctx, providers, store, events.Progress),
-		Schedule: a.Schedule, Listers: listers(providers),
+		Schedule: a.Schedule, Listers: listers,
 		ParseSince:       flagvalue.ParseTime,
 		PollConcurrency:  16, // at the same time: a poll mostly waits for its answer
 		FetchConcurrency: a.Parallel,

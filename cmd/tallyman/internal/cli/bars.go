@@ -2,7 +2,6 @@ package cli
 
 import (
 	"io"
-	"os"
 	"sync"
 
 	"github.com/vbauerster/mpb/v8"
@@ -19,11 +18,6 @@ type progressBars struct {
 	progress *mpb.Progress
 	mu       sync.Mutex
 	byKey    map[string]*mpb.Bar
-}
-
-func newProgressBars(terminal *os.File) *progressBars {
-	progress := mpb.New(mpb.WithOutput(terminal))
-	return &progressBars{Writer: progress, progress: progress, byKey: map[string]*mpb.Bar{}}
 }
 
 // add moves the bar of an export on. Each object of the export has a bar of its
@@ -55,5 +49,3 @@ func (b *progressBars) remove(ref fetch.Ref) {
 		delete(b.byKey, ref.Key())
 	}
 }
-
-func (b *progressBars) close() { b.progress.Wait() }

@@ -3,34 +3,24 @@
 // writer that keeps secrets out of all of it. It does not know the flags.
 package cli
 
-import (
-	"errors"
-	"fmt"
-
-	"tallyman/worker"
-)
+import "fmt"
 
 // ExitError ends the command with its code. Everything there is to say has been
 // printed already.
 type ExitError int
 
+// Error implements error.
 func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // UsageError says that the command was called wrongly, or that its settings are
 // wrong. The command ends with exit code 2.
 type UsageError struct{ Err error }
 
+// Error implements error.
 func (e *UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error without what it means.
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Usagef returns a UsageError of the text that fmt.Errorf makes.
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
-
-// Classify returns the cause and the exit code of err. It is
-// [worker.Classify], except that it knows UsageError.
-func Classify(err error) worker.Outcome {
-	if _, ok := errors.AsType[*UsageError](err); ok {
-		return worker.Outcome{Cause: "bad-task", Exit: worker.ExitUsage}
-	}
-	return worker.Classify(err)
-}

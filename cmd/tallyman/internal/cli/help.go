@@ -13,7 +13,7 @@ import (
 // Annotations of flags and commands that help reads.
 const (
 	headingAnnotation = "tallyman_heading" // of a flag: the heading it stands under
-	notesAnnotation   = "tallyman_notes"   // of a command: the text at the end of its help
+	NotesAnnotation   = "tallyman_notes"   // of a command: the text at the end of its help
 )
 
 // GroupFlags puts flags under a heading of the help of their command.
@@ -23,16 +23,13 @@ func GroupFlags(flags *pflag.FlagSet, heading string, names ...string) {
 	}
 }
 
-// Notes returns the annotations of a command whose help ends with text.
-func Notes(text string) map[string]string { return map[string]string{notesAnnotation: text} }
-
 // ShowHelp prints the help of a command: what it is for, examples, usage, flags
 // under their headings, and notes.
 func ShowHelp(cmd *cobra.Command, _ []string) {
 	out := cmd.OutOrStdout()
 	fmt.Fprintln(out, strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short+".")))
 	ShowUsage(out, cmd)
-	if notes := cmd.Annotations[notesAnnotation]; notes != "" {
+	if notes := cmd.Annotations[NotesAnnotation]; notes != "" {
 		fmt.Fprintf(out, "\n%s\n", notes)
 	}
 }

@@ -20,6 +20,8 @@ type RedactingWriter struct {
 	Redact func(string) string
 }
 
+// Write implements io.Writer. It reports p as written in full, whatever length
+// it has without its secrets.
 func (w *RedactingWriter) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(w.To, w.Redact(string(p))); err != nil {
 		return 0, err
@@ -52,30 +54,26 @@ func HideEnvironment(environ []string, public string) {
 		if secretVariable.MatchString(name) && value != public {
 			redact.Add(strings.TrimSpace(value))
 		}
-		if strings.Contains(value, "://") || strings.HasSuffix(strings.ToLower(name), "_proxy") {
-			hidePassword(value)
+		isURL := strings.Contains(value, "://")
+		if !isURL && !strings.HasSuffix(strings.ToLower(name), "_proxy") {
+			continue
 		}
-	}
-}
-
-// hidePassword makes the password in a URL known as a secret. The URL may lack
-// its scheme, as those of proxies do. It may be malformed too: errors that
-// quote it would show the password all the same.
-func hidePassword(text string) {
-	if !strings.Contains(text, "://") {
-		text = "http://" + text
-	}
-	if u, err := url.Parse(text); err == nil {
-		password, _ := u.User.Password()
-		redact.Add(password)
-		redact.AddQuery(u.RawQuery)
-		if u.User == nil {
-			return
+		if !isURL { // proxies may lack the scheme
+			value = "http://" + value
 		}
-	}
-	_, rest, _ := strings.Cut(text, "://")
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		_, password, _ := strings.Cut(rest[:i], ":")
-		redact.Add(password)
+		if u, err := url.Parse(value); err == nil {
+			password, _ := u.User.Password()
+			redact.Add(password)
+			redact.AddQuery(u.RawQuery)
+			if u.User == nil {
+				continue
+			}
+		}
+		// Errors that quote a malformed URL would show its password all the same.
+		_, rest, _ := strings.Cut(value, "://")
+		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+			_, password, _ := strings.Cut(rest[:i], ":")
+			redact.Add(password)
+		}
 	}
 }

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/vbauerster/mpb/v8"
 
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
@@ -52,7 +55,8 @@ type Report struct {
 func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) *Report {
 	r := &Report{output: output, archive: store, stdout: stdout, stderr: stderr}
 	if f := terminal(stderr); f != nil && !output.Quiet && !output.JSON {
-		r.bars = newProgressBars(f)
+		progress := mpb.New(mpb.WithOutput(f))
+		r.bars = &progressBars{Writer: progress, progress: progress, byKey: map[string]*mpb.Bar{}}
 		r.stderr = &RedactingWriter{r.bars, redact.Text}
 		if terminal(stdout) != nil { // bars would be drawn over what is printed there
 			r.stdout = &RedactingWriter{r.bars, redact.Known}
@@ -64,7 +68,7 @@ func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) 
 // Close removes the progress bars. Nothing may be reported after it but Exit.
 func (r *Report) Close() {
 	if r.bars != nil {
-		r.bars.close()
+		r.bars.progress.Wait()
 	}
 }
 
@@ -166,7 +170,6 @@ func (r *Report) Planned(plan any, text string) {
 // could be.
 func (r *Report) Cancelled(ref fetch.Ref, landed bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	state := "cancelled"
 	if landed {
 		state = "landed"
@@ -175,7 +178,8 @@ func (r *Report) Cancelled(ref fetch.Ref, landed bool) {
 	} else {
 		r.cancelled++
 	}
-	r.print(struct {
+	r.mu.Unlock()
+	r.Print(struct {
 		Schema    string `json:"schema"`
 		Reference string `json:"reference"`
 		State     string `json:"state"`
@@ -187,23 +191,12 @@ func (r *Report) Cancelled(ref fetch.Ref, landed bool) {
 func (r *Report) Print(object any, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.print(object, text)
-}
-
-func (r *Report) print(object any, text string) {
 	switch {
 	case r.output.JSON:
 		_ = PrintJSON(r.stdout, object) // nobody is left to tell that stdout is closed
 	case !r.output.Quiet:
 		fmt.Fprintln(r.stdout, text)
 	}
-}
-
-// Failed returns how many exports and lines have failed.
-func (r *Report) Failed() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failed
 }
 
 func (r *Report) land(receipt *archive.Receipt, before bool) {
@@ -231,7 +224,10 @@ func (r *Report) land(receipt *archive.Receipt, before bool) {
 // fail reports what did not land: the export ref, or a line that names none if
 // ref is empty.
 func (r *Report) fail(ref string, err error) {
-	outcome, hint := Classify(err), r.output.Hint(err)
+	outcome, hint := worker.Classify(err), r.output.Hint(err)
+	if _, ok := errors.AsType[*UsageError](err); ok {
+		outcome = worker.Outcome{Cause: "bad-task", Exit: worker.ExitUsage}
+	}
 	r.lastFailure = outcome
 	state := "failed"
 	switch outcome.Exit {
@@ -266,7 +262,17 @@ func (r *Report) fail(ref string, err error) {
 func (r *Report) Exit() error {
 	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.interrupted
 	if (total > 1 || r.output.Many) && !r.output.Quiet {
-		fmt.Fprintln(r.stderr, r.counts())
+		counts := fmt.Sprintf("%d landed", r.landed)
+		if r.before > 0 {
+			counts += fmt.Sprintf(" (%d before)", r.before)
+		}
+		if r.output.DryRun {
+			counts += fmt.Sprintf(", %d to fetch", r.planned)
+		}
+		if r.cancelled > 0 {
+			counts += fmt.Sprintf(", %d cancelled", r.cancelled)
+		}
+		fmt.Fprintf(r.stderr, "%s, %d failed, %d not ready\n", counts, r.failed, r.notReady)
 	}
 	switch {
 	case r.interrupted > 0:
@@ -283,23 +289,12 @@ func (r *Report) Exit() error {
 	return nil
 }
 
-func (r *Report) counts() string {
-	s := fmt.Sprintf("%d landed", r.landed)
-	if r.before > 0 {
-		s += fmt.Sprintf(" (%d before)", r.before)
+// ExitEnqueued is Exit for commands that only enqueue. It prints counts, which
+// are those of exports that were dealt with; done says whether there are any.
+func (r *Report) ExitEnqueued(counts string, done bool) error {
+	if !r.output.Quiet {
+		fmt.Fprintf(r.stderr, "%s, %d refused\n", counts, r.failed)
 	}
-	if r.output.DryRun {
-		s += fmt.Sprintf(", %d to fetch", r.planned)
-	}
-	if r.cancelled > 0 {
-		s += fmt.Sprintf(", %d cancelled", r.cancelled)
-	}
-	return s + fmt.Sprintf(", %d failed, %d not ready", r.failed, r.notReady)
-}
-
-// ExitEnqueued is Exit for commands that only enqueue: done says whether any
-// export was dealt with. Such a command has no doubts and nothing to wait for.
-func (r *Report) ExitEnqueued(done bool) error {
 	switch {
 	case r.interrupted > 0:
 		return ExitError(worker.ExitInterrupted)

@@ -17,7 +17,18 @@ import (
 // UsageError.
 func (o *Options) Complete(flags *pflag.FlagSet, known map[string]*pflag.Flag) error {
 	redisGiven := flags.Changed("redis")
-	if err := setFromEnvironment(flags); err != nil {
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "TALLYMAN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value := os.Getenv(name)
+		if value == "" || f.Changed || f.Name == "redis" || err != nil {
+			return
+		}
+		if setErr := flags.Set(f.Name, value); setErr != nil {
+			err = cli.Usagef("%s: %w", name, setErr)
+		}
+	})
+	if err != nil {
 		return err
 	}
 	if flags.Lookup("endpoint") != nil {
@@ -43,18 +54,4 @@ func (o *Options) Complete(flags *pflag.FlagSet, known map[string]*pflag.Flag) e
 		return cli.Usagef("--archive: must be a directory, and is empty")
 	}
 	return nil
-}
-
-func setFromEnvironment(flags *pflag.FlagSet) (err error) {
-	flags.VisitAll(func(f *pflag.Flag) {
-		name := "TALLYMAN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value := os.Getenv(name)
-		if value == "" || f.Changed || f.Name == "redis" || err != nil {
-			return
-		}
-		if setErr := flags.Set(f.Name, value); setErr != nil {
-			err = cli.Usagef("%s: %w", name, setErr)
-		}
-	})
-	return err
 }

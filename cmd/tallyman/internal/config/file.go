@@ -19,14 +19,22 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 )
 
-// readFile sets the flags that are not set yet from the configuration file. Its
+// readFile sets the flags that are not set yet from the configuration file: that
+// of --config, or the one at the place that convention gives, if it exists. Its
 // keys are names in known, places and schedule. Every key is checked, even if
 // this command has no such flag. What is wrong is a UsageError that begins with
 // the file, the line and the column.
 func (o *Options) readFile(flags *pflag.FlagSet, known map[string]*pflag.Flag) error {
 	name := o.File
 	if !flags.Changed("config") {
-		name = defaultFile()
+		dir := os.Getenv("XDG_CONFIG_HOME")
+		if home := os.Getenv("HOME"); !filepath.IsAbs(dir) && home != "" {
+			dir = filepath.Join(home, ".config")
+		}
+		name = ""
+		if filepath.IsAbs(dir) {
+			name = filepath.Join(dir, "tallyman", "config.yaml")
+		}
 	}
 	if name == "" {
 		return nil
@@ -40,19 +48,6 @@ func (o *Options) readFile(flags *pflag.FlagSet, known map[string]*pflag.Flag) e
 	}
 	r := &fileReader{name: name, options: o, flags: flags, known: known}
 	return r.read(text)
-}
-
-// defaultFile returns the path of the configuration file by convention, or ""
-// if there is no home directory.
-func defaultFile() string {
-	dir := os.Getenv("XDG_CONFIG_HOME")
-	if home := os.Getenv("HOME"); !filepath.IsAbs(dir) && home != "" {
-		dir = filepath.Join(home, ".config")
-	}
-	if !filepath.IsAbs(dir) {
-		return ""
-	}
-	return filepath.Join(dir, "tallyman", "config.yaml")
 }
 
 // fileReader reads a configuration file. It works on the syntax tree: a decoder

@@ -100,14 +100,6 @@ func (o *Options) AddCommon(f *pflag.FlagSet) {
 	f.StringVar(&o.File, "config", "", "read settings from `FILE` (default: tallyman/config.yaml\nin $XDG_CONFIG_HOME or ~/.config, if it exists)")
 }
 
-// AddInput adds the flags of commands that fetch many references.
-func (o *Options) AddInput(f *pflag.FlagSet) {
-	o.AddReferences(f)
-	f.BoolVar(&o.DryRun, "dry-run", false, "ask each job once, print what would be fetched,\nand write nothing")
-	o.AddAgain(f)
-	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again")
-}
-
 // AddReferences adds the flag of a file with references.
 func (o *Options) AddReferences(f *pflag.FlagSet) {
 	f.StringVarP(&o.References, "file", "f", "", "read references from `FILE` too, one a line;\n- is standard input")
