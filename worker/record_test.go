@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"tallyman/fetch"
 	"tallyman/verify/archive"
@@ -196,33 +197,40 @@ func TestTheRecordTellsWhereAnExportStands(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop := startWorker(t, w)
-		until := func(n int) (archive.State, archive.Counters) {
-			for {
+		type progress struct {
+			State    archive.State
+			Counters archive.Counters
+		}
+		waiting, network, mismatch := jobRunning.Error(), networkErr.Error(), mismatchErr.Error()
+		for _, test := range []struct {
+			attempts int
+			want     progress
+		}{
+			{3, progress{archive.State{}, archive.Counters{Polls: 3, Status: waiting}}},
+			{5, progress{archive.State{Attempts: 2, Failures: map[string]int{"network": 2}, Cause: "network", Message: network}, archive.Counters{Polls: 3, Ready: true}}},
+			{6, progress{
+				archive.State{Attempts: 3, Failures: map[string]int{"network": 2, "checksum-mismatch": 1}, Cause: "checksum-mismatch", Message: mismatch},
+				archive.Counters{Polls: 3, Ready: true},
+			}},
+			{7, progress{archive.State{Attempts: 3}, archive.Counters{Polls: 4, Status: waiting}}},
+		} {
+			for made := 0; made < test.attempts; time.Sleep(checkInterval / 10) {
 				s.mu.Lock()
-				made := len(s.times)
+				made = len(s.times)
 				s.mu.Unlock()
-				if made == n {
-					time.Sleep(checkInterval / 10)
-					return stateOf(t, w.Archive, ref)
-				}
-				time.Sleep(checkInterval / 10)
 			}
-		}
-		if state, counters := until(3); state.Phase != archive.Waiting || counters.Polls != 3 || counters.Ready || counters.Status != jobRunning.Error() || counters.Starts != 0 || state.Attempts != 0 {
-			t.Errorf("waiting: %+v, %+v", state, counters)
-		}
-		state, counters := until(5)
-		if state.Attempts != 2 || state.Failures["network"] != 2 || state.Cause != "network" || state.Message != networkErr.Error() || !counters.Ready || counters.Status != "" {
-			t.Errorf("failing: %+v, %+v", state, counters)
-		}
-		if next := time.Until(state.Next); next <= 0 || next > 3*time.Second {
-			t.Errorf("the next attempt is in %v", next)
-		}
-		if state, _ := until(6); state.Attempts != 3 || state.Failures["network"] != 2 || state.Failures["checksum-mismatch"] != 1 || state.Cause != "checksum-mismatch" {
-			t.Errorf("failing otherwise: %+v", state)
-		}
-		if state, counters := until(7); state.Failures != nil || state.Cause+state.Message != "" || !state.Next.IsZero() || counters.Ready {
-			t.Errorf("well again: %+v, %+v", state, counters)
+			state, counters := stateOf(t, w.Archive, ref)
+			if next := time.Until(state.Next); test.want.State.Cause == "network" && (next <= 0 || next > 3*time.Second) {
+				t.Errorf("after %d attempts, the next is in %v", test.attempts, next)
+			}
+			if state.Next.IsZero() != (test.want.State.Cause == "") {
+				t.Errorf("after %d attempts, the next is at %v", test.attempts, state.Next)
+			}
+			test.want.State.Phase = archive.Waiting
+			ignored := cmpopts.IgnoreFields(archive.State{}, "Schema", "Reference", "Key", "FirstSeen", "Asked", "Options", "Changed", "Next")
+			if diff := cmp.Diff(test.want, progress{state, counters}, ignored); diff != "" {
+				t.Errorf("after %d attempts: %s", test.attempts, diff)
+			}
 		}
 		stop()
 	})
