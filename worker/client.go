@@ -18,7 +18,7 @@ var (
 	// ErrSignedURL is a signed URL where only a reference without a secret can
 	// be used: it is never stored, so nobody but the process that was given it
 	// could fetch it.
-	ErrSignedURL = errors.New("a signed URL is kept nowhere")
+	ErrSignedURL = errors.New("the secret of a signed URL is stored nowhere")
 )
 
 // A Client asks for exports and tells how they fare. It fetches nothing itself.

@@ -74,7 +74,7 @@ func (w *Worker) newDiscoverRun(t *asynq.Task) (*discoverRun, error) {
 	}
 	d := &discoverRun{w: w, task: task, place: place, lister: w.Listers[place.Scheme()], filter: Filter{Match: task.Match}}
 	if d.lister == nil {
-		return nil, fmt.Errorf("%w: nobody here lists %s places", errBadTask, place.Scheme())
+		return nil, fmt.Errorf("%w: this worker can't list %s places", errBadTask, place.Scheme())
 	}
 	if task.Since != "" && w.ParseSince == nil {
 		return nil, fmt.Errorf("%w: since: %w", errBadTask, errors.ErrUnsupported)

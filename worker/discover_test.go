@@ -26,15 +26,15 @@ var poisonDiscoverPayloads = map[string]struct{ payload, says string }{
 	"a job":          {`{"v":1,"place":"` + jobRef + `"}`, "want sls://REGION/PROJECT/"},
 	"a bucket":       {`{"v":1,"place":"oss://bucket/prefix/"}`, "an export itself"},
 	"scheme":         {`{"v":1,"place":"file:///etc/"}`, "want SCHEME"},
-	"no lister":      {`{"v":1,"place":"dbs://cn-hangzhou/instance/"}`, "nobody here lists dbs places"},
+	"no lister":      {`{"v":1,"place":"dbs://cn-hangzhou/instance/"}`, "can't list dbs places"},
 	"signed URL":     {`{"v":1,"place":"https://h.example/a.csv?Expires=1\u0026Signature=` + canary + `"}`, "a URL is one file"},
 	"dots":           {`{"v":1,"place":"sls://cn-hangzhou/../"}`, `PROJECT is ".."`},
 	"secret option":  {`{"v":1,"place":"` + jobPlace + `?Signature=` + canary + `"}`, "it holds a secret"},
 	"glob":           {`{"v":1,"place":"` + jobPlace + `","match":"["}`, "syntax error in pattern"},
 	"since":          {`{"v":1,"place":"` + jobPlace + `","since":"yesterday"}`, "invalid duration"},
-	"wait negative":  {`{"v":1,"place":"` + jobPlace + `","wait":"-1s"}`, "less than nothing"},
+	"wait negative":  {`{"v":1,"place":"` + jobPlace + `","wait":"-1s"}`, "wait is negative"},
 	"two payloads":   {`{"v":1,"place":"` + jobPlace + `"}{}`, "something follows"},
-	"trailing space": {`{"v":1,"place":"` + jobPlace + `"} `, "not written as ours"},
+	"trailing space": {`{"v":1,"place":"` + jobPlace + `"} `, "not as this version writes it"},
 	"a megabyte":     {`{"v":1,"place":"` + strings.Repeat(canary, 1<<20/len(canary)) + `"}`, "bytes, more than"},
 }
 

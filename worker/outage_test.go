@@ -27,8 +27,8 @@ var outages = map[string]struct {
 	says   string
 	is     error
 }{
-	"gone":           {nil, "redis does not serve", ErrRedis},
-	"silent":         {func(c *server.Peer) { time.Sleep(20 * time.Second); c.WriteError("ERR at last") }, "redis does not serve", ErrRedis},
+	"gone":           {nil, "redis is not available", ErrRedis},
+	"silent":         {func(c *server.Peer) { time.Sleep(20 * time.Second); c.WriteError("ERR at last") }, "redis is not available", ErrRedis},
 	"read-only":      {replyError("READONLY You can't write against a read only replica."), "name the primary", ErrRedis},
 	"no replicas":    {replyError("NOREPLICAS Not enough good replicas to write."), "min-replicas-to-write", ErrRedis},
 	"out of memory":  {replyError("OOM command not allowed when used memory > 'maxmemory'."), "a larger maxmemory", ErrRedis},
@@ -37,7 +37,7 @@ var outages = map[string]struct {
 	"wants password": {replyError("NOAUTH Authentication required."), "it needs a password", ErrNoRedisPassword},
 	"wrong password": {replyError("WRONGPASS invalid username-password pair or user is disabled."), "password is wrong", ErrUnsuitableRedis},
 	"lacks rights":   {replyError("NOPERM this user has no permissions to run the 'evalsha' command"), "lacks rights", ErrUnsuitableRedis},
-	"nonsense":       {func(c *server.Peer) { c.WriteRaw("?!\r\n") }, "redis does not serve", ErrRedis},
+	"nonsense":       {func(c *server.Peer) { c.WriteRaw("?!\r\n") }, "redis is not available", ErrRedis},
 }
 
 func TestTwoMinutesWithoutRedisUseNoAttempt(t *testing.T) {

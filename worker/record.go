@@ -25,7 +25,7 @@ var ErrPanicked = errors.New("the attempt panicked")
 
 var (
 	errUnknownStatus = errors.New("the provider keeps using a status that is not known")
-	errCrashed       = errors.New("its worker died at each of the last attempts, and nothing was gained")
+	errCrashed       = errors.New("its worker died at each of the last attempts, and nothing more was received")
 	errSettled       = errors.New("it was cancelled, or has failed, and nobody has asked for it since")
 )
 

@@ -131,9 +131,9 @@ func (q *Queue) activeTasks(ctx context.Context, queue string) ([]activeTask, er
 func (a activeTask) unreadable(q *Queue) string {
 	switch a.kind {
 	case missing:
-		return "there is nothing behind its ID"
+		return "no message is stored under its ID"
 	case wrongType:
-		return "it is not stored as tasks are"
+		return "what is stored under its ID is not a task"
 	}
 	task, err := q.inspector.GetTaskInfo(a.queue, a.id)
 	switch {

@@ -20,9 +20,9 @@ var unreadableMessages = map[string]struct {
 	"no message": {func(p *fakeRedis, queue, id string) {
 		p.HSet(taskKey(queue, id), "msg", "\xff\xff\x1b[2J", "state", "pending")
 	}, "can't be decoded"},
-	"empty":   {func(p *fakeRedis, queue, id string) { p.HSet(taskKey(queue, id), "state", "pending") }, "nothing behind its ID"},
-	"missing": {func(*fakeRedis, string, string) {}, "nothing behind its ID"},
-	"text":    {func(p *fakeRedis, queue, id string) { _ = p.Set(taskKey(queue, id), "a task") }, "not stored as tasks are"},
+	"empty":   {func(p *fakeRedis, queue, id string) { p.HSet(taskKey(queue, id), "state", "pending") }, "no message is stored"},
+	"missing": {func(*fakeRedis, string, string) {}, "no message is stored"},
+	"text":    {func(p *fakeRedis, queue, id string) { _ = p.Set(taskKey(queue, id), "a task") }, "is not a task"},
 	"alias": {func(p *fakeRedis, queue, id string) {
 		p.HSet(taskKey(queue, id), "msg", p.HGet(taskKey(queue, "true"), "msg"))
 	}, "stored as another task: \"true\""},

@@ -22,10 +22,10 @@ import (
 // Errors of a queue that a caller may branch on.
 var (
 	// ErrRedis means that Redis does not answer as it should. It may pass.
-	ErrRedis = errors.New("redis does not serve")
+	ErrRedis = errors.New("redis is not available")
 	// ErrUnsuitableRedis is a Redis that can't hold the queue unless someone
 	// changes its settings, or the client's.
-	ErrUnsuitableRedis = errors.New("redis is not fit for the queue")
+	ErrUnsuitableRedis = errors.New("redis is not suitable for the queue")
 	// ErrNoRedisPassword is a Redis that needs a password and was given none. It
 	// wraps ErrUnsuitableRedis.
 	ErrNoRedisPassword = fmt.Errorf("%w: it needs a password", ErrUnsuitableRedis)

@@ -66,7 +66,7 @@ const (
 )
 
 // errBadTask is a task that no version of this package has written.
-var errBadTask = errors.New("it is no task of ours")
+var errBadTask = errors.New("it is not a task of this program")
 
 func newTask(ref fetch.Ref, o Options) Task {
 	return Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)}
@@ -124,7 +124,7 @@ func parseTask(payload []byte) (Task, fetch.Ref, error) {
 	case ref.Signed():
 		err = errors.New("a signed URL has no place in a queue")
 	case t.Wait < 0:
-		err = errors.New("its wait is less than nothing")
+		err = errors.New("its wait is negative")
 	}
 	if err != nil {
 		return Task{}, fetch.Ref{}, fmt.Errorf("%w: %w", errBadTask, err)
@@ -158,7 +158,7 @@ func readDiscoverTask(t *asynq.Task) (d discoverTask, place fetch.Ref, err error
 	switch {
 	case err != nil:
 	case d.Wait < 0:
-		err = errors.New("its wait is less than nothing")
+		err = errors.New("its wait is negative")
 	default:
 		_, err = path.Match(d.Match, "")
 	}
@@ -187,7 +187,7 @@ func decodeStrict(payload []byte, into any, version *int) error {
 		return fmt.Errorf("its payload has version %d, want %d", *version, taskVersion)
 	}
 	if b, err := json.Marshal(into); err != nil || !bytes.Equal(b, payload) { // a name may be there twice, or in another case
-		return errors.New("its payload is not written as ours are")
+		return errors.New("its payload is not as this version writes it")
 	}
 	return nil
 }
