@@ -124,7 +124,7 @@ func (s *Source) readRange(ctx context.Context, off, n int64, ifMatch string) (*
 		if ifMatch != "" {
 			req.Header.Set("If-Match", ifMatch)
 		}
-		resp, err := s.client.Do(req)
+		resp, err := s.client.Do(req) //nolint:bodyclose // the Range closes it
 		if err != nil {
 			return nil, fetch.TransportError(ctx, call, err)
 		}

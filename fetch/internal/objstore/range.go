@@ -32,7 +32,7 @@ func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fet
 		ifMatch = Strong(cmp.Or(etag, s.ETag))
 	}
 	return ReadRange(off, n, func(byteRange string, n int64) (*fetch.Range, error) {
-		resp, err := s.Get(ctx, byteRange, ifMatch)
+		resp, err := s.Get(ctx, byteRange, ifMatch) //nolint:bodyclose // the Range closes it
 		if err != nil {
 			return nil, err
 		}

@@ -135,7 +135,8 @@ func (b tarHeads) check(h *tar.Header) error {
 		if seen[kind] || seen[recordsHead] || kind == recordsHead && len(seen) > 0 {
 			return corrupt("has two headers that tell its name or more")
 		}
-		if kind != recordsHead && kind != nameHead && kind != linkNameHead || size < 0 || size > int64(len(b)-tarBlock) {
+		known := bytes.IndexByte([]byte{recordsHead, nameHead, linkNameHead}, kind) >= 0
+		if !known || size < 0 || size > int64(len(b)-tarBlock) {
 			return nil // a sparse file, which is refused
 		}
 		seen[kind] = true

@@ -22,7 +22,7 @@ func FuzzSize(f *testing.F) {
 		number := strings.TrimRight(text, "KMGiB")
 		n, ok := new(big.Int).SetString(strings.TrimSpace(number), 10)
 		unit := map[string]int64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[text[len(number):]]
-		if !ok || n.Mul(n, big.NewInt(unit)).Cmp(big.NewInt(int64(got))) != 0 || got < 0 {
+		if !ok || n.Mul(n, big.NewInt(unit)).Cmp(big.NewInt(got)) != 0 || got < 0 {
 			t.Errorf("%q is %d, want %v", text, got, n)
 		}
 	})
