@@ -122,6 +122,9 @@ func (r *Ref) split(path string, segments []Segment) error {
 		if err := s.Kind.check(s.Name, r.parts[i]); err != nil {
 			return err
 		}
+		if s.Kind == Label && strings.Contains(r.parts[i], "..") { // an option may: it is no directory of the archive
+			return fmt.Errorf("%s is %q, want no two dots in a row", s.Name, r.parts[i])
+		}
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$
 // check reports what is wrong with the value of a segment or an option.
 func (k Kind) check(name, value string) error {
 	switch {
-	case k == Label && (!label.MatchString(value) || strings.Contains(value, "..")):
+	case k == Label && !label.MatchString(value):
 		return fmt.Errorf("%s is %q, want letters, digits, dashes and dots", name, value)
 	case k == Text && (value == "" || value == "." || value == ".."):
 		return fmt.Errorf("%s is %q", name, value)
