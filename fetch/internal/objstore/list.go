@@ -92,7 +92,23 @@ func (l *Listing) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		var guard pageGuard
 		for cursor := ""; ; {
-			p, err := api.Retry(ctx, api.StoreBackoff, l.Call, func() (*Page, error) { return l.page(ctx, cursor) })
+			p, err := api.Retry(ctx, api.StoreBackoff, l.Call, func() (*Page, error) {
+				timed, cancel := context.WithTimeout(ctx, pageTimeout)
+				defer cancel()
+				resp, err := l.Get(timed, cursor)
+				if err != nil && ctx.Err() == nil && timed.Err() != nil {
+					return nil, &fetch.CallError{Call: l.Call, Message: fmt.Sprintf("no answer within %v", pageTimeout), Kind: fetch.ErrTemporary}
+				}
+				if err != nil {
+					return nil, err
+				}
+				defer resp.Body.Close()
+				body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
+				if err != nil {
+					return nil, fetch.TransportError(ctx, l.Call, err)
+				}
+				return l.parse(body, cursor)
+			})
 			if err != nil {
 				yield(Entry{}, err)
 				return
@@ -115,25 +131,6 @@ func (l *Listing) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
-// page asks for a page, once.
-func (l *Listing) page(ctx context.Context, cursor string) (*Page, error) {
-	timed, cancel := context.WithTimeout(ctx, pageTimeout)
-	defer cancel()
-	resp, err := l.Get(timed, cursor)
-	if err != nil && ctx.Err() == nil && timed.Err() != nil {
-		return nil, &fetch.CallError{Call: l.Call, Message: fmt.Sprintf("no answer within %v", pageTimeout), Kind: fetch.ErrTemporary}
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
-	if err != nil {
-		return nil, fetch.TransportError(ctx, l.Call, err)
-	}
-	return l.parse(body, cursor)
-}
-
 // parse reads a page and checks that it is one of this listing.
 func (l *Listing) parse(body []byte, cursor string) (*Page, error) {
 	refused := func(kind error, format string, args ...any) (*Page, error) {
@@ -146,8 +143,19 @@ func (l *Listing) parse(body []byte, cursor string) (*Page, error) {
 	if err := xml.Unmarshal(body, p); err != nil {
 		return refused(fetch.ErrTemporary, "the answer is not a listing of objects")
 	}
-	if err := p.decode(); err != nil {
-		return refused(fetch.ErrRefused, "the answer has a key that can't be decoded")
+	// The store was asked to encode, but some stores don't: to take a plus sign in
+	// their keys for a space would name other objects.
+	if p.EncodingType == "url" {
+		encoded := []*string{&p.NextContinuationToken, &p.NextMarker}
+		for i := range p.Contents {
+			encoded = append(encoded, &p.Contents[i].Key)
+		}
+		for _, s := range encoded {
+			var err error
+			if *s, err = url.QueryUnescape(*s); err != nil {
+				return refused(fetch.ErrRefused, "the answer has a key that can't be decoded")
+			}
+		}
 	}
 	for _, e := range p.Contents {
 		if !strings.HasPrefix(e.Key, l.Prefix) || e.Key == "" || e.Size < 0 || l.UTF8 && !utf8.ValidString(e.Key) {
@@ -158,25 +166,6 @@ func (l *Listing) parse(body []byte, cursor string) (*Page, error) {
 		return refused(fetch.ErrRefused, "there are more objects, but the answer does not say how to go on")
 	}
 	return p, nil
-}
-
-// decode decodes what the store encoded. It was asked to encode, but some stores
-// don't: to take a plus sign in their keys for a space would name other objects.
-func (p *Page) decode() error {
-	if p.EncodingType != "url" {
-		return nil
-	}
-	encoded := []*string{&p.NextContinuationToken, &p.NextMarker}
-	for i := range p.Contents {
-		encoded = append(encoded, &p.Contents[i].Key)
-	}
-	for _, s := range encoded {
-		var err error
-		if *s, err = url.QueryUnescape(*s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 const (

@@ -29,7 +29,7 @@ type Source struct {
 func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
 	ifMatch := ""
 	if !IsWeak(s.ETag) { // a weak ETag of the store's own never matches
-		ifMatch = Strong(cmp.Or(etag, s.ETag))
+		ifMatch = strings.TrimPrefix(cmp.Or(etag, s.ETag), weakPrefix)
 	}
 	return ReadRange(off, n, func(byteRange string, n int64) (*fetch.Range, error) {
 		resp, err := s.Get(ctx, byteRange, ifMatch) //nolint:bodyclose // the Range closes it

@@ -23,7 +23,16 @@ func wantOf(resp *http.Response) verify.Want {
 	h := resp.Header
 	want := verify.Want{Size: verify.Unknown, ETag: h.Get("ETag")}
 	isLink := strings.EqualFold(h.Get("X-Oss-Object-Type"), "Symlink")
-	if !etagIsHash(h) || isLink {
+	// An ETag is no hash of the bytes if the store encrypts the object, with
+	// whatever key, or if the object is a link or was appended to.
+	noHash := isLink
+	for _, vendor := range vendors {
+		if h.Get(vendor+"Server-Side-Encryption") != "" || h.Get(vendor+"Server-Side-Encryption-Customer-Algorithm") != "" ||
+			strings.EqualFold(h.Get(vendor+"Object-Type"), "Appendable") {
+			noHash = true
+		}
+	}
+	if noHash {
 		want.ETag = Weak(want.ETag)
 	}
 	for _, name := range crc64Headers {
@@ -40,32 +49,16 @@ func wantOf(resp *http.Response) verify.Want {
 	return want
 }
 
-// etagIsHash reports whether an ETag may be a hash of the bytes. It is none if
-// the store encrypts the object, with whatever key, or if the object was
-// appended to.
-func etagIsHash(h http.Header) bool {
-	for _, vendor := range vendors {
-		if h.Get(vendor+"Server-Side-Encryption") != "" || h.Get(vendor+"Server-Side-Encryption-Customer-Algorithm") != "" ||
-			strings.EqualFold(h.Get(vendor+"Object-Type"), "Appendable") {
-			return false
-		}
-	}
-	return true
-}
-
 const weakPrefix = "W/"
 
 // Weak marks an ETag as one that names a version and is no hash of the bytes. OSS
-// and OBS know no weak ETags: If-Match takes what Strong returns.
+// and OBS know no weak ETags: If-Match takes the ETag without the mark.
 func Weak(etag string) string {
 	if etag == "" || IsWeak(etag) {
 		return etag
 	}
 	return weakPrefix + etag
 }
-
-// Strong undoes Weak.
-func Strong(etag string) string { return strings.TrimPrefix(etag, weakPrefix) }
 
 // IsWeak reports whether an ETag is no hash of the bytes.
 func IsWeak(etag string) bool { return strings.HasPrefix(etag, weakPrefix) }
