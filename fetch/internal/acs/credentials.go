@@ -12,8 +12,8 @@ import (
 	"tallyman/fetch/redact"
 )
 
-// Credentials find keys, and renew those that expire. The zero Credentials are the
-// Default ones. Their methods may be called by many goroutines at once.
+// Credentials find keys, and renew those that expire. The zero Credentials are
+// those of the default chain (see Profile). Their methods may be called by many goroutines at once.
 type Credentials struct {
 	mu    sync.Mutex
 	ask   func() (*providers.Credentials, error) // nil until first needed
@@ -22,16 +22,14 @@ type Credentials struct {
 	profile string // "" for the chain
 }
 
-// Default returns the credentials of Alibaba's default chain: the environment, an
-// OIDC token, ~/.aliyun/config.json, ~/.alibabacloud/credentials, the role of an
-// ECS instance. Nothing is read before the first call of Keys.
-func Default() *Credentials { return new(Credentials) }
-
 // Profile returns the credentials of a profile of ~/.aliyun/config.json, which
-// `aliyun configure --profile NAME` makes. For "" they are the Default ones.
+// `aliyun configure --profile NAME` makes. For "" they are those of Alibaba's
+// default chain: the environment, an OIDC token, ~/.aliyun/config.json,
+// ~/.alibabacloud/credentials, the role of an ECS instance. Nothing is read before
+// the first call of Keys.
 func Profile(name string) *Credentials {
 	if name == "" {
-		return Default()
+		return new(Credentials)
 	}
 	return &Credentials{profile: name, ask: func() (*providers.Credentials, error) {
 		profile, err := providers.NewCLIProfileCredentialsProviderBuilder().WithProfileName(name).Build()
@@ -95,7 +93,18 @@ func (c *Credentials) keys() (Keys, error) {
 		return c.ask()
 	}()
 	if err != nil || got == nil {
-		return Keys{}, c.lost()
+		// The library's own errors quote configuration files and answers with the
+		// secrets in them.
+		switch {
+		case c.found:
+			return Keys{}, &fetch.CallError{Call: call, Kind: fetch.ErrTemporary, Message: "the keys have expired and could not be renewed"}
+		case c.profile != "":
+			return Keys{}, &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "profile " + c.profile + " has none: " +
+				"run `aliyun configure --profile " + c.profile + "`"}
+		}
+		c.ask = nil // a chain that found nothing asks only its last link from then on
+		return Keys{}, &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "there are none: " +
+			"set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run `aliyun configure`"}
 	}
 	c.found = true
 	keys := Keys{
@@ -105,19 +114,4 @@ func (c *Credentials) keys() (Keys, error) {
 	}
 	redact.Add(keys.Secrets()...)
 	return keys, nil
-}
-
-// lost returns the error of having no keys. The library's own errors quote
-// configuration files and answers with the secrets in them.
-func (c *Credentials) lost() error {
-	if c.found {
-		return &fetch.CallError{Call: call, Kind: fetch.ErrTemporary, Message: "the keys have expired and could not be renewed"}
-	}
-	if c.profile != "" {
-		return &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "profile " + c.profile + " has none: " +
-			"run `aliyun configure --profile " + c.profile + "`"}
-	}
-	c.ask = nil // a chain that found nothing asks only its last link from then on
-	return &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "there are none: " +
-		"set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or run `aliyun configure`"}
 }

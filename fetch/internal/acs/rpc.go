@@ -42,18 +42,6 @@ func (r *RPC) Call(ctx context.Context, action string, query map[string]string) 
 	if keys.AccessKeyID == "" || keys.AccessKeySecret == "" {
 		return nil, &fetch.CallError{Call: action, Kind: fetch.ErrAuth, Message: "the access key has no ID or no secret"}
 	}
-	a, err := r.send(ctx, action, query, keys)
-	if err != nil {
-		return nil, err
-	}
-	a.RequestID = cmp.Or(api.OneLine(string(readErrorFields(a).RequestID)), a.RequestID)
-	if a.Status/100 != 2 {
-		return nil, Refusal(a)
-	}
-	return a, nil
-}
-
-func (r *RPC) send(ctx context.Context, action string, query map[string]string, keys Keys) (*api.Answer, error) {
 	algorithm, ok := algorithms[r.Signature]
 	if !ok {
 		return nil, fmt.Errorf("%s: unknown signature version %q, want acs3 or v1", action, r.Signature)
@@ -82,7 +70,12 @@ func (r *RPC) send(ctx context.Context, action string, query map[string]string, 
 		}
 		return nil, fmt.Errorf("%s: make the request: %w", action, err)
 	}
-	return wire.answer, nil
+	a := wire.answer
+	a.RequestID = cmp.Or(api.OneLine(string(readErrorFields(a).RequestID)), a.RequestID)
+	if a.Status/100 != 2 {
+		return nil, Refusal(a)
+	}
+	return a, nil
 }
 
 // A sender sends what the library signed, and keeps the answer from the library,
