@@ -41,11 +41,11 @@ var ErrNoKeys error = refused("there are none: set HUAWEICLOUD_SDK_AK and HUAWEI
 // key nor, for a service that takes one, a token, the error is a *fetch.CallError
 // of kind ErrAuth.
 func EnvironmentKeys(takesToken bool) (Keys, error) {
-	keys := readKeys(takesToken, func(name string) string {
+	keys, ok := readKeys(takesToken, func(name string) string {
 		return strings.TrimSpace(os.Getenv("HUAWEICLOUD_SDK_" + strings.ToUpper(name)))
 	})
 	switch {
-	case keys.Usable():
+	case ok:
 		return keys, nil
 	case takesToken:
 		return Keys{}, refused("there are none: set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or HUAWEICLOUD_SDK_TOKEN")
@@ -64,9 +64,9 @@ func ProfileKeys(profile string, takesToken bool) (Keys, error) {
 	if err != nil {
 		return Keys{}, err
 	}
-	keys := readKeys(takesToken, p.Get)
+	keys, ok := readKeys(takesToken, p.Get)
 	switch {
-	case keys.Usable():
+	case ok:
 		return keys, nil
 	case takesToken:
 		return Keys{}, p.Lacks("ak and sk there, and no token")
@@ -74,13 +74,11 @@ func ProfileKeys(profile string, takesToken bool) (Keys, error) {
 	return Keys{}, p.Lacks("ak and sk there")
 }
 
-func readKeys(takesToken bool, get func(name string) string) Keys {
-	keys := Keys{AccessKey: get("ak"), SecretKey: get("sk"), SecurityToken: get("security_token"), ProjectID: get("project_id")}
+// readKeys is ok if the keys can prove who calls.
+func readKeys(takesToken bool, get func(name string) string) (keys Keys, ok bool) {
+	keys = Keys{AccessKey: get("ak"), SecretKey: get("sk"), SecurityToken: get("security_token"), ProjectID: get("project_id")}
 	if takesToken {
 		keys.Token = get("token")
 	}
-	return keys
+	return keys, keys.Token != "" || keys.AccessKey != "" && keys.SecretKey != ""
 }
-
-// Usable reports whether the keys can prove who calls.
-func (k Keys) Usable() bool { return k.Token != "" || k.AccessKey != "" && k.SecretKey != "" }

@@ -37,6 +37,9 @@ type Job struct {
 	Created time.Time // zero if it can't be read: then it is since any time
 }
 
+// maxNamed is how many names an error shows.
+const maxNamed = 10
+
 // Jobs yields the jobs of the pages, where jobsOf returns those of one page. Jobs
 // whose names no reference can hold are one ErrRefused that names some of them,
 // behind all others. Any other error ends the listing; a place of another service is
@@ -73,21 +76,14 @@ func Jobs[P any](l Listing, pages iter.Seq2[P, error], jobsOf func(P) []Job) ite
 			}
 		}
 		if len(unnameable) > 0 {
-			yield(fetch.Listed{}, l.refuse(unnameable))
+			shown := unnameable
+			if len(unnameable) > maxNamed {
+				shown = append(unnameable[:maxNamed:maxNamed], "…")
+			}
+			yield(fetch.Listed{}, &fetch.CallError{Call: l.Call, Kind: fetch.ErrRefused,
+				Message: fmt.Sprintf("%s that no reference can hold (%d): %s", l.Names, len(unnameable), strings.Join(shown, ", "))})
 		}
 	}
-}
-
-// maxNamed is how many names an error shows.
-const maxNamed = 10
-
-func (l Listing) refuse(names []string) error {
-	shown := names
-	if len(names) > maxNamed {
-		shown = append(names[:maxNamed:maxNamed], "…")
-	}
-	return &fetch.CallError{Call: l.Call, Kind: fetch.ErrRefused,
-		Message: fmt.Sprintf("%s that no reference can hold (%d): %s", l.Names, len(names), strings.Join(shown, ", "))}
 }
 
 // Pages yields page after page of a list. start begins a walk through it, anew each
