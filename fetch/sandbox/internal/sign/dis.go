@@ -90,10 +90,9 @@ func (a Account) CheckDIS(r *http.Request, body []byte, now time.Time) *apierr.E
 	}
 	bodyHash := sha256Hex(body)
 	givenHash := cmp.Or(r.Header.Get("X-Sdk-Content-Sha256"), bodyHash)
-	requests := sdkRequests(r, signed, givenHash)
 	return a.verify(credentials{
 		id: id, token: r.Header.Get("X-Security-Token"), signature: given["Signature"], date: date, broken: givenHash != bodyHash,
-		sign: func(secret string) string { return sdkSign(secret, dateText, scope, given["Signature"], requests) },
+		sign: func(secret string) string { return sdkSign(r, signed, givenHash, secret, scope, given["Signature"]) },
 	}, now, errors)
 }
 
@@ -110,26 +109,18 @@ func checkSDKScope(scope, day string) *apierr.Error {
 	return nil
 }
 
-// sdkRequests are the canonical requests that a signature may be of: some of
-// the vendor's SDKs end the path in a slash, and some do not.
-func sdkRequests(r *http.Request, signed []string, bodyHash string) []string {
+// sdkSign returns the signature that the given one should be. Some of the
+// vendor's SDKs end the path in a slash and some do not, so there are two
+// canonical requests: if the given signature is of the first it is returned,
+// else that of the second is. Without a scope it is that of the gateway's form.
+func sdkSign(r *http.Request, signed []string, bodyHash, secret, scope, given string) (signature string) {
 	pairs := queryPairs(r.URL.Query(), escapedPair)
 	slices.Sort(pairs)
-	path := strings.TrimRight(r.URL.EscapedPath(), "/")
-	var requests []string
+	date, path := r.Header.Get("X-Sdk-Date"), strings.TrimRight(r.URL.EscapedPath(), "/")
 	for _, end := range []string{"/", ""} {
-		requests = append(requests, strings.Join([]string{
+		request := strings.Join([]string{
 			r.Method, path + end, strings.Join(pairs, "&"), headerLines(r, signed), strings.Join(signed, ";"), bodyHash,
-		}, "\n"))
-	}
-	return requests
-}
-
-// sdkSign returns the signature of the one of the requests that the given
-// signature is of, else that of the last. Without a scope it is that of the
-// gateway's form.
-func sdkSign(secret, date, scope, given string, requests []string) (signature string) {
-	for _, request := range requests {
+		}, "\n")
 		if scope == "" {
 			text := sdkHMAC + "\n" + date + "\n" + sha256Hex([]byte(request))
 			signature = hex.EncodeToString(mac(sha256.New, []byte(secret), text))
