@@ -113,14 +113,6 @@ func (t DumpTask) fileName(d Delivery) string {
 
 var guessedZone = time.FixedZone("", 8*60*60)
 
-// key is where a delivery goes in the bucket.
-func (t DumpTask) key(d Delivery) string {
-	layout := strings.NewReplacer("yyyy", "2006", "MM", "01", "dd", "02", "HH", "15", "mm", "04").Replace(t.Partition)
-	elements := []string{strings.Trim(t.Prefix, "/"), d.Start.In(cmp.Or(t.Zone, guessedZone)).Format(layout), t.fileName(d)}
-	elements = slices.DeleteFunc(elements, func(s string) bool { return s == "" })
-	return cmp.Or(d.Key, strings.Join(elements, "/"))
-}
-
 // content is the body of a delivery's file.
 func (t DumpTask) content(f File) []byte {
 	if f.Body != nil {
@@ -133,6 +125,7 @@ func (t DumpTask) content(f File) []byte {
 // deliver puts the files that have ended in the bucket. It needs the lock.
 func (c *Cloud) deliver(s *dumpTaskState) {
 	bucket := c.bucket(s.Bucket)
+	layout := strings.NewReplacer("yyyy", "2006", "MM", "01", "dd", "02", "HH", "15", "mm", "04").Replace(s.Partition)
 	for i, d := range s.Deliveries {
 		s.Deliveries[i].File.Body = s.content(d.File)
 		name := s.fileName(d)
@@ -140,6 +133,8 @@ func (c *Cloud) deliver(s *dumpTaskState) {
 			continue
 		}
 		s.delivered[name] = true
-		bucket.put(c.newObject(s.Bucket, s.key(d), s.Deliveries[i].File))
+		elements := []string{strings.Trim(s.Prefix, "/"), d.Start.In(cmp.Or(s.Zone, guessedZone)).Format(layout), name}
+		elements = slices.DeleteFunc(elements, func(element string) bool { return element == "" })
+		bucket.put(c.newObject(s.Bucket, cmp.Or(d.Key, strings.Join(elements, "/")), s.Deliveries[i].File))
 	}
 }

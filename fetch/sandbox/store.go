@@ -76,6 +76,8 @@ func (r storeRequest) operation() string {
 	return unknownOperation
 }
 
+// serveStore writes an answer to HEAD without a body. An error of OSS is then in
+// the header x-oss-err, and one of OBS nowhere.
 func (c *Cloud) serveStore(w http.ResponseWriter, r *http.Request) {
 	s := c.storeRequest(r)
 	w.Header().Set(s.prefix+"request-id", rand.Text()[:24])
@@ -91,11 +93,31 @@ func (c *Cloud) serveStore(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	send, bad := c.answerStore(s)
-	if bad != nil {
-		c.writeStoreError(w, s, bad)
+	if bad == nil {
+		send(w)
 		return
 	}
-	send(w)
+	if bad.Status == http.StatusNotModified {
+		c.count(func(n *Counts) { n.Refused[bad.Code]++ })
+		w.WriteHeader(bad.Status)
+		return
+	}
+	body := xmlError{Code: bad.Code, Message: bad.Message, RequestID: w.Header().Get(s.prefix + "request-id"), HostID: r.Host, Details: bad.Details}
+	if s.obs {
+		body.Resource = r.URL.Path
+	} else {
+		body.EC = bad.EC
+	}
+	text := bytes.NewBufferString(xml.Header)
+	xml.NewEncoder(text).Encode(body)
+	if body.EC != "" {
+		w.Header().Set("x-oss-ec", body.EC)
+	}
+	if !s.obs && r.Method == http.MethodHead {
+		w.Header().Set("x-oss-err", base64.StdEncoding.EncodeToString(text.Bytes()))
+	}
+	c.writeErrorHeader(w, bad, "application/xml")
+	w.Write(text.Bytes())
 }
 
 // access checks the signature of a request, and whether its signer may read the
@@ -190,30 +212,4 @@ type xmlError struct {
 	Resource  string `xml:",omitempty"` // of OBS
 	Details   []apierr.Detail
 	EC        string `xml:",omitempty"` // of OSS
-}
-
-// writeStoreError writes an error. An answer to HEAD has no body: OSS has the
-// error in the header x-oss-err in its place, and OBS nowhere.
-func (c *Cloud) writeStoreError(w http.ResponseWriter, r storeRequest, e *apierr.Error) {
-	if e.Status == http.StatusNotModified {
-		c.count(func(n *Counts) { n.Refused[e.Code]++ })
-		w.WriteHeader(e.Status)
-		return
-	}
-	body := xmlError{Code: e.Code, Message: e.Message, RequestID: w.Header().Get(r.prefix + "request-id"), HostID: r.Host, Details: e.Details}
-	if r.obs {
-		body.Resource = r.URL.Path
-	} else {
-		body.EC = e.EC
-	}
-	text := bytes.NewBufferString(xml.Header)
-	xml.NewEncoder(text).Encode(body)
-	if body.EC != "" {
-		w.Header().Set("x-oss-ec", body.EC)
-	}
-	if !r.obs && r.Method == http.MethodHead {
-		w.Header().Set("x-oss-err", base64.StdEncoding.EncodeToString(text.Bytes()))
-	}
-	c.writeErrorHeader(w, e, "application/xml")
-	w.Write(text.Bytes())
 }

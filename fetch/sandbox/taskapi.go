@@ -126,7 +126,8 @@ func (c *Cloud) describeDownloadTask(q rpcCall) (any, *apierr.Error) {
 	return s.success(q, c.taskPage(q, s, min(size, cmp.Or(s.PageSize, maxTaskPageSize)), number)), nil
 }
 
-// taskPage is one page of an instance's tasks, by default the newest first.
+// taskPage is one page of an instance's tasks, by default the newest first. Each
+// task on it uses up a status, and a finished one writes its files now.
 func (c *Cloud) taskPage(q rpcCall, s *instanceState, size, number int) taskPage {
 	var all []*taskState
 	for _, t := range s.tasks {
@@ -141,7 +142,22 @@ func (c *Cloud) taskPage(q rpcCall, s *instanceState, size, number int) taskPage
 	p := taskPage{Extra: s.Extra, Content: taskContent{List: []taskDescription{}, asList: s.ListContent}}
 	from := min((number-1)*size, len(all))
 	for _, t := range all[from:min(from+size, len(all))] {
-		p.Content.List = append(p.Content.List, c.describeTask(t, q.parameters.Get("RegionCode")))
+		t.object.count(ItemCounts{StatusCalls: 1})
+		status, created := statusAt(t.Statuses, t.gets, TaskFinished), strconv.FormatInt(t.CreateTime.UnixMilli(), 10)
+		t.gets++
+		d := taskDescription{
+			TaskID: t.ID, RegionCode: q.parameters.Get("RegionCode"), Format: cmp.Or(t.Format, "csv"), DBList: "[dbtest]", BakSetID: "148261****",
+			DownloadStatus: status, ExportDataSize: "0", ImportDataSize: "0", BackupSetTime: created,
+			TargetType: "URL", TargetPath: t.Path, Progress: cmp.Or(t.Progress, "0/0"), GmtCreate: created,
+		}
+		if t.Bucket != "" {
+			d.TargetType = "OSS"
+		}
+		if isStatus(status, TaskFinished) {
+			c.write(&t.outputs)
+			d.Progress = cmp.Or(t.Progress, "1/1")
+		}
+		p.Content.List = append(p.Content.List, d)
 	}
 	pageNumber, pageSize, total := new(int64(number)), new(int64(size)), int64(len(all))
 	if s.OldTotals {
@@ -151,27 +167,6 @@ func (c *Cloud) taskPage(q rpcCall, s *instanceState, size, number int) taskPage
 	p.PageNumber, p.PageSize = pageNumber, pageSize
 	p.TotalPages, p.TotalElements = promised(s.TotalPages, int64((len(all)+size-1)/size)), promised(s.TotalTasks, total)
 	return p
-}
-
-// describeTask is a task on a page, which uses up a status. A finished task
-// writes its files now.
-func (c *Cloud) describeTask(s *taskState, region string) taskDescription {
-	s.object.count(ItemCounts{StatusCalls: 1})
-	status, created := statusAt(s.Statuses, s.gets, TaskFinished), strconv.FormatInt(s.CreateTime.UnixMilli(), 10)
-	s.gets++
-	d := taskDescription{
-		TaskID: s.ID, RegionCode: region, Format: cmp.Or(s.Format, "csv"), DBList: "[dbtest]", BakSetID: "148261****",
-		DownloadStatus: status, ExportDataSize: "0", ImportDataSize: "0", BackupSetTime: created,
-		TargetType: "URL", TargetPath: s.Path, Progress: cmp.Or(s.Progress, "0/0"), GmtCreate: created,
-	}
-	if s.Bucket != "" {
-		d.TargetType = "OSS"
-	}
-	if isStatus(status, TaskFinished) {
-		c.write(&s.outputs)
-		d.Progress = cmp.Or(s.Progress, "1/1")
-	}
-	return d
 }
 
 // A storageInfo is the Data of DescribeDownloadBackupSetStorageInfo.
