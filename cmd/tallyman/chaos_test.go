@@ -43,26 +43,26 @@ func TestChaosLosesNothing(t *testing.T) {
 	}
 	c := newChaos(t)
 	began := time.Now()
-	c.trouble(t)
+	c.injectFaults(t)
 	quiet := time.Now()
 	c.settle(t)
 	t.Logf("seed %d: %v of %s", *chaosSeed, quiet.Sub(began).Round(time.Second), c.done())
 	c.judge(t)
-	t.Logf("%d exports, all landed %v after the last trouble", len(c.exports), time.Since(quiet).Round(time.Second))
+	t.Logf("%d exports, all landed %v after the last fault", len(c.exports), time.Since(quiet).Round(time.Second))
 }
 
-// A chaos is a cluster where nothing can be relied on.
+// chaos is a cluster into which faults are injected.
 type chaos struct {
 	*cluster
-	random  *rand.Rand
-	workers *supervisor
-	watch   *watch
-	store   *moodyStore
-	files   []sandbox.File
-	strikes map[string]int
+	random   *rand.Rand
+	workers  *supervisor
+	watch    *watch
+	store    *flakyStore
+	files    []sandbox.File
+	injected map[string]int
 
 	feeding sync.WaitGroup
-	calm    chan struct{} // closed when there is no more trouble
+	calm    chan struct{} // closed after the last fault
 
 	mu      sync.Mutex
 	exports []fetch.Ref
@@ -71,12 +71,12 @@ type chaos struct {
 
 func newChaos(t *testing.T) *chaos {
 	cloud := testCloud()
-	store := &moodyStore{Cloud: cloud}
+	store := &flakyStore{Cloud: cloud}
 	server := httptest.NewServer(store)
 	t.Cleanup(server.Close)
 	c := &chaos{
 		cluster: &cluster{redis: startRedis(t), cloud: cloud, endpoint: server.URL, archive: t.TempDir()}, store: store,
-		random: rand.New(rand.NewPCG(*chaosSeed, 0)), strikes: map[string]int{}, calm: make(chan struct{}), files: chaosFiles(),
+		random: rand.New(rand.NewPCG(*chaosSeed, 0)), injected: map[string]int{}, calm: make(chan struct{}), files: chaosFiles(),
 	}
 	c.watch = newWatch(t, c.archive, c.sha)
 	c.workers = newSupervisor(t, 4, chaosDrain, func() *process {
@@ -87,21 +87,21 @@ func newChaos(t *testing.T) *chaos {
 	return c
 }
 
-// A moodyStore is a cloud that does not answer now and then.
-type moodyStore struct {
+// flakyStore is a cloud that answers 503 to everything while it is down.
+type flakyStore struct {
 	*sandbox.Cloud
-	unwell atomic.Bool
+	down atomic.Bool
 }
 
-func (s *moodyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.unwell.Load() {
+func (s *flakyStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.down.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
 	s.Cloud.ServeHTTP(w, r)
 }
 
-// chaosFiles are of many sizes, and come slowly.
+// chaosFiles returns files of several sizes that are sent slowly.
 func chaosFiles() (files []sandbox.File) {
 	for i, rows := range []int{100, 1000, 6000, 20000} {
 		file := sandbox.File{Rows: rows, Body: sandbox.Generate(rows, "csv", uint64(i))}
@@ -122,7 +122,7 @@ func (c *chaos) sha(job string) (sum [32]byte, ok bool) {
 
 func nameOf(i int) string { return fmt.Sprintf("job-%06d", i) }
 
-// feed keeps so many exports under way until the trouble is over, and enqueues
+// feed keeps so many exports under way until the faults are over, and enqueues
 // again what Redis alone knew of and may have lost.
 func (c *chaos) feed(t *testing.T) {
 	for again := 0; ; again++ {
@@ -261,8 +261,8 @@ func (c *chaos) landedOnce(t *testing.T) {
 // done is how often each thing was done.
 func (c *chaos) done() string {
 	var said []string
-	for _, name := range slices.Sorted(maps.Keys(c.strikes)) {
-		said = append(said, fmt.Sprintf("%s %d×", name, c.strikes[name]))
+	for _, name := range slices.Sorted(maps.Keys(c.injected)) {
+		said = append(said, fmt.Sprintf("%s %d×", name, c.injected[name]))
 	}
 	return strings.Join(said, ", ")
 }

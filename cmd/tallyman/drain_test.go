@@ -55,7 +55,7 @@ func (p *process) ends(t *testing.T, signal syscall.Signal, exit int) time.Durat
 // served twice.
 func (q *cluster) landsIt(t *testing.T) (twice int64) {
 	t.Helper()
-	size := q.hastens()
+	size := q.unthrottle()
 	p := q.work(t, 0)
 	q.landed(t, 1)
 	p.ends(t, syscall.SIGTERM, 0)
@@ -63,8 +63,9 @@ func (q *cluster) landsIt(t *testing.T) (twice int64) {
 	return q.served() - size
 }
 
-// hastens has the rest of the export come at once, and returns its size.
-func (q *cluster) hastens() (size int64) {
+// unthrottle lets the rest of the export be sent at full speed, and returns the
+// size of its file.
+func (q *cluster) unthrottle() (size int64) {
 	q.cloud.UpdateJob(testProject, largeName, func(j *sandbox.Job) {
 		j.File.Faults.SlowBytesPerSecond = 0
 		size = int64(len(j.File.Body))
@@ -76,7 +77,7 @@ func (q *cluster) hastens() (size int64) {
 // that a worker that had no time to tell it still has the export.
 func (q *cluster) fetchIt(t *testing.T) {
 	t.Helper()
-	q.hastens()
+	q.unthrottle()
 	q.command(t, "fetch", "sls://cn-hangzhou/"+testProject+"/"+largeName).runs(t, 0)
 }
 

@@ -13,8 +13,8 @@ import (
 	"tallyman/verify/archive"
 )
 
-// A watch walks an archive at all times. Whatever appears under a final name
-// must be whole from its first moment on, be what the store serves, and stay.
+// watch looks into an archive all the time. Whatever appears under a final name
+// must be complete from its first moment on, be what the store serves, and stay.
 type watch struct {
 	dir  string                                   // of the bags
 	key  string                                   // of dir
@@ -84,7 +84,7 @@ func (w *watch) landed() int {
 func (w *watch) meet(t *testing.T, name string) {
 	inode, err := inodeOf(filepath.Join(w.dir, name))
 	if err == nil {
-		err = w.prove(t, name)
+		err = w.check(t, name)
 	}
 	if err != nil {
 		t.Errorf("%s is not whole where it has landed: %v", name, err)
@@ -94,7 +94,7 @@ func (w *watch) meet(t *testing.T, name string) {
 	w.seen[name] = inode
 }
 
-func (w *watch) prove(t *testing.T, name string) error {
+func (w *watch) check(t *testing.T, name string) error {
 	want, ok := w.want(name)
 	if !ok {
 		return fmt.Errorf("there is no such job")

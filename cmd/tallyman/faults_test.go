@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// troubles are what befalls workers, Redis and the store. Those that take long
-// are for long runs only.
-var troubles = []struct {
+// faults are injected into workers, Redis and the store. Those that take long are
+// for long runs only.
+var faults = []struct {
 	name   string
 	weight int
 	long   bool
-	strike func(*chaos, *testing.T) bool
+	inject func(*chaos, *testing.T) bool
 }{
 	{"worker killed", 12, false, func(c *chaos, _ *testing.T) bool { return c.workers.signal(c.anyone(), syscall.SIGKILL) }},
 	{"worker terminated", 3, false, func(c *chaos, _ *testing.T) bool { return c.workers.terminate(c.anyone()) }},
@@ -36,29 +36,29 @@ var troubles = []struct {
 	{"store refuses", 1, false, (*chaos).refuse},
 }
 
-// trouble makes it for as long as it is to last.
-func (c *chaos) trouble(t *testing.T) {
+// injectFaults injects one fault after the other for the duration of -chaos.
+func (c *chaos) injectFaults(t *testing.T) {
 	for end := time.Now().Add(*chaosFor); time.Now().Before(end) && !t.Failed(); {
 		time.Sleep(500*time.Millisecond + c.upTo(2500*time.Millisecond))
-		if trouble := troubles[c.next()]; trouble.strike(c, t) {
-			c.strikes[trouble.name]++
+		if fault := faults[c.pickFault()]; fault.inject(c, t) {
+			c.injected[fault.name]++
 		}
 	}
 }
 
-// next picks one of the troubles, by their weights.
-func (c *chaos) next() int {
+// pickFault returns the index of a random fault, by their weights.
+func (c *chaos) pickFault() int {
 	sum := 0
-	for _, trouble := range troubles {
-		sum += trouble.weight
+	for _, fault := range faults {
+		sum += fault.weight
 	}
 	for {
 		n := c.random.IntN(sum)
 		i := 0
-		for ; n >= troubles[i].weight; i++ {
-			n -= troubles[i].weight
+		for ; n >= faults[i].weight; i++ {
+			n -= faults[i].weight
 		}
-		if *chaosFor >= time.Minute || !troubles[i].long {
+		if *chaosFor >= time.Minute || !faults[i].long {
 			return i
 		}
 	}
@@ -66,7 +66,8 @@ func (c *chaos) next() int {
 
 func (c *chaos) anyone() int { return c.random.IntN(len(c.workers.workers)) }
 
-// without is Redis killed, and back after a while with all but its last second.
+// without kills Redis, and starts it again after a while with everything but what
+// it heard in its last second.
 func (c *chaos) without(t *testing.T, long time.Duration) bool {
 	c.redis.Kill()
 	time.Sleep(long)
@@ -74,21 +75,21 @@ func (c *chaos) without(t *testing.T, long time.Duration) bool {
 	return true
 }
 
-// empty has Redis forget all, of which the archive knows what was begun.
+// empty empties Redis. The archive still knows what was begun.
 func (c *chaos) empty(t *testing.T) bool {
 	c.must(t, "FLUSHALL")
 	c.mayFail(t, c.command(t, "requeue"))
 	return true
 }
 
-// pause has Redis answer nobody for a while, not even that it will.
+// pause lets Redis answer nobody for a while, not even the one who paused it.
 func (c *chaos) pause(t *testing.T, long time.Duration) bool {
 	c.listens(t)
 	c.redis.Send(fmt.Sprintf("CLIENT PAUSE %d", long.Milliseconds()))
 	return true
 }
 
-// meanwhile says something to Redis, and after a while something else.
+// meanwhile sends Redis a command, and another one after a while.
 func (c *chaos) meanwhile(t *testing.T, first, then string, long time.Duration) bool {
 	c.must(t, first)
 	time.Sleep(long)
@@ -107,7 +108,7 @@ func (c *chaos) listens(t *testing.T) {
 	waitFor(t, "an answer of Redis", func() bool { return strings.Contains(c.redis.Send("PING"), "PONG") })
 }
 
-// freezeRedis leaves its connections open and unanswered.
+// freezeRedis stops Redis for a while: its connections stay open, unanswered.
 func (c *chaos) freezeRedis(*testing.T) bool {
 	c.redis.Process.Signal(syscall.SIGSTOP)
 	time.Sleep(c.upTo(20 * time.Second))
@@ -115,10 +116,10 @@ func (c *chaos) freezeRedis(*testing.T) bool {
 	return true
 }
 
-// refuse has the store and the API answer 503 to all.
+// refuse lets the store and the API answer 503 to everything for a while.
 func (c *chaos) refuse(*testing.T) bool {
-	c.store.unwell.Store(true)
+	c.store.down.Store(true)
 	time.Sleep(c.upTo(5 * time.Second))
-	c.store.unwell.Store(false)
+	c.store.down.Store(false)
 	return true
 }
