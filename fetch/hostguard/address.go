@@ -60,16 +60,6 @@ func (p *Policy) checkIP(ip netip.Addr) error {
 	return &NotAllowedError{Reason: fmt.Sprintf("%s is not a public address", ip)}
 }
 
-// refuseMetadata is the control function for allowed hosts and proxies, which
-// may have any address but that of a metadata service.
-func refuseMetadata(_, address string, _ syscall.RawConn) error {
-	addr, err := netip.ParseAddrPort(address)
-	if err == nil && slices.Contains(metadataAddresses, embeddedIPv4(addr.Addr()).WithZone("")) {
-		return metadataError(addr.Addr())
-	}
-	return nil
-}
-
 func metadataError(ip netip.Addr) error {
 	return fmt.Errorf("%w: %s is where a machine gets its credentials", ErrHost, ip)
 }

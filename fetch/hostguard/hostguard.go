@@ -34,6 +34,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -136,9 +137,17 @@ func (p *Policy) allows(host, port string) bool {
 // hosts, so behind one only [Policy.Check] protects: the address of the host is
 // not known here. The proxy itself may have a private address.
 func (p *Policy) Client() *http.Client {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Resolver: p.resolver, Control: refuseMetadata}
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Resolver: p.resolver}
 	guarded := *dialer
 	guarded.Control = p.checkDial
+	// Allowed hosts and proxies may have any address but that of a metadata service.
+	dialer.Control = func(_, address string, _ syscall.RawConn) error {
+		addr, err := netip.ParseAddrPort(address)
+		if err == nil && slices.Contains(metadataAddresses, embeddedIPv4(addr.Addr()).WithZone("")) {
+			return metadataError(addr.Addr())
+		}
+		return nil
+	}
 	proxies := proxiesFromEnvironment()
 	return &http.Client{
 		Transport: &http.Transport{

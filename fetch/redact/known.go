@@ -48,30 +48,25 @@ type knownSecret struct {
 //
 // Add may be called by many goroutines at once.
 func Add(secrets ...string) {
+	known.mu.Lock()
+	defer known.mu.Unlock()
 	for _, secret := range secrets {
 		isWord := !strings.ContainsFunc(secret, func(r rune) bool { return !unicode.IsLower(r) })
 		isNumber := !strings.ContainsFunc(secret, func(r rune) bool { return !unicode.IsDigit(r) })
-		if len(secret) >= minWordLength || len(secret) >= minLength && !isWord && !isNumber {
-			addKnown(secret)
+		isOrdinary := len(secret) < minLength || len(secret) < minWordLength && (isWord || isNumber)
+		if isOrdinary || slices.Contains(known.order, secret) {
+			continue
 		}
+		set := append(slices.Clone(known.set), newKnownSecret(secret))
+		known.order = append(known.order, secret)
+		if len(known.order) > keptFirst+keptLast {
+			oldest := known.order[keptFirst]
+			known.order = slices.Delete(known.order, keptFirst, keptFirst+1)
+			set = slices.DeleteFunc(set, func(k *knownSecret) bool { return k.secret == oldest })
+		}
+		slices.SortStableFunc(set, func(a, b *knownSecret) int { return len(b.secret) - len(a.secret) })
+		known.set = set
 	}
-}
-
-func addKnown(secret string) {
-	known.mu.Lock()
-	defer known.mu.Unlock()
-	if slices.Contains(known.order, secret) {
-		return
-	}
-	set := append(slices.Clone(known.set), newKnownSecret(secret))
-	known.order = append(known.order, secret)
-	if len(known.order) > keptFirst+keptLast {
-		oldest := known.order[keptFirst]
-		known.order = slices.Delete(known.order, keptFirst, keptFirst+1)
-		set = slices.DeleteFunc(set, func(k *knownSecret) bool { return k.secret == oldest })
-	}
-	slices.SortStableFunc(set, func(a, b *knownSecret) int { return len(b.secret) - len(a.secret) })
-	known.set = set
 }
 
 // AddQuery adds the secrets in the query of a URL that are usable without the
@@ -104,18 +99,39 @@ func Known(s string) string {
 	return s
 }
 
+// alphanumeric are the letters and digits that no escaping changes.
+const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// htmlEntities are the bytes that HTML has names for.
+var htmlEntities = map[byte]string{'&': "amp", '<': "lt", '>': "gt", '"': "quot", '\'': "apos"}
+
+// newKnownSecret prepares the pattern of a secret. Every byte but letters and
+// digits may be escaped in a text: %2B, %252B, \u002b, \x2b, \/ and &#43; stand
+// for one byte. A quote that is quoted again has more backslashes.
 func newKnownSecret(secret string) *knownSecret {
 	k := &knownSecret{secret: secret}
 	var patterns []string
 	for _, text := range append(base64Forms(secret), secret) {
 		mark := "" // the longest part that no escaping changes
-		for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r > unicode.MaxASCII || !isAlphanumeric(byte(r)) }) {
+		for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return !strings.ContainsRune(alphanumeric, r) }) {
 			if len(part) > len(mark) {
 				mark = part
 			}
 		}
 		k.marks = append(k.marks, mark)
-		patterns = append(patterns, escapedForms(text))
+		var pattern strings.Builder
+		for _, c := range []byte(text) {
+			if strings.IndexByte(alphanumeric, c) >= 0 {
+				pattern.WriteByte(c)
+				continue
+			}
+			fmt.Fprintf(&pattern, `(?:\x{%02x}|%%(?:25)*(?i:%02x)|\\+(?:u00|x)(?i:%02x)|\\+\x{%02x}|&#(?:%d|(?i:x%x));`, c, c, c, c, c, c)
+			if name, ok := htmlEntities[c]; ok {
+				pattern.WriteString("|&(?:amp;)*" + name + ";")
+			}
+			pattern.WriteString(")")
+		}
+		patterns = append(patterns, pattern.String())
 	}
 	k.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(strings.Join(patterns, "|")) })
 	return k
@@ -137,30 +153,4 @@ func base64Forms(secret string) (forms []string) {
 		}
 	}
 	return forms
-}
-
-// htmlEntities are the bytes that HTML has names for.
-var htmlEntities = map[byte]string{'&': "amp", '<': "lt", '>': "gt", '"': "quot", '\'': "apos"}
-
-// escapedForms returns a pattern for a text in which every byte but letters and
-// digits may be escaped: %2B, %252B, \u002b, \x2b, \/ and &#43; stand for one
-// byte. A quote that is quoted again has more backslashes.
-func escapedForms(text string) string {
-	var b strings.Builder
-	for _, c := range []byte(text) {
-		if isAlphanumeric(c) {
-			b.WriteByte(c)
-			continue
-		}
-		fmt.Fprintf(&b, `(?:\x{%02x}|%%(?:25)*(?i:%02x)|\\+(?:u00|x)(?i:%02x)|\\+\x{%02x}|&#(?:%d|(?i:x%x));`, c, c, c, c, c, c)
-		if name, ok := htmlEntities[c]; ok {
-			b.WriteString("|&(?:amp;)*" + name + ";")
-		}
-		b.WriteString(")")
-	}
-	return b.String()
-}
-
-func isAlphanumeric(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
