@@ -77,27 +77,8 @@ func Run(ctx context.Context, wire io.ReadCloser, t Target) (Result, error) {
 		}
 		ahead.Close()
 	}()
-	err := d.decode(ctx, ahead)
-	if IsLocal(err) {
-		return d.result, err
-	}
-	io.Copy(io.Discard, ahead) // an error is the wire's verdict, and the caller asks for that
-	ended = true
-	return d.result, err
-}
-
-// A decoding is the state of one Run.
-type decoding struct {
-	Target
-	wire   io.Closer
-	result Result
-}
-
-// decode decodes the object. An error that is not local is the object's or the
-// wire's: only the wire's verdict can tell which.
-func (d *decoding) decode(ctx context.Context, wire io.Reader) error {
-	encoded := borrowReader(wire)
-	defer returnReader(encoded)
+	encoded, giveBack := borrowReader(ahead)
+	defer giveBack()
 	f, err := detectFormat(encoded)
 	switch {
 	case err != nil:
@@ -112,11 +93,24 @@ func (d *decoding) decode(ctx context.Context, wire io.Reader) error {
 	}
 	switch {
 	case err == nil:
-		return nil
 	case !IsLocal(err) && ctx.Err() != nil:
-		return context.Cause(ctx)
+		err = context.Cause(ctx)
+	default:
+		err = fmt.Errorf("decode %s: %w", d.Names.Object, classify(err))
 	}
-	return fmt.Errorf("decode %s: %w", d.Names.Object, classify(err))
+	if IsLocal(err) {
+		return d.result, err
+	}
+	io.Copy(io.Discard, ahead) // an error is the wire's verdict, and the caller asks for that
+	ended = true
+	return d.result, err
+}
+
+// A decoding is the state of one Run.
+type decoding struct {
+	Target
+	wire   io.Closer
+	result Result
 }
 
 // classify adds ErrCorrupt to an error that has no other kind, as those of the
@@ -138,17 +132,19 @@ func classify(err error) error {
 func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 	r, ok := content.(*bufio.Reader)
 	if !ok {
-		r = borrowReader(content)
-		defer returnReader(r)
+		var giveBack func()
+		r, giveBack = borrowReader(content)
+		defer giveBack()
 	}
 	head, err := r.Peek(512)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	isTar, isDamagedTar := unpack.IsTar(head)
 	switch {
-	case unpack.IsDamagedTar(head):
+	case isDamagedTar:
 		return errTarChecksum
-	case unpack.IsTar(head):
+	case isTar:
 		d.result.Codec += map[bool]string{true: "tar", false: "+tar"}[d.result.Codec == ""]
 		_, err = unpack.Tar(ctx, r, d.containerLimits(d.Size), d.createEntry)
 		return err
@@ -160,10 +156,11 @@ func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 			return err
 		}
 	}
-	out, err := d.create(d.Names.File(), d.Names.Content)
+	file, err := d.Output.Create(d.Names.File(), d.Names.Content)
 	if err != nil {
-		return err
+		return outputError(err)
 	}
+	out := localFile{file}
 	if err := copyAll(out, r); err != nil {
 		return errors.Join(err, out.Close())
 	}
@@ -190,11 +187,7 @@ func (d *decoding) unzip(ctx context.Context, encoded io.Reader) error {
 }
 
 func (d *decoding) createEntry(entry string) (io.WriteCloser, error) {
-	return d.create(d.Names.Entry(entry), "")
-}
-
-func (d *decoding) create(name, declared string) (io.WriteCloser, error) {
-	out, err := d.Output.Create(name, declared)
+	out, err := d.Output.Create(d.Names.Entry(entry), "")
 	if err != nil {
 		return nil, outputError(err)
 	}
@@ -212,23 +205,21 @@ func copyAll(to io.Writer, from io.Reader) error {
 
 var bufioReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
 
-func borrowReader(r io.Reader) *bufio.Reader {
-	b := bufioReaders.Get().(*bufio.Reader)
+// borrowReader returns a buffered reader of r, and a function that gives it back.
+// No goroutine may still read it then.
+func borrowReader(r io.Reader) (b *bufio.Reader, giveBack func()) {
+	b = bufioReaders.Get().(*bufio.Reader)
 	b.Reset(r)
-	return b
-}
-
-// returnReader gives a borrowed reader back. No goroutine may still read it.
-func returnReader(b *bufio.Reader) {
-	b.Reset(nil)
-	bufioReaders.Put(b)
+	return b, func() {
+		b.Reset(nil)
+		bufioReaders.Put(b)
+	}
 }
 
 // A localError is a failure of this machine.
-type localError struct{ err error }
+type localError struct{ error }
 
-func (e *localError) Error() string { return e.err.Error() }
-func (e *localError) Unwrap() error { return e.err }
+func (e *localError) Unwrap() error { return e.error }
 
 // IsLocal reports whether an error of Run is a failure of this machine: its
 // output failed, or a decoder panicked. It says nothing about the object, and

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"path"
@@ -37,20 +38,70 @@ type format struct {
 
 // formats are the formats that are decoded. The first whose magic fits is taken.
 var formats = []format{
-	{name: "zstd", magic: "\x28\xb5\x2f\xfd", suffixes: []string{".zst", ".zstd"}, open: openZstd, frame: zstdFrame, skippable: true},
-	{name: "gzip", magic: "\x1f\x8b", suffixes: []string{".gz", ".gzip"}, open: openGzip},
-	{name: "lz4", magic: "\x04\x22\x4d\x18", suffixes: []string{".lz4"}, open: openLZ4, frame: lz4Frame, skippable: true},
+	{
+		name: "zstd", magic: "\x28\xb5\x2f\xfd", suffixes: []string{".zst", ".zstd"}, frame: zstdFrame, skippable: true,
+		open: func(r io.Reader) (io.Reader, func(), error) {
+			d := zstdDecoders.Get().(*zstd.Decoder)
+			if err := d.Reset(r); err != nil {
+				return nil, nil, err
+			}
+			return d, func() {
+				d.Reset(nil) // so that it keeps no reference to r
+				zstdDecoders.Put(d)
+			}, nil
+		},
+	},
+	{
+		name: "gzip", magic: "\x1f\x8b", suffixes: []string{".gz", ".gzip"},
+		open: func(r io.Reader) (io.Reader, func(), error) {
+			d, err := gzip.NewReader(r)
+			if err != nil {
+				return nil, nil, err
+			}
+			return d, func() { d.Close() }, nil
+		},
+	},
+	{
+		name: "lz4", magic: "\x04\x22\x4d\x18", suffixes: []string{".lz4"}, frame: lz4Frame, skippable: true,
+		open: func(r io.Reader) (io.Reader, func(), error) { return lz4.NewReader(r), func() {}, nil },
+	},
 	{name: "zip", magic: "PK\x03\x04"},
 	{name: "zip", magic: "PK\x05\x06"}, // without entries
 }
+
+// maxWindow is the largest window that a zstd frame may need: that of
+// "zstd --long=27". A larger one needs more memory than is promised.
+const maxWindow = 128 << 20
+
+// zstdDecoders are reused, since there may be many small objects.
+var zstdDecoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}}
 
 // detectFormat returns the format of an object, or nil if it is not encoded. It
 // discards skippable frames at the start, which some encoders write: zstd and
 // lz4 have the same ones.
 func detectFormat(encoded *bufio.Reader) (*format, error) {
-	skipped, err := discardSkippable(encoded)
-	if err != nil {
-		return nil, err
+	skipped := false
+	for {
+		head, err := encoded.Peek(magicSize + 4)
+		if !isSkippable(head) {
+			break // the next read returns the error, if there is one
+		}
+		if err == nil {
+			_, err = encoded.Discard(len(head) + int(binary.LittleEndian.Uint32(head[magicSize:])))
+		}
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return nil, err
+		}
+		skipped = true
 	}
 	head, err := encoded.Peek(magicSize)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -72,18 +123,19 @@ func detectFormat(encoded *bufio.Reader) (*format, error) {
 
 var errNoFrame = errors.New("no frame follows a skippable frame")
 
-// codecSuffix returns the suffix of a name that is a codec's, or "".
-func codecSuffix(name string) string {
+// cutCodecSuffix splits a name before the suffix of a codec. The suffix is "" if
+// the name has none.
+func cutCodecSuffix(name string) (rest, suffix string) {
 	extension := path.Ext(name)
 	if len(extension) >= len(path.Base(name)) {
-		return "" // a name, not an extension
+		return name, "" // a name, not an extension
 	}
 	for _, f := range formats {
 		if slices.Contains(f.suffixes, strings.ToLower(extension)) {
-			return extension
+			return strings.TrimSuffix(name, extension), extension
 		}
 	}
-	return ""
+	return name, ""
 }
 
 // decodeStream decodes a codec while the wire is read.
@@ -106,40 +158,4 @@ func (d *decoding) decodeStream(ctx context.Context, f *format, encoded io.Reade
 	}
 	d.result.Checked = err == nil && (f.frame == nil || frames.allChecked())
 	return err
-}
-
-// maxWindow is the largest window that a zstd frame may need: that of
-// "zstd --long=27". A larger one needs more memory than is promised.
-const maxWindow = 128 << 20
-
-// zstdDecoders are reused, since there may be many small objects.
-var zstdDecoders = sync.Pool{New: func() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	return d
-}}
-
-func openZstd(r io.Reader) (io.Reader, func(), error) {
-	d := zstdDecoders.Get().(*zstd.Decoder)
-	if err := d.Reset(r); err != nil {
-		return nil, nil, err
-	}
-	return d, func() {
-		d.Reset(nil) // so that it keeps no reference to r
-		zstdDecoders.Put(d)
-	}, nil
-}
-
-func openGzip(r io.Reader) (io.Reader, func(), error) {
-	d, err := gzip.NewReader(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	return d, func() { d.Close() }, nil
-}
-
-func openLZ4(r io.Reader) (io.Reader, func(), error) {
-	return lz4.NewReader(r), func() {}, nil
 }

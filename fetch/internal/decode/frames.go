@@ -1,11 +1,8 @@
 package decode
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 
 	"tallyman/fetch/internal/unpack"
@@ -18,27 +15,6 @@ const magicSize = 4
 // zstd and lz4 have the same skippable frames.
 func isSkippable(head []byte) bool {
 	return len(head) >= magicSize && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18"
-}
-
-// discardSkippable discards the skippable frames that come next, and reports
-// whether there were any.
-func discardSkippable(encoded *bufio.Reader) (found bool, err error) {
-	for {
-		head, err := encoded.Peek(magicSize + 4)
-		if !isSkippable(head) {
-			return found, nil // the next read returns the error, if there is one
-		}
-		if err == nil {
-			_, err = encoded.Discard(len(head) + int(binary.LittleEndian.Uint32(head[magicSize:])))
-		}
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return true, err
-		}
-		found = true
-	}
 }
 
 // A frameChecker sees the encoded bytes of a codec on their way to its decoder.

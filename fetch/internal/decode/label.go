@@ -54,7 +54,8 @@ func (r Result) Accept(proof string) (doubt string, err error) {
 // is kept.
 func (d *decoding) checkLabel(head []byte) error {
 	reason := d.mislabelling(head)
-	extension := strings.ToLower(path.Ext(withoutCodecSuffix(d.Names.Object)))
+	name, _ := cutCodecSuffix(d.Names.Object)
+	extension := strings.ToLower(path.Ext(name))
 	isNamedType := isText(head) && (slices.Contains(textExtensions, extension) || extension == "" && d.Names.Content != "")
 	if isParquet(head) {
 		isNamedType = extension == ".parquet"
@@ -71,7 +72,7 @@ func (d *decoding) checkLabel(head []byte) error {
 // Parquet may have any name.
 func (d *decoding) mislabelling(head []byte) string {
 	name := d.Names.Object
-	suffix := codecSuffix(name)
+	_, suffix := cutCodecSuffix(name)
 	if extension := path.Ext(name); suffix == "" && strings.EqualFold(extension, ".zip") {
 		suffix = extension // that of a tar is no label: an old tar has no magic
 	}

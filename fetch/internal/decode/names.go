@@ -26,8 +26,9 @@ func (n Names) File() string {
 	if n.KeepSuffix {
 		return safeName(n.Base)
 	}
-	base := withoutCodecSuffix(n.Base)
-	extension := path.Ext(withoutCodecSuffix(n.Object))
+	base, _ := cutCodecSuffix(n.Base)
+	object, _ := cutCodecSuffix(n.Object)
+	extension := path.Ext(object)
 	if extension == "" && n.Content != "" {
 		extension = "." + n.Content
 	}
@@ -45,13 +46,14 @@ func (n Names) Entry(entry string) string {
 	case n.KeepSuffix:
 		return safeName(n.Base + "/" + entry)
 	}
-	return safeName(withoutCodecSuffix(n.Base) + "/" + entry)
+	base, _ := cutCodecSuffix(n.Base)
+	return safeName(base + "/" + entry)
 }
 
 // Wire returns the name of the file with the bytes as transferred. It has the
 // suffix of the object's name, or else that of codec (as Result.Codec tells it).
 func (n Names) Wire(codec string) string {
-	suffix := codecSuffix(n.Object)
+	_, suffix := cutCodecSuffix(n.Object)
 	if n.KeepSuffix && suffix != "" {
 		return n.File()
 	}
@@ -65,8 +67,6 @@ func (n Names) Wire(codec string) string {
 	}
 	return n.File() + suffix
 }
-
-func withoutCodecSuffix(name string) string { return strings.TrimSuffix(name, codecSuffix(name)) }
 
 // maxElement is the length in bytes above which an element of a name is cut and
 // hashed. File systems allow 255, and the archive adds suffixes.

@@ -107,13 +107,15 @@ func (e *PageError) parseJSON() bool {
 	}
 	for name, value := range fields {
 		text, _ := value.(string)
+		// Only a text in which a person can see something is a code or a message.
+		isVisible := strings.ContainsFunc(text, func(r rune) bool { return unicode.IsPrint(r) && r != ' ' })
 		switch name = strings.ReplaceAll(strings.ToLower(name), "_", ""); {
 		case slices.Contains(errorFields.code, name):
-			if e.Code == "" && isVisible(text) {
+			if e.Code == "" && isVisible {
 				e.Code = text
 			}
 		case slices.Contains(errorFields.message, name):
-			if e.Message == "" && isVisible(text) {
+			if e.Message == "" && isVisible {
 				e.Message = text
 			}
 		case slices.Contains(errorFields.request, name):
@@ -123,9 +125,4 @@ func (e *PageError) parseJSON() bool {
 		}
 	}
 	return e.Code != "" && e.Message != ""
-}
-
-// isVisible reports whether there is a character in s that a person can see.
-func isVisible(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsPrint(r) && r != ' ' })
 }

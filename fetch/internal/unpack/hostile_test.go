@@ -105,7 +105,7 @@ func TestErrorsSayWhichLimitWasExceeded(t *testing.T) {
 	}
 }
 
-func TestIsDamagedTarRecognizesWrongChecksums(t *testing.T) {
+func TestIsTarRecognizesWrongChecksums(t *testing.T) {
 	whole := tarred(t, tar.Header{Name: "a", Linkname: "x", Mode: 0o644})
 	bad := bytes.Clone(whole)
 	bad[0] ^= 1
@@ -120,7 +120,7 @@ func TestIsDamagedTarRecognizesWrongChecksums(t *testing.T) {
 		{"text", bytes.Repeat([]byte("ustar,00\n"), 100), false},
 		{"zeros", make([]byte, 512), false},
 	} {
-		if got := IsDamagedTar(c.head); got != c.want {
+		if _, got := IsTar(c.head); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

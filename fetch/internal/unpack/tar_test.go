@@ -251,7 +251,7 @@ func TestIsTarRecognizesPOSIXAndGNU(t *testing.T) {
 		{"zeros", make([]byte, 1024), false},
 		{"text", bytes.Repeat([]byte("a,b\n"), 256), false},
 	} {
-		if got := IsTar(c.head); got != c.want {
+		if got, _ := IsTar(c.head); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}

@@ -13,21 +13,21 @@ const (
 )
 
 // IsTar reports whether a file that begins with head is a tar, by the magic of
-// POSIX or of GNU in its first header and by the header's checksum. It needs 512
-// bytes. The tar of Unix v7 has no magic and is not recognized: no export is one,
-// and a checksum alone could be that of a table.
-func IsTar(head []byte) bool { return hasTarMagic(head) && hasTarChecksum(head[:tarBlock]) }
-
-// IsDamagedTar reports whether a file that begins with head has the magic of a
-// tar, but a wrong checksum. Text does not have the magic, which holds a NUL.
-func IsDamagedTar(head []byte) bool { return hasTarMagic(head) && !hasTarChecksum(head[:tarBlock]) }
-
-func hasTarMagic(head []byte) bool {
+// POSIX or of GNU in its first header and by the header's checksum. If it has
+// the magic but a wrong checksum, it is a damaged tar instead. Text does not have
+// the magic, which holds a NUL. IsTar needs 512 bytes. The tar of Unix v7 has no
+// magic and is not recognized: no export is one, and a checksum alone could be
+// that of a table.
+func IsTar(head []byte) (isTar, isDamaged bool) {
 	if len(head) < tarBlock {
-		return false
+		return false, false
 	}
 	magic := head[257:265]
-	return bytes.Equal(magic, []byte("ustar\x0000")) || bytes.Equal(magic, []byte("ustar  \x00"))
+	if !bytes.Equal(magic, []byte("ustar\x0000")) && !bytes.Equal(magic, []byte("ustar  \x00")) {
+		return false, false
+	}
+	isTar = hasTarChecksum(head[:tarBlock])
+	return isTar, !isTar
 }
 
 // hasTarChecksum reports whether the checksum of a header is right: the sum of

@@ -71,7 +71,7 @@ func TestContainersOfCommonToolsUnpack(t *testing.T) {
 			t.Parallel()
 			b := runTool(t, command, content)
 			unpack, want := unzip, maps.Clone(content)
-			if IsTar(b) {
+			if isTar, _ := IsTar(b); isTar {
 				unpack = untarred
 			} else if !bytes.HasPrefix(b, []byte(localMagic)) {
 				t.Fatalf("neither zip nor tar: %q", b[:4])
