@@ -30,8 +30,10 @@ type account struct {
 	sandbox bool   // the account of the sandbox instead
 }
 
-// providerSets is the only list of providers: those of each vendor, by scheme.
-// To add one takes a directory in fetch and a line here.
+// providerSets is the only list of providers: a function for each vendor. A new
+// provider of a known vendor is a directory in fetch and an entry of the
+// vendor's function; one of a new vendor brings a function of its own. If it
+// takes --endpoint and profiles, providerNames has its name too.
 var providerSets = []func(*app, account) map[string]fetch.Provider{
 	(*app).webProviders,
 	(*app).alibabaProviders,

@@ -143,7 +143,7 @@ func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive
 		Fetcher:  a.newFetcher(ctx, providers, store, events.Progress),
 		Schedule: a.Schedule, Listers: listers,
 		ParseSince:       flagvalue.ParseTime,
-		PollConcurrency:  16, // at the same time: a poll mostly waits for its answer
+		PollConcurrency:  workerPolls,
 		FetchConcurrency: a.Parallel,
 		Wait:             wait, PollInterval: a.Poll.Value, Attempts: a.Attempts,
 		DrainTimeout: a.Drain.Value, TaskCheckInterval: time.Second,

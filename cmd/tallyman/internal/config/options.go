@@ -54,7 +54,7 @@ type Options struct {
 
 	// Of commands that wait for jobs.
 	Wait     flagvalue.Value[time.Duration]
-	TaskWait flagvalue.Value[time.Duration] // of a worker, and of a task that is enqueued; 0 is the default of each
+	TaskWait flagvalue.Value[time.Duration] // --wait of worker and enqueue: of a worker, and of a task that is enqueued; 0 is the default of each
 	Poll     flagvalue.Value[time.Duration]
 	Drain    flagvalue.Value[time.Duration]
 
@@ -123,7 +123,7 @@ func (o *Options) AddTransfer(f *pflag.FlagSet) {
 	f.Var(&o.MaxSize, "max-size", "bytes of one object without a promised size; 0 is 1TiB")
 	f.Var(&o.MaxDecoded, "max-decoded", "bytes that one object may decode to;\n0 is 1100 times the promised size, from 64MiB to 1TiB")
 	f.IntVar(&o.MaxEntries, "max-entries", 0, "allow one zip or tar `N` entries; 0 is a million")
-	f.IntVar(&o.Attempts, "attempts", 0, "`N` attempts for each cause to fail;\n0 is 3 for a checksum and 10 for the network")
+	f.IntVar(&o.Attempts, "attempts", 0, "`N` attempts for each cause that is tried again;\n0 is 3 for a checksum, 10 for the network (30 in a worker)")
 	f.StringSliceVar(&o.AllowHosts, "allow-host", nil, "trust data URLs at `HOST[:PORT]`, over http\nand at private addresses too (repeatable, or with commas)")
 	cli.GroupFlags(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "min-rate", "max-size", "max-decoded", "max-entries", "attempts", "allow-host")
 }
