@@ -68,8 +68,9 @@
 // [Ingest.Commit] takes no verdict from its caller: it uses the verdicts of the
 // wires. It makes the files durable, gives the directory bag/ its final name by
 // one rename, and makes the rename durable. After a crash before the rename the
-// export is absent. After a later crash it is complete, and whoever finds it makes
-// the rename durable before saying that the export landed.
+// export is absent, and the next [Archive.Begin] goes on with what is in
+// .ingest/HASH. After a later crash it is complete, and whoever finds it makes the
+// rename durable and removes .ingest/HASH before saying that the export landed.
 //
 // A small file that changes, such as state.json, is written beside itself with the
 // suffix .new and renamed: a crash leaves the old or the new bytes.
