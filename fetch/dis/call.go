@@ -26,7 +26,7 @@ type call struct {
 func (p *Provider) send(ctx context.Context, c call) (*api.Answer, error) {
 	find := p.Keys
 	if find == nil {
-		find = EnvironmentKeys
+		find = ProfileKeys("")
 	}
 	keys, err := find(ctx)
 	if err != nil {

@@ -54,7 +54,7 @@ type Provider struct {
 	// wraps errors.ErrUnsupported.
 	Objects func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error]
 	// Keys returns the keys of a call, and is asked before each. nil is
-	// EnvironmentKeys.
+	// ProfileKeys("").
 	Keys func(context.Context) (Keys, error)
 	// Endpoint is where the calls go, like http://127.0.0.1:8080. "" is the
 	// vendor's endpoint of the region.

@@ -11,15 +11,13 @@ import (
 // reflection.
 type Keys = huawei.Keys
 
-// EnvironmentKeys returns the keys in the variables of Huawei Cloud's own SDKs:
-// HUAWEICLOUD_SDK_TOKEN, or HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and, for temporary
-// keys, HUAWEICLOUD_SDK_SECURITY_TOKEN, for the project HUAWEICLOUD_SDK_PROJECT_ID.
-// If there are none, the error is a *fetch.CallError of kind ErrAuth.
-func EnvironmentKeys(context.Context) (Keys, error) { return huawei.EnvironmentKeys(true) }
-
 // ProfileKeys returns what reads the keys in a section of Huawei Cloud's
 // credentials file, anew for each call: token, or ak, sk and, for temporary keys,
-// security_token, for the project project_id. For "" it is EnvironmentKeys.
+// security_token, for the project project_id. For "" it reads the variables of
+// Huawei Cloud's own SDKs instead: HUAWEICLOUD_SDK_TOKEN, or HUAWEICLOUD_SDK_AK,
+// HUAWEICLOUD_SDK_SK and, for temporary keys, HUAWEICLOUD_SDK_SECURITY_TOKEN, for the
+// project HUAWEICLOUD_SDK_PROJECT_ID. If there are no keys, the error is a
+// *fetch.CallError of kind ErrAuth.
 func ProfileKeys(profile string) func(context.Context) (Keys, error) {
 	return func(context.Context) (Keys, error) { return huawei.ProfileKeys(profile, true) }
 }

@@ -28,7 +28,7 @@ func TestEnvironmentKeysAreThoseOfTheVendorsVariables(t *testing.T) {
 			for _, name := range []string{"AK", "SK", "SECURITY_TOKEN", "PROJECT_ID", "TOKEN"} {
 				t.Setenv("HUAWEICLOUD_SDK_"+name, c.set[name])
 			}
-			got, err := EnvironmentKeys(t.Context())
+			got, err := ProfileKeys("")(t.Context())
 			if got != c.want || (err == nil) == (c.want == Keys{}) || err != nil && !errors.Is(err, fetch.ErrAuth) {
 				t.Errorf("got %#v, %v", got, err)
 			}

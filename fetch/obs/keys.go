@@ -12,15 +12,12 @@ import (
 // reflection.
 type Keys = huawei.Keys
 
-// EnvironmentKeys returns the keys in the variables of Huawei Cloud's own SDKs:
-// HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and, for temporary keys,
-// HUAWEICLOUD_SDK_SECURITY_TOKEN. If there are none, the error is a
-// *fetch.CallError of kind ErrAuth.
-func EnvironmentKeys(context.Context) (Keys, error) { return huawei.EnvironmentKeys(false) }
-
 // ProfileKeys returns what reads the keys in a section of Huawei Cloud's
 // credentials file, anew for each call: ak, sk and, for temporary keys,
-// security_token. For "" it is EnvironmentKeys.
+// security_token. For "" it reads the variables of Huawei Cloud's own SDKs instead:
+// HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK and, for temporary keys,
+// HUAWEICLOUD_SDK_SECURITY_TOKEN. If there are no keys, the error is a
+// *fetch.CallError of kind ErrAuth.
 func ProfileKeys(profile string) func(context.Context) (Keys, error) {
 	return func(context.Context) (Keys, error) { return huawei.ProfileKeys(profile, false) }
 }
@@ -33,7 +30,7 @@ func StaticKeys(keys Keys) func(context.Context) (Keys, error) {
 func (s *Store) keys(ctx context.Context) (Keys, error) {
 	find := s.Keys
 	if find == nil {
-		find = EnvironmentKeys
+		find = ProfileKeys("")
 	}
 	keys, err := find(ctx)
 	redact.Add(keys.Secrets()...)

@@ -19,7 +19,7 @@ func TestKeysComeFromTheEnvironment(t *testing.T) {
 	t.Setenv("HUAWEICLOUD_SDK_AK", " "+temporary.AccessKey)
 	t.Setenv("HUAWEICLOUD_SDK_SK", temporary.SecretKey+"\n")
 	t.Setenv("HUAWEICLOUD_SDK_SECURITY_TOKEN", temporary.SecurityToken)
-	if got, err := EnvironmentKeys(t.Context()); err != nil || got != temporary {
+	if got, err := ProfileKeys("")(t.Context()); err != nil || got != temporary {
 		t.Errorf("got %v, %v", got, err)
 	}
 	_, store := serveTo(t, temporary, map[string]string{"a": "x"})

@@ -32,7 +32,7 @@ type Store struct {
 	// http.DefaultClient.
 	Client *http.Client
 	// Keys returns the keys of a call, and is asked before each. nil is
-	// EnvironmentKeys.
+	// ProfileKeys("").
 	Keys func(context.Context) (Keys, error)
 	// Endpoint is where the calls go, like http://127.0.0.1:8080. The bucket is in
 	// the path if the host is an IPv4 address or localhost, and otherwise the first
