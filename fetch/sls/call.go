@@ -17,7 +17,8 @@ var networks = map[string]string{"internal": "-intranet"}
 // privateRegions have no public endpoint.
 var privateRegions = map[string]bool{"cn-heyuan-acdr-1": true}
 
-// call makes one signed GET, once. What it returns is a success.
+// call makes one signed GET, once. What it returns is a success: it has no
+// errorCode, whatever its status.
 func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path string) (*api.Answer, error) {
 	keys, err := p.chain.Or(p.Keys)(ctx)
 	if err != nil {
@@ -31,7 +32,18 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 	if err != nil {
 		return nil, err
 	}
-	return a, check(a)
+	var said struct {
+		Code    api.LenientString `json:"errorCode"`
+		Message api.LenientString `json:"errorMessage"`
+	}
+	err = api.Unmarshal(a.Body, &said)
+	if a.Status/100 == 2 && said.Code == "" {
+		return a, nil
+	}
+	if err != nil || said.Code+said.Message == "" {
+		return nil, refusal(a, "", a.Excerpt())
+	}
+	return nil, refusal(a, string(said.Code), string(said.Message))
 }
 
 func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys acs.Keys) (*http.Request, error) {
@@ -57,23 +69,6 @@ func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys
 	}
 	sign(req, nil, time.Now(), keys, region)
 	return req, nil
-}
-
-// check returns nil if the service did what it was asked. A success has no
-// errorCode, whatever its status.
-func check(a *api.Answer) error {
-	var said struct {
-		Code    api.LenientString `json:"errorCode"`
-		Message api.LenientString `json:"errorMessage"`
-	}
-	err := api.Unmarshal(a.Body, &said)
-	if a.Status/100 == 2 && said.Code == "" {
-		return nil
-	}
-	if err != nil || said.Code+said.Message == "" {
-		return refusal(a, "", a.Excerpt())
-	}
-	return refusal(a, string(said.Code), string(said.Message))
 }
 
 // kinds classifies the service's errorCode, whatever HTTP status came with it:

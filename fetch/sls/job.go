@@ -44,7 +44,12 @@ var states = map[string]fetch.State{
 
 func (j *job) state() fetch.State { return states[strings.ToUpper(string(j.Status))] }
 
-// export returns what the job says of itself, without its objects.
+// cutAt is a logCount at which results are known to be cut.
+const cutAt = 1_000_000
+
+// export returns what the job says of itself, without its objects. If it
+// succeeded, the Doubts are reasons to think that its result is not all of what
+// was asked for.
 func (j *job) export(a *api.Answer) *fetch.Export {
 	export := &fetch.Export{
 		State:     j.state(),
@@ -55,31 +60,22 @@ func (j *job) export(a *api.Answer) *fetch.Export {
 		Records:   j.ExecutionDetails.LogCount.Count(),
 		Answer:    a.Scrubbed("filePath"),
 	}
-	if export.State == fetch.Ready {
-		export.Doubts = j.doubts()
+	if export.State != fetch.Ready {
+		return export
 	}
-	return export
-}
-
-// cutAt is a logCount at which results are known to be cut.
-const cutAt = 1_000_000
-
-// doubts are reasons to think that the result of a job that succeeded is not all
-// of what was asked for.
-func (j *job) doubts() (doubts []string) {
 	if j.Configuration.AllowInComplete.True() {
-		doubts = append(doubts, "the job allows incomplete data")
+		export.Doubts = append(export.Doubts, "the job allows incomplete data")
 	}
 	if notice := api.OneLine(string(j.ExecutionDetails.Notice)); notice != "" {
-		doubts = append(doubts, "notice: "+notice)
+		export.Doubts = append(export.Doubts, "notice: "+notice)
 	}
 	if progress := j.ExecutionDetails.Progress.Count(); progress != verify.Unknown && progress < 100 {
-		doubts = append(doubts, fmt.Sprintf("the job succeeded at %d%%", progress))
+		export.Doubts = append(export.Doubts, fmt.Sprintf("the job succeeded at %d%%", progress))
 	}
-	if j.ExecutionDetails.LogCount.Count() == cutAt {
-		doubts = append(doubts, fmt.Sprintf("logCount is exactly %d, as if cut there", cutAt))
+	if export.Records == cutAt {
+		export.Doubts = append(export.Doubts, fmt.Sprintf("logCount is exactly %d, as if cut there", cutAt))
 	}
-	return doubts
+	return export
 }
 
 // contents maps contentType to what counts the records.
@@ -91,15 +87,4 @@ func (j *job) declare(object fetch.Object) fetch.Object {
 	object.Content = contents[strings.ToLower(string(j.Configuration.Sink.ContentType))]
 	object.Encoding = strings.ToLower(string(j.Configuration.Sink.Compression))
 	return object
-}
-
-// want is what the job promises of its file. A fileSize of 0 means that the
-// service doesn't know.
-func (j *job) want() verify.Want {
-	want := verify.NoPromise()
-	if size := j.ExecutionDetails.FileSize.Count(); size > 0 {
-		want.Size = size
-	}
-	want.ETag = string(j.ExecutionDetails.CheckSum)
-	return want
 }

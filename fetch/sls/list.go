@@ -28,9 +28,28 @@ func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) i
 	l := joblist.Listing{Form: "sls://REGION/PROJECT/", Call: listCall, Names: "names of jobs", Place: place, Since: since}
 	pages := joblist.Pages(func() (func() (*page, error), func(*page) (bool, error)) {
 		w := &walk{Walk: joblist.NewWalk("jobs")}
-		return func() (*page, error) { return p.page(ctx, place, w.offset) }, w.take
+		return func() (*page, error) {
+			return api.Retry(ctx, api.ServiceBackoff, listCall, func() (*page, error) {
+				a, err := p.call(ctx, listCall, place, fmt.Sprintf("/downloadjobs?offset=%d&size=%d", w.offset, pageSize))
+				if err != nil {
+					return nil, err
+				}
+				page := &page{answer: a}
+				if err := api.Unmarshal(a.Body, page); err != nil || page.Results == nil && page.Total != "0" {
+					return nil, refusal(a, "", "the answer is not a list of download jobs: "+a.Excerpt())
+				}
+				return page, nil
+			})
+		}, w.take
 	})
-	return joblist.Jobs(l, pages, (*page).jobs)
+	return joblist.Jobs(l, pages, func(p *page) (jobs []joblist.Job) {
+		for _, j := range p.Results {
+			jobs = append(jobs, joblist.Job{
+				Name: string(j.Name), State: j.state(), Status: api.OneLine(string(j.Status)), Created: j.CreateTime.Seconds(),
+			})
+		}
+		return jobs
+	})
 }
 
 // A page is an answer of ListDownloadJobs.
@@ -39,30 +58,6 @@ type page struct {
 	Results []job             `json:"results"`
 
 	answer *api.Answer
-}
-
-func (p *page) jobs() (jobs []joblist.Job) {
-	for _, j := range p.Results {
-		jobs = append(jobs, joblist.Job{
-			Name: string(j.Name), State: j.state(), Status: api.OneLine(string(j.Status)), Created: j.CreateTime.Seconds(),
-		})
-	}
-	return jobs
-}
-
-// page asks for the page at an offset, with retry.
-func (p *Provider) page(ctx context.Context, place fetch.Ref, offset int64) (*page, error) {
-	return api.Retry(ctx, api.ServiceBackoff, listCall, func() (*page, error) {
-		a, err := p.call(ctx, listCall, place, fmt.Sprintf("/downloadjobs?offset=%d&size=%d", offset, pageSize))
-		if err != nil {
-			return nil, err
-		}
-		page := &page{answer: a}
-		if err := api.Unmarshal(a.Body, page); err != nil || page.Results == nil && page.Total != "0" {
-			return nil, refusal(a, "", "the answer is not a list of download jobs: "+a.Excerpt())
-		}
-		return page, nil
-	})
 }
 
 // A walk goes through the pages of a list by offset.

@@ -35,6 +35,7 @@ import (
 	"tallyman/fetch/internal/api"
 	"tallyman/fetch/internal/objstore"
 	"tallyman/fetch/oss"
+	"tallyman/verify"
 )
 
 // The scheme of the references: sls://REGION/PROJECT/JOB.
@@ -111,7 +112,12 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	name, hasURL := api.FileName(string(j.ExecutionDetails.FilePath), ref.Parts()[2])
 	switch {
 	case hasURL: // even if there is a bucket
-		object := j.declare(fetch.Object{Name: name, Want: j.want()})
+		want := verify.NoPromise()
+		want.ETag = string(j.ExecutionDetails.CheckSum)
+		if size := j.ExecutionDetails.FileSize.Count(); size > 0 { // with 0 the service doesn't know
+			want.Size = size
+		}
+		object := j.declare(fetch.Object{Name: name, Want: want})
 		export.Objects, err = api.OneFile(ref, p.Open, string(j.ExecutionDetails.FilePath), object)
 	case j.Configuration.Sink.Bucket != "":
 		export.Snapshot = true
