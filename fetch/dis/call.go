@@ -22,7 +22,8 @@ type call struct {
 	body    any // of a POST; nil makes it a GET
 }
 
-// send makes one call, once. What it returns is a success.
+// send makes one call, once. What it returns is a success: rows prove one,
+// whatever code came with them.
 func (p *Provider) send(ctx context.Context, c call) (*api.Answer, error) {
 	find := p.Keys
 	if find == nil {
@@ -40,7 +41,21 @@ func (p *Provider) send(ctx context.Context, c call) (*api.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a, check(a)
+	var s errorFields
+	err = api.Unmarshal(a.Body, &s)
+	a.RequestID = cmp.Or(a.RequestID, api.OneLine(cmp.Or(a.Header.Get("X-Request-Id"), string(s.RequestID))))
+	if _, rows, _ := readRows(a); a.Status/100 == 2 && (successes[s.Code] && s.GatewayCode == "" || len(rows) > 0) {
+		return a, nil
+	}
+	code := cmp.Or(s.GatewayCode, s.Code)
+	if s.GatewayCode == "" && successes[s.Code] {
+		code = ""
+	}
+	message := cmp.Or(s.GatewayMessage, s.Message)
+	if err != nil || code+message == "" {
+		message = api.LenientString(a.Excerpt())
+	}
+	return nil, refusal(a, string(code), string(message))
 }
 
 // request makes the request of a call, with a token or a signature.
@@ -127,26 +142,6 @@ type errorFields struct {
 
 // successes are the values of errorCode that mean no error.
 var successes = map[api.LenientString]bool{"": true, "-1": true, "0": true, "null": true}
-
-// check returns nil if the service did what it was asked. Rows prove that it did,
-// whatever code came with them.
-func check(a *api.Answer) error {
-	var s errorFields
-	err := api.Unmarshal(a.Body, &s)
-	a.RequestID = cmp.Or(a.RequestID, api.OneLine(cmp.Or(a.Header.Get("X-Request-Id"), string(s.RequestID))))
-	if _, rows, _ := readRows(a); a.Status/100 == 2 && (successes[s.Code] && s.GatewayCode == "" || len(rows) > 0) {
-		return nil
-	}
-	code := cmp.Or(s.GatewayCode, s.Code)
-	if s.GatewayCode == "" && successes[s.Code] {
-		code = ""
-	}
-	message := cmp.Or(s.GatewayMessage, s.Message)
-	if err != nil || code+message == "" {
-		message = api.LenientString(a.Excerpt())
-	}
-	return refusal(a, string(code), string(message))
-}
 
 func refusal(a *api.Answer, code, message string) error {
 	var kind error

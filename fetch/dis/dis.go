@@ -32,6 +32,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
+	"tallyman/verify"
 )
 
 // The scheme of the references: dis://REGION/TASK_ID/TRANSFER_FILE_NAME.
@@ -85,7 +86,14 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if err != nil {
 		return nil, err
 	}
-	export := r.export()
+	export := &fetch.Export{
+		State:     r.state(),
+		Status:    r.status(),
+		Percent:   -1,
+		RequestID: r.answer.RequestID,
+		Records:   r.Records.Count(),
+		Answer:    exportAnswer{Row: r.answer.Scrubbed()},
+	}
 	if export.State == fetch.Ready {
 		err = p.addObject(ctx, ref, r, export)
 	}
@@ -103,7 +111,13 @@ func (p *Provider) addObject(ctx context.Context, ref fetch.Ref, r *row, export 
 	if err != nil {
 		return err
 	}
-	object := t.declare(r, found)
+	object := found.object
+	object.Content = t.content
+	// If the listing has no size, transferBytes promises it where that can be the
+	// object's.
+	if size := r.Bytes.Count(); size > 0 && t.onlyText && !found.extended && object.Want.Size == verify.Unknown {
+		object.Want.Size = size
+	}
 	export.Doubts = t.doubts(r, found)
 	export.Objects = func(yield func(fetch.Object, error) bool) { yield(object, nil) }
 	export.Answer = exportAnswer{r.answer.Scrubbed(), t.answer, redact.Text(t.bucket), redact.Text(found.key)}

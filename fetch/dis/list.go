@@ -25,13 +25,16 @@ const logCall = "ShowTransferTaskLog"
 // Files whose names no reference can hold are one error that names them, behind
 // all others. Any other error ends the listing.
 func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
+	isOlder := func(page []joblist.Job, since time.Time) bool {
+		return len(page) > 0 && !slices.ContainsFunc(page, func(j joblist.Job) bool { return j.Created.IsZero() || !j.Created.Before(since) })
+	}
 	l := joblist.Listing{Form: "dis://REGION/TASK_ID/", Call: logCall, Names: "names of files", Place: place, Since: since, Last: isOlder}
-	return joblist.Jobs(l, p.pages(ctx, place), (*page).jobs)
-}
-
-// isOlder reports whether all files of a page are older than since.
-func isOlder(page []joblist.Job, since time.Time) bool {
-	return len(page) > 0 && !slices.ContainsFunc(page, func(j joblist.Job) bool { return j.Created.IsZero() || !j.Created.Before(since) })
+	return joblist.Jobs(l, p.pages(ctx, place), func(p *page) (jobs []joblist.Job) {
+		for _, r := range p.rows {
+			jobs = append(jobs, joblist.Job{Name: string(r.File), State: r.state(), Status: r.status(), Created: r.created()})
+		}
+		return jobs
+	})
 }
 
 // A page of a dump task's log, newest first.
@@ -39,13 +42,6 @@ type page struct {
 	rows   []*row
 	total  int64 // rows of the log, or verify.Unknown; it need not be true
 	answer *api.Answer
-}
-
-func (p *page) jobs() (jobs []joblist.Job) {
-	for _, r := range p.rows {
-		jobs = append(jobs, joblist.Job{Name: string(r.File), State: r.state(), Status: r.status(), Created: r.created()})
-	}
-	return jobs
 }
 
 // A pageRequest asks for a page. pageTotal is the size of a page. In the vendor's
@@ -75,7 +71,22 @@ func (p *Provider) pages(ctx context.Context, place fetch.Ref) iter.Seq2[*page, 
 			if err != nil {
 				return nil, err
 			}
-			return readPage(a)
+			total, texts, ok := readRows(a)
+			if !ok {
+				return nil, refusal(a, "", "the answer is not a log of transfers: "+a.Excerpt())
+			}
+			page := &page{total: total.Count(), answer: a}
+			for _, text := range texts {
+				r := new(row)
+				if api.Unmarshal(text, r) != nil || *r == (row{}) {
+					continue
+				}
+				own := *a
+				own.Body = text
+				r.answer = &own
+				page.rows = append(page.rows, r)
+			}
+			return page, nil
 		}
 		return func() (*page, error) {
 			if w.index == 1 {
@@ -84,25 +95,6 @@ func (p *Provider) pages(ctx context.Context, place fetch.Ref) iter.Seq2[*page, 
 			return api.Retry(ctx, api.ServiceBackoff, logCall, ask)
 		}, w.take
 	})
-}
-
-func readPage(a *api.Answer) (*page, error) {
-	total, texts, ok := readRows(a)
-	if !ok {
-		return nil, refusal(a, "", "the answer is not a log of transfers: "+a.Excerpt())
-	}
-	p := &page{total: total.Count(), answer: a}
-	for _, text := range texts {
-		r := new(row)
-		if api.Unmarshal(text, r) != nil || *r == (row{}) {
-			continue
-		}
-		own := *a
-		own.Body = text
-		r.answer = &own
-		p.rows = append(p.rows, r)
-	}
-	return p, nil
 }
 
 // readRows reads the rows of a page: transferTaskLogList is a list, one row

@@ -52,18 +52,6 @@ func (r *row) status() string {
 	return strings.TrimSpace("state " + api.OneLine(string(r.State)))
 }
 
-// export returns what the row says, without the object.
-func (r *row) export() *fetch.Export {
-	return &fetch.Export{
-		State:     r.state(),
-		Status:    r.status(),
-		Percent:   -1,
-		RequestID: r.answer.RequestID,
-		Records:   r.Records.Count(),
-		Answer:    exportAnswer{Row: r.answer.Scrubbed()},
-	}
-}
-
 // created returns when the delivery began, or else the time in the file's name.
 func (r *row) created() time.Time {
 	if start := r.StartTime.Milliseconds(); !start.IsZero() {

@@ -143,7 +143,15 @@ func (s *search) likelyPrefixes() (prefixes []string) {
 			layout, unit = strings.Replace(layout, u.java, u.layout, 1), u.length
 		}
 	}
-	for _, at := range s.deliveryTimes(unit) {
+	from, to := s.row.created(), s.row.EndTime.Milliseconds()
+	if unit == 0 || from.IsZero() || to.Before(from) || to.Sub(from) > maxUnits*unit {
+		return nil
+	}
+	var times []time.Time // of the delivery, a unit apart
+	for at := from; at.Before(to); at = at.Add(unit) {
+		times = append(times, at)
+	}
+	for _, at := range append(times, to, from.Add(-unit), to.Add(unit)) {
 		for _, zone := range zones {
 			prefix := joinPath(s.task.prefix, at.In(zone).Format(layout)) + "/"
 			if !minutes {
@@ -155,17 +163,4 @@ func (s *search) likelyPrefixes() (prefixes []string) {
 		}
 	}
 	return prefixes
-}
-
-// deliveryTimes returns the times of the delivery, a unit apart, and then one on
-// either side.
-func (s *search) deliveryTimes(unit time.Duration) (times []time.Time) {
-	from, to := s.row.created(), s.row.EndTime.Milliseconds()
-	if unit == 0 || from.IsZero() || to.Before(from) || to.Sub(from) > maxUnits*unit {
-		return nil
-	}
-	for at := from; at.Before(to); at = at.Add(unit) {
-		times = append(times, at)
-	}
-	return append(times, to, from.Add(-unit), to.Add(unit))
 }

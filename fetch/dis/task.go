@@ -168,17 +168,6 @@ func readTask(a *api.Answer) (*task, error) {
 	return t, nil
 }
 
-// declare adds to an object what its task and its row say: what counts records
-// and, if the listing has no size, transferBytes where that can be the object's.
-func (t *task) declare(r *row, found *match) fetch.Object {
-	object := found.object
-	object.Content = t.content
-	if size := r.Bytes.Count(); size > 0 && t.onlyText && !found.extended && object.Want.Size == verify.Unknown {
-		object.Want.Size = size
-	}
-	return object
-}
-
 // doubts says if transferBytes can't be the object's size. It may count the
 // records without the delimiters between or behind them.
 func (t *task) doubts(r *row, found *match) []string {
