@@ -31,6 +31,7 @@ import (
 	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/internal/api"
 	"tallyman/fetch/oss"
+	"tallyman/verify"
 )
 
 // ErrNoBucket says that a task wrote to a bucket, and the Provider has none. It
@@ -99,7 +100,17 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if err != nil {
 		return nil, err
 	}
-	export := t.export()
+	done, all := t.tables()
+	export := &fetch.Export{
+		State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Percent: -1,
+		RequestID: t.answer.RequestID, Records: verify.Unknown, Answer: exportAnswer{Task: t.answer.Scrubbed()},
+	}
+	if all > 0 && done <= all {
+		export.Percent = int(float64(done) / float64(all) * 100)
+	}
+	if export.State == fetch.Ready && done < all {
+		export.Doubts = []string{fmt.Sprintf("the task finished with %d of %d tables", done, all)}
+	}
 	if export.State == fetch.Ready {
 		err = p.addResult(ctx, ref, t, export)
 	}

@@ -79,35 +79,36 @@ func (p *page) jobs() (jobs []joblist.Job) {
 	return jobs
 }
 
-// page asks for a page, once.
-func (p *Provider) page(ctx context.Context, place fetch.Ref, number int64) (*page, error) {
-	page := new(page)
-	a, err := p.call(ctx, tasksCall, place.Parts()[0], map[string]string{
-		"InstanceName": place.Parts()[1],
-		"PageSize":     strconv.Itoa(pageSize), "CurrentPage": strconv.FormatInt(number, 10),
-		"OrderColumn": "gmt_create", "OrderDirect": "desc",
-	}, page)
-	if err != nil {
-		return nil, err
-	}
-	if !page.Content.isList && page.TotalElements != "0" {
-		return nil, a.Refusal("", "the answer is not a list of download tasks: "+a.Excerpt(), fetch.ErrTemporary)
-	}
-	page.answer = a
-	for _, text := range page.Content.tasks {
-		page.tasks = append(page.tasks, readTask(a, text))
-	}
-	return page, nil
-}
-
 // pages yields the pages of an instance's tasks, newest first, each without the
 // tasks that were on one before. It asks for each with retry, or, if retryFirst is
 // false, for all but the first: before that there is nothing to lose.
 func (p *Provider) pages(ctx context.Context, place fetch.Ref, retryFirst bool) iter.Seq2[*page, error] {
 	return joblist.Pages(func() (func() (*page, error), func(*page) (bool, error)) {
 		w := &walk{Walk: joblist.NewWalk("tasks"), number: 1}
+		ask := func() (*page, error) {
+			page := new(page)
+			a, err := p.call(ctx, tasksCall, place.Parts()[0], map[string]string{
+				"InstanceName": place.Parts()[1],
+				"PageSize":     strconv.Itoa(pageSize), "CurrentPage": strconv.FormatInt(w.number, 10),
+				"OrderColumn": "gmt_create", "OrderDirect": "desc",
+			}, page)
+			if err != nil {
+				return nil, err
+			}
+			if !page.Content.isList && page.TotalElements != "0" {
+				return nil, a.Refusal("", "the answer is not a list of download tasks: "+a.Excerpt(), fetch.ErrTemporary)
+			}
+			page.answer = a
+			for _, text := range page.Content.tasks {
+				own := *a
+				own.Body = text
+				t := &task{answer: &own}
+				_ = api.Unmarshal(text, t) // what can be read of it
+				page.tasks = append(page.tasks, t)
+			}
+			return page, nil
+		}
 		return func() (*page, error) {
-			ask := func() (*page, error) { return p.page(ctx, place, w.number) }
 			if w.number == 1 && !retryFirst {
 				return ask()
 			}

@@ -1,8 +1,6 @@
 package dbs
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -22,15 +20,6 @@ type task struct {
 	GmtCreate      api.LenientString // milliseconds or seconds since 1970
 
 	answer *api.Answer // the page's, with nothing but this task as its body
-}
-
-// readTask decodes what it can of a task on a page.
-func readTask(a *api.Answer, text json.RawMessage) *task {
-	own := *a
-	own.Body = text
-	t := &task{answer: &own}
-	_ = api.Unmarshal(text, t)
-	return t
 }
 
 // states are the words of DownloadStatus in lower case: the service spells them
@@ -54,18 +43,6 @@ type exportAnswer struct {
 	Expires string `json:",omitempty"` // when its URL does
 }
 
-// export returns what the task says of itself, without its objects.
-func (t *task) export() *fetch.Export {
-	export := &fetch.Export{
-		State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Percent: t.percent(),
-		RequestID: t.answer.RequestID, Records: verify.Unknown, Answer: exportAnswer{Task: t.answer.Scrubbed()},
-	}
-	if done, all := t.tables(); export.State == fetch.Ready && done < all {
-		export.Doubts = []string{fmt.Sprintf("the task finished with %d of %d tables", done, all)}
-	}
-	return export
-}
-
 // tables returns how many tables have been downloaded, and how many there are:
 // both are verify.Unknown if Progress can't be read.
 func (t *task) tables() (done, all int64) {
@@ -76,15 +53,6 @@ func (t *task) tables() (done, all int64) {
 		return verify.Unknown, verify.Unknown
 	}
 	return done, all
-}
-
-// percent returns how much has been downloaded, or -1 if that is unknown.
-func (t *task) percent() int {
-	done, all := t.tables()
-	if all <= 0 || done > all {
-		return -1
-	}
-	return int(float64(done) / float64(all) * 100)
 }
 
 // fewMilliseconds is the number below which a time is in seconds: the service's
