@@ -92,9 +92,14 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if err != nil {
 		return nil, err
 	}
-	d, err := readDownload(a)
-	if err != nil {
-		return nil, err
+	// Only the field Success tells whether the answer is a success: one may have
+	// the ErrorCode UnknownError.
+	d := new(download)
+	if err := api.Unmarshal(a.Body, d); err != nil || !d.Success.True() {
+		return nil, acs.Refusal(a)
+	}
+	if d.StatusResult.DownloadStatus == "" {
+		return nil, a.Refusal("", "the answer is not a download status: "+a.Excerpt(), fetch.ErrTemporary)
 	}
 	export := d.export(a)
 	if export.State != fetch.Ready {
@@ -118,19 +123,6 @@ type download struct {
 		StatusDesc     api.LenientString
 		TotalCount     api.LenientString // records
 	}
-}
-
-// readDownload reads an answer. Only its field Success tells whether it is a
-// success: one may have the ErrorCode UnknownError.
-func readDownload(a *api.Answer) (*download, error) {
-	d := new(download)
-	if err := api.Unmarshal(a.Body, d); err != nil || !d.Success.True() {
-		return nil, acs.Refusal(a)
-	}
-	if d.StatusResult.DownloadStatus == "" {
-		return nil, a.Refusal("", "the answer is not a download status: "+a.Excerpt(), fetch.ErrTemporary)
-	}
-	return d, nil
 }
 
 // states are the words of DownloadStatus. An unknown word is no state.
