@@ -13,7 +13,9 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
+	"tallyman/fetch/internal/huawei"
 	"tallyman/fetch/internal/objstore"
+	"tallyman/fetch/redact"
 )
 
 // A call is one signed GET: GetObject, or ListObjects if there is no key.
@@ -29,7 +31,15 @@ type call struct {
 // get makes a call, once. What it returns is a success, whose body the caller
 // closes.
 func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
-	keys, err := s.keys(ctx)
+	find := s.Keys
+	if find == nil {
+		find = ProfileKeys("")
+	}
+	keys, err := find(ctx)
+	redact.Add(keys.Secrets()...)
+	if err == nil && (keys.AccessKey == "" || keys.SecretKey == "") {
+		err = huawei.ErrNoKeys // the SDK would send the call without a signature
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"tallyman/fetch/internal/huawei"
-	"tallyman/fetch/redact"
 )
 
 // Keys prove who calls. Printed with any verb, logged or marshalled, they show
@@ -25,17 +24,4 @@ func ProfileKeys(profile string) func(context.Context) (Keys, error) {
 // StaticKeys returns keys that don't change.
 func StaticKeys(keys Keys) func(context.Context) (Keys, error) {
 	return func(context.Context) (Keys, error) { return keys, nil }
-}
-
-func (s *Store) keys(ctx context.Context) (Keys, error) {
-	find := s.Keys
-	if find == nil {
-		find = ProfileKeys("")
-	}
-	keys, err := find(ctx)
-	redact.Add(keys.Secrets()...)
-	if err == nil && (keys.AccessKey == "" || keys.SecretKey == "") {
-		err = huawei.ErrNoKeys // the SDK would send the call without a signature
-	}
-	return keys, err
 }

@@ -48,7 +48,24 @@ func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Objec
 			return
 		}
 		at.hint = in.Hint
-		l := s.listing(at, in)
+		name := "ListObjects " + in.String()
+		l := &objstore.Listing{
+			Call: name, Prefix: in.Prefix, UTF8: true,
+			Get: func(ctx context.Context, cursor string) (*http.Response, error) {
+				list := obs.ListObjsInput{Prefix: in.Prefix, MaxKeys: cmp.Or(s.PageSize, objstore.FullPage), EncodingType: "url"}
+				return s.get(ctx, call{name: name, at: at, marker: cursor, list: list})
+			},
+			Next: func(p *objstore.Page, cursor string) string {
+				next := p.NextMarker
+				if n := len(p.Contents); next == "" && n > 0 {
+					next = p.Contents[n-1].Key // S3 and stores like it name no marker
+				}
+				if next <= cursor {
+					return ""
+				}
+				return next
+			},
+		}
 		all := func(objstore.Entry) bool { return true }
 		object := func(e objstore.Entry) fetch.Object {
 			return fetch.Object{
@@ -57,26 +74,5 @@ func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Objec
 		}
 		none := fmt.Sprintf("bucket %s has no object with the prefix %q", in.Bucket, in.Prefix)
 		l.Objects(ctx, all, object, none)(yield)
-	}
-}
-
-func (s *Store) listing(at *bucketAddress, in Selection) *objstore.Listing {
-	name := "ListObjects " + in.String()
-	return &objstore.Listing{
-		Call: name, Prefix: in.Prefix, UTF8: true,
-		Get: func(ctx context.Context, cursor string) (*http.Response, error) {
-			list := obs.ListObjsInput{Prefix: in.Prefix, MaxKeys: cmp.Or(s.PageSize, objstore.FullPage), EncodingType: "url"}
-			return s.get(ctx, call{name: name, at: at, marker: cursor, list: list})
-		},
-		Next: func(p *objstore.Page, cursor string) string {
-			next := p.NextMarker
-			if n := len(p.Contents); next == "" && n > 0 {
-				next = p.Contents[n-1].Key // S3 and stores like it name no marker
-			}
-			if next <= cursor {
-				return ""
-			}
-			return next
-		},
 	}
 }

@@ -49,7 +49,12 @@ func (s *Store) get(ctx context.Context, c call) (*http.Response, error) {
 	if err != nil {
 		defer resp.Body.Close()
 		refusal, endpoint := objstore.Refusal(c.name, resp)
-		explain(refusal, endpoint, c.at.hint)
+		hint := ""
+		// A bucket in another region is an AccessDenied whose text says so.
+		if refusal.Code == "AccessDenied" && strings.Contains(refusal.Message, "specified endpoint") {
+			refusal.Kind, hint = fetch.ErrRefused, elsewhere(endpoint, c.at.hint)
+		}
+		objstore.Explain(refusal, meanings, hint)
 		return nil, refusal
 	}
 	return resp, nil
@@ -116,16 +121,6 @@ func (s *Store) source(at *bucketAddress, key, etag string) *objstore.Source {
 var meanings = map[string]objstore.Meaning{
 	"InvalidObjectState":   {Hint: "it is archived: restore it first"},
 	"RequestTimeTooSkewed": {Hint: objstore.ClockHint},
-}
-
-// explain adds to a refusal what helps. A bucket in another region is an
-// AccessDenied whose text says so.
-func explain(refusal *fetch.CallError, endpoint, regionHint string) {
-	hint := ""
-	if refusal.Code == "AccessDenied" && strings.Contains(refusal.Message, "specified endpoint") {
-		refusal.Kind, hint = fetch.ErrRefused, elsewhere(endpoint, regionHint)
-	}
-	objstore.Explain(refusal, meanings, hint)
 }
 
 // elsewhere returns the hint for a bucket whose endpoint is another one, or "" if

@@ -49,7 +49,26 @@ func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Objec
 			return
 		}
 		at.hint = in.Hint
-		l := s.listing(at, in)
+		name := "ListObjectsV2 " + in.String()
+		l := &objstore.Listing{
+			Call: name, Prefix: in.Prefix,
+			Get: func(ctx context.Context, cursor string) (*http.Response, error) {
+				params := map[string]any{
+					"list-type": "2", "encoding-type": "url", "prefix": in.Prefix,
+					"max-keys": strconv.Itoa(cmp.Or(s.PageSize, objstore.FullPage)),
+				}
+				if cursor != "" {
+					params["continuation-token"] = cursor
+				}
+				return s.get(ctx, call{name: name, at: at, params: params})
+			},
+			Next: func(p *objstore.Page, cursor string) string {
+				if p.NextContinuationToken == cursor {
+					return ""
+				}
+				return p.NextContinuationToken
+			},
+		}
 		selected, err := in.selector(ctx, l)
 		if err != nil {
 			yield(fetch.Object{}, err)
@@ -61,29 +80,6 @@ func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Objec
 		}
 		object := func(e objstore.Entry) fetch.Object { return s.object(at, l.Name(e), e) }
 		l.Objects(ctx, selected, object, none)(yield)
-	}
-}
-
-func (s *Store) listing(at *bucketAddress, in Selection) *objstore.Listing {
-	name := "ListObjectsV2 " + in.String()
-	return &objstore.Listing{
-		Call: name, Prefix: in.Prefix,
-		Get: func(ctx context.Context, cursor string) (*http.Response, error) {
-			params := map[string]any{
-				"list-type": "2", "encoding-type": "url", "prefix": in.Prefix,
-				"max-keys": strconv.Itoa(cmp.Or(s.PageSize, objstore.FullPage)),
-			}
-			if cursor != "" {
-				params["continuation-token"] = cursor
-			}
-			return s.get(ctx, call{name: name, at: at, params: params})
-		},
-		Next: func(p *objstore.Page, cursor string) string {
-			if p.NextContinuationToken == cursor {
-				return ""
-			}
-			return p.NextContinuationToken
-		},
 	}
 }
 
