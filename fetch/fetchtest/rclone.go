@@ -56,7 +56,15 @@ func (r Rclone) Run(t *testing.T) {
 	r.provider, r.objects = r.New(r.start(t))
 	t.Run("lists in pages", r.list)
 	t.Run("reads by ranges", r.read)
-	t.Run("refuses", r.refuse)
+	t.Run("refuses", func(t *testing.T) {
+		for _, in := range [][2]string{{"bkt-two", ""}, {"bkt-one", "nope"}} {
+			for _, err := range r.objects(t.Context(), in[0], in[1]) {
+				if !errors.Is(err, fetch.ErrNotFound) {
+					t.Errorf("%v: got %v, want ErrNotFound", in, err)
+				}
+			}
+		}
+	})
 	t.Run("lands", r.land)
 }
 
@@ -194,16 +202,6 @@ func becomes(t *testing.T, o fetch.Object, want error) {
 		}
 		return fmt.Errorf("read it: %w", err)
 	})
-}
-
-func (r *Rclone) refuse(t *testing.T) {
-	for _, in := range [][2]string{{"bkt-two", ""}, {"bkt-one", "nope"}} {
-		for _, err := range r.objects(t.Context(), in[0], in[1]) {
-			if !errors.Is(err, fetch.ErrNotFound) {
-				t.Errorf("%v: got %v, want ErrNotFound", in, err)
-			}
-		}
-	}
 }
 
 func (r *Rclone) land(t *testing.T) {

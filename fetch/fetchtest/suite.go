@@ -43,8 +43,25 @@ func (s Suite) Run(t *testing.T) {
 	t.Run("recorded answers", s.recorded)
 	t.Run("a reference of another service is refused without a call", s.foreign)
 	t.Run("an unreadable answer is a temporary failure without a secret", func(t *testing.T) { synctest.Test(t, s.unreadable) })
-	t.Run("a cancelled context ends the call", s.cancelled)
-	t.Run("a service that can't be reached is a temporary failure", func(t *testing.T) { synctest.Test(t, s.unreachable) })
+	t.Run("a cancelled context ends the call", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := s.export(ctx, t, func(req *http.Request) (*http.Response, error) {
+			cancel()
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+	})
+	t.Run("a service that can't be reached is a temporary failure", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			_, err := s.export(t.Context(), t, func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
+			if !errors.Is(err, fetch.ErrTemporary) {
+				t.Errorf("got %v, want ErrTemporary", err)
+			}
+		})
+	})
 }
 
 // export asks a provider for an export and its objects, which some list only
@@ -137,24 +154,5 @@ func (s Suite) unreadable(t *testing.T) {
 				t.Errorf("%s with %d: got %v, want ErrTemporary without a secret", name, status, err)
 			}
 		}
-	}
-}
-
-func (s Suite) cancelled(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	_, err := s.export(ctx, t, func(req *http.Request) (*http.Response, error) {
-		cancel()
-		<-req.Context().Done()
-		return nil, req.Context().Err()
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want context.Canceled", err)
-	}
-}
-
-func (s Suite) unreachable(t *testing.T) {
-	_, err := s.export(t.Context(), t, func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
-	if !errors.Is(err, fetch.ErrTemporary) {
-		t.Errorf("got %v, want ErrTemporary", err)
 	}
 }
