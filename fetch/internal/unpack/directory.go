@@ -67,8 +67,25 @@ func readDirectory(r io.ReaderAt, p position, limits Limits) ([]entry, error) {
 // readEntry reads and checks the next central header.
 func (d *directory) readEntry(e *entry) error {
 	e.offset = -1
-	c, err := d.readHeader()
+	f, err := d.read(centralSize)
 	if err != nil {
+		return err
+	}
+	if magic := f.next(4); string(magic) != centralMagic {
+		return corrupt("header is missing in the directory")
+	}
+	f.next(2) // made by
+	c := central{header: parseHeader(&f)}
+	commentSize := int(f.u16())
+	c.disk = wide{"disk", uint64(f.u16()), max16}
+	f.next(2) // internal attributes
+	c.attributes = f.u32()
+	c.offset = wide{"offset", uint64(f.u32()), max32}
+	rest, err := d.read(c.nameSize + c.extraSize + commentSize)
+	if err != nil {
+		return err
+	}
+	if err := c.parseTail(&rest); err != nil {
 		return err
 	}
 	e.name = string(c.name)
@@ -86,29 +103,6 @@ type central struct {
 	header
 	attributes   uint32 // external: those of DOS in the low half, of Unix in the high half
 	offset, disk wide
-}
-
-// readHeader reads the next central header. It is valid until the next call.
-func (d *directory) readHeader() (central, error) {
-	f, err := d.read(centralSize)
-	if err != nil {
-		return central{}, err
-	}
-	if magic := f.next(4); string(magic) != centralMagic {
-		return central{}, corrupt("header is missing in the directory")
-	}
-	f.next(2) // made by
-	c := central{header: parseHeader(&f)}
-	commentSize := int(f.u16())
-	c.disk = wide{"disk", uint64(f.u16()), max16}
-	f.next(2) // internal attributes
-	c.attributes = f.u32()
-	c.offset = wide{"offset", uint64(f.u32()), max32}
-	rest, err := d.read(c.nameSize + c.extraSize + commentSize)
-	if err != nil {
-		return central{}, err
-	}
-	return c, c.parseTail(&rest)
 }
 
 // read returns the next n bytes, which are valid until the next call.

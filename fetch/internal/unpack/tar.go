@@ -76,13 +76,13 @@ func (t *untar) unpackAll() error {
 // and one that goes on behind its end. Two blocks of zeros are the end. Any
 // number of zeros may follow them.
 func (t *untar) checkEnd() error {
-	if t.in.read-t.end < 2*tarBlock || !t.in.isZeroFrom(t.end) {
+	if behind := t.in.read - t.end; behind < 2*tarBlock || t.in.zeros < behind {
 		return corrupt("tar has no end marker, it is cut short")
 	}
 	if _, err := io.Copy(io.Discard, t.in); err != nil {
 		return err
 	}
-	if !t.in.isZeroFrom(t.end) {
+	if t.in.zeros < t.in.read-t.end {
 		return corrupt("tar goes on behind its end marker")
 	}
 	return nil
@@ -156,7 +156,3 @@ func (r *tarReader) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// isZeroFrom reports whether all bytes from an offset on, as far as they were
-// read, are 0.
-func (r *tarReader) isZeroFrom(offset int64) bool { return r.zeros >= r.read-offset }

@@ -55,15 +55,32 @@ var tarTypes = map[byte]string{
 	tar.TypeGNUSparse: "sparse file",
 }
 
-// accept returns the name of an entry that may be unpacked. That of a directory
-// has a slash at its end. "tar -c ." writes names with a leading "./", which is
-// removed, and a directory of just that, whose name is "" here.
+// accept refuses everything but plain files and directories with plain names. It
+// returns the name of an entry that may be unpacked. That of a directory has a
+// slash at its end. "tar -c ." writes names with a leading "./", which is removed,
+// and a directory of just that, whose name is "" here.
 func (t *untar) accept(h *tar.Header) (string, error) {
-	if err := checkTarType(h); err != nil {
+	isDirectory := h.Typeflag == tar.TypeDir
+	switch kind, special := tarTypes[h.Typeflag]; {
+	case special:
+		return "", unsafeName("is a %s", kind)
+	case h.Typeflag != tar.TypeReg && !isDirectory:
+		return "", unsafeName("is of the unknown type %q", h.Typeflag)
+	case isDirectory && h.Size != 0:
+		return "", corrupt("is a directory with %d bytes of content", h.Size)
+	case !isDirectory && (h.Name == "" || strings.HasSuffix(h.Name, "/")):
+		return "", unsafeName("is a file without a name or with a slash at its end")
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return "", unsafeName("is a sparse file")
+		}
+	}
+	if err := checkMode(isDirectory, uint32(h.Mode)); err != nil {
 		return "", err
 	}
 	name := h.Name
-	if h.Typeflag == tar.TypeDir {
+	if isDirectory {
 		name = strings.TrimSuffix(name, "/") + "/"
 	}
 	name = strings.TrimPrefix(name, "./")
@@ -74,26 +91,6 @@ func (t *untar) accept(h *tar.Header) (string, error) {
 		return "", err
 	}
 	return name, t.limits.checkSize(uint64(h.Size), t.decoded)
-}
-
-func checkTarType(h *tar.Header) error {
-	isDirectory := h.Typeflag == tar.TypeDir
-	switch kind, special := tarTypes[h.Typeflag]; {
-	case special:
-		return unsafeName("is a %s", kind)
-	case h.Typeflag != tar.TypeReg && !isDirectory:
-		return unsafeName("is of the unknown type %q", h.Typeflag)
-	case isDirectory && h.Size != 0:
-		return corrupt("is a directory with %d bytes of content", h.Size)
-	case !isDirectory && (h.Name == "" || strings.HasSuffix(h.Name, "/")):
-		return unsafeName("is a file without a name or with a slash at its end")
-	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return unsafeName("is a sparse file")
-		}
-	}
-	return checkMode(isDirectory, uint32(h.Mode))
 }
 
 // checkGlobal refuses a global header with records that only a single entry can
