@@ -47,14 +47,6 @@ func (s jobStatus) export() *Export {
 	return &Export{State: s.state, Status: s.word, Percent: -1, Records: verify.Unknown}
 }
 
-func newListing(awaited map[string]time.Time) *listing {
-	l := &listing{statuses: map[string]jobStatus{}, missing: map[string]struct{}{}, reached: map[string]chan struct{}{}}
-	for name := range awaited {
-		l.missing[name] = struct{}{}
-	}
-	return l
-}
-
 // add takes in a job, while so many are awaited, and reports whether to go on:
 // until all awaited jobs have come, and a page of jobs in a row have ended,
 // since who asks for one job is likely to ask for the other pending ones next.
@@ -73,14 +65,6 @@ func (l *listing) add(job Listed, awaited int) bool {
 	}
 	l.cutOff = l.jobs >= jobsPerPage*awaited
 	return !l.cutOff && (len(l.missing) > 0 || l.ended < jobsPerPage)
-}
-
-// whenReached is closed once the listing has come to a job, or has ended.
-func (l *listing) whenReached(name string) <-chan struct{} {
-	if l.reached[name] == nil {
-		l.reached[name] = make(chan struct{})
-	}
-	return l.reached[name]
 }
 
 // finish ends a listing. ErrRefused behind other jobs fails none of those: it is

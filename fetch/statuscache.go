@@ -99,12 +99,18 @@ func (c *StatusCache) lookUp(ctx context.Context, place Ref, name string) (*Expo
 		if w.last.stale(now) {
 			w.last = nil
 		}
-		w.making = newListing(w.awaited)
+		w.making = &listing{statuses: map[string]jobStatus{}, missing: map[string]struct{}{}, reached: map[string]chan struct{}{}}
+		for name := range w.awaited {
+			w.making.missing[name] = struct{}{}
+		}
 		go c.list(context.WithoutCancel(ctx), w, w.making) // others will want it too
 	}
 	status, listed := w.status(name)
 	if !listed && w.making != nil {
-		return nil, w.making, w.making.whenReached(name)
+		if w.making.reached[name] == nil {
+			w.making.reached[name] = make(chan struct{})
+		}
+		return nil, w.making, w.making.reached[name]
 	}
 	export := status.export()
 	if export != nil && w.checks > 0 { // this answer is to be checked
@@ -114,13 +120,17 @@ func (c *StatusCache) lookUp(ctx context.Context, place Ref, name string) (*Expo
 	return export, nil, nil
 }
 
-// record takes in how a job was answered for.
+// record takes in how a job was answered for. If the listings say otherwise of
+// it, two more of their answers are checked: should they lag far behind, soon
+// all jobs are asked for.
 func (c *StatusCache) record(place Ref, name string, export *Export, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := c.watches[place.String()]
 	if w != nil && err == nil {
-		w.compare(name, export.State)
+		if s, listed := w.status(name); listed && isPending(s.state) && s.state != export.State {
+			w.checks += 2
+		}
 	}
 	switch {
 	case retryable(err), err == nil && isPending(export.State):
@@ -128,22 +138,43 @@ func (c *StatusCache) record(place Ref, name string, export *Export, err error) 
 			w = &watch{place: place, awaited: map[string]time.Time{}, missing: map[string]time.Time{}}
 			c.watches[place.String()] = w
 		}
-		w.add(name, time.Now())
+		if now := time.Now(); !now.Before(w.missing[name]) {
+			delete(w.missing, name)
+			w.awaited[name] = now
+		}
 	case w != nil && (err == nil || errors.Is(err, ErrNotFound)):
-		w.forget(name)
+		delete(w.awaited, name)
+		delete(w.missing, name)
+		w.last.forget(name)
+		w.making.forget(name)
 		c.dropIfIdle(w)
 	}
 }
 
-// list makes a listing of a place.
+// list makes a listing of a place. The jobs that it has not come to are believed
+// missing for a while; a listing that fails is followed by a pause.
 func (c *StatusCache) list(ctx context.Context, w *watch, l *listing) {
 	ctx, stop := context.WithTimeout(ctx, listingTimeout)
 	defer stop()
 	err := c.readJobs(ctx, w, l)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w.finish(l, err, time.Now())
-	c.dropIfIdle(w)
+	defer c.dropIfIdle(w)
+	now := time.Now()
+	w.making = nil
+	if l.finish(err, len(w.awaited), now); l.failed != nil {
+		w.last = nil
+		w.pausedUntil = now.Add(max(firstPause<<min(w.failures, maxPauseDoublings), RetryAfter(err)))
+		w.failures++
+		return
+	}
+	w.last, w.failures, w.checks = l, 0, max(w.checks, l.checks())
+	for name := range l.missing {
+		if _, ok := w.awaited[name]; ok {
+			delete(w.awaited, name)
+			w.missing[name] = now.Add(missingFor)
+		}
+	}
 }
 
 // readJobs takes in the jobs of a place as they are listed. A panic fails the
@@ -155,7 +186,11 @@ func (c *StatusCache) readJobs(ctx context.Context, w *watch, l *listing) (err e
 			return err
 		}
 		c.mu.Lock()
-		more := w.see(l, job)
+		delete(w.missing, job.Ref.name())
+		if !isPending(job.State) { // nobody may await it any more: another process may have fetched it
+			delete(w.awaited, job.Ref.name())
+		}
+		more := l.add(job, len(w.awaited))
 		c.mu.Unlock()
 		if !more {
 			return nil
@@ -171,7 +206,11 @@ func (c *StatusCache) expire(now time.Time) {
 	}
 	c.expired = now
 	for _, w := range c.watches {
-		w.expire(now)
+		maps.DeleteFunc(w.awaited, func(_ string, asked time.Time) bool { return now.Sub(asked) > awaitedFor })
+		maps.DeleteFunc(w.missing, func(_ string, until time.Time) bool { return now.After(until) })
+		if w.making == nil && w.last.stale(now) {
+			w.last = nil
+		}
 		c.dropIfIdle(w)
 	}
 }
@@ -206,73 +245,10 @@ type watch struct {
 	pausedUntil time.Time            // because of them
 }
 
-// add adds a job that has yet to end.
-func (w *watch) add(name string, now time.Time) {
-	if !now.Before(w.missing[name]) {
-		delete(w.missing, name)
-		w.awaited[name] = now
-	}
-}
-
-// see takes in a job that is listed, and reports whether the listing is to go
-// on. A job that has ended may be awaited no more: another process may have
-// fetched it.
-func (w *watch) see(l *listing, job Listed) bool {
-	delete(w.missing, job.Ref.name())
-	if !isPending(job.State) {
-		delete(w.awaited, job.Ref.name())
-	}
-	return l.add(job, len(w.awaited))
-}
-
 // status is what the listings say of a job, if anything.
 func (w *watch) status(name string) (jobStatus, bool) {
 	if s, listed := w.making.status(name); listed {
 		return s, true
 	}
 	return w.last.status(name)
-}
-
-// compare compares what listings say of a job with its state. If they differ,
-// two more answers are checked: should listings lag far behind, soon all jobs
-// are asked for.
-func (w *watch) compare(name string, state State) {
-	if s, listed := w.status(name); listed && isPending(s.state) && s.state != state {
-		w.checks += 2
-	}
-}
-
-// forget forgets a job that has ended.
-func (w *watch) forget(name string) {
-	delete(w.awaited, name)
-	delete(w.missing, name)
-	w.last.forget(name)
-	w.making.forget(name)
-}
-
-// finish takes in the listing that was being made.
-func (w *watch) finish(l *listing, err error, now time.Time) {
-	w.making = nil
-	if l.finish(err, len(w.awaited), now); l.failed != nil {
-		w.last = nil
-		w.pausedUntil = now.Add(max(firstPause<<min(w.failures, maxPauseDoublings), RetryAfter(err)))
-		w.failures++
-		return
-	}
-	w.last, w.failures, w.checks = l, 0, max(w.checks, l.checks())
-	for name := range l.missing {
-		if _, ok := w.awaited[name]; ok {
-			delete(w.awaited, name)
-			w.missing[name] = now.Add(missingFor)
-		}
-	}
-}
-
-// expire forgets what nobody asks for any more.
-func (w *watch) expire(now time.Time) {
-	maps.DeleteFunc(w.awaited, func(_ string, asked time.Time) bool { return now.Sub(asked) > awaitedFor })
-	maps.DeleteFunc(w.missing, func(_ string, until time.Time) bool { return now.After(until) })
-	if w.making == nil && w.last.stale(now) {
-		w.last = nil
-	}
 }
