@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"sync/atomic"
 )
 
@@ -35,22 +34,6 @@ func (f *Fetcher) softly(ctx context.Context) (context.Context, context.CancelFu
 // called before: for the time in which none of its bytes can be kept.
 func (f *Fetcher) closeOnDrain(answer io.Closer) (stop func() bool) {
 	return context.AfterFunc(f.soft(), func() { answer.Close() })
-}
-
-// untilDrained yields objects until the soft context ends, and then ErrDrained
-// in place of the next.
-func (f *Fetcher) untilDrained(objects iter.Seq2[Object, error]) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
-		for object, err := range objects {
-			if drained := f.drained(); drained != nil {
-				yield(Object{}, drained)
-				return
-			}
-			if !yield(object, err) {
-				return
-			}
-		}
-	}
 }
 
 // A drainError defers ErrDrained until all workers have returned, so that a

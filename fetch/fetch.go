@@ -98,7 +98,11 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 		return nil, err
 	}
 	defer in.Close()
-	a := &attempt{Fetcher: f, ref: ref, in: in, slots: make(chan struct{}, f.parallel())}
+	parallel := cmp.Or(f.Parallel, 8)
+	a := &attempt{
+		Fetcher: f, ref: ref, in: in, slots: make(chan struct{}, parallel),
+		parallel: parallel, partSize: cmp.Or(f.PartSize, 4<<20),
+	}
 	if err := a.receiveAll(ctx, export); err != nil {
 		return nil, err
 	}
@@ -119,9 +123,10 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	}
 	ctx, stop := f.softly(ctx) // it may wait for a listing
 	defer stop()
-	ctx, loose, end := detach(ctx)
-	export, err := f.ask(ctx, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
-	if err != nil || !loose() {
+	asking, end := context.WithCancelCause(context.WithoutCancel(ctx)) // ends with ctx until loose is called, then by end alone
+	loose := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	export, err := f.ask(asking, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
+	if err != nil || !loose() { // or ctx has ended
 		end(nil)
 		return err
 	}
@@ -129,7 +134,8 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	return nil
 }
 
-// ask asks the job once. An export that is not Ready is an error.
+// ask asks the job once. An export that is not Ready is an error. Once the soft
+// context ends, its Objects yield ErrDrained in place of the next object.
 func (f *Fetcher) ask(ctx context.Context, provider Provider, ref Ref) (*Export, error) {
 	if provider == nil {
 		return nil, fmt.Errorf("fetch %s: %w: no provider for %s references", ref, errors.ErrUnsupported, ref.Scheme())
@@ -143,18 +149,24 @@ func (f *Fetcher) ask(ctx context.Context, provider Provider, ref Ref) (*Export,
 	}
 	switch export.State {
 	case Ready:
-		ready := *export
-		ready.Objects = f.untilDrained(export.Objects)
+		ready, objects := *export, export.Objects
+		ready.Objects = func(yield func(Object, error) bool) {
+			for object, err := range objects {
+				if drained := f.drained(); drained != nil {
+					yield(Object{}, drained)
+					return
+				}
+				if !yield(object, err) {
+					return
+				}
+			}
+		}
 		return &ready, nil
 	case Failed, Expired:
 		return nil, &JobError{export.State, export.Status, export.Message}
 	}
 	return nil, &NotReadyError{export.State, export.Status, export.Percent}
 }
-
-func (f *Fetcher) parallel() int { return cmp.Or(f.Parallel, 8) }
-
-func (f *Fetcher) partSize() int64 { return cmp.Or(f.PartSize, 4<<20) }
 
 func (f *Fetcher) tell(p Progress) {
 	if f.Progress != nil {

@@ -55,11 +55,3 @@ func (c *readyCache) take(ctx context.Context, ref Ref) *Export {
 	context.AfterFunc(ctx, func() { kept.end(context.Cause(ctx)) })
 	return kept.export
 }
-
-// detach returns a context that is cancelled with ctx until loose is called;
-// afterwards only end cancels it. loose returns false if ctx had ended before.
-func detach(ctx context.Context) (outliving context.Context, loose func() bool, end context.CancelCauseFunc) {
-	outliving, end = context.WithCancelCause(context.WithoutCancel(ctx))
-	loose = context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
-	return outliving, loose, end
-}

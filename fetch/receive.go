@@ -20,6 +20,9 @@ type attempt struct {
 	ref   Ref
 	in    *archive.Ingest
 	slots chan struct{} // one for each request in flight
+
+	parallel int   // Fetcher.Parallel, or its default
+	partSize int64 // Fetcher.PartSize, or its default
 }
 
 // receiveAll receives the objects of an export, several at once.
@@ -29,7 +32,7 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 	defer stop()
 	group, failed := errgroup.WithContext(ctx)
 	defer context.AfterFunc(failed, stop)()
-	group.SetLimit(a.parallel())
+	group.SetLimit(a.parallel)
 	var drained drainError
 	for object, err := range a.targets(export) {
 		if receiving.Err() != nil {
@@ -115,7 +118,7 @@ func (t *transfer) decode(ctx context.Context, wire io.Reader, stop func()) (dec
 		Coded:      t.object.Encoding,
 		Hashed:     promised.MD5 != "" || promised.CRC64 != "" || promised.ETag != "",
 		KeepWire:   t.Keep == KeepWire,
-		Workers:    t.parallel(),
+		Workers:    t.parallel,
 		Limits:     t.Limits,
 		MaxDecoded: t.MaxDecoded,
 		Output:     output{t.partial, t},

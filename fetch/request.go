@@ -33,9 +33,15 @@ func (t *transfer) request(ctx context.Context, off, n int64) (*Range, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, idle := t.newIdleTimeout(ctx)
+	ctx, end := context.WithCancelCause(ctx)
+	limit := cmp.Or(t.IdleTimeout, 30*time.Second)
+	timer := time.AfterFunc(limit, func() {
+		end(&transferError{fmt.Sprintf("nothing came for %v", limit), errIdle})
+	})
+	idle := &idleTimeout{limit, timer, ctx, end, t.speed, t.speed.update(+1, 0, 0)}
 	answer, err := t.source.ReadRange(ctx, off, n, t.partial.Version())
-	idle.answered()
+	timer.Stop()
+	t.speed.update(-1, 0, 0)
 	if err != nil {
 		defer release()
 		defer idle.stop()

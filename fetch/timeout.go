@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,23 +24,6 @@ type idleTimeout struct {
 
 	speed *minSpeed
 	slow  int // slow windows before the request
-}
-
-// newIdleTimeout begins to wait for the answer to a request, which is to be
-// made with the context that it returns.
-func (t *transfer) newIdleTimeout(ctx context.Context) (context.Context, *idleTimeout) {
-	ctx, end := context.WithCancelCause(ctx)
-	limit := cmp.Or(t.IdleTimeout, 30*time.Second)
-	timer := time.AfterFunc(limit, func() {
-		end(&transferError{fmt.Sprintf("nothing came for %v", limit), errIdle})
-	})
-	return ctx, &idleTimeout{limit, timer, ctx, end, t.speed, t.speed.update(+1, 0, 0)}
-}
-
-// answered ends the wait for the answer, or for the error that came instead.
-func (t *idleTimeout) answered() {
-	t.timer.Stop()
-	t.speed.update(-1, 0, 0)
 }
 
 // cause is the timeout if that ended the request, or else err.

@@ -65,7 +65,7 @@ func (a *attempt) newTransfer(ctx context.Context, object target) (*transfer, er
 // of no bytes, whose store was not heard yet.
 func (t *transfer) openFirst(ctx context.Context) error {
 	size := t.partial.Want().Size
-	off, n := int64(0), t.partSize()
+	off, n := int64(0), t.partSize
 	if size > 0 {
 		if t.cutParts(size); t.part != nil {
 			off, n = t.part.Remaining()
@@ -93,7 +93,7 @@ func (t *transfer) openFirst(ctx context.Context) error {
 // cutParts cuts what is missing of an object of that size into parts, and takes
 // the first.
 func (t *transfer) cutParts(size int64) {
-	t.next, t.stop = iter.Pull(t.partial.Missing(size, t.partSize()))
+	t.next, t.stop = iter.Pull(t.partial.Missing(size, t.partSize))
 	t.part, _ = t.next()
 }
 
@@ -135,8 +135,8 @@ func (t *transfer) fillAll(ctx context.Context) (err error) {
 	defer stop()
 	var group errgroup.Group
 	var drained drainError
-	parts := (t.partial.Want().Size-1)/t.partSize() + 1
-	for range min(parts, int64(t.parallel())) {
+	parts := (t.partial.Want().Size-1)/t.partSize + 1
+	for range min(parts, int64(t.parallel)) {
 		group.Go(func() error {
 			err := drained.hold(t.fillParts(ctx))
 			if err != nil {
