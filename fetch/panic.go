@@ -25,26 +25,22 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %s, in %s", e.V
 // deferred. Without it, a panic in a goroutine would end the process and print
 // its value with all secrets in it.
 func Recover(err *error) {
-	if x := recover(); x != nil {
-		*err = &PanicError{Value: redact.Text(fmt.Sprint(x)), Where: panicOrigin(), Stack: string(debug.Stack())}
+	x := recover()
+	if x == nil {
+		return
 	}
-}
-
-// panicOrigin returns the function that panicked, given that it is called by a
-// deferred one: the first function behind those of the runtime.
-func panicOrigin() string {
+	where := "a function that is not known"
 	callers := make([]uintptr, 32)
 	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
-	began := false
-	for {
-		frame, more := frames.Next()
+	for began, more := false, true; more; { // up to the first function behind those of the runtime
+		var frame runtime.Frame
+		frame, more = frames.Next()
 		inside := strings.HasPrefix(frame.Function, "runtime.")
 		if began && !inside {
-			return fmt.Sprintf("%s, %s:%d", frame.Function, path.Base(frame.File), frame.Line)
+			where = fmt.Sprintf("%s, %s:%d", frame.Function, path.Base(frame.File), frame.Line)
+			break
 		}
 		began = began || inside
-		if !more {
-			return "a function that is not known"
-		}
 	}
+	*err = &PanicError{Value: redact.Text(fmt.Sprint(x)), Where: where, Stack: string(debug.Stack())}
 }

@@ -215,24 +215,3 @@ func parseCount(name, value string) (int64, error) {
 	}
 	return int64(n), nil
 }
-
-// fragment is what parsePromises reads, in a fixed order, or "".
-func (r Ref) fragment() string {
-	var promises []string
-	if r.want.MD5 != "" {
-		promises = append(promises, "md5="+r.want.MD5)
-	}
-	if r.want.CRC64 != "" {
-		promises = append(promises, "crc64="+r.want.CRC64)
-	}
-	if r.want.Size != verify.Unknown {
-		promises = append(promises, fmt.Sprintf("size=%d", r.want.Size))
-	}
-	if r.count != verify.Unknown {
-		promises = append(promises, fmt.Sprintf("records=%d", r.count))
-	}
-	if len(promises) == 0 {
-		return ""
-	}
-	return "#" + strings.Join(promises, "&")
-}

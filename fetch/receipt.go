@@ -35,7 +35,13 @@ func CheckReceipt(ref Ref, receipt *archive.Receipt) error {
 		return nil
 	}
 	object := receipt.Objects[0]
-	landed := verify.Want{Size: object.Size, MD5: md5Of(object), CRC64: object.CRC64}
+	landed := verify.Want{Size: object.Size, MD5: cmp.Or(object.Job.MD5, object.Store.MD5), CRC64: object.CRC64}
+	found := slices.IndexFunc(object.Checks, func(c verify.Check) bool {
+		return (c.Check == verify.CheckMD5 || c.Check == verify.CheckETag) && len(c.Got) == 32 // no ETag of parts
+	})
+	if found >= 0 {
+		landed.MD5 = object.Checks[found].Got
+	}
 	_, err := ref.Want().Merge(object.Name, landed)
 	if err == nil {
 		count, promised := verify.CheckCounts(ref.Records(), object.Counts())
@@ -48,15 +54,4 @@ func CheckReceipt(ref Ref, receipt *archive.Receipt) error {
 		err = &verify.Mismatch{Object: object.Name, Check: count.Check, Got: count.Got, Want: count.Want}
 	}
 	return fmt.Errorf("compare %s with %w: %w", ref, ErrReceiptMismatch, err)
-}
-
-// md5Of is the MD5 of an object if it was found or promised, or "".
-func md5Of(object archive.Object) string {
-	for _, c := range object.Checks {
-		hash := c.Check == verify.CheckMD5 || c.Check == verify.CheckETag
-		if hash && len(c.Got) == 32 { // no ETag of parts
-			return c.Got
-		}
-	}
-	return cmp.Or(object.Job.MD5, object.Store.MD5)
 }

@@ -74,7 +74,23 @@ func (r Ref) String() string {
 	if r.option != "" {
 		s += "?" + r.option + "=" + r.value
 	}
-	return s + r.fragment()
+	var promises []string // in a fixed order; parsePromises reads them
+	if r.want.MD5 != "" {
+		promises = append(promises, "md5="+r.want.MD5)
+	}
+	if r.want.CRC64 != "" {
+		promises = append(promises, "crc64="+r.want.CRC64)
+	}
+	if r.want.Size != verify.Unknown {
+		promises = append(promises, fmt.Sprintf("size=%d", r.want.Size))
+	}
+	if r.count != verify.Unknown {
+		promises = append(promises, fmt.Sprintf("records=%d", r.count))
+	}
+	if len(promises) > 0 {
+		s += "#" + strings.Join(promises, "&")
+	}
+	return s
 }
 
 // Key is the reference's path in the archive, slash-separated and local: its

@@ -26,16 +26,9 @@ func newTarget(object Object, base string) target {
 	return target{object, decode.Names{Object: object.Name, Content: object.Content, Base: base}}
 }
 
-// onlyTarget names the only object of an export after the reference.
+// onlyTarget names the only object of an export after the last part of the
+// reference, without the directories of a path and the query of a URL.
 func onlyTarget(ref Ref, object Object) target {
-	t := newTarget(object, lastSegment(ref))
-	t.names.Only = true
-	return t
-}
-
-// lastSegment returns the last part of a reference, without the directories of a
-// path and the query of a URL.
-func lastSegment(ref Ref) string {
 	parts := ref.Parts()
 	last, _, _ := strings.Cut(parts[len(parts)-1], "?")
 	if ref.scheme.URL {
@@ -45,9 +38,11 @@ func lastSegment(ref Ref) string {
 	}
 	last = path.Base("/" + strings.TrimRight(last, "/"))
 	if last == "/" {
-		return parts[0]
+		last = parts[0]
 	}
-	return last
+	t := newTarget(object, last)
+	t.names.Only = true
+	return t
 }
 
 // targets names the objects of an export. Of a snapshot it yields those that the
