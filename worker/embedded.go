@@ -31,26 +31,22 @@ func NewEmbeddedQueue() (queue *Queue, stop func()) {
 		DisableIdentity: true,
 	})
 	quit := make(chan struct{})
-	go expireKeys(embedded, quit)
+	go func() { // the clock of a miniredis does not run by itself, and keys are to expire
+		const step = 10 * time.Second
+		tick := time.NewTicker(step)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				embedded.FastForward(step)
+			case <-quit:
+				return
+			}
+		}
+	}()
 	return NewQueue(client), func() {
 		close(quit)
 		client.Close()
 		embedded.Close()
-	}
-}
-
-// expireKeys has the keys of a miniredis expire, whose clock does not run by
-// itself.
-func expireKeys(embedded *miniredis.Miniredis, quit chan struct{}) {
-	const step = 10 * time.Second
-	tick := time.NewTicker(step)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			embedded.FastForward(step)
-		case <-quit:
-			return
-		}
 	}
 }

@@ -64,15 +64,33 @@ func (l *Local) Close() error {
 // ready when Worker.Wait is over is a *fetch.NotReadyError. If ctx ends first,
 // Fetch returns its cause, and the attempts go on until Close.
 func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	hash, q := ref.Hash(), l.worker.Queue
 	l.mu.Lock()
-	w, asked := l.waiters[ref.Hash()]
+	w, asked := l.waiters[hash]
 	if !asked {
 		w = &waiter{ref: ref, ended: make(chan struct{})}
-		l.waiters[ref.Hash()] = w
+		l.waiters[hash] = w
 	}
 	l.mu.Unlock()
 	if !asked {
-		l.request(ctx, ref)
+		err := ResetBudget(l.worker.Archive, ref, Options{})
+		// The task of the last request may be in the queue for a moment longer than
+		// the export took.
+		for queued := true; err == nil && queued; {
+			if queued, err = q.Queued(hash); err == nil && queued {
+				err = fetch.Sleep(ctx, l.worker.TaskCheckInterval)
+			}
+		}
+		if err == nil {
+			_, err = q.Enqueue(ctx, ref, Options{})
+		}
+		var receipt *archive.Receipt
+		if errors.Is(err, archive.ErrLanded) {
+			receipt, err = l.worker.Archive.Landed(ref.Key())
+		}
+		if receipt != nil || err != nil {
+			l.finish(hash, receipt, err)
+		}
 	}
 	select {
 	case <-w.ended:
@@ -82,43 +100,6 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 	case <-l.done:
 		return nil, cmp.Or(l.err, fetch.ErrDrained)
 	}
-}
-
-// request gives an export a new budget and enqueues it. The task of the last
-// request for it may be in the queue for a moment longer than the export took.
-func (l *Local) request(ctx context.Context, ref fetch.Ref) {
-	a, q := l.worker.Archive, l.worker.Queue
-	err := ResetBudget(a, ref, Options{})
-	if errors.Is(err, archive.ErrLanded) {
-		receipt, err := a.Landed(ref.Key())
-		l.finish(ref.Hash(), receipt, err)
-		return
-	}
-	for err == nil {
-		var queued bool
-		if queued, err = q.Queued(ref.Hash()); err == nil && !queued {
-			if _, err = q.Enqueue(ctx, ref, Options{}); err == nil {
-				return
-			}
-			break
-		}
-		err = cmp.Or(err, fetch.Sleep(ctx, l.worker.TaskCheckInterval))
-	}
-	l.finish(ref.Hash(), nil, err)
-}
-
-// withSecret returns the reference as it was given to Fetch: the one that a task
-// holds lacks the secret of a signed URL. l may be nil.
-func (l *Local) withSecret(ref fetch.Ref) fetch.Ref {
-	if l == nil {
-		return ref
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if w := l.waiters[ref.Hash()]; w != nil {
-		return w.ref
-	}
-	return ref
 }
 
 // finish tells those who wait for an export how it fared. l may be nil.

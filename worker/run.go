@@ -14,29 +14,6 @@ import (
 	"tallyman/verify/archive"
 )
 
-// handlePoll asks an export's job once. If the job is ready, it enqueues a fetch.
-// If not, the task is snoozed, and takes up no slot until it comes back.
-func (w *Worker) handlePoll(ctx context.Context, t *asynq.Task) error {
-	return w.run(ctx, t, typePoll, func(ctx context.Context, r *run) (*archive.Receipt, error) {
-		if err := w.Fetcher.Poll(ctx, r.ref); err != nil {
-			return nil, err
-		}
-		r.updateRecord(func(d *archive.Record) { // before the fetch wants the record
-			d.Counters.Ready, d.Counters.Status = true, ""
-			d.Counters.Starts = max(d.Counters.Starts-1, 0) // only this one: that the job answers does not excuse fetches that died
-		})
-		_, err := w.Queue.enqueueTask(ctx, typeFetch, r.ref, r.task.Options)
-		return nil, err
-	})
-}
-
-// handleFetch makes one attempt at an export.
-func (w *Worker) handleFetch(ctx context.Context, t *asynq.Task) error {
-	return w.run(ctx, t, typeFetch, func(ctx context.Context, r *run) (*archive.Receipt, error) {
-		return w.Fetcher.Fetch(ctx, r.ref)
-	})
-}
-
 // A run is one run of a task of an export.
 type run struct {
 	w    *Worker
@@ -44,14 +21,11 @@ type run struct {
 	ref  fetch.Ref
 }
 
-// An action is what a run does with its export. It returns neither a receipt nor
-// an error if another task follows.
-type action func(context.Context, *run) (*archive.Receipt, error)
-
-// run takes one action on an export and writes down what came of it. Its error
-// tells the queue when to run the task again. A panic outside the action is a
-// mistake in this package, not a failure of the export: its task comes back.
-func (w *Worker) run(ctx context.Context, t *asynq.Task, kind string, action action) (again error) {
+// run makes an attempt at an export by a task that must be of a type, and writes
+// down what came of it. Its error tells the queue when to run the task again. A
+// panic outside the attempt is a mistake in this package, not a failure of the
+// export: its task comes back.
+func (w *Worker) run(ctx context.Context, t *asynq.Task, wantType string) (again error) {
 	defer func() {
 		if x := recover(); x != nil {
 			text := safeText(fmt.Errorf("%w: %v", ErrPanicked, x))
@@ -59,18 +33,25 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, kind string, action act
 			again = snooze(maxPollInterval, errors.New(text))
 		}
 	}()
-	task, ref, err := checkTask(kind, t.Type(), t.ResultWriter().TaskID(), t.Payload())
+	task, ref, err := checkTask(wantType, t.Type(), t.ResultWriter().TaskID(), t.Payload())
 	if err != nil {
 		return w.quarantineTask(err)
 	}
-	r := &run{w, task, w.local.withSecret(ref)}
+	r := &run{w, task, ref}
+	if l := w.local; l != nil {
+		l.mu.Lock()
+		if waiter := l.waiters[ref.Hash()]; waiter != nil {
+			r.ref = waiter.ref // as it was given to Fetch: the task's lacks the secret of a signed URL
+		}
+		l.mu.Unlock()
+	}
 	receipt, err := w.Archive.Landed(ref.Key())
 	if err == nil {
 		w.local.finish(ref.Hash(), receipt, nil)
 		return nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		receipt, err = r.attempt(ctx, action)
+		receipt, err = r.attempt(ctx, wantType)
 	}
 	switch {
 	case err == nil && receipt == nil:
@@ -90,9 +71,10 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, kind string, action act
 	return r.recordFailure(err)
 }
 
-// attempt takes an action. A panic is the error of the attempt. It ends when the
-// worker is to stop at once.
-func (r *run) attempt(ctx context.Context, action action) (receipt *archive.Receipt, err error) {
+// attempt fetches the export, or asks its job once and, if the job is ready,
+// enqueues a fetch: then it returns neither a receipt nor an error. A panic is the
+// error of the attempt. It ends when the worker is to stop at once.
+func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Receipt, err error) {
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
@@ -105,7 +87,18 @@ func (r *run) attempt(ctx context.Context, action action) (receipt *archive.Rece
 		}
 	}()
 	defer fetch.Recover(&err)
-	return action(ctx, r)
+	if taskType == typeFetch {
+		return r.w.Fetcher.Fetch(ctx, r.ref)
+	}
+	if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
+		return nil, err // of a job that is not ready: the task is snoozed, and takes up no slot until it comes back
+	}
+	r.updateRecord(func(d *archive.Record) { // before the fetch wants the record
+		d.Counters.Ready, d.Counters.Status = true, ""
+		d.Counters.Starts = max(d.Counters.Starts-1, 0) // only this one: that the job answers does not excuse fetches that died
+	})
+	_, err = r.w.Queue.enqueueTask(ctx, typeFetch, r.ref, r.task.Options)
+	return nil, err
 }
 
 // quarantineTask has asynq archive a task that can't be read, so that no worker

@@ -1,11 +1,8 @@
 package worker
 
 import (
-	"errors"
 	"math/rand/v2"
 	"time"
-
-	"github.com/hibiken/asynq"
 )
 
 const (
@@ -26,26 +23,6 @@ func (e *snoozeError) Error() string { return e.message }
 // snooze has a task run again after a delay, and is no failure.
 func snooze(delay time.Duration, why error) *snoozeError {
 	return &snoozeError{delay: delay, message: safeText(why)}
-}
-
-// isFailure implements asynq.Config.IsFailure.
-func isFailure(err error) bool {
-	if e, ok := errors.AsType[*snoozeError](err); ok {
-		return e.countsAsFailure
-	}
-	return !errors.Is(err, asynq.ErrLeaseExpired) // its worker died, or could not reach Redis
-}
-
-// taskDelay implements asynq.RetryDelayFunc. A task whose worker was lost runs
-// again at once. The queue drops the fraction of a second, so a delay is
-// lengthened to end where a second begins.
-func taskDelay(_ int, err error, _ *asynq.Task) time.Duration {
-	e, ok := errors.AsType[*snoozeError](err)
-	if !ok || e.delay <= 0 {
-		return 0
-	}
-	now := time.Now()
-	return now.Add(e.delay + time.Second - 1).Truncate(time.Second).Sub(now)
 }
 
 // delay is the wait after attempt n, from 1 on: shorter where someone waits for

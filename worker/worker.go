@@ -94,7 +94,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	polls := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(pollQueue, w.PollConcurrency))
 	fetches := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(fetchQueue, w.FetchConcurrency))
-	err = errors.Join(polls.Start(asynq.HandlerFunc(w.handlePoll)), fetches.Start(asynq.HandlerFunc(w.handleFetch)), scheduler.start(ctx))
+	handler := func(taskType string) asynq.HandlerFunc {
+		return func(ctx context.Context, t *asynq.Task) error { return w.run(ctx, t, taskType) }
+	}
+	err = errors.Join(polls.Start(handler(typePoll)), fetches.Start(handler(typeFetch)), scheduler.start(ctx))
 	if err != nil {
 		return err
 	}
@@ -112,17 +115,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	if scheduler != nil {
 		stop, shutdown = append(stop, scheduler.server.Stop), append(shutdown, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
 	}
-	inParallel(stop...)
-	inParallel(shutdown...)
-	return err
-}
-
-func inParallel(functions ...func()) {
-	var all sync.WaitGroup
-	for _, f := range functions {
-		all.Go(f)
+	for _, functions := range [][]func(){stop, shutdown} {
+		var all sync.WaitGroup
+		for _, f := range functions {
+			all.Go(f)
+		}
+		all.Wait()
 	}
-	all.Wait()
+	return err
 }
 
 // minDrainTimeout is what a task whose context has ended gets to write down where
@@ -132,7 +132,22 @@ const minDrainTimeout = time.Second
 func (w *Worker) serverConfig(queue string, concurrency int) asynq.Config {
 	return asynq.Config{
 		Concurrency: concurrency, Queues: map[string]int{queue: 1},
-		IsFailure: isFailure, RetryDelayFunc: taskDelay,
+		IsFailure: func(err error) bool {
+			if e, ok := errors.AsType[*snoozeError](err); ok {
+				return e.countsAsFailure
+			}
+			return !errors.Is(err, asynq.ErrLeaseExpired) // its worker died, or could not reach Redis
+		},
+		// A task whose worker was lost runs again at once. The queue drops the
+		// fraction of a second, so a delay is lengthened to end where a second begins.
+		RetryDelayFunc: func(_ int, err error, _ *asynq.Task) time.Duration {
+			e, ok := errors.AsType[*snoozeError](err)
+			if !ok || e.delay <= 0 {
+				return 0
+			}
+			now := time.Now()
+			return now.Add(e.delay + time.Second - 1).Truncate(time.Second).Sub(now)
+		},
 		TaskCheckInterval: w.TaskCheckInterval / 2, DelayedTaskCheckInterval: w.TaskCheckInterval,
 		ShutdownTimeout: max(w.DrainTimeout, minDrainTimeout), // after it, asynq puts back tasks that have not ended
 		Logger:          queueLog{w.Log}, LogLevel: asynq.InfoLevel,
