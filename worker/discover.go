@@ -41,7 +41,11 @@ func (f Filter) Includes(job fetch.Listed) bool {
 }
 
 // discoverHandler handles the tasks of the schedule until ctx ends: then a
-// listing is cut short, since to list a place again costs nothing.
+// listing is cut short, since to list a place again costs nothing. It logs how a
+// run went, and returns what the queue is told. A run that was cut short, since
+// the worker stops or has lost its lease, begins again at once. One that failed in
+// a way that may pass is tried again until it does not. Any other waits until it
+// is due.
 func (w *Worker) discoverHandler(ctx context.Context) asynq.Handler {
 	return asynq.HandlerFunc(func(taskCtx context.Context, t *asynq.Task) error {
 		taskCtx, stop := context.WithCancelCause(taskCtx)
@@ -51,7 +55,29 @@ func (w *Worker) discoverHandler(ctx context.Context) asynq.Handler {
 		if err != nil {
 			return w.quarantineTask(err)
 		}
-		return d.finish(taskCtx, d.run(taskCtx))
+		err = d.run(taskCtx)
+		log := w.Log.With("place", d.place.String(), "listed", d.listed, "enqueued", d.enqueued.Load())
+		if err == nil {
+			log.Info("listed")
+			return nil
+		}
+		if taskCtx.Err() != nil {
+			return snooze(0, err)
+		}
+		outcome := Classify(err)
+		failed := []any{"cause", string(outcome.Cause), "error", safeText(err)}
+		if outcome.Budget == once || errors.Is(err, ErrPanicked) {
+			log.Warn("not listed", failed...)
+			return nil
+		}
+		n, _ := asynq.GetRetryCount(taskCtx)
+		level := slog.LevelWarn
+		if n > 0 {
+			level = slog.LevelDebug // it has been said
+		}
+		pause := max(min(outcome.delay(false, n+1), maxPollInterval), fetch.RetryAfter(err))
+		log.Log(taskCtx, level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
+		return &snoozeError{delay: pause, message: safeText(err), countsAsFailure: true}
 	})
 }
 
@@ -91,82 +117,45 @@ func (w *Worker) newDiscoverRun(t *asynq.Task) (*discoverRun, error) {
 // a Redis far away takes as many a second as one nearby.
 const enqueueConcurrency = redisPool / 4
 
-// run lists the place and enqueues what is new. What was enqueued before it fails
-// stays so.
-func (d *discoverRun) run(ctx context.Context) error {
+// run lists the place and enqueues what is new: what has not landed, damaged or
+// not, has not failed, and was not cancelled. What was enqueued before it fails
+// stays so. A panic of the lister is an error of the listing.
+func (d *discoverRun) run(ctx context.Context) (err error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(enqueueConcurrency)
-	err := d.list(groupCtx, func(ref fetch.Ref) { group.Go(func() error { return d.enqueue(groupCtx, ref) }) })
-	return cmp.Or(group.Wait(), err, context.Cause(ctx))
-}
-
-// list calls do for the jobs that the filter includes, as they come. A panic of
-// the lister is an error of the listing.
-func (d *discoverRun) list(ctx context.Context, do func(fetch.Ref)) (err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			err = fmt.Errorf("%w: %v", ErrPanicked, x)
 			d.w.Log.Warn("a listing panicked", "place", d.place.String(), "panic", safeText(err), "stack", string(debug.Stack()))
 		}
+		err = cmp.Or(group.Wait(), err, context.Cause(ctx))
 	}()
-	for job, err := range d.lister.List(ctx, d.place, d.filter.Since) {
+	for job, err := range d.lister.List(groupCtx, d.place, d.filter.Since) {
 		if err != nil {
 			return err
 		}
 		d.listed++
-		if d.filter.Includes(job) {
-			do(job.Ref)
+		if !d.filter.Includes(job) {
+			continue
 		}
+		group.Go(func() error {
+			_, err := d.w.Archive.Receipt(job.Ref.Key())
+			if err == nil || errors.Is(err, archive.ErrDamaged) {
+				return nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			record, _, err := d.w.Archive.State(job.Ref.Key())
+			if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !isPending(record) {
+				return err
+			}
+			added, err := d.w.Queue.Enqueue(groupCtx, job.Ref, Options{Wait: d.task.Wait})
+			if added {
+				d.enqueued.Add(1)
+			}
+			return err
+		})
 	}
 	return nil
-}
-
-// enqueue enqueues an export that has not landed, damaged or not, has not
-// failed, and was not cancelled.
-func (d *discoverRun) enqueue(ctx context.Context, ref fetch.Ref) error {
-	_, err := d.w.Archive.Receipt(ref.Key())
-	if err == nil || errors.Is(err, archive.ErrDamaged) {
-		return nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	record, _, err := d.w.Archive.State(ref.Key())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !isPending(record) {
-		return err
-	}
-	added, err := d.w.Queue.Enqueue(ctx, ref, Options{Wait: d.task.Wait})
-	if added {
-		d.enqueued.Add(1)
-	}
-	return err
-}
-
-// finish logs how a run went, and returns what the queue is told. A run that was
-// cut short, since the worker stops or has lost its lease, begins again at once.
-// One that failed in a way that may pass is tried again until it does not. Any
-// other waits until it is due.
-func (d *discoverRun) finish(ctx context.Context, err error) error {
-	log := d.w.Log.With("place", d.place.String(), "listed", d.listed, "enqueued", d.enqueued.Load())
-	if err == nil {
-		log.Info("listed")
-		return nil
-	}
-	if ctx.Err() != nil {
-		return snooze(0, err)
-	}
-	outcome := Classify(err)
-	failed := []any{"cause", string(outcome.Cause), "error", safeText(err)}
-	if outcome.Budget == once || errors.Is(err, ErrPanicked) {
-		log.Warn("not listed", failed...)
-		return nil
-	}
-	n, _ := asynq.GetRetryCount(ctx)
-	level := slog.LevelWarn
-	if n > 0 {
-		level = slog.LevelDebug // it has been said
-	}
-	pause := max(min(outcome.delay(false, n+1), maxPollInterval), fetch.RetryAfter(err))
-	log.Log(ctx, level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
-	return &snoozeError{delay: pause, message: safeText(err), countsAsFailure: true}
 }

@@ -46,7 +46,7 @@ func TestUnreadableDiscoverTasksAreQuarantined(t *testing.T) {
 		for name, bad := range poisonDiscoverPayloads {
 			addRaw(t, w.Queue, discoverQueue, name, typeDiscover, bad.payload)
 		}
-		addRaw(t, w.Queue, discoverQueue, "type", typePoll+"?Signature="+canary, string(e.task().payload()))
+		addRaw(t, w.Queue, discoverQueue, "type", typePoll+"?Signature="+canary, string(payloadOf(e.task())))
 		defer startWorker(t, w)()
 		time.Sleep(2 * time.Minute)
 		for name, bad := range poisonDiscoverPayloads {
@@ -78,7 +78,7 @@ func TestJobsAreEnqueuedWhileThePlaceIsListed(t *testing.T) {
 				}
 			}
 		})
-		s, err := w.newDiscoverRun(asynq.NewTask(typeDiscover, w.Schedule[0].task().payload()))
+		s, err := w.newDiscoverRun(asynq.NewTask(typeDiscover, payloadOf(w.Schedule[0].task())))
 		if err != nil {
 			t.Fatal(err)
 		}

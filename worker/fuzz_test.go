@@ -18,7 +18,7 @@ import (
 // What readDiscoverTask accepts is a payload as this package writes it, of a place.
 func FuzzReadDiscoverTask(f *testing.F) {
 	for _, place := range []string{"sls://cn-hangzhou/ali-test-project/", "dbs://r/i/", jobRef, "", "sls://r/../"} {
-		b := discoverTask{Version: taskVersion, Place: place, Since: "7d", Match: "download-*", Wait: Duration(time.Hour)}.payload()
+		b := payloadOf(discoverTask{Version: taskVersion, Place: place, Since: "7d", Match: "download-*", Wait: Duration(time.Hour)})
 		f.Add(b)
 		f.Add(b[:len(b)-1])
 		f.Add(bytes.ReplaceAll(b, []byte("*"), []byte("[")))
@@ -36,7 +36,7 @@ func FuzzReadDiscoverTask(f *testing.F) {
 			}
 			return
 		}
-		if !bytes.Equal(d.payload(), payload) || !place.IsPlace() || d.Wait < 0 {
+		if !bytes.Equal(payloadOf(d), payload) || !place.IsPlace() || d.Wait < 0 {
 			t.Errorf("%q: %+v of %s", payload, d, place)
 		}
 	})

@@ -71,9 +71,12 @@ var outcomes = []struct {
 	{is(errSettled), Outcome{"cancelled", ExitInterrupted, once}},
 	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, external}},
 	{is(archive.ErrDamaged), Outcome{"damaged", ExitDamaged, once}},
-	{outOfFiles, Outcome{"open-files", ExitTemporary, transient}},
+	{is(syscall.EMFILE), Outcome{"open-files", ExitTemporary, transient}},
+	{is(syscall.ENFILE), Outcome{"open-files", ExitTemporary, transient}},
 	{is(syscall.ENAMETOOLONG), Outcome{"unsafe-name", ExitIntegrity, once}},
-	{diskFull, Outcome{"disk-full", ExitDisk, external}},
+	{func(err error) bool {
+		return onDisk(err) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
+	}, Outcome{"disk-full", ExitDisk, external}},
 	{onDisk, Outcome{"disk", ExitDisk, external}},
 	{is(errUnknownStatus), Outcome{"unknown-status", ExitGone, once}},
 	{isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once}},
@@ -136,15 +139,6 @@ func is(target error) func(error) bool {
 func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
-}
-
-// outOfFiles reports whether no more files or connections can be opened.
-func outOfFiles(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
-}
-
-func diskFull(err error) bool {
-	return onDisk(err) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
 }
 
 // onDisk reports whether an error is the system's, of a file. Errors of

@@ -73,11 +73,11 @@ func TestUnreadableTasksAreQuarantined(t *testing.T) {
 			}
 		}
 		ref := parseRef(t, jobRef)
-		addRaw(t, w.Queue, pollQueue, "another's ID", typePoll, string(newTask(ref, Options{}).payload()))
-		addRaw(t, w.Queue, fetchQueue, pollID(ref.Hash()), typeFetch, string(newTask(ref, Options{}).payload()))
-		addRaw(t, w.Queue, fetchQueue, "queue", typePoll, string(newTask(ref, Options{}).payload()))
-		addRaw(t, w.Queue, pollQueue, "type", "export:erase", string(newTask(ref, Options{}).payload()))
-		addRaw(t, w.Queue, fetchQueue, "type", typePoll+"?Signature="+canary, string(newTask(ref, Options{}).payload()))
+		addRaw(t, w.Queue, pollQueue, "another's ID", typePoll, string(payloadOf(newTask(ref, Options{}))))
+		addRaw(t, w.Queue, fetchQueue, pollID(ref.Hash()), typeFetch, string(payloadOf(newTask(ref, Options{}))))
+		addRaw(t, w.Queue, fetchQueue, "queue", typePoll, string(payloadOf(newTask(ref, Options{}))))
+		addRaw(t, w.Queue, pollQueue, "type", "export:erase", string(payloadOf(newTask(ref, Options{}))))
+		addRaw(t, w.Queue, fetchQueue, "type", typePoll+"?Signature="+canary, string(payloadOf(newTask(ref, Options{}))))
 		if err := fetchByWorker(t, w, ref); err != nil || len(s.times) != 1 {
 			t.Errorf("the next task: %v after %d attempts", err, len(s.times))
 		}
@@ -147,7 +147,7 @@ func TestATaskIsReadAsItWasWritten(t *testing.T) {
 	} {
 		for _, wait := range []Duration{0, 1, Duration(Forever)} {
 			want := newTask(ref, Options{Wait: wait})
-			task, got, err := parseTask(want.payload())
+			task, got, err := parseTask(payloadOf(want))
 			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Revision().Equal(ref.Revision()) {
 				t.Errorf("%s: %s, %v", ref, got, err)
 			}
@@ -160,7 +160,7 @@ func TestATaskIsReadAsItWasWritten(t *testing.T) {
 
 func TestATaskOfASignedURLHoldsNoSecret(t *testing.T) {
 	ref := parseRef(t, "https://h.example/a.csv?Expires=1&Signature="+canary)
-	payload := newTask(ref, Options{}).payload()
+	payload := payloadOf(newTask(ref, Options{}))
 	task, got, err := parseTask(payload)
 	if err != nil || !task.Signed || got.Signed() || got.Hash() != ref.Hash() || bytes.Contains(payload, []byte(canary)) {
 		t.Errorf("%s: %+v, %s, %v", payload, task, got, err)
@@ -174,7 +174,7 @@ func FuzzParseTask(f *testing.F) {
 		}
 	}
 	for _, ref := range []string{jobRef, "oss://b/p/?region=r", "dms://r/1/k?tid=3", "https://h/p?q=1#md5=9e107d9d372bb6826bd81d3542a419d6"} {
-		f.Add(newTask(parseRef(f, ref), Options{Wait: Duration(Forever), Revision: parseTime("2026-03-04T05:06:07Z")}).payload())
+		f.Add(payloadOf(newTask(parseRef(f, ref), Options{Wait: Duration(Forever), Revision: parseTime("2026-03-04T05:06:07Z")})))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		task, ref, err := parseTask(payload)
@@ -184,8 +184,8 @@ func FuzzParseTask(f *testing.F) {
 			}
 			return
 		}
-		again, same, err := parseTask(task.payload())
-		if err != nil || fmt.Sprint(again) != fmt.Sprint(task) || same.Key() != ref.Key() || !bytes.Equal(task.payload(), payload) {
+		again, same, err := parseTask(payloadOf(task))
+		if err != nil || fmt.Sprint(again) != fmt.Sprint(task) || same.Key() != ref.Key() || !bytes.Equal(payloadOf(task), payload) {
 			t.Errorf("%q: %+v, then %+v, %v", payload, task, again, err)
 		}
 		if ref.Signed() || strings.Contains("/"+ref.Key()+"/", "/../") {

@@ -63,7 +63,7 @@ func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref,
 	if taskType == typeFetch {
 		queue, id, timeout = fetchQueue, fetchID(ref.Hash()), fetchTimeout
 	}
-	task := asynq.NewTask(taskType, newTask(ref, o).payload(), asynq.Queue(queue), asynq.TaskID(id), asynq.Timeout(timeout), asynq.MaxRetry(unlimitedRetries))
+	task := asynq.NewTask(taskType, payloadOf(newTask(ref, o)), asynq.Queue(queue), asynq.TaskID(id), asynq.Timeout(timeout), asynq.MaxRetry(unlimitedRetries))
 	_, err = q.client.EnqueueContext(ctx, task)
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):
@@ -162,38 +162,28 @@ func (q *Queue) Tasks(ctx context.Context) iter.Seq2[QueuedTask, error] {
 	return func(yield func(QueuedTask, error) bool) {
 		for _, queue := range []string{pollQueue, fetchQueue} {
 			for _, list := range taskLists {
-				for task, err := range q.list(ctx, list, queue) {
-					if !yield(task, err) || err != nil {
+				for page := 1; ; page++ {
+					tasks, err := list(q.inspector, queue, asynq.PageSize(listPageSize), asynq.Page(page))
+					if errors.Is(err, asynq.ErrQueueNotFound) {
+						break
+					}
+					if err != nil || ctx.Err() != nil {
+						yield(QueuedTask{}, fmt.Errorf("list the queue: %w", wrapRedisError(ctx, errors.Join(err, ctx.Err()))))
 						return
+					}
+					if len(tasks) == 0 { // a page may be short: it lacks what can't be decoded
+						break
+					}
+					for _, task := range tasks {
+						if !yield(newQueuedTask(task), nil) {
+							return
+						}
 					}
 				}
 			}
 		}
 		for task, err := range q.quarantined(ctx) {
 			if !yield(task, err) {
-				return
-			}
-		}
-	}
-}
-
-func (q *Queue) list(ctx context.Context, list listFunc, queue string) iter.Seq2[QueuedTask, error] {
-	return func(yield func(QueuedTask, error) bool) {
-		for page := 1; ; page++ {
-			tasks, err := list(q.inspector, queue, asynq.PageSize(listPageSize), asynq.Page(page))
-			if errors.Is(err, asynq.ErrQueueNotFound) {
-				return
-			}
-			if err != nil || ctx.Err() != nil {
-				yield(QueuedTask{}, fmt.Errorf("list the queue: %w", wrapRedisError(ctx, errors.Join(err, ctx.Err()))))
-				return
-			}
-			for _, task := range tasks {
-				if !yield(newQueuedTask(task), nil) {
-					return
-				}
-			}
-			if len(tasks) == 0 { // a page may be short: it lacks what can't be decoded
 				return
 			}
 		}

@@ -57,24 +57,6 @@ func (w *Worker) recoverTasks(ctx context.Context) error {
 // given to another worker: asynq looks each minute, half a minute later.
 const orphanedAfter = 3 * time.Minute
 
-// quarantineUnreadable quarantines the active tasks that asynq would never give
-// to a worker again. One that can't be read would keep asynq from finding all
-// others whose worker has died.
-func (w *Worker) quarantineUnreadable(ctx context.Context) {
-	for _, queue := range queues {
-		tasks, err := w.Queue.activeTasks(ctx, queue)
-		if err != nil {
-			continue // Redis is away, and the next look is soon
-		}
-		for _, task := range tasks {
-			why := task.unreadable(w.Queue)
-			if why != "" && w.Queue.quarantine(ctx, task, why) {
-				w.Log.Warn("a task can't be read and is quarantined", "cause", "bad-task", "queue", queue, "id", sanitize(task.id), "error", why)
-			}
-		}
-	}
-}
-
 // An activeTask is an entry in asynq's list of the tasks that run, and what is
 // stored under its ID.
 type activeTask struct{ queue, id, kind string }
@@ -110,23 +92,6 @@ for _, id in ipairs(redis.call("LRANGE", KEYS[1], 0, -1)) do
 end
 return found`)
 
-// activeTasks lists the tasks that run.
-func (q *Queue) activeTasks(ctx context.Context, queue string) ([]activeTask, error) {
-	if n, err := q.redis.LLen(ctx, activeKey(queue)).Result(); err != nil || n == 0 {
-		return nil, err
-	}
-	since := time.Now().Add(-orphanedAfter).Unix()
-	found, err := listActiveScript.Run(ctx, q.redis, []string{activeKey(queue), leaseKey(queue)}, taskKey(queue, ""), since).StringSlice()
-	if err != nil {
-		return nil, err
-	}
-	var tasks []activeTask
-	for pair := range slices.Chunk(found, 2) {
-		tasks = append(tasks, activeTask{queue, pair[0], pair[1]})
-	}
-	return tasks, nil
-}
-
 // unreadable is why asynq can't read a task, or "".
 func (a activeTask) unreadable(q *Queue) string {
 	switch a.kind {
@@ -145,10 +110,10 @@ func (a activeTask) unreadable(q *Queue) string {
 	return "" // it may have ended at this moment, and be gone
 }
 
-// Keys of asynq.
-func activeKey(queue string) string   { return "asynq:{" + queue + "}:active" }
-func leaseKey(queue string) string    { return "asynq:{" + queue + "}:lease" }
-func taskKey(queue, id string) string { return "asynq:{" + queue + "}:t:" + id }
+// asynqKey is a key among those of asynq: "active" and "lease" hold the tasks that
+// run, and "t:" with an ID behind it a task. "aside:" with an ID behind it is ours:
+// what was stored under that ID when it was quarantined.
+func asynqKey(queue, name string) string { return "asynq:{" + queue + "}:" + name }
 
 // quarantineKey holds the IDs of what was quarantined in a queue since it was no
 // task at all, and why.
@@ -172,15 +137,36 @@ end
 redis.call("HSET", KEYS[5], ARGV[1], ARGV[3])
 return 1`)
 
-// quarantine reports whether it did quarantine a task. If it did not, the task is
-// gone, or Redis is away and the next look is soon.
-func (q *Queue) quarantine(ctx context.Context, a activeTask, why string) bool {
-	keys := []string{activeKey(a.queue), leaseKey(a.queue), taskKey(a.queue, a.id), "asynq:{" + a.queue + "}:aside:" + a.id, quarantineKey(a.queue)}
-	done, err := quarantineScript.Run(ctx, q.redis, keys, a.id, a.kind, why).Bool()
-	return done && err == nil
+// quarantineUnreadable quarantines the active tasks that asynq would never give
+// to a worker again. One that can't be read would keep asynq from finding all
+// others whose worker has died. If Redis is away, the next look is soon.
+func (w *Worker) quarantineUnreadable(ctx context.Context) {
+	q := w.Queue
+	for _, queue := range queues {
+		if n, err := q.redis.LLen(ctx, asynqKey(queue, "active")).Result(); err != nil || n == 0 {
+			continue
+		}
+		since := time.Now().Add(-orphanedAfter).Unix()
+		found, err := listActiveScript.Run(ctx, q.redis, []string{asynqKey(queue, "active"), asynqKey(queue, "lease")}, asynqKey(queue, "t:"), since).StringSlice()
+		if err != nil {
+			continue
+		}
+		for pair := range slices.Chunk(found, 2) {
+			task := activeTask{queue, pair[0], pair[1]}
+			why := task.unreadable(q)
+			if why == "" {
+				continue
+			}
+			keys := []string{asynqKey(queue, "active"), asynqKey(queue, "lease"), asynqKey(queue, "t:"+task.id), asynqKey(queue, "aside:"+task.id), quarantineKey(queue)}
+			done, err := quarantineScript.Run(ctx, q.redis, keys, task.id, task.kind, why).Bool()
+			if done && err == nil { // else the task is gone
+				w.Log.Warn("a task can't be read and is quarantined", "cause", "bad-task", "queue", queue, "id", sanitize(task.id), "error", why)
+			}
+		}
+	}
 }
 
-// quarantined yields what quarantine has taken out of the queues.
+// quarantined yields what quarantineUnreadable has taken out of the queues.
 func (q *Queue) quarantined(ctx context.Context) iter.Seq2[QueuedTask, error] {
 	return func(yield func(QueuedTask, error) bool) {
 		for _, queue := range queues {

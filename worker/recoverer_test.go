@@ -18,15 +18,15 @@ var unreadableMessages = map[string]struct {
 	says  string
 }{
 	"no message": {func(p *fakeRedis, queue, id string) {
-		p.HSet(taskKey(queue, id), "msg", "\xff\xff\x1b[2J", "state", "pending")
+		p.HSet(asynqKey(queue, "t:"+id), "msg", "\xff\xff\x1b[2J", "state", "pending")
 	}, "can't be decoded"},
-	"empty":   {func(p *fakeRedis, queue, id string) { p.HSet(taskKey(queue, id), "state", "pending") }, "no message is stored"},
+	"empty":   {func(p *fakeRedis, queue, id string) { p.HSet(asynqKey(queue, "t:"+id), "state", "pending") }, "no message is stored"},
 	"missing": {func(*fakeRedis, string, string) {}, "no message is stored"},
-	"text":    {func(p *fakeRedis, queue, id string) { _ = p.Set(taskKey(queue, id), "a task") }, "is not a task"},
+	"text":    {func(p *fakeRedis, queue, id string) { _ = p.Set(asynqKey(queue, "t:"+id), "a task") }, "is not a task"},
 	"alias": {func(p *fakeRedis, queue, id string) {
-		p.HSet(taskKey(queue, id), "msg", p.HGet(taskKey(queue, "true"), "msg"))
+		p.HSet(asynqKey(queue, "t:"+id), "msg", p.HGet(asynqKey(queue, "t:true"), "msg"))
 	}, "stored as another task: \"true\""},
-	"\x1b[2J\u202ename": {func(p *fakeRedis, queue, id string) { p.HSet(taskKey(queue, id), "msg", "\xff") }, "can't be decoded"},
+	"\x1b[2J\u202ename": {func(p *fakeRedis, queue, id string) { p.HSet(asynqKey(queue, "t:"+id), "msg", "\xff") }, "can't be decoded"},
 }
 
 // A message that is no task would keep asynq from seeing the tasks whose workers
@@ -69,11 +69,11 @@ func TestMessagesThatAreNoTasksBlockNothing(t *testing.T) {
 func addOrphanedTask(t testing.TB, p *fakeRedis, q *Queue, ref fetch.Ref) {
 	t.Helper()
 	id := fetchID(ref.Hash())
-	addRaw(t, q, fetchQueue, id, typeFetch, string(newTask(ref, Options{}).payload()))
+	addRaw(t, q, fetchQueue, id, typeFetch, string(payloadOf(newTask(ref, Options{}))))
 	key := "asynq:{" + fetchQueue + "}:"
 	q.redis.LRem(t.Context(), key+"pending", 0, id)
 	_, _ = p.Lpush(key+"active", id)
-	p.HSet(taskKey(fetchQueue, id), "state", "active")
+	p.HSet(asynqKey(fetchQueue, "t:"+id), "state", "active")
 	_, _ = p.ZAdd(key+"lease", float64(time.Now().Unix()), id)
 }
 

@@ -51,19 +51,18 @@ const (
 // NewRedisClient returns a client that has not connected yet. The query of the
 // URL may hold any of go-redis's settings; with addr=HOST:PORT the client is of a
 // cluster, with master_name=NAME of a Sentinel. Errors do not hold the password.
-func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
-	client, err := o.newClient()
-	if err == nil {
-		return client, nil
-	}
-	// An @ sign in the path of a socket may belong to a password at the wrong place.
-	if u, parseErr := ParseRedisURL(o.URL); parseErr != nil || strings.Contains(u.Path, "@") {
-		return nil, fmt.Errorf("redis …: %w", err)
-	}
-	return nil, fmt.Errorf("redis %s: %w", redact.Text(o.URL), err)
-}
-
-func (o RedisOptions) newClient() (redis.UniversalClient, error) {
+func NewRedisClient(o RedisOptions) (client redis.UniversalClient, err error) {
+	defer func() {
+		if err == nil {
+			return
+		}
+		// An @ sign in the path of a socket may belong to a password at the wrong place.
+		shown := "…"
+		if u, parseErr := ParseRedisURL(o.URL); parseErr == nil && !strings.Contains(u.Path, "@") {
+			shown = redact.Text(o.URL)
+		}
+		err = fmt.Errorf("redis %s: %w", shown, err)
+	}()
 	u, err := ParseRedisURL(o.URL)
 	if err != nil {
 		return nil, err

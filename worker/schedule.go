@@ -62,7 +62,7 @@ func (e ScheduleEntry) spec() string {
 
 // id is the ID of the entry's task: the queue never has two of them at once.
 func (e ScheduleEntry) id() string {
-	sum := sha256.Sum256([]byte(e.spec() + "\n" + string(e.task().payload())))
+	sum := sha256.Sum256([]byte(e.spec() + "\n" + string(payloadOf(e.task()))))
 	return "discover." + hex.EncodeToString(sum[:16])
 }
 
@@ -75,7 +75,7 @@ func (e ScheduleEntry) task() discoverTask {
 // workers differ.
 func (e ScheduleEntry) periodicTask() *asynq.PeriodicTaskConfig {
 	return &asynq.PeriodicTaskConfig{
-		Cronspec: e.spec(), Task: asynq.NewTask(typeDiscover, e.task().payload()),
+		Cronspec: e.spec(), Task: asynq.NewTask(typeDiscover, payloadOf(e.task())),
 		Opts: []asynq.Option{
 			asynq.Queue(discoverQueue), asynq.TaskID(e.id()), asynq.Retention(e.interval(time.Now()) / 2),
 			asynq.Timeout(discoverTimeout), asynq.MaxRetry(unlimitedRetries),

@@ -72,8 +72,9 @@ func newTask(ref fetch.Ref, o Options) Task {
 	return Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)}
 }
 
-func (t Task) payload() []byte {
-	b, _ := json.Marshal(t) // of texts, numbers and times: it can't fail
+// payloadOf writes a Task or a discoverTask.
+func payloadOf[T Task | discoverTask](task T) []byte {
+	b, _ := json.Marshal(task) // of texts, numbers and times: it can't fail
 	return b
 }
 
@@ -140,11 +141,6 @@ type discoverTask struct {
 	Since   string   `json:"since,omitempty"` // as Worker.ParseSince reads it at each run
 	Match   string   `json:"match,omitempty"`
 	Wait    Duration `json:"wait,omitzero"` // of what is enqueued
-}
-
-func (d discoverTask) payload() []byte {
-	b, _ := json.Marshal(d) // of texts and numbers: it can't fail
-	return b
 }
 
 // readDiscoverTask reads a task of the schedule, and the place that it names.
