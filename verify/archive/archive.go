@@ -36,14 +36,14 @@ type Archive struct {
 	id   string
 	disk disk
 
-	indexEvery int64                    // 0 means defaultIndexEvery
-	measure    func() (diskSpace, bool) // nil asks the system
+	indexEvery int64                              // 0 means defaultIndexEvery
+	measure    func(dir string) (diskSpace, bool) // false if the system can't say
 	reserved   reservations
 }
 
 // Open opens the archive in dir and makes one if there is none.
 func Open(dir string) (*Archive, error) {
-	a := &Archive{dir: filepath.Clean(dir)}
+	a := &Archive{dir: filepath.Clean(dir), measure: measureDisk}
 	if err := a.open(); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
@@ -85,7 +85,7 @@ func OpenExisting(dir string) (*Archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
-	return &Archive{dir: dir, id: id}, nil
+	return &Archive{dir: dir, id: id, measure: measureDisk}, nil
 }
 
 type identity struct {

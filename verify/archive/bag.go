@@ -81,16 +81,22 @@ func (in *Ingest) writeBag(r *Receipt) error {
 	if err != nil {
 		return err
 	}
-	manifestText, err := in.manifest()
-	if err != nil {
-		return err
+	var content []string // the lines of the manifest, ordered by the names of the files
+	for o, err := range in.objects.all() {
+		if err != nil {
+			return err
+		}
+		for _, f := range o.Files {
+			content = append(content, fmt.Sprintf("%s  %s/%s\n", f.SHA256, dataDir, f.Path))
+		}
 	}
+	slices.SortFunc(content, func(a, b string) int { return strings.Compare(a[2*sha256.Size:], b[2*sha256.Size:]) })
 	info := fmt.Sprintf("Bag-Software-Agent: tallyman\nBagging-Date: %s\nExternal-Identifier: %s\nPayload-Oxum: %d.%d\n",
 		r.Landed.Format(time.DateOnly), r.Reference, r.Bytes, r.Files)
 	tags := map[string]io.WriterTo{
 		bagDeclaration: strings.NewReader(declaration),
 		bagInfo:        strings.NewReader(info),
-		manifest:       strings.NewReader(manifestText),
+		manifest:       strings.NewReader(strings.Join(content, "")),
 		receiptFile:    bytes.NewReader(append(receipt, '\n')),
 	}
 	if len(r.Objects) == 0 {
@@ -107,19 +113,4 @@ func (in *Ingest) writeBag(r *Receipt) error {
 		fmt.Fprintf(&sums, "%x  %s\n", sum.Sum(nil), name)
 	}
 	return nil
-}
-
-// manifest lists the content files with their SHA-256, ordered by name.
-func (in *Ingest) manifest() (string, error) {
-	var lines []string
-	for o, err := range in.objects.all() {
-		if err != nil {
-			return "", err
-		}
-		for _, f := range o.Files {
-			lines = append(lines, fmt.Sprintf("%s  %s/%s\n", f.SHA256, dataDir, f.Path))
-		}
-	}
-	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[2*sha256.Size:], b[2*sha256.Size:]) })
-	return strings.Join(lines, ""), nil
 }

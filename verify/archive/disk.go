@@ -121,37 +121,6 @@ func (d disk) writeJSON(path string, v any) error {
 	return d.write(path, bytes.NewReader(append(b, '\n')))
 }
 
-// writeDurable replaces a small file by v as JSON. After a crash or a power cut
-// the file has the old or the new bytes; once writeDurable has returned, the new.
-func (d disk) writeDurable(path string, v any) error {
-	draft := path + ".new"
-	if err := d.writeJSON(draft, v); err != nil {
-		return err
-	}
-	if err := d.rename(draft, path); err != nil {
-		return err
-	}
-	return d.syncDir(filepath.Dir(path))
-}
-
-// writeVolatile replaces a small file by v as JSON without waiting for the disk.
-// After a crash of the process the file has the old or the new bytes; a power cut
-// may lose both.
-func (d disk) writeVolatile(path string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	draft := path + ".new"
-	if err := d.step("write", draft); err != nil {
-		return err
-	}
-	if err := os.WriteFile(draft, append(b, '\n'), 0o644); err != nil {
-		return err
-	}
-	return d.rename(draft, path)
-}
-
 // rename moves a file or a directory. The new name is not durable yet.
 func (d disk) rename(from, to string) error {
 	if err := d.step("rename", to); err != nil {

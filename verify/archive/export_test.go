@@ -19,7 +19,7 @@ func (p *powerCutDisk) CutPower(dir string, survives func() bool) { p.cutPower(d
 
 // SetSpace replaces what the system says of the archive's file system.
 func (a *Archive) SetSpace(total, free, files int64, maxElement int) {
-	a.measure = func() (diskSpace, bool) { return diskSpace{total, free, files, maxElement}, true }
+	a.measure = func(string) (diskSpace, bool) { return diskSpace{total, free, files, maxElement}, true }
 }
 
 // HashName is the file name that stands for a key, or the name of an object.

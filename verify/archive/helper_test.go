@@ -58,7 +58,7 @@ func promise(body string) verify.Want {
 }
 
 func openWith(dir string, step func(op, path string) error) (*Archive, error) {
-	a := &Archive{dir: filepath.Clean(dir), disk: disk{hook: step}}
+	a := &Archive{dir: filepath.Clean(dir), disk: disk{hook: step}, measure: measureDisk}
 	return a, a.open()
 }
 

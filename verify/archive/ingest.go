@@ -87,10 +87,19 @@ func (in *Ingest) cleanBag() error {
 // promise that does not contradict want. If so, the object is in the export that
 // Commit makes; Commit leaves out objects that were not asked for.
 func (in *Ingest) Done(name string, want verify.Want) bool {
-	return in.objects.want(name, func(o Object) bool {
-		_, err := want.Merge(name, o.Store.want())
-		return err == nil && SameVersion(want, o.Job.want())
-	})
+	in.objects.mu.Lock()
+	defer in.objects.mu.Unlock()
+	e, ok := in.objects.entries[name]
+	if !ok {
+		return false
+	}
+	o, _, err := in.objects.read(name)
+	if err == nil {
+		_, err = want.Merge(name, o.Store.want())
+	}
+	e.wanted = err == nil && SameVersion(want, o.Job.want())
+	in.objects.entries[name] = e
+	return e.wanted
 }
 
 // Close ends the attempt and unlocks the export. What was received is kept,

@@ -42,7 +42,7 @@ func (a *Archive) lockExport(reference, key string) (l exportLock, s State, err 
 		return l, s, fmt.Errorf("%w: %q", errKey, key)
 	}
 	l = exportLock{archive: a, key: key, dir: a.ingestPath(key), maxElement: 255}
-	if space, ok := a.diskSpace(); ok && space.maxElement > 0 {
+	if space, ok := a.measure(a.dir); ok && space.maxElement > 0 {
 		l.maxElement = space.maxElement
 	}
 	if err := checkPath(a.Path(key), key, l.maxElement); err != nil {

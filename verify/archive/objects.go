@@ -124,41 +124,6 @@ func (x *objectIndex) add(d disk, o Object) error {
 	return nil
 }
 
-// want reports whether an object is done and matches, and if so keeps it for
-// this attempt's export.
-func (x *objectIndex) want(name string, matches func(Object) bool) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e, ok := x.entries[name]
-	if !ok {
-		return false
-	}
-	o, _, err := x.read(name)
-	e.wanted = err == nil && matches(o)
-	x.entries[name] = e
-	return e.wanted
-}
-
-// remove drops an object and returns what it was.
-func (x *objectIndex) remove(name string) (o Object, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if _, ok := x.entries[name]; ok {
-		o, _, err = x.read(name)
-	}
-	delete(x.entries, name)
-	return o, err
-}
-
-// dropUnwanted drops the objects that this attempt's export does not have, and
-// returns how many are left.
-func (x *objectIndex) dropUnwanted() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	maps.DeleteFunc(x.entries, func(_ string, e objectEntry) bool { return !e.wanted })
-	return len(x.entries)
-}
-
 // all yields the objects that are done, ordered by name. It ends after the first
 // error.
 func (x *objectIndex) all() iter.Seq2[Object, error] {

@@ -56,7 +56,13 @@ func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p
 			p, err = nil, fmt.Errorf("open what was received of %s: %w", name, err)
 		}
 	}()
-	done, err := in.objects.remove(name)
+	var done Object
+	in.objects.mu.Lock()
+	if _, ok := in.objects.entries[name]; ok {
+		done, _, err = in.objects.read(name)
+		delete(in.objects.entries, name)
+	}
+	in.objects.mu.Unlock()
 	if err != nil {
 		return p, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -156,7 +157,8 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer,
 		Doubts: append([]string{}, s.Doubts...), Checks: []verify.Check{},
 	}
-	objects := in.objects.dropUnwanted()
+	maps.DeleteFunc(in.objects.entries, func(_ string, e objectEntry) bool { return !e.wanted })
+	objects := len(in.objects.entries)
 	if objects == 0 {
 		return nil, errNoObjects
 	}

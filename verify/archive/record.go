@@ -85,15 +85,36 @@ func (a *Archive) Record(reference, key string) (*Record, error) {
 // Save writes the State and the Counters. The State is durable when Save
 // returns. If Save fails, the State on disk is the old or the new one.
 func (r *Record) Save() error {
-	if err := r.lock.archive.disk.writeDurable(r.lock.path(stateFile), r.State); err != nil {
+	disk, path := r.lock.archive.disk, r.lock.path(stateFile)
+	err := disk.writeJSON(path+".new", r.State)
+	if err == nil {
+		err = disk.rename(path+".new", path)
+	}
+	if err == nil {
+		err = disk.syncDir(r.lock.dir)
+	}
+	if err != nil {
 		return fmt.Errorf("save the state of %s: %w", r.State.Reference, err)
 	}
 	return r.SaveCounters()
 }
 
-// SaveCounters writes the Counters alone, and does not wait for the disk.
+// SaveCounters writes the Counters alone, and does not wait for the disk. After a
+// crash of the process the file has the old or the new ones; a power cut may lose
+// both.
 func (r *Record) SaveCounters() error {
-	if err := r.lock.archive.disk.writeVolatile(r.lock.path(countsFile), r.Counters); err != nil {
+	disk, path := r.lock.archive.disk, r.lock.path(countsFile)
+	b, err := json.Marshal(r.Counters)
+	if err == nil {
+		err = disk.step("write", path+".new")
+	}
+	if err == nil {
+		err = os.WriteFile(path+".new", append(b, '\n'), 0o644)
+	}
+	if err == nil {
+		err = disk.rename(path+".new", path)
+	}
+	if err != nil {
 		return fmt.Errorf("save the counters of %s: %w", r.State.Reference, err)
 	}
 	return nil

@@ -26,14 +26,6 @@ const (
 	keptFiles = 16
 )
 
-// diskSpace is what is left of the archive's file system, if the system can say.
-func (a *Archive) diskSpace() (diskSpace, bool) {
-	if a.measure != nil {
-		return a.measure()
-	}
-	return measureDisk(a.dir)
-}
-
 // A NoSpaceError says that an object does not fit on the disk, before any of it
 // is received. It is syscall.ENOSPC.
 type NoSpaceError struct {
@@ -122,7 +114,7 @@ func (p *Partial) tryReserve(need int64) (released <-chan struct{}, err error) {
 	a, r := p.in.archive, p.reserved.all
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	space, known := a.diskSpace()
+	space, known := a.measure(a.dir)
 	kept := min(keptFree, space.total/100)
 	usable := space.free - kept
 	hasFiles := space.files == verify.Unknown || space.files >= keptFiles

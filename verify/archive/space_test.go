@@ -108,7 +108,7 @@ func TestTwoObjectsNeverReserveTheSameSpace(t *testing.T) {
 		var mu sync.Mutex
 		var waited atomic.Int64
 		free, receiving, most, landed := int64(25*gib), 0, 0, 0
-		a.measure = func() (diskSpace, bool) {
+		a.measure = func(string) (diskSpace, bool) {
 			mu.Lock()
 			defer mu.Unlock()
 			return diskSpace{0, free, verify.Unknown, 255}, true
