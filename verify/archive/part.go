@@ -49,52 +49,44 @@ func (p *Part) Remaining() (off, n int64) {
 }
 
 // Write adds the next bytes of the part. More than Remaining says are an error,
-// and none of them are written.
+// and none of them are written. It writes up to the next index entry at a time,
+// and then the entry if it is time for one. A part of unknown size gets none
+// before its end: a later attempt would take the piece for the whole object.
 func (p *Part) Write(b []byte) (written int, err error) {
-	if p.size != verify.Unknown && p.n+int64(len(b)) > p.size {
-		return 0, fmt.Errorf("write %d bytes at %d of %s: %w", len(b), p.off+p.n, p.partial.name, errTooMany)
+	partial, known := p.partial, p.size != verify.Unknown
+	if known && p.n+int64(len(b)) > p.size {
+		return 0, fmt.Errorf("write %d bytes at %d of %s: %w", len(b), p.off+p.n, partial.name, errTooMany)
 	}
-	for err == nil && len(b) > 0 {
-		n := int64(len(b))
-		if p.size != verify.Unknown {
-			n = min(n, p.indexed+p.partial.indexEvery-p.n)
+	for err == nil && written < len(b) {
+		next := b[written:]
+		if known {
+			next = next[:min(int64(len(next)), p.indexed+partial.indexEvery-p.n)]
 		}
-		var done int
-		done, err = p.write(b[:n])
-		written += done
-		b = b[done:]
+		if err := partial.in.archive.disk.step("write", partial.file.Name()); err != nil {
+			return written, err
+		}
+		var n int
+		n, err = partial.file.WriteAt(next, p.off+p.n)
+		written += n
+		p.crc.Write(next[:n])
+		partial.mu.Lock()
+		p.n += int64(n)
+		partial.moved.Broadcast()
+		partial.mu.Unlock()
+		partial.reserved.spend(int64(n))
+		now := time.Now()
+		if p.since.IsZero() {
+			p.since = now
+		}
+		switch {
+		case err != nil || !known: // no entry
+		case p.n == p.size:
+			err = p.End()
+		case p.n == p.indexed+partial.indexEvery || now.Sub(p.since) > indexInterval:
+			err = p.addToIndex()
+		}
 	}
 	return written, err
-}
-
-// write writes bytes up to the next index entry at most, and writes the entry if
-// it is time. A part of unknown size gets none before its end: a later attempt
-// would take the piece for the whole object.
-func (p *Part) write(b []byte) (int, error) {
-	partial := p.partial
-	if err := partial.in.archive.disk.step("write", partial.file.Name()); err != nil {
-		return 0, err
-	}
-	n, err := partial.file.WriteAt(b, p.off+p.n)
-	p.crc.Write(b[:n])
-	partial.mu.Lock()
-	p.n += int64(n)
-	partial.moved.Broadcast()
-	partial.mu.Unlock()
-	partial.reserved.spend(int64(n))
-	now := time.Now()
-	if p.since.IsZero() {
-		p.since = now
-	}
-	switch {
-	case err != nil || p.size == verify.Unknown:
-		return n, err
-	case p.n == p.size:
-		return n, p.End()
-	case p.n == p.indexed+partial.indexEvery || now.Sub(p.since) > indexInterval:
-		return n, p.addToIndex()
-	}
-	return n, nil
 }
 
 // End completes a part whose size was not known, when the store has no more
@@ -178,43 +170,31 @@ func (ps *parts) add(partial *Partial, e partEntry) {
 func (p *Partial) Missing(size, partSize int64) iter.Seq[*Part] {
 	return func(yield func(*Part) bool) {
 		for off := int64(0); ; {
-			part := p.nextMissing(off, size, partSize)
-			if part == nil {
-				return
+			part := &Part{partial: p, off: off, size: verify.Unknown, crc: crc64.New(verify.ECMA)}
+			p.mu.Lock()
+			i := sort.Search(len(p.parts), func(i int) bool { return p.parts[i].off+p.parts[i].size > off })
+			for ; i < len(p.parts) && p.parts[i].off <= part.off; i++ {
+				part.off = p.parts[i].off + p.parts[i].size
+			}
+			end := size
+			if i < len(p.parts) {
+				end = p.parts[i].off
+			}
+			found := part.off < end
+			switch {
+			case size == verify.Unknown:
+				found = len(p.parts) == 0
+			case found:
+				part.size = min(partSize-part.off%partSize, end-part.off)
+			}
+			if found {
+				p.parts = slices.Insert(p.parts, i, part)
 			}
 			off = part.off + part.size
-			if !yield(part) {
+			p.mu.Unlock()
+			if !found || !yield(part) {
 				return
 			}
 		}
 	}
-}
-
-// nextMissing makes a part of the first missing range at or after off. It is nil
-// if nothing is missing.
-func (p *Partial) nextMissing(off, size, partSize int64) *Part {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	part := &Part{partial: p, size: verify.Unknown, crc: crc64.New(verify.ECMA)}
-	if size == verify.Unknown {
-		if len(p.parts) > 0 {
-			return nil
-		}
-		p.parts = parts{part}
-		return part
-	}
-	i := sort.Search(len(p.parts), func(i int) bool { return p.parts[i].off+p.parts[i].size > off })
-	for ; i < len(p.parts) && p.parts[i].off <= off; i++ {
-		off = p.parts[i].off + p.parts[i].size
-	}
-	end := size
-	if i < len(p.parts) {
-		end = p.parts[i].off
-	}
-	if off >= end {
-		return nil
-	}
-	part.off, part.size = off, min(partSize-off%partSize, end-off)
-	p.parts = slices.Insert(p.parts, i, part)
-	return part
 }

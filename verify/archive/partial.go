@@ -52,7 +52,7 @@ func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p
 	p.moved.L, p.reserved.all = &p.mu, &in.archive.reserved
 	defer func() {
 		if err != nil {
-			p.close()
+			p.Close()
 			p, err = nil, fmt.Errorf("open what was received of %s: %w", name, err)
 		}
 	}()
@@ -162,7 +162,7 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 		}
 	}()
 	switch {
-	case p.wire == nil || p.wire.Verdict() != io.EOF:
+	case p.wire == nil || !errors.Is(p.wire.Verdict(), io.EOF):
 		return errUnproven
 	case p.writing > 0:
 		return errNotClosed
@@ -209,27 +209,21 @@ func (p *Partial) Discard() {
 
 // Close ends the use of the Partial. What was received is kept for the next
 // attempt, unless it was discarded, proven wrong, or finished.
-func (p *Partial) Close() error {
+func (p *Partial) Close() (err error) {
+	defer p.reserved.release()
 	useless := p.discarded
 	if p.wire != nil {
 		_, mismatch := errors.AsType[*verify.Mismatch](p.wire.Verdict())
 		useless = useless || mismatch || errors.Is(p.wire.Verdict(), verify.ErrUnproven)
 	}
 	if useless {
-		return errors.Join(p.empty(), p.close())
+		err = p.empty()
 	}
-	var err error
 	for _, part := range p.parts {
-		if err == nil && !part.complete && part.size != verify.Unknown {
+		if err == nil && !useless && !part.complete && part.size != verify.Unknown {
 			err = part.addToIndex()
 		}
 	}
-	return errors.Join(err, p.close())
-}
-
-func (p *Partial) close() error {
-	defer p.reserved.release()
-	var err error
 	for _, f := range []*os.File{p.file, p.index} {
 		if f != nil {
 			err = errors.Join(err, f.Close())

@@ -48,7 +48,11 @@ func newTorn(t *testing.T) torn {
 }
 
 // kill ends the use of a Partial as the end of the process does.
-func kill(p *Partial) { p.close() }
+func kill(p *Partial) {
+	p.file.Close()
+	p.index.Close()
+	p.reserved.release()
+}
 
 // with opens the object under a promise of its job.
 func (torn torn) with(job verify.Want, do func(*Partial)) {

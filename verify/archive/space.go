@@ -95,10 +95,31 @@ func (p *Partial) Reserve(ctx context.Context, content int64, waits func()) erro
 		need += max(size-p.Received(), 0)
 	}
 	waits = sync.OnceFunc(waits)
+	a, r := p.in.archive, p.reserved.all
 	for {
-		released, err := p.tryReserve(need)
-		if released == nil || err != nil {
-			return err
+		r.mu.Lock()
+		space, known := a.measure(a.dir)
+		kept := min(keptFree, space.total/100)
+		usable := space.free - kept
+		hasFiles := space.files == verify.Unknown || space.files >= keptFiles
+		fits := !known || hasFiles && need <= usable-r.unspent.Load()
+		willFit := hasFiles && r.total > 0 && need <= usable+r.total // once what others reserved is released
+		if fits {
+			if r.released == nil {
+				r.released = make(chan struct{})
+			}
+			r.total += need
+			r.unspent.Add(need)
+			p.reserved.size = need
+			p.reserved.unspent.Store(need)
+		}
+		released := r.released
+		r.mu.Unlock()
+		switch {
+		case fits:
+			return nil
+		case !willFit:
+			return &NoSpaceError{p.name, a.dir, need, space.free, kept, space.files}
 		}
 		waits()
 		select {
@@ -107,31 +128,6 @@ func (p *Partial) Reserve(ctx context.Context, content int64, waits func()) erro
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// tryReserve reserves the space, or returns what to wait for before trying again.
-func (p *Partial) tryReserve(need int64) (released <-chan struct{}, err error) {
-	a, r := p.in.archive, p.reserved.all
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	space, known := a.measure(a.dir)
-	kept := min(keptFree, space.total/100)
-	usable := space.free - kept
-	hasFiles := space.files == verify.Unknown || space.files >= keptFiles
-	switch {
-	case !known || hasFiles && need <= usable-r.unspent.Load():
-		if r.released == nil {
-			r.released = make(chan struct{})
-		}
-		r.total += need
-		r.unspent.Add(need)
-		p.reserved.size = need
-		p.reserved.unspent.Store(need)
-		return nil, nil
-	case hasFiles && r.total > 0 && need <= usable+r.total:
-		return r.released, nil
-	}
-	return nil, &NoSpaceError{p.name, a.dir, need, space.free, kept, space.files}
 }
 
 // spend says that n bytes were written: the file system counts them from now on.

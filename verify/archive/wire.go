@@ -46,42 +46,41 @@ type tailReader struct {
 	off     int64
 }
 
-func (r *tailReader) Read(b []byte) (int, error) {
-	n, err := r.partial.wait(r.ctx, r.off)
-	if err != nil {
-		return 0, err
-	}
-	read, err := receivedBytes{r.partial}.ReadAt(b[:min(int64(len(b)), n)], r.off)
-	r.off += int64(read)
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF // the file is shorter than its parts
-	}
-	return read, err
-}
-
-// wait returns how many bytes are here from off on, once there are any. It
-// returns io.EOF at the end of the object.
-func (p *Partial) wait(ctx context.Context, off int64) (int64, error) {
-	defer context.AfterFunc(ctx, func() { p.Fail(context.Cause(ctx)) })()
+// Read waits until there are bytes at the offset. It returns io.EOF at the end of
+// the object.
+func (r *tailReader) Read(b []byte) (n int, err error) {
+	p := r.partial
+	here := int64(0) // bytes from the offset on
+	stop := context.AfterFunc(r.ctx, func() { p.Fail(context.Cause(r.ctx)) })
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for {
-		i := p.parts.after(off)
-		if i < len(p.parts) && p.parts[i].off <= off {
-			return p.parts[i].off + p.parts[i].n - off, nil
-		}
-		ended := off >= p.want.Size
+	for here == 0 && err == nil {
+		i := p.parts.after(r.off)
+		ended := r.off >= p.want.Size
 		if p.want.Size == verify.Unknown {
 			ended = i == len(p.parts) && i > 0 && p.parts[i-1].complete
 		}
 		switch {
+		case i < len(p.parts) && p.parts[i].off <= r.off:
+			here = p.parts[i].off + p.parts[i].n - r.off
 		case ended:
-			return 0, io.EOF
+			err = io.EOF
 		case p.failed != nil:
-			return 0, p.failed
+			err = p.failed
+		default:
+			p.moved.Wait()
 		}
-		p.moved.Wait()
 	}
+	p.mu.Unlock()
+	stop()
+	if err != nil {
+		return 0, err
+	}
+	n, err = receivedBytes{p}.ReadAt(b[:min(int64(len(b)), here)], r.off)
+	r.off += int64(n)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // the file is shorter than its parts
+	}
+	return n, err
 }
 
 // receivedBytes reads the file of a Partial.
@@ -98,7 +97,7 @@ func (r receivedBytes) ReadAt(b []byte, off int64) (int, error) {
 // number, once its Wire has given io.EOF. It is valid until the Partial is
 // finished or closed.
 func (p *Partial) ReaderAt() (io.ReaderAt, int64, error) {
-	if p.wire == nil || p.wire.Verdict() != io.EOF {
+	if p.wire == nil || !errors.Is(p.wire.Verdict(), io.EOF) {
 		return nil, 0, fmt.Errorf("read all of %s: %w", p.name, errUnproven)
 	}
 	return io.NewSectionReader(receivedBytes{p}, 0, p.wire.Size()), p.wire.Size(), nil
