@@ -3,4 +3,4 @@ package fetch
 import "time"
 
 // SetFirstWait sets how long f waits before it tries a request again.
-func SetFirstWait(f *Fetcher, d time.Duration) { f.firstWait = d }
+func SetFirstWait(f *Fetcher, d time.Duration) { f.retryWait = d }

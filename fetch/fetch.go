@@ -20,7 +20,7 @@ type Fetcher struct {
 	Providers    map[string]Provider // by the scheme of the reference
 	StatusCaches map[string]Provider // by scheme; Poll asks these in place of Providers
 	Archive      *archive.Archive
-	Parallel     int           // range requests in flight per object; 0 means 8
+	Parallel     int           // of one export: requests in flight, objects at once, unpacking goroutines; 0 means 8
 	PartSize     int64         // bytes of a range request; 0 means 4 MiB
 	IdleTimeout  time.Duration // how long a store may send nothing; 0 means 30 s
 	MinRate      int64         // bytes a second, over a minute, that an object must come at; 0 means 1024, negative: any
@@ -46,7 +46,7 @@ type Fetcher struct {
 	// hard one: it ends the requests in flight, too.
 	Soft context.Context
 
-	firstWait time.Duration // between two tries of a request; 0 means firstWait
+	retryWait time.Duration // before the second try of a request; 0 means defaultRetryWait
 	ready     readyCache    // of jobs that Poll found ready
 }
 

@@ -88,16 +88,16 @@ func (t *transfer) skip(answer *Range, n int64) error {
 // How often a request is made again while it brings nothing, and how long the
 // first wait is. The wait doubles.
 const (
-	maxTries      = 4
-	firstWait     = 200 * time.Millisecond
-	maxRetryAfter = 50 // times the first wait: the most that a store's Retry-After counts
+	maxTries         = 4
+	defaultRetryWait = 200 * time.Millisecond
+	maxRetryAfter    = 50 // times the first wait: the most that a store's Retry-After counts
 )
 
 // retry calls do again after a failure that may pass, until it has failed
 // maxTries times in a row without receiving anything. What comes too slowly does
 // not count as received, or retry would never end.
 func (t *transfer) retry(ctx context.Context, received func() int64, do func() error) error {
-	first := cmp.Or(t.firstWait, firstWait)
+	first := cmp.Or(t.retryWait, defaultRetryWait)
 	failures, wait := 0, first
 	for {
 		before := received()

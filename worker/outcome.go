@@ -34,9 +34,9 @@ type Budget struct{ Command, Worker int }
 // passed.
 var (
 	once      = Budget{1, 1}
-	mismatch  = Budget{3, 3}
+	few       = Budget{3, 3}
 	panicked  = Budget{10, 10}
-	network   = Budget{10, 30} // about five hours of a worker
+	many      = Budget{10, 30} // about five hours of a worker
 	transient = Budget{10, endless}
 	external  = Budget{1, endless}
 )
@@ -82,22 +82,22 @@ var outcomes = []struct {
 	{isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once}},
 	{jobIs(fetch.Expired), Outcome{"job-expired", ExitGone, once}},
 	{jobIs(fetch.Failed), Outcome{"job-failed", ExitGone, once}},
-	{is(fetch.ErrExpired), Outcome{"url-expired", ExitGone, mismatch}},
+	{is(fetch.ErrExpired), Outcome{"url-expired", ExitGone, few}},
 	{is(fetch.ErrAuth), Outcome{"auth-denied", ExitAuth, once}},
 	{is(fetch.ErrThrottled), Outcome{"throttled", ExitTemporary, transient}},
 	{is(hostguard.ErrHost), Outcome{"host-refused", ExitIntegrity, once}},
-	{is(fetch.ErrChanged), Outcome{"changed-at-source", ExitTemporary, network}},
+	{is(fetch.ErrChanged), Outcome{"changed-at-source", ExitTemporary, many}},
 	{is(fetch.ErrNotFound), Outcome{"not-found", ExitGone, once}},
 	{is(fetch.ErrReceiptMismatch), Outcome{"checksum-mismatch", ExitIntegrity, once}},
-	{truncated, Outcome{"truncated", ExitIntegrity, mismatch}},
-	{isA[*verify.Mismatch], Outcome{"checksum-mismatch", ExitIntegrity, mismatch}},
+	{truncated, Outcome{"truncated", ExitIntegrity, few}},
+	{isA[*verify.Mismatch], Outcome{"checksum-mismatch", ExitIntegrity, few}},
 	{is(verify.ErrUnproven), Outcome{"unproven", ExitIntegrity, once}},
 	{is(fetch.ErrCorrupt), Outcome{"corrupt", ExitIntegrity, once}},
 	{is(fetch.ErrUnsafeName), Outcome{"unsafe-name", ExitIntegrity, once}},
 	{is(archive.ErrName), Outcome{"unsafe-name", ExitIntegrity, once}},
 	{is(fetch.ErrBomb), Outcome{"bomb-refused", ExitIntegrity, once}},
 	{is(fetch.ErrEncrypted), Outcome{"encrypted", ExitIntegrity, once}},
-	{is(fetch.ErrTemporary), Outcome{"network", ExitTemporary, network}},
+	{is(fetch.ErrTemporary), Outcome{"network", ExitTemporary, many}},
 	{is(fetch.ErrRefused), Outcome{"job-failed", ExitGone, once}},
 	{is(ErrRedis), Outcome{"redis", ExitTemporary, external}},
 	{is(ErrUnsuitableRedis), Outcome{"redis", ExitUsage, external}},

@@ -164,7 +164,7 @@ func (r *run) pollDelay(asked time.Time, err error) time.Duration {
 // the export.
 func (o Outcome) delay(local bool, n int) time.Duration {
 	switch {
-	case local && o.Budget == mismatch:
+	case local && o.Budget == few:
 		return time.Duration(n) * time.Second
 	case local:
 		return backoff(250*time.Millisecond, n, 5*time.Second)

@@ -37,7 +37,7 @@ var tagFiles = []string{bagDeclaration, bagInfo, manifest, tagManifest, receiptF
 // for which this attempt called Done or Finish. Commit is called once, when all
 // Partials are closed, and Close after it.
 func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
-	in.loaded = false
+	in.cleanOnClose = false // the bag is being completed; what stays of it the next Begin cleans
 	defer func() {
 		if err != nil {
 			r, err = nil, fmt.Errorf("commit: %w", err)

@@ -19,10 +19,10 @@ import (
 // objects may be received by many goroutines at once.
 type Ingest struct {
 	exportLock
-	root    *os.Root // of bag/data: no content is created outside it
-	state   State
-	objects objectIndex
-	loaded  bool // the object index, so that Close may clean the bag by it
+	root         *os.Root // of bag/data: no content is created outside it
+	state        State
+	objects      objectIndex
+	cleanOnClose bool // Close is to drop the content that the object index does not list
 }
 
 // Begin locks an export to receive it, and finds what earlier attempts received.
@@ -52,7 +52,7 @@ func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest,
 	if err := in.objects.load(ctx, a.disk, in.path(objectsFile), in.root); err != nil {
 		return in, err
 	}
-	in.loaded = true
+	in.cleanOnClose = true
 	return in, in.cleanBag()
 }
 
@@ -107,7 +107,7 @@ func (in *Ingest) Done(name string, want verify.Want) bool {
 // removed.
 func (in *Ingest) Close() error {
 	var err error
-	if in.loaded {
+	if in.cleanOnClose {
 		err = in.cleanBag()
 	}
 	if in.root != nil {

@@ -130,7 +130,9 @@ func (a *Archive) Landed(key string) (*Receipt, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make %s durable: %w", key, err)
 	}
-	if lock, _, err := a.lockExport(r.Reference, key); err == nil { // mostly ErrLanded, when it has cleared up; or another attempt does
+	// To lock an export that has landed removes its ingest and fails with
+	// ErrLanded. If another process has the lock, that one removes it.
+	if lock, _, err := a.lockExport(r.Reference, key); err == nil {
 		lock.unlock()
 	}
 	return r, nil
