@@ -31,7 +31,7 @@ var aways = []struct {
 		restart(t, r)
 		says("CONFIG SET requirepass other")(t, r)
 	},
-		func(t *testing.T, r *fetchtest.Redis) { r.Password = "other"; says("CONFIG SET requirepass ''")(t, r) }, [5]int{2, 2, 2, 2, 2}, "it wants a password"},
+		func(t *testing.T, r *fetchtest.Redis) { r.Password = "other"; says("CONFIG SET requirepass ''")(t, r) }, [5]int{2, 2, 2, 2, 2}, "it needs a password"},
 	{"frozen", signals(syscall.SIGSTOP), signals(syscall.SIGCONT), [5]int{5, 5, 5, 5, 5}, "see that Redis runs"},
 }
 
