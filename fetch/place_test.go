@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func parsePlaceOf(t *testing.T, s string) Ref {
@@ -26,8 +28,8 @@ func TestPlaceIsAReferenceWithoutItsLastPart(t *testing.T) {
 	} {
 		for _, in := range []string{tt.in, strings.TrimSuffix(tt.in, "/")} {
 			place := parsePlaceOf(t, in)
-			if place.String() != tt.in || !slices.Equal(place.Parts(), tt.parts) || !place.IsPlace() {
-				t.Errorf("%s: got %s of %q", in, place, place.Parts())
+			if diff := cmp.Diff(tt.parts, place.Parts()); diff != "" || place.String() != tt.in || !place.IsPlace() {
+				t.Errorf("%s: got %s; Parts (-want +got)\n%s", in, place, diff)
 			}
 			if ref, err := ParseRef(in); err == nil {
 				t.Errorf("%s is taken for a reference, as %s", in, ref)
@@ -122,8 +124,8 @@ func FuzzParsePlace(f *testing.F) {
 		if !place.IsPlace() || strings.TrimSuffix(place.String(), "/") != strings.TrimSuffix(s, "/") {
 			t.Errorf("%q gives %q", s, place)
 		}
-		if again := parsePlaceOf(t, place.String()); !slices.Equal(again.Parts(), place.Parts()) {
-			t.Errorf("%q gives %q, that gives %q", s, place.Parts(), again.Parts())
+		if diff := cmp.Diff(place.Parts(), parsePlaceOf(t, place.String()).Parts()); diff != "" {
+			t.Errorf("%q: the parts of its String (-want +got)\n%s", s, diff)
 		}
 		if ref, err := ParseRef(place.String()); err == nil {
 			t.Errorf("%q is taken for the reference %s", s, ref)
@@ -134,12 +136,13 @@ func FuzzParsePlace(f *testing.F) {
 	})
 }
 
-// checkJob holds the reference to a job to its place and its name.
+// checkJob checks that a reference is to the job of that place with that name.
 func checkJob(t *testing.T, place, ref Ref, name string) {
 	t.Helper()
 	checkKey(t, ref)
-	last := len(place.Parts()) - 1
-	if ref.String() != place.String()+name || ref.IsPlace() || ref.Parts()[last] != name || !slices.Equal(ref.Parts()[:last], place.Parts()[:last]) {
-		t.Errorf("%s with %q is %s", place, name, ref)
+	want := slices.Clone(place.Parts())
+	want[len(want)-1] = name
+	if diff := cmp.Diff(want, ref.Parts()); diff != "" || ref.String() != place.String()+name || ref.IsPlace() {
+		t.Errorf("%s with %q is %s; Parts (-want +got)\n%s", place, name, ref, diff)
 	}
 }

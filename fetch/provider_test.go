@@ -3,14 +3,15 @@ package fetch_test
 import (
 	"bytes"
 	"context"
+	"hash/crc64"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
@@ -100,17 +101,18 @@ func filesOfKey(t testing.TB, f *fetch.Fetcher, key string) map[string]string {
 	return files
 }
 
-// checkFiles holds the bag to those files, by name.
+// checkFiles checks that the bag has those files, by name, and no others. A
+// difference shows the length and the CRC-64 of their contents.
 func checkFiles(t testing.TB, f *fetch.Fetcher, want map[string]string) {
 	t.Helper()
-	got := files(t, f)
-	if g, w := slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)); !slices.Equal(g, w) {
-		t.Errorf("files %q, want %q", g, w)
-		return
+	type summary struct {
+		Bytes int
+		CRC64 uint64
 	}
-	for name := range want {
-		if got[name] != want[name] {
-			t.Errorf("%s has %d bytes that are not the %d wanted", name, len(got[name]), len(want[name]))
-		}
+	summarize := cmp.Transformer("summarize", func(content string) summary {
+		return summary{len(content), crc64.Checksum([]byte(content), verify.ECMA)}
+	})
+	if diff := cmp.Diff(want, files(t, f), summarize); diff != "" {
+		t.Errorf("files (-want +got)\n%s", diff)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/verify"
 )
 
@@ -65,8 +67,8 @@ func TestParseRefReadsEachScheme(t *testing.T) {
 		if got := ref.Key(); got != tt.key {
 			t.Errorf("%s: Key %s, want %s", tt.in, got, tt.key)
 		}
-		if got := ref.Parts(); !slices.Equal(got, tt.parts) {
-			t.Errorf("%s: Parts %q, want %q", tt.in, got, tt.parts)
+		if diff := cmp.Diff(tt.parts, ref.Parts()); diff != "" {
+			t.Errorf("%s: Parts (-want +got)\n%s", tt.in, diff)
 		}
 		if scheme, _, _ := strings.Cut(tt.in, ":"); ref.Scheme() != scheme || ref.Signed() {
 			t.Errorf("%s: Scheme %s, Signed %v", tt.in, ref.Scheme(), ref.Signed())
@@ -195,8 +197,8 @@ func TestFragmentPromises(t *testing.T) {
 			verify.Want{Size: 1<<63 - 1, MD5: md5, CRC64: "18446744073709551615"}, 5},
 	} {
 		ref := parse(t, "https://h/a"+tt.in)
-		if ref.Want() != tt.want || ref.Records() != tt.records {
-			t.Errorf("%s: %+v and %d records, want %+v and %d", tt.in, ref.Want(), ref.Records(), tt.want, tt.records)
+		if diff := cmp.Diff(tt.want, ref.Want()); diff != "" || ref.Records() != tt.records {
+			t.Errorf("%s: %d records, want %d; Want (-want +got)\n%s", tt.in, ref.Records(), tt.records, diff)
 		}
 		if got, want := ref.String(), "https://h/a"+tt.out; got != want {
 			t.Errorf("%s: String %s, want %s", tt.in, got, want)

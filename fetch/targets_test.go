@@ -3,8 +3,9 @@ package fetch
 import (
 	"errors"
 	"iter"
-	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // listed yields objects of those names, and then that error if there is one.
@@ -63,8 +64,8 @@ func TestSeveralObjectsKeepTheirOwnNames(t *testing.T) {
 		got = append(got, o.names.File())
 	}
 	want := []string{"a/1.csv", "a/2.csv", "a/_/b", "_2e_2e/c.json", "d.tar", "e."}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("names (-want +got)\n%s", diff)
 	}
 }
 
