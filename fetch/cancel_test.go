@@ -15,13 +15,13 @@ var errStopped = errors.New("stopped by a test")
 
 // None of these stages would end in an hour.
 func TestCancellationEndsAFetchAtEachStage(t *testing.T) {
-	for name, l := range map[string]lie{
+	for name, l := range map[string]responder{
 		"before the first answer":                 stall(0),
 		"before a later answer":                   after(1, stall(0)),
 		"in the first body":                       stall(500),
 		"in a later body":                         after(1, stall(500)),
-		"in the body of a store without ranges":   all(rangeDropped, stall(1500)),
-		"while skipping in such a body":           after(1, all(rangeDropped, stall(100))),
+		"in the body of a store without ranges":   inTurn(ignoreRange, stall(1500)),
+		"while skipping in such a body":           after(1, inTurn(ignoreRange, stall(100))),
 		"while backing off from the first answer": refuse(503, ""),
 		"while backing off from a later one":      after(1, refuse(503, "", "Retry-After", "600")),
 		"while backing off from a body cut short": cut(500),
@@ -29,7 +29,7 @@ func TestCancellationEndsAFetchAtEachStage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, rows)
-			s.lie = l
+			s.respond = l
 			f, _ := newFetcher(t, t.TempDir())
 			f.PartSize, f.IdleTimeout = 1000, time.Hour
 			fetch.SetFirstWait(f, time.Hour)
@@ -41,14 +41,14 @@ func TestCancellationEndsAFetchAtEachStage(t *testing.T) {
 			}
 			checkAbsent(t, f, ref.Key())
 			fetch.SetFirstWait(f, 0)
-			fetchHonest(t, s, f, "")
+			fetchRestored(t, s, f, "")
 		})
 	}
 }
 
-func rangeDropped(_ *store, _ http.ResponseWriter, r *http.Request, _ int) bool {
+func ignoreRange(_ *store, _ http.ResponseWriter, r *http.Request, _ int) bool {
 	r.Header.Del("Range")
-	return honest
+	return unanswered
 }
 
 func TestCancelledBeforeItBegins(t *testing.T) {
@@ -66,8 +66,8 @@ func TestFilesAreClosedHoweverAFetchEnds(t *testing.T) {
 	f, tracker := newFetcher(t, t.TempDir())
 	f.PartSize = 1000
 	before := -1
-	for i, l := range []lie{nil, after(2, refuse(404, "")), cut(500), chunked(longer), after(1, with("ETag", `"x"`)), whole} {
-		s.lie = l
+	for i, l := range []responder{nil, after(2, refuse(404, "")), cut(500), chunked(longerBody), after(1, withHeaders("ETag", `"x"`)), whole} {
+		s.respond = l
 		f.Fetch(context.Background(), s.ref(t, "export.csv", "?"+string(rune('a'+i))))
 		tracker.transport.(*http.Transport).CloseIdleConnections()
 		s.CloseClientConnections()

@@ -387,13 +387,13 @@ func TestFailureOfAPartInFlightIsToldThoughItDrains(t *testing.T) {
 // Each of these answers would go on for an hour.
 func TestDrainCutsAnAnswerThatGoesOnAndOn(t *testing.T) {
 	for name, tt := range map[string]struct {
-		lie  lie
-		from int // the next attempt asks
+		respond responder
+		from    int // the next attempt asks
 	}{
-		"a store without ranges, at a part's end":    {all(rangeDropped, stall(2700)), 1000},
-		"what a store without ranges sends in vain":  {after(1, all(rangeDropped, stall(300))), 1000},
-		"an object of unknown size, as it is":        {endless(700), 0},
-		"an object of unknown size, and no byte yet": {endless(0), 0},
+		"a store without ranges, at a part's end":    {inTurn(ignoreRange, stall(2700)), 1000},
+		"what a store without ranges sends in vain":  {after(1, inTurn(ignoreRange, stall(300))), 1000},
+		"an object of unknown size, as it is":        {stallWithoutLength(700), 0},
+		"an object of unknown size, and no byte yet": {stallWithoutLength(0), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -402,11 +402,11 @@ func TestDrainCutsAnAnswerThatGoesOnAndOn(t *testing.T) {
 			f.PartSize, f.Parallel, f.IdleTimeout = 1000, 1, time.Hour
 			drain := drainable(f)
 			requests := 0
-			s.lie = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+			s.respond = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
 				if requests++; requests == 2 || name == "an object of unknown size, and no byte yet" {
 					drain()
 				}
-				return tt.lie(s, w, r, n)
+				return tt.respond(s, w, r, n)
 			}
 			f.Progress = func(p fetch.Progress) {
 				if p.Bytes > 0 && name != "what a store without ranges sends in vain" {
@@ -417,7 +417,7 @@ func TestDrainCutsAnAnswerThatGoesOnAndOn(t *testing.T) {
 			if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrDrained) {
 				t.Errorf("%v, want %v", err, fetch.ErrDrained)
 			}
-			s.honest()
+			s.restore()
 			restart(f)
 			before := len(s.requests())
 			if _, err := f.Fetch(context.Background(), ref); err != nil {
@@ -431,8 +431,9 @@ func TestDrainCutsAnAnswerThatGoesOnAndOn(t *testing.T) {
 	}
 }
 
-// endless sends so many bytes without a length, and then nothing.
-func endless(bytes int) lie {
+// stallWithoutLength sends so many bytes without a Content-Length, and then nothing
+// until the client leaves.
+func stallWithoutLength(bytes int) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		w.Write(s.body[:bytes])
 		http.NewResponseController(w).Flush()

@@ -59,19 +59,19 @@ func TestCorruptFileAndBrokenTransferAreToldApart(t *testing.T) {
 		bad := slices.Clone(good)
 		bad[len(bad)-6] ^= 1
 		for _, tt := range []struct {
-			name  string
-			body  []byte // as the store has it
-			lie   lie
-			check func(error) bool
+			name    string
+			body    []byte // as the store has it
+			respond responder
+			check   func(error) bool
 		}{
 			{"corrupt at the source", bad, nil, func(err error) bool { return errors.Is(err, fetch.ErrCorrupt) }},
 			{"cut at the source", good[:len(good)-9], nil, func(err error) bool { return errors.Is(err, fetch.ErrCorrupt) }},
 			{"trailing zeros at the source", append(slices.Clone(good), make([]byte, 512)...), nil, func(err error) bool { return errors.Is(err, fetch.ErrCorrupt) }},
 			{"corrupt on the way", good, chunked(func(*store) []byte { return bad }), isMismatch},
-			{"cut on the way", good, chunked(shorter), isMismatch},
+			{"cut on the way", good, chunked(shorterBody), isMismatch},
 		} {
 			s := serve(t, tt.body)
-			s.lie = tt.lie
+			s.respond = tt.respond
 			f, _ := newFetcher(t, t.TempDir())
 			ref := s.ref(t, "export.csv", "")
 			_, err := f.Fetch(context.Background(), ref)
@@ -119,7 +119,7 @@ func TestRefusedConnectionMayPass(t *testing.T) {
 
 func TestObjectReplacedBetweenAttemptsStartsOver(t *testing.T) {
 	s := serve(t, rows)
-	s.lie = after(2, refuse(500, ""))
+	s.respond = after(2, refuse(500, ""))
 	f, _ := newFetcher(t, t.TempDir())
 	f.PartSize, f.Parallel = 1000, 1
 	ref := s.ref(t, "export.csv", "")
@@ -127,7 +127,7 @@ func TestObjectReplacedBetweenAttemptsStartsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.body = bytes.ToUpper(rows)
-	s.honest()
+	s.restore()
 	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrChanged) {
 		t.Errorf("%v, want %v", err, fetch.ErrChanged)
 	}

@@ -498,7 +498,7 @@ func TestErrorPageIsReportedAsWhatItSays(t *testing.T) {
 			s.mu.Lock()
 			s.body = rows
 			s.mu.Unlock()
-			s.honest()
+			s.restore()
 			if _, err := f.Fetch(t.Context(), ref); err != nil {
 				t.Fatalf("the data behind the page: %v", err)
 			}

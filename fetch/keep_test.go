@@ -29,7 +29,7 @@ func TestWhatIsKeptOfAnObject(t *testing.T) {
 		{"x/a.csv.zst", zst, "", map[string]string{"x/a.csv.zst": string(zst)}, map[string]string{"x/a.csv.zst": string(zst), "x/a.csv": plain}},
 		{"a.GZIP", gz, "csv", map[string]string{"a.csv.GZIP": string(gz)}, map[string]string{"a.csv.GZIP": string(gz), "a.csv": plain}},
 		{"a.csv", rows, "", map[string]string{"a.csv": plain}, map[string]string{"a.csv": plain}},
-		{"a.csv.gz", rows, "", map[string]string{"a.csv.gz": plain}, map[string]string{"a.csv": plain}}, // its name lies
+		{"a.csv.gz", rows, "", map[string]string{"a.csv.gz": plain}, map[string]string{"a.csv": plain}}, // not gzip, though its name says so
 		{"a.csv", zst, "", map[string]string{"a.csv.zst": string(zst)}, map[string]string{"a.csv.zst": string(zst), "a.csv": plain}},
 		{"a.csv", nil, "", map[string]string{"a.csv": ""}, map[string]string{"a.csv": ""}},
 		{"t.zip", zip, "", map[string]string{"t.zip": string(zip)}, map[string]string{"t.zip.wire": string(zip), "t.zip/a.csv": a, "t.zip/d/b.jsonl": b}},

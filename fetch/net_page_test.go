@@ -67,7 +67,7 @@ func TestATextOfAProxyNeverLandsAsProven(t *testing.T) {
 	const text = "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
 	for _, promise := range []string{"", "#size=%d", "#md5=" + strings.ToLower(strings.Trim(etagOf(rows), `"`)), "#crc64=" + crcOf(rows)} {
 		s := serve(t, rows)
-		s.lie = func(_ *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
+		s.respond = func(_ *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 			clear(w.Header())
 			w.Write([]byte(text))
 			return true

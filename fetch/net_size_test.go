@@ -31,7 +31,7 @@ func received(t *testing.T, f *fetch.Fetcher) (n int64) {
 
 func TestAnObjectHasAnEndEvenIfItsStoreTellsNone(t *testing.T) {
 	s := serve(t, rows)
-	s.lie = forEver(200, "a,b\n")
+	s.respond = endlessBody(200, "a,b\n")
 	f, _ := newFetcher(t, t.TempDir())
 	f.MaxSize = 1 << 20
 	_, err := f.Fetch(context.Background(), s.ref(t, "export.csv", ""))
@@ -47,18 +47,18 @@ func TestAnObjectHasAnEndEvenIfItsStoreTellsNone(t *testing.T) {
 }
 
 func TestASizeThatIsTooLargeIsRefusedBeforeAByteIsKept(t *testing.T) {
-	for name, l := range map[string]lie{
+	for name, l := range map[string]responder{
 		"by its length": func(_ *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 			w.Header().Set("Content-Length", fmt.Sprint(int64(1)<<62))
 			w.WriteHeader(200)
 			return true
 		},
 		"by its range": func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
-			return ranged(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/%d", off, end-1, int64(1)<<62) })(s, w, r, 1)
+			return labelled(func(off, end, size int) string { return fmt.Sprintf("bytes %d-%d/%d", off, end-1, int64(1)<<62) })(s, w, r, 1)
 		},
 	} {
 		s := serve(t, rows)
-		s.lie = l
+		s.respond = l
 		f, _ := newFetcher(t, t.TempDir())
 		f.PartSize = 1000
 		_, err := f.Fetch(context.Background(), s.ref(t, "export.csv", ""))

@@ -12,17 +12,17 @@ func TestStoreThatComesToIgnoreRangesIsNotAskedForEachPart(t *testing.T) {
 	body := csv(600) // some forty parts
 	for _, tt := range []struct {
 		name          string
-		lie           lie
+		respond       responder
 		parallel, max int64 // requests
 	}{
 		{"one at a time", after(1, whole), 1, 3},
 		{"one at a time, after some", after(5, whole), 1, 7},
 		{"several", after(1, whole), 4, 10},
-		{"without a length", after(1, chunked(truth)), 1, 3},
-		{"and cut short twice", after(1, all(rangeDropped, first(4, cut(20000)))), 1, 8},
+		{"without a length", after(1, chunked(sameBody)), 1, 3},
+		{"and cut short twice", after(1, inTurn(ignoreRange, onFirst(4, cut(20000)))), 1, 8},
 	} {
 		s := serve(t, body)
-		s.lie = tt.lie
+		s.respond = tt.respond
 		f, _ := newFetcher(t, t.TempDir())
 		f.PartSize, f.Parallel = 1000, int(tt.parallel)
 		ref := s.ref(t, "export.csv", "")
@@ -40,7 +40,7 @@ func TestStoreThatComesToIgnoreRangesIsNotAskedForEachPart(t *testing.T) {
 func TestStoreThatIgnoresRangesIsGoneOnFrom(t *testing.T) {
 	body := csv(600)
 	s := serve(t, body)
-	s.lie = after(1, whole)
+	s.respond = after(1, whole)
 	f, _ := newFetcher(t, t.TempDir())
 	f.PartSize, f.Parallel = 1000, 1
 	drain := drainable(f)
@@ -50,7 +50,7 @@ func TestStoreThatIgnoresRangesIsGoneOnFrom(t *testing.T) {
 		t.Fatal("it did not drain")
 	}
 	restart(f)
-	s.honest()
+	s.restore()
 	before := len(s.requests())
 	if _, err := f.Fetch(context.Background(), ref); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ func TestWhatHasLandedIsHeldToThePromisesOfNow(t *testing.T) {
 	size, sum, crc := fmt.Sprint(len(rows)), fmt.Sprintf("%x", md5.Sum(rows)), crcOf(rows)
 	for _, tt := range []struct {
 		landed, now string // the promises
-		lie         lie
+		respond     responder
 		check, got  string // "": none is broken
 	}{
 		{now: ""},
@@ -23,14 +23,14 @@ func TestWhatHasLandedIsHeldToThePromisesOfNow(t *testing.T) {
 		{landed: "#md5=" + sum, now: "#md5=" + sum},
 		{landed: "#md5=" + sum, now: "#md5=" + wrongMD5, check: verify.CheckMD5, got: sum},
 		{now: "#md5=" + wrongMD5, check: verify.CheckMD5, got: sum}, // by the ETag
-		{lie: with("ETag", etagOf(nil)), now: "#md5=" + sum},
-		{lie: with("ETag", etagOf(nil)), now: "#md5=" + wrongMD5, check: verify.CheckMD5, got: sum},
-		{lie: with("ETag", partsETag(rows)), now: "#md5=" + wrongMD5}, // no one knows
-		{lie: with("ETag", ""), now: "#md5=" + wrongMD5},
-		{lie: with("ETag", ""), landed: "#md5=" + sum, now: "#md5=" + wrongMD5, check: verify.CheckMD5, got: sum},
+		{respond: withHeaders("ETag", etagOf(nil)), now: "#md5=" + sum},
+		{respond: withHeaders("ETag", etagOf(nil)), now: "#md5=" + wrongMD5, check: verify.CheckMD5, got: sum},
+		{respond: withHeaders("ETag", partsETag(rows)), now: "#md5=" + wrongMD5}, // its MD5 is not known
+		{respond: withHeaders("ETag", ""), now: "#md5=" + wrongMD5},
+		{respond: withHeaders("ETag", ""), landed: "#md5=" + sum, now: "#md5=" + wrongMD5, check: verify.CheckMD5, got: sum},
 		{now: "#size=17", check: verify.CheckSize, got: size},
 		{now: "#crc64=17", check: verify.CheckCRC64, got: crc},
-		{lie: with("X-Oss-Hash-Crc64ecma", ""), now: "#crc64=17", check: verify.CheckCRC64, got: crc},
+		{respond: withHeaders("X-Oss-Hash-Crc64ecma", ""), now: "#crc64=17", check: verify.CheckCRC64, got: crc},
 		{now: "#records=17", check: verify.CheckRecords, got: "82"},
 		{landed: "#records=17", now: "#records=17"}, // it landed with that doubt
 		{landed: "#records=17", now: "#records=18", check: verify.CheckRecords, got: "82"},
@@ -39,7 +39,7 @@ func TestWhatHasLandedIsHeldToThePromisesOfNow(t *testing.T) {
 	} {
 		name := fmt.Sprintf("landed with %q, then %q", tt.landed, tt.now)
 		s := serve(t, rows)
-		s.lie = tt.lie
+		s.respond = tt.respond
 		f, _ := newFetcher(t, t.TempDir())
 		landed, err := f.Fetch(t.Context(), s.ref(t, "export.csv", tt.landed))
 		if err != nil {

@@ -13,24 +13,24 @@ import (
 	"tallyman/verify"
 )
 
-// allowed are the headers that a signature never covers.
+// allowed are the headers that a request may have: no signature covers them.
 var allowed = []string{"Range", "If-Match", "Accept-Encoding", "User-Agent"}
 
 func TestRequestsHoldWhatASignatureAllowsAndNoMore(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		lie  lie
+		name    string
+		respond responder
 	}{
-		{"honest", nil},
+		{"without a fault", nil},
 		{"redirected", redirect(func(own string) string { return own + "/elsewhere" })},
-		{"refusing If-Match", picky},
-		{"refusing ranges", rangeless("")},
+		{"refusing If-Match", refuseIfMatch},
+		{"refusing ranges", refuseRanges("")},
 		{"failing", func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
 			return n%3 == 0 && cut(500)(s, w, r, n)
 		}},
 	} {
 		s := serve(t, rows)
-		s.lie = tt.lie
+		s.respond = tt.respond
 		f, _ := newFetcher(t, t.TempDir())
 		f.PartSize = 1000
 		ref := s.ref(t, "export.csv", "?Expires=1&OSSAccessKeyId=AK&Signature=CANARY")
@@ -113,9 +113,9 @@ func TestWeakETagIsNeverSent(t *testing.T) {
 func TestNoMoreRequestsAreInFlightThanParallel(t *testing.T) {
 	for _, parallel := range []int{1, 3} {
 		s := serve(t, bytes.Repeat(rows, 20))
-		s.lie = func(*store, http.ResponseWriter, *http.Request, int) bool {
+		s.respond = func(*store, http.ResponseWriter, *http.Request, int) bool {
 			time.Sleep(time.Millisecond) // so that they overlap
-			return honest
+			return unanswered
 		}
 		f, tracker := newFetcher(t, t.TempDir())
 		f.PartSize, f.Parallel = 1000, parallel
@@ -130,7 +130,7 @@ func TestNoMoreRequestsAreInFlightThanParallel(t *testing.T) {
 
 func TestProgressAddsUpToTheObject(t *testing.T) {
 	s := serve(t, rows)
-	s.lie = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+	s.respond = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
 		return n%2 == 0 && cut(700)(s, w, r, n)
 	}
 	f, _ := newFetcher(t, t.TempDir())

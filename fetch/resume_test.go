@@ -33,7 +33,7 @@ func watchProgress(f *fetch.Fetcher) (done func() (bytes, size int64)) {
 }
 
 // broken lets the store send so many bytes in all, and then no more.
-func broken(bytes int) lie {
+func broken(bytes int) responder {
 	var mu sync.Mutex
 	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		s.serve(&metered{w, &mu, &bytes}, r)
@@ -80,7 +80,7 @@ func resumeAfter(t *testing.T, at int) {
 	dir := t.TempDir()
 	s := serve(t, body)
 	defer s.Close()
-	s.lie = broken(at)
+	s.respond = broken(at)
 	f, tracker := newFetcher(t, dir)
 	fetch.SetFirstWait(f, time.Microsecond)
 	f.PartSize, f.Parallel = part, parallel
@@ -90,7 +90,7 @@ func resumeAfter(t *testing.T, at int) {
 	}
 	checkAbsent(t, f, ref.Key())
 	tracker.transport.(*http.Transport).CloseIdleConnections()
-	s.honest()
+	s.restore()
 	f, _ = newFetcher(t, dir) // as another process would
 	f.PartSize, f.Parallel = part, parallel
 	if _, err := f.Fetch(context.Background(), ref); err != nil {
@@ -125,7 +125,7 @@ func TestCancelledFetchIsTakenUpWhereItWas(t *testing.T) {
 
 func TestBytesThatRottedBetweenAttemptsAreFetchedAgain(t *testing.T) {
 	s := serve(t, rows)
-	s.lie = broken(3500)
+	s.respond = broken(3500)
 	dir := t.TempDir()
 	f, _ := newFetcher(t, dir)
 	f.PartSize, f.Parallel = 1000, 1
@@ -138,7 +138,7 @@ func TestBytesThatRottedBetweenAttemptsAreFetchedAgain(t *testing.T) {
 		t.Fatal(wires, err)
 	}
 	flip(t, wires[0], 1500)
-	s.honest()
+	s.restore()
 	before := len(s.requests())
 	if _, err := f.Fetch(context.Background(), ref); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestMismatchOfTheWholeDropsWhatWasReceived(t *testing.T) {
 	s := serve(t, rows)
 	bad := append([]byte{}, rows...)
 	bad[2500] ^= 1
-	s.lie = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+	s.respond = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
 		(&store{body: bad}).serve(w, r)
 		return true
 	}
@@ -181,7 +181,7 @@ func TestMismatchOfTheWholeDropsWhatWasReceived(t *testing.T) {
 	if mismatch, ok := errors.AsType[*verify.Mismatch](err); !ok || mismatch.Check != verify.CheckCRC64 {
 		t.Errorf("%v, want a mismatch of CRC64", err)
 	}
-	s.honest()
+	s.restore()
 	before := s.sent.Load()
 	if _, err := f.Fetch(context.Background(), ref); err != nil || s.sent.Load()-before != int64(len(rows)) {
 		t.Errorf("%v, and %d bytes were asked for again, want all %d", err, s.sent.Load()-before, len(rows))

@@ -17,36 +17,38 @@ import (
 	"tallyman/verify"
 )
 
-// A lie answers the n-th request, counted from 1, unless it leaves it to the
-// store.
-type lie func(s *store, w http.ResponseWriter, r *http.Request, n int) bool
+// A responder answers the n-th request to a store, counted from 1. It returns
+// unanswered to have the store answer; what it changed in the headers of the
+// answer or in the request then stays changed.
+type responder func(s *store, w http.ResponseWriter, r *http.Request, n int) bool
 
-// A store serves one file as OSS would, unless lie answers in its place.
+// A store serves one file as OSS would, unless respond answers in its place. It
+// counts the requests and the bytes that it sent.
 type store struct {
 	*httptest.Server
 	count atomic.Int64 // requests
 	sent  atomic.Int64 // bytes of bodies
 
-	mu     sync.Mutex // a request may outlive the Fetch that made it
-	body   []byte
-	header http.Header
-	lie    lie
-	seen   []*http.Request
+	mu      sync.Mutex // a request may outlive the Fetch that made it
+	body    []byte
+	header  http.Header
+	respond responder
+	seen    []*http.Request
 }
 
 func serve(t testing.TB, body []byte) *store {
 	s := &store{body: body}
-	s.honest()
+	s.restore()
 	s.Server = httptest.NewServer(http.HandlerFunc(s.answer))
 	t.Cleanup(s.Close)
 	return s
 }
 
-// honest makes the store tell the truth about its body.
-func (s *store) honest() {
+// restore has the store answer by itself, with the headers that fit its body.
+func (s *store) restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lie = nil
+	s.respond = nil
 	s.header = http.Header{
 		"Etag":                 {etagOf(s.body)},
 		"X-Oss-Hash-Crc64ecma": {crcOf(s.body)},
@@ -63,20 +65,20 @@ func (s *store) answer(w http.ResponseWriter, r *http.Request) {
 	n := int(s.count.Add(1))
 	s.seen = append(s.seen, r)
 	maps.Copy(w.Header(), s.header)
-	lie := s.lie
+	respond := s.respond
 	s.mu.Unlock()
 	w = &counting{w, s}
-	if lie == nil || !lie(s, w, r, n) {
+	if respond == nil || !respond(s, w, r, n) {
 		s.serve(w, r)
 	}
 }
 
-// serve answers as it should.
+// serve answers with the body, or with the range of it that is asked for.
 func (s *store) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(s.body))
 }
 
-// requests are those seen so far.
+// requests returns the requests so far.
 func (s *store) requests() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +99,7 @@ func parseRef(t testing.TB, s string) fetch.Ref {
 	return ref
 }
 
-// counting counts the bytes of bodies that were sent.
+// A counting writer counts the bytes of bodies that were sent.
 type counting struct {
 	http.ResponseWriter
 	s *store

@@ -13,28 +13,29 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// honest leaves the answer to the store.
-const honest = false
+// unanswered is what a responder returns that leaves the answer to the store.
+const unanswered = false
 
-// first tells the lie to the first k requests.
-func first(k int, l lie) lie {
+// onFirst responds to the first k requests.
+func onFirst(k int, l responder) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
 		return n <= k && l(s, w, r, n)
 	}
 }
 
-// after tells it to those after the first k.
-func after(k int, l lie) lie {
+// after responds to the requests after the first k.
+func after(k int, l responder) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
 		return n > k && l(s, w, r, n)
 	}
 }
 
-// with sets headers, or takes those away that are empty.
-func with(pairs ...string) lie {
+// withHeaders sets headers, given as names and values in turn, and removes those
+// whose value is empty.
+func withHeaders(pairs ...string) responder {
 	return func(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 		set(w.Header(), pairs...)
-		return honest
+		return unanswered
 	}
 }
 
@@ -47,29 +48,44 @@ func set(h http.Header, pairs ...string) {
 	}
 }
 
-// all tells one after another until one answers.
-func all(lies ...lie) lie {
+// inTurn tries responders in turn until one answers.
+func inTurn(responders ...responder) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
-		for _, l := range lies {
-			if l(s, w, r, n) {
+		for _, respond := range responders {
+			if respond(s, w, r, n) {
 				return true
 			}
 		}
-		return honest
+		return unanswered
 	}
 }
 
-// cut ends the connection after so many bytes of a right answer.
-func cut(bytes int) lie {
+// cut ends the connection after so many bytes of the store's answer.
+func cut(bytes int) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
-		s.serve(&cutting{w, bytes}, r)
+		s.serve(&cutting{w, bytes, func() {}}, r)
 		return true
 	}
 }
 
+// stall sends so many bytes of the store's answer, and then nothing until the
+// client leaves. With 0 bytes it does not answer at all.
+func stall(bytes int) responder {
+	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
+		wait := func() { <-r.Context().Done() }
+		if bytes > 0 {
+			s.serve(&cutting{w, bytes, wait}, r)
+		}
+		wait()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// A cutting writer sends so many bytes, calls then, and ends the connection.
 type cutting struct {
 	http.ResponseWriter
 	left int
+	then func()
 }
 
 func (c *cutting) Write(p []byte) (int, error) {
@@ -77,48 +93,21 @@ func (c *cutting) Write(p []byte) (int, error) {
 	c.left -= n
 	if err == nil && c.left == 0 {
 		http.NewResponseController(c.ResponseWriter).Flush()
+		c.then()
 		panic(http.ErrAbortHandler)
 	}
 	return n, err
 }
 
-// stall sends so many bytes of a right answer, and then nothing. With none, it
-// does not answer at all.
-func stall(bytes int) lie {
-	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
-		if bytes > 0 {
-			s.serve(&stalling{cutting{w, bytes}, r}, r)
-		}
-		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
-	}
-}
-
-type stalling struct {
-	cutting
-	r *http.Request
-}
-
-func (c *stalling) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p[:min(c.left, len(p))])
-	c.left -= n
-	if err == nil && c.left == 0 {
-		http.NewResponseController(c.ResponseWriter).Flush()
-		<-c.r.Context().Done()
-		panic(http.ErrAbortHandler)
-	}
-	return n, err
-}
-
-// whole answers 200 with all there is, whatever the range.
+// whole answers 200 with the whole body, whatever range is asked for.
 func whole(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 	w.Header().Set("Content-Length", strconv.Itoa(len(s.body)))
 	w.Write(s.body)
 	return true
 }
 
-// chunked answers 200 with that body, without a length.
-func chunked(body func(s *store) []byte) lie {
+// chunked answers 200 with that body and no Content-Length.
+func chunked(body func(s *store) []byte) responder {
 	return func(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 		http.NewResponseController(w).Flush()
 		w.Write(body(s))
@@ -126,13 +115,14 @@ func chunked(body func(s *store) []byte) lie {
 	}
 }
 
-func truth(s *store) []byte  { return s.body }
-func longer(s *store) []byte { return append(s.body[:len(s.body):len(s.body)], "more"...) }
+func sameBody(s *store) []byte   { return s.body }
+func longerBody(s *store) []byte { return append(s.body[:len(s.body):len(s.body)], "more"...) }
 
-func shorter(s *store) []byte { return s.body[:len(s.body)-100] }
+func shorterBody(s *store) []byte { return s.body[:len(s.body)-100] }
 
-// partly answers 206 with a Content-Range that change makes of the right one.
-func partly(change func(off, end, size int) (contentRange string, from, to int)) lie {
+// partial answers 206 with the Content-Range and the bytes that change returns for
+// the range that is asked for.
+func partial(change func(off, end, size int) (contentRange string, from, to int)) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		var off, last int
 		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &off, &last)
@@ -144,13 +134,14 @@ func partly(change func(off, end, size int) (contentRange string, from, to int))
 	}
 }
 
-// ranged is partly with the bytes of the range as it was asked.
-func ranged(format func(off, end, size int) string) lie {
-	return partly(func(off, end, size int) (string, int, int) { return format(off, end, size), off, end })
+// labelled answers 206 with the range that is asked for, under the Content-Range
+// that format returns.
+func labelled(format func(off, end, size int) string) responder {
+	return partial(func(off, end, size int) (string, int, int) { return format(off, end, size), off, end })
 }
 
-// refuse answers with a status and a body, and without the file's headers.
-func refuse(status int, body string, pairs ...string) lie {
+// refuse answers with a status, a body and those headers alone.
+func refuse(status int, body string, pairs ...string) responder {
 	return func(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 		clear(w.Header())
 		set(w.Header(), pairs...)
@@ -165,11 +156,12 @@ func xmlError(code, message string) string {
 		"</Message><RequestId>R1</RequestId><HostId>h</HostId></Error>"
 }
 
-// redirect leads to the address that to makes of the store's own.
-func redirect(to func(own string) string) lie {
+// redirect redirects to the address that to returns for the store's own, unless it
+// is below /elsewhere already.
+func redirect(to func(own string) string) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		if strings.HasPrefix(r.URL.Path, "/elsewhere") {
-			return honest
+			return unanswered
 		}
 		w.Header().Set("Location", to(s.URL)+"?Signature=CANARY")
 		w.WriteHeader(http.StatusFound)
@@ -177,12 +169,12 @@ func redirect(to func(own string) string) lie {
 	}
 }
 
-// hops redirects so often before it leaves the answer to the store.
-func hops(n int) lie {
+// redirectTimes redirects n times before it leaves the answer to the store.
+func redirectTimes(n int) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		done, _ := strconv.Atoi(r.URL.Query().Get("hop"))
 		if done == n {
-			return honest
+			return unanswered
 		}
 		w.Header().Set("Location", fmt.Sprintf("%s?hop=%d", r.URL.Path, done+1))
 		w.WriteHeader(http.StatusFound)
@@ -190,26 +182,26 @@ func hops(n int) lie {
 	}
 }
 
-// picky refuses If-Match, even for the ETag that it gives.
-func picky(_ *store, w http.ResponseWriter, r *http.Request, _ int) bool {
+// refuseIfMatch answers 412 to each If-Match, even for the right ETag.
+func refuseIfMatch(_ *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 	if r.Header.Get("If-Match") == "" {
-		return honest
+		return unanswered
 	}
 	w.WriteHeader(http.StatusPreconditionFailed)
 	return true
 }
 
-// careless does not look at If-Match.
-func careless(_ *store, _ http.ResponseWriter, r *http.Request, _ int) bool {
+// ignoreIfMatch has the store answer as if there were no If-Match.
+func ignoreIfMatch(_ *store, _ http.ResponseWriter, r *http.Request, _ int) bool {
 	r.Header.Del("If-Match")
-	return honest
+	return unanswered
 }
 
-// rangeless refuses every Range, and says that there are size bytes.
-func rangeless(contentRange string) lie {
+// refuseRanges answers 416 to every Range, with that Content-Range.
+func refuseRanges(contentRange string) responder {
 	return func(_ *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		if r.Header.Get("Range") == "" {
-			return honest
+			return unanswered
 		}
 		set(w.Header(), "Content-Range", contentRange)
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
@@ -218,12 +210,12 @@ func rangeless(contentRange string) lie {
 	}
 }
 
-// replaced puts another object in the place of the first, once so many
-// requests were answered.
-func replaced(requests int, body []byte) lie {
+// replaced serves another body, with headers that fit it, after so many
+// requests.
+func replaced(requests int, body []byte) responder {
 	return after(requests, func(_ *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		other := &store{body: body}
-		other.honest()
+		other.restore()
 		for k, v := range other.header {
 			w.Header()[k] = v
 		}
@@ -237,14 +229,14 @@ func base64MD5(body []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// partsETag is OSS's for an object that was put in one part.
+// partsETag returns the ETag that OSS gives to an object uploaded in one part.
 func partsETag(body []byte) string {
 	part := fmt.Sprintf("%X", md5.Sum(body))
 	return fmt.Sprintf(`"%X-1"`, md5.Sum([]byte(part)))
 }
 
-// raw sends that, as it is, on the bare connection, and ends it.
-func raw(answer func(s *store, r *http.Request) string) lie {
+// raw sends that text on the connection, as it is, and closes it.
+func raw(answer func(s *store, r *http.Request) string) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -256,17 +248,18 @@ func raw(answer func(s *store, r *http.Request) string) lie {
 	}
 }
 
-// rawHead is raw with the whole body behind these lines.
-func rawHead(lines ...string) lie {
+// rawHead sends those lines as the head of an answer, and the body behind them.
+// SIZE in a line stands for the length of the body.
+func rawHead(lines ...string) responder {
 	return raw(func(s *store, _ *http.Request) string {
 		head := strings.ReplaceAll(strings.Join(lines, "\r\n"), "SIZE", strconv.Itoa(len(s.body)))
 		return head + "\r\nConnection: close\r\n\r\n" + string(s.body)
 	})
 }
 
-// rawChunks is raw with a chunked body, of chunks with that behind their size,
-// and those lines behind the last.
-func rawChunks(size int, extension, trailer string) lie {
+// rawChunks sends the body in chunks of that size, each with that extension, and
+// the trailer behind the last.
+func rawChunks(size int, extension, trailer string) responder {
 	return raw(func(s *store, _ *http.Request) string {
 		var b strings.Builder
 		b.WriteString("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
@@ -277,8 +270,8 @@ func rawChunks(size int, extension, trailer string) lie {
 	})
 }
 
-// reset sends half of an answer and then a RST.
-func reset(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
+// sendReset sends half of an answer and then resets the connection (RST).
+func sendReset(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 	w.Header().Set("Content-Length", strconv.Itoa(len(s.body)))
 	w.Write(s.body[:len(s.body)/2])
 	http.NewResponseController(w).Flush()
@@ -289,8 +282,8 @@ func reset(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 	return true
 }
 
-// forEver sends a body that has no end, as long as someone reads.
-func forEver(status int, text string, pairs ...string) lie {
+// endlessBody repeats a text until the client leaves.
+func endlessBody(status int, text string, pairs ...string) responder {
 	return func(_ *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 		set(w.Header(), pairs...)
 		w.WriteHeader(status)
@@ -302,9 +295,9 @@ func forEver(status int, text string, pairs ...string) lie {
 	}
 }
 
-// gzipped answers with what gzip makes of the body, as proxies do that were not
-// asked to.
-func gzipped(pairs ...string) lie {
+// gzipped answers with the body in gzip, as some proxies do though the request
+// allows no encoding.
+func gzipped(pairs ...string) responder {
 	return func(s *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 		set(w.Header(), pairs...)
 		w.Header().Set("Content-Encoding", "gzip")
@@ -316,11 +309,11 @@ func gzipped(pairs ...string) lie {
 	}
 }
 
-// elsewhere redirects once, by that status, to the store's own /elsewhere.
-func elsewhere(status int) lie {
+// redirectBy redirects once, with that status, to /elsewhere on the store.
+func redirectBy(status int) responder {
 	return func(_ *store, w http.ResponseWriter, r *http.Request, _ int) bool {
 		if strings.HasPrefix(r.URL.Path, "/elsewhere") {
-			return honest
+			return unanswered
 		}
 		w.Header().Set("Location", "/elsewhere")
 		w.WriteHeader(status)
@@ -328,7 +321,7 @@ func elsewhere(status int) lie {
 	}
 }
 
-// large makes a lie when it is told, since it wants much memory.
-func large(make func() lie) lie {
+// lazily makes a responder, which needs much memory, for each request.
+func lazily(make func() responder) responder {
 	return func(s *store, w http.ResponseWriter, r *http.Request, n int) bool { return make()(s, w, r, n) }
 }
