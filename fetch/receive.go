@@ -138,13 +138,13 @@ func (t *transfer) judge(ctx context.Context, wire *verify.Wire, result decode.R
 	if decode.IsLocal(decodeErr) {
 		return decodeErr
 	}
-	if verdict := cmp.Or(wire.Verdict(), context.Cause(ctx)); verdict != nil && !errors.Is(verdict, io.EOF) {
+	if verdict := cmp.Or(wire.Result().Verdict, context.Cause(ctx)); verdict != nil && !errors.Is(verdict, io.EOF) {
 		return verdict
 	}
 	if decodeErr != nil {
 		return decodeErr
 	}
-	doubt, err := result.Accept(wire.Proof())
+	doubt, err := result.Accept(wire.Result().Proof)
 	if err != nil {
 		return err
 	}

@@ -154,8 +154,8 @@ func TestTheETagOfAnUploadInPartsProvesItsBytes(t *testing.T) {
 		for rule, encode := range rules {
 			etag := multipartETag(body, tt.part, encode)
 			w, _, err := readWire(Want{Size: int64(tt.size), ETag: strings.ToUpper(etag)}, iotest.HalfReader(strings.NewReader(string(body))))
-			if err != nil || w.Proof() != CheckETag {
-				t.Errorf("%d bytes in parts of %d by the rule of %s: %v, proof %q", tt.size, tt.part, rule, err, w.Proof())
+			if err != nil || w.Result().Proof != CheckETag {
+				t.Errorf("%d bytes in parts of %d by the rule of %s: %v, proof %q", tt.size, tt.part, rule, err, w.Result().Proof)
 			}
 		}
 	}
@@ -170,8 +170,8 @@ func TestAnETagOfPartsDoesNotProveOtherBytes(t *testing.T) {
 			t.Fatal("nothing was flipped")
 		}
 		w, _, err := readWire(Want{Size: int64(len(body)), ETag: etag}, strings.NewReader(flipped))
-		if err != nil || w.Proof() != CheckSize {
-			t.Errorf("%s: %v, proof %q", rule, err, w.Proof())
+		if err != nil || w.Result().Proof != CheckSize {
+			t.Errorf("%s: %v, proof %q", rule, err, w.Result().Proof)
 		}
 	}
 }

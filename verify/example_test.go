@@ -27,7 +27,7 @@ func ExampleWire() {
 		case errors.As(err, &mismatch):
 			fmt.Println("not to be used:", mismatch)
 		case err == nil:
-			fmt.Println("proven by", wire.Proof())
+			fmt.Println("proven by", wire.Result().Proof)
 		}
 	}
 	// Output:

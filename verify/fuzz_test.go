@@ -176,7 +176,7 @@ func FuzzWireGivesEOFIfAndOnlyIfEveryPromiseIsTrue(f *testing.F) {
 			}
 			return n, err
 		}))
-		if (err == nil) != held || (w.Verdict() == io.EOF) != held || held && got != string(body) {
+		if (err == nil) != held || (w.Result().Verdict == io.EOF) != held || held && got != string(body) {
 			t.Errorf("%+v over %q: %v, want held %v", want, body, err, held)
 		}
 		if err != nil && errors.Is(err, io.EOF) {

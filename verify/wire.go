@@ -51,14 +51,22 @@ type Wire struct {
 	object string
 	want   Want
 	r      io.Reader
-	err    error
 
-	n      int64
-	crc    hash.Hash64
-	md5    hash.Hash // nil where nothing calls for it
-	parts  []*partsHash
-	checks []Check
-	proof  string
+	crc   hash.Hash64
+	md5   hash.Hash // nil where nothing calls for it
+	parts []*partsHash
+	found Result // without its CRC64
+}
+
+// A Result is what a Wire found out. Size and CRC64 are those of the bytes that
+// were read; the rest is there once Read has ended.
+type Result struct {
+	Size  int64
+	CRC64 string // CRC-64/XZ in decimal
+
+	Verdict error   // that ended Read: io.EOF if every promise held
+	Checks  []Check // each promise and its verdict
+	Proof   string  // the check that proves the bytes if Verdict is io.EOF; CheckSize: nothing but their number was proven
 }
 
 // NewWire returns a Wire that reads from r. The object's name is for messages.
@@ -77,11 +85,11 @@ func NewWire(object string, want Want, r io.Reader) *Wire {
 // Read implements io.Reader. It stops with a *Mismatch as soon as there are more
 // bytes than promised. Its last error stays.
 func (w *Wire) Read(p []byte) (int, error) {
-	if w.err != nil || len(p) == 0 {
-		return 0, w.err
+	if w.found.Verdict != nil || len(p) == 0 {
+		return 0, w.found.Verdict
 	}
 	n, err := w.r.Read(p)
-	w.n += int64(n)
+	w.found.Size += int64(n)
 	w.crc.Write(p[:n])
 	if w.md5 != nil {
 		w.md5.Write(p[:n])
@@ -89,19 +97,19 @@ func (w *Wire) Read(p []byte) (int, error) {
 	for _, parts := range w.parts {
 		parts.Write(p[:n])
 	}
-	if w.want.Size != Unknown && w.n > w.want.Size {
-		w.err = &Mismatch{w.object, CheckSize, fmt.Sprintf("%d or more", w.n), fmt.Sprint(w.want.Size)}
-		return 0, w.err
+	if w.want.Size != Unknown && w.found.Size > w.want.Size {
+		w.found.Verdict = &Mismatch{w.object, CheckSize, fmt.Sprintf("%d or more", w.found.Size), fmt.Sprint(w.want.Size)}
+		return 0, w.found.Verdict
 	}
 	switch {
 	case err == io.EOF:
-		w.err = w.verdict()
+		w.found.Verdict = w.verdict()
 	case errors.Is(err, io.EOF):
-		w.err = noVerdict{err}
+		w.found.Verdict = noVerdict{err}
 	default:
-		w.err = err
+		w.found.Verdict = err
 	}
-	return n, w.err
+	return n, w.found.Verdict
 }
 
 // A noVerdict is an error of the underlying reader that wraps io.EOF, as those of
@@ -114,11 +122,12 @@ func (e noVerdict) As(target any) bool   { return errors.As(e.error, target) }
 // verdict checks each promise, and is io.EOF if all of them held.
 func (w *Wire) verdict() error {
 	var checks []Check
+	found := w.Result()
 	if w.want.Size != Unknown {
-		checks = append(checks, Check{Check: CheckSize, Want: strconv.FormatInt(w.want.Size, 10), Got: strconv.FormatInt(w.n, 10)})
+		checks = append(checks, Check{Check: CheckSize, Want: strconv.FormatInt(w.want.Size, 10), Got: strconv.FormatInt(found.Size, 10)})
 	}
 	if w.want.CRC64 != "" {
-		checks = append(checks, Check{Check: CheckCRC64, Want: w.want.CRC64, Got: w.CRC64()})
+		checks = append(checks, Check{Check: CheckCRC64, Want: w.want.CRC64, Got: found.CRC64})
 	}
 	if w.want.MD5 != "" {
 		checks = append(checks, Check{Check: CheckMD5, Want: w.want.MD5, Got: fmt.Sprintf("%x", w.md5.Sum(nil))})
@@ -136,15 +145,15 @@ func (w *Wire) verdict() error {
 		default:
 			c.Verdict = Broken
 		}
-		w.checks = append(w.checks, c)
+		w.found.Checks = append(w.found.Checks, c)
 		if c.Verdict == Broken {
 			return &Mismatch{w.object, c.Check, c.Got, c.Want}
 		}
-		if c.Verdict == Held && (w.proof == "" || w.proof == CheckSize) {
-			w.proof = c.Check
+		if c.Verdict == Held && (w.found.Proof == "" || w.found.Proof == CheckSize) {
+			w.found.Proof = c.Check
 		}
 	}
-	if w.proof == "" {
+	if w.found.Proof == "" {
 		return fmt.Errorf("%s: %w", w.object, ErrUnproven)
 	}
 	return io.EOF
@@ -162,7 +171,7 @@ func (w *Wire) checkETag(tag etag, c *Check) {
 		switch {
 		case c.Got == tag.sum:
 			c.Verdict = Held
-		case w.proof == "" || w.proof == CheckSize:
+		case w.found.Proof == "" || w.found.Proof == CheckSize:
 			c.Verdict = Broken
 		}
 	case etagParts:
@@ -174,19 +183,9 @@ func (w *Wire) checkETag(tag etag, c *Check) {
 	}
 }
 
-// Size is how many bytes were read.
-func (w *Wire) Size() int64 { return w.n }
-
-// CRC64 is the CRC-64/XZ of the bytes read, in decimal.
-func (w *Wire) CRC64() string { return strconv.FormatUint(w.crc.Sum64(), 10) }
-
-// Checks lists each promise and its verdict, once Read has ended.
-func (w *Wire) Checks() []Check { return w.checks }
-
-// Proof names the check that proves the bytes, once Read has given io.EOF.
-// CheckSize means that nothing but their number was proven.
-func (w *Wire) Proof() string { return w.proof }
-
-// Verdict is the error that ended Read: io.EOF if every promise held. It is nil
-// while Read has not ended.
-func (w *Wire) Verdict() error { return w.err }
+// Result is what was found out so far.
+func (w *Wire) Result() Result {
+	found := w.found
+	found.CRC64 = strconv.FormatUint(w.crc.Sum64(), 10)
+	return found
+}

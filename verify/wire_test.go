@@ -55,8 +55,8 @@ func TestEOFIsTheVerdictThatEveryPromiseHeld(t *testing.T) {
 	} {
 		for name, reader := range readers {
 			w, got, err := readWire(tt.want, reader(strings.NewReader(text)))
-			if err != nil || got != text || w.Proof() != tt.proof || w.Verdict() != io.EOF {
-				t.Errorf("%s, %s: %q, %v, proof %q, verdict %v", tt.name, name, got, err, w.Proof(), w.Verdict())
+			if err != nil || got != text || w.Result().Proof != tt.proof || w.Result().Verdict != io.EOF {
+				t.Errorf("%s, %s: %q, %v, proof %q, verdict %v", tt.name, name, got, err, w.Result().Proof, w.Result().Verdict)
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func TestBytesThatBreakAPromiseAreAMismatchAndNeverEOF(t *testing.T) {
 				if !errors.As(err, &mismatch) || mismatch.Check != check || mismatch.Object != "o" || errors.Is(err, io.EOF) {
 					t.Errorf("%s against %s, %s: %v", lie, check, name, err)
 				}
-				if n, again := w.Read(make([]byte, 8)); n != 0 || again != err || w.Verdict() != err {
+				if n, again := w.Read(make([]byte, 8)); n != 0 || again != err || w.Result().Verdict != err {
 					t.Errorf("%s against %s, %s: then %d, %v", lie, check, name, n, again)
 				}
 			}
@@ -127,7 +127,7 @@ func TestAnEndlessObjectIsCutOffAtItsSize(t *testing.T) {
 	endless := readerFunc(func(p []byte) (int, error) { sent += int64(len(p)); return len(p), nil })
 	w, got, err := readWire(Want{Size: size}, endless)
 	var mismatch *Mismatch
-	if !errors.As(err, &mismatch) || mismatch.Check != CheckSize || len(got) > size || w.Size() != sent || sent > 2*size {
+	if !errors.As(err, &mismatch) || mismatch.Check != CheckSize || len(got) > size || w.Result().Size != sent || sent > 2*size {
 		t.Errorf("%v after %d bytes, of which %d were given", err, sent, len(got))
 	}
 }
@@ -139,8 +139,8 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 func TestAnObjectWithoutAPromiseIsUnproven(t *testing.T) {
 	for _, etag := range []string{"", `""`, "EXSFGSDASDASDG123ASD", `W/"` + md5Of(text) + `"`, `"null"`, otherMD5 + "-3", otherMD5 + "-1"} {
 		w, _, err := readWire(Want{Size: Unknown, ETag: etag}, strings.NewReader(text))
-		if !errors.Is(err, ErrUnproven) || errors.Is(err, io.EOF) || w.Proof() != "" {
-			t.Errorf("%s: %v, proof %q", etag, err, w.Proof())
+		if !errors.Is(err, ErrUnproven) || errors.Is(err, io.EOF) || w.Result().Proof != "" {
+			t.Errorf("%s: %v, proof %q", etag, err, w.Result().Proof)
 		}
 	}
 }
@@ -165,8 +165,8 @@ func TestErrorsOfTheReaderPassThroughAndStay(t *testing.T) {
 	broken := &fs.PathError{Op: "read", Path: "wire", Err: errors.New("input/output error")}
 	for _, failure := range []error{broken, io.ErrUnexpectedEOF, fmt.Errorf("read: %w", broken), &Mismatch{Object: "o"}} {
 		w, got, err := readWire(Want{Size: int64(len(text))}, &flaky{r: strings.NewReader(text), err: failure})
-		if err != failure || got != text || w.Verdict() != failure || w.Checks() != nil {
-			t.Errorf("%v: %q, %v, verdict %v", failure, got, err, w.Verdict())
+		if err != failure || got != text || w.Result().Verdict != failure || w.Result().Checks != nil {
+			t.Errorf("%v: %q, %v, verdict %v", failure, got, err, w.Result().Verdict)
 		}
 		if n, err := w.Read(make([]byte, 1)); n != 0 || err != failure {
 			t.Errorf("%v: then %d, %v", failure, n, err)
@@ -182,12 +182,12 @@ func TestAnErrorThatWrapsEOFIsNoVerdict(t *testing.T) {
 		w, _, err := readWire(want, &flaky{r: strings.NewReader(text), err: lost})
 		var path *fs.PathError
 		switch {
-		case errors.Is(err, io.EOF) || errors.Is(w.Verdict(), io.EOF):
+		case errors.Is(err, io.EOF) || errors.Is(w.Result().Verdict, io.EOF):
 			t.Errorf("%+v: %v is io.EOF", want, err)
 		case !errors.Is(err, lost) || !errors.As(err, &path) || path != lost || err.Error() != lost.Error():
 			t.Errorf("%+v: %v is not what the reader gave", want, err)
-		case w.Proof() != "" || w.Checks() != nil:
-			t.Errorf("%+v: judged %v", want, w.Checks())
+		case w.Result().Proof != "" || w.Result().Checks != nil:
+			t.Errorf("%+v: judged %v", want, w.Result().Checks)
 		}
 	}
 }
@@ -217,18 +217,18 @@ func TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes(t *testing.T) {
 		{"opaque", Want{Size: size, ETag: "null"}, NotComparable, CheckSize},
 	} {
 		w, _, err := readWire(tt.want, strings.NewReader(text))
-		i := slices.IndexFunc(w.Checks(), func(c Check) bool { return c.Check == CheckETag })
+		i := slices.IndexFunc(w.Result().Checks, func(c Check) bool { return c.Check == CheckETag })
 		switch {
 		case tt.verdict == "":
 			if mismatch, ok := errors.AsType[*Mismatch](err); !ok || mismatch.Check != CheckSize {
 				t.Errorf("%s: %v, want a mismatch of the size", tt.name, err)
 			}
-		case i < 0 || w.Checks()[i].Verdict != tt.verdict || w.Checks()[i].Want != tt.want.ETag:
-			t.Errorf("%s: %+v, want %s", tt.name, w.Checks(), tt.verdict)
+		case i < 0 || w.Result().Checks[i].Verdict != tt.verdict || w.Result().Checks[i].Want != tt.want.ETag:
+			t.Errorf("%s: %+v, want %s", tt.name, w.Result().Checks, tt.verdict)
 		case (err != nil) != (tt.verdict == Broken):
 			t.Errorf("%s: %v", tt.name, err)
-		case err == nil && w.Proof() != tt.proof:
-			t.Errorf("%s: proof %q, want %q", tt.name, w.Proof(), tt.proof)
+		case err == nil && w.Result().Proof != tt.proof:
+			t.Errorf("%s: proof %q, want %q", tt.name, w.Result().Proof, tt.proof)
 		}
 	}
 }
@@ -241,7 +241,7 @@ func TestWireListsEachPromiseInOrder(t *testing.T) {
 		{CheckMD5, md5Of(text), md5Of(text), Held},
 		{CheckETag, "null", "", NotComparable},
 	}
-	if diff := cmp.Diff(want, w.Checks()); err != nil || diff != "" {
+	if diff := cmp.Diff(want, w.Result().Checks); err != nil || diff != "" {
 		t.Errorf("%v, %s", err, diff)
 	}
 }
@@ -251,8 +251,8 @@ func TestThereIsNoVerdictBeforeTheEnd(t *testing.T) {
 	if _, err := io.ReadFull(w, make([]byte, len(text))); err != nil {
 		t.Fatal(err)
 	}
-	if w.Verdict() != nil || w.Checks() != nil || w.Proof() != "" {
-		t.Errorf("%v, %v, %q before io.EOF", w.Verdict(), w.Checks(), w.Proof())
+	if w.Result().Verdict != nil || w.Result().Checks != nil || w.Result().Proof != "" {
+		t.Errorf("%v, %v, %q before io.EOF", w.Result().Verdict, w.Result().Checks, w.Result().Proof)
 	}
 }
 
@@ -272,7 +272,7 @@ func TestWireIsAnIOReader(t *testing.T) {
 // The stores compute CRC-64/XZ, whose check value is published.
 func TestCRC64IsThatOfTheStores(t *testing.T) {
 	w, _, _ := readWire(Want{Size: 9}, strings.NewReader("123456789"))
-	if w.CRC64() != "11051210869376104954" {
-		t.Errorf("%s", w.CRC64())
+	if w.Result().CRC64 != "11051210869376104954" {
+		t.Errorf("%s", w.Result().CRC64)
 	}
 }

@@ -162,7 +162,7 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 		}
 	}()
 	switch {
-	case p.wire == nil || !errors.Is(p.wire.Verdict(), io.EOF):
+	case p.wire == nil || !errors.Is(p.wire.Result().Verdict, io.EOF):
 		return errUnproven
 	case p.writing > 0:
 		return errNotClosed
@@ -170,10 +170,11 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 	if err := p.linkWire(codec); err != nil {
 		return err
 	}
+	found := p.wire.Result()
 	object := Object{
-		Name: p.name, Size: p.wire.Size(), CRC64: p.wire.CRC64(),
+		Name: p.name, Size: found.Size, CRC64: found.CRC64,
 		Job: promised(p.job), Store: promised(p.store),
-		Checks: p.wire.Checks(), Proof: p.wire.Proof(),
+		Checks: found.Checks, Proof: found.Proof,
 		Codec: codec, Files: p.files, Counted: p.counted, Doubts: p.doubts,
 	}
 	if object.Proof == verify.CheckSize { // which alone proves nothing
@@ -213,8 +214,9 @@ func (p *Partial) Close() (err error) {
 	defer p.reserved.release()
 	useless := p.discarded
 	if p.wire != nil {
-		_, mismatch := errors.AsType[*verify.Mismatch](p.wire.Verdict())
-		useless = useless || mismatch || errors.Is(p.wire.Verdict(), verify.ErrUnproven)
+		verdict := p.wire.Result().Verdict
+		_, mismatch := errors.AsType[*verify.Mismatch](verdict)
+		useless = useless || mismatch || errors.Is(verdict, verify.ErrUnproven)
 	}
 	if useless {
 		err = p.empty()

@@ -125,7 +125,7 @@ func TestAMissingRangeThatStaysIsAnErrorOfTheWire(t *testing.T) {
 			wire := p.Wire(ctx)
 			io.ReadFull(wire, make([]byte, testPart))
 			go end(p, func() { cancel(lost) })
-			if _, err := io.ReadAll(wire); !errors.Is(err, lost) || !errors.Is(wire.Verdict(), lost) {
+			if _, err := io.ReadAll(wire); !errors.Is(err, lost) || !errors.Is(wire.Result().Verdict, lost) {
 				t.Errorf("%s: %v", name, err)
 			}
 			cancel(nil)

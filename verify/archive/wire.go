@@ -97,10 +97,11 @@ func (r receivedBytes) ReadAt(b []byte, off int64) (int, error) {
 // number, once its Wire has given io.EOF. It is valid until the Partial is
 // finished or closed.
 func (p *Partial) ReaderAt() (io.ReaderAt, int64, error) {
-	if p.wire == nil || !errors.Is(p.wire.Verdict(), io.EOF) {
+	if p.wire == nil || !errors.Is(p.wire.Result().Verdict, io.EOF) {
 		return nil, 0, fmt.Errorf("read all of %s: %w", p.name, errUnproven)
 	}
-	return io.NewSectionReader(receivedBytes{p}, 0, p.wire.Size()), p.wire.Size(), nil
+	size := p.wire.Result().Size
+	return io.NewSectionReader(receivedBytes{p}, 0, size), size, nil
 }
 
 // A wireKeeper keeps the wire of an object as a file of the bag.
@@ -156,7 +157,7 @@ func (p *Partial) linkWire(codec string) (err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.files = append(p.files, File{
-		Path: name, Size: p.wire.Size(), SHA256: hex.EncodeToString(p.keep.sum.Sum(nil)),
+		Path: name, Size: p.wire.Result().Size, SHA256: hex.EncodeToString(p.keep.sum.Sum(nil)),
 		Wire: true, Records: verify.Unknown,
 	})
 	return nil
