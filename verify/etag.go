@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto/md5"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"html"
@@ -34,7 +35,7 @@ func parseETag(s string) etag {
 		return etag{}
 	}
 	sum, count, dashed := strings.Cut(s, "-")
-	if !isHex32(sum) {
+	if b, err := hex.DecodeString(sum); err != nil || len(b) != md5.Size {
 		return etag{form: etagOpaque, sum: s}
 	}
 	tag := etag{form: etagMD5, sum: strings.ToLower(sum)}
@@ -60,18 +61,6 @@ const maxParts = 10000
 func SameETag(a, b string) bool {
 	x, y := parseETag(a), parseETag(b)
 	return x.form != etagNone && x.sum == y.sum && x.parts == y.parts
-}
-
-func isHex32(s string) bool {
-	if len(s) != 32 {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
-			return false
-		}
-	}
-	return true
 }
 
 // A partsHash computes the ETag of a multipart upload with parts of one size. OSS

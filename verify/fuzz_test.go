@@ -6,6 +6,7 @@ import (
 	"html"
 	"io"
 	"math/rand/v2"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,8 @@ var etagCorpus = []string{
 	"fba9dede5f27731c9771645a39863328-10001", "fba9dede5f27731c9771645a39863328-+1", `W/"`, `"v1"`, `"a"b"`, " \t", "-", "W/W/x", "&#34;x&#34;",
 }
 
+var lowerHex32 = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 // An ETag is a hash, of the bytes or of parts, only if it has exactly that form. It
 // names the same version however it is quoted and escaped.
 func FuzzETag(f *testing.F) {
@@ -25,7 +28,7 @@ func FuzzETag(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		x := parseETag(a)
-		if hashes := x.form >= etagParts; hashes != (isHex32(x.sum) && x.sum == strings.ToLower(x.sum) && x.form != etagOpaque) || (x.form == etagParts) != (x.parts > 0) && hashes {
+		if hashes := x.form >= etagParts; hashes != (lowerHex32.MatchString(x.sum) && x.form != etagOpaque) || (x.form == etagParts) != (x.parts > 0) && hashes {
 			t.Errorf("%q is %+v", a, x)
 		}
 		if SameETag(a, a) != (x.form != etagNone) || SameETag(a, b) != SameETag(b, a) {
