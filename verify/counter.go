@@ -94,47 +94,42 @@ func (c *Counter) Count() Count {
 	return c.records.count()
 }
 
-// begin starts the count with the head alone.
+// begin makes the counter of the format, and counts the head with it. If the
+// format is unknown, the head decides, the first byte without a byte order mark.
+// Text passes for CSV, and so does an empty file, which has no records in any
+// format. UTF-16 is not countable.
 func (c *Counter) begin() records {
-	text := bytes.TrimPrefix(c.head, []byte(byteOrderMark))
-	r := newRecords(c.format, text)
-	r.write(text)
-	return r
-}
-
-// newRecords makes the counter of a format. If the format is unknown, the head
-// decides, the first byte without a byte order mark. Text passes for CSV, and so
-// does an empty file, which has no records in any format.
-func newRecords(format string, head []byte) records {
-	if isUTF16(head) {
+	head, format := bytes.TrimPrefix(c.head, []byte(byteOrderMark)), c.format
+	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
 		return uncountable{}
 	}
 	if format == formatUnknown {
-		binary := func(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f }
 		switch {
 		case len(head) > 0 && (head[0] == '{' || head[0] == '['):
 			format = formatJSON
-		case bytes.HasPrefix(head, []byte("PAR1")) || bytes.ContainsFunc(head, binary):
+		case bytes.HasPrefix(head, []byte("PAR1")) || bytes.ContainsAny(head, controls):
 			format = formatNone
 		default:
 			format = formatCSV
 		}
 	}
+	var r records = uncountable{}
 	delimiter, isText := strings.CutPrefix(format, formatText)
 	switch {
 	case isText && len(delimiter) == 1:
-		return &textRecords{delimiter: delimiter[0]}
+		r = &textRecords{delimiter: delimiter[0]}
 	case format == formatCSV:
-		return &csvRecords{opens: true}
+		r = &csvRecords{opens: true}
 	case format == formatJSON:
-		return &jsonRecords{}
+		r = &jsonRecords{}
 	}
-	return uncountable{}
+	r.write(head)
+	return r
 }
 
-func isUTF16(head []byte) bool {
-	return bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff"))
-}
+// controls are the control characters of ASCII that text does not contain.
+const controls = "\x00\x01\x02\x03\x04\x05\x06\a\b\v\f\x0e\x0f" +
+	"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f"
 
 // uncountable is content whose records can't be counted.
 type uncountable struct{}

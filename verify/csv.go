@@ -6,8 +6,8 @@ import "bytes"
 // delimiters, and with stray quotes taken as text.
 type csvRecords struct {
 	rows   int64
-	size   int  // of the line so far
-	first  byte // of the line
+	begun  bool // the line so far has a byte
+	filled bool // it has more than its end, which may be CRLF
 	quoted bool // within a quoted field
 	opens  bool // a quote here opens a field, or reopens the one that was just closed
 }
@@ -35,10 +35,10 @@ func (c *csvRecords) write(p []byte) {
 		if c.quoted {
 			continue // the newline is in a field
 		}
-		if !c.isEmpty() {
+		if c.filled {
 			c.rows++
 		}
-		c.size, c.opens = 0, true
+		c.begun, c.filled, c.opens = false, false, true
 	}
 }
 
@@ -49,10 +49,8 @@ func (c *csvRecords) add(text []byte) {
 	if len(text) == 0 {
 		return
 	}
-	if c.size == 0 {
-		c.first = text[0]
-	}
-	c.size += len(text)
+	c.filled = c.begun || string(text) != "\r"
+	c.begun = true
 	for n := bytes.IndexByte(text, '"'); n >= 0; n = bytes.IndexByte(text, '"') {
 		before, behind := text[:n], text[n+1:]
 		text = behind
@@ -73,12 +71,10 @@ func (c *csvRecords) add(text []byte) {
 	}
 }
 
-// isEmpty reports whether the line has nothing but its end, which may be CRLF.
-func (c *csvRecords) isEmpty() bool { return c.size == 0 || c.size == 1 && c.first == '\r' }
-
 func (c *csvRecords) count() Count {
-	if c.isEmpty() {
-		return Count{formatCSV, c.rows}
+	rows := c.rows
+	if c.filled {
+		rows++
 	}
-	return Count{formatCSV, c.rows + 1}
+	return Count{formatCSV, rows}
 }
