@@ -106,7 +106,7 @@ func TestWhatIsInAContainerIsNotOpenedFurther(t *testing.T) {
 		"a tar in a tar":   {tarOf(t, file{"x.tar", tarOf(t, twoFiles...)}), map[string]string{"x.tar": string(tarOf(t, twoFiles...))}},
 		"a gzip in a tar":  {tarOf(t, file{"x.csv.gz", gz}), map[string]string{"x.csv.gz": string(gz)}},
 		"an empty zip":     {zipOf(t, 0), map[string]string{}},
-		"an empty tar":     {encode(t, "gzip", tarOf(t)), map[string]string{"e.zip": string(tarOf(t))}}, // nothing tells it from zeros
+		"an empty tar":     {encode(t, "gzip", tarOf(t)), map[string]string{"e.zip": string(tarOf(t))}}, // an empty tar is zeros, and so not seen as one
 		"an empty entry":   {zipOf(t, 8, file{"x", nil}), map[string]string{"x": ""}},
 		"only a directory": {zipOf(t, 0, file{"d/", nil}), map[string]string{}},
 	} {
@@ -117,7 +117,7 @@ func TestWhatIsInAContainerIsNotOpenedFurther(t *testing.T) {
 	}
 }
 
-func TestUnfitContainersAreRefusedAndLeaveNothing(t *testing.T) {
+func TestUnusableContainersAreRefusedAndLeaveNothing(t *testing.T) {
 	evil := func(names ...string) (files []file) {
 		for _, name := range names {
 			files = append(files, file{name, []byte("evil\n")})
@@ -125,7 +125,7 @@ func TestUnfitContainersAreRefusedAndLeaveNothing(t *testing.T) {
 		return files
 	}
 	locked := zipOf(t, 8, twoFiles...)
-	for at := bytes.Index(locked, []byte("PK\x01\x02")); at >= 0 && at < len(locked); { // the encryption bit, everywhere
+	for at := bytes.Index(locked, []byte("PK\x01\x02")); at >= 0 && at < len(locked); { // set the bit that says encrypted in each header
 		locked[at+8] |= 1
 		next := bytes.Index(locked[at+4:], []byte("PK\x01\x02"))
 		if next < 0 {
@@ -162,7 +162,7 @@ func TestUnfitContainersAreRefusedAndLeaveNothing(t *testing.T) {
 			f.Keep = keep
 			_, err := fetchOnce(t, f)
 			if name == "as long as the disk goes" && keep == fetch.KeepWire {
-				continue // it is not written
+				continue // KeepWire writes no entry
 			}
 			if !errors.Is(err, tt.why) || isMismatch(err) {
 				t.Errorf("%s: %v, want %v", name, err, tt.why)
@@ -171,7 +171,7 @@ func TestUnfitContainersAreRefusedAndLeaveNothing(t *testing.T) {
 				t.Errorf("%s: %v is %v", name, err, kinds)
 			}
 			checkAbsent(t, f, exportKey)
-			checkNoEvil(t, f)
+			checkNothingOutsideTheBag(t, f)
 		}
 	}
 }
@@ -185,8 +185,8 @@ func kindsOf(err error) (kinds []error) {
 	return kinds
 }
 
-// checkNoEvil sees to it that nothing is outside the bag that will be.
-func checkNoEvil(t *testing.T, f *fetch.Fetcher) {
+// checkNothingOutsideTheBag checks that no entry was written outside the bag.
+func checkNothingOutsideTheBag(t *testing.T, f *fetch.Fetcher) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Dir(f.Archive.Path("")), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && strings.Contains(path, "evil") && !strings.Contains(path, "/bag/data/") {
@@ -210,7 +210,7 @@ func TestLimitsOfTheFetcherBoundAContainer(t *testing.T) {
 	}
 }
 
-func TestContainerThatBrokeOnTheWayIsTheTransfersFault(t *testing.T) {
+func TestAContainerDamagedInTransferIsAMismatch(t *testing.T) {
 	for _, body := range [][]byte{zipOf(t, 0, twoFiles...), zipOf(t, 8, twoFiles...), tarOf(t, twoFiles...), encode(t, "zstd", tarOf(t, twoFiles...))} {
 		for _, at := range []int{2, len(body) / 2, len(body) - 2} {
 			s := fetchtest.NewMemory(fetchtest.NewFile("e", body))
@@ -227,7 +227,7 @@ func TestContainerThatBrokeOnTheWayIsTheTransfersFault(t *testing.T) {
 	}
 }
 
-func TestLengthAloneProvesWhatHasItsOwnChecksums(t *testing.T) {
+func TestALengthProvesContentWithItsOwnChecksums(t *testing.T) {
 	for name, tt := range map[string]struct {
 		body   []byte
 		doubts int
@@ -247,9 +247,8 @@ func TestLengthAloneProvesWhatHasItsOwnChecksums(t *testing.T) {
 	}
 }
 
-// A zip with its size alone promised is proven by its CRC-32s, so what they
-// tell is not the source's fault alone: but the wire has no word against it.
-func TestZipThatBrokeUnderItsSizeAloneDoesNotLand(t *testing.T) {
+// Whether it was damaged at the source or in transfer is not known.
+func TestADamagedZipWithOnlyASizePromisedIsCorrupt(t *testing.T) {
 	body := zipOf(t, 0, twoFiles...)
 	s := fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: body, Promise: sizeAlone, Answer: flipped(int64(len(body) / 3))})
 	f := newMemoryFetcher(t, s)
@@ -285,9 +284,9 @@ func TestCancellationWhileUnpackingIsNotCorruption(t *testing.T) {
 	}
 }
 
-// A disk that fails tells nothing of the object, and none waits for bytes that
-// are of no use any more.
-func TestFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
+// The failure is no fault of the object, and no request that is in flight is
+// waited for.
+func TestAFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
 	big := csv(20000)
 	for name, body := range map[string][]byte{
 		"plain": big, "tar": tarOf(t, file{"x", big}), "gzip": encode(t, "gzip", big), "zstd": encode(t, "zstd", big),
@@ -296,12 +295,12 @@ func TestFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
 	} {
 		s := fetchtest.NewMemory(fetchtest.NewFile("e", body), fetchtest.NewFile("never", rows))
 		f := newMemoryFetcher(t, s)
-		f.IdleTimeout, f.PartSize, f.Parallel = time.Hour, 50_000, 100 // so that no request that hangs is in the way
+		f.IdleTimeout, f.PartSize, f.Parallel = time.Hour, 50_000, 100 // with slots for all requests, though some hang
 		s.Files[0].BeforeAnswer = func(ctx context.Context, off int64) error {
 			if off == 0 {
 				lose(t, f, "bag/data")
 			}
-			if off < 300_000 || name == "zip" { // which is read as a whole
+			if off < 300_000 || name == "zip" { // a zip is unpacked when all of it is received
 				return nil
 			}
 			return until(ctx, off)
@@ -317,7 +316,7 @@ func TestFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
 	}
 }
 
-// lose removes something of the ingest of the export.
+// lose removes a file or directory of the attempt that is under way.
 func lose(t *testing.T, f *fetch.Fetcher, name string) {
 	t.Helper()
 	paths, err := filepath.Glob(f.Archive.Path(".ingest/*/" + name))

@@ -226,7 +226,7 @@ var faults = []fault{
 // errMismatch stands for a *verify.Mismatch.
 var errMismatch = errors.New("a mismatch")
 
-func TestEachFaultOfAStoreHasItsVerdict(t *testing.T) {
+func TestEachFaultOfAStoreHasItsOutcome(t *testing.T) {
 	for _, tt := range faults {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

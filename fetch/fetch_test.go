@@ -52,8 +52,8 @@ func TestNamesAndDeclarationsOfACodecAreIgnored(t *testing.T) {
 	}
 }
 
-// The wire is heard out before the content is judged.
-func TestCorruptFileAndBrokenTransferAreToldApart(t *testing.T) {
+// The transfer is checked to its end before the content is judged.
+func TestACorruptFileAndABrokenTransferHaveDifferentErrors(t *testing.T) {
 	for _, codec := range []string{"zstd", "gzip", "lz4"} {
 		good := encode(t, codec, rows)
 		bad := slices.Clone(good)
@@ -88,7 +88,7 @@ func isMismatch(err error) bool {
 	return ok
 }
 
-func TestFileCutBetweenFramesIsSeenByThePromiseOfTheWhole(t *testing.T) {
+func TestAFileCutBetweenFramesBreaksThePromisedSize(t *testing.T) {
 	for _, codec := range []string{"zstd", "gzip", "lz4"} {
 		half := encode(t, codec, rows)
 		whole := slices.Concat(half, encode(t, codec, rows))
@@ -106,7 +106,7 @@ func TestFileCutBetweenFramesIsSeenByThePromiseOfTheWhole(t *testing.T) {
 	}
 }
 
-func TestRefusedConnectionMayPass(t *testing.T) {
+func TestARefusedConnectionIsATemporaryFailure(t *testing.T) {
 	s := serve(t, rows)
 	ref := s.ref(t, "export.csv", "")
 	s.Close()
@@ -117,7 +117,7 @@ func TestRefusedConnectionMayPass(t *testing.T) {
 	checkAbsent(t, f, ref.Key())
 }
 
-func TestObjectReplacedBetweenAttemptsStartsOver(t *testing.T) {
+func TestAnObjectReplacedBetweenAttemptsStartsOver(t *testing.T) {
 	s := serve(t, rows)
 	s.respond = after(2, refuse(500, ""))
 	f, _ := newFetcher(t, t.TempDir())

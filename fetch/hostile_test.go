@@ -1,81 +1,81 @@
 package fetch_test
 
-// What hostile input and faults may try, and the tests that hold the defence to
-// it, in this package and others.
+// The threats from hostile input and from faults, and under each the tests of the
+// defence against it, in this package and in others.
 //
 // Names:
 //
-//	lead out of the bag, or mean a place: ../x, /x, a/../x, ..\x, C:x, ~/x
-//		TestUnsafeNamesAreRefused, TestUnfitContainersAreRefusedAndLeaveNothing,
+//	that lead outside the bag: ../x, /x, a/../x, ..\x, C:x, ~/x
+//		TestUnsafeNamesAreRefused, TestUnusableContainersAreRefusedAndLeaveNothing,
 //		TestHostileFilesAreRefusedOrLandAsOthersReadThem, FuzzZip, FuzzTar
-//	hold NUL, control, bidi or unseen characters, or are not UTF-8
+//	with NUL, control, bidi or invisible characters, or not in UTF-8
 //		TestUnsafeNamesAreRefused
-//	are devices somewhere, streams, or options: CON, COM¹, a:b, -rf
+//	that some system takes for a device, a stream or an option: CON, COM¹, a:b, -rf
 //		TestUnsafeNamesAreRefused, TestPlainNamesAreAccepted
-//	end in dots or spaces, or are empty, too long, too many
+//	that end in dots or spaces, or are empty, too long or too many
 //		TestUnsafeNamesAreRefused, TestAllNamesTogetherAreBounded
-//	two that are one by case or normal form; a file and a directory
+//	that differ only in case or normal form, or are those of a file and a directory
 //		TestNamesThatCollideOnSomeFileSystemAreRefused, TestOneNameIsOneFile
-//	of links, devices, pipes, programs with rights of their own
+//	of links, devices, pipes, and programs with setuid
 //		TestOnlyPlainFilesAndDirectoriesAreUnpacked, TestOnlyFilesAndDirectoriesOfATarAreUnpacked
-//	of jobs, prefixes and objects, that no bag can hold
-//		TestSafeNameEscapesUnsafeCharacters, TestKeysThatCannotLieBesideEachOtherAreRefused,
+//	of jobs, prefixes and objects that are no valid names of files
+//		TestSafeNameEscapesUnsafeCharacters, TestObjectsWhoseNamesCollideAreRefused,
 //		TestDifferentExportsHaveDifferentKeys, TestKeysNeverNest,
 //		TestContentNamesStayInTheBagAndFitItsManifest, FuzzSafeName, FuzzKeyIsInjective
-//	of a codec over what is not encoded so, and the other way about
-//		TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll, TestWhatIsNotAsItIsNamedMayBeKeptAsItCame,
-//		TestNamesAndDeclarationsOfACodecAreIgnored, TestDamagedBeginningIsNotTakenForContent
+//	of another codec than that of the content
+//		TestAMislabelledObjectLandsWithADoubtOrNotAtAll, TestKeepWireLandsAMislabelledObjectWithADoubt,
+//		TestNamesAndDeclarationsOfACodecAreIgnored, TestADamagedMagicNumberIsCorrupt
 //
 // Containers:
 //
-//	local and central header of a zip disagree: name, CRC, size, method
+//	local and central headers of a zip that differ: name, CRC, size, method
 //		TestLocalHeadersMustAgreeWithTheDirectory, TestDataDescriptorsOfEveryFormAreRead,
 //		TestExtraFieldsMustParseAndHideNothing
-//	headers of a tar disagree, or are there twice
+//	headers of a tar that contradict each other or are repeated
 //		TestContradictingTarHeadersAreCorrupt, TestOnlyFilesAndDirectoriesOfATarAreUnpacked
-//	a wrong size of the directory, several disks, two ends, bytes around
+//	a zip with a wrong size of its directory, several disks, two end records, bytes before or behind
 //		TestEndRecordsMustFitTheFile, TestTruncatedZipsAreRefused, TestTarsWithoutAProperEndAreCorrupt
-//	zip64, real and not
+//	zip64 records, true and false ones
 //		TestZip64RecordsMustAgreeWithTheEndRecord, TestZip64BlocksMustFitTheirHeaders, TestAZipOver4GiBUnpacks
-//	encrypted, and flags and methods that none here knows
+//	encryption, and unknown flags and methods
 //		TestUnknownFeaturesAreRefusedByName, TestEveryFlagAndMethodIsReadOrRefused
-//	directories with content, content that is not as declared
+//	directories with content, content that differs from its header
 //		TestOnlyPlainFilesAndDirectoriesAreUnpacked, TestContentThatDiffersFromItsHeaderIsCorrupt,
 //		TestNoMoreIsWrittenThanDeclared
-//	entries twice, or that overlap, up to bombs
+//	entries that are repeated or overlap, up to bombs
 //		TestNamesThatCollideOnSomeFileSystemAreRefused, TestOverlappingEntriesAreRefused,
 //		TestOverlapBombsAreRefusedBeforeInflating, TestBombsOfAnySizeAreRefusedInLittleMemory
 //	bombs of one entry, of many entries, of names
 //		TestZipsOverALimitAreRefused, TestTarsOverALimitAreRefused, TestErrorsSayWhichLimitWasExceeded,
-//		TestManySmallEntriesAreNoWayAroundTheRatio, TestMemoryOfTheLargestDirectoriesIsBounded
+//		TestTheRatioCountsAllEntriesTogether, TestMemoryOfTheLargestDirectoriesIsBounded
 //	containers in containers
 //		TestWhatIsInAContainerIsNotOpenedFurther, TestHonestZipsUnpack
 //
 // Streams:
 //
-//	bombs of a codec, of known length and unknown
+//	bombs of a codec, of known and unknown length
 //		TestBombsAreRefusedWithTheLimitThatTheyExceed, TestBombOfUnknownLengthIsRefused,
-//		TestWhatMayDecodeSoFarLands
-//	windows and headers that want memory
-//		TestLargeWindowsAreRefused, TestZstdWindowsOver128MiBAreRefused, TestNoHeaderIsUnbounded
-//	no byte at all
-//		TestDeformedFilesGetTheStatedVerdict, TestMislabelledObjectsAreRefusedUnlessTheyAreOfTheNamedType,
+//		TestContentWithinTheLimitLands
+//	windows and headers that need much memory
+//		TestLargeWindowsAreRefused, TestZstdWindowsOver128MiBAreRefused, TestEndlessHeadersAreCorrupt
+//	empty objects
+//		TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt, TestMislabelledObjectsAreRefusedUnlessTheyAreOfTheNamedType,
 //		TestEmptyObjectLandsHoweverTheStoreAnswers
-//	cut between two frames
-//		TestDeformedFilesGetTheStatedVerdict, TestFileCutBetweenFramesIsSeenByThePromiseOfTheWhole
-//	cut elsewhere, a byte short, the checksum cut off
-//		TestDeformedFilesGetTheStatedVerdict, TestTruncatedFilesAreCorrupt
+//	a file cut between two frames
+//		TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt, TestAFileCutBetweenFramesBreaksThePromisedSize
+//	a file cut elsewhere, a byte short, or without its checksum
+//		TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt, TestTruncatedFilesAreCorrupt
 //	text or 512 zeros behind the end
-//		TestDeformedFilesGetTheStatedVerdict, TestBytesBehindTheLastFrameAreCorrupt,
+//		TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt, TestBytesBehindTheLastFrameAreCorrupt,
 //		TestBytesBehindASkippableFrameAreCorrupt
 //	joined and skippable frames, which are legal
-//		TestDeformedFilesGetTheStatedVerdict, TestConcatenatedFramesAreDecodedAsOneFile
+//		TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt, TestConcatenatedFramesAreDecodedAsOneFile
 //	a wrong checksum
-//		TestWrongChecksumIsCorrupt, TestWireTellsBeforeTheDecoder
+//		TestWrongChecksumIsCorrupt, TestAMismatchIsReportedBeforeWhatTheDecoderFound
 //	flipped bits, with a checksum of the codec and without
 //		TestNoFlippedBitLands, TestFlippedBitsInCheckedFilesAreSeen,
 //		TestFlippedBitsNeverChangeTheContent
-//	what crashed or confused decoders before
+//	files that crashed or confused other decoders
 //		TestBadZstdFilesAreRefused, TestFilesThatCrashedAnEncoderAreNoZstd,
 //		TestGoodZstdFilesDecodeAsByThePlainDecoder, TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAsByThePlainDecoder,
 //		TestZipsFoundByFuzzingAreRefusedOrReadAlike, TestEachTestFileOfTheStandardLibraryHasItsVerdict,
@@ -84,35 +84,35 @@ package fetch_test
 //
 // Transfers:
 //
-//	other bytes than were promised, ETags of any form
+//	other bytes than were promised, ETags of every form
 //		TestBytesThatBreakAPromiseAreAMismatchAndNeverEOF, TestEveryPromiseMustHold,
 //		TestAnETagOfPartsDoesNotProveOtherBytes, TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes,
 //		TestAnObjectWithoutAPromiseIsUnproven
 //	wrong lengths, ranges, encodings and answers
-//		TestEachFaultOfAStoreHasItsVerdict, TestContentRangeIsReadStrictly,
-//		TestStoreThatIgnoresRangesIsGoneOnFrom, TestObjectReplacedBetweenAttemptsStartsOver
+//		TestEachFaultOfAStoreHasItsOutcome, TestContentRangeIsReadStrictly,
+//		TestStoreThatIgnoresRangesIsGoneOnFrom, TestAnObjectReplacedBetweenAttemptsStartsOver
 //	an error page instead of the data
-//		TestErrorPageIsReportedAsWhatItSays, TestWhatOnlyLooksLikeAPageLands, FuzzPage,
-//		TestARefusalInJSONIsReportedAsWhatItSays, TestATextOfAProxyNeverLandsAsProven
-//	addresses of our own network, names that lead there
+//		TestAnErrorPageIsReportedByItsCodeAndMessage, TestDataThatLooksLikeAnErrorPageLands, FuzzPage,
+//		TestAnErrorInJSONIsReportedByItsCodeAndMessage, TestATextOfAProxyIsNeverProven
+//	addresses of our own network, and names that resolve to them
 //		TestCheckAllowsOnlyNamedHostsAndDomains, TestOnlyPublicAddressesAreDialled,
 //		TestNamesOfPrivateAddressesAreNotAsked, TestEveryResolvedAddressIsChecked,
 //		TestAllowedHostsMayBePrivateButNotMetadata, TestEveryCallKeepsToTheHosts
 //	redirects
 //		TestARedirectSendsNoReferer, TestRedirectsAreChecked, TestNoCallIsRedirected,
-//		TestEachFaultOfAStoreHasItsVerdict
-//	stores that are slow, silent or endless
+//		TestEachFaultOfAStoreHasItsOutcome
+//	stores that are slow, silent or send without end
 //		TestAStoreThatIsSilentTimesOut, TestAnEndlessObjectIsCutOffAtItsSize, TestAnEndlessRefusalIsCut,
 //		TestDrainCutsAnAnswerThatGoesOnAndOn, TestAStoreThatDripsIsLeftAndSaysHowSlowItWas,
 //		TestAStoreThatAnswersWithAByteAtATimeIsLeft, TestWhatIsSmallLandsOverASlowLink,
-//		TestAnObjectHasAnEndEvenIfItsStoreTellsNone, TestASizeThatIsTooLargeIsRefusedBeforeAByteIsKept,
+//		TestAnObjectOfUnknownLengthEndsAtMaxSize, TestASizeAboveMaxSizeIsRefusedBeforeAByteIsKept,
 //		TestNoAnswerOfAServiceIsReadForEver, TestEndlessListingsAreRefused
 //	clocks that are wrong
 //		TestASkewedClockIsNamedWithItsError, TestASkewedClockIsNamedByEveryService
 //
 // Secrets:
 //
-//	in output, errors, logs, Redis, receipts and what is left behind
+//	in output, errors, logs, Redis, receipts and the files of failed attempts
 //		TestNoSecretIsShownOrKept, TestNoSecretOfTheOtherServicesIsShownOrKept,
 //		TestNoSecretThatAStoreQuotesIsShownOrKept, TestNoCommandSaysASecret,
 //		TestNoSecretIsInTheQueueOrWhatItsWorkersSay, TestURLSecretStaysOutOfWhatAFailedAttemptLeaves,
@@ -122,56 +122,56 @@ package fetch_test
 //		TestKnownSecretsAreMaskedInEveryForm, TestKnownSecretsAreMaskedInBase64, FuzzTextMasksEveryFormOfAKnownSecret
 //	in panics and core dumps
 //		TestAPanicOfACommandIsReportedWithoutSecrets,
-//		TestAPanicInAnyGoroutineOfAnAttemptIsItsErrorAndTellsNoSecret, TestNoCoreIsDumped
+//		TestAPanicInAnyGoroutineFailsTheAttemptWithoutASecret, TestNoCoreIsDumped
 //
 // Disks:
 //
-//	any one step of a fetch fails, or all from it on
+//	any one step of a fetch that fails, or all from it on
 //		TestAFetchIsWholeOrAbsentWhicheverStepFails, TestAWorkersFetchIsWholeOrAbsentWhicheverStepFails,
-//		TestAnExportIsWholeOrAbsentAfterAnIOError, TestFailureOfOurDiskEndsTheAttemptAtOnce
-//	the power fails, or the process, and what was not synced is lost
+//		TestAnExportIsWholeOrAbsentAfterAnIOError, TestAFailureOfOurDiskEndsTheAttemptAtOnce
+//	a power cut or a crash, after which what was not synced is lost
 //		TestAFetchIsWholeOrAbsentAfterAPowerCut, TestAnExportIsWholeOrAbsentAfterAPowerCut,
 //		TestAnExportIsWholeOrAbsentAfterACrash, TestALandedExportOutlivesACrashAndALaterPowerCut
-//	an fsync fails
+//	an fsync that fails
 //		TestBytesThatFailedToSyncAreReceivedAgain
-//	no room, known beforehand
+//	too little space, known before the transfer
 //		TestAnObjectIsReceivedOnlyIfTheDiskHasSpace, TestWithoutDiskSpaceNothingIsRequested,
 //		TestWithoutDiskSpaceNothingIsUnpacked, TestTwoObjectsNeverReserveTheSameSpace
-//	no room, no inodes, no quota in the midst
+//	no space, inodes or quota left during the transfer
 //		TestAFullDiskLosesNothing, TestAFullFileSystemLosesNothing,
 //		TestADiskThatHoldsNoMoreFilesIsFull, TestFailuresOutsideAnExportUseNoAttempt
 //	read-only, not a directory, without locks or hard links
 //		TestAReadOnlyArchiveLosesNothing, TestAnArchiveThatCantBeWrittenToIsNamed,
 //		TestAnUnwritableArchiveIsAPathError, TestTheErrorSaysWhatTheFileSystemLacks
-//	names and paths longer than it takes
+//	names and paths that are too long for the file system
 //		TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer, TestKeysTooLongForTheDiskAreRefused
-//	no more files can be opened
+//	no more file descriptors
 //		TestFewOpenFilesLoseNothing, TestRunningOutOfFileDescriptorsDropsNoObject,
 //		TestFilesAreClosedHoweverAFetchEnds, TestNoFileStaysOpen
-//	bytes that rot
+//	bytes that change on disk
 //		TestRecheckNamesEachDamage, TestBytesThatRottedBetweenAttemptsAreFetchedAgain,
 //		TestPartIndexEntriesCountOnlyIfTheBytesMatch
 //
 // Processes and the queue:
 //
-//	workers and Redis that die, freeze or go away at any moment
+//	workers and Redis that are killed, stopped or cut off at any moment
 //		TestChaosLosesNothing, TestAKilledProcessLosesOnlyWhatIsInFlight,
 //		TestAWorkerThatIsToStopEndsAtAPointToGoOnFrom, TestAWorkerEndsWhenItsDrainIsOver
 //	an export that kills its workers
 //		TestAnExportThatKillsEachWorkerIsGivenUp, TestAnExportThatKillsItsWorkersFails,
 //		TestCrashesWithProgressAreUnlimited, TestAPanicIsAFailedAttempt
-//	two workers at one export
+//	two workers for one export
 //		TestOneExportIsFetchedByOneWorkerAtATime, TestOneAttemptAtATimeAcrossProcesses,
 //		TestOfManyAttemptsOneCommits, TestProcessesThatRaceLeaveAWholeBag,
 //		TestAProcessThatFindsAnExportBusyDoesNotFailIt
-//	poisoned tasks and dockets
+//	unreadable tasks and records
 //		TestUnreadableTasksAreQuarantined, TestUnreadableDiscoverTasksAreQuarantined, TestMessagesThatAreNoTasksBlockNothing,
 //		TestATaskWithoutALeaseGoesToAnotherWorker, TestADamagedRecordKeepsNoExportFromLanding, FuzzParseTask
-//	a Redis that is gone, emptied, read-only, full, silent, or another's
+//	a Redis that is down, emptied, read-only, full, silent, or serves another archive
 //		TestTwoMinutesWithoutRedisUseNoAttempt, TestATroubleOfRedisPasses,
 //		TestAWorkerThatRedisKeepsWaitingEndsInTime, TestAWorkerBringsBackWhatRedisLost,
 //		TestAWorkerStopsIfRedisServesAnotherArchive, TestCheckRedisRefusesAnUnsuitableRedis
-//	pages to administer it by, and dependencies that creep in
+//	administration pages and new dependencies
 //		there are none: nothing but the sandbox listens, which is for this machine alone;
 //		TestOnePackageImportsEachSDK, TestImportsRunInOneLine, and CI asks govulncheck
 
@@ -196,16 +196,15 @@ import (
 	"tallyman/verify/archive"
 )
 
-// A deformity is what is wrong, or only rare, about a file. It changes one
-// that has two halves.
-type deformity struct {
-	name  string
-	apply func(first, second []byte) []byte
-	lands string // the formats in which it is legal
+// A mutation makes a damaged or unusual file of the two halves of a good one.
+type mutation struct {
+	name    string
+	apply   func(first, second []byte) []byte
+	legalIn string // the formats in which the result is legal
 }
 
-var deformities = []deformity{
-	{"nothing", func(_, _ []byte) []byte { return nil }, "tar"},                                      // which is content: nothing tells what it was
+var mutations = []mutation{
+	{"nothing", func(_, _ []byte) []byte { return nil }, "tar"},                                      // it lands as an empty file
 	{"cut behind the first half", func(a, _ []byte) []byte { return a }, "zstd zstd- gzip lz4 lz4-"}, // only the length tells
 	{"cut in the first half", func(a, _ []byte) []byte { return a[:len(a)/2] }, ""},
 	{"cut in the second half", func(a, b []byte) []byte { return slices.Concat(a, b[:len(b)/2]) }, ""},
@@ -219,16 +218,16 @@ var deformities = []deformity{
 	{"a skippable frame between", func(a, b []byte) []byte { return slices.Concat(a, skippable, b) }, "zstd zstd- lz4 lz4-"},
 	{"a skippable frame last", func(a, b []byte) []byte { return slices.Concat(a, b, skippable) }, "zstd zstd- lz4 lz4-"},
 	{"a skippable frame cut short", func(a, b []byte) []byte { return slices.Concat(a, b, skippable[:10]) }, ""},
-	{"another codec's frame", func(a, b []byte) []byte { return slices.Concat(a, b, stranger) }, ""},
+	{"another codec's frame", func(a, b []byte) []byte { return slices.Concat(a, b, otherCodec) }, ""},
 }
 
 var (
-	skippable = append(binary.LittleEndian.AppendUint32([]byte("\x5a\x2a\x4d\x18"), 40), make([]byte, 40)...)
-	stranger  = []byte("BZh91AY&SY")
+	skippable  = append(binary.LittleEndian.AppendUint32([]byte("\x5a\x2a\x4d\x18"), 40), make([]byte, 40)...)
+	otherCodec = []byte("BZh91AY&SY")
 )
 
-// halves are a file of two halves in each format. Where the format has frames
-// or members, each half is one.
+// halves returns the two halves of a file in each format. Where the format has
+// frames or members, each half is one.
 func halves(t testing.TB) map[string][2][]byte {
 	all := map[string][2][]byte{}
 	for _, codec := range []string{"zstd", "zstd-", "gzip", "lz4", "lz4-"} {
@@ -242,13 +241,12 @@ func halves(t testing.TB) map[string][2][]byte {
 
 var suffixes = map[string]string{"zstd": ".csv.zst", "zstd-": ".csv.zst", "gzip": ".csv.gz", "lz4": ".csv.lz4", "lz4-": ".csv.lz4", "zip": ".zip", "tar": ".tar"}
 
-func legal(d deformity, format string) bool { return slices.Contains(strings.Fields(d.lands), format) }
+func legal(d mutation, format string) bool { return slices.Contains(strings.Fields(d.legalIn), format) }
 
-// The source holds it so, and vouches for it by its hash: then it is corrupt,
-// or legal.
-func TestDeformedFilesGetTheStatedVerdict(t *testing.T) {
+// The store has the file so, and promises its hash.
+func TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt(t *testing.T) {
 	for format, half := range halves(t) {
-		for _, d := range deformities {
+		for _, d := range mutations {
 			t.Run(format+"/"+d.name, func(t *testing.T) {
 				f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e"+suffixes[format], d.apply(half[0], half[1]))))
 				_, err := fetchOnce(t, f)
@@ -266,14 +264,13 @@ func TestDeformedFilesGetTheStatedVerdict(t *testing.T) {
 	}
 }
 
-// It was deformed on the way: then the wire has the word, whatever a decoder
-// makes of it.
-func TestWireTellsBeforeTheDecoder(t *testing.T) {
+// A file that was damaged in transfer is a mismatch, never a corrupt file.
+func TestAMismatchIsReportedBeforeWhatTheDecoderFound(t *testing.T) {
 	for format, half := range halves(t) {
 		whole := slices.Concat(half[0], half[1])
-		for _, d := range deformities {
-			deformed := d.apply(half[0], half[1])
-			s := fetchtest.NewMemory(&fetchtest.File{Name: "e" + suffixes[format], Body: deformed, Promise: func(verify.Want) verify.Want {
+		for _, d := range mutations {
+			damaged := d.apply(half[0], half[1])
+			s := fetchtest.NewMemory(&fetchtest.File{Name: "e" + suffixes[format], Body: damaged, Promise: func(verify.Want) verify.Want {
 				return verify.Want{Size: verify.Unknown, CRC64: crcOf(whole)}
 			}})
 			f := newMemoryFetcher(t, s)
@@ -312,7 +309,7 @@ func TestWrongChecksumIsCorrupt(t *testing.T) {
 	}
 }
 
-func TestDamagedBeginningIsNotTakenForContent(t *testing.T) {
+func TestADamagedMagicNumberIsCorrupt(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"e.csv.zst": encode(t, "zstd", rows), "e.csv.gz": encode(t, "gzip", rows), "e.csv.lz4": encode(t, "lz4", rows),
 		"e.zip": zipOf(t, 8, twoFiles...), "e.tar": tarOf(t, twoFiles...), "e.tar.gz": encode(t, "gzip", tarOf(t, twoFiles...)),
@@ -327,15 +324,14 @@ func TestDamagedBeginningIsNotTakenForContent(t *testing.T) {
 	}
 }
 
-// inLargeParts is shelved, for objects that thousands of parts would be slow to
-// land.
-func inLargeParts(t testing.TB, s *fetchtest.Memory) *fetch.Fetcher {
+// newLargePartFetcher is newMemoryFetcher with parts of 1 MiB, for large objects.
+func newLargePartFetcher(t testing.TB, s *fetchtest.Memory) *fetch.Fetcher {
 	f := newMemoryFetcher(t, s)
 	f.PartSize = 1 << 20
 	return f
 }
 
-// repeated is n times the frame or member that the codec makes of size zeros.
+// repeated returns the frame or member of size zeros n times.
 func repeated(t testing.TB, codec string, size, n int) []byte {
 	return bytes.Repeat(encode(t, codec, make([]byte, size)), n)
 }
@@ -355,7 +351,7 @@ func TestBombsAreRefusedWithTheLimitThatTheyExceed(t *testing.T) {
 		"tar":                   {tarOf(t, file{"zeros", zeros}), 3<<20 - 1},
 		"tar in gzip":           {encode(t, "gzip", tarOf(t, file{"zeros", zeros})), 3<<20 - 1},
 	} {
-		f := inLargeParts(t, fetchtest.NewMemory(fetchtest.NewFile("e", tt.body)))
+		f := newLargePartFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e", tt.body)))
 		f.MaxDecoded = tt.most
 		_, err := fetchOnce(t, f)
 		if !errors.Is(err, fetch.ErrBomb) || len(kindsOf(err)) != 1 || limitOf(err) != fetch.LimitDecoded {
@@ -365,7 +361,7 @@ func TestBombsAreRefusedWithTheLimitThatTheyExceed(t *testing.T) {
 	}
 }
 
-// A bomb of unknown length is measured by what came of it.
+// limitOf returns the limit that a *fetch.LimitError names, or nil.
 func limitOf(err error) any {
 	if e, ok := errors.AsType[*fetch.LimitError](err); ok {
 		return e.Limit
@@ -373,8 +369,9 @@ func limitOf(err error) any {
 	return nil
 }
 
+// The ratio is then that to the bytes received.
 func TestBombOfUnknownLengthIsRefused(t *testing.T) {
-	f := inLargeParts(t, fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: repeated(t, "zstd", 8<<20, 10), Promise: func(w verify.Want) verify.Want {
+	f := newLargePartFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: repeated(t, "zstd", 8<<20, 10), Promise: func(w verify.Want) verify.Want {
 		w.Size = verify.Unknown
 		return w
 	}}))
@@ -383,10 +380,9 @@ func TestBombOfUnknownLengthIsRefused(t *testing.T) {
 	}
 }
 
-// Nor does it count for a bomb that its length is not known.
 func TestTarOfUnknownLengthLands(t *testing.T) {
 	zeros := make([]byte, 65<<20)
-	f := inLargeParts(t, fetchtest.NewMemory(&fetchtest.File{Name: "e.tar", Body: tarOf(t, file{"zeros", zeros}), Promise: func(w verify.Want) verify.Want {
+	f := newLargePartFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: "e.tar", Body: tarOf(t, file{"zeros", zeros}), Promise: func(w verify.Want) verify.Want {
 		w.Size = verify.Unknown
 		return w
 	}}))
@@ -394,20 +390,20 @@ func TestTarOfUnknownLengthLands(t *testing.T) {
 	checkFiles(t, f, map[string]string{"zeros": string(zeros)})
 }
 
-func TestWhatMayDecodeSoFarLands(t *testing.T) {
+func TestContentWithinTheLimitLands(t *testing.T) {
 	zeros := make([]byte, 3<<20)
 	for name, tt := range map[string]struct {
 		body []byte
 		most int64
 	}{
-		"zstd, whose ratio is of no account yet": {encode(t, "zstd", zeros), 0},
-		"zstd":                                   {encode(t, "zstd", zeros), 5 << 20},
-		"gzip":                                   {encode(t, "gzip", zeros), 5 << 20},
-		"lz4":                                    {encode(t, "lz4", zeros), 5 << 20},
-		"zip of zstd, at any ratio":              {zipOf(t, 93, file{"zeros", zeros}), 5 << 20},
-		"plain, which is not decoded":            {zeros, 1000},
+		"zstd, too small for the limit of the ratio": {encode(t, "zstd", zeros), 0},
+		"zstd":                        {encode(t, "zstd", zeros), 5 << 20},
+		"gzip":                        {encode(t, "gzip", zeros), 5 << 20},
+		"lz4":                         {encode(t, "lz4", zeros), 5 << 20},
+		"zip of zstd, at any ratio":   {zipOf(t, 93, file{"zeros", zeros}), 5 << 20},
+		"plain, which is not decoded": {zeros, 1000},
 	} {
-		f := inLargeParts(t, fetchtest.NewMemory(fetchtest.NewFile("e", tt.body)))
+		f := newLargePartFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e", tt.body)))
 		f.MaxDecoded = tt.most
 		mustFetch(t, f)
 		for _, got := range files(t, f) {
@@ -418,13 +414,12 @@ func TestWhatMayDecodeSoFarLands(t *testing.T) {
 	}
 }
 
-// Entries too small to have a ratio of their own have one together.
-func TestManySmallEntriesAreNoWayAroundTheRatio(t *testing.T) {
+func TestTheRatioCountsAllEntriesTogether(t *testing.T) {
 	var entries []file
 	for i := range 70 {
 		entries = append(entries, file{fmt.Sprint(i), make([]byte, 1<<20)})
 	}
-	f := inLargeParts(t, fetchtest.NewMemory(fetchtest.NewFile("e.zip", zipOf(t, 93, entries...))))
+	f := newLargePartFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e.zip", zipOf(t, 93, entries...))))
 	if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrBomb) || !strings.Contains(fmt.Sprint(err), "in all") {
 		t.Errorf("%v, want %v", err, fetch.ErrBomb)
 	}
@@ -432,7 +427,7 @@ func TestManySmallEntriesAreNoWayAroundTheRatio(t *testing.T) {
 	mustFetch(t, f)
 }
 
-func TestNoHeaderIsUnbounded(t *testing.T) {
+func TestEndlessHeadersAreCorrupt(t *testing.T) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	w.Name = strings.Repeat("n", 1<<20)
@@ -450,7 +445,7 @@ func TestNoHeaderIsUnbounded(t *testing.T) {
 		"a skippable frame behind lz4":  append(encode(t, "lz4", rows), endless...),
 		"records of a tar":              long,
 	} {
-		f := inLargeParts(t, fetchtest.NewMemory(fetchtest.NewFile("e", body)))
+		f := newLargePartFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("e", body)))
 		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrCorrupt) {
 			t.Errorf("%s: %v, want %v", name, err, fetch.ErrCorrupt)
 		}
@@ -458,7 +453,7 @@ func TestNoHeaderIsUnbounded(t *testing.T) {
 	}
 }
 
-func TestErrorPageIsReportedAsWhatItSays(t *testing.T) {
+func TestAnErrorPageIsReportedByItsCodeAndMessage(t *testing.T) {
 	for name, tt := range map[string]struct {
 		page string
 		kind error
@@ -479,7 +474,7 @@ func TestErrorPageIsReportedAsWhatItSays(t *testing.T) {
 		"XHTML":            {`<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0"><html/>`, fetch.ErrCorrupt, []string{"a page of HTML"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, []byte(tt.page)) // whose own hashes are right
+			s := serve(t, []byte(tt.page)) // its hashes are right
 			f, _ := newFetcher(t, t.TempDir())
 			ref := s.ref(t, "a.csv", "")
 			_, err := f.Fetch(t.Context(), ref)
@@ -507,7 +502,7 @@ func TestErrorPageIsReportedAsWhatItSays(t *testing.T) {
 	}
 }
 
-func TestWhatOnlyLooksLikeAPageLands(t *testing.T) {
+func TestDataThatLooksLikeAnErrorPageLands(t *testing.T) {
 	page := xmlError("AccessDenied", "Request has expired.")
 	for name, tt := range map[string]struct{ body, promise string }{
 		"the job promised its MD5":   {page, "#md5=" + strings.ToLower(strings.Trim(etagOf([]byte(page)), `"`))},
@@ -532,8 +527,8 @@ func TestWhatOnlyLooksLikeAPageLands(t *testing.T) {
 
 var flips = flag.Int("flips", 1000, "how many `bits` to flip in transfer")
 
-// promises are what may be known of an object, and whether it proves every
-// byte of it.
+// promises are what a store may promise of an object, and whether that is a hash
+// of its bytes.
 var promises = []struct {
 	name   string
 	hash   bool
@@ -546,37 +541,37 @@ var promises = []struct {
 	{"nothing", false, func(verify.Want) verify.Want { return verify.NoPromise() }},
 }
 
-// A cargo is an object to flip bits of, and the content that must land of it.
-type cargo struct {
+// A sample is an object to flip bits of, and the files that it must land as.
+type sample struct {
 	name  string
 	body  []byte
 	files map[string]string
 }
 
-func cargoes(t testing.TB) (all []cargo) {
+func samples(t testing.TB) (all []sample) {
 	for format, half := range halves(t) {
 		whole := map[string]string{"e.csv": string(rows)}
 		if format == "zip" || format == "tar" {
 			whole = map[string]string{"a.csv": string(rows[:2000]), "d/b.jsonl": "{}\n{}\n{}\n"}
 		}
-		all = append(all, cargo{"e" + suffixes[format], slices.Concat(half[0], half[1]), whole})
+		all = append(all, sample{"e" + suffixes[format], slices.Concat(half[0], half[1]), whole})
 	}
 	plain, two := map[string]string{"e.csv": string(rows)}, map[string]string{"a.csv": string(rows[:2000]), "d/b.jsonl": "{}\n{}\n{}\n"}
 	return append(all,
-		cargo{"e.csv", rows, plain},
-		cargo{"e.zip", zipOf(t, 0, twoFiles...), two},
-		cargo{"e.zip", zipOf(t, 93, twoFiles...), two},
-		cargo{"e.tar.gz", encode(t, "gzip", tarOf(t, twoFiles...)), two},
-		cargo{"e.tar.zst", encode(t, "zstd-", tarOf(t, twoFiles...)), two},
+		sample{"e.csv", rows, plain},
+		sample{"e.zip", zipOf(t, 0, twoFiles...), two},
+		sample{"e.zip", zipOf(t, 93, twoFiles...), two},
+		sample{"e.tar.gz", encode(t, "gzip", tarOf(t, twoFiles...)), two},
+		sample{"e.tar.zst", encode(t, "zstd-", tarOf(t, twoFiles...)), two},
 	)
 }
 
-// Where a hash is promised each flip is a mismatch. Where none is, what lands is
-// right, or says that it is not proven.
+// Where a hash is promised, each flip is a mismatch. Elsewhere the object is
+// refused, or lands with the right content or with a doubt that it is unproven.
 func TestNoFlippedBitLands(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
-	all := cargoes(t)
+	all := samples(t)
 	ends := map[string]int{}
 	s := fetchtest.NewMemory()
 	f := newMemoryFetcher(t, s)
@@ -589,7 +584,7 @@ func TestNoFlippedBitLands(t *testing.T) {
 		s.Files = []*fetchtest.File{it}
 		ref := parseRef(t, fmt.Sprintf("oss://bucket/e%d/", n))
 		receipt, err := f.Fetch(t.Context(), ref)
-		end := endOf(receipt, err, filesRight(t, f, ref, c.files, err))
+		end := outcomeOf(receipt, err, hasFiles(t, f, ref, c.files, err))
 		ends[p.name+": "+end]++
 		if end == "landed wrong as proven" || end == "failed otherwise" || p.hash && end != "mismatch" {
 			t.Errorf("seed %d, flip %d: bit %d of %s of %d bytes under %s: %s (%v)", seed, n, bit, c.name, len(c.body), p.name, end, err)
@@ -598,7 +593,7 @@ func TestNoFlippedBitLands(t *testing.T) {
 	t.Log(ends)
 }
 
-func endOf(receipt *archive.Receipt, err error, right bool) string {
+func outcomeOf(receipt *archive.Receipt, err error, right bool) string {
 	switch {
 	case isMismatch(err):
 		return "mismatch"
@@ -614,7 +609,7 @@ func endOf(receipt *archive.Receipt, err error, right bool) string {
 	return "landed wrong as proven"
 }
 
-func filesRight(t *testing.T, f *fetch.Fetcher, ref fetch.Ref, want map[string]string, err error) bool {
+func hasFiles(t *testing.T, f *fetch.Fetcher, ref fetch.Ref, want map[string]string, err error) bool {
 	if err != nil {
 		checkAbsent(t, f, ref.Key())
 		return false
@@ -628,7 +623,7 @@ func filesRight(t *testing.T, f *fetch.Fetcher, ref fetch.Ref, want map[string]s
 	return len(got) == len(want)
 }
 
-// baseOf is the name that the content has in the bag: of an only one that of the
+// baseOf returns the name of a file in the bag. An only file is named after the
 // reference.
 func baseOf(ref fetch.Ref, name string, files int) string {
 	if files > 1 {
@@ -638,7 +633,7 @@ func baseOf(ref fetch.Ref, name string, files int) string {
 	return parts[len(parts)-1] + ".csv"
 }
 
-// flippedBit turns over one bit of the object, on each way.
+// flippedBit flips one bit of the object in every answer.
 func flippedBit(bit int) func(int64, io.ReadCloser) io.ReadCloser {
 	at := int64(bit / 8)
 	return func(off int64, answer io.ReadCloser) io.ReadCloser {

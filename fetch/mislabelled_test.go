@@ -14,15 +14,15 @@ import (
 
 func hashAlone(w verify.Want) verify.Want { return verify.Want{Size: w.Size, CRC64: w.CRC64} }
 
-// misnamedDoubt is what a receipt says of an object that is not as it is named.
-func misnamedDoubt(doubts []string) bool {
+// hasMisnamedDoubt says whether a doubt says that an object is not what its name says.
+func hasMisnamedDoubt(doubts []string) bool {
 	return slices.ContainsFunc(doubts, func(d string) bool { return strings.HasPrefix(d, "misnamed: ") })
 }
 
-// What is called encoded and is not lands silently only where the job itself
-// says so; it lands with a doubt where a hash vouches for a file that its name
-// also tells of, and else not at all.
-func TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll(t *testing.T) {
+// An object that is not encoded though its name says so lands without a doubt only
+// if the job says that it is not. It lands with a doubt if its hash is promised and its content fits
+// the rest of its name, and otherwise not at all.
+func TestAMislabelledObjectLandsWithADoubtOrNotAtAll(t *testing.T) {
 	for _, tt := range []struct {
 		name, coded, content string
 		body                 []byte
@@ -54,7 +54,7 @@ func TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll(t *testing.T) {
 		receipt, err := fetchOnce(t, f)
 		lands := ""
 		if err == nil {
-			lands = map[bool]string{true: "doubted", false: "quietly"}[misnamedDoubt(receipt.Doubts)]
+			lands = map[bool]string{true: "doubted", false: "quietly"}[hasMisnamedDoubt(receipt.Doubts)]
 		} else if _, ok := errors.AsType[*fetch.MislabelledError](err); !ok || !errors.Is(err, fetch.ErrCorrupt) || len(kindsOf(err)) != 1 {
 			t.Errorf("%s, %q: %v", tt.name, tt.coded, err)
 		}
@@ -67,7 +67,7 @@ func TestWhatIsNotAsItIsNamedLandsWithADoubtOrNotAtAll(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAsItIsNamedMayBeKeptAsItCame(t *testing.T) {
+func TestKeepWireLandsAMislabelledObjectWithADoubt(t *testing.T) {
 	for name, body := range map[string]string{
 		"a.csv.zst": string(rows), "a.zst": string(rows), "a.zip": "a,b\n", "a.lz4": "\x00\x01raw block", "a.gz": "",
 	} {
@@ -75,7 +75,7 @@ func TestWhatIsNotAsItIsNamedMayBeKeptAsItCame(t *testing.T) {
 			f := newMemoryFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: name, Body: []byte(body), Promise: want}, fetchtest.NewFile("b.csv", rows)))
 			f.Keep = fetch.KeepWire
 			receipt := mustFetch(t, f)
-			if !misnamedDoubt(receipt.Doubts) {
+			if !hasMisnamedDoubt(receipt.Doubts) {
 				t.Errorf("%s: doubts %q", name, receipt.Doubts)
 			}
 			checkFiles(t, f, map[string]string{name: body, "b.csv": string(rows)})
@@ -83,12 +83,12 @@ func TestWhatIsNotAsItIsNamedMayBeKeptAsItCame(t *testing.T) {
 	}
 }
 
-// Another attempt does not look at the object again, but knows.
-func TestADoubtOutlivesTheAttempt(t *testing.T) {
+// A later attempt does not read the object again.
+func TestADoubtIsKeptForLaterAttempts(t *testing.T) {
 	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv.zst", rows), fetchtest.NewFile("b.csv", rows))
 	f := newMemoryFetcher(t, s)
 	halfDone(t, f, s, "b.csv")
-	if receipt := mustFetch(t, f); !misnamedDoubt(receipt.Doubts) {
+	if receipt := mustFetch(t, f); !hasMisnamedDoubt(receipt.Doubts) {
 		t.Errorf("doubts %q", receipt.Doubts)
 	}
 }

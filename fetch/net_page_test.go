@@ -10,7 +10,7 @@ import (
 	"tallyman/fetch"
 )
 
-func TestARefusalInJSONIsReportedAsWhatItSays(t *testing.T) {
+func TestAnErrorInJSONIsReportedByItsCodeAndMessage(t *testing.T) {
 	for name, tt := range map[string]struct {
 		page string
 		kind error
@@ -22,7 +22,7 @@ func TestARefusalInJSONIsReportedAsWhatItSays(t *testing.T) {
 		"of a store's code":    {"\n " + `{"code":"AccessDenied","message":"Request has expired."}` + "\n", fetch.ErrExpired, []string{"expired"}},
 		"with a secret":        {`{"code":"SignatureDoesNotMatch","message":"GET https://h/a?Signature=CANARY"}`, fetch.ErrAuth, nil},
 	} {
-		s := serve(t, []byte(tt.page)) // whose own hashes are right
+		s := serve(t, []byte(tt.page)) // its hashes are right
 		f, _ := newFetcher(t, t.TempDir())
 		ref := s.ref(t, "a.csv", "")
 		_, err := f.Fetch(t.Context(), ref)
@@ -38,7 +38,7 @@ func TestARefusalInJSONIsReportedAsWhatItSays(t *testing.T) {
 	}
 }
 
-func TestWhatOnlyLooksLikeARefusalInJSONLands(t *testing.T) {
+func TestDataThatLooksLikeAnErrorInJSONLands(t *testing.T) {
 	refusal := `{"code":"AccessDenied","message":"Request has expired."}`
 	for name, tt := range map[string]struct{ file, body string }{
 		"a row of an export of JSON": {"a.json", refusal},
@@ -61,9 +61,9 @@ func TestWhatOnlyLooksLikeARefusalInJSONLands(t *testing.T) {
 	}
 }
 
-// A text could be data: what tells is what was promised, and where nothing was
-// it lands with a doubt.
-func TestATextOfAProxyNeverLandsAsProven(t *testing.T) {
+// The text of a proxy may be data. It breaks each promise; without a promise it
+// lands with a doubt.
+func TestATextOfAProxyIsNeverProven(t *testing.T) {
 	const text = "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"
 	for _, promise := range []string{"", "#size=%d", "#md5=" + strings.ToLower(strings.Trim(etagOf(rows), `"`)), "#crc64=" + crcOf(rows)} {
 		s := serve(t, rows)

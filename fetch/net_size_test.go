@@ -13,7 +13,7 @@ import (
 	"tallyman/fetch"
 )
 
-// received is how many bytes an attempt has left behind.
+// received returns how many bytes of parts failed attempts have left in the archive.
 func received(t *testing.T, f *fetch.Fetcher) (n int64) {
 	t.Helper()
 	err := filepath.WalkDir(f.Archive.Path(".ingest"), func(path string, d fs.DirEntry, err error) error {
@@ -29,7 +29,7 @@ func received(t *testing.T, f *fetch.Fetcher) (n int64) {
 	return n
 }
 
-func TestAnObjectHasAnEndEvenIfItsStoreTellsNone(t *testing.T) {
+func TestAnObjectOfUnknownLengthEndsAtMaxSize(t *testing.T) {
 	s := serve(t, rows)
 	s.respond = endlessBody(200, "a,b\n")
 	f, _ := newFetcher(t, t.TempDir())
@@ -46,7 +46,7 @@ func TestAnObjectHasAnEndEvenIfItsStoreTellsNone(t *testing.T) {
 	}
 }
 
-func TestASizeThatIsTooLargeIsRefusedBeforeAByteIsKept(t *testing.T) {
+func TestASizeAboveMaxSizeIsRefusedBeforeAByteIsKept(t *testing.T) {
 	for name, l := range map[string]responder{
 		"by its length": func(_ *store, w http.ResponseWriter, _ *http.Request, _ int) bool {
 			w.Header().Set("Content-Length", fmt.Sprint(int64(1)<<62))
@@ -68,7 +68,7 @@ func TestASizeThatIsTooLargeIsRefusedBeforeAByteIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatWasPromisedMayBeAsLargeAsItWas(t *testing.T) {
+func TestAPromisedSizeMayExceedMaxSize(t *testing.T) {
 	s := serve(t, rows)
 	f, _ := newFetcher(t, t.TempDir())
 	f.MaxSize = 100

@@ -54,8 +54,8 @@ func TestObjectsOfOneNameKeepTheSuffixOfTheirCodec(t *testing.T) {
 	})
 }
 
-// Which of the two would be first is chance, so neither may.
-func TestKeysThatCannotLieBesideEachOtherAreRefused(t *testing.T) {
+// Which of the two would be written first is chance, so both are refused.
+func TestObjectsWhoseNamesCollideAreRefused(t *testing.T) {
 	for _, tt := range [][]string{
 		{"a", "a/b"}, {"a/b", "a"}, {"a.gz", "a/b/c"}, {"x/y.csv", "x/y.csv/z", "z"}, {"a%.csv", "a_25.csv"}, {"a.csv", "a.csv.gz", "a.csv.gz.gz"},
 	} {

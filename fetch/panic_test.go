@@ -12,23 +12,23 @@ import (
 	"tallyman/verify"
 )
 
-const canarySecret = "see https://h.example/a?Signature=CANARY" // as what is panicked with
+const panicMessage = "see https://h.example/a?Signature=CANARY" // the value of the panic
 
-// A bomb is a provider, and a source, that panics where it is to.
-type bomb struct {
+// A panicProvider is a provider and a source of one object. It panics at one step:
+// "ask", "ask again" or "read".
+type panicProvider struct {
 	where string
 	size  int64
 }
 
-func (b bomb) goesOff(where string) {
+func (b panicProvider) panicAt(where string) {
 	if b.where == where {
-		panic(errors.New(canarySecret))
+		panic(errors.New(panicMessage))
 	}
 }
 
-func (b bomb) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
+func (b panicProvider) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
 	objects := func(yield func(fetch.Object, error) bool) {
-		b.goesOff("list")
 		want := verify.NoPromise()
 		want.Size = b.size
 		yield(fetch.Object{Name: "a.csv", Want: want, Source: b}, nil)
@@ -36,50 +36,50 @@ func (b bomb) Export(context.Context, fetch.Ref) (*fetch.Export, error) {
 	return &fetch.Export{State: fetch.Ready, Records: verify.Unknown, Objects: iter.Seq2[fetch.Object, error](objects)}, nil
 }
 
-func (b bomb) ReadRange(_ context.Context, off, n int64, _ string) (*fetch.Range, error) {
-	b.goesOff("ask")
+func (b panicProvider) ReadRange(_ context.Context, off, n int64, _ string) (*fetch.Range, error) {
+	b.panicAt("ask")
 	if off > 0 {
-		b.goesOff("ask again")
+		b.panicAt("ask again")
 	}
 	want := verify.NoPromise()
 	want.Size = b.size
 	return &fetch.Range{ReadCloser: io.NopCloser(b), Off: off, Len: n, Want: want}, nil
 }
 
-func (b bomb) Read(p []byte) (int, error) {
-	b.goesOff("read")
+func (b panicProvider) Read(p []byte) (int, error) {
+	b.panicAt("read")
 	clear(p)
 	return len(p), nil
 }
 
-func TestAPanicInAnyGoroutineOfAnAttemptIsItsErrorAndTellsNoSecret(t *testing.T) {
+func TestAPanicInAnyGoroutineFailsTheAttemptWithoutASecret(t *testing.T) {
 	for _, where := range []string{"ask", "ask again", "read"} {
 		t.Run(where, func(t *testing.T) {
 			f, _ := newFetcher(t, t.TempDir())
-			f.Providers = map[string]fetch.Provider{"sls": bomb{where, 1 << 20}}
+			f.Providers = map[string]fetch.Provider{"sls": panicProvider{where, 1 << 20}}
 			f.PartSize = 64 << 10
 			_, err := f.Fetch(t.Context(), parseRef(t, "sls://cn-hangzhou/project/job"))
 			defect, ok := errors.AsType[*fetch.PanicError](err)
 			if !ok || strings.Contains(err.Error()+defect.Stack, "CANARY") {
-				t.Fatalf("%v, want a defect without a secret", err)
+				t.Fatalf("%v, want a PanicError without a secret", err)
 			}
-			if want := "panic: see https://h.example/a?Signature, in tallyman/fetch_test.bomb.goesOff, panic_test.go:"; !strings.Contains(err.Error(), want) {
+			if want := "panic: see https://h.example/a?Signature, in tallyman/fetch_test.panicProvider.panicAt, panic_test.go:"; !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %s", err, want)
 			}
-			if !strings.Contains(defect.Stack, "bomb") {
-				t.Errorf("the stack does not show where: %s", defect.Stack)
+			if !strings.Contains(defect.Stack, "panicProvider") {
+				t.Errorf("the stack has no frame of the panic: %s", defect.Stack)
 			}
 		})
 	}
 }
 
-func TestAPanicIsRecoveredWhateverItIsAbout(t *testing.T) {
-	var none *bomb
+func TestRecoverCatchesAPanicWithAnyValue(t *testing.T) {
+	var none *panicProvider
 	for name, do := range map[string]func(){
-		"an error":    func() { panic(io.EOF) },
-		"nil":         func() { panic(nil) },
-		"no memory":   func() { none.goesOff("nil") },
-		"its own end": func() { panic(&fetch.PanicError{Value: "inner"}) },
+		"an error":     func() { panic(io.EOF) },
+		"nil":          func() { panic(nil) },
+		"no memory":    func() { none.panicAt("nil") },
+		"a PanicError": func() { panic(&fetch.PanicError{Value: "inner"}) },
 	} {
 		err := func() (err error) {
 			defer fetch.Recover(&err)
