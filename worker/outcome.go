@@ -63,57 +63,58 @@ const (
 
 // outcomes are tried in order: a row that is more specific comes first.
 var outcomes = []struct {
-	is      func(error) bool
+	target  error            // for errors.Is; or, if it is nil,
+	matches func(error) bool // what reports whether an error is of the row
 	outcome Outcome
 }{
-	{is(fetch.ErrDrained), Outcome{"cancelled", ExitInterrupted, once}},
-	{is(context.Canceled), Outcome{"cancelled", ExitInterrupted, once}},
-	{is(errSettled), Outcome{"cancelled", ExitInterrupted, once}},
-	{is(archive.ErrBusy), Outcome{"busy", ExitBusy, external}},
-	{is(archive.ErrDamaged), Outcome{"damaged", ExitDamaged, once}},
-	{is(syscall.EMFILE), Outcome{"open-files", ExitTemporary, transient}},
-	{is(syscall.ENFILE), Outcome{"open-files", ExitTemporary, transient}},
-	{is(syscall.ENAMETOOLONG), Outcome{"unsafe-name", ExitIntegrity, once}},
-	{func(err error) bool {
+	{fetch.ErrDrained, nil, Outcome{"cancelled", ExitInterrupted, once}},
+	{context.Canceled, nil, Outcome{"cancelled", ExitInterrupted, once}},
+	{errSettled, nil, Outcome{"cancelled", ExitInterrupted, once}},
+	{archive.ErrBusy, nil, Outcome{"busy", ExitBusy, external}},
+	{archive.ErrDamaged, nil, Outcome{"damaged", ExitDamaged, once}},
+	{syscall.EMFILE, nil, Outcome{"open-files", ExitTemporary, transient}},
+	{syscall.ENFILE, nil, Outcome{"open-files", ExitTemporary, transient}},
+	{syscall.ENAMETOOLONG, nil, Outcome{"unsafe-name", ExitIntegrity, once}},
+	{nil, func(err error) bool {
 		return onDisk(err) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
 	}, Outcome{"disk-full", ExitDisk, external}},
-	{onDisk, Outcome{"disk", ExitDisk, external}},
-	{is(errUnknownStatus), Outcome{"unknown-status", ExitGone, once}},
-	{isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once}},
-	{jobIs(fetch.Expired), Outcome{"job-expired", ExitGone, once}},
-	{jobIs(fetch.Failed), Outcome{"job-failed", ExitGone, once}},
-	{is(fetch.ErrExpired), Outcome{"url-expired", ExitGone, few}},
-	{is(fetch.ErrAuth), Outcome{"auth-denied", ExitAuth, once}},
-	{is(fetch.ErrThrottled), Outcome{"throttled", ExitTemporary, transient}},
-	{is(hostguard.ErrHost), Outcome{"host-refused", ExitIntegrity, once}},
-	{is(fetch.ErrChanged), Outcome{"changed-at-source", ExitTemporary, many}},
-	{is(fetch.ErrNotFound), Outcome{"not-found", ExitGone, once}},
-	{is(fetch.ErrReceiptMismatch), Outcome{"checksum-mismatch", ExitIntegrity, once}},
-	{truncated, Outcome{"truncated", ExitIntegrity, few}},
-	{isA[*verify.Mismatch], Outcome{"checksum-mismatch", ExitIntegrity, few}},
-	{is(verify.ErrUnproven), Outcome{"unproven", ExitIntegrity, once}},
-	{is(fetch.ErrCorrupt), Outcome{"corrupt", ExitIntegrity, once}},
-	{is(fetch.ErrUnsafeName), Outcome{"unsafe-name", ExitIntegrity, once}},
-	{is(archive.ErrName), Outcome{"unsafe-name", ExitIntegrity, once}},
-	{is(fetch.ErrBomb), Outcome{"bomb-refused", ExitIntegrity, once}},
-	{is(fetch.ErrEncrypted), Outcome{"encrypted", ExitIntegrity, once}},
-	{is(fetch.ErrTemporary), Outcome{"network", ExitTemporary, many}},
-	{is(fetch.ErrRefused), Outcome{"job-failed", ExitGone, once}},
-	{is(ErrRedis), Outcome{"redis", ExitTemporary, external}},
-	{is(ErrUnsuitableRedis), Outcome{"redis", ExitUsage, external}},
-	{is(ErrOtherArchive), Outcome{"redis", ExitUsage, once}},
-	{is(errCrashed), Outcome{"crashed", ExitUnknown, once}},
-	{is(ErrPanicked), Outcome{"crashed", ExitUnknown, panicked}},
-	{isA[*fetch.PanicError], Outcome{"crashed", ExitUnknown, panicked}},
-	{is(errBadTask), Outcome{"bad-task", ExitUsage, once}},
-	{is(errors.ErrUnsupported), Outcome{"bad-task", ExitUsage, once}},
+	{nil, onDisk, Outcome{"disk", ExitDisk, external}},
+	{errUnknownStatus, nil, Outcome{"unknown-status", ExitGone, once}},
+	{nil, isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once}},
+	{nil, func(err error) bool { return jobState(err) == fetch.Expired }, Outcome{"job-expired", ExitGone, once}},
+	{nil, func(err error) bool { return jobState(err) == fetch.Failed }, Outcome{"job-failed", ExitGone, once}},
+	{fetch.ErrExpired, nil, Outcome{"url-expired", ExitGone, few}},
+	{fetch.ErrAuth, nil, Outcome{"auth-denied", ExitAuth, once}},
+	{fetch.ErrThrottled, nil, Outcome{"throttled", ExitTemporary, transient}},
+	{hostguard.ErrHost, nil, Outcome{"host-refused", ExitIntegrity, once}},
+	{fetch.ErrChanged, nil, Outcome{"changed-at-source", ExitTemporary, many}},
+	{fetch.ErrNotFound, nil, Outcome{"not-found", ExitGone, once}},
+	{fetch.ErrReceiptMismatch, nil, Outcome{"checksum-mismatch", ExitIntegrity, once}},
+	{nil, truncated, Outcome{"truncated", ExitIntegrity, few}},
+	{nil, isA[*verify.Mismatch], Outcome{"checksum-mismatch", ExitIntegrity, few}},
+	{verify.ErrUnproven, nil, Outcome{"unproven", ExitIntegrity, once}},
+	{fetch.ErrCorrupt, nil, Outcome{"corrupt", ExitIntegrity, once}},
+	{fetch.ErrUnsafeName, nil, Outcome{"unsafe-name", ExitIntegrity, once}},
+	{archive.ErrName, nil, Outcome{"unsafe-name", ExitIntegrity, once}},
+	{fetch.ErrBomb, nil, Outcome{"bomb-refused", ExitIntegrity, once}},
+	{fetch.ErrEncrypted, nil, Outcome{"encrypted", ExitIntegrity, once}},
+	{fetch.ErrTemporary, nil, Outcome{"network", ExitTemporary, many}},
+	{fetch.ErrRefused, nil, Outcome{"job-failed", ExitGone, once}},
+	{ErrRedis, nil, Outcome{"redis", ExitTemporary, external}},
+	{ErrUnsuitableRedis, nil, Outcome{"redis", ExitUsage, external}},
+	{ErrOtherArchive, nil, Outcome{"redis", ExitUsage, once}},
+	{errCrashed, nil, Outcome{"crashed", ExitUnknown, once}},
+	{ErrPanicked, nil, Outcome{"crashed", ExitUnknown, panicked}},
+	{nil, isA[*fetch.PanicError], Outcome{"crashed", ExitUnknown, panicked}},
+	{errBadTask, nil, Outcome{"bad-task", ExitUsage, once}},
+	{errors.ErrUnsupported, nil, Outcome{"bad-task", ExitUsage, once}},
 }
 
 // Classify returns what an error means. An unknown error has no Cause, exits with
 // 1, and is not tried again.
 func Classify(err error) Outcome {
 	for _, row := range outcomes {
-		if row.is(err) {
+		if row.target != nil && errors.Is(err, row.target) || row.matches != nil && row.matches(err) {
 			return row.outcome
 		}
 	}
@@ -132,10 +133,6 @@ func Causes() []Cause {
 	return all
 }
 
-func is(target error) func(error) bool {
-	return func(err error) bool { return errors.Is(err, target) }
-}
-
 func isA[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
@@ -147,11 +144,12 @@ func onDisk(err error) bool {
 	return isA[syscall.Errno](err) && (isA[*fs.PathError](err) || isA[*os.LinkError](err))
 }
 
-func jobIs(state fetch.State) func(error) bool {
-	return func(err error) bool {
-		job, ok := errors.AsType[*fetch.JobError](err)
-		return ok && job.State == state
+// jobState returns how the job ended that has no result, or "".
+func jobState(err error) fetch.State {
+	if job, ok := errors.AsType[*fetch.JobError](err); ok {
+		return job.State
 	}
+	return ""
 }
 
 // truncated reports whether a size is less than was promised.

@@ -16,29 +16,30 @@ import (
 // errorHints says what to do about errors for which more is known than their
 // cause. The first row that matches counts.
 var errorHints = []struct {
-	matches func(error) bool
+	target  error            // for errors.Is; or, if it is nil,
+	matches func(error) bool // what reports whether an error is of the row
 	hint    string
 }{
-	{is(fetch.ErrDrained), hintRunAgain},
-	{is(context.Canceled), hintRunAgain},
-	{is(syscall.ENAMETOOLONG), "put the archive at a shorter path, on a file system that takes longer names"},
-	{is(oss.ErrNoRegion), "add ?region=REGION to the reference, or set --endpoint PROVIDER=URL"},
-	{is(dbs.ErrNoBucket), "name the bucket by --dbs-bucket BUCKET[@REGION]"},
-	{is(fetch.ErrReceiptMismatch), "check what has landed with 'tallyman verify', or fetch it once more beside that: fetch --again"},
-	{isType[*fetch.MislabelledError], "keep the file as it came: --keep wire"},
-	{isType[*fetch.SlowError], "run again: what was received is kept; --min-rate allows less"},
-	{exceeds(fetch.LimitSize), "if you trust the source, allow more: --max-size"},
-	{exceeds(fetch.LimitDecoded), "if you trust the source, allow more: --max-decoded"},
-	{exceeds(fetch.LimitEntries), "if you trust the source, allow more: --max-entries"},
-	{is(fetch.ErrBomb), ""},
-	{is(fetch.ErrRefused), ""},
-	{isType[*fetch.PanicError], hintReport},
-	{is(worker.ErrPanicked), hintReport},
-	{is(worker.ErrNoRedisPassword), "give the password in a file for --redis-password-file, or in REDIS_PASSWORD"},
-	{is(worker.ErrUnsuitableRedis), ""},
-	{is(worker.ErrOtherArchive), ""},
-	{isType[*hostguard.NotAllowedError], causeHints["host-refused"]},
-	{is(hostguard.ErrHost), ""},
+	{fetch.ErrDrained, nil, hintRunAgain},
+	{context.Canceled, nil, hintRunAgain},
+	{syscall.ENAMETOOLONG, nil, "put the archive at a shorter path, on a file system that takes longer names"},
+	{oss.ErrNoRegion, nil, "add ?region=REGION to the reference, or set --endpoint PROVIDER=URL"},
+	{dbs.ErrNoBucket, nil, "name the bucket by --dbs-bucket BUCKET[@REGION]"},
+	{fetch.ErrReceiptMismatch, nil, "check what has landed with 'tallyman verify', or fetch it once more beside that: fetch --again"},
+	{nil, isType[*fetch.MislabelledError], "keep the file as it came: --keep wire"},
+	{nil, isType[*fetch.SlowError], "run again: what was received is kept; --min-rate allows less"},
+	{nil, func(err error) bool { return limitOf(err) == fetch.LimitSize }, "if you trust the source, allow more: --max-size"},
+	{nil, func(err error) bool { return limitOf(err) == fetch.LimitDecoded }, "if you trust the source, allow more: --max-decoded"},
+	{nil, func(err error) bool { return limitOf(err) == fetch.LimitEntries }, "if you trust the source, allow more: --max-entries"},
+	{fetch.ErrBomb, nil, ""},
+	{fetch.ErrRefused, nil, ""},
+	{nil, isType[*fetch.PanicError], hintReport},
+	{worker.ErrPanicked, nil, hintReport},
+	{worker.ErrNoRedisPassword, nil, "give the password in a file for --redis-password-file, or in REDIS_PASSWORD"},
+	{worker.ErrUnsuitableRedis, nil, ""},
+	{worker.ErrOtherArchive, nil, ""},
+	{nil, isType[*hostguard.NotAllowedError], causeHints["host-refused"]},
+	{hostguard.ErrHost, nil, ""},
 }
 
 const (
@@ -89,22 +90,19 @@ func hint(err error) string {
 		return "if you trust the host, name it: --allow-host " + refused.Host
 	}
 	for _, row := range errorHints {
-		if row.matches(err) {
+		if row.target != nil && errors.Is(err, row.target) || row.matches != nil && row.matches(err) {
 			return row.hint
 		}
 	}
 	return causeHints[worker.Classify(err).Cause]
 }
 
-func exceeds(limit fetch.Limit) func(error) bool {
-	return func(err error) bool {
-		exceeded, ok := errors.AsType[*fetch.LimitError](err)
-		return ok && exceeded.Limit == limit
+// limitOf returns the limit that an error says was exceeded, or "".
+func limitOf(err error) fetch.Limit {
+	if exceeded, ok := errors.AsType[*fetch.LimitError](err); ok {
+		return exceeded.Limit
 	}
-}
-
-func is(target error) func(error) bool {
-	return func(err error) bool { return errors.Is(err, target) }
+	return ""
 }
 
 func isType[E error](err error) bool {
