@@ -104,8 +104,7 @@ type schedule []*asynq.PeriodicTaskConfig
 // GetConfigs implements asynq.PeriodicTaskConfigProvider.
 func (s schedule) GetConfigs() ([]*asynq.PeriodicTaskConfig, error) { return s, nil }
 
-// A scheduler enqueues and handles the tasks of a worker's schedule. That of a
-// worker without a schedule is nil.
+// A scheduler enqueues and handles the tasks of a worker's schedule.
 type scheduler struct {
 	w      *Worker
 	tasks  *asynq.PeriodicTaskManager
@@ -116,9 +115,6 @@ type scheduler struct {
 const discoverConcurrency = 2
 
 func (w *Worker) newScheduler() (*scheduler, error) {
-	if len(w.Schedule) == 0 {
-		return nil, nil
-	}
 	var tasks schedule
 	var err error
 	for _, e := range w.Schedule {
@@ -145,9 +141,6 @@ func (w *Worker) newScheduler() (*scheduler, error) {
 // start handles the tasks of the schedule until ctx ends, and enqueues those of
 // the entries with Every at once.
 func (s *scheduler) start(ctx context.Context) error {
-	if s == nil {
-		return nil
-	}
 	if err := errors.Join(s.server.Start(s.w.discoverHandler(ctx)), s.tasks.Start()); err != nil {
 		return fmt.Errorf("keep the schedule: %w", err)
 	}

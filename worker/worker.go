@@ -88,16 +88,22 @@ func (w *Worker) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	scheduler, err := w.newScheduler()
-	if err != nil {
-		return err
+	var scheduler *scheduler // nil if there is none to keep
+	if len(w.Schedule) > 0 {
+		var err error
+		if scheduler, err = w.newScheduler(); err != nil {
+			return err
+		}
 	}
 	polls := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(pollQueue, w.PollConcurrency))
 	fetches := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(fetchQueue, w.FetchConcurrency))
 	handler := func(taskType string) asynq.HandlerFunc {
 		return func(ctx context.Context, t *asynq.Task) error { return w.run(ctx, t, taskType) }
 	}
-	err = errors.Join(polls.Start(handler(typePoll)), fetches.Start(handler(typeFetch)), scheduler.start(ctx))
+	err := errors.Join(polls.Start(handler(typePoll)), fetches.Start(handler(typeFetch)))
+	if scheduler != nil {
+		err = errors.Join(err, scheduler.start(ctx))
+	}
 	if err != nil {
 		return err
 	}
