@@ -15,8 +15,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 
 	"tallyman/cmd/tallyman/internal/cli"
@@ -71,19 +69,4 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	}
 	cli.PrintHint(stderr, hint(err))
 	return worker.Classify(err).Exit
-}
-
-// debugWords are the words in the variable DEBUG that make libraries of the
-// vendors print the headers they send to stdout, with keys and tokens. They
-// read it before main begins, so it is too late to unset it here.
-var debugWords = []string{"dara", "tea", "sdk", "signer", "credential"}
-
-// checkDebug returns a UsageError if a library would print credentials.
-func checkDebug() error {
-	for _, word := range strings.Split(os.Getenv("DEBUG"), ",") {
-		if slices.Contains(debugWords, word) {
-			return cli.Usagef("DEBUG=%s would print credentials: unset DEBUG", word)
-		}
-	}
-	return nil
 }

@@ -35,6 +35,9 @@ them again, without it this process does. What was received is not fetched twice
 	a.AddTransfer(f)
 	a.AddWait(f)
 	a.AddCalls(f)
+	_ = cmd.RegisterFlagCompletionFunc("cause", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return causes(), cobra.ShellCompDirectiveNoFileComp
+	})
 	return cmd
 }
 
@@ -102,6 +105,14 @@ func (a *app) checkRetry(args []string) error {
 		return cli.Usagef("--cause %s: must be one of %s", a.Cause, strings.Join(causes(), ", "))
 	}
 	return nil
+}
+
+// causes are the values of --cause.
+func causes() (all []string) {
+	for _, cause := range worker.Causes() {
+		all = append(all, string(cause))
+	}
+	return all
 }
 
 // retryable yields exports to try again. It implements referenceSource.

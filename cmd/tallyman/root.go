@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,7 +14,6 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/verify/archive"
-	"tallyman/worker"
 )
 
 // app is one call of the program: its settings, and what several commands do.
@@ -32,18 +33,10 @@ archive in which nothing unverified can ever be seen.`,
   tallyman verify`,
 		Annotations:   map[string]string{cli.NotesAnnotation: rootNotes},
 		SilenceErrors: true, SilenceUsage: true,
-		Version: version(),
-		Args:    usageArgs(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if needsNoSettings(cmd) {
-				return nil
-			}
-			if err := checkDebug(); err != nil {
-				return err
-			}
-			return a.Complete(cmd.Flags(), knownFlags())
-		},
+		Version:           version(debug.ReadBuildInfo()),
+		Args:              usageArgs(cobra.NoArgs),
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		// The error of --redis must not quote the value, which may hold a password.
@@ -95,32 +88,39 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// knownFlags returns the flags of every command by name, without those that say
-// what a single call is to do. Their values belong to no command that runs.
-func knownFlags() map[string]*pflag.Flag {
-	flags := map[string]*pflag.Flag{}
-	root := newRoot()
-	for _, cmd := range append(root.Commands(), root) {
-		add := func(f *pflag.Flag) { flags[f.Name] = f }
-		cmd.Flags().VisitAll(add)
-		cmd.PersistentFlags().VisitAll(add)
-	}
-	for _, name := range []string{"config", "file", "help", "version"} {
-		delete(flags, name)
-	}
-	return flags
-}
+// debugWords are the words in the variable DEBUG that make libraries of the
+// vendors print the headers they send to stdout, with keys and tokens. They
+// read it before main begins, so it is too late to unset it here.
+var debugWords = []string{"dara", "tea", "sdk", "signer", "credential"}
 
-// needsNoSettings reports whether a command only tells about commands. It must
-// work even if the settings are wrong.
-func needsNoSettings(cmd *cobra.Command) bool {
-	for ; cmd.HasParent(); cmd = cmd.Parent() {
-		switch cmd.Name() {
+// prepare completes the settings before cmd runs. It returns a UsageError if one
+// is wrong, or if a library would print credentials. A command that only tells
+// about commands works even then.
+func (a *app) prepare(cmd *cobra.Command) error {
+	for c := cmd; c.HasParent(); c = c.Parent() {
+		switch c.Name() {
 		case "completion", "help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
-			return true
+			return nil
 		}
 	}
-	return false
+	for _, word := range strings.Split(os.Getenv("DEBUG"), ",") {
+		if slices.Contains(debugWords, word) {
+			return cli.Usagef("DEBUG=%s would print credentials: unset DEBUG", word)
+		}
+	}
+	// The file may set the flags of every command, but for those that say what a
+	// single call is to do. Their values belong to no command that runs.
+	known := map[string]*pflag.Flag{}
+	root := newRoot()
+	for _, each := range append(root.Commands(), root) {
+		add := func(f *pflag.Flag) { known[f.Name] = f }
+		each.Flags().VisitAll(add)
+		each.PersistentFlags().VisitAll(add)
+	}
+	for _, name := range []string{"config", "file", "help", "version"} {
+		delete(known, name)
+	}
+	return a.Complete(cmd.Flags(), known)
 }
 
 // addCompletions adds the values that a shell offers for flags other than
@@ -131,10 +131,7 @@ func addCompletions(cmd *cobra.Command) {
 		if kind := f.Value.Type(); strings.Contains(kind, "|") {
 			values = strings.Split(kind, "|")
 		}
-		switch f.Name {
-		case "cause":
-			values = causes()
-		case "since":
+		if f.Name == "since" {
 			values = []string{"1d", "2d", "7d", "fri"}
 		}
 		if values != nil {
@@ -146,13 +143,6 @@ func addCompletions(cmd *cobra.Command) {
 	}
 }
 
-func causes() (all []string) {
-	for _, cause := range worker.Causes() {
-		all = append(all, string(cause))
-	}
-	return all
-}
-
 // newReport returns a report of what cmd does with exports of store.
 func (a *app) newReport(cmd *cobra.Command, store *archive.Archive) *cli.Report {
 	return cli.NewReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), cli.Output{
@@ -162,15 +152,10 @@ func (a *app) newReport(cmd *cobra.Command, store *archive.Archive) *cli.Report 
 
 // version returns the version of the module, the revision that it was built
 // from and whether that had been modified, and the version of the compiler.
-func version() string {
-	built, ok := debug.ReadBuildInfo()
+func version(built *debug.BuildInfo, ok bool) string {
 	if !ok {
 		return "unknown"
 	}
-	return formatVersion(built)
-}
-
-func formatVersion(built *debug.BuildInfo) string {
 	settings := map[string]string{}
 	for _, s := range built.Settings {
 		settings[s.Key] = s.Value

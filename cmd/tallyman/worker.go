@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,7 +90,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 	worker.SetRedisLogger(log)
 	w := a.newWorker(cmd.Context(), queue, store, log)
 	w.HardStop = hardStop
-	log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", version())
+	log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", version(debug.ReadBuildInfo()))
 	if ended, err = runWorker(cmd.Context(), w); err != nil {
 		return fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
 	}
