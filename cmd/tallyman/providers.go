@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"net/http"
 	"net/url"
 	"sync"
 	"time"
@@ -30,32 +31,27 @@ type account struct {
 	sandbox bool   // the account of the sandbox instead
 }
 
-// providerSets is the only list of providers: a function for each vendor. A new
-// provider of a known vendor is a directory in fetch and an entry of the
-// vendor's function; one of a new vendor brings a function of its own. If it
+// providerSets is the only list of the vendors' providers: a function for each
+// vendor. A new provider of a known vendor is a directory in fetch and an entry of
+// the vendor's function; one of a new vendor brings a function of its own. If it
 // takes --endpoint and profiles, providerNames has its name too.
 var providerSets = []func(*app, account) map[string]fetch.Provider{
-	(*app).webProviders,
 	(*app).alibabaProviders,
 	(*app).huaweiProviders,
 }
 
-// providersFor returns all providers by scheme. A URL that a person names may be
-// at any public host; what the API of a vendor points to must be at the
-// vendor's. Calls of the services are rate limited, transfers from their stores
-// are not.
+// providersFor returns all providers by scheme: that of URLs, and those of the
+// vendors. A URL that a person names may be at any public host; what the API of a
+// vendor points to must be at the vendor's. Calls of the services are rate
+// limited, transfers from their stores are not.
 func (a *app) providersFor(account account) map[string]fetch.Provider {
-	all := map[string]fetch.Provider{}
+	anywhere := &hostguard.Policy{Domains: []string{"*"}, Allow: a.AllowHosts}
+	urls := &web.Provider{Hosts: anywhere, Client: anywhere.Client()}
+	all := map[string]fetch.Provider{"https": urls, "http": urls}
 	for _, providers := range providerSets {
 		maps.Copy(all, providers(a, account))
 	}
 	return all
-}
-
-func (a *app) webProviders(account) map[string]fetch.Provider {
-	anywhere := &hostguard.Policy{Domains: []string{"*"}, Allow: a.AllowHosts}
-	urls := &web.Provider{Hosts: anywhere, Client: anywhere.Client()}
-	return map[string]fetch.Provider{"https": urls, "http": urls}
 }
 
 func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
@@ -63,15 +59,16 @@ func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
 	if account.sandbox {
 		keys = sls.StaticKeys(demoKey, demoSecret, "")
 	}
-	hosts, network := a.vendorHosts("aliyuncs.com"), a.Network.Value
+	network := a.Network.Value
+	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}, Allow: a.AllowHosts, Internal: network == "internal"}
 	files := hosts.Client()
 	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, hosts, rawURL) }
-	store := &oss.Store{Client: a.apiHosts(hosts, "oss").Client(), Keys: keys, Endpoint: a.Endpoints.URL("oss"), Network: network}
+	store := &oss.Store{Client: a.apiClient(hosts, "oss"), Keys: keys, Endpoint: a.Endpoints.URL("oss"), Network: network}
 	return map[string]fetch.Provider{
 		"oss": &oss.Provider{Store: store},
-		"sls": &sls.Provider{Client: a.apiHosts(hosts, "sls").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("sls"), Network: network, Open: open, Store: store},
-		"dms": &dms.Provider{Client: a.apiHosts(hosts, "dms").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dms"), Network: network, Open: open},
-		"dbs": &dbs.Provider{Client: a.apiHosts(hosts, "dbs").Client(), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dbs"), Network: network,
+		"sls": &sls.Provider{Client: a.apiClient(hosts, "sls"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("sls"), Network: network, Open: open, Store: store},
+		"dms": &dms.Provider{Client: a.apiClient(hosts, "dms"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dms"), Network: network, Open: open},
+		"dbs": &dbs.Provider{Client: a.apiClient(hosts, "dbs"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dbs"), Network: network,
 			Open: open, AllowHTTP: hosts.Allows, Store: store, Bucket: a.DBSBucket.Value.Name, Region: a.DBSBucket.Value.Region},
 	}
 }
@@ -82,8 +79,8 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 		disKeys = dis.StaticKeys(dis.Keys{AccessKey: demoKey, SecretKey: demoSecret})
 		obsKeys = obs.StaticKeys(obs.Keys{AccessKey: demoKey, SecretKey: demoSecret})
 	}
-	hosts := a.vendorHosts("myhuaweicloud.com")
-	store := &obs.Store{Client: a.apiHosts(hosts, "obs").Client(), Keys: obsKeys, Endpoint: a.Endpoints.URL("obs")}
+	hosts := &hostguard.Policy{Domains: []string{"myhuaweicloud.com"}, Allow: a.AllowHosts, Internal: a.Network.Value == "internal"}
+	store := &obs.Store{Client: a.apiClient(hosts, "obs"), Keys: obsKeys, Endpoint: a.Endpoints.URL("obs")}
 	objects := func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error] {
 		selection := obs.Selection{Region: region, Bucket: bucket, Prefix: prefix}
 		selection.Hint = "fetch " + selection.String() + "?region=REGION, all of it"
@@ -91,23 +88,18 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 	}
 	return map[string]fetch.Provider{
 		"obs": &obs.Provider{Store: store},
-		"dis": &dis.Provider{Client: a.apiHosts(hosts, "dis").Client(), Keys: rateLimited(a.APIRate, disKeys), Endpoint: a.Endpoints.URL("dis"), Signature: a.DISSignature.Value, Objects: objects},
+		"dis": &dis.Provider{Client: a.apiClient(hosts, "dis"), Keys: rateLimited(a.APIRate, disKeys), Endpoint: a.Endpoints.URL("dis"), Signature: a.DISSignature.Value, Objects: objects},
 	}
 }
 
-// vendorHosts returns the hosts that have the files of a vendor.
-func (a *app) vendorHosts(domain string) *hostguard.Policy {
-	return &hostguard.Policy{Domains: []string{domain}, Allow: a.AllowHosts, Internal: a.Network.Value == "internal"}
-}
-
-// apiHosts returns the hosts that answer calls of a provider: those of its
-// vendor, and the one of --endpoint.
-func (a *app) apiHosts(vendor *hostguard.Policy, provider string) *hostguard.Policy {
+// apiClient returns the client for the calls of a provider. They reach the hosts
+// of its vendor, and the one of --endpoint.
+func (a *app) apiClient(vendor *hostguard.Policy, provider string) *http.Client {
 	hosts := &hostguard.Policy{Domains: vendor.Domains, Internal: vendor.Internal}
 	if u, err := url.Parse(a.Endpoints.URL(provider)); err == nil && u.Host != "" {
 		hosts.Allow = []string{u.Hostname()}
 	}
-	return hosts
+	return hosts.Client()
 }
 
 // rateLimited wraps a source of keys so that callsPerSecond keys are given out
