@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch"
 	"tallyman/fetch/sandbox"
@@ -233,7 +235,7 @@ func TestAnEndlessListTakesUpNoMoreMemory(t *testing.T) {
 	t.Parallel()
 	r := &references{app: &app{&config.Options{References: "-"}}, stdin: &endless{}, providers: map[string]fetch.Provider{"sls": &fakePlace{}}}
 	n := 0
-	for _, err := range r.all(t.Context()) {
+	for _, err := range r.all(t.Context(), true) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,17 +243,25 @@ func TestAnEndlessListTakesUpNoMoreMemory(t *testing.T) {
 			break
 		}
 	}
-	seen := newDedupe(100)
+	names, err := lru.New[string, uint64](100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := dedupe{names}
 	for i := range 1000 {
 		seen.see(mustRef(t, fmt.Sprintf("sls://cn-hangzhou/project/job-%d", i)))
-		if n := seen.names.Len(); n > 100 {
+		if n := names.Len(); n > 100 {
 			t.Fatalf("%d references are remembered", n)
 		}
 	}
 }
 
 func TestReferencesAreRememberedForAWhile(t *testing.T) {
-	seen := newDedupe(5)
+	names, err := lru.New[string, uint64](5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := dedupe{names}
 	see := func(s string) string {
 		before, alike := seen.see(mustRef(t, s))
 		return fmt.Sprint(before, alike)

@@ -23,19 +23,14 @@ import (
 	"tallyman/fetch/hostguard"
 )
 
-// referenceSource yields references, and an error in place of each that is none.
-type referenceSource interface {
-	all(context.Context) iter.Seq2[fetch.Ref, error]
-}
-
 // forEachReference calls do for every reference, up to limit at the same time,
 // and returns once all calls have returned. It reports errors of refs, panics of
 // do, and the end of ctx.
-func forEachReference(ctx context.Context, refs referenceSource, limit int, report *cli.Report, do func(context.Context, fetch.Ref)) {
+func forEachReference(ctx context.Context, refs iter.Seq2[fetch.Ref, error], limit int, report *cli.Report, do func(context.Context, fetch.Ref)) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	slots := make(chan struct{}, limit)
-	for ref, err := range refs.all(ctx) {
+	for ref, err := range refs {
 		if err != nil {
 			report.Reject(err)
 			continue
@@ -63,10 +58,10 @@ type references struct {
 	providers map[string]fetch.Provider
 }
 
-// references returns the references of a call. It returns a UsageError if one
-// of the command line is wrong, or one in a file that can be read twice. Lines
-// of a pipe are checked one by one as they come.
-func (a *app) references(cmd *cobra.Command, args []string, providers map[string]fetch.Provider) (*references, error) {
+// references returns the references of a call, as references.all yields them. It
+// returns a UsageError if one of the command line is wrong, or one in a file that
+// can be read twice. Lines of a pipe are checked one by one as they come.
+func (a *app) references(cmd *cobra.Command, args []string, providers map[string]fetch.Provider) (iter.Seq2[fetch.Ref, error], error) {
 	if len(args) == 1 && args[0] == "-" && a.References == "" {
 		args, a.References = nil, "-"
 	}
@@ -85,32 +80,23 @@ func (a *app) references(cmd *cobra.Command, args []string, providers map[string
 		isFile = info.Mode().IsRegular()
 	}
 	r := &references{a, args, cmd.InOrStdin(), providers}
-	lines := r.argLines()
-	if isFile {
-		lines = r.lines(cmd.Context())
-	}
-	for _, err := range r.parse(lines) {
+	for _, err := range r.all(cmd.Context(), isFile) {
 		if err != nil {
 			return nil, err
 		}
 	}
-	return r, nil
+	return r.all(cmd.Context(), a.References != ""), nil
 }
 
-// all yields each reference once, as far back as dedupe remembers. An error is
-// that of one line; others may follow. It ends with ctx.
-func (r *references) all(ctx context.Context) iter.Seq2[fetch.Ref, error] {
-	return r.parse(r.lines(ctx))
-}
-
-func (r *references) lines(ctx context.Context) iter.Seq[line] {
+// lines yields the arguments and then, if file is set, the lines of --file.
+func (r *references) lines(ctx context.Context, file bool) iter.Seq[line] {
 	return func(yield func(line) bool) {
-		for l := range r.argLines() {
-			if !yield(l) {
+		for _, arg := range r.args {
+			if !yield(line{text: arg}) {
 				return
 			}
 		}
-		if r.app.References == "" {
+		if !file {
 			return
 		}
 		for l := range r.fileLines(ctx) {
@@ -121,20 +107,14 @@ func (r *references) lines(ctx context.Context) iter.Seq[line] {
 	}
 }
 
-func (r *references) argLines() iter.Seq[line] {
-	return func(yield func(line) bool) {
-		for _, arg := range r.args {
-			if !yield(line{text: arg}) {
-				return
-			}
-		}
-	}
-}
-
-func (r *references) parse(lines iter.Seq[line]) iter.Seq2[fetch.Ref, error] {
+// all yields each reference once, as far back as dedupe remembers: those of the
+// command line and, if file is set, those of --file. An error is that of one line;
+// others may follow. It ends with ctx.
+func (r *references) all(ctx context.Context, file bool) iter.Seq2[fetch.Ref, error] {
 	return func(yield func(fetch.Ref, error) bool) {
-		seen := newDedupe(dedupeWindow)
-		for l := range lines {
+		names, _ := lru.New[string, uint64](dedupeWindow) // fails only for a negative size
+		seen := dedupe{names}
+		for l := range r.lines(ctx, file) {
 			ref, err, seenBefore := fetch.Ref{}, l.err, false
 			if err == nil {
 				if ref, err = r.app.reference(l.text, r.providers); err == nil {
@@ -191,15 +171,10 @@ const dedupeWindow = 1 << 16
 
 var dedupeSeed = maphash.MakeSeed()
 
-func newDedupe(window int) *dedupe {
-	names, _ := lru.New[string, uint64](window) // fails only for a negative size
-	return &dedupe{names}
-}
-
 // see reports whether an export was seen before, and whether it was named the
 // same: with the same promises and, where the query is a secret, the same
 // query.
-func (d *dedupe) see(ref fetch.Ref) (seenBefore, same bool) {
+func (d dedupe) see(ref fetch.Ref) (seenBefore, same bool) {
 	name := maphash.String(dedupeSeed, ref.String()+"\n"+ref.URL())
 	first, seenBefore := d.names.Get(ref.Hash())
 	if !seenBefore {

@@ -85,13 +85,13 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 		defer stop()
 		client.Queue = queue
 		c := &enqueueCommand{app: a, client: client, report: report, stderr: cmd.ErrOrStderr()}
-		forEachReference(cmd.Context(), refs, maxConcurrentEnqueues, report, c.retry)
+		forEachReference(cmd.Context(), refs.all(), maxConcurrentEnqueues, report, c.retry)
 		return c.exit()
 	}
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
 	c := &fetchCommand{queue: queue, archive: store, report: report}
-	forEachReference(cmd.Context(), refs, maxConcurrentReferences, report, c.fetch)
+	forEachReference(cmd.Context(), refs.all(), maxConcurrentReferences, report, c.fetch)
 	return report.Exit()
 }
 
@@ -115,10 +115,11 @@ func causes() (all []string) {
 	return all
 }
 
-// retryable yields exports to try again. It implements referenceSource.
+// retryable yields exports to try again.
 type retryable iter.Seq2[fetch.Ref, error]
 
-func (r retryable) all(context.Context) iter.Seq2[fetch.Ref, error] {
+// all yields them, and errors that say what to do.
+func (r retryable) all() iter.Seq2[fetch.Ref, error] {
 	return func(yield func(fetch.Ref, error) bool) {
 		for ref, err := range r {
 			if !yield(ref, usageError(err)) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"iter"
 	"log"
 	"runtime/debug"
 	"strings"
@@ -31,12 +30,6 @@ func TestAPanicOfACommandIsReportedWithoutSecrets(t *testing.T) {
 	hidden(t, "stderr", said, secrets)
 }
 
-type oneReference struct{ ref fetch.Ref }
-
-func (o oneReference) all(context.Context) iter.Seq2[fetch.Ref, error] {
-	return func(yield func(fetch.Ref, error) bool) { yield(o.ref, nil) }
-}
-
 func TestAPanicOverOneReferenceFailsThatOne(t *testing.T) {
 	t.Parallel()
 	store, err := archive.Open(t.TempDir())
@@ -47,10 +40,11 @@ func TestAPanicOverOneReferenceFailsThatOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	refs := func(yield func(fetch.Ref, error) bool) { yield(ref, nil) }
 	for _, json := range []bool{false, true} {
 		var stdout, stderr bytes.Buffer
 		report := cli.NewReport(&stdout, &stderr, cli.Output{JSON: json, Hint: hint}, store)
-		forEachReference(t.Context(), oneReference{ref}, 1, report, func(context.Context, fetch.Ref) { panic(leak) })
+		forEachReference(t.Context(), refs, 1, report, func(context.Context, fetch.Ref) { panic(leak) })
 		if code := exitCode(t.Context(), report.Exit(), io.Discard); code != worker.ExitUnknown || !strings.Contains(stderr.String(), "sls://r/p/j: crashed: panic: ") {
 			t.Errorf("exit code %d: %s", code, &stderr)
 		}
