@@ -47,10 +47,6 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 }
 
 func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys acs.Keys) (*http.Request, error) {
-	sign, ok := signers[p.Signature]
-	if !ok {
-		return nil, fmt.Errorf("unknown signature version %q, want v4, v1 or v1-sha1", p.Signature)
-	}
 	region, project := ref.Parts()[0], ref.Parts()[1]
 	network := networks[p.Network]
 	if privateRegions[region] {
@@ -67,8 +63,7 @@ func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys
 	if p.Endpoint != "" {
 		req.Host = project + "." + base.Host
 	}
-	sign(req, nil, time.Now(), keys, region)
-	return req, nil
+	return req, sign(p.Signature, req, nil, time.Now(), keys, region)
 }
 
 // kinds classifies the service's errorCode, whatever HTTP status came with it:

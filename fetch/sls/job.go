@@ -34,15 +34,13 @@ type job struct {
 	} `json:"executionDetails"`
 }
 
-// states are the words of the field status. An unknown word is no state.
+// states are the words of the field status, in capitals. An unknown word is no state.
 var states = map[string]fetch.State{
 	"STARTING":  fetch.Pending,
 	"RUNNING":   fetch.Running,
 	"SUCCEEDED": fetch.Ready,
 	"ERROR":     fetch.Failed,
 }
-
-func (j *job) state() fetch.State { return states[strings.ToUpper(string(j.Status))] }
 
 // cutAt is a logCount at which results are known to be cut.
 const cutAt = 1_000_000
@@ -52,7 +50,7 @@ const cutAt = 1_000_000
 // was asked for.
 func (j *job) export(a *api.Answer) *fetch.Export {
 	export := &fetch.Export{
-		State:     j.state(),
+		State:     states[strings.ToUpper(string(j.Status))],
 		Status:    api.OneLine(string(j.Status)),
 		Message:   api.OneLine(string(j.ExecutionDetails.ErrorMessage)),
 		Percent:   int(j.ExecutionDetails.Progress.Count()),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"tallyman/fetch"
@@ -45,7 +46,8 @@ func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) i
 	return joblist.Jobs(l, pages, func(p *page) (jobs []joblist.Job) {
 		for _, j := range p.Results {
 			jobs = append(jobs, joblist.Job{
-				Name: string(j.Name), State: j.state(), Status: api.OneLine(string(j.Status)), Created: j.CreateTime.Seconds(),
+				Name: string(j.Name), State: states[strings.ToUpper(string(j.Status))],
+				Status: api.OneLine(string(j.Status)), Created: j.CreateTime.Seconds(),
 			})
 		}
 		return jobs

@@ -19,20 +19,9 @@ import (
 	"tallyman/fetch/internal/api"
 )
 
-// A signer adds to a request the headers that prove who sends it, when, and with
-// which body.
-type signer func(req *http.Request, body []byte, now time.Time, keys acs.Keys, region string)
-
-// signers are the values of Provider.Signature.
-var signers = map[string]signer{
-	"":        signV4,
-	"v4":      signV4,
-	"v1":      signV1("hmac-sha256", sha256.New),
-	"v1-sha1": signV1("hmac-sha1", sha1.New),
-}
-
-// setHeaders sets the headers that every version signs.
-func setHeaders(req *http.Request, body []byte, keys acs.Keys) {
+// sign adds to a request the headers that prove who sends it, when, and with which
+// body. version is one of Provider.Signature.
+func sign(version string, req *http.Request, body []byte, now time.Time, keys acs.Keys, region string) error {
 	req.Header.Set("x-log-apiversion", "0.6.0")
 	req.Header.Set("x-log-bodyrawsize", strconv.Itoa(len(body)))
 	if len(body) > 0 {
@@ -41,18 +30,26 @@ func setHeaders(req *http.Request, body []byte, keys acs.Keys) {
 	if keys.SecurityToken != "" {
 		req.Header.Set("x-acs-security-token", keys.SecurityToken)
 	}
-}
-
-func signV1(method string, h func() hash.Hash) signer {
-	return func(req *http.Request, body []byte, now time.Time, keys acs.Keys, _ string) {
-		setHeaders(req, body, keys)
-		req.Header.Set("Date", now.UTC().Format(http.TimeFormat))
-		req.Header.Set("x-log-signaturemethod", method)
-		if len(body) > 0 {
-			req.Header.Set("Content-MD5", fmt.Sprintf("%X", md5.Sum(body)))
-		}
-		authorizeV1(req, keys, h)
+	method, h := "hmac-sha256", sha256.New // of version 1
+	switch version {
+	case "", "v4":
+		req.Header.Set("x-log-date", now.UTC().Format("20060102T150405Z"))
+		req.Header.Set("x-log-content-sha256", fmt.Sprintf("%x", sha256.Sum256(body)))
+		authorizeV4(req, keys, region)
+		return nil
+	case "v1":
+	case "v1-sha1":
+		method, h = "hmac-sha1", sha1.New
+	default:
+		return fmt.Errorf("unknown signature version %q, want v4, v1 or v1-sha1", version)
 	}
+	req.Header.Set("Date", now.UTC().Format(http.TimeFormat))
+	req.Header.Set("x-log-signaturemethod", method)
+	if len(body) > 0 {
+		req.Header.Set("Content-MD5", fmt.Sprintf("%X", md5.Sum(body)))
+	}
+	authorizeV1(req, keys, h)
+	return nil
 }
 
 // authorizeV1 signs the values of the query as decoded, unlike version 4.
@@ -66,13 +63,6 @@ func authorizeV1(req *http.Request, keys acs.Keys, h func() hash.Hash) {
 	}
 	mac := api.HMAC(h, []byte(keys.AccessKeySecret), text)
 	req.Header.Set("Authorization", "LOG "+keys.AccessKeyID+":"+base64.StdEncoding.EncodeToString(mac))
-}
-
-func signV4(req *http.Request, body []byte, now time.Time, keys acs.Keys, region string) {
-	setHeaders(req, body, keys)
-	req.Header.Set("x-log-date", now.UTC().Format("20060102T150405Z"))
-	req.Header.Set("x-log-content-sha256", api.HexSHA256(body))
-	authorizeV4(req, keys, region)
 }
 
 func authorizeV4(req *http.Request, keys acs.Keys, region string) {
@@ -89,7 +79,7 @@ func authorizeV4(req *http.Request, keys acs.Keys, region string) {
 	date := req.Header.Get("x-log-date")
 	scope := []string{date[:8], region, "sls", "aliyun_v4_request"}
 	path := strings.Join(scope, "/")
-	text := "SLS4-HMAC-SHA256\n" + date + "\n" + path + "\n" + api.HexSHA256([]byte(canonical))
+	text := fmt.Sprintf("SLS4-HMAC-SHA256\n%s\n%s\n%x", date, path, sha256.Sum256([]byte(canonical)))
 	mac := api.HMAC(sha256.New, api.ScopedKey("aliyun_v4"+keys.AccessKeySecret, scope), text)
 	req.Header.Set("Authorization", fmt.Sprintf("SLS4-HMAC-SHA256 Credential=%s/%s,Signature=%x", keys.AccessKeyID, path, mac))
 }
