@@ -40,7 +40,7 @@ func (s signer) sign(req *http.Request, body []byte, now time.Time, keys Keys, r
 
 func signPlain(req *http.Request, body []byte, keys Keys, _ string) {
 	names, canonical := canonicalRequest(req, body)
-	text := algorithm + "\n" + req.Header.Get(dateHeader) + "\n" + api.HexSHA256([]byte(canonical))
+	text := fmt.Sprintf("%s\n%s\n%x", algorithm, req.Header.Get(dateHeader), sha256.Sum256([]byte(canonical)))
 	authorize(req, "Access="+keys.AccessKey, names, []byte(keys.SecretKey), text)
 }
 
@@ -49,7 +49,7 @@ func signDerived(req *http.Request, body []byte, keys Keys, region string) {
 	date := req.Header.Get(dateHeader)
 	scope := []string{date[:8], region, "dis", "sdk_request"}
 	path := strings.Join(scope, "/")
-	text := algorithm + "\n" + date + "\n" + path + "\n" + api.HexSHA256([]byte(canonical))
+	text := fmt.Sprintf("%s\n%s\n%s\n%x", algorithm, date, path, sha256.Sum256([]byte(canonical)))
 	authorize(req, "Credential="+keys.AccessKey+"/"+path, names, api.ScopedKey("SDK"+keys.SecretKey, scope), text)
 }
 
@@ -71,7 +71,7 @@ func canonicalRequest(req *http.Request, body []byte) (names []string, canonical
 	names, headers := api.CanonicalHeaders(values)
 	path := strings.TrimSuffix(req.URL.EscapedPath(), "/") + "/"
 	return names, strings.Join([]string{
-		req.Method, path, canonicalQuery(req.URL.Query()), headers, strings.Join(names, ";"), api.HexSHA256(body),
+		req.Method, path, canonicalQuery(req.URL.Query()), headers, strings.Join(names, ";"), fmt.Sprintf("%x", sha256.Sum256(body)),
 	}, "\n")
 }
 

@@ -3,7 +3,6 @@ package api
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"fmt"
 	"hash"
 	"maps"
 	"net/url"
@@ -17,9 +16,6 @@ func HMAC(h func() hash.Hash, key []byte, text string) []byte {
 	mac.Write([]byte(text))
 	return mac.Sum(nil)
 }
-
-// HexSHA256 returns a SHA-256 in lower-case hex digits.
-func HexSHA256(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 
 // ScopedKey derives a key that is good for one scope, such as a day, a region and
 // a service: by one HMAC-SHA256 for each part of the scope.
