@@ -129,7 +129,7 @@ func Endpoint(address, vendorHost string) (*url.URL, error) {
 		return &url.URL{Scheme: "https", Host: vendorHost}, nil
 	}
 	u, err := url.Parse(address)
-	if err != nil || !isHTTP(u) || u.User != nil || strings.Trim(u.Path, "/") != "" {
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("endpoint %s: want http://HOST:PORT or https://HOST:PORT", redact.Text(address))
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
@@ -139,7 +139,7 @@ func Endpoint(address, vendorHost string) (*url.URL, error) {
 // if the path has none. It is not ok if the address is no http or https URL.
 func FileName(address, otherwise string) (name string, ok bool) {
 	u, err := url.Parse(address)
-	if err != nil || !isHTTP(u) {
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return "", false
 	}
 	switch name := path.Base(u.Path); name {
@@ -160,5 +160,3 @@ func OneFile(ref fetch.Ref, open func(rawURL string) (fetch.Source, error), rawU
 	object.Source = source
 	return func(yield func(fetch.Object, error) bool) { yield(object, nil) }, nil
 }
-
-func isHTTP(u *url.URL) bool { return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") }

@@ -13,15 +13,13 @@ import (
 
 // OneLine returns a service's text without secrets and fit for one line of a
 // terminal. Services quote what they were sent when they refuse a signature.
-func OneLine(s string) string { return printable(redact.Text(s)) }
-
-func printable(s string) string {
+func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
 			return r
 		}
 		return ' '
-	}, s)
+	}, redact.Text(s))
 }
 
 // anyQuery matches all that may be a query in a text of unknown form, where URLs
@@ -33,7 +31,7 @@ const excerptLength = 100
 // Excerpt returns the beginning of an answer that can't be read, for an error.
 func (a *Answer) Excerpt() string {
 	text := anyQuery.ReplaceAllString(redact.Text(string(a.Body)), "?")
-	runes := []rune(strings.Join(strings.Fields(printable(text)), " "))
+	runes := []rune(strings.Join(strings.Fields(OneLine(text)), " "))
 	return string(runes[:min(len(runes), excerptLength)])
 }
 
