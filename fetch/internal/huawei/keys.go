@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+
+	"tallyman/fetch"
 )
 
 // Keys prove who calls: by a token, or else by a signature. Printed with any
@@ -34,7 +36,7 @@ func (k Keys) Secrets() []string { return []string{k.Token, k.SecurityToken, k.S
 
 // ErrNoKeys says that there are no keys that can sign a call. It is a
 // *fetch.CallError of kind ErrAuth.
-var ErrNoKeys error = refused("there are none: set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK")
+var ErrNoKeys error = &fetch.CallError{Call: findKeys, Kind: fetch.ErrAuth, Message: "there are none: set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"}
 
 // EnvironmentKeys returns the keys in the variables of Huawei Cloud's own SDKs,
 // such as HUAWEICLOUD_SDK_AK. If there is neither an access key with its secret

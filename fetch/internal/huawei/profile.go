@@ -64,6 +64,9 @@ func (p *Profile) Lacks(what string) error {
 	return refused(fmt.Sprintf("profile %s: %s has no %s", p.name, p.file, what))
 }
 
+// findKeys is the call in the errors of keys that are not there.
+const findKeys = "find Huawei Cloud credentials"
+
 func refused(message string) error {
-	return &fetch.CallError{Call: "find Huawei Cloud credentials", Kind: fetch.ErrAuth, Message: message}
+	return &fetch.CallError{Call: findKeys, Kind: fetch.ErrAuth, Message: message}
 }

@@ -129,7 +129,7 @@ func (c *content) Write(p []byte) (int, error) {
 	return n, err
 }
 
-var errTooLong = corrupt("decodes to more bytes than declared")
+var errTooLong = fmt.Errorf("decodes to more bytes than declared: %w", ErrCorrupt)
 
 // A decoder decodes one entry after another.
 type decoder interface {
