@@ -77,7 +77,7 @@ type Provider struct {
 // ProfileKeys returns the keys of a profile of ~/.aliyun/config.json or, for "",
 // of Alibaba's default chain. Providers of one account may share them.
 func ProfileKeys(profile string) func(context.Context) (acs.Keys, error) {
-	return acs.Profile(profile).Keys
+	return (&acs.Credentials{Profile: profile}).Keys
 }
 
 // StaticKeys returns keys that don't change. The token is one of STS, or "".

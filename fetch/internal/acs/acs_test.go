@@ -55,12 +55,12 @@ func TestDefaultReadsTheEnvironment(t *testing.T) {
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIenv")
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret+"\n")
 	t.Setenv("ALIBABA_CLOUD_SECURITY_TOKEN", token)
-	check(t, Profile(""), Keys{"LTAIenv", secret, token})
+	check(t, new(Credentials), Keys{"LTAIenv", secret, token})
 }
 
 func TestDefaultReadsTheFileOfTheCommandLine(t *testing.T) {
 	configure(t, noCredentials(t), profile)
-	check(t, Profile(""), Keys{"LTAIfile", secret, token})
+	check(t, new(Credentials), Keys{"LTAIfile", secret, token})
 }
 
 func TestDefaultReadsTheFileOfTheSDKs(t *testing.T) {
@@ -69,7 +69,7 @@ func TestDefaultReadsTheFileOfTheSDKs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_FILE", ini)
-	check(t, Profile(""), Keys{"LTAIini", secret, ""})
+	check(t, new(Credentials), Keys{"LTAIini", secret, ""})
 }
 
 func TestDefaultAsksTheServerThatIsSet(t *testing.T) {
@@ -79,14 +79,14 @@ func TestDefaultAsksTheServerThatIsSet(t *testing.T) {
 	}))
 	defer server.Close()
 	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_URI", server.URL)
-	check(t, Profile(""), Keys{"STS.uri", secret, token})
+	check(t, new(Credentials), Keys{"STS.uri", secret, token})
 }
 
 func TestTheEnvironmentIsReadBeforeFiles(t *testing.T) {
 	configure(t, noCredentials(t), profile)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIenv")
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
-	check(t, Profile(""), Keys{"LTAIenv", secret, ""})
+	check(t, new(Credentials), Keys{"LTAIenv", secret, ""})
 }
 
 func TestStaticReturnsItsKeys(t *testing.T) {
@@ -103,7 +103,7 @@ func check(t *testing.T, c *Credentials, want Keys) {
 
 func TestNoCredentialsIsAnErrorThatSaysWhatToSet(t *testing.T) {
 	noCredentials(t)
-	_, err := Profile("").Keys(t.Context())
+	_, err := new(Credentials).Keys(t.Context())
 	var call *fetch.CallError
 	if !errors.As(err, &call) || !errors.Is(err, fetch.ErrAuth) {
 		t.Fatalf("got %v, want a CallError of kind ErrAuth", err)
@@ -117,7 +117,7 @@ func TestNoCredentialsIsAnErrorThatSaysWhatToSet(t *testing.T) {
 
 func TestABrokenFileIsNotQuoted(t *testing.T) {
 	configure(t, noCredentials(t), profile+"}")
-	_, err := Profile("").Keys(t.Context())
+	_, err := new(Credentials).Keys(t.Context())
 	if !errors.Is(err, fetch.ErrAuth) || strings.Contains(err.Error(), "canary") {
 		t.Errorf("got %v, want ErrAuth without a secret", err)
 	}
@@ -125,7 +125,7 @@ func TestABrokenFileIsNotQuoted(t *testing.T) {
 
 func TestCredentialsThatComeLaterAreFound(t *testing.T) {
 	home := noCredentials(t)
-	c := Profile("")
+	c := new(Credentials)
 	if _, err := c.Keys(t.Context()); !errors.Is(err, fetch.ErrAuth) {
 		t.Fatalf("without keys: got %v, want ErrAuth", err)
 	}
@@ -145,7 +145,7 @@ func TestKeysThatCannotBeRenewedAreATemporaryFailure(t *testing.T) {
 
 func TestManyGoroutinesMayAskForKeys(t *testing.T) {
 	configure(t, noCredentials(t), profile)
-	c := Profile("")
+	c := new(Credentials)
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() { check(t, c, Keys{"LTAIfile", secret, token}) })

@@ -13,31 +13,18 @@ import (
 )
 
 // Credentials find keys, and renew those that expire. The zero Credentials are
-// those of the default chain (see Profile). Their methods may be called by many goroutines at once.
+// those of the default chain. Their methods may be called by many goroutines at once.
 type Credentials struct {
+	// Profile is the name of a profile of ~/.aliyun/config.json, which
+	// `aliyun configure --profile NAME` makes. "" is Alibaba's default chain: the
+	// environment, an OIDC token, ~/.aliyun/config.json,
+	// ~/.alibabacloud/credentials, the role of an ECS instance. Nothing is read
+	// before the first call of Keys.
+	Profile string
+
 	mu    sync.Mutex
 	ask   func() (*providers.Credentials, error) // nil until first needed
 	found bool                                   // ask has given keys before
-
-	profile string // "" for the chain
-}
-
-// Profile returns the credentials of a profile of ~/.aliyun/config.json, which
-// `aliyun configure --profile NAME` makes. For "" they are those of Alibaba's
-// default chain: the environment, an OIDC token, ~/.aliyun/config.json,
-// ~/.alibabacloud/credentials, the role of an ECS instance. Nothing is read before
-// the first call of Keys.
-func Profile(name string) *Credentials {
-	if name == "" {
-		return new(Credentials)
-	}
-	return &Credentials{profile: name, ask: func() (*providers.Credentials, error) {
-		profile, err := providers.NewCLIProfileCredentialsProviderBuilder().WithProfileName(name).Build()
-		if err != nil {
-			return nil, err
-		}
-		return profile.GetCredentials()
-	}}
 }
 
 // Static returns credentials that don't change.
@@ -85,8 +72,18 @@ func (c *Credentials) Keys(ctx context.Context) (Keys, error) {
 func (c *Credentials) keys() (Keys, error) {
 	c.mu.Lock() // the library's chain is not safe for many goroutines
 	defer c.mu.Unlock()
-	if c.ask == nil {
+	switch {
+	case c.ask != nil:
+	case c.Profile == "":
 		c.ask = providers.NewDefaultCredentialsProvider().GetCredentials
+	default:
+		c.ask = func() (*providers.Credentials, error) {
+			profile, err := providers.NewCLIProfileCredentialsProviderBuilder().WithProfileName(c.Profile).Build()
+			if err != nil {
+				return nil, err
+			}
+			return profile.GetCredentials()
+		}
 	}
 	got, err := func() (_ *providers.Credentials, err error) {
 		defer fetch.Recover(&err) // the library panics over a file in which a profile is null
@@ -98,9 +95,9 @@ func (c *Credentials) keys() (Keys, error) {
 		switch {
 		case c.found:
 			return Keys{}, &fetch.CallError{Call: call, Kind: fetch.ErrTemporary, Message: "the keys have expired and could not be renewed"}
-		case c.profile != "":
-			return Keys{}, &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "profile " + c.profile + " has none: " +
-				"run `aliyun configure --profile " + c.profile + "`"}
+		case c.Profile != "":
+			return Keys{}, &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "profile " + c.Profile + " has none: " +
+				"run `aliyun configure --profile " + c.Profile + "`"}
 		}
 		c.ask = nil // a chain that found nothing asks only its last link from then on
 		return Keys{}, &fetch.CallError{Call: call, Kind: fetch.ErrAuth, Message: "there are none: " +

@@ -60,7 +60,7 @@ func FuzzProfile(f *testing.F) {
 			return
 		}
 		mustWrite(t, file, text)
-		_, err := Profile("team").Keys(t.Context())
+		_, err := (&Credentials{Profile: "team"}).Keys(t.Context())
 		if err != nil && (!errors.Is(err, fetch.ErrAuth) || err.Error() != "find Alibaba Cloud credentials: access denied: profile team has none: run `aliyun configure --profile team`") {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -75,7 +75,7 @@ func FuzzProfile(f *testing.F) {
 			t.Fatal(err)
 		}
 		mustWrite(t, file, b)
-		if got, err := Profile("team").Keys(t.Context()); err != nil || got != (Keys{"id", key, ""}) {
+		if got, err := (&Credentials{Profile: "team"}).Keys(t.Context()); err != nil || got != (Keys{"id", key, ""}) {
 			t.Errorf("%q is read as %q, %v", key, got.AccessKeySecret, err)
 		}
 	})
