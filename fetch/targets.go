@@ -21,28 +21,24 @@ type target struct {
 	names decode.Names
 }
 
-// newTarget names an object's content after base.
-func newTarget(object Object, base string) target {
-	return target{object, decode.Names{Object: object.Name, Content: object.Content, Base: base}}
-}
-
-// onlyTarget names the only object of an export after the last part of the
-// reference, without the directories of a path and the query of a URL.
-func onlyTarget(ref Ref, object Object) target {
-	parts := ref.Parts()
-	last, _, _ := strings.Cut(parts[len(parts)-1], "?")
-	if ref.scheme.URL {
-		if unescaped, err := url.PathUnescape(last); err == nil {
-			last = unescaped
+// newTarget names an object's content after the object or, if that is the only one
+// of its export, after the last part of the reference, without the directories of
+// a path and the query of a URL.
+func newTarget(ref Ref, object Object, only bool) target {
+	base := object.Name
+	if only {
+		last, _, _ := strings.Cut(ref.name(), "?")
+		if ref.scheme.URL {
+			if unescaped, err := url.PathUnescape(last); err == nil {
+				last = unescaped
+			}
+		}
+		base = path.Base("/" + strings.TrimRight(last, "/"))
+		if base == "/" {
+			base = ref.parts[0]
 		}
 	}
-	last = path.Base("/" + strings.TrimRight(last, "/"))
-	if last == "/" {
-		last = parts[0]
-	}
-	t := newTarget(object, last)
-	t.names.Only = true
-	return t
+	return target{object, decode.Names{Object: object.Name, Content: object.Content, Base: base, Only: only}}
 }
 
 // targets names the objects of an export. Of a snapshot it yields those that the
@@ -94,11 +90,11 @@ func nameAll(ref Ref, objects iter.Seq2[Object, error]) iter.Seq2[target, error]
 		object, err, ok := next()
 		second, secondErr, more := next()
 		if ok && !more {
-			yield(onlyTarget(ref, object), err)
+			yield(newTarget(ref, object, true), err)
 			return
 		}
 		for ok {
-			if !yield(newTarget(object, object.Name), err) {
+			if !yield(newTarget(ref, object, false), err) {
 				return
 			}
 			object, err, ok = second, secondErr, more
@@ -145,7 +141,7 @@ type snapshotNames struct {
 func newSnapshotNames(ref Ref, pins map[string]archive.Pinned) (*snapshotNames, error) {
 	n := &snapshotNames{ref: ref, only: len(pins) == 1, uses: map[string]int{}}
 	for _, pin := range pins {
-		n.uses[newTarget(Object{Name: pin.Name, Content: pin.Content}, pin.Name).names.File()]++
+		n.uses[newTarget(ref, Object{Name: pin.Name, Content: pin.Content}, false).names.File()]++
 	}
 	taken := make(map[string]string, len(pins)) // file to object
 	for _, name := range slices.Sorted(maps.Keys(pins)) {
@@ -168,10 +164,7 @@ func newSnapshotNames(ref Ref, pins map[string]archive.Pinned) (*snapshotNames, 
 // target names an object. It keeps the suffix of the codec if two objects would
 // have one name without it.
 func (n *snapshotNames) target(object Object) target {
-	if n.only {
-		return onlyTarget(n.ref, object)
-	}
-	t := newTarget(object, object.Name)
+	t := newTarget(n.ref, object, n.only)
 	t.names.KeepSuffix = n.uses[t.names.File()] > 1
 	return t
 }
