@@ -23,22 +23,18 @@ func ParseRef(s string) (ref Ref, err error) {
 			ref, err = Ref{}, fmt.Errorf("reference %q: %w", redact.URL(s), err)
 		}
 	}()
-	scheme, path := cutScheme(s)
-	if scheme == nil {
-		return Ref{}, fmt.Errorf("want SCHEME://…, with %s for SCHEME", schemeNames(false))
-	}
-	ref = Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
-	if err := checkText(path); err != nil {
+	ref, path, err := cutScheme(s, false)
+	if err != nil {
 		return Ref{}, err
 	}
-	if scheme.URL {
+	if ref.scheme.URL {
 		err = ref.parseURL(s)
 		return ref, err
 	}
 	if path, err = ref.cutOption(path); err != nil {
 		return Ref{}, err
 	}
-	err = ref.split(path, scheme.Segments)
+	err = ref.split(path, ref.scheme.Segments)
 	return ref, err
 }
 
@@ -53,33 +49,39 @@ func ParsePlace(s string) (place Ref, err error) {
 			place, err = Ref{}, fmt.Errorf("place %q: %w", redact.URL(s), err)
 		}
 	}()
-	scheme, path := cutScheme(s)
-	if scheme == nil {
-		return Ref{}, fmt.Errorf("want SCHEME://…/, with %s for SCHEME", schemeNames(true))
-	}
-	if scheme.NoPlaces != "" {
-		return Ref{}, errors.New(scheme.NoPlaces)
-	}
-	if err := checkText(path); err != nil {
+	place, path, err := cutScheme(s, true)
+	if err != nil {
 		return Ref{}, err
 	}
-	place = Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}
 	if path, err = place.cutOption(path); err != nil {
 		return Ref{}, err
 	}
-	segments := slices.Clone(scheme.Segments)
+	segments := slices.Clone(place.scheme.Segments)
 	segments[len(segments)-1] = Segment{"", empty}
 	err = place.split(strings.TrimSuffix(path, "/")+"/", segments)
 	return place, err
 }
 
-func checkText(s string) error {
-	if strings.ContainsFunc(s, func(r rune) bool {
+// cutScheme returns a reference, or a place, that has only its scheme yet, and what
+// follows the scheme in s.
+func cutScheme(s string, place bool) (ref Ref, path string, err error) {
+	name, path, ok := strings.Cut(s, "://")
+	schemesMu.RLock()
+	scheme := schemes[name]
+	schemesMu.RUnlock()
+	switch {
+	case (!ok || scheme == nil) && place:
+		return Ref{}, "", fmt.Errorf("want SCHEME://…/, with %s for SCHEME", schemeNames(true))
+	case !ok || scheme == nil:
+		return Ref{}, "", fmt.Errorf("want SCHEME://…, with %s for SCHEME", schemeNames(false))
+	case place && scheme.NoPlaces != "":
+		return Ref{}, "", errors.New(scheme.NoPlaces)
+	case strings.ContainsFunc(path, func(r rune) bool {
 		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) || r == unicode.ReplacementChar
-	}) {
-		return errors.New("it holds a control character or is not UTF-8")
+	}):
+		return Ref{}, "", errors.New("it holds a control character or is not UTF-8")
 	}
-	return nil
+	return Ref{scheme: scheme, want: verify.NoPromise(), count: verify.Unknown}, path, nil
 }
 
 // cutOption cuts the option off the end of a path, if it has one.

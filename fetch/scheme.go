@@ -99,17 +99,6 @@ func RegisterScheme(s Scheme) {
 	schemes[s.Name] = &s
 }
 
-// cutScheme returns the scheme of a reference and what follows it.
-func cutScheme(s string) (scheme *Scheme, path string) {
-	name, path, ok := strings.Cut(s, "://")
-	schemesMu.RLock()
-	defer schemesMu.RUnlock()
-	if !ok {
-		return nil, ""
-	}
-	return schemes[name], path
-}
-
 // schemeNames lists the schemes that are registered, or only those that have
 // places: "dbs, dis or sls".
 func schemeNames(places bool) string {
