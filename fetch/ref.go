@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/url"
 	"slices"
@@ -108,12 +107,7 @@ func (r Ref) Key() string {
 }
 
 // Hash is 32 hex digits of the SHA-256 of Key.
-func (r Ref) Hash() string { return shortHash(r.Key()) }
-
-func shortHash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:16])
-}
+func (r Ref) Hash() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(r.Key())))[:32] }
 
 // longSegment is the length past which a segment is cut and hashed: file
 // systems allow 255 bytes, and names with a suffix must fit too.
@@ -131,7 +125,8 @@ func escapeSegment(s string) string {
 		e = "%2E" + e[1:]
 	}
 	if len(e) > longSegment {
-		return e[:120] + "~" + shortHash(s)
+		sum := sha256.Sum256([]byte(s))
+		return fmt.Sprintf("%s~%x", e[:120], sum[:16])
 	}
 	return e
 }
