@@ -8,12 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// soft is the soft context: f.Soft, or one that never ends.
-func (f *Fetcher) soft() context.Context { return cmp.Or(f.Soft, context.Background()) }
-
 // drained returns ErrDrained once the soft context has ended.
 func (f *Fetcher) drained() error {
-	if f.soft().Err() != nil {
+	if f.Soft != nil && f.Soft.Err() != nil {
 		return ErrDrained
 	}
 	return nil
@@ -23,7 +20,7 @@ func (f *Fetcher) drained() error {
 // context ends: for work that costs nothing to repeat.
 func (f *Fetcher) softly(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(f.soft(), func() { end(ErrDrained) })
+	stop := context.AfterFunc(cmp.Or(f.Soft, context.Background()), func() { end(ErrDrained) })
 	return ctx, func() {
 		stop()
 		end(nil)
@@ -33,7 +30,7 @@ func (f *Fetcher) softly(ctx context.Context) (context.Context, context.CancelFu
 // closeOnDrain closes an answer once the soft context ends, unless stop is
 // called before: for the time in which none of its bytes can be kept.
 func (f *Fetcher) closeOnDrain(answer io.Closer) (stop func() bool) {
-	return context.AfterFunc(f.soft(), func() { answer.Close() })
+	return context.AfterFunc(cmp.Or(f.Soft, context.Background()), func() { answer.Close() })
 }
 
 // A drainError defers ErrDrained until all workers have returned, so that a
