@@ -38,13 +38,14 @@ func (t *transfer) request(ctx context.Context, off, n int64) (*Range, error) {
 	timer := time.AfterFunc(limit, func() {
 		end(&transferError{fmt.Sprintf("nothing came for %v", limit), errIdle})
 	})
-	idle := &idleTimeout{limit, timer, ctx, end, t.speed, t.speed.update(+1, 0, 0)}
+	slow, _ := t.speed.update(+1, 0, 0)
+	idle := &idleTimeout{limit, timer, ctx, end, t.speed, slow}
 	answer, err := t.source.ReadRange(ctx, off, n, t.partial.Version())
 	timer.Stop()
 	t.speed.update(-1, 0, 0)
 	if err != nil {
 		defer release()
-		defer idle.stop()
+		defer end(nil)
 		if errors.Is(err, ErrChanged) {
 			t.partial.Discard()
 		}

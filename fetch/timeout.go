@@ -23,7 +23,7 @@ type idleTimeout struct {
 	end   context.CancelCauseFunc
 
 	speed *minSpeed
-	slow  int // slow windows before the request
+	slow  int // slow windows before the request: another one ends it, so that all of the object's are made anew
 }
 
 // cause is the timeout if that ended the request, or else err.
@@ -32,11 +32,6 @@ func (t *idleTimeout) cause(err error) error {
 		return cause
 	}
 	return err
-}
-
-func (t *idleTimeout) stop() {
-	t.timer.Stop()
-	t.end(nil)
 }
 
 // A timedBody is the body of an answer under a timeout.
@@ -50,12 +45,12 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	b.idle.timer.Reset(b.idle.limit)
 	b.idle.speed.update(+1, 0, 0)
 	n, err := b.ReadCloser.Read(p)
-	b.idle.speed.update(-1, 0, n)
+	slow, tooSlow := b.idle.speed.update(-1, 0, n)
 	b.idle.timer.Stop()
 	switch {
-	case err == nil:
-		err = b.idle.speed.check(b.idle.slow)
-	case !errors.Is(err, io.EOF):
+	case err == nil && slow > b.idle.slow:
+		err = &transferError{"the store is too slow", tooSlow}
+	case err != nil && !errors.Is(err, io.EOF):
 		err = b.idle.cause(err)
 	}
 	return n, err
@@ -63,7 +58,8 @@ func (b *timedBody) Read(p []byte) (int, error) {
 
 func (b *timedBody) Close() error {
 	defer b.release()
-	b.idle.stop()
+	b.idle.timer.Stop()
+	b.idle.end(nil)
 	return b.ReadCloser.Close()
 }
 
@@ -126,8 +122,8 @@ func (e *SlowError) Error() string {
 
 // update counts the time until now, and then that so many more requests wait
 // for the store or for the limit, and that so many bytes came. It returns how
-// many windows were slow until now.
-func (s *minSpeed) update(waiting, throttled, bytes int) (slow int) {
+// many windows were slow until now, and the error of the last of them.
+func (s *minSpeed) update(waiting, throttled, bytes int) (slow int, last *SlowError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -145,16 +141,5 @@ func (s *minSpeed) update(waiting, throttled, bytes int) (slow int) {
 		}
 		s.waited, s.received = 0, 0
 	}
-	return s.slow
-}
-
-// check is the error of a request if a window was slow since it was made, when
-// so many had been. So all requests of the object are made anew.
-func (s *minSpeed) check(slow int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.slow > slow {
-		return &transferError{"the store is too slow", s.err}
-	}
-	return nil
+	return s.slow, s.err
 }
