@@ -167,9 +167,3 @@ func (f *Fetcher) ask(ctx context.Context, provider Provider, ref Ref) (*Export,
 	}
 	return nil, &NotReadyError{export.State, export.Status, export.Percent}
 }
-
-func (f *Fetcher) tell(p Progress) {
-	if f.Progress != nil {
-		f.Progress(p)
-	}
-}

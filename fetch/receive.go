@@ -55,8 +55,8 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 	return cmp.Or(err, context.Cause(ctx))
 }
 
-// receive takes one object from its store into the bag in three steps: it opens
-// the transfer, decodes what comes, and judges both.
+// receive takes one object from its store into the bag: it opens the transfer,
+// fills what is missing while it decodes what is there, and judges both.
 func (a *attempt) receive(ctx context.Context, object target) (err error) {
 	defer Recover(&err)
 	if a.in.Done(object.Name, object.Want) {
@@ -76,7 +76,15 @@ func (a *attempt) receive(ctx context.Context, object target) (err error) {
 		return err
 	}
 	wire := t.partial.Wire(ctx)
-	t.start(ctx, end)
+	t.done.Go(func() {
+		err := t.fillAll(ctx)
+		switch {
+		case errors.Is(err, ErrDrained):
+			end(err) // the reader of the wire need not come to what is missing
+		case err != nil:
+			t.partial.Fail(err) // there the reader gets it
+		}
+	})
 	result, err := t.decode(ctx, wire, stop)
 	return t.judge(ctx, wire, result, err)
 }

@@ -55,7 +55,9 @@ func (s *refreshingSource) refresh(ctx context.Context, seen int, expired error)
 	if s.useless == maxUselessRefreshes {
 		return expired
 	}
-	s.tell(Progress{Ref: s.ref, Object: s.object.Name, Size: s.object.Want.Size, Note: "the URL has expired: asking the job for a new one"})
+	if s.Progress != nil {
+		s.Progress(Progress{Ref: s.ref, Object: s.object.Name, Size: s.object.Want.Size, Note: "the URL has expired: asking the job for a new one"})
+	}
 	source, err := s.askAgain(ctx)
 	if err != nil {
 		return fmt.Errorf("renew the URL of %s: %w", s.object.Name, err)

@@ -60,28 +60,30 @@ func (a *attempt) newTransfer(ctx context.Context, object target) (*transfer, er
 	}, nil
 }
 
-// openFirst makes the first request, so that everything that is promised is
-// known before a byte is kept. If every byte is here already it makes none, but for an object
-// of no bytes, whose store was not heard yet.
+// openFirst cuts what is missing of the object into parts and makes the first
+// request, so that everything that is promised is known before a byte is kept. If
+// every byte is here already it makes none, but for an object of no bytes, whose
+// store was not heard yet.
 func (t *transfer) openFirst(ctx context.Context) error {
-	size := t.partial.Want().Size
 	off, n := int64(0), t.partSize
-	if size > 0 {
-		if t.cutParts(size); t.part != nil {
-			off, n = t.part.Remaining()
-		}
+	request := func() (err error) {
+		t.first, err = t.request(ctx, off, n)
+		return err
 	}
-	if size <= 0 || t.part != nil {
-		err := t.retry(ctx, func() int64 { return 0 }, func() (err error) {
-			t.first, err = t.request(ctx, off, n)
-			return err
-		})
-		if err != nil {
+	none := func() int64 { return 0 } // is received
+	isSized := t.partial.Want().Size > 0
+	if !isSized { // the answer may tell how many parts there are
+		if err := t.retry(ctx, none, request); err != nil {
 			return err
 		}
 	}
-	if size <= 0 {
-		t.cutParts(t.partial.Want().Size) // the answer may have told it
+	t.next, t.stop = iter.Pull(t.partial.Missing(t.partial.Want().Size, t.partSize))
+	t.part, _ = t.next()
+	if isSized && t.part != nil {
+		off, n = t.part.Remaining()
+		if err := t.retry(ctx, none, request); err != nil {
+			return err
+		}
 	}
 	t.report(t.partial.Received(), "")
 	if t.partial.Restarted() {
@@ -90,29 +92,7 @@ func (t *transfer) openFirst(ctx context.Context) error {
 	return nil
 }
 
-// cutParts cuts what is missing of an object of that size into parts, and takes
-// the first.
-func (t *transfer) cutParts(size int64) {
-	t.next, t.stop = iter.Pull(t.partial.Missing(size, t.partSize))
-	t.part, _ = t.next()
-}
-
-// start receives every missing part, in goroutines of its own. If it fails, the
-// reader of the wire gets the error when it comes to what is missing. After a
-// drain the reader need not come that far: end ends it with ErrDrained.
-func (t *transfer) start(ctx context.Context, end context.CancelCauseFunc) {
-	t.done.Go(func() {
-		err := t.fillAll(ctx)
-		switch {
-		case errors.Is(err, ErrDrained):
-			end(err)
-		case err != nil:
-			t.partial.Fail(err)
-		}
-	})
-}
-
-// close returns when all that start began has ended. What was received is kept
+// close returns when all that was started has ended. What was received is kept
 // for the next attempt, unless it is of no use.
 func (t *transfer) close() {
 	t.done.Wait()
@@ -121,6 +101,7 @@ func (t *transfer) close() {
 	t.partial.Close()
 }
 
+// fillAll receives every missing part, several at once.
 func (t *transfer) fillAll(ctx context.Context) (err error) {
 	defer Recover(&err)
 	switch {
@@ -334,8 +315,11 @@ func (t *transfer) checkSize(size int64) error {
 	return &LimitError{Limit: LimitSize, Reason: reason}
 }
 
+// report tells Progress that n more bytes are here, or a note.
 func (t *transfer) report(n int64, note string) {
-	t.tell(Progress{Ref: t.ref, Object: t.object.Name, Bytes: n, Size: t.partial.Want().Size, Note: note})
+	if t.Progress != nil {
+		t.Progress(Progress{Ref: t.ref, Object: t.object.Name, Bytes: n, Size: t.partial.Want().Size, Note: note})
+	}
 }
 
 // continuesPast reports whether the answer goes on after the part: then the
