@@ -309,7 +309,7 @@ func TestReadersOfAListMayHaveHadEnough(t *testing.T) {
 	}
 	stdout.Close()
 	p.exits(t, 0)
-	if p.stderr.Len() > 0 || cloud.Counts().Calls["ListDownloadJobs"] >= 20 {
+	if p.stderr.String() != "" || cloud.Counts().Calls["ListDownloadJobs"] >= 20 {
 		t.Errorf("after %d pages it said %s", cloud.Counts().Calls["ListDownloadJobs"], &p.stderr)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +15,26 @@ import (
 // A process is the program in a process of its own.
 type process struct {
 	*exec.Cmd
-	stdout, stderr bytes.Buffer
+	stdout bytes.Buffer // to be read when it has ended
+	stderr output
+}
+
+// An output is what a process has printed so far.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }
 
 // command is the program with those arguments, in an environment of its own.
@@ -43,8 +63,8 @@ func (p *process) start(t *testing.T) {
 // exits waits for the end of what start began.
 func (p *process) exits(t *testing.T, want int) {
 	t.Helper()
-	if code := exitOf(p.Wait()); code != want {
-		t.Fatalf("exit code %d, want %d\n%s%s", code, want, &p.stdout, &p.stderr)
+	if err := p.Wait(); exitOf(err) != want {
+		t.Fatalf("it ended with %v, want exit code %d\n%s%s", err, want, &p.stdout, &p.stderr)
 	}
 }
 

@@ -54,7 +54,7 @@ func (f *supervisor) ended(t *testing.T, i, code int) {
 	switch {
 	case code > 0 && code != 5 && (told.IsZero() || code != 130): // Redis is away, or was when it was to end
 		t.Errorf("a worker ended with %d\n%s", code, said)
-	case !told.IsZero() && time.Since(told) > f.drain+3*soon:
+	case !told.IsZero() && time.Since(told) > f.drain+overdue:
 		t.Errorf("a worker took %v to end\n%s", time.Since(told), said)
 	}
 }
