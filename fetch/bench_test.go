@@ -12,18 +12,18 @@ import (
 	"tallyman/verify"
 )
 
-// minAwaited is an export of objects that a server has, each by its own URL.
-type minAwaited struct {
+// A urlProvider has one export, of objects that each have a URL of a server.
+type urlProvider struct {
 	provider fetch.Provider
 	url      string
 	names    []string
 }
 
-func (m *minAwaited) Export(ctx context.Context, _ fetch.Ref) (*fetch.Export, error) {
+func (m *urlProvider) Export(ctx context.Context, _ fetch.Ref) (*fetch.Export, error) {
 	return &fetch.Export{State: fetch.Ready, Records: verify.Unknown, Snapshot: true, Objects: m.objects(ctx)}, nil
 }
 
-func (m *minAwaited) objects(ctx context.Context) iter.Seq2[fetch.Object, error] {
+func (m *urlProvider) objects(ctx context.Context) iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
 		for _, name := range m.names {
 			o, err := m.object(ctx, name)
@@ -34,7 +34,7 @@ func (m *minAwaited) objects(ctx context.Context) iter.Seq2[fetch.Object, error]
 	}
 }
 
-func (m *minAwaited) object(ctx context.Context, name string) (fetch.Object, error) {
+func (m *urlProvider) object(ctx context.Context, name string) (fetch.Object, error) {
 	ref, err := fetch.ParseRef(m.url + "/" + name)
 	if err != nil {
 		return fetch.Object{}, err
@@ -76,7 +76,7 @@ func benchmarkFetch(b *testing.B, n, size int, body []byte) {
 	b.Cleanup(server.Close)
 	f, _ := newFetcher(b, b.TempDir())
 	f.PartSize, f.Parallel = 0, 0
-	m := &minAwaited{provider: f.Providers["http"], url: server.URL}
+	m := &urlProvider{provider: f.Providers["http"], url: server.URL}
 	for i := range n {
 		m.names = append(m.names, fmt.Sprintf("%04d.csv.zst", i))
 	}

@@ -13,7 +13,7 @@ import (
 
 var errStopped = errors.New("stopped by a test")
 
-// None of these stages would end in an hour.
+// Without the cancellation, each of these stages would take an hour.
 func TestCancellationEndsAFetchAtEachStage(t *testing.T) {
 	for name, l := range map[string]responder{
 		"before the first answer":                 stall(0),

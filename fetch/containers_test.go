@@ -239,7 +239,7 @@ func TestALengthProvesContentWithItsOwnChecksums(t *testing.T) {
 		"tar.zst unsure": {encode(t, "zstd-", tarOf(t, twoFiles...)), 1},
 		"plain":          {rows, 1},
 	} {
-		f := newMemoryFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: tt.body, Promise: sizeAlone}))
+		f := newMemoryFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: tt.body, Promise: onlySize}))
 		receipt := mustFetch(t, f)
 		if len(receipt.Doubts) != tt.doubts || tt.doubts > 0 && !strings.HasPrefix(receipt.Doubts[0], "unproven") {
 			t.Errorf("%s: doubts %q", name, receipt.Doubts)
@@ -250,7 +250,7 @@ func TestALengthProvesContentWithItsOwnChecksums(t *testing.T) {
 // Whether it was damaged at the source or in transfer is not known.
 func TestADamagedZipWithOnlyASizePromisedIsCorrupt(t *testing.T) {
 	body := zipOf(t, 0, twoFiles...)
-	s := fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: body, Promise: sizeAlone, Answer: flipped(int64(len(body) / 3))})
+	s := fetchtest.NewMemory(&fetchtest.File{Name: "e", Body: body, Promise: onlySize, Answer: flipped(int64(len(body) / 3))})
 	f := newMemoryFetcher(t, s)
 	if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrCorrupt) {
 		t.Errorf("%v, want %v", err, fetch.ErrCorrupt)
@@ -303,9 +303,9 @@ func TestAFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
 			if off < 300_000 || name == "zip" { // a zip is unpacked when all of it is received
 				return nil
 			}
-			return until(ctx, off)
+			return blockUntilDone(ctx, off)
 		}
-		s.Files[1].BeforeAnswer = until
+		s.Files[1].BeforeAnswer = blockUntilDone
 		_, err := fetchOnce(t, f)
 		if _, ours := errors.AsType[*fs.PathError](err); !ours || len(kindsOf(err)) > 0 {
 			t.Errorf("%s: %v, want a failure of the disk", name, err)

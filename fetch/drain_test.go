@@ -22,23 +22,23 @@ func drainable(f *fetch.Fetcher) (drain func()) {
 	return drain
 }
 
-// restart makes f what it would be in another process.
+// restart makes f as it would be in another process.
 func restart(f *fetch.Fetcher) { f.Soft, f.Progress = nil, nil }
 
-// asked tells of each time that a provider is asked.
-type asked struct {
+// An observedProvider calls onExport before each Export.
+type observedProvider struct {
 	fetch.Provider
-	tell func()
+	onExport func()
 }
 
-func (a asked) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
-	a.tell()
+func (a observedProvider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
+	a.onExport()
 	return a.Provider.Export(ctx, ref)
 }
 
-// late makes all requests but the first of each object wait until f drains, and
-// those further on in it for longer. None of them is to be cut short.
-func late(t *testing.T, s *fetchtest.Memory, f *fetch.Fetcher) {
+// delayUntilDrain delays all requests but the first of each object until f drains,
+// and longer the higher their offset. It fails the test if one is cancelled.
+func delayUntilDrain(t *testing.T, s *fetchtest.Memory, f *fetch.Fetcher) {
 	for _, i := range s.Files {
 		i.BeforeAnswer = func(ctx context.Context, off int64) error {
 			if off == 0 {
@@ -83,7 +83,7 @@ func TestDrainLetsThePartsInFlightEnd(t *testing.T) {
 				f := newMemoryFetcher(t, s)
 				f.IdleTimeout = time.Hour
 				time.AfterFunc(time.Minute, drainable(f))
-				late(t, s, f)
+				delayUntilDrain(t, s, f)
 				_, err := fetchOnce(t, f)
 				checkDrained(t, f, err)
 				if requests, _, _ := totals(s.Files); requests < 5 || requests > 8 {
@@ -102,7 +102,7 @@ func TestDrainLetsThePartsInFlightEnd(t *testing.T) {
 	}
 }
 
-func TestDrainInTheMidstOfAnObjectSendsNoByteTwice(t *testing.T) {
+func TestDrainWithinAnObjectSendsNoByteTwice(t *testing.T) {
 	for _, parallel := range []int{1, 4} {
 		s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", csv(500)))
 		f := newMemoryFetcher(t, s)
@@ -135,7 +135,7 @@ func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
 	asks := 0
-	f.Providers["oss"] = asked{s, func() { asks++ }}
+	f.Providers["oss"] = observedProvider{s, func() { asks++ }}
 	drainable(f)()
 	_, err := fetchOnce(t, f)
 	checkDrained(t, f, err)
@@ -143,7 +143,7 @@ func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
 		t.Errorf("%v, want %v", err, fetch.ErrDrained)
 	}
 	drain := drainable(f)
-	f.Providers["oss"] = asked{s, drain}
+	f.Providers["oss"] = observedProvider{s, drain}
 	_, err = fetchOnce(t, f)
 	checkDrained(t, f, err)
 	if requests, _, _ := totals(s.Files); requests > 0 || asks > 0 {
@@ -155,7 +155,7 @@ func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
 	mustFetch(t, f) // it has landed
 }
 
-func TestDrainWhenAllBytesAreHereStillLands(t *testing.T) {
+func TestDrainAfterTheLastByteStillLands(t *testing.T) {
 	for name, items := range map[string][]*fetchtest.File{
 		"an object":   {fetchtest.NewFile("a.csv", csv(500))},
 		"a container": {fetchtest.NewFile("a.zip", zipOf(t, 8, file{"x.csv", csv(300)}, file{"y.csv", csv(200)}))},
@@ -183,7 +183,7 @@ func TestDrainWhenAllBytesAreHereStillLands(t *testing.T) {
 	}
 }
 
-func TestDrainBetweenObjectsKeepsThoseThatAreDone(t *testing.T) {
+func TestDrainBetweenObjectsKeepsFinishedOnes(t *testing.T) {
 	for _, snapshot := range []bool{true, false} {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		s.Snapshot = snapshot
@@ -217,7 +217,7 @@ func TestDrainBetweenObjectsKeepsThoseThatAreDone(t *testing.T) {
 	}
 }
 
-func TestDrainDoesNotListOn(t *testing.T) {
+func TestDrainEndsTheListing(t *testing.T) {
 	for _, snapshot := range []bool{true, false} {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		s.Snapshot, s.Err = snapshot, errors.New("listed to its end")
@@ -237,15 +237,16 @@ func TestDrainDoesNotListOn(t *testing.T) {
 	}
 }
 
-// What comes of a request that does not end is up to the caller's patience.
-func TestCancelAfterADrainEndsAtOnceAndKeepsWhatIsHere(t *testing.T) {
+// A drain waits for requests in flight without a bound; the caller's context ends
+// them.
+func TestCancelAfterADrainEndsAtOnceAndKeepsTheParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		s.Files[1].BeforeAnswer = func(ctx context.Context, off int64) error {
 			if off == 0 {
 				return nil
 			}
-			return until(ctx, off)
+			return blockUntilDone(ctx, off)
 		}
 		f := newMemoryFetcher(t, s)
 		f.IdleTimeout = time.Hour
@@ -278,7 +279,7 @@ func TestCancelAfterADrainEndsAtOnceAndKeepsWhatIsHere(t *testing.T) {
 	})
 }
 
-func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
+func TestDrainEndsWaitsAndRetriesNothing(t *testing.T) {
 	for name, tt := range map[string]struct {
 		hinder func(ctx context.Context, off int64) error
 		took   time.Duration
@@ -287,7 +288,7 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 			return &fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}
 		}, 0},
 		"failing":     {func(context.Context, int64) error { return fetch.ErrTemporary }, 0},
-		"stalled":     {until, 59 * time.Minute}, // an hour after the request
+		"stalled":     {blockUntilDone, 59 * time.Minute}, // IdleTimeout after the request began
 		"expired URL": {func(context.Context, int64) error { time.Sleep(2 * time.Minute); return fetch.ErrExpired }, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +298,7 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 				f.IdleTimeout = time.Hour
 				fetch.SetFirstWait(f, time.Hour)
 				asks, tries := 0, 0
-				f.Providers["oss"] = asked{s, func() { asks++ }}
+				f.Providers["oss"] = observedProvider{s, func() { asks++ }}
 				s.Files[0].BeforeAnswer = func(ctx context.Context, off int64) error {
 					if off != 3000 {
 						return nil
@@ -315,7 +316,7 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 				}
 				var drained time.Time
 				time.AfterFunc(time.Minute, func() { drained = time.Now(); drain() })
-				f.Parallel = 1 // or the others would have all else
+				f.Parallel = 1 // the other slots would fetch the rest
 				_, err := fetchOnce(t, f)
 				checkDrained(t, f, err)
 				if took := time.Since(drained); took != tt.took || tries != 1 || asks != 1 {
@@ -332,13 +333,13 @@ func TestDrainEndsWaitsAndTriesNothingAgain(t *testing.T) {
 	}
 }
 
-func TestDrainDoesNotUseAURLThatAnotherHasRenewed(t *testing.T) {
+func TestDrainDoesNotUseAURLThatAnotherRequestRefreshed(t *testing.T) {
 	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", csv(500)))
 	f := newMemoryFetcher(t, s)
 	f.Parallel = 2
 	drain := drainable(f)
 	asks, renewed := 0, make(chan struct{})
-	f.Providers["oss"] = asked{s, func() {
+	f.Providers["oss"] = observedProvider{s, func() {
 		if asks++; asks == 2 {
 			close(renewed)
 		}
@@ -366,7 +367,7 @@ func TestDrainDoesNotUseAURLThatAnotherHasRenewed(t *testing.T) {
 	}
 }
 
-func TestFailureOfAPartInFlightIsToldThoughItDrains(t *testing.T) {
+func TestAFailureOfAPartInFlightIsReturnedDuringADrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		f := newMemoryFetcher(t, s)
@@ -384,8 +385,8 @@ func TestFailureOfAPartInFlightIsToldThoughItDrains(t *testing.T) {
 	})
 }
 
-// Each of these answers would go on for an hour.
-func TestDrainCutsAnAnswerThatGoesOnAndOn(t *testing.T) {
+// Each of these answers would take an hour.
+func TestDrainCutsAnEndlessAnswer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		respond responder
 		from    int // the next attempt asks
@@ -474,7 +475,7 @@ func TestPollFetchesNothing(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
 	asks := 0
-	f.Providers["oss"] = asked{s, func() { asks++ }}
+	f.Providers["oss"] = observedProvider{s, func() { asks++ }}
 	ref := parseRef(t, exportRef)
 	if err := f.Poll(t.Context(), ref); err != nil || asks != 1 {
 		t.Errorf("%v, in %d calls", err, asks)

@@ -24,7 +24,7 @@ import (
 	"tallyman/verify/archive"
 )
 
-// csv makes n rows under a header row, with a quoted newline now and then.
+// csv returns a header row and n rows. Some rows have a quoted newline.
 func csv(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString("time,level,message\n")
@@ -38,8 +38,8 @@ func csv(n int) []byte {
 	return b.Bytes()
 }
 
-// encode knows zstd, gzip and lz4, and "zstd-" and "lz4-" for those without
-// a checksum. Any other is plain.
+// encode encodes with zstd, gzip or lz4, or with zstd or lz4 without a checksum
+// ("zstd-" and "lz4-"). Any other codec returns content itself.
 func encode(t testing.TB, codec string, content []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -65,8 +65,8 @@ func encode(t testing.TB, codec string, content []byte) []byte {
 	return b.Bytes()
 }
 
-// newFetcher makes one that asks stores on 127.0.0.1, and sees to it that it
-// closes what it opens.
+// newFetcher makes a fetcher of URLs on 127.0.0.1. The test fails if the body of an
+// answer is not closed.
 func newFetcher(t testing.TB, dir string) (*fetch.Fetcher, *tracker) {
 	t.Helper()
 	a, err := archive.Open(dir)
@@ -153,8 +153,8 @@ func content(t testing.TB, f *fetch.Fetcher, key string) []byte {
 	return content
 }
 
-// checkLanded holds an export that landed to its content, and the archive to
-// being clean.
+// checkLanded checks that an export has landed as one file with that content, and
+// that no attempt has left anything in the archive.
 func checkLanded(t testing.TB, f *fetch.Fetcher, key string, want []byte) {
 	t.Helper()
 	if got := content(t, f, key); !bytes.Equal(got, want) {
@@ -168,9 +168,10 @@ func checkLanded(t testing.TB, f *fetch.Fetcher, key string, want []byte) {
 	}
 }
 
+// checkAbsent checks that no export has landed under the key.
 func checkAbsent(t testing.TB, f *fetch.Fetcher, key string) {
 	t.Helper()
 	if _, err := os.Lstat(f.Archive.Path(key)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("there is something under the final name: %v", err)
+		t.Errorf("there is an export under the final name: %v", err)
 	}
 }

@@ -20,7 +20,7 @@ package fetch_test
 //		TestOnlyPlainFilesAndDirectoriesAreUnpacked, TestOnlyFilesAndDirectoriesOfATarAreUnpacked
 //	of jobs, prefixes and objects that are no valid names of files
 //		TestSafeNameEscapesUnsafeCharacters, TestObjectsWhoseNamesCollideAreRefused,
-//		TestDifferentExportsHaveDifferentKeys, TestKeysNeverNest,
+//		TestDifferentExportsHaveDifferentKeys, TestKeysOfASchemeHaveOneDepth,
 //		TestContentNamesStayInTheBagAndFitItsManifest, FuzzSafeName, FuzzKeyIsInjective
 //	of another codec than that of the content
 //		TestAMislabelledObjectLandsWithADoubtOrNotAtAll, TestKeepWireLandsAMislabelledObjectWithADoubt,
@@ -90,7 +90,7 @@ package fetch_test
 //		TestAnObjectWithoutAPromiseIsUnproven
 //	wrong lengths, ranges, encodings and answers
 //		TestEachFaultOfAStoreHasItsOutcome, TestContentRangeIsReadStrictly,
-//		TestStoreThatIgnoresRangesIsGoneOnFrom, TestAnObjectReplacedBetweenAttemptsStartsOver
+//		TestAFetchFromAStoreWithoutRangesIsResumed, TestAnObjectReplacedBetweenAttemptsStartsOver
 //	an error page instead of the data
 //		TestAnErrorPageIsReportedByItsCodeAndMessage, TestDataThatLooksLikeAnErrorPageLands, FuzzPage,
 //		TestAnErrorInJSONIsReportedByItsCodeAndMessage, TestATextOfAProxyIsNeverProven
@@ -103,8 +103,8 @@ package fetch_test
 //		TestEachFaultOfAStoreHasItsOutcome
 //	stores that are slow, silent or send without end
 //		TestAStoreThatIsSilentTimesOut, TestAnEndlessObjectIsCutOffAtItsSize, TestAnEndlessRefusalIsCut,
-//		TestDrainCutsAnAnswerThatGoesOnAndOn, TestAStoreThatDripsIsLeftAndSaysHowSlowItWas,
-//		TestAStoreThatAnswersWithAByteAtATimeIsLeft, TestWhatIsSmallLandsOverASlowLink,
+//		TestDrainCutsAnEndlessAnswer, TestASlowStoreFailsWithItsRate,
+//		TestAStoreThatAnswersByteByByteIsSlow, TestASmallObjectLandsOverASlowLink,
 //		TestAnObjectOfUnknownLengthEndsAtMaxSize, TestASizeAboveMaxSizeIsRefusedBeforeAByteIsKept,
 //		TestNoAnswerOfAServiceIsReadForEver, TestEndlessListingsAreRefused
 //	clocks that are wrong
@@ -115,7 +115,7 @@ package fetch_test
 //	in output, errors, logs, Redis, receipts and the files of failed attempts
 //		TestNoSecretIsShownOrKept, TestNoSecretOfTheOtherServicesIsShownOrKept,
 //		TestNoSecretThatAStoreQuotesIsShownOrKept, TestNoCommandSaysASecret,
-//		TestNoSecretIsInTheQueueOrWhatItsWorkersSay, TestURLSecretStaysOutOfWhatAFailedAttemptLeaves,
+//		TestNoSecretIsInTheQueueOrWhatItsWorkersSay, TestAFailedAttemptLeavesNoSecretOfAURL,
 //		TestTextMasksErrorsOfNetHTTP, TestWhatLibrariesLogIsRedacted,
 //		FuzzTextMasksSignatures, FuzzParseRefTellsNoSecret, FuzzNewRedisClientErrorsHoldNoPassword
 //	escaped, encoded, quoted
@@ -149,7 +149,7 @@ package fetch_test
 //		TestFewOpenFilesLoseNothing, TestRunningOutOfFileDescriptorsDropsNoObject,
 //		TestFilesAreClosedHoweverAFetchEnds, TestNoFileStaysOpen
 //	bytes that change on disk
-//		TestRecheckNamesEachDamage, TestBytesThatRottedBetweenAttemptsAreFetchedAgain,
+//		TestRecheckNamesEachDamage, TestPartsThatChangedOnDiskAreFetchedAgain,
 //		TestPartIndexEntriesCountOnlyIfTheBytesMatch
 //
 // Processes and the queue:
@@ -537,7 +537,7 @@ var promises = []struct {
 	{"CRC64", true, func(w verify.Want) verify.Want { return verify.Want{Size: w.Size, CRC64: w.CRC64} }},
 	{"MD5", true, func(w verify.Want) verify.Want { return verify.Want{Size: w.Size, ETag: w.ETag} }},
 	{"CRC64 and no length", true, func(w verify.Want) verify.Want { return verify.Want{Size: verify.Unknown, CRC64: w.CRC64} }},
-	{"length", false, sizeAlone},
+	{"length", false, onlySize},
 	{"nothing", false, func(verify.Want) verify.Want { return verify.NoPromise() }},
 }
 

@@ -14,7 +14,7 @@ import (
 	"tallyman/verify/archive"
 )
 
-func TestWhatIsKeptOfAnObject(t *testing.T) {
+func TestKeepChoosesTheFilesOfTheBag(t *testing.T) {
 	zst, gz, packed := encode(t, "zstd", rows), encode(t, "gzip", rows), encode(t, "gzip", tarOf(t, twoFiles...))
 	zip, tar := zipOf(t, 8, twoFiles...), tarOf(t, twoFiles...)
 	a, b := string(twoFiles[0].body), string(twoFiles[1].body)
@@ -59,7 +59,7 @@ func concat(files map[string]string) (all string) {
 	return all
 }
 
-// checkSums lets sha256sum prove the bag, which knows nothing of us.
+// checkSums checks the manifests of the bag with the program sha256sum.
 func checkSums(t *testing.T, f *fetch.Fetcher) {
 	t.Helper()
 	cmd := exec.Command("sha256sum", "--quiet", "-c", "manifest-sha256.txt", "tagmanifest-sha256.txt")
@@ -69,7 +69,7 @@ func checkSums(t *testing.T, f *fetch.Fetcher) {
 	}
 }
 
-func TestRecordsAreCountedInWhatIsNotKept(t *testing.T) {
+func TestRecordsAreCountedWhateverIsKept(t *testing.T) {
 	count := csvRecords
 	for _, tt := range []struct {
 		name string
@@ -110,7 +110,7 @@ func csvRecords(b []byte) int64 {
 	return c.Count().Rows
 }
 
-func TestWhatIsCorruptIsNotKeptEither(t *testing.T) {
+func TestACorruptObjectIsNeverKept(t *testing.T) {
 	bad := encode(t, "gzip", rows)
 	bad[len(bad)-5] ^= 1
 	for _, keep := range []fetch.Keep{fetch.KeepWire, fetch.KeepBoth} {
@@ -123,8 +123,8 @@ func TestWhatIsCorruptIsNotKeptEither(t *testing.T) {
 	}
 }
 
-// Names of wires that differ only in what a bag can't hold.
-func TestWireTakesNoOtherFilesPlace(t *testing.T) {
+// The names differ, but are one once they are made valid names of files.
+func TestWiresWhoseNamesCollideAreRefused(t *testing.T) {
 	for _, keep := range []fetch.Keep{fetch.KeepWire, fetch.KeepBoth} {
 		s := fetchtest.NewMemory(fetchtest.NewFile("a%.csv.zst", encode(t, "zstd", rows)), fetchtest.NewFile("a_25.csv.zst", encode(t, "zstd", rows[:50])))
 		s.Snapshot = false
@@ -137,12 +137,12 @@ func TestWireTakesNoOtherFilesPlace(t *testing.T) {
 	}
 }
 
-func TestKeptWireIsTakenUpWhereItWas(t *testing.T) {
+func TestAKeptWireIsResumed(t *testing.T) {
 	body := encode(t, "zstd", csv(3000))
 	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv.zst", body), fetchtest.NewFile("b.csv.zst", body))
 	f := newMemoryFetcher(t, s)
 	f.Keep = fetch.KeepWire
-	halfDone(t, f, s, "b.csv.zst")
+	fetchUpTo(t, f, s, "b.csv.zst")
 	_, before := s.Files[0].Counts()
 	mustFetch(t, f)
 	checkFiles(t, f, map[string]string{"a.csv.zst": string(body), "b.csv.zst": string(body)})

@@ -13,9 +13,9 @@ import (
 	"tallyman/fetch/fetchtest"
 )
 
-// In a bubble the clock goes only while all wait: how long it takes is how
-// often the limiter was asked, and no more.
-func TestLimitIsAskedForEachByte(t *testing.T) {
+// In a synctest bubble time passes only while all goroutines wait, here for the
+// limiter alone.
+func TestLimitBoundsTheRateOfAllBytes(t *testing.T) {
 	for _, burst := range []int{1, 100, 100_000} {
 		synctest.Test(t, func(t *testing.T) {
 			s := fetchtest.NewMemory(fiveObjects()...)
@@ -36,7 +36,7 @@ func TestLimitIsAskedForEachByte(t *testing.T) {
 	}
 }
 
-func TestLimitWithoutABoundIsNone(t *testing.T) {
+func TestAnInfiniteLimitIsNone(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
 	f.Limit = rate.NewLimiter(rate.Inf, 0)
@@ -44,8 +44,7 @@ func TestLimitWithoutABoundIsNone(t *testing.T) {
 	checkFiles(t, f, contents(s.Files))
 }
 
-// The store does not stall while it is us who wait.
-func TestWaitingForTheLimitIsNoStall(t *testing.T) {
+func TestWaitingForTheLimitIsNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		f := newMemoryFetcher(t, s)
@@ -65,7 +64,7 @@ func TestLimitHoldsUntilADeadline(t *testing.T) {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		f := newMemoryFetcher(t, s)
 		f.Limit = rate.NewLimiter(100, 100)
-		const deadline = 5500 * time.Millisecond // none has just paid then
+		const deadline = 5500 * time.Millisecond // no connection gets bytes from the limiter at that time
 		ctx, cancel := context.WithTimeoutCause(context.Background(), deadline, errStopped)
 		defer cancel()
 		began, sum := time.Now(), watchProgress(f)
@@ -75,7 +74,7 @@ func TestLimitHoldsUntilADeadline(t *testing.T) {
 		if took := time.Since(began); took != deadline {
 			t.Errorf("it ended after %v", took)
 		}
-		if bytes, _ := sum(); bytes > 600+2*4*100 { // what four connections had read and not paid for yet, and four that saw the end a little later
+		if bytes, _ := sum(); bytes > 600+2*4*100 { // four connections may have read a burst that they still wait for, and one more before they see the end
 			t.Errorf("%d bytes came in %v", bytes, deadline)
 		}
 	})

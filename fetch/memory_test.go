@@ -12,7 +12,7 @@ import (
 	"tallyman/verify/archive"
 )
 
-// peakOf is the most memory of a process that lands so many objects, in MiB.
+// peakOf returns the peak memory, in MiB, of a process that lands n objects.
 func peakOf(t *testing.T, n int) float64 {
 	t.Helper()
 	dir := t.TempDir()

@@ -12,7 +12,7 @@ import (
 	"tallyman/verify"
 )
 
-func hashAlone(w verify.Want) verify.Want { return verify.Want{Size: w.Size, CRC64: w.CRC64} }
+func onlyHash(w verify.Want) verify.Want { return verify.Want{Size: w.Size, CRC64: w.CRC64} }
 
 // hasMisnamedDoubt says whether a doubt says that an object is not what its name says.
 func hasMisnamedDoubt(doubts []string) bool {
@@ -20,8 +20,8 @@ func hasMisnamedDoubt(doubts []string) bool {
 }
 
 // An object that is not encoded though its name says so lands without a doubt only
-// if the job says that it is not. It lands with a doubt if its hash is promised and its content fits
-// the rest of its name, and otherwise not at all.
+// if the job says that it is not. It lands with a doubt if its hash is promised and
+// its content fits the rest of its name, and otherwise not at all.
 func TestAMislabelledObjectLandsWithADoubtOrNotAtAll(t *testing.T) {
 	for _, tt := range []struct {
 		name, coded, content string
@@ -29,24 +29,24 @@ func TestAMislabelledObjectLandsWithADoubtOrNotAtAll(t *testing.T) {
 		want                 func(verify.Want) verify.Want
 		lands                string // "", "doubted", "quietly"
 	}{
-		{"a.csv.zst", "", "", rows, hashAlone, "doubted"},
-		{"a.csv.zst", "zstd", "csv", rows, hashAlone, "doubted"},
-		{"a.csv.zst", "", "", rows, sizeAlone, ""},
-		{"a.csv.zst", "none", "", rows, hashAlone, "quietly"},
-		{"a.csv.zst", "none", "", rows, sizeAlone, "quietly"},
-		{"a.csv.zst", "none", "", []byte("\x28\xb5\x2f\xfc\x00"), hashAlone, ""},
-		{"a.csv.zst", "none", "", nil, hashAlone, ""},
-		{"a.csv.zst", "none", "", encode(t, "zstd", rows), hashAlone, "quietly"},
-		{"a.csv.zst", "", "", encode(t, "gzip", rows), hashAlone, "quietly"},
-		{"a.csv", "zstd", "", rows, hashAlone, "quietly"},
-		{"a.csv", "lz4", "", []byte("\x00\x01raw block"), hashAlone, ""},
-		{"a.csv", "", "", encode(t, "lz4", rows), hashAlone, "quietly"},
-		{"a.zst", "", "", rows, hashAlone, ""},
-		{"a.zst", "", "csv", rows, hashAlone, "doubted"},
-		{"a.zip", "", "csv", rows, hashAlone, ""},
-		{"a.csv.zst.gz", "", "", rows, hashAlone, ""},
-		{"a.parquet.gz", "", "", []byte("PAR1\x00\x00PAR1"), hashAlone, "doubted"},
-		{"a.csv.gz", "", "", []byte("PAR1\x00\x00PAR1"), hashAlone, ""},
+		{"a.csv.zst", "", "", rows, onlyHash, "doubted"},
+		{"a.csv.zst", "zstd", "csv", rows, onlyHash, "doubted"},
+		{"a.csv.zst", "", "", rows, onlySize, ""},
+		{"a.csv.zst", "none", "", rows, onlyHash, "quietly"},
+		{"a.csv.zst", "none", "", rows, onlySize, "quietly"},
+		{"a.csv.zst", "none", "", []byte("\x28\xb5\x2f\xfc\x00"), onlyHash, ""},
+		{"a.csv.zst", "none", "", nil, onlyHash, ""},
+		{"a.csv.zst", "none", "", encode(t, "zstd", rows), onlyHash, "quietly"},
+		{"a.csv.zst", "", "", encode(t, "gzip", rows), onlyHash, "quietly"},
+		{"a.csv", "zstd", "", rows, onlyHash, "quietly"},
+		{"a.csv", "lz4", "", []byte("\x00\x01raw block"), onlyHash, ""},
+		{"a.csv", "", "", encode(t, "lz4", rows), onlyHash, "quietly"},
+		{"a.zst", "", "", rows, onlyHash, ""},
+		{"a.zst", "", "csv", rows, onlyHash, "doubted"},
+		{"a.zip", "", "csv", rows, onlyHash, ""},
+		{"a.csv.zst.gz", "", "", rows, onlyHash, ""},
+		{"a.parquet.gz", "", "", []byte("PAR1\x00\x00PAR1"), onlyHash, "doubted"},
+		{"a.csv.gz", "", "", []byte("PAR1\x00\x00PAR1"), onlyHash, ""},
 	} {
 		i := fetchtest.NewFile(tt.name, tt.body)
 		i.Content, i.Encoding, i.Promise = tt.content, tt.coded, tt.want
@@ -71,7 +71,7 @@ func TestKeepWireLandsAMislabelledObjectWithADoubt(t *testing.T) {
 	for name, body := range map[string]string{
 		"a.csv.zst": string(rows), "a.zst": string(rows), "a.zip": "a,b\n", "a.lz4": "\x00\x01raw block", "a.gz": "",
 	} {
-		for _, want := range []func(verify.Want) verify.Want{hashAlone, sizeAlone} {
+		for _, want := range []func(verify.Want) verify.Want{onlyHash, onlySize} {
 			f := newMemoryFetcher(t, fetchtest.NewMemory(&fetchtest.File{Name: name, Body: []byte(body), Promise: want}, fetchtest.NewFile("b.csv", rows)))
 			f.Keep = fetch.KeepWire
 			receipt := mustFetch(t, f)
@@ -87,7 +87,7 @@ func TestKeepWireLandsAMislabelledObjectWithADoubt(t *testing.T) {
 func TestADoubtIsKeptForLaterAttempts(t *testing.T) {
 	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv.zst", rows), fetchtest.NewFile("b.csv", rows))
 	f := newMemoryFetcher(t, s)
-	halfDone(t, f, s, "b.csv")
+	fetchUpTo(t, f, s, "b.csv")
 	if receipt := mustFetch(t, f); !hasMisnamedDoubt(receipt.Doubts) {
 		t.Errorf("doubts %q", receipt.Doubts)
 	}

@@ -89,7 +89,7 @@ func TestObjectsWhoseNamesCollideAreRefused(t *testing.T) {
 	}
 }
 
-// fiveObjects are of three parts and more each.
+// fiveObjects returns objects of three parts or more each.
 func fiveObjects() []*fetchtest.File {
 	var items []*fetchtest.File
 	for i := range 5 {
@@ -98,19 +98,19 @@ func fiveObjects() []*fetchtest.File {
 	return items
 }
 
-func TestObjectThatFailsEndsTheAttemptAndCostsTheOthersNothing(t *testing.T) {
+func TestAnObjectThatFailsCostsTheOthersNothing(t *testing.T) {
 	refused := errors.New("refused by a test")
 	for _, why := range []error{fetch.ErrRefused, fetch.ErrNotFound, fetch.ErrAuth, refused} {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		started, others := make(chan struct{}), make(chan struct{})
-		s.Files[1].BeforeAnswer = func(ctx context.Context, off int64) error { // has a part, and then nothing comes
+		s.Files[1].BeforeAnswer = func(ctx context.Context, off int64) error { // answers for the first part, and then no more
 			if off == 0 {
 				return nil
 			}
 			if off == 1000 {
 				close(started)
 			}
-			return until(ctx, off)
+			return blockUntilDone(ctx, off)
 		}
 		s.Files[2].BeforeAnswer = func(context.Context, int64) error { <-started; <-others; return why }
 		f := newMemoryFetcher(t, s)
@@ -151,7 +151,7 @@ func TestObjectThatFailsEndsTheAttemptAndCostsTheOthersNothing(t *testing.T) {
 	}
 }
 
-func TestMismatchOfOneObjectEmptiesNoOther(t *testing.T) {
+func TestAMismatchOfOneObjectKeepsThePartsOfOthers(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()[:2]...)
 	halted := make(chan struct{})
 	s.Files[0].Answer = flipped(1500)
@@ -161,7 +161,7 @@ func TestMismatchOfOneObjectEmptiesNoOther(t *testing.T) {
 			return nil
 		}
 		close(halted)
-		return until(ctx, off)
+		return blockUntilDone(ctx, off)
 	}
 	f := newMemoryFetcher(t, s)
 	f.IdleTimeout = time.Hour
@@ -196,7 +196,7 @@ func TestObjectsShareTheRequestsInFlight(t *testing.T) {
 	}
 }
 
-func TestObjectsInTurnNeverWaitForEachOther(t *testing.T) {
+func TestOneRequestAtATimeFetchesManyObjects(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
 	f.Parallel, f.PartSize = 1, 7
@@ -206,7 +206,7 @@ func TestObjectsInTurnNeverWaitForEachOther(t *testing.T) {
 func TestCancellationEndsAllObjects(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	for _, i := range s.Files {
-		i.BeforeAnswer = until
+		i.BeforeAnswer = blockUntilDone
 	}
 	f := newMemoryFetcher(t, s)
 	f.IdleTimeout = time.Hour
@@ -234,10 +234,10 @@ func TestCancellationBetweenObjectsLandsNoneOfThem(t *testing.T) {
 	checkAbsent(t, f, exportKey)
 }
 
-func TestEachObjectWithoutProofIsADoubtUpToAPoint(t *testing.T) {
+func TestDoubtsOfManyUnprovenObjectsAreSummedUp(t *testing.T) {
 	s := fetchtest.NewMemory()
 	for i := range 250 {
-		s.Files = append(s.Files, &fetchtest.File{Name: fmt.Sprintf("%03d.csv", i), Body: rows[:i], Promise: sizeAlone})
+		s.Files = append(s.Files, &fetchtest.File{Name: fmt.Sprintf("%03d.csv", i), Body: rows[:i], Promise: onlySize})
 	}
 	f := newMemoryFetcher(t, s)
 	receipt := mustFetch(t, f)
@@ -246,7 +246,7 @@ func TestEachObjectWithoutProofIsADoubtUpToAPoint(t *testing.T) {
 	}
 }
 
-func TestRecordsAreThoseOfAllObjects(t *testing.T) {
+func TestRecordsAreCountedOverAllObjects(t *testing.T) {
 	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", []byte("a\n1\n2\n")), fetchtest.NewFile("b.jsonl.zst", encode(t, "zstd", []byte("{}\n{}\n"))))
 	f := newMemoryFetcher(t, s)
 	if receipt := mustFetch(t, f); receipt.Records != 5 {

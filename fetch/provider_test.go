@@ -21,10 +21,10 @@ import (
 
 const exportRef, exportKey = "oss://bucket/e/", "oss/bucket/e%2F"
 
-// sizeAlone promises no more than the length.
-func sizeAlone(w verify.Want) verify.Want { return verify.Want{Size: w.Size} }
+// onlySize promises the size and nothing else.
+func onlySize(w verify.Want) verify.Want { return verify.Want{Size: w.Size} }
 
-// flipped turns a bit over in the byte at.
+// flipped flips a bit of the byte at that offset in every answer.
 func flipped(at int64) func(int64, io.ReadCloser) io.ReadCloser {
 	return func(off int64, answer io.ReadCloser) io.ReadCloser {
 		b, _ := io.ReadAll(answer)
@@ -35,8 +35,8 @@ func flipped(at int64) func(int64, io.ReadCloser) io.ReadCloser {
 	}
 }
 
-// until blocks a request until ctx ends.
-func until(ctx context.Context, _ int64) error {
+// blockUntilDone blocks a request until ctx ends.
+func blockUntilDone(ctx context.Context, _ int64) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
@@ -76,7 +76,7 @@ func mustFetch(t testing.TB, f *fetch.Fetcher) *archive.Receipt {
 	return receipt
 }
 
-// files are the content files of the bag, by name.
+// files returns the content of the files in the bag, by name.
 func files(t testing.TB, f *fetch.Fetcher) map[string]string {
 	t.Helper()
 	return filesOfKey(t, f, exportKey)

@@ -7,8 +7,8 @@ import (
 	"tallyman/fetch"
 )
 
-// Each range that is ignored brings all bytes before it.
-func TestStoreThatComesToIgnoreRangesIsNotAskedForEachPart(t *testing.T) {
+// To each ignored range the store sends all bytes before it too.
+func TestAStoreThatBeginsToIgnoreRangesIsNotAskedForEachPart(t *testing.T) {
 	body := csv(600) // some forty parts
 	for _, tt := range []struct {
 		name          string
@@ -37,14 +37,14 @@ func TestStoreThatComesToIgnoreRangesIsNotAskedForEachPart(t *testing.T) {
 	}
 }
 
-func TestStoreThatIgnoresRangesIsGoneOnFrom(t *testing.T) {
+func TestAFetchFromAStoreWithoutRangesIsResumed(t *testing.T) {
 	body := csv(600)
 	s := serve(t, body)
 	s.respond = after(1, whole)
 	f, _ := newFetcher(t, t.TempDir())
 	f.PartSize, f.Parallel = 1000, 1
 	drain := drainable(f)
-	f.Progress = watchUntil(10_500, drain)
+	f.Progress = callAfter(10_500, drain)
 	ref := s.ref(t, "export.csv", "")
 	if _, err := f.Fetch(context.Background(), ref); err == nil {
 		t.Fatal("it did not drain")
@@ -61,8 +61,8 @@ func TestStoreThatIgnoresRangesIsGoneOnFrom(t *testing.T) {
 	checkLanded(t, f, ref.Key(), body)
 }
 
-// watchUntil calls do once so many bytes have come.
-func watchUntil(bytes int64, do func()) func(fetch.Progress) {
+// callAfter returns a Progress function that calls do after so many bytes.
+func callAfter(bytes int64, do func()) func(fetch.Progress) {
 	return func(p fetch.Progress) {
 		if bytes -= p.Bytes; bytes <= 0 {
 			do()

@@ -10,7 +10,7 @@ import (
 	"tallyman/verify"
 )
 
-func TestWhatHasLandedIsHeldToThePromisesOfNow(t *testing.T) {
+func TestALandedExportIsCheckedAgainstNewPromises(t *testing.T) {
 	size, sum, crc := fmt.Sprint(len(rows)), fmt.Sprintf("%x", md5.Sum(rows)), crcOf(rows)
 	for _, tt := range []struct {
 		landed, now string // the promises
@@ -32,7 +32,7 @@ func TestWhatHasLandedIsHeldToThePromisesOfNow(t *testing.T) {
 		{now: "#crc64=17", check: verify.CheckCRC64, got: crc},
 		{respond: withHeaders("X-Oss-Hash-Crc64ecma", ""), now: "#crc64=17", check: verify.CheckCRC64, got: crc},
 		{now: "#records=17", check: verify.CheckRecords, got: "82"},
-		{landed: "#records=17", now: "#records=17"}, // it landed with that doubt
+		{landed: "#records=17", now: "#records=17"}, // it landed with a doubt about them
 		{landed: "#records=17", now: "#records=18", check: verify.CheckRecords, got: "82"},
 		{landed: "#records=17", now: "#records=81"},
 		{now: "#records=82"},
@@ -48,8 +48,8 @@ func TestWhatHasLandedIsHeldToThePromisesOfNow(t *testing.T) {
 		before := s.count.Load()
 		ref := s.ref(t, "export.csv", tt.now)
 		receipt, err := f.Fetch(t.Context(), ref)
-		if asked := f.Poll(t.Context(), ref); (asked == nil) != (err == nil) {
-			t.Errorf("%s: Ask says %v, Fetch %v", name, asked, err)
+		if polled := f.Poll(t.Context(), ref); (polled == nil) != (err == nil) {
+			t.Errorf("%s: Poll says %v, Fetch %v", name, polled, err)
 		}
 		mismatch, broken := errors.AsType[*verify.Mismatch](err)
 		switch {
@@ -69,7 +69,7 @@ func TestWhatHasLandedIsHeldToThePromisesOfNow(t *testing.T) {
 
 const wrongMD5 = "00000000000000000000000000000000"
 
-func TestPromisesOfNowCountWhatWasNotKept(t *testing.T) {
+func TestNewPromisesCountRecordsThatWereNotKept(t *testing.T) {
 	s := serve(t, encode(t, "zstd", rows))
 	f, _ := newFetcher(t, t.TempDir())
 	f.Keep = fetch.KeepWire

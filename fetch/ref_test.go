@@ -79,7 +79,7 @@ func TestParseRefReadsEachScheme(t *testing.T) {
 	}
 }
 
-func TestHashIsThatOfTheKeyAndStaysAsItIs(t *testing.T) {
+func TestHashIsDerivedFromTheKeyAndStable(t *testing.T) {
 	for _, s := range []string{"oss://bucket/a", "oss://bucket/a?region=cn-hangzhou"} {
 		if got, want := parse(t, s).Hash(), fmt.Sprintf("%x", sha256.Sum256([]byte("oss/bucket/a")))[:32]; got != want {
 			t.Errorf("%s: Hash %s, want %s", s, got, want)
@@ -91,7 +91,7 @@ func TestHashIsThatOfTheKeyAndStaysAsItIs(t *testing.T) {
 	}
 }
 
-func TestOptionsAreTold(t *testing.T) {
+func TestOptionReturnsTheValueOfAnOption(t *testing.T) {
 	if got := parse(t, "dms://cn-hangzhou/1/k?tid=3001").Option("tid"); got != "3001" {
 		t.Errorf("tid %q", got)
 	}
@@ -179,7 +179,7 @@ func TestParseRefRefuses(t *testing.T) {
 	}
 }
 
-func TestFragmentPromises(t *testing.T) {
+func TestTheFragmentOfAURLPromises(t *testing.T) {
 	const md5 = "fba9dede5f27731c9771645a39863328"
 	nothing := verify.NoPromise()
 	for _, tt := range []struct {
@@ -241,7 +241,7 @@ func TestDifferentExportsHaveDifferentKeys(t *testing.T) {
 	}
 }
 
-func TestKeysNeverNest(t *testing.T) {
+func TestKeysOfASchemeHaveOneDepth(t *testing.T) {
 	for name, scheme := range schemes {
 		if !slices.Contains([]int{2, 3}, len(scheme.Segments)) {
 			t.Errorf("%s has %d segments", name, len(scheme.Segments))
@@ -271,7 +271,7 @@ func TestLongSegmentsAreCutAndHashed(t *testing.T) {
 	}
 }
 
-// checkKey holds a key to what the archive needs of it.
+// checkKey checks that the key and the hash are names that an archive can use.
 func checkKey(t *testing.T, ref Ref) {
 	t.Helper()
 	key := ref.Key()
@@ -292,7 +292,7 @@ func checkKey(t *testing.T, ref Ref) {
 	}
 }
 
-func TestSignedURLKeepsItsQueryToItself(t *testing.T) {
+func TestTheQueryOfASignedURLIsShownNowhere(t *testing.T) {
 	const path = "https://b.oss-cn-hangzhou.aliyuncs.com/dir%2Fa%20b%2Bc.csv.zst"
 	forms, err := os.ReadFile("redact/testdata/signed_queries.tsv")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// What a store says is shown in one short line without a secret, and what it
-// says as a store does is read.
+// Each field of a store's error is one short line without a secret, and a known code
+// is read as it was written.
 func FuzzStoreError(f *testing.F) {
 	f.Add([]byte(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code><Message>Request has expired.</Message><RequestId>R1</RequestId></Error>`), "NoSuchKey", "why")
 	f.Add([]byte("<Error><Code>A</Code><Code>B</Code>"), "SlowDown", "see https://h/a?b=c")

@@ -16,7 +16,7 @@ import (
 // allowed are the headers that a request may have: no signature covers them.
 var allowed = []string{"Range", "If-Match", "Accept-Encoding", "User-Agent"}
 
-func TestRequestsHoldWhatASignatureAllowsAndNoMore(t *testing.T) {
+func TestRequestsHaveOnlyHeadersThatASignatureAllows(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		respond responder
@@ -50,7 +50,7 @@ func TestRequestsHoldWhatASignatureAllowsAndNoMore(t *testing.T) {
 	}
 }
 
-func TestEachByteIsAskedOnceAndOfOneVersion(t *testing.T) {
+func TestEachByteIsRequestedOnceAndOfOneVersion(t *testing.T) {
 	s := serve(t, rows)
 	f, _ := newFetcher(t, t.TempDir())
 	f.PartSize = 1000
@@ -144,7 +144,7 @@ func TestProgressAddsUpToTheObject(t *testing.T) {
 	}
 }
 
-func TestMismatchFoundAtOnceCostsNoMoreRequests(t *testing.T) {
+func TestAMismatchInTheFirstAnswerEndsTheRequests(t *testing.T) {
 	s := serve(t, rows)
 	f, _ := newFetcher(t, t.TempDir())
 	f.PartSize = 1000

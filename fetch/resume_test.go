@@ -15,7 +15,7 @@ import (
 	"tallyman/verify"
 )
 
-// watchProgress adds up what f tells of.
+// watchProgress adds up the bytes that f reports, and returns the last size.
 func watchProgress(f *fetch.Fetcher) (done func() (bytes, size int64)) {
 	var mu sync.Mutex
 	var bytes, size int64
@@ -32,22 +32,22 @@ func watchProgress(f *fetch.Fetcher) (done func() (bytes, size int64)) {
 	}
 }
 
-// broken lets the store send so many bytes in all, and then no more.
-func broken(bytes int) responder {
+// stopAfter ends all connections once the store has sent so many bytes in all.
+func stopAfter(bytes int) responder {
 	var mu sync.Mutex
 	return func(s *store, w http.ResponseWriter, r *http.Request, _ int) bool {
-		s.serve(&metered{w, &mu, &bytes}, r)
+		s.serve(&limitedWriter{w, &mu, &bytes}, r)
 		return true
 	}
 }
 
-type metered struct {
+type limitedWriter struct {
 	http.ResponseWriter
 	mu   *sync.Mutex
 	left *int
 }
 
-func (m *metered) Write(p []byte) (int, error) {
+func (m *limitedWriter) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := min(*m.left, len(p))
@@ -63,7 +63,7 @@ func (m *metered) Write(p []byte) (int, error) {
 }
 
 func TestResumeAfterACutAtEachByteLosesNoWholePart(t *testing.T) {
-	const shards = 8 // most of the time is spent in waiting for the disk
+	const shards = 8 // in parallel, since most of the time is spent in fsync
 	for shard := range shards {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +80,7 @@ func resumeAfter(t *testing.T, at int) {
 	dir := t.TempDir()
 	s := serve(t, body)
 	defer s.Close()
-	s.respond = broken(at)
+	s.respond = stopAfter(at)
 	f, tracker := newFetcher(t, dir)
 	fetch.SetFirstWait(f, time.Microsecond)
 	f.PartSize, f.Parallel = part, parallel
@@ -102,7 +102,7 @@ func resumeAfter(t *testing.T, at int) {
 	checkLanded(t, f, ref.Key(), body)
 }
 
-func TestCancelledFetchIsTakenUpWhereItWas(t *testing.T) {
+func TestACancelledFetchIsResumed(t *testing.T) {
 	want := csv(5000)
 	body := encode(t, "zstd", want)
 	for range 5 {
@@ -123,9 +123,9 @@ func TestCancelledFetchIsTakenUpWhereItWas(t *testing.T) {
 	}
 }
 
-func TestBytesThatRottedBetweenAttemptsAreFetchedAgain(t *testing.T) {
+func TestPartsThatChangedOnDiskAreFetchedAgain(t *testing.T) {
 	s := serve(t, rows)
-	s.respond = broken(3500)
+	s.respond = stopAfter(3500)
 	dir := t.TempDir()
 	f, _ := newFetcher(t, dir)
 	f.PartSize, f.Parallel = 1000, 1
@@ -144,7 +144,7 @@ func TestBytesThatRottedBetweenAttemptsAreFetchedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first, last := span(t, s.requests()[before]); first != 1000 || last != 1999 {
-		t.Errorf("asked for %d-%d first, want the part that had rotted", first, last)
+		t.Errorf("asked for %d-%d first, want the part that was changed", first, last)
 	}
 	checkLanded(t, f, ref.Key(), rows)
 }
@@ -166,7 +166,7 @@ func flip(t *testing.T, path string, at int64) {
 	}
 }
 
-func TestMismatchOfTheWholeDropsWhatWasReceived(t *testing.T) {
+func TestAMismatchDiscardsAllParts(t *testing.T) {
 	s := serve(t, rows)
 	bad := append([]byte{}, rows...)
 	bad[2500] ^= 1

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Retry-After is never less than nothing, is what it says in seconds or as a
-// date, and nothing else is one.
+// A Retry-After is a number of seconds or a date, and never negative. Any other value
+// is 0.
 func FuzzRetryAfter(f *testing.F) {
 	for _, s := range []string{"", "0", "7", "-1", "1e9", "2147483648", "99999999999999999999", " 7", "7s", "Fri, 31 Dec 1999 23:59:59 GMT",
 		"Sat, 01 Jan 2000 00:00:30 GMT", "Saturday, 01-Jan-00 00:00:30 GMT", "Sat Jan  1 00:00:30 2000", "Fri, 31 Dec 9999 23:59:59 GMT"} {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestOnceMoreIsTheSameExportInAnotherPlace(t *testing.T) {
+func TestWithRevisionIsTheSameExportUnderAnotherKey(t *testing.T) {
 	at := time.Date(2026, 1, 2, 4, 4, 5, 6, time.FixedZone("", 3600))
 	for text, want := range map[string]string{
 		"sls://cn-hangzhou/project/job@":     "sls/cn-hangzhou/project/job%40@20260102T030405Z",

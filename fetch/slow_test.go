@@ -17,28 +17,28 @@ import (
 	"tallyman/verify"
 )
 
-// drip sends so many bytes at a time, and that often.
-func drip(bytes int, every time.Duration) func(int64, io.ReadCloser) io.ReadCloser {
-	return func(_ int64, answer io.ReadCloser) io.ReadCloser { return &dripping{answer, bytes, every} }
+// slowReader makes each answer yield so many bytes at a time, one time in every.
+func slowReader(bytes int, every time.Duration) func(int64, io.ReadCloser) io.ReadCloser {
+	return func(_ int64, answer io.ReadCloser) io.ReadCloser { return &pacedReader{answer, bytes, every} }
 }
 
-type dripping struct {
+type pacedReader struct {
 	io.ReadCloser
 	bytes int
 	every time.Duration
 }
 
-func (d *dripping) Read(p []byte) (int, error) {
+func (d *pacedReader) Read(p []byte) (int, error) {
 	time.Sleep(d.every)
 	return d.ReadCloser.Read(p[:min(len(p), d.bytes)])
 }
 
-// slowly makes a fetcher of one object that comes so, in one request at a time,
-// and counts the notes to people.
-func slowly(t *testing.T, size int, bend func(int64, io.ReadCloser) io.ReadCloser) (*fetch.Fetcher, *fetchtest.File, *atomic.Int64) {
+// slowly makes a fetcher of one object whose answers are changed by change. It
+// makes one request at a time. The count is that of the notes to Progress.
+func slowly(t *testing.T, size int, change func(int64, io.ReadCloser) io.ReadCloser) (*fetch.Fetcher, *fetchtest.File, *atomic.Int64) {
 	t.Helper()
 	i := fetchtest.NewFile("a.csv", bytes.Repeat([]byte("a,b\n"), size/4))
-	i.Answer = bend
+	i.Answer = change
 	f := newMemoryFetcher(t, fetchtest.NewMemory(i))
 	f.Parallel, f.PartSize = 1, 64<<10
 	notes := new(atomic.Int64)
@@ -55,14 +55,14 @@ func isSlow(err error) bool {
 	return ok && slow.Least == 1024 && slow.Rate < slow.Least
 }
 
-// Such a store never stalls, and would hold a slot for years.
-func TestAStoreThatDripsIsLeftAndSaysHowSlowItWas(t *testing.T) {
-	for name, bend := range map[string]func(int64, io.ReadCloser) io.ReadCloser{
-		"a byte now and then":       drip(1, 29*time.Second),
-		"a bit less than the least": drip(1000, time.Second),
+// A slow store never exceeds the idle timeout, and would hold a slot for years.
+func TestASlowStoreFailsWithItsRate(t *testing.T) {
+	for name, change := range map[string]func(int64, io.ReadCloser) io.ReadCloser{
+		"a byte now and then":       slowReader(1, 29*time.Second),
+		"a bit less than the least": slowReader(1000, time.Second),
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			f, i, _ := slowly(t, 1<<20, bend)
+			f, i, _ := slowly(t, 1<<20, change)
 			f.PartSize = 1 << 20
 			began := time.Now()
 			_, err := fetchOnce(t, f)
@@ -82,9 +82,9 @@ func TestAStoreThatDripsIsLeftAndSaysHowSlowItWas(t *testing.T) {
 	}
 }
 
-func TestEveryRequestOfASlowObjectIsCutOff(t *testing.T) {
+func TestASlowStoreFailsWithManyRequestsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, _ := slowly(t, 1<<20, drip(1, 29*time.Second))
+		f, _, _ := slowly(t, 1<<20, slowReader(1, 29*time.Second))
 		f.Parallel = 8
 		began := time.Now()
 		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) {
@@ -96,13 +96,13 @@ func TestEveryRequestOfASlowObjectIsCutOff(t *testing.T) {
 	})
 }
 
-// Each answer ends as it was announced, so that none is a failure.
-func TestAStoreThatAnswersWithAByteAtATimeIsLeft(t *testing.T) {
+// Each answer is complete, so that no request fails.
+func TestAStoreThatAnswersByteByByteIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := fetchtest.NewFile("a.csv", bytes.Repeat([]byte("a,b\n"), 1000))
 		i.BeforeAnswer = func(context.Context, int64) error { time.Sleep(29 * time.Second); return nil }
 		f := newMemoryFetcher(t, fetchtest.NewMemory(i))
-		f.Providers["oss"] = crumbs{f.Providers["oss"]}
+		f.Providers["oss"] = oneByteProvider{f.Providers["oss"]}
 		began := time.Now()
 		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
 			t.Errorf("%v", err)
@@ -113,15 +113,15 @@ func TestAStoreThatAnswersWithAByteAtATimeIsLeft(t *testing.T) {
 	})
 }
 
-// crumbs is a provider whose stores answer each range with its first byte.
-type crumbs struct{ fetch.Provider }
+// A oneByteProvider has a store that answers each range with its first byte.
+type oneByteProvider struct{ fetch.Provider }
 
-func (c crumbs) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
+func (c oneByteProvider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
 	export, err := c.Provider.Export(ctx, ref)
 	all := export.Objects
 	export.Objects = func(yield func(fetch.Object, error) bool) {
 		for o, err := range all {
-			o.Source = crumb{o.Source}
+			o.Source = oneByteSource{o.Source}
 			if !yield(o, err) {
 				return
 			}
@@ -130,47 +130,47 @@ func (c crumbs) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error
 	return export, err
 }
 
-type crumb struct{ fetch.Source }
+type oneByteSource struct{ fetch.Source }
 
-func (c crumb) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
+func (c oneByteSource) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
 	return c.Source.ReadRange(ctx, off, min(n, 1), etag)
 }
 
-func TestWhatIsSmallLandsOverASlowLink(t *testing.T) {
+func TestASmallObjectLandsOverASlowLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, i, notes := slowly(t, 100<<10, drip(500, time.Second))
+		f, i, notes := slowly(t, 100<<10, slowReader(500, time.Second))
 		mustFetch(t, f)
 		if requests, _ := i.Counts(); requests < 3 || notes.Load() == 0 {
-			t.Errorf("%d requests and %d notes: it was not held to be slow", requests, notes.Load())
+			t.Errorf("%d requests and %d notes: it was not slow", requests, notes.Load())
 		}
 	})
 }
 
-func TestRequestsOfAnObjectShareTheLeastRate(t *testing.T) {
+func TestTheRateIsThatOfAllRequestsOfAnObject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, notes := slowly(t, 1<<20, drip(300, time.Second))
+		f, _, notes := slowly(t, 1<<20, slowReader(300, time.Second))
 		f.Parallel = 8
 		mustFetch(t, f)
-		if notes.Load() > 1 { // the last part comes alone
-			t.Errorf("%d notes of what is fast enough together", notes.Load())
+		if notes.Load() > 1 { // the last part is received alone
+			t.Errorf("%d notes, though all requests together are fast enough", notes.Load())
 		}
 	})
 }
 
-func TestAPauseBeforeAndBetweenIsNoSlowness(t *testing.T) {
+func TestPausesDoNotMakeAStoreSlow(t *testing.T) {
 	pausing := func(off int64, answer io.ReadCloser) io.ReadCloser {
-		return &dripping{answer, 64 << 10, 25 * time.Second} // 2,600 bytes a second
+		return &pacedReader{answer, 64 << 10, 25 * time.Second} // 2,600 bytes a second
 	}
 	synctest.Test(t, func(t *testing.T) {
 		f, _, notes := slowly(t, 1<<20, pausing)
 		mustFetch(t, f)
 		if notes.Load() > 0 {
-			t.Errorf("%d notes of what is fast enough", notes.Load())
+			t.Errorf("%d notes, though it is fast enough", notes.Load())
 		}
 	})
 }
 
-func TestWhatTakesUsLongIsNoSlownessOfTheStore(t *testing.T) {
+func TestOurOwnDelaysDoNotMakeAStoreSlow(t *testing.T) {
 	for name, slow := range map[string]func(*fetch.Fetcher, func(fetch.Progress)){
 		"the limit": func(f *fetch.Fetcher, _ func(fetch.Progress)) { f.Limit = rate.NewLimiter(100, 100) },
 		"the limit of many": func(f *fetch.Fetcher, _ func(fetch.Progress)) {
@@ -191,13 +191,13 @@ func TestWhatTakesUsLongIsNoSlownessOfTheStore(t *testing.T) {
 	}
 }
 
-func TestTheLeastRateCanBeChosen(t *testing.T) {
+func TestMinRateSetsTheLeastRate(t *testing.T) {
 	for _, tt := range []struct {
 		least int64
 		lands bool
 	}{{-1, true}, {900, true}, {1000, true}, {1100, false}} {
 		synctest.Test(t, func(t *testing.T) {
-			f, _, _ := slowly(t, 1<<20, drip(1000, time.Second))
+			f, _, _ := slowly(t, 1<<20, slowReader(1000, time.Second))
 			f.MinRate, f.PartSize = tt.least, 1<<20
 			if _, err := fetchOnce(t, f); (err == nil) != tt.lands {
 				t.Errorf("least %d: %v", tt.least, err)
@@ -206,9 +206,9 @@ func TestTheLeastRateCanBeChosen(t *testing.T) {
 	}
 }
 
-func TestADripOfUnknownLengthIsLeftToo(t *testing.T) {
+func TestASlowObjectOfUnknownLengthFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, i, _ := slowly(t, 1<<20, drip(1, 29*time.Second))
+		f, i, _ := slowly(t, 1<<20, slowReader(1, 29*time.Second))
 		i.Promise = func(verify.Want) verify.Want { return verify.NoPromise() }
 		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
 			t.Errorf("%v", err)
@@ -216,11 +216,10 @@ func TestADripOfUnknownLengthIsLeftToo(t *testing.T) {
 	})
 }
 
-// While some wait for the limit, others wait for the store, which has more to send
-// than they may take.
-func TestNoStoreIsToBlameWhileTheLimitHolds(t *testing.T) {
+// Some requests wait for the limit while others wait for the store.
+func TestWaitingForTheLimitDoesNotMakeAStoreSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, notes := slowly(t, 80_000, drip(4096, 10*time.Second))
+		f, _, notes := slowly(t, 80_000, slowReader(4096, 10*time.Second))
 		f.Limit, f.Parallel, f.PartSize = rate.NewLimiter(100, 4096), 8, 16_000
 		mustFetch(t, f)
 		if notes.Load() > 0 {

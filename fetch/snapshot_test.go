@@ -15,9 +15,9 @@ import (
 	"tallyman/verify"
 )
 
-// halfDone makes an attempt that ends at the item that is named, when all
-// before it are received, and none behind it is.
-func halfDone(t *testing.T, f *fetch.Fetcher, s *fetchtest.Memory, at string) {
+// fetchUpTo makes an attempt that fails at the object at, after it has received all
+// objects before that and none after it.
+func fetchUpTo(t *testing.T, f *fetch.Fetcher, s *fetchtest.Memory, at string) {
 	t.Helper()
 	f.Parallel = 1
 	broken := errors.New("broken by a test")
@@ -39,10 +39,10 @@ func contents(items []*fetchtest.File) map[string]string {
 	return want
 }
 
-func TestObjectsThatCameAfterTheFirstAttemptAreLeftOut(t *testing.T) {
+func TestObjectsAddedAfterTheFirstAttemptAreLeftOut(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
-	halfDone(t, f, s, "2.csv")
+	fetchUpTo(t, f, s, "2.csv")
 	first := s.Files
 	s.Files = append([]*fetchtest.File{fetchtest.NewFile("00.csv", rows), fetchtest.NewFile("2.csv.gz", rows)}, s.Files...)
 	s.Files = append(s.Files, fetchtest.NewFile("z/late.csv", rows))
@@ -53,17 +53,17 @@ func TestObjectsThatCameAfterTheFirstAttemptAreLeftOut(t *testing.T) {
 	}
 }
 
-// Whether one object or several were there decides how they are named.
-func TestOnlyObjectStaysTheOnlyOne(t *testing.T) {
+// The name of a file depends on whether there is one object or several.
+func TestAnOnlyObjectIsNamedAsSuchInLaterAttempts(t *testing.T) {
 	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows))
 	f := newMemoryFetcher(t, s)
-	halfDone(t, f, s, "a.csv")
+	fetchUpTo(t, f, s, "a.csv")
 	s.Files = append(s.Files, fetchtest.NewFile("b.csv", rows))
 	mustFetch(t, f)
 	checkFiles(t, f, map[string]string{"e.csv": string(rows)})
 }
 
-func TestObjectThatChangedEndsTheSnapshot(t *testing.T) {
+func TestAnObjectThatChangedDiscardsTheSnapshot(t *testing.T) {
 	opaque := func(tag string) func(verify.Want) verify.Want {
 		return func(w verify.Want) verify.Want { return verify.Want{Size: w.Size, ETag: tag, CRC64: w.CRC64} }
 	}
@@ -78,7 +78,7 @@ func TestObjectThatChangedEndsTheSnapshot(t *testing.T) {
 			s := fetchtest.NewMemory(fiveObjects()...)
 			s.Files[1].Promise, s.Files[3].Promise = opaque(`"v1"`), opaque(`"v1"`)
 			f := newMemoryFetcher(t, s)
-			halfDone(t, f, s, "2.csv")
+			fetchUpTo(t, f, s, "2.csv")
 			if change != nil {
 				change(s.Files[3])
 			} else {
@@ -96,8 +96,7 @@ func TestObjectThatChangedEndsTheSnapshot(t *testing.T) {
 	}
 }
 
-// One that changes under way is found by its store.
-func TestObjectThatChangesUnderWayEndsTheSnapshot(t *testing.T) {
+func TestAnObjectThatChangesDuringAnAttemptDiscardsTheSnapshot(t *testing.T) {
 	for _, why := range []error{fetch.ErrChanged, fetch.ErrNotFound} {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		f := newMemoryFetcher(t, s)
@@ -111,12 +110,12 @@ func TestObjectThatChangesUnderWayEndsTheSnapshot(t *testing.T) {
 	}
 }
 
-func TestObjectThatVanishedIsMissedUnlessItIsHere(t *testing.T) {
+func TestAnObjectThatVanishedIsNotFoundUnlessItWasReceived(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
 	all := s.Files
-	halfDone(t, f, s, "2.csv")
-	s.Files = s.Files[1:] // 0.csv is here
+	fetchUpTo(t, f, s, "2.csv")
+	s.Files = s.Files[1:] // 0.csv was received
 	receipt := mustFetch(t, f)
 	checkFiles(t, f, contents(all))
 	if len(receipt.Objects) != 5 {
@@ -125,18 +124,18 @@ func TestObjectThatVanishedIsMissedUnlessItIsHere(t *testing.T) {
 
 	s = fetchtest.NewMemory(fiveObjects()...)
 	f = newMemoryFetcher(t, s)
-	halfDone(t, f, s, "2.csv")
+	fetchUpTo(t, f, s, "2.csv")
 	s.Files = s.Files[:3]
 	_, err := fetchOnce(t, f)
 	if !errors.Is(err, fetch.ErrNotFound) || !strings.Contains(err.Error(), "3.csv") {
 		t.Errorf("%v, want %v of 3.csv", err, fetch.ErrNotFound)
 	}
 	checkAbsent(t, f, exportKey)
-	mustFetch(t, f) // what is there now
+	mustFetch(t, f) // a new snapshot
 	checkFiles(t, f, contents(s.Files))
 }
 
-func TestListingThatFailsPinsNothing(t *testing.T) {
+func TestAFailedListingMakesNoSnapshot(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()[:2]...)
 	s.Err = errors.New("broken by a test")
 	f := newMemoryFetcher(t, s)
@@ -153,10 +152,10 @@ func TestListingThatFailsPinsNothing(t *testing.T) {
 	checkFiles(t, f, contents(s.Files))
 }
 
-func TestListingThatFailsLaterEndsTheAttempt(t *testing.T) {
+func TestAListingThatFailsInALaterAttemptFailsIt(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
-	halfDone(t, f, s, "2.csv")
+	fetchUpTo(t, f, s, "2.csv")
 	all := s.Files
 	s.Files, s.Err = s.Files[:3], errors.New("broken by a test")
 	if _, err := fetchOnce(t, f); !errors.Is(err, s.Err) {
@@ -168,7 +167,7 @@ func TestListingThatFailsLaterEndsTheAttempt(t *testing.T) {
 	checkFiles(t, f, contents(all))
 }
 
-func TestNothingToListIsNoEmptyBag(t *testing.T) {
+func TestAnEmptyListingIsNotFound(t *testing.T) {
 	for _, snapshot := range []bool{true, false} {
 		s := fetchtest.NewMemory()
 		s.Snapshot = snapshot
@@ -191,8 +190,7 @@ func TestNameListedTwiceIsOneObject(t *testing.T) {
 	}
 }
 
-// Pins that can't be read are as good as none.
-func TestPinsThatRottedAreTakenAnew(t *testing.T) {
+func TestAnUnreadableSnapshotIsTakenAgain(t *testing.T) {
 	for _, spoil := range []func([]byte) []byte{
 		func(b []byte) []byte { return nil },
 		func(b []byte) []byte { return b[:len(b)/2] },
@@ -201,7 +199,7 @@ func TestPinsThatRottedAreTakenAnew(t *testing.T) {
 	} {
 		s := fetchtest.NewMemory(fiveObjects()...)
 		f := newMemoryFetcher(t, s)
-		halfDone(t, f, s, "2.csv")
+		fetchUpTo(t, f, s, "2.csv")
 		path, _ := filepath.Glob(f.Archive.Path(".ingest/*/pins.jsonl"))
 		if len(path) != 1 {
 			t.Fatal(path)

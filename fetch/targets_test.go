@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// listed yields objects of those names, and then that error if there is one.
+// listed yields objects with those names, and then err if it is not nil.
 func listed(err error, names ...string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		for _, name := range names {
@@ -69,7 +69,7 @@ func TestSeveralObjectsKeepTheirOwnNames(t *testing.T) {
 	}
 }
 
-func TestFailedListingIsToldAfterWhatItListed(t *testing.T) {
+func TestAListingYieldsItsErrorAfterItsObjects(t *testing.T) {
 	broken := errors.New("broken")
 	for n := range 4 {
 		var got []error
@@ -85,7 +85,7 @@ func TestFailedListingIsToldAfterWhatItListed(t *testing.T) {
 	}
 }
 
-func TestListingIsReadNoFurtherThanIsAsked(t *testing.T) {
+func TestAListingIsReadOnlyAsFarAsItIsRanged(t *testing.T) {
 	for range nameAll(parse(t, "oss://b/a"), listed(errors.New("broken"), "a", "b", "c")) {
 		break
 	}

@@ -24,25 +24,25 @@ const (
 	jobName = "download-123"
 )
 
-// canary is in the query of each URL that the cloud signs.
+// canary is a secret in the query of each URL that the cloud signs.
 const canary = "SANDBOXSTORE"
 
-// A clouded fetcher fetches the file of one job of a cloud.
-type clouded struct {
+// A cloudFetcher fetches the file of one job of a sandbox.
+type cloudFetcher struct {
 	*fetch.Fetcher
 	cloud *sandbox.Cloud
 	ref   fetch.Ref
 	wire  []byte
 	rows  []byte
 
-	mu      sync.Mutex
-	notes   []string
-	renewed func() // called before the job is asked again
+	mu         sync.Mutex
+	notes      []string
+	refreshing func() // called before a URL is refreshed
 }
 
-func cloudy(t *testing.T, faults sandbox.Faults, lifetime time.Duration) *clouded {
+func newCloudFetcher(t *testing.T, faults sandbox.Faults, lifetime time.Duration) *cloudFetcher {
 	t.Helper()
-	c := &clouded{rows: csv(3000), ref: parseRef(t, "sls://cn-hangzhou/"+project+"/"+jobName)}
+	c := &cloudFetcher{rows: csv(3000), ref: parseRef(t, "sls://cn-hangzhou/"+project+"/"+jobName)}
 	c.wire = encode(t, "zstd", c.rows)
 	c.cloud = sandbox.New(sandbox.Options{AccessKeyID: "id", AccessKeySecret: "secret", URLLifetime: lifetime})
 	c.cloud.AddJob(project, sandbox.Job{Name: jobName, File: sandbox.File{
@@ -52,7 +52,7 @@ func cloudy(t *testing.T, faults sandbox.Faults, lifetime time.Duration) *cloude
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	f, tracker := newFetcher(t, t.TempDir())
+	f, _ := newFetcher(t, t.TempDir())
 	client := f.Providers["https"].(*web.Provider).Client
 	hosts := &hostguard.Policy{Allow: []string{"127.0.0.1"}}
 	f.Providers["sls"] = &sls.Provider{
@@ -61,31 +61,30 @@ func cloudy(t *testing.T, faults sandbox.Faults, lifetime time.Duration) *cloude
 	}
 	f.PartSize = int64(len(c.wire)/40 + 1)
 	f.Progress = c.progress
-	_ = tracker
 	c.Fetcher = f
 	return c
 }
 
-func (c *clouded) progress(p fetch.Progress) {
+func (c *cloudFetcher) progress(p fetch.Progress) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.Note != "" {
 		c.notes = append(c.notes, p.Note)
 	}
-	if strings.Contains(p.Note, "expired") && c.renewed != nil {
-		c.renewed()
+	if strings.Contains(p.Note, "expired") && c.refreshing != nil {
+		c.refreshing()
 	}
 }
 
-// served is how many bytes of the file were sent, and how often the job was
+// served returns how many bytes of the file were sent, and how often the job was
 // asked.
-func (c *clouded) served() (bytes int64, gets int) {
+func (c *cloudFetcher) served() (bytes int64, gets int) {
 	n := c.cloud.Counts().Jobs[project+"/"+jobName]
 	return n.Bytes, n.StatusCalls
 }
 
-// checkSecret finds what should not be in notes, in files and in an error.
-func (c *clouded) checkSecret(t *testing.T, err error) {
+// checkSecret checks that the canary is in no note, in no file and not in err.
+func (c *cloudFetcher) checkSecret(t *testing.T, err error) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -112,7 +111,7 @@ func (c *clouded) checkSecret(t *testing.T, err error) {
 	}
 }
 
-func TestExpiredURLIsRenewedAndNoByteIsLost(t *testing.T) {
+func TestAnExpiredURLIsRefreshedAndNoByteIsLost(t *testing.T) {
 	for name, expiry := range map[string]sandbox.Expiry{
 		"after each request":     {Requests: 1},
 		"after three requests":   {Requests: 3},
@@ -121,7 +120,7 @@ func TestExpiredURLIsRenewedAndNoByteIsLost(t *testing.T) {
 		"after every other part": {Bytes: 5000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := cloudy(t, sandbox.Faults{ExpireAfter: expiry}, 0)
+			c := newCloudFetcher(t, sandbox.Faults{ExpireAfter: expiry}, 0)
 			receipt, err := c.Fetch(context.Background(), c.ref)
 			if err != nil {
 				t.Fatal(err)
@@ -142,7 +141,7 @@ func TestExpiredURLIsRenewedAndNoByteIsLost(t *testing.T) {
 	}
 }
 
-func TestRenewalThatLeadsElsewhereEndsTheAttempt(t *testing.T) {
+func TestARefreshThatYieldsNoSuchObjectFailsTheAttempt(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*sandbox.Job)
@@ -162,9 +161,9 @@ func TestRenewalThatLeadsElsewhereEndsTheAttempt(t *testing.T) {
 		{"removed", func(j *sandbox.Job) { j.File.Gone = true }, is(fetch.ErrNotFound)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := cloudy(t, sandbox.Faults{ExpireAfter: sandbox.Expiry{Requests: 9}}, 0)
+			c := newCloudFetcher(t, sandbox.Faults{ExpireAfter: sandbox.Expiry{Requests: 9}}, 0)
 			var once sync.Once
-			c.renewed = func() { once.Do(func() { c.cloud.UpdateJob(project, jobName, tt.change) }) }
+			c.refreshing = func() { once.Do(func() { c.cloud.UpdateJob(project, jobName, tt.change) }) }
 			_, err := c.Fetch(context.Background(), c.ref)
 			if !tt.check(err) {
 				t.Errorf("got %v", err)
@@ -179,10 +178,10 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-func TestRenewalOutlivesABusyJobAPI(t *testing.T) {
-	c := cloudy(t, sandbox.Faults{ExpireAfter: sandbox.Expiry{Requests: 9}}, 0)
+func TestARefreshIsRetriedWhenTheJobAPIThrottles(t *testing.T) {
+	c := newCloudFetcher(t, sandbox.Faults{ExpireAfter: sandbox.Expiry{Requests: 9}}, 0)
 	var once sync.Once
-	c.renewed = func() {
+	c.refreshing = func() {
 		once.Do(func() { c.cloud.UpdateJob(project, jobName, func(j *sandbox.Job) { j.Throttles = 2 }) })
 	}
 	if _, err := c.Fetch(context.Background(), c.ref); err != nil {
@@ -191,8 +190,8 @@ func TestRenewalOutlivesABusyJobAPI(t *testing.T) {
 	checkLanded(t, c.Fetcher, c.ref.Key(), c.rows)
 }
 
-func TestURLsThatNeverWorkEndTheAttemptSoon(t *testing.T) {
-	c := cloudy(t, sandbox.Faults{}, -time.Hour)
+func TestURLsThatHaveAlwaysExpiredFailTheAttempt(t *testing.T) {
+	c := newCloudFetcher(t, sandbox.Faults{}, -time.Hour)
 	_, err := c.Fetch(context.Background(), c.ref)
 	if !errors.Is(err, fetch.ErrExpired) {
 		t.Errorf("%v, want %v", err, fetch.ErrExpired)
@@ -203,7 +202,7 @@ func TestURLsThatNeverWorkEndTheAttemptSoon(t *testing.T) {
 	c.checkSecret(t, err)
 }
 
-func TestURLSecretStaysOutOfWhatAFailedAttemptLeaves(t *testing.T) {
+func TestAFailedAttemptLeavesNoSecretOfAURL(t *testing.T) {
 	for name, faults := range map[string]sandbox.Faults{
 		"cut":       {Cut: sandbox.Cut{After: 0, Times: -1}},
 		"cut short": {Cut: sandbox.Cut{After: 100, Times: 3}, Replace: sandbox.Replacement{After: 5, Body: []byte("other")}},
@@ -211,7 +210,7 @@ func TestURLSecretStaysOutOfWhatAFailedAttemptLeaves(t *testing.T) {
 		"flipped":   {Flip: sandbox.Flip{At: 5000, Times: -1}},
 		"busy":      {Busy: 1000},
 	} {
-		c := cloudy(t, faults, 0)
+		c := newCloudFetcher(t, faults, 0)
 		_, err := c.Fetch(context.Background(), c.ref)
 		if err == nil {
 			t.Errorf("%s: it landed", name)
