@@ -22,55 +22,56 @@ const (
 	otherPlace   = "sls://cn-hangzhou/other/"
 )
 
-// A fakeService is a Provider of jobs. All are Running but those in states. Calls
-// and pages take a while.
+// A fakeService is a Provider and a Lister of jobs. All are Running but those in
+// states. Each call takes a delay.
 type fakeService struct {
-	mu      sync.Mutex
-	jobs    map[string][]string // by place, newest first
-	states  map[string]State    // by name
-	calls   int
-	pages   int
-	lists   []time.Time // when each was begun
-	took    time.Duration
-	fails   error // every listing, at its page
-	at      int
-	last    error // of every listing, behind all jobs
-	panics  bool
-	lags    bool   // no listing tells that a job has ended
-	turning func() // each page
+	mu         sync.Mutex
+	jobs       map[string][]string // by place, newest first
+	states     map[string]State    // by name
+	calls      int                 // of Export
+	pages      int                 // of listings
+	lists      []time.Time         // when each listing began
+	delay      time.Duration       // of each call and each page
+	listErr    error               // fails every listing at failPage
+	failPage   int
+	lastErr    error // every listing yields it after all jobs
+	listPanics bool
+	stale      bool   // listings say that each job is running
+	beforePage func() // called before each page
 }
 
-func (y *fakeService) state(name string) State {
-	if state, ok := y.states[name]; ok {
+func (s *fakeService) state(name string) State {
+	if state, ok := s.states[name]; ok {
 		return state
 	}
 	return Running
 }
 
 // Export implements Provider.
-func (y *fakeService) Export(ctx context.Context, ref Ref) (*Export, error) {
-	if err := y.wait(ctx); err != nil {
+func (s *fakeService) Export(ctx context.Context, ref Ref) (*Export, error) {
+	if err := s.sleep(ctx); err != nil {
 		return nil, err
 	}
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.calls++
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
 	name := ref.name()
-	if state := y.state(name); state != Ready {
+	if state := s.state(name); state != Ready {
 		return &Export{State: state, Status: "ASKED", Percent: 7}, nil
 	}
 	return &Export{State: Ready, Status: "ASKED", Objects: func(func(Object, error) bool) {}}, nil
 }
 
-// List implements Lister: pages are taken by their offset, as they are then.
-func (y *fakeService) List(ctx context.Context, place Ref, _ time.Time) iter.Seq2[Listed, error] {
+// List implements Lister. It lists by offset, so that jobs which are added
+// meanwhile shift the pages.
+func (s *fakeService) List(ctx context.Context, place Ref, _ time.Time) iter.Seq2[Listed, error] {
 	return func(yield func(Listed, error) bool) {
-		y.mu.Lock()
-		y.lists = append(y.lists, time.Now())
-		y.mu.Unlock()
+		s.mu.Lock()
+		s.lists = append(s.lists, time.Now())
+		s.mu.Unlock()
 		seen := map[string]bool{}
 		for offset := 0; ; offset += jobsPerPage {
-			page, err := y.page(ctx, place, offset)
+			page, err := s.page(ctx, place, offset)
 			if err != nil {
 				yield(Listed{}, err)
 				return
@@ -88,32 +89,32 @@ func (y *fakeService) List(ctx context.Context, place Ref, _ time.Time) iter.Seq
 				break
 			}
 		}
-		if y.last != nil {
-			yield(Listed{}, y.last)
+		if s.lastErr != nil {
+			yield(Listed{}, s.lastErr)
 		}
 	}
 }
 
-func (y *fakeService) page(ctx context.Context, place Ref, offset int) (page []Listed, err error) {
-	if err := y.wait(ctx); err != nil {
+func (s *fakeService) page(ctx context.Context, place Ref, offset int) (page []Listed, err error) {
+	if err := s.sleep(ctx); err != nil {
 		return nil, err
 	}
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.pages++
-	if y.turning != nil {
-		y.turning()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages++
+	if s.beforePage != nil {
+		s.beforePage()
 	}
 	switch {
-	case y.panics:
+	case s.listPanics:
 		panic("an answer that nobody foresaw")
-	case y.fails != nil && offset >= y.at*jobsPerPage:
-		return nil, y.fails
+	case s.listErr != nil && offset >= s.failPage*jobsPerPage:
+		return nil, s.listErr
 	}
-	jobs := y.jobs[place.String()]
+	jobs := s.jobs[place.String()]
 	for _, name := range jobs[min(offset, len(jobs)):min(offset+jobsPerPage, len(jobs))] {
-		state := y.state(name)
-		if y.lags {
+		state := s.state(name)
+		if s.stale {
 			state = Running
 		}
 		page = append(page, Listed{Ref: jobIn(place, name), State: state, Status: "LISTED"})
@@ -121,52 +122,52 @@ func (y *fakeService) page(ctx context.Context, place Ref, offset int) (page []L
 	return page, nil
 }
 
-func (y *fakeService) set(state State, names ...string) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
+func (s *fakeService) set(state State, names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, name := range names {
-		y.states[name] = state
+		s.states[name] = state
 	}
 }
 
-func (y *fakeService) onPage(do func()) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.turning = do
+func (s *fakeService) setBeforePage(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.beforePage = do
 }
 
-// takes is how long a call takes from now on.
-func (y *fakeService) takes(d time.Duration) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.took = d
+// setDelay sets how long a call takes from now on.
+func (s *fakeService) setDelay(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delay = d
 }
 
-// wait is for the length of a call.
-func (y *fakeService) wait(ctx context.Context) error {
-	y.mu.Lock()
-	d := y.took
-	y.mu.Unlock()
+// sleep waits for the delay of a call.
+func (s *fakeService) sleep(ctx context.Context) error {
+	s.mu.Lock()
+	d := s.delay
+	s.mu.Unlock()
 	return Sleep(ctx, d)
 }
 
-// spent is how many calls were made since it was last called, and how many of
-// them listed a page.
-func (y *fakeService) spent() (calls, pages int) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	calls, pages = y.calls+y.pages, y.pages
-	y.calls, y.pages = 0, 0
+// takeCounts returns how many calls were made since it was last called, and how many
+// of them listed a page.
+func (s *fakeService) takeCounts() (calls, pages int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calls, pages = s.calls+s.pages, s.pages
+	s.calls, s.pages = 0, 0
 	return calls, pages
 }
 
-func (y *fakeService) began() int {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return len(y.lists)
+func (s *fakeService) listings() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.lists)
 }
 
-// jobNames are n names, the newest first.
+// jobNames returns n names, the newest first.
 func jobNames(prefix string, n int) (names []string) {
 	for i := range n {
 		names = append(names, fmt.Sprintf("%s-%d", prefix, n-i))
@@ -182,24 +183,25 @@ type poller struct {
 	place Ref
 }
 
-// jobIn is quicker than Ref.Job.
+// jobIn is Ref.Job without its checks, which take too long for many jobs.
 func jobIn(place Ref, name string) Ref {
 	place.parts = append(place.parts[:len(place.parts)-1:len(place.parts)-1], name)
 	return place
 }
 
-// newPoller makes one of a fakeService with those jobs. Calls take 10 ms.
+// newPoller makes a poller of a fakeService with those jobs. Calls take 10 ms.
 func newPoller(t *testing.T, jobs ...string) *poller {
-	y := &fakeService{jobs: map[string][]string{servicePlace: jobs}, states: map[string]State{}, took: 10 * time.Millisecond}
-	caches := StatusCaches(map[string]Provider{"sls": y}, func(Ref) string { return "" })
-	return &poller{t, y, caches["sls"].(*StatusCache), parsePlaceOf(t, servicePlace)}
+	s := &fakeService{jobs: map[string][]string{servicePlace: jobs}, states: map[string]State{}, delay: 10 * time.Millisecond}
+	caches := StatusCaches(map[string]Provider{"sls": s}, func(Ref) string { return "" })
+	return &poller{t, s, caches["sls"].(*StatusCache), parsePlaceOf(t, servicePlace)}
 }
 
 func (j *poller) ask(ctx context.Context, name string) (*Export, error) {
 	return j.cache.Export(ctx, jobIn(j.place, name))
 }
 
-// poll asks for each, some at once, and wants answers. They are by name.
+// poll asks for the jobs, 16 at a time, and returns the answers by name. An error
+// fails the test.
 func (j *poller) poll(names ...string) map[string]*Export {
 	j.Helper()
 	var mu sync.Mutex
@@ -224,15 +226,15 @@ func (j *poller) poll(names ...string) map[string]*Export {
 	return answers
 }
 
-// trust has no answer of the listings so far checked.
-func (j *poller) trust() {
+// skipChecks has the cache check no answer of the current listing by a call.
+func (j *poller) skipChecks() {
 	j.cache.mu.Lock()
 	defer j.cache.mu.Unlock()
 	j.cache.watches[servicePlace].checks = 0
 }
 
-// listedOf are how many answers a listing gave.
-func listedOf(answers map[string]*Export) (n int) {
+// countListed returns how many of the answers come from a listing.
+func countListed(answers map[string]*Export) (n int) {
 	for _, export := range answers {
 		if export.Status == "LISTED" {
 			n++
@@ -241,39 +243,39 @@ func listedOf(answers map[string]*Export) (n int) {
 	return n
 }
 
-func inBubble(t *testing.T, test func(*testing.T)) {
+func inSynctest(t *testing.T, test func(*testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		test(t)
-		time.Sleep(listingTimeout) // until none is made
+		time.Sleep(listingTimeout) // until no listing is being made
 	})
 }
 
 func TestFewJobsAreAskedForOneByOne(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", minAwaited-1)
 		j := newPoller(t, jobs...)
 		for range 3 {
 			j.poll(jobs...)
 			time.Sleep(time.Minute)
 		}
-		if calls, pages := j.spent(); calls != 3*len(jobs) || pages != 0 {
+		if calls, pages := j.takeCounts(); calls != 3*len(jobs) || pages != 0 {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})
 }
 
 func TestOneListingAnswersForManyJobs(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newPoller(t, jobs...)
 		j.set(Pending, "job-7")
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
-		j.spent()
+		j.takeCounts()
 		answers := j.poll(jobs...)
-		if calls, pages := j.spent(); calls > 3 || pages != 1 || listedOf(answers) < len(jobs)-2 { // an answer or two are checked
-			t.Errorf("%d calls, %d of them pages, %d answers", calls, pages, listedOf(answers))
+		if calls, pages := j.takeCounts(); calls > 3 || pages != 1 || countListed(answers) < len(jobs)-2 { // an answer or two are checked
+			t.Errorf("%d calls, %d of them pages, %d answers", calls, pages, countListed(answers))
 		}
 		for name, state := range map[string]State{"job-7": Pending, "job-8": Running} {
 			got := answers[name]
@@ -286,16 +288,16 @@ func TestOneListingAnswersForManyJobs(t *testing.T) {
 
 func TestAJobThatHasEndedIsAskedForByItself(t *testing.T) {
 	for _, state := range []State{Ready, Failed, Expired, ""} {
-		inBubble(t, func(t *testing.T) {
+		inSynctest(t, func(t *testing.T) {
 			jobs := jobNames("job", 50)
 			j := newPoller(t, jobs...)
 			j.poll(jobs...)
 			j.set(state, "job-9")
 			time.Sleep(time.Minute)
-			j.spent()
+			j.takeCounts()
 			answers := j.poll(jobs...)
-			if calls, _ := j.spent(); calls > 4 || listedOf(answers) < len(jobs)-3 {
-				t.Errorf("%q: %d calls, %d answers of a listing", state, calls, listedOf(answers))
+			if calls, _ := j.takeCounts(); calls > 4 || countListed(answers) < len(jobs)-3 {
+				t.Errorf("%q: %d calls, %d answers of a listing", state, calls, countListed(answers))
 			}
 			if got := answers["job-9"]; got.State != state || got.Status != "ASKED" || (state == Ready) != (got.Objects != nil) {
 				t.Errorf("%q: %+v", state, got)
@@ -305,7 +307,7 @@ func TestAJobThatHasEndedIsAskedForByItself(t *testing.T) {
 }
 
 func TestTheListingsOfFewPagesAreTwoSecondsApart(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newPoller(t, jobs...)
 		for range 600 {
@@ -317,31 +319,31 @@ func TestTheListingsOfFewPagesAreTwoSecondsApart(t *testing.T) {
 				t.Errorf("two began %v apart", apart)
 			}
 		}
-		if calls, _ := j.spent(); calls > 2*len(jobs) {
+		if calls, _ := j.takeCounts(); calls > 2*len(jobs) {
 			t.Errorf("%d calls for %d jobs in a minute", calls, len(jobs))
 		}
 	})
 }
 
 func TestAListingEndsOnceTheAwaitedJobsHaveCome(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs, old := jobNames("job", 150), jobNames("old", 5000)
 		j := newPoller(t, slices.Concat(jobs, old)...)
 		j.set(Ready, old...)
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
-		j.spent()
-		if j.poll(jobs...); j.began() == 0 {
+		j.takeCounts()
+		if j.poll(jobs...); j.listings() == 0 {
 			t.Fatal("nothing was listed")
 		}
-		if calls, pages := j.spent(); calls > pages+1 || pages > 3 {
+		if calls, pages := j.takeCounts(); calls > pages+1 || pages > 3 {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})
 }
 
-func TestAListingThatPaysForNothingIsNotMadeAgainSoon(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestAListingThatSavesNoCallsIsNotSoonRepeated(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		old, jobs := jobNames("old", 5000), jobNames("job", 40)
 		j := newPoller(t, slices.Concat(old, jobs)...)
 		j.set(Ready, old...)
@@ -349,14 +351,14 @@ func TestAListingThatPaysForNothingIsNotMadeAgainSoon(t *testing.T) {
 			j.poll(jobs...)
 			time.Sleep(time.Minute)
 		}
-		if calls, pages := j.spent(); pages > len(jobs) || calls != 5*len(jobs)+pages {
+		if calls, pages := j.takeCounts(); pages > len(jobs) || calls != 5*len(jobs)+pages {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})
 }
 
 func TestAJobThatNoListingNamesIsAskedForByItself(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs, old := jobNames("job", 50), jobNames("old", 2000)
 		j := newPoller(t, slices.Concat(jobs, old)...)
 		j.set(Ready, old...)
@@ -364,12 +366,12 @@ func TestAJobThatNoListingNamesIsAskedForByItself(t *testing.T) {
 		j.poll(jobs...)
 		for round := range 4 {
 			time.Sleep(time.Minute)
-			before := j.began()
-			j.spent()
+			before := j.listings()
+			j.takeCounts()
 			answers := j.poll(jobs...)
-			calls, pages := j.spent()
-			if listedOf(answers) < 43 || answers["hidden"].Status != "ASKED" || calls > pages+8 || j.began() != before+1 {
-				t.Errorf("round %d: %d calls, %d of them pages, %d answers of a listing", round, calls, pages, listedOf(answers))
+			calls, pages := j.takeCounts()
+			if countListed(answers) < 43 || answers["hidden"].Status != "ASKED" || calls > pages+8 || j.listings() != before+1 {
+				t.Errorf("round %d: %d calls, %d of them pages, %d answers of a listing", round, calls, pages, countListed(answers))
 			}
 			if round > 0 && pages > 2 {
 				t.Errorf("round %d: a listing looked for it once more: %d pages", round, pages)
@@ -378,34 +380,34 @@ func TestAJobThatNoListingNamesIsAskedForByItself(t *testing.T) {
 	})
 }
 
-func TestAJobThatListingsCameToNameIsAnsweredForByThem(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestAJobThatListingsBeginToNameIsAnsweredFromThem(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newPoller(t, jobs[1:]...)
 		j.poll(jobs...)
 		for range 2 {
 			time.Sleep(time.Minute)
-			j.poll(jobs...) // so it is known not to be listed
-			j.trust()
+			j.poll(jobs...) // so the cache learns that no listing names it
+			j.skipChecks()
 		}
 		j.jobs[servicePlace] = jobs
 		time.Sleep(time.Minute)
-		if n := listedOf(j.poll(jobs[1:]...)); n < 48 {
+		if n := countListed(j.poll(jobs[1:]...)); n < 48 {
 			t.Errorf("%d answers of a listing", n)
 		}
-		j.trust()
-		if n := listedOf(j.poll(jobs[0])); n != 1 {
+		j.skipChecks()
+		if n := countListed(j.poll(jobs[0])); n != 1 {
 			t.Error("it was asked for by itself once more")
 		}
 	})
 }
 
-// A listing that never tells of the end of a job costs time, but no job.
-func TestListingsThatLagAreFoundOut(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+// Some answers of each listing are checked by a call for the job itself.
+func TestStaleListingsDoNotHideTheEndOfJobs(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 1000)
 		j := newPoller(t, jobs...)
-		j.lags = true
+		j.stale = true
 		j.poll(jobs...)
 		j.set(Ready, jobs...)
 		waiting := jobs
@@ -420,8 +422,8 @@ func TestListingsThatLagAreFoundOut(t *testing.T) {
 	})
 }
 
-func TestAJobThatAnotherProcessSawEndIsAwaitedNoMore(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestAJobThatNobodyAsksForAnyMoreIsNotAwaited(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 100)
 		j := newPoller(t, jobs...)
 		j.poll(jobs...)
@@ -436,7 +438,7 @@ func TestAJobThatAnotherProcessSawEndIsAwaitedNoMore(t *testing.T) {
 	})
 }
 
-// All of them are polled about once a minute, at times of their own.
+// Each job is polled about once a minute.
 func TestTenThousandJobsCostAHundredCallsAMinute(t *testing.T) {
 	for name, order := range map[string]func([]string){
 		"newest first": func([]string) {},
@@ -444,7 +446,7 @@ func TestTenThousandJobsCostAHundredCallsAMinute(t *testing.T) {
 		"in any order": func(s []string) { rand.Shuffle(len(s), func(a, b int) { s[a], s[b] = s[b], s[a] }) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			inSynctest(t, func(t *testing.T) {
 				jobs := jobNames("job", 10_000)
 				if testing.Short() {
 					jobs = jobs[:1000]
@@ -452,7 +454,7 @@ func TestTenThousandJobsCostAHundredCallsAMinute(t *testing.T) {
 				j := newPoller(t, jobs...)
 				asked := slices.Clone(jobs)
 				order(asked)
-				for round, most := range []int{1000, 250, 150, 150} { // at first it gets to know them
+				for round, most := range []int{1000, 250, 150, 150} { // in the first rounds the cache learns of the jobs
 					checkRound(j, round, asked, most)
 				}
 			})
@@ -460,7 +462,7 @@ func TestTenThousandJobsCostAHundredCallsAMinute(t *testing.T) {
 	}
 }
 
-// checkRound polls jobs over a minute.
+// checkRound polls each job once in a minute, and wants no more than most calls.
 func checkRound(j *poller, round int, jobs []string, most int) {
 	j.Helper()
 	const steps = 100
@@ -468,13 +470,13 @@ func checkRound(j *poller, round int, jobs []string, most int) {
 		j.poll(jobs[i*len(jobs)/steps : (i+1)*len(jobs)/steps]...)
 		time.Sleep(time.Minute / steps)
 	}
-	if calls, _ := j.spent(); calls > most {
+	if calls, _ := j.takeCounts(); calls > most {
 		j.Errorf("round %d: %d calls, want no more than %d", round, calls, most)
 	}
 }
 
-func TestAReadyJobAmongManyIsSeenInTheRoundAfter(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestAReadyJobAmongManyIsSeenInTheNextRound(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 2000)
 		j := newPoller(t, jobs...)
 		j.poll(jobs...)
@@ -490,59 +492,60 @@ func TestAReadyJobAmongManyIsSeenInTheRoundAfter(t *testing.T) {
 	})
 }
 
-// New jobs come first, and those that go leave a gap.
+// New jobs come first in a listing, and shift the others to later pages.
 func TestPagesThatShiftLoseNoJob(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 1000)
 		j := newPoller(t, jobs...)
 		j.poll(jobs...)
 		n := 0
 		time.Sleep(time.Minute)
-		j.onPage(func() {
+		j.setBeforePage(func() {
 			n++
 			j.jobs[servicePlace] = append([]string{fmt.Sprintf("new-%d", n)}, j.jobs[servicePlace]...)
 		})
-		j.spent()
+		j.takeCounts()
 		answers := j.poll(jobs...)
-		if calls, pages := j.spent(); calls > pages+6 || pages > 12 || listedOf(answers) < len(jobs)-6 {
-			t.Errorf("%d calls, %d of them pages, %d answers of a listing", calls, pages, listedOf(answers))
+		if calls, pages := j.takeCounts(); calls > pages+6 || pages > 12 || countListed(answers) < len(jobs)-6 {
+			t.Errorf("%d calls, %d of them pages, %d answers of a listing", calls, pages, countListed(answers))
 		}
 	})
 }
 
 func TestEachPlaceHasAListingOfItsOwn(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newPoller(t, jobs...)
 		j.jobs[otherPlace] = jobs[:20]
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
 		j.poll(jobs...)
-		j.spent()
+		j.takeCounts()
 		for _, name := range jobs[:20] {
 			export, err := j.cache.Export(t.Context(), parse(t, otherPlace+name))
 			if err != nil || export.Status != "ASKED" {
 				t.Errorf("%s of the other place: %+v, %v", name, export, err)
 			}
 		}
-		if calls, pages := j.spent(); calls != 20 || pages != 0 {
+		if calls, pages := j.takeCounts(); calls != 20 || pages != 0 {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})
 }
 
-// awaitMany asks for so many jobs that the next is a listing's matter, in no
-// time.
-func (j *poller) awaitMany(jobs []string) {
-	j.takes(0)
+// makeAwaited asks for jobs without a delay, so that the next one is asked for by a
+// listing.
+func (j *poller) makeAwaited(jobs []string) {
+	j.setDelay(0)
 	for _, name := range jobs {
 		j.ask(j.Context(), name)
 	}
 }
 
-// slowly makes pages take a second, and returns when a listing is being made.
-func (j *poller) slowly(by string) (answered func() (*Export, error)) {
-	j.takes(max(j.took, time.Second))
+// startListing asks for a job, and returns when that has begun a listing whose pages
+// take a second or more. answered waits for the answer.
+func (j *poller) startListing(by string) (answered func() (*Export, error)) {
+	j.setDelay(max(j.delay, time.Second))
 	done := make(chan struct{})
 	var export *Export
 	var err error
@@ -554,33 +557,33 @@ func (j *poller) slowly(by string) (answered func() (*Export, error)) {
 	return func() (*Export, error) { <-done; return export, err }
 }
 
-func TestWhileAListingIsMadeTheOneBeforeAnswers(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestThePreviousListingAnswersWhileTheNextIsMade(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 300)
 		j := newPoller(t, jobs...)
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
 		j.poll(jobs...)
 		time.Sleep(3 * time.Second) // a listing lasts for 2.4 s
-		j.trust()
-		answered := j.slowly("job-1")
+		j.skipChecks()
+		answered := j.startListing("job-1")
 		began := time.Now()
 		answers := j.poll(jobs...)
 		answered()
-		if time.Since(began) != 0 || listedOf(answers) != len(jobs) || j.began() < 2 {
-			t.Errorf("%d answers after %v, of %d listings", listedOf(answers), time.Since(began), j.began())
+		if time.Since(began) != 0 || countListed(answers) != len(jobs) || j.listings() < 2 {
+			t.Errorf("%d answers after %v, of %d listings", countListed(answers), time.Since(began), j.listings())
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-func TestWhoWaitsForAListingIsAnsweredAsItsPagesCome(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestACallerThatWaitsForAListingIsAnsweredWhenItsPageArrives(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 500)
 		j := newPoller(t, jobs...)
-		j.awaitMany(jobs[:minAwaited])
-		answered := j.slowly(jobs[0])
-		j.spent()
+		j.makeAwaited(jobs[:minAwaited])
+		answered := j.startListing(jobs[0])
+		j.takeCounts()
 		for i, want := range map[int]time.Duration{50: 1, 250: 3, 450: 5} {
 			began := time.Now()
 			go func() {
@@ -594,30 +597,30 @@ func TestWhoWaitsForAListingIsAnsweredAsItsPagesCome(t *testing.T) {
 	})
 }
 
-func TestAJobThatTheListingDidNotComeToIsThenAskedFor(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestAJobThatTheListingDoesNotNameIsThenAskedFor(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		j := newPoller(t, jobNames("job", 50)...)
-		j.awaitMany(jobNames("job", minAwaited))
-		answered := j.slowly("job-1")
-		j.spent()
+		j.makeAwaited(jobNames("job", minAwaited))
+		answered := j.startListing("job-1")
+		j.takeCounts()
 		export, err := j.ask(t.Context(), "hidden")
 		if err != nil || export.Status != "ASKED" {
 			t.Errorf("%+v, %v", export, err)
 		}
 		answered()
-		if calls, pages := j.spent(); calls != 2 || pages != 1 {
+		if calls, pages := j.takeCounts(); calls != 2 || pages != 1 {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})
 }
 
-func TestAListingOutlivesWhoFirstWantedIt(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestAListingGoesOnWhenItsFirstCallerIsCancelled(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		j := newPoller(t, jobNames("job", 50)...)
-		j.awaitMany(jobNames("job", minAwaited))
+		j.makeAwaited(jobNames("job", minAwaited))
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		j.takes(time.Second)
+		j.setDelay(time.Second)
 		time.AfterFunc(500*time.Millisecond, func() { cancel(why) })
 		go func() {
 			time.Sleep(100 * time.Millisecond)
@@ -632,16 +635,16 @@ func TestAListingOutlivesWhoFirstWantedIt(t *testing.T) {
 }
 
 func TestAListingIsBoundedInTime(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		j := newPoller(t, jobNames("job", 50)...)
-		j.awaitMany(jobNames("job", minAwaited))
-		j.takes(time.Hour)
-		answered := j.slowly("job-1")
+		j.makeAwaited(jobNames("job", minAwaited))
+		j.setDelay(time.Hour)
+		answered := j.startListing("job-1")
 		began := time.Now()
 		if export, err := answered(); err != nil || export.Status != "ASKED" {
 			t.Errorf("%+v, %v", export, err)
 		}
-		if took := time.Since(began); took != listingTimeout+j.took {
+		if took := time.Since(began); took != listingTimeout+j.delay {
 			t.Errorf("it was asked after %v", took)
 		}
 	})
@@ -649,21 +652,21 @@ func TestAListingIsBoundedInTime(t *testing.T) {
 
 func TestAListingThatFailedIsNoAnswer(t *testing.T) {
 	for name, fail := range map[string]func(*fakeService){
-		"denied":               func(y *fakeService) { y.fails = &CallError{Call: "ListJobs", Kind: ErrAuth} },
-		"at its second page":   func(y *fakeService) { y.fails, y.at = &CallError{Call: "ListJobs", Kind: ErrTemporary}, 1 },
-		"refused at its first": func(y *fakeService) { y.fails = &CallError{Call: "ListJobs", Kind: ErrRefused} },
-		"panicking":            func(y *fakeService) { y.panics = true },
+		"denied":               func(s *fakeService) { s.listErr = &CallError{Call: "ListJobs", Kind: ErrAuth} },
+		"at its second page":   func(s *fakeService) { s.listErr, s.failPage = &CallError{Call: "ListJobs", Kind: ErrTemporary}, 1 },
+		"refused at its first": func(s *fakeService) { s.listErr = &CallError{Call: "ListJobs", Kind: ErrRefused} },
+		"panicking":            func(s *fakeService) { s.listPanics = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			inSynctest(t, func(t *testing.T) {
 				jobs := jobNames("job", 1000)
 				j := newPoller(t, jobs...)
 				fail(j.fakeService)
 				for range 10 * 60 { // an hour
-					j.poll(jobs[900:940]...) // wants each to be answered
+					j.poll(jobs[900:940]...) // which fails the test if one is not answered
 					time.Sleep(6 * time.Second)
 				}
-				if n := j.began(); n < 8 || n > 14 {
+				if n := j.listings(); n < 8 || n > 14 {
 					t.Errorf("%d listings in an hour", n)
 				}
 				for i := 1; i < len(j.lists); i++ {
@@ -676,42 +679,42 @@ func TestAListingThatFailedIsNoAnswer(t *testing.T) {
 	}
 }
 
-func TestAListingThatWasThrottledThrottlesThoseWhoWaitForIt(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestAThrottledListingThrottlesItsCallers(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		j := newPoller(t, jobNames("job", 50)...)
-		j.awaitMany(jobNames("job", minAwaited))
-		j.spent()
-		j.fails = &CallError{Call: "ListJobs", Kind: ErrThrottled, RetryAfter: 30 * time.Second}
-		for _, answered := range []func() (*Export, error){j.slowly("job-1"), j.slowly("job-2")} {
+		j.makeAwaited(jobNames("job", minAwaited))
+		j.takeCounts()
+		j.listErr = &CallError{Call: "ListJobs", Kind: ErrThrottled, RetryAfter: 30 * time.Second}
+		for _, answered := range []func() (*Export, error){j.startListing("job-1"), j.startListing("job-2")} {
 			if _, err := answered(); !errors.Is(err, ErrThrottled) || RetryAfter(err) != 30*time.Second {
 				t.Errorf("%v, after %v", err, RetryAfter(err))
 			}
 		}
-		j.takes(0)
+		j.setDelay(0)
 		time.Sleep(29 * time.Second)
 		j.poll(jobNames("job", minAwaited)...)
-		if n := j.began(); n != 1 {
+		if n := j.listings(); n != 1 {
 			t.Errorf("%d listings within the time that the service asked for", n)
 		}
 	})
 }
 
-func TestNamesThatNoReferenceCanHoldSpoilNoListing(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestAListingWithUnusableNamesAnswersForTheOthers(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newPoller(t, jobs...)
-		j.last = &CallError{Call: "ListJobs", Kind: ErrRefused, Message: "names of jobs that no reference can hold"}
+		j.lastErr = &CallError{Call: "ListJobs", Kind: ErrRefused, Message: "names of jobs that no reference can hold"}
 		j.poll(jobs...)
 		time.Sleep(time.Minute)
-		j.spent()
-		if n := listedOf(j.poll(jobs...)); n < len(jobs)-2 {
+		j.takeCounts()
+		if n := countListed(j.poll(jobs...)); n < len(jobs)-2 {
 			t.Errorf("%d answers of a listing", n)
 		}
 	})
 }
 
-func TestWhatNobodyAsksForIsForgotten(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestJobsAndPlacesThatNobodyAsksForAreForgotten(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 500)
 		j := newPoller(t, jobs...)
 		j.jobs[otherPlace] = jobs
@@ -740,8 +743,8 @@ func TestWhatNobodyAsksForIsForgotten(t *testing.T) {
 	})
 }
 
-func TestAnotherAccountThanThePlacesPassesThrough(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestJobsOfAnotherAccountThanThePlaceAreAskedForOneByOne(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newPoller(t, jobs...)
 		j.cache.account = func(ref Ref) string {
@@ -754,16 +757,16 @@ func TestAnotherAccountThanThePlacesPassesThrough(t *testing.T) {
 			j.poll(jobs...)
 			time.Sleep(time.Minute)
 		}
-		if calls, pages := j.spent(); calls != 150 || pages != 0 || len(j.cache.watches) != 0 {
+		if calls, pages := j.takeCounts(); calls != 150 || pages != 0 || len(j.cache.watches) != 0 {
 			t.Errorf("%d calls, %d of them pages", calls, pages)
 		}
 	})
 }
 
-// exporter hides all but a Provider's one method.
+// An exporter hides all methods of a Provider but Export.
 type exporter struct{ Provider }
 
-func TestOnlyAProviderThatListsHasABoard(t *testing.T) {
+func TestOnlyAListerHasAStatusCache(t *testing.T) {
 	caches := StatusCaches(map[string]Provider{"sls": &fakeService{}, "dms": exporter{&fakeService{}}}, nil)
 	if len(caches) != 1 || caches["sls"] == nil {
 		t.Errorf("%v", caches)
@@ -778,7 +781,7 @@ func TestOnlyAProviderThatListsHasABoard(t *testing.T) {
 	}
 }
 
-// fetcherOf is one of a place of many jobs, with a listing of them all.
+// fetcherOf returns a fetcher whose status cache has a listing of all jobs.
 func fetcherOf(j *poller, jobs []string) *Fetcher {
 	a, err := archive.Open(j.TempDir())
 	if err != nil {
@@ -787,13 +790,13 @@ func fetcherOf(j *poller, jobs []string) *Fetcher {
 	j.poll(jobs...)
 	time.Sleep(time.Minute)
 	j.poll(jobs...)
-	j.trust()
-	j.spent()
+	j.skipChecks()
+	j.takeCounts()
 	return &Fetcher{Providers: map[string]Provider{"sls": j.fakeService}, StatusCaches: map[string]Provider{"sls": j.cache}, Archive: a}
 }
 
-func TestAskAsksTheBoardAndFetchDoesNot(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+func TestPollUsesTheStatusCacheAndFetchDoesNot(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newPoller(t, jobs...)
 		f := fetcherOf(j, jobs)
@@ -808,7 +811,7 @@ func TestAskAsksTheBoardAndFetchDoesNot(t *testing.T) {
 		} {
 			err := tt.step()
 			waiting, ok := errors.AsType[*NotReadyError](err)
-			if calls, _ := j.spent(); !ok || waiting.Status != tt.says || calls != tt.calls {
+			if calls, _ := j.takeCounts(); !ok || waiting.Status != tt.says || calls != tt.calls {
 				t.Errorf("%v in %d calls, want %s in %d", err, calls, tt.says, tt.calls)
 			}
 		}
@@ -816,14 +819,14 @@ func TestAskAsksTheBoardAndFetchDoesNot(t *testing.T) {
 }
 
 func TestDrainEndsTheWaitForAListing(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	inSynctest(t, func(t *testing.T) {
 		jobs := jobNames("job", 50)
 		j := newPoller(t, jobs...)
 		f := fetcherOf(j, jobs)
 		soft, drain := context.WithCancel(t.Context())
 		f.Soft = soft
 		time.Sleep(time.Minute)
-		answered := j.slowly("job-1")
+		answered := j.startListing("job-1")
 		time.AfterFunc(100*time.Millisecond, drain)
 		began := time.Now()
 		err := f.Poll(t.Context(), parse(t, servicePlace+"unheard-of"))
