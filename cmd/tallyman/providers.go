@@ -63,12 +63,12 @@ func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
 	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}, Allow: a.AllowHosts, Internal: network == "internal"}
 	files := hosts.Client()
 	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, hosts, rawURL) }
-	store := &oss.Store{Client: a.apiClient(hosts, "oss"), Keys: keys, Endpoint: a.Endpoints.URL("oss"), Network: network}
+	store := &oss.Store{Client: a.apiClient(hosts, "oss"), Keys: keys, Endpoint: a.Endpoints.Value["oss"], Network: network}
 	return map[string]fetch.Provider{
 		"oss": &oss.Provider{Store: store},
-		"sls": &sls.Provider{Client: a.apiClient(hosts, "sls"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("sls"), Network: network, Open: open, Store: store},
-		"dms": &dms.Provider{Client: a.apiClient(hosts, "dms"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dms"), Network: network, Open: open},
-		"dbs": &dbs.Provider{Client: a.apiClient(hosts, "dbs"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.URL("dbs"), Network: network,
+		"sls": &sls.Provider{Client: a.apiClient(hosts, "sls"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.Value["sls"], Network: network, Open: open, Store: store},
+		"dms": &dms.Provider{Client: a.apiClient(hosts, "dms"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.Value["dms"], Network: network, Open: open},
+		"dbs": &dbs.Provider{Client: a.apiClient(hosts, "dbs"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.Value["dbs"], Network: network,
 			Open: open, AllowHTTP: hosts.Allows, Store: store, Bucket: a.DBSBucket.Value.Name, Region: a.DBSBucket.Value.Region},
 	}
 }
@@ -80,7 +80,7 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 		obsKeys = obs.StaticKeys(obs.Keys{AccessKey: demoKey, SecretKey: demoSecret})
 	}
 	hosts := &hostguard.Policy{Domains: []string{"myhuaweicloud.com"}, Allow: a.AllowHosts, Internal: a.Network.Value == "internal"}
-	store := &obs.Store{Client: a.apiClient(hosts, "obs"), Keys: obsKeys, Endpoint: a.Endpoints.URL("obs")}
+	store := &obs.Store{Client: a.apiClient(hosts, "obs"), Keys: obsKeys, Endpoint: a.Endpoints.Value["obs"]}
 	objects := func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error] {
 		selection := obs.Selection{Region: region, Bucket: bucket, Prefix: prefix}
 		selection.Hint = "fetch " + selection.String() + "?region=REGION, all of it"
@@ -88,7 +88,7 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 	}
 	return map[string]fetch.Provider{
 		"obs": &obs.Provider{Store: store},
-		"dis": &dis.Provider{Client: a.apiClient(hosts, "dis"), Keys: rateLimited(a.APIRate, disKeys), Endpoint: a.Endpoints.URL("dis"), Signature: a.DISSignature.Value, Objects: objects},
+		"dis": &dis.Provider{Client: a.apiClient(hosts, "dis"), Keys: rateLimited(a.APIRate, disKeys), Endpoint: a.Endpoints.Value["dis"], Signature: a.DISSignature.Value, Objects: objects},
 	}
 }
 
@@ -96,7 +96,7 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 // of its vendor, and the one of --endpoint.
 func (a *app) apiClient(vendor *hostguard.Policy, provider string) *http.Client {
 	hosts := &hostguard.Policy{Domains: vendor.Domains, Internal: vendor.Internal}
-	if u, err := url.Parse(a.Endpoints.URL(provider)); err == nil && u.Host != "" {
+	if u, err := url.Parse(a.Endpoints.Value[provider]); err == nil && u.Host != "" {
 		hosts.Allow = []string{u.Hostname()}
 	}
 	return hosts.Client()

@@ -35,7 +35,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known map[string]*pflag.Flag) e
 		for _, provider := range o.providers {
 			name := "TALLYMAN_ENDPOINT_" + strings.ToUpper(provider)
 			value := os.Getenv(name)
-			if value == "" || o.Endpoints.URL(provider) != "" {
+			if value == "" || o.Endpoints.Value[provider] != "" {
 				continue
 			}
 			if err := o.Endpoints.Set(provider + "=" + value); err != nil {

@@ -185,7 +185,7 @@ func (r *fileReader) endpoints(node ast.Node) error {
 		if err := r.known["endpoint"].Value.Set(text); err != nil {
 			return r.errorAt(value, "endpoint: %w", err)
 		}
-		if r.options.Endpoints.URL(provider) != "" {
+		if r.options.Endpoints.Value[provider] != "" {
 			return nil
 		}
 		return r.options.Endpoints.Set(text)

@@ -64,7 +64,7 @@ type Options struct {
 	RedisCA           string
 
 	// Of commands that call the services.
-	Endpoints    flagvalue.Endpoints
+	Endpoints    flagvalue.Value[map[string]string] // by the name of the provider
 	Network      flagvalue.Value[string]
 	APIRate      float64                           // calls a second of each service and account; 0 is no limit
 	DBSBucket    flagvalue.Value[flagvalue.Bucket] // that DBS tasks wrote to: the service does not tell its name

@@ -102,14 +102,14 @@ func FuzzBucketEndpointsAndRedisURL(f *testing.F) {
 		}
 		e := NewEndpoints([]string{"sls", "dms", "dbs", "dis", "oss", "obs"})
 		if e.Set(s) == nil {
-			for name, address := range maps.All(e.urls) {
+			for name, address := range maps.All(e.Value) {
 				u, err := url.Parse(address)
 				if err != nil || u.Host == "" || u.User != nil || u.Path+u.RawQuery != "" || !strings.HasPrefix(s, name+"=") {
 					t.Errorf("endpoint %q is %s", s, address)
 				}
 			}
-		} else if len(e.urls) > 0 {
-			t.Errorf("endpoint %q is refused, and %v", s, e.urls)
+		} else if len(e.Value) > 0 {
+			t.Errorf("endpoint %q is refused, and %v", s, e.Value)
 		}
 		r, err := ParseRedisURL(s)
 		if err == nil && (r != s || strings.Contains(s, ":canary@")) {
