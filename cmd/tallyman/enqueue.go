@@ -30,7 +30,7 @@ came from, or fetch it now with 'tallyman fetch'.`,
 		Example: `  tallyman enqueue sls://cn-hangzhou/ali-test-project/download-123
   tallyman discover sls://cn-hangzhou/ali-test-project/ --since 2d | tallyman enqueue -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.CheckHosts(); err != nil {
+			if err := a.CheckCalls(); err != nil {
 				return err
 			}
 			refs, err := a.references(cmd, args, a.newProviders())

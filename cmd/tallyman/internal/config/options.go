@@ -177,7 +177,7 @@ func (o *Options) AddCalls(f *pflag.FlagSet) {
 }
 
 // Check returns a UsageError if settings of transfers and waiting are out of
-// range. It includes CheckCalls and CheckHosts.
+// range. It includes CheckCalls.
 func (o *Options) Check() error {
 	switch {
 	case o.Parallel < 1:
@@ -193,23 +193,15 @@ func (o *Options) Check() error {
 	case o.Attempts < 0:
 		return cli.Usagef("--attempts %d: must be 0 or more", o.Attempts)
 	}
-	if err := o.CheckCalls(); err != nil {
-		return err
-	}
-	return o.CheckHosts()
+	return o.CheckCalls()
 }
 
-// CheckCalls returns a UsageError if settings of calls are out of range.
+// CheckCalls returns a UsageError if the rate of calls is out of range, or if one
+// of the hosts to allow has another form, and so would allow nothing.
 func (o *Options) CheckCalls() error {
 	if !(o.APIRate >= 0 && o.APIRate <= maxAPIRate) { // NaN is refused too
 		return cli.Usagef("--api-rate %v: must be a number from 0 to %d", o.APIRate, maxAPIRate)
 	}
-	return nil
-}
-
-// CheckHosts returns a UsageError if one of the hosts to allow has another
-// form, and so would allow nothing.
-func (o *Options) CheckHosts() error {
 	for _, host := range o.AllowHosts {
 		_, notIP := netip.ParseAddr(host)
 		manyColons := strings.Count(host, ":") > 1 && host[0] != '[' // an address of IPv6, or a mistake
