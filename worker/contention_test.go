@@ -83,8 +83,8 @@ func TestOneExportIsFetchedByOneWorkerAtATime(t *testing.T) {
 		<-begun
 		second := newWorker(NewQueue(newFakeRedis(t).client), first.Archive, newFetcher(store, first.Archive)) // as if the first Redis had been lost
 		second.OnEnd = first.OnEnd
-		addRaw(t, second.Queue, fetchQueue, fetchID(ref.Hash()), typeFetch, string(payloadOf(newTask(ref, Options{}))))
-		addRaw(t, second.Queue, pollQueue, pollID(ref.Hash()), typePoll, string(payloadOf(newTask(ref, Options{}))))
+		addRaw(t, second.Queue, fetchQueue, taskID(typeFetch, ref.Hash()), typeFetch, string(payloadOf(newTask(ref, Options{}))))
+		addRaw(t, second.Queue, pollQueue, taskID(typePoll, ref.Hash()), typePoll, string(payloadOf(newTask(ref, Options{}))))
 		defer startWorker(t, second)()
 		if err := <-ended; err != nil {
 			t.Error(err)

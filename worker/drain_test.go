@@ -136,9 +136,9 @@ func TestAWorkerEndsEvenIfATaskIgnoresItsContext(t *testing.T) {
 		if took := d.stop(t); took > drain+2*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		at := taskLocation{fetchQueue, fetchID(d.ref.Hash())}
+		at := taskLocation{fetchQueue, taskID(typeFetch, d.ref.Hash())}
 		if asked {
-			at = taskLocation{pollQueue, pollID(d.ref.Hash())}
+			at = taskLocation{pollQueue, taskID(typePoll, d.ref.Hash())}
 		}
 		task, err := d.Queue.inspector.GetTaskInfo(at.queue, at.id)
 		if err != nil || task.State != asynq.TaskStatePending || task.Retried != 0 {

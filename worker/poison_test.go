@@ -74,7 +74,7 @@ func TestUnreadableTasksAreQuarantined(t *testing.T) {
 		}
 		ref := parseRef(t, jobRef)
 		addRaw(t, w.Queue, pollQueue, "another's ID", typePoll, string(payloadOf(newTask(ref, Options{}))))
-		addRaw(t, w.Queue, fetchQueue, pollID(ref.Hash()), typeFetch, string(payloadOf(newTask(ref, Options{}))))
+		addRaw(t, w.Queue, fetchQueue, taskID(typePoll, ref.Hash()), typeFetch, string(payloadOf(newTask(ref, Options{}))))
 		addRaw(t, w.Queue, fetchQueue, "queue", typePoll, string(payloadOf(newTask(ref, Options{}))))
 		addRaw(t, w.Queue, pollQueue, "type", "export:erase", string(payloadOf(newTask(ref, Options{}))))
 		addRaw(t, w.Queue, fetchQueue, "type", typePoll+"?Signature="+canary, string(payloadOf(newTask(ref, Options{}))))
@@ -88,8 +88,8 @@ func TestUnreadableTasksAreQuarantined(t *testing.T) {
 		checkQuarantined(t, w.Queue, pollQueue, "type", `its type is "export:erase", want export:poll`)
 		checkQuarantined(t, w.Queue, fetchQueue, "type", "want export:fetch")
 		checkQuarantined(t, w.Queue, fetchQueue, "queue", `its type is "export:poll", want export:fetch`)
-		checkQuarantined(t, w.Queue, pollQueue, "another's ID", `its ID is "another's ID", want `+pollID(ref.Hash()))
-		checkQuarantined(t, w.Queue, fetchQueue, pollID(ref.Hash()), `want `+fetchID(ref.Hash()))
+		checkQuarantined(t, w.Queue, pollQueue, "another's ID", `its ID is "another's ID", want `+taskID(typePoll, ref.Hash()))
+		checkQuarantined(t, w.Queue, fetchQueue, taskID(typePoll, ref.Hash()), `want `+taskID(typeFetch, ref.Hash()))
 		checkQuarantinedCount(t, w.Queue, 2*len(poisonPayloads)+5)
 		if names := dumpArchive(t, w.Archive); strings.Contains(names, canary) || strings.Count(names, "state.json") != 1 {
 			t.Errorf("the archive holds %s", names)

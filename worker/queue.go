@@ -47,7 +47,7 @@ const unlimitedRetries = 1 << 30
 // a task was added: an export that is queued, is being fetched, or has failed and
 // was not removed since, stays as it is.
 func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bool, err error) {
-	_, err = q.inspector.GetTaskInfo(fetchQueue, fetchID(ref.Hash()))
+	_, err = q.inspector.GetTaskInfo(fetchQueue, taskID(typeFetch, ref.Hash()))
 	if err == nil { // its job is ready
 		return false, nil
 	}
@@ -59,11 +59,11 @@ func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bo
 
 // enqueueTask adds a poll or a fetch, unless the export has one already.
 func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref, o Options) (added bool, err error) {
-	queue, id, timeout := pollQueue, pollID(ref.Hash()), pollTimeout
+	queue, timeout := pollQueue, pollTimeout
 	if taskType == typeFetch {
-		queue, id, timeout = fetchQueue, fetchID(ref.Hash()), fetchTimeout
+		queue, timeout = fetchQueue, fetchTimeout
 	}
-	task := asynq.NewTask(taskType, payloadOf(newTask(ref, o)), asynq.Queue(queue), asynq.TaskID(id), asynq.Timeout(timeout), asynq.MaxRetry(unlimitedRetries))
+	task := asynq.NewTask(taskType, payloadOf(newTask(ref, o)), asynq.Queue(queue), asynq.TaskID(taskID(taskType, ref.Hash())), asynq.Timeout(timeout), asynq.MaxRetry(unlimitedRetries))
 	_, err = q.client.EnqueueContext(ctx, task)
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):
@@ -80,7 +80,7 @@ type taskLocation struct{ queue, id string }
 // taskLocations are in the order in which tasks move: the first is not gone
 // before the second is there.
 func taskLocations(hash string) []taskLocation {
-	return []taskLocation{{pollQueue, pollID(hash)}, {fetchQueue, fetchID(hash)}}
+	return []taskLocation{{pollQueue, taskID(typePoll, hash)}, {fetchQueue, taskID(typeFetch, hash)}}
 }
 
 // Queued reports whether the queue has a task of the export that will run.

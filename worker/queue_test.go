@@ -166,7 +166,7 @@ func TestRemove(t *testing.T) {
 		w, _ := newFastWorker(s, a, &scriptedFetcher{ends: []error{&fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}}})
 		stop := startWorker(t, w)
 		mustEnqueue(t, q, ref)
-		waitForState(t, q, fetchQueue, fetchID(hash), asynq.TaskStateRetry)
+		waitForState(t, q, fetchQueue, taskID(typeFetch, hash), asynq.TaskStateRetry)
 		if queued, err := q.Queued(hash); !queued || err != nil {
 			t.Errorf("waiting: queued %v, %v", queued, err)
 		}
@@ -177,7 +177,7 @@ func TestRemove(t *testing.T) {
 		stop = startWorker(t, w)
 		mustEnqueue(t, q, ref)
 		<-ended
-		waitForState(t, q, fetchQueue, fetchID(hash), asynq.TaskStateArchived)
+		waitForState(t, q, fetchQueue, taskID(typeFetch, hash), asynq.TaskStateArchived)
 		waitUntilIdle(t, q, ref) // its poll has to end, too
 		stop()
 		gone("given up")
@@ -285,7 +285,7 @@ func TestRequeueBringsBackPendingExports(t *testing.T) {
 			t.Errorf("after a loss: %d exports, %v", n, err)
 		}
 		for _, ref := range unfinished {
-			task, err := q.inspector.GetTaskInfo(pollQueue, pollID(ref.Hash()))
+			task, err := q.inspector.GetTaskInfo(pollQueue, taskID(typePoll, ref.Hash()))
 			if err != nil {
 				t.Errorf("%s: %v", ref, err)
 				continue
@@ -343,7 +343,7 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 			refs := []fetch.Ref{parseRef(t, jobRef+"1"), parseRef(t, jobRef+"2")}
 			for _, ref := range refs {
 				mustEnqueue(t, w.Queue, ref)
-				waitForState(t, w.Queue, pollQueue, pollID(ref.Hash()), asynq.TaskStateRetry)
+				waitForState(t, w.Queue, pollQueue, taskID(typePoll, ref.Hash()), asynq.TaskStateRetry)
 			}
 			ready.Store(true)
 			lose(t, r)

@@ -68,7 +68,7 @@ func TestMessagesThatAreNoTasksBlockNothing(t *testing.T) {
 // addOrphanedTask adds a task whose worker has died.
 func addOrphanedTask(t testing.TB, p *fakeRedis, q *Queue, ref fetch.Ref) {
 	t.Helper()
-	id := fetchID(ref.Hash())
+	id := taskID(typeFetch, ref.Hash())
 	addRaw(t, q, fetchQueue, id, typeFetch, string(payloadOf(newTask(ref, Options{}))))
 	key := "asynq:{" + fetchQueue + "}:"
 	q.redis.LRem(t.Context(), key+"pending", 0, id)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -25,10 +26,11 @@ const (
 	discoverQueue = "tallyman.discover"
 )
 
-// pollID and fetchID are the IDs of an export's tasks: it never has two of a type
-// at once.
-func pollID(hash string) string  { return "poll." + hash }
-func fetchID(hash string) string { return "fetch." + hash }
+// taskID is the ID of an export's poll or fetch: it never has two of a type at
+// once.
+func taskID(taskType, hash string) string {
+	return strings.TrimPrefix(taskType, "export:") + "." + hash
+}
 
 // A Task is the payload of a poll and of a fetch: enough to find the export.
 // Nothing in it is secret or expires.
@@ -102,11 +104,7 @@ func checkTask(wantType, taskType, id string, payload []byte) (Task, fetch.Ref, 
 	if err != nil {
 		return Task{}, fetch.Ref{}, err
 	}
-	wantID := pollID(ref.Hash())
-	if wantType == typeFetch {
-		wantID = fetchID(ref.Hash())
-	}
-	if id != wantID {
+	if wantID := taskID(wantType, ref.Hash()); id != wantID {
 		return Task{}, fetch.Ref{}, fmt.Errorf("%w: its ID is %q, want %s of %s", errBadTask, id, wantID, ref)
 	}
 	return task, ref, nil
