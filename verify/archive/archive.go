@@ -44,48 +44,20 @@ type Archive struct {
 // Open opens the archive in dir and makes one if there is none.
 func Open(dir string) (*Archive, error) {
 	a := &Archive{dir: filepath.Clean(dir), measure: measureDisk}
-	if err := a.open(); err != nil {
+	if err := a.open(true); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
 	return a, nil
 }
 
-// open reads the archive's ID, and makes one up if there is none. If several
-// processes do that at once, the one whose link comes first decides.
-func (a *Archive) open() (err error) {
-	if err := a.disk.mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
-		return err
-	}
-	path := filepath.Join(a.dir, identityFile)
-	if a.id, err = readID(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	draft := filepath.Join(a.dir, ingestDir, rand.Text()+".json")
-	defer a.disk.removeAll(draft)
-	id := make([]byte, 16)
-	rand.Read(id)
-	if err := a.disk.writeJSON(draft, identity{"tallyman.archive/v1", hex.EncodeToString(id)}); err != nil {
-		return err
-	}
-	if err := a.disk.link(draft, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if err := a.disk.syncDir(a.dir); err != nil {
-		return err
-	}
-	a.id, err = readID(path)
-	return err
-}
-
 // OpenExisting opens the archive in dir. It fails with fs.ErrNotExist if there
 // is none.
 func OpenExisting(dir string) (*Archive, error) {
-	dir = filepath.Clean(dir)
-	id, err := readID(filepath.Join(dir, identityFile))
-	if err != nil {
+	a := &Archive{dir: filepath.Clean(dir), measure: measureDisk}
+	if err := a.open(false); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
-	return &Archive{dir: dir, id: id, measure: measureDisk}, nil
+	return a, nil
 }
 
 type identity struct {
@@ -93,16 +65,42 @@ type identity struct {
 	ID     string `json:"id"`
 }
 
-func readID(path string) (string, error) {
-	b, err := os.ReadFile(path)
+// open reads the archive's ID. It makes one up if there is none and create is
+// set. If several processes do that at once, the one whose link comes first
+// decides.
+func (a *Archive) open(create bool) error {
+	if create {
+		if err := a.disk.mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(a.dir, identityFile)
+	text, err := os.ReadFile(path)
+	if create && errors.Is(err, fs.ErrNotExist) {
+		draft := filepath.Join(a.dir, ingestDir, rand.Text()+".json")
+		defer a.disk.removeAll(draft)
+		id := make([]byte, 16)
+		rand.Read(id)
+		if err := a.disk.writeJSON(draft, identity{"tallyman.archive/v1", hex.EncodeToString(id)}); err != nil {
+			return err
+		}
+		if err := a.disk.link(draft, path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := a.disk.syncDir(a.dir); err != nil {
+			return err
+		}
+		text, err = os.ReadFile(path)
+	}
 	if err != nil {
-		return "", err
+		return err
 	}
 	var i identity
-	if err := json.Unmarshal(b, &i); err != nil || i.ID == "" {
-		return "", fmt.Errorf("%w: read %s: no archive ID in it", ErrDamaged, path)
+	if err := json.Unmarshal(text, &i); err != nil || i.ID == "" {
+		return fmt.Errorf("%w: read %s: no archive ID in it", ErrDamaged, path)
 	}
-	return i.ID, nil
+	a.id = i.ID
+	return nil
 }
 
 // ID is the archive's random name, the same for all processes that open it.

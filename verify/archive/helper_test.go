@@ -59,7 +59,7 @@ func promise(body string) verify.Want {
 
 func openWith(dir string, step func(op, path string) error) (*Archive, error) {
 	a := &Archive{dir: filepath.Clean(dir), disk: disk{hook: step}, measure: measureDisk}
-	return a, a.open()
+	return a, a.open(true)
 }
 
 func mustOpen(t testing.TB, dir string) *Archive {
