@@ -34,7 +34,7 @@ func (d disk) step(op, path string) error {
 // mkdirs makes a directory and its parents, each durable in its own parent.
 func (d disk) mkdirs(dir string) error {
 	dir = filepath.Clean(dir)
-	if isDir(dir) {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil
 	}
 	parent := filepath.Dir(dir)
@@ -50,11 +50,6 @@ func (d disk) mkdirs(dir string) error {
 		return err
 	}
 	return d.syncDir(parent)
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // syncDir makes the names in a directory durable.
@@ -132,14 +127,10 @@ func (d disk) rename(from, to string) error {
 // link gives a file a second name, which is not durable yet. FAT, which has no
 // hard links, says that they are not permitted.
 func (d disk) link(from, to string) error {
-	if err := d.step("link", to); err != nil {
-		return err
+	err := d.step("link", to)
+	if err == nil {
+		err = os.Link(from, to)
 	}
-	return linkError(os.Link(from, to))
-}
-
-// linkError explains the error of a link on a file system that has none.
-func linkError(err error) error {
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
 		return fmt.Errorf("the archive needs a file system that has hard links: %w", err)
 	}

@@ -200,7 +200,9 @@ func TestTheErrorSaysWhatTheFileSystemLacks(t *testing.T) {
 			!strings.Contains(err.Error(), "/a/lock") || !strings.Contains(err.Error(), "that can lock files") {
 			t.Errorf("%v", err)
 		}
-		linked := linkError(&os.LinkError{Op: "link", Old: "/a", New: "/b", Err: errno})
+		linked := disk{hook: func(op, to string) error {
+			return &os.LinkError{Op: op, Old: "/a", New: to, Err: errno}
+		}}.link("/a", "/b")
 		if needs := strings.Contains(linked.Error(), "that has hard links"); needs != (errno != syscall.ENOLCK) {
 			t.Errorf("%v", linked)
 		}

@@ -41,12 +41,13 @@ func (a *Archive) Recheck(ctx context.Context, key string) (err error) {
 		}
 	}()
 	landed, err := a.landed(key)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !landed:
+	}
+	if !landed {
 		return fs.ErrNotExist
-	case !isDir(a.Path(key)):
+	}
+	if info, err := os.Stat(a.Path(key)); err != nil || !info.IsDir() {
 		b.problem("it is not a directory")
 		return nil
 	}
