@@ -116,7 +116,10 @@ func (in *Ingest) Close() error {
 	if in.objects.file != nil {
 		err = errors.Join(err, in.objects.file.Close())
 	}
-	return errors.Join(err, in.unlock())
+	if in.file != nil {
+		err = errors.Join(err, in.file.Close())
+	}
+	return err
 }
 
 const pinsFile = "pins.jsonl"

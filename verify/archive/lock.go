@@ -27,7 +27,7 @@ type exportLock struct {
 	archive *Archive
 	key     string
 	dir     string
-	file    *flock.Flock
+	file    *flock.Flock // its Close lets another attempt lock the export
 
 	maxElement int // bytes that an element of a path may have in the file system
 }
@@ -52,7 +52,7 @@ func (a *Archive) lockExport(reference, key string) (l exportLock, s State, err 
 		return l, s, err
 	}
 	if s, err = l.readOrCreate(reference); err != nil {
-		err = errors.Join(err, l.unlock())
+		err = errors.Join(err, l.file.Close())
 		l.file = nil
 	}
 	return l, s, err
@@ -219,12 +219,4 @@ func (l exportLock) removeExcept(names ...string) error {
 		}
 	}
 	return err
-}
-
-// unlock lets another attempt lock the export.
-func (l exportLock) unlock() error {
-	if l.file == nil {
-		return nil
-	}
-	return l.file.Close()
 }

@@ -143,7 +143,7 @@ func (r *Record) Discard() error {
 }
 
 // Close unlocks the export. Changes that were not saved are lost.
-func (r *Record) Close() error { return r.lock.unlock() }
+func (r *Record) Close() error { return r.lock.file.Close() }
 
 // State reads what is known of an export that has not landed, without its lock.
 // It fails with fs.ErrNotExist if nothing is known.
