@@ -79,7 +79,8 @@ func (a *Archive) Record(reference, key string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the record of %s: %w", reference, err)
 	}
-	return &Record{State: state, Counters: readCounters(lock.dir), lock: lock}, nil
+	counters, _ := readSmall[Counters](lock.path(countsFile)) // zero if they can't be read
+	return &Record{State: state, Counters: counters, lock: lock}, nil
 }
 
 // Save writes the State and the Counters. The State is durable when Save
@@ -153,17 +154,18 @@ func (a *Archive) State(key string) (State, Counters, error) {
 	if err != nil {
 		return State{}, Counters{}, err
 	}
-	return state, readCounters(dir), nil
+	counters, _ := readSmall[Counters](filepath.Join(dir, countsFile)) // zero if they can't be read
+	return state, counters, nil
 }
 
 // readState fails with fs.ErrNotExist if there is no file, or no state in it.
-func readState(dir string) (s State, err error) {
+func readState(dir string) (State, error) {
 	path := filepath.Join(dir, stateFile)
-	b, err := readSmall(path)
+	s, err := readSmall[State](path)
 	if err != nil && !errors.Is(err, syscall.ENOTDIR) {
-		return s, err
+		return State{}, err
 	}
-	if json.Unmarshal(b, &s) != nil || s.Key == "" {
+	if s.Key == "" {
 		return State{}, fmt.Errorf("read %s: %w: no state in it", path, fs.ErrNotExist)
 	}
 	var options bytes.Buffer
@@ -172,25 +174,22 @@ func readState(dir string) (s State, err error) {
 	return s, nil
 }
 
-func readCounters(dir string) (c Counters) {
-	b, err := readSmall(filepath.Join(dir, countsFile))
-	if err != nil || json.Unmarshal(b, &c) != nil {
-		return Counters{}
-	}
-	return c
-}
-
 // maxSmallFile is more bytes than a state or counters have. readSmall reads no
-// further, and what it then returns is not valid JSON.
+// further, and what it then has is not valid JSON.
 const maxSmallFile = 1 << 20
 
-func readSmall(path string) ([]byte, error) {
+// readSmall reads a small file of JSON. What is not valid is the zero value.
+func readSmall[T any](path string) (v T, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return v, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSmallFile+1))
+	b, err := io.ReadAll(io.LimitReader(f, maxSmallFile+1))
+	if err != nil || json.Unmarshal(b, &v) != nil {
+		return *new(T), err
+	}
+	return v, nil
 }
 
 // namesPerRead is how many names of the ingest area States reads at a time.
