@@ -86,7 +86,7 @@ func (t *transfer) openFirst(ctx context.Context) error {
 		}
 	}
 	t.report(t.partial.Received(), "")
-	if t.partial.Restarted() {
+	if t.partial.Restarted {
 		t.report(0, "the job has changed what it promises: starting over")
 	}
 	return nil

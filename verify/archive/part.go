@@ -131,13 +131,6 @@ func (ps parts) after(off int64) int {
 	return sort.Search(len(ps), func(i int) bool { return ps[i].off+ps[i].n > off })
 }
 
-func (ps parts) received() (n int64) {
-	for _, p := range ps {
-		n += p.n
-	}
-	return n
-}
-
 // add adds an entry of the part index as a complete part, unless it overlaps
 // another. Adjacent parts become one, so that their number is that of the missing
 // ranges, or one more.

@@ -17,6 +17,10 @@ import (
 // offset, and the part index. Many goroutines may receive parts at once while one
 // reads the Wire.
 type Partial struct {
+	// Restarted says that an earlier attempt received parts that are of no use now,
+	// because the job promises another version. It does not change.
+	Restarted bool
+
 	in         *Ingest
 	name       string
 	file       *os.File
@@ -32,7 +36,6 @@ type Partial struct {
 	answered  bool        // the store has
 	want      verify.Want // both promises, merged
 	parts     parts
-	restarted bool
 	writing   int // content files that are not closed
 	files     []File
 	counted   []Counted
@@ -95,10 +98,10 @@ func (p *Partial) load(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case e.Store != nil:
-			p.parts, p.restarted = nil, false
+			p.parts, p.Restarted = nil, false
 			current = p.adopt(e.Job.want(), e.Store.want())
 		case !current:
-			p.restarted = true
+			p.Restarted = true
 		case e.isIn(p.want.Size) && e.matches(p.file):
 			p.parts.add(p, e)
 		}
@@ -137,15 +140,14 @@ func (p *Partial) empty() error {
 	return err
 }
 
-// Restarted reports whether an earlier attempt received parts that are of no use
-// now, because the job promises another version.
-func (p *Partial) Restarted() bool { return p.restarted }
-
 // Received is how many bytes are here.
-func (p *Partial) Received() int64 {
+func (p *Partial) Received() (n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.parts.received()
+	for _, part := range p.parts {
+		n += part.n
+	}
+	return n
 }
 
 // AddDoubt adds a reason to look twice at the object if it lands. It must not be
@@ -167,8 +169,10 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 	case p.writing > 0:
 		return errNotClosed
 	}
-	if err := p.linkWire(codec); err != nil {
-		return err
+	if p.keep != nil && (codec != "" || len(p.files) == 0) { // else the wire is content already
+		if err := p.linkWire(codec); err != nil {
+			return err
+		}
 	}
 	found := p.wire.Result()
 	object := Object{

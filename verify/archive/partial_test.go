@@ -337,7 +337,7 @@ func TestAPieceIsNotTakenForTheObject(t *testing.T) {
 		receiveUpTo(p, rows(100), 40, 1)
 		p.Close()
 		p = mustPartial(t, in, "o", later)
-		if known := later.Size != verify.Unknown; p.Restarted() == known || (p.Received() == 40) != known {
+		if known := later.Size != verify.Unknown; p.Restarted == known || (p.Received() == 40) != known {
 			t.Errorf("%+v: %d bytes are here", later, p.Received())
 		}
 		p.Discard()

@@ -213,8 +213,8 @@ func TestAChangedPromiseOfTheJobStartsOver(t *testing.T) {
 				}
 			})
 			torn.with(tt.now, func(p *Partial) {
-				if got := missing(p, 256); got != tt.want || p.Restarted() != (tt.want == allParts) {
-					t.Errorf("missing %s, want %s; restarted: %t", got, tt.want, p.Restarted())
+				if got := missing(p, 256); got != tt.want || p.Restarted != (tt.want == allParts) {
+					t.Errorf("missing %s, want %s; restarted: %t", got, tt.want, p.Restarted)
 				}
 			})
 		})

@@ -51,8 +51,11 @@ func readProgress(dir string) (bytes, done int64) {
 			}
 		}
 		f.Close()
-		if n := received.received(); n > 0 {
-			sizes[name] = n
+		if len(received) > 0 {
+			sizes[name] = 0
+		}
+		for _, part := range received {
+			sizes[name] += part.n
 		}
 	}
 	for _, size := range sizes {

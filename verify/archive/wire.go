@@ -123,9 +123,6 @@ func (p *Partial) KeepWire(name func(codec string) string) {
 // until the object is done, so that an attempt that is cut short leaves the parts
 // to the next.
 func (p *Partial) linkWire(codec string) (err error) {
-	if p.keep == nil || codec == "" && len(p.files) > 0 {
-		return nil
-	}
 	name := p.keep.name(codec)
 	if slices.ContainsFunc(p.files, func(f File) bool { return f.Path == name || strings.HasPrefix(f.Path, name+"/") }) {
 		name += ".wire"
