@@ -66,18 +66,22 @@ var leaks = []struct {
 		`(?:=|%(?:25)*3d|\\+u003d|&#(?:61|x3d);)(?:[^\s"'<>&;,\\]|` + escapedInJSON + `)+`), "$1"},
 	// A header, as it is sent, as package fmt prints it, or in JSON. The value of
 	// a token is one word; that of an authorization or a cookie may be several.
-	{[]string{"-token"}, regexp.MustCompile(headerPattern(`(?:x-(?:auth|subject)-token|(?:x-[a-z]+-)?security-token)`) +
+	{[]string{"-token"}, regexp.MustCompile(headerStart + tokenHeaders + headerSent + tokenHeaders + headerInJSON +
 		valueByte + valueByte + `*`), "${1}" + mask},
-	{[]string{"authorization", "cookie"}, regexp.MustCompile(headerPattern(`(?:(?:proxy-)?authorization|(?:set-)?cookie)`) +
+	{[]string{"authorization", "cookie"}, regexp.MustCompile(headerStart + loginHeaders + headerSent + loginHeaders + headerInJSON +
 		valueByte + `(?:[^"\]<>\\\r\n]|` + escapedInJSON + `)*`), "${1}" + mask},
 }
 
-// headerPattern matches the name of a header and everything up to its value.
-func headerPattern(names string) string {
-	return `(?im)((?:^|[\s\[{(,>]|\\[nrt])` + names + `:[ \t]*\[?(?:\\*")?|\\*"` + names + `\\*"[ \t]*[:=][ \t]*\[?\\*")`
-}
-
 const (
+	tokenHeaders = `(?:x-(?:auth|subject)-token|(?:x-[a-z]+-)?security-token)`
+	loginHeaders = `(?:(?:proxy-)?authorization|(?:set-)?cookie)`
+
+	// A header's name stands between headerStart and headerSent, or between
+	// headerSent and headerInJSON. The value follows headerInJSON in both cases.
+	headerStart  = `(?im)((?:^|[\s\[{(,>]|\\[nrt])`
+	headerSent   = `:[ \t]*\[?(?:\\*")?|\\*"`
+	headerInJSON = `\\*"[ \t]*[:=][ \t]*\[?\\*")`
+
 	escapedInJSON = `\\+u00[0-9a-f]{2}|\\/`
 	valueByte     = `(?:[^\s"<>\]},:\\]|` + escapedInJSON + `)`
 )
