@@ -69,7 +69,7 @@ type Output interface {
 // it is left.
 func Run(ctx context.Context, wire io.ReadCloser, t Target) (Result, error) {
 	d := &decoding{Target: t, wire: wire}
-	ahead := readAhead(cancelableReader{ctx, wire}, t.Size, t.Recover)
+	ahead := readAhead(ctx, wire, t.Size, t.Recover)
 	ended := false
 	defer func() {
 		if !ended {

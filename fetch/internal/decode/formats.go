@@ -147,7 +147,7 @@ func (d *decoding) decodeStream(ctx context.Context, f *format, encoded io.Reade
 		return cmp.Or(frames.windowError(), err)
 	}
 	defer release()
-	ahead := readAhead(&limitedReader{d: d, content: content, encoded: frames}, d.Size, d.Recover)
+	ahead := readAhead(ctx, &limitedReader{d: d, content: content, encoded: frames}, d.Size, d.Recover)
 	err = d.writeContent(ctx, ahead)
 	if IsLocal(err) {
 		d.wire.Close() // or ahead.Close would wait for the wire's next bytes

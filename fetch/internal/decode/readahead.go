@@ -27,17 +27,18 @@ var aheadPool = sync.Pool{New: func() any {
 }}
 
 // readAhead returns a reader that reads r in a goroutine of its own, so that the
-// steps before and behind it run at once. A panic of r is a local error. size is
-// that of the object as transferred.
+// steps before and behind it run at once. A panic of r is a local error, and once
+// ctx has ended, its cause is the error. size is that of the object as transferred.
 //
 // The caller must close the reader, once, when no Read of r blocks any more:
 // Close waits for the goroutine.
-func readAhead(r io.Reader, size int64, recoverPanic func(*error)) io.ReadCloser {
+func readAhead(ctx context.Context, r io.Reader, size int64, recoverPanic func(*error)) io.ReadCloser {
+	guarded := guardedReader{ctx, r, recoverPanic}
 	if size != verify.Unknown && size < minAhead {
-		return io.NopCloser(r)
+		return io.NopCloser(guarded)
 	}
 	buffers := aheadPool.Get().(*[aheadBuffers][]byte)
-	ahead, err := readahead.NewReaderBuffer(recoveringReader{r, recoverPanic}, buffers[:])
+	ahead, err := readahead.NewReaderBuffer(guarded, buffers[:])
 	if err != nil {
 		panic(err) // the buffers are right
 	}
@@ -68,14 +69,19 @@ func (a *pooledAhead) Close() error {
 // them.
 var onBuffersReturned = func(...[]byte) {}
 
-// A recoveringReader makes a panic of its reader a local error. In a goroutine
-// of a library, the panic would end the process.
-type recoveringReader struct {
+// A guardedReader fails once ctx has ended, even if there is more to read, and makes
+// a panic of its reader a local error. In a goroutine of a library, the panic would
+// end the process.
+type guardedReader struct {
+	ctx context.Context
 	io.Reader
 	recoverPanic func(*error)
 }
 
-func (r recoveringReader) Read(p []byte) (n int, err error) {
+func (r guardedReader) Read(p []byte) (n int, err error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
 	var panicked error
 	defer func() {
 		if panicked != nil {
@@ -83,18 +89,5 @@ func (r recoveringReader) Read(p []byte) (n int, err error) {
 		}
 	}()
 	defer r.recoverPanic(&panicked)
-	return r.Reader.Read(p)
-}
-
-// A cancelableReader fails once ctx has ended, even if there is more to read.
-type cancelableReader struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r cancelableReader) Read(p []byte) (int, error) {
-	if r.ctx.Err() != nil {
-		return 0, context.Cause(r.ctx)
-	}
 	return r.Reader.Read(p)
 }

@@ -73,7 +73,7 @@ func TestReadAheadReadsEveryByte(t *testing.T) {
 			content := noise(length)
 			for _, how := range []string{"read", "written", "read and written"} {
 				t.Run(fmt.Sprint(size, length, how), func(t *testing.T) {
-					ahead := readAhead(iotest.HalfReader(bytes.NewReader(content)), size, recoverPanic)
+					ahead := readAhead(t.Context(), iotest.HalfReader(bytes.NewReader(content)), size, recoverPanic)
 					var got slow
 					if how != "written" {
 						n := int64(length)
@@ -101,17 +101,19 @@ type panicking struct{}
 func (panicking) Read([]byte) (int, error) { panic("a decoder that nobody foresaw") }
 
 func TestPanicOfTheReaderIsALocalError(t *testing.T) {
-	ahead := readAhead(panicking{}, 2*minAhead, recoverPanic)
-	defer ahead.Close()
-	if _, err := io.ReadAll(ahead); !errors.Is(err, errPanicked) || !IsLocal(err) {
-		t.Errorf("%v, want a local error", err)
+	for _, size := range []int64{1, 2 * minAhead} { // without a goroutine, and with one
+		ahead := readAhead(t.Context(), panicking{}, size, recoverPanic)
+		if _, err := io.ReadAll(ahead); !errors.Is(err, errPanicked) || !IsLocal(err) {
+			t.Errorf("%d bytes: %v, want a local error", size, err)
+		}
+		ahead.Close()
 	}
 }
 
-func TestCancelableReaderFailsOnceItsContextHasEnded(t *testing.T) {
+func TestAReaderFailsOnceItsContextHasEnded(t *testing.T) {
 	ended := errors.New("ended")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	r := cancelableReader{ctx, strings.NewReader("here all along")}
+	r := guardedReader{ctx, strings.NewReader("here all along"), recoverPanic}
 	if _, err := io.ReadFull(r, make([]byte, 4)); err != nil {
 		t.Fatal(err)
 	}
