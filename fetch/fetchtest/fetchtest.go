@@ -3,7 +3,8 @@
 //   - Suite is what every provider of export jobs passes. What a provider makes
 //     of each answer of its service is recorded in its testdata, one txtar file
 //     for each.
-//   - Rclone is what every store of objects passes, against rclone serve s3.
+//   - Bucket is what every store of objects passes, against a server of its own
+//     tests, and Rclone what it passes against rclone serve s3.
 //   - FuzzObjects and FuzzJobs fuzz the answers to listings.
 //   - Memory is a provider whose objects are in memory.
 //   - Redis is a redis-server of its own.
@@ -74,7 +75,7 @@ func (f Transport) RoundTrip(req *http.Request) (*http.Response, error) { return
 // turn.
 func Answering(status int, body string, headers ...string) Transport {
 	return func(req *http.Request) (*http.Response, error) {
-		resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: req}
+		resp := &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: req}
 		for i := 0; i < len(headers); i += 2 {
 			resp.Header.Set(headers[i], headers[i+1])
 		}
