@@ -51,6 +51,18 @@ func (b Bucket) Run(t *testing.T) {
 	t.Run("a page that can't be used is refused", b.unusablePages)
 	t.Run("a silent store is a temporary failure", b.silent)
 	t.Run("a cancelled context ends a listing", b.cancelledListing)
+	t.Run("a read yields a range", b.ranges)
+	t.Run("an object that changed is ErrChanged", b.changed)
+	t.Run("bytes arrive as they are stored", b.encoded)
+	t.Run("a range that was not asked for is a temporary failure", b.otherRanges)
+	t.Run("a body that is cut short is an error", b.cutShort)
+	t.Run("a cancelled context ends a read", b.cancelledRead)
+	t.Run("many goroutines may read at once", b.parallel)
+	t.Run("recorded refusals", b.recorded)
+	t.Run("no error has a secret", b.secrets)
+	t.Run("a host that may not be asked is ErrHost", b.hosts)
+	t.Run("an endless refusal is cut", b.endlessRefusal)
+	t.Run("unprintable keys are quoted", b.unprintable)
 }
 
 func (b Bucket) oddNames(t *testing.T) {
