@@ -19,19 +19,6 @@ import (
 	"tallyman/verify/archive"
 )
 
-func parseRef(t testing.TB, s string) fetch.Ref {
-	t.Helper()
-	ref, err := fetch.ParseRef(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
-}
-
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 var errStop = errors.New("far enough")
 
 // firstRequest returns the first request that a store makes for the objects of a
@@ -40,18 +27,17 @@ func firstRequest(t *testing.T, s *Store, ref string) (*http.Request, error) {
 	t.Helper()
 	var seen *http.Request
 	ctx, cancel := context.WithCancelCause(t.Context())
-	s.Client = &http.Client{Transport: transport(func(req *http.Request) (*http.Response, error) {
+	s.Client = &http.Client{Transport: fetchtest.Transport(func(req *http.Request) (*http.Response, error) {
 		seen = req
 		cancel(errStop)
 		return nil, errStop
 	})}
-	export, err := (&Provider{s}).Export(ctx, parseRef(t, ref))
+	export, err := (&Provider{s}).Export(ctx, fetchtest.ParseRef(t, ref))
 	if err != nil {
 		return nil, err
 	}
-	_, err = names(export.Objects)
-	if !errors.Is(err, errStop) {
-		t.Errorf("got %v", err)
+	if _, err = fetchtest.Names(export.Objects); !errors.Is(err, errStop) {
+		t.Errorf("got %v, want %v", err, errStop)
 	}
 	return seen, nil
 }
@@ -109,7 +95,7 @@ func TestUsageErrors(t *testing.T) {
 		{"a bucket that is too short", "oss://ab/p?region=r", &Store{}, `export oss://ab/p?region=r: bucket "ab": want 3 to 63`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := (&Provider{c.store}).Export(t.Context(), parseRef(t, c.ref))
+			_, err := (&Provider{c.store}).Export(t.Context(), fetchtest.ParseRef(t, c.ref))
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) || !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
@@ -118,7 +104,7 @@ func TestUsageErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&Provider{&Store{}}).Export(t.Context(), parseRef(t, "foreign://a/b/c")); err == nil || !strings.Contains(err.Error(), "not a reference to objects of OSS") {
+	if _, err := (&Provider{&Store{}}).Export(t.Context(), fetchtest.ParseRef(t, "foreign://a/b/c")); err == nil || !strings.Contains(err.Error(), "not a reference to objects of OSS") {
 		t.Errorf("of another scheme: got %v", err)
 	}
 }
@@ -160,14 +146,14 @@ func TestKeysAreAskedForAtEachCall(t *testing.T) {
 	}
 	gone := errors.New("no keys")
 	store.Keys = func(context.Context) (acs.Keys, error) { return acs.Keys{}, gone }
-	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, gone) {
+	if _, err := fetchtest.Names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, gone) {
 		t.Errorf("got %v, want the error of the keys", err)
 	}
 }
 
 func TestAnExportIsReadyAndNamesItsLocation(t *testing.T) {
 	_, store := serve(t, map[string]*object{"p/a.csv": {body: "x"}})
-	export, err := (&Provider{store}).Export(t.Context(), parseRef(t, "oss://"+bucket+"/p/"))
+	export, err := (&Provider{store}).Export(t.Context(), fetchtest.ParseRef(t, "oss://"+bucket+"/p/"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +174,7 @@ func TestSeveralObjectsLand(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := &fetch.Fetcher{Providers: map[string]fetch.Provider{"oss": &Provider{store}}, Archive: a, PartSize: 64 << 10, Parallel: 4}
-	ref := parseRef(t, "oss://"+bucket+"/e/")
+	ref := fetchtest.ParseRef(t, "oss://"+bucket+"/e/")
 	receipt, err := f.Fetch(t.Context(), ref)
 	if err != nil || len(receipt.Doubts) > 0 {
 		t.Fatalf("%v, %+v", err, receipt)
@@ -226,7 +212,7 @@ func TestObjectsWhoseETagIsNoHashLand(t *testing.T) {
 				t.Fatal(err)
 			}
 			f := &fetch.Fetcher{Providers: map[string]fetch.Provider{"oss": &Provider{store}}, Archive: a, PartSize: 64 << 10, Parallel: 2}
-			receipt, err := f.Fetch(t.Context(), parseRef(t, "oss://"+bucket+"/e/"))
+			receipt, err := f.Fetch(t.Context(), fetchtest.ParseRef(t, "oss://"+bucket+"/e/"))
 			if err != nil || len(receipt.Doubts) != c.doubts {
 				t.Errorf("%v, %+v", err, receipt)
 			}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/internal/acs"
 	"tallyman/verify"
 )
@@ -35,10 +36,10 @@ var sts = acs.Keys{AccessKeyID: "STS.id", AccessKeySecret: "SECRETcanary", Secur
 // signatures.
 type server struct {
 	*httptest.Server
-	keys    acs.Keys
-	objects map[string]*object                            // by key
-	bare    bool                                          // it doesn't encode keys, and doesn't say that it does
-	lie     func(http.ResponseWriter, *http.Request) bool // answers in its place, if true
+	keys      acs.Keys
+	objects   map[string]*object                            // by key
+	unencoded bool                                          // it doesn't encode keys, and doesn't say that it does
+	intercept func(http.ResponseWriter, *http.Request) bool // answers in its place, if true
 
 	mu       sync.Mutex
 	requests []*http.Request
@@ -72,7 +73,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("x-oss-request-id", "5C06A3B67B8B5A3DA422299D")
 	name, key, _ := strings.Cut(r.URL.Path[1:], "/")
 	switch {
-	case s.lie != nil && s.lie(w, r):
+	case s.intercept != nil && s.intercept(w, r):
 	case !s.signed(r, name, key):
 		refuse(w, 403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.")
 	case name != bucket:
@@ -163,7 +164,7 @@ func (o *object) etag() string {
 func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	shown, page := encode, "<EncodingType>url</EncodingType>"
-	if s.bare {
+	if s.unencoded {
 		shown, page = html.EscapeString, ""
 	}
 	var found []string
@@ -215,13 +216,8 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, key string) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader([]byte(o.body)))
 }
 
-// names returns the names of the listed objects, up to an error.
-func names(objects func(func(fetch.Object, error) bool)) (names []string, err error) {
-	for o, err := range objects {
-		if err != nil {
-			return names, err
-		}
-		names = append(names, o.Name)
-	}
-	return names, nil
+// only returns the one object of a bucket.
+func only(t testing.TB, store *Store) fetch.Object {
+	t.Helper()
+	return fetchtest.Only(t, store.Objects(t.Context(), Selection{Bucket: bucket}))
 }
