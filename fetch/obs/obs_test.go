@@ -16,13 +16,6 @@ import (
 	"tallyman/verify/archive"
 )
 
-func TestProvider(t *testing.T) {
-	k := Keys{AccessKey: fetchtest.KeyID, SecretKey: fetchtest.Secret, SecurityToken: fetchtest.Token}
-	fetchtest.Suite{Ref: "obs://logs/e/?region=cn-north-4", Dir: "testdata/listing", New: func(client *http.Client) fetch.Provider {
-		return &Provider{&Store{Client: client, Keys: StaticKeys(k)}}
-	}}.Run(t)
-}
-
 var errStop = errors.New("far enough")
 
 // firstRequest returns the first request that a store makes for the objects of a
@@ -32,7 +25,7 @@ func firstRequest(t *testing.T, s *Store, ref string) (*http.Request, error) {
 	var seen *http.Request
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s.Keys = StaticKeys(keys)
-	s.Client = &http.Client{Transport: transport(func(req *http.Request) (*http.Response, error) {
+	s.Client = &http.Client{Transport: fetchtest.Transport(func(req *http.Request) (*http.Response, error) {
 		seen = req
 		cancel(errStop)
 		return nil, errStop
@@ -41,7 +34,7 @@ func firstRequest(t *testing.T, s *Store, ref string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = names(export.Objects); !errors.Is(err, errStop) {
+	if _, err = fetchtest.Names(export.Objects); !errors.Is(err, errStop) {
 		t.Errorf("got %v", err)
 	}
 	return seen, nil
@@ -115,33 +108,33 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// ways are the ways to sign a call and to name its bucket.
-var ways = map[string]Store{
+// signingModes are the settings for each way to sign a call and to name its bucket.
+var signingModes = map[string]Store{
 	"obs, host": {Endpoint: "http://obs.cn-north-4.myhuaweicloud.com"},
 	"v4, host":  {Endpoint: "http://obs.cn-north-4.myhuaweicloud.com", Signature: "v4", Region: "cn-north-4"},
 	"v4, path":  {},
 }
 
-// along returns the store with the settings of a way.
-func along(way Store, store *Store) *Store {
-	if way.Endpoint != "" {
-		store.Endpoint = way.Endpoint
+// withMode gives the settings of a signing mode to a store, and returns it.
+func withMode(mode Store, store *Store) *Store {
+	if mode.Endpoint != "" {
+		store.Endpoint = mode.Endpoint
 	}
-	store.Signature, store.Region = way.Signature, way.Region
+	store.Signature, store.Region = mode.Signature, mode.Region
 	return store
 }
 
 // The SDK's own V4 signature fails for a prefix or a marker with a space.
 func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
 	objects := map[string]string{}
-	for _, name := range oddKeys {
+	for _, name := range fetchtest.OddNames {
 		objects["e +/"+name] = name
 	}
-	for way, as := range ways {
+	for mode, settings := range signingModes {
 		for name, k := range map[string]Keys{"keys": keys, "temporary keys": temporary} {
-			t.Run(way+" with "+name, func(t *testing.T) {
+			t.Run(mode+" with "+name, func(t *testing.T) {
 				srv, store := serveTo(t, k, objects)
-				store = along(as, store)
+				store = withMode(settings, store)
 				store.PageSize = 1
 				for o, err := range store.Objects(t.Context(), Selection{Bucket: bucket, Prefix: "e +/"}) {
 					if err != nil {
@@ -151,8 +144,8 @@ func TestSignaturesHoldWithEveryKindOfKey(t *testing.T) {
 						t.Errorf("%s: read %q", o.Name, got)
 					}
 				}
-				if n := len(srv.seen()); n != 2*len(oddKeys) {
-					t.Errorf("%d requests, want %d pages and %d objects", n, len(oddKeys), len(oddKeys))
+				if n := len(srv.seen()); n != 2*len(fetchtest.OddNames) {
+					t.Errorf("%d requests, want %d pages and %d objects", n, len(fetchtest.OddNames), len(fetchtest.OddNames))
 				}
 			})
 		}
@@ -172,19 +165,19 @@ func TestV4SendsTheDateAsS3Does(t *testing.T) {
 }
 
 func TestAWrongKeyIsRefused(t *testing.T) {
-	for way, as := range ways {
+	for mode, settings := range signingModes {
 		srv, store := serve(t, map[string]string{"a": "x"})
-		store = along(as, store)
+		store = withMode(settings, store)
 		for wrong, k := range map[string]Keys{
 			"SK": {AccessKey: keys.AccessKey, SecretKey: "other"}, "AK": {AccessKey: "other", SecretKey: keys.SecretKey}, "a token that the key does not have": {AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, SecurityToken: "t"},
 		} {
 			store.Keys = StaticKeys(k)
-			if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, fetch.ErrAuth) {
-				t.Errorf("%s, %s: got %v", way, wrong, err)
+			if _, err := fetchtest.Names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, fetch.ErrAuth) {
+				t.Errorf("%s, %s: got %v", mode, wrong, err)
 			}
 		}
 		if n := len(srv.seen()); n != 3 {
-			t.Errorf("%s: %d requests, want 3: too many wrong signatures block a key", way, n)
+			t.Errorf("%s: %d requests, want 3: too many wrong signatures block a key", mode, n)
 		}
 	}
 }
@@ -204,7 +197,7 @@ func TestKeysAreAskedForAtEachCall(t *testing.T) {
 	}
 	gone := errors.New("no keys")
 	store.Keys = func(context.Context) (Keys, error) { return Keys{}, gone }
-	if _, err := names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, gone) {
+	if _, err := fetchtest.Names(store.Objects(t.Context(), Selection{Bucket: bucket})); !errors.Is(err, gone) {
 		t.Errorf("got %v, want the error of the keys", err)
 	}
 }
@@ -224,10 +217,10 @@ func TestAnExportIsReadyAndNamesItsLocation(t *testing.T) {
 // The ETag of an object that its store encrypts looks like an MD5 and is none;
 // that of one that was uploaded in parts can be computed.
 func TestAPrefixLandsFromTheSandbox(t *testing.T) {
-	for way, as := range ways {
-		t.Run(way, func(t *testing.T) {
+	for mode, settings := range signingModes {
+		t.Run(mode, func(t *testing.T) {
 			srv, store := serve(t, map[string]string{"e/b/": "", "f": "x"})
-			store = along(as, store)
+			store = withMode(settings, store)
 			store.PageSize = 2
 			for name, f := range map[string]sandbox.File{
 				"plain.csv":        {Rows: 2_000, Seed: 1},

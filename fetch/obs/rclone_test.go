@@ -15,7 +15,7 @@ func TestRclone(t *testing.T) {
 	fetchtest.Rclone{Scheme: "obs", ETag: `W/"%x"`, Flags: []string{"--auth-key", keys.AccessKey + "," + keys.SecretKey}, New: func(endpoint string) (fetch.Provider, fetchtest.Lister) {
 		for _, k := range []Keys{{AccessKey: keys.AccessKey, SecretKey: "other"}, {AccessKey: "other", SecretKey: keys.SecretKey}} {
 			wrong := &Store{Endpoint: endpoint, Keys: StaticKeys(k)}
-			if _, err := names(wrong.Objects(t.Context(), Selection{Bucket: "bkt-one"})); !errors.Is(err, fetch.ErrAuth) {
+			if _, err := fetchtest.Names(wrong.Objects(t.Context(), Selection{Bucket: "bkt-one"})); !errors.Is(err, fetch.ErrAuth) {
 				t.Errorf("%v: got %v, want ErrAuth", k, err)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
 )
 
@@ -24,7 +25,7 @@ const bucket = "obs-test-bucket"
 // A server is the sandbox, which checks signatures. It records what it is asked.
 type server struct {
 	*sandbox.Cloud
-	lie func(http.ResponseWriter, *http.Request) bool // answers in its place, if true
+	intercept func(http.ResponseWriter, *http.Request) bool // answers in its place, if true
 
 	mu       sync.Mutex
 	requests []*http.Request
@@ -61,55 +62,26 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r)
 	s.mu.Unlock()
-	if s.lie == nil || !s.lie(w, r) {
+	if s.intercept == nil || !s.intercept(w, r) {
 		s.Cloud.ServeHTTP(w, r)
 	}
-}
-
-// names returns the names of the listed objects, up to an error.
-func names(objects func(func(fetch.Object, error) bool)) (names []string, err error) {
-	for o, err := range objects {
-		if err != nil {
-			return names, err
-		}
-		names = append(names, o.Name)
-	}
-	return names, nil
 }
 
 // only returns the one object of a bucket.
 func only(t testing.TB, store *Store) fetch.Object {
 	t.Helper()
-	var all []fetch.Object
-	for o, err := range store.Objects(t.Context(), Selection{Bucket: bucket}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, o)
-	}
-	if len(all) != 1 {
-		t.Fatalf("got %d objects, want one", len(all))
-	}
-	return all[0]
+	return fetchtest.Only(t, store.Objects(t.Context(), Selection{Bucket: bucket}))
 }
 
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 // asking returns a store whose calls f answers.
-func asking(f transport) *Store {
+func asking(f fetchtest.Transport) *Store {
 	return &Store{Region: "cn-north-4", Keys: StaticKeys(temporary), Client: &http.Client{Transport: f}}
 }
 
 // read reads a range of an object that was not listed.
 func read(t testing.TB, s *Store, key string) error {
 	t.Helper()
-	at, err := s.address("", bucket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := s.source(at, key, `"etag"`).ReadRange(t.Context(), 4, 4, "")
+	answer, err := unlisted(s, key).ReadRange(t.Context(), 4, 4, "")
 	if err == nil {
 		answer.Close()
 	}
