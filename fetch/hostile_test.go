@@ -102,7 +102,7 @@ package fetch_test
 //		TestARedirectSendsNoReferer, TestRedirectsAreChecked, TestNoCallIsRedirected,
 //		TestEachFaultOfAStoreHasItsOutcome
 //	stores that are slow, silent or send without end
-//		TestAStoreThatIsSilentTimesOut, TestAnEndlessObjectIsCutOffAtItsSize, TestAnEndlessRefusalIsCut,
+//		TestBucket, TestAnEndlessObjectIsCutOffAtItsSize,
 //		TestDrainCutsAnEndlessAnswer, TestASlowStoreFailsWithItsRate,
 //		TestAStoreThatAnswersByteByByteIsSlow, TestASmallObjectLandsOverASlowLink,
 //		TestAnObjectOfUnknownLengthEndsAtMaxSize, TestASizeAboveMaxSizeIsRefusedBeforeAByteIsKept,
