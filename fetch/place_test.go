@@ -31,8 +31,8 @@ func TestPlaceIsAReferenceWithoutItsLastPart(t *testing.T) {
 			if diff := cmp.Diff(tt.parts, place.Parts()); diff != "" || place.String() != tt.in || !place.IsPlace() {
 				t.Errorf("%s: got %s; Parts (-want +got)\n%s", in, place, diff)
 			}
-			if ref, err := ParseRef(in); err == nil {
-				t.Errorf("%s is taken for a reference, as %s", in, ref)
+			if ref, err := ParseRef(in); err == nil || !strings.Contains(err.Error(), "reference ") {
+				t.Errorf("%s is taken for a reference, as %s, or: %v", in, ref, err)
 			}
 		}
 	}
@@ -95,16 +95,18 @@ func TestJobIsTheReferenceToAJobOfThePlace(t *testing.T) {
 	if place.String() != "sls://cn-hangzhou/ali-test-project/" {
 		t.Errorf("the place is now %s", place)
 	}
-	for _, name := range []string{"", ".", "..", "a/b", "/", "a?b", "a?tid=1", "a\nb", "\xff"} {
-		if ref, err := place.Job(name); err == nil {
-			t.Errorf("%q is taken, as %s", name, ref)
+	for name, message := range map[string]string{
+		"": "JOB", ".": "JOB", "..": "JOB", "a/b": "want sls://REGION/PROJECT/JOB", "/": "want sls://REGION/PROJECT/JOB",
+		"a?b": "no option", "a?tid=1": "no option", "a\nb": "control character", "\xff": "not UTF-8",
+	} {
+		if ref, err := place.Job(name); err == nil || !strings.Contains(err.Error(), message) {
+			t.Errorf("%q: got %s, %v, want %q", name, ref, err, message)
 		}
 	}
-	if got, err := ref.Job("x"); err == nil {
-		t.Errorf("a job of a job is taken, as %s", got)
-	}
-	if got, err := parse(t, "oss://b/").Job("x"); err == nil {
-		t.Errorf("an object for a job is taken, as %s", got)
+	for _, other := range []Ref{ref, parse(t, "oss://b/")} {
+		if got, err := other.Job("x"); err == nil || !strings.Contains(err.Error(), "is not a place") {
+			t.Errorf("a job of %s: got %s, %v, want an error that it is not a place", other, got, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"tallyman/fetch"
@@ -46,8 +47,8 @@ func TestAFetchFromAStoreWithoutRangesIsResumed(t *testing.T) {
 	drain := drainable(f)
 	f.Progress = callAfter(10_500, drain)
 	ref := s.ref(t, "export.csv", "")
-	if _, err := f.Fetch(context.Background(), ref); err == nil {
-		t.Fatal("it did not drain")
+	if _, err := f.Fetch(context.Background(), ref); !errors.Is(err, fetch.ErrDrained) {
+		t.Fatalf("%v, want %v", err, fetch.ErrDrained)
 	}
 	restart(f)
 	s.restore()

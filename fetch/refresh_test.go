@@ -203,17 +203,20 @@ func TestURLsThatHaveAlwaysExpiredFailTheAttempt(t *testing.T) {
 }
 
 func TestAFailedAttemptLeavesNoSecretOfAURL(t *testing.T) {
-	for name, faults := range map[string]sandbox.Faults{
-		"cut":       {Cut: sandbox.Cut{After: 0, Times: -1}},
-		"cut short": {Cut: sandbox.Cut{After: 100, Times: 3}, Replace: sandbox.Replacement{After: 5, Body: []byte("other")}},
-		"wrong CRC": {WrongCRC: true},
-		"flipped":   {Flip: sandbox.Flip{At: 5000, Times: -1}},
-		"busy":      {Busy: 1000},
+	for name, tt := range map[string]struct {
+		faults sandbox.Faults
+		check  func(error) bool
+	}{
+		"cut":       {sandbox.Faults{Cut: sandbox.Cut{After: 0, Times: -1}}, is(fetch.ErrTemporary)},
+		"replaced":  {sandbox.Faults{Cut: sandbox.Cut{After: 100, Times: 3}, Replace: sandbox.Replacement{After: 5, Body: []byte("other")}}, is(fetch.ErrChanged)},
+		"wrong CRC": {sandbox.Faults{WrongCRC: true}, isMismatch},
+		"flipped":   {sandbox.Faults{Flip: sandbox.Flip{At: 5000, Times: -1}}, isMismatch},
+		"busy":      {sandbox.Faults{Busy: 1000}, is(fetch.ErrTemporary)},
 	} {
-		c := newCloudFetcher(t, faults, 0)
+		c := newCloudFetcher(t, tt.faults, 0)
 		_, err := c.Fetch(context.Background(), c.ref)
-		if err == nil {
-			t.Errorf("%s: it landed", name)
+		if !tt.check(err) {
+			t.Errorf("%s: got %v", name, err)
 		}
 		c.checkSecret(t, err)
 	}

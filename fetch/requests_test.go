@@ -3,10 +3,10 @@ package fetch_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -149,7 +149,7 @@ func TestAMismatchInTheFirstAnswerEndsTheRequests(t *testing.T) {
 	f, _ := newFetcher(t, t.TempDir())
 	f.PartSize = 1000
 	_, err := f.Fetch(context.Background(), s.ref(t, "export.csv", "#size=9"))
-	if s.count.Load() != 1 || err == nil || !strings.Contains(err.Error(), verify.CheckSize) {
-		t.Errorf("%d requests, %v", s.count.Load(), err)
+	if mismatch, ok := errors.AsType[*verify.Mismatch](err); s.count.Load() != 1 || !ok || mismatch.Check != verify.CheckSize {
+		t.Errorf("%d requests, %v, want 1 and a mismatch of %s", s.count.Load(), err, verify.CheckSize)
 	}
 }

@@ -199,8 +199,9 @@ func TestMinRateSetsTheLeastRate(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, _, _ := slowly(t, 1<<20, slowReader(1000, time.Second))
 			f.MinRate, f.PartSize = tt.least, 1<<20
-			if _, err := fetchOnce(t, f); (err == nil) != tt.lands {
-				t.Errorf("least %d: %v", tt.least, err)
+			_, err := fetchOnce(t, f)
+			if _, slow := errors.AsType[*fetch.SlowError](err); slow == tt.lands || tt.lands && err != nil {
+				t.Errorf("least %d: %v, want it to land: %t, or a SlowError", tt.least, err, tt.lands)
 			}
 		})
 	}

@@ -167,13 +167,14 @@ func TestAListingThatFailsInALaterAttemptFailsIt(t *testing.T) {
 	checkFiles(t, f, contents(all))
 }
 
-func TestAnEmptyListingIsNotFound(t *testing.T) {
+func TestAnEmptyListingLandsNothing(t *testing.T) {
 	for _, snapshot := range []bool{true, false} {
 		s := fetchtest.NewMemory()
 		s.Snapshot = snapshot
 		f := newMemoryFetcher(t, s)
-		if _, err := fetchOnce(t, f); err == nil || snapshot && !errors.Is(err, fetch.ErrNotFound) {
-			t.Errorf("%v, want %v", err, fetch.ErrNotFound)
+		_, err := fetchOnce(t, f)
+		if snapshot && !errors.Is(err, fetch.ErrNotFound) || !snapshot && (err == nil || !strings.Contains(err.Error(), "the export has no objects")) {
+			t.Errorf("%v, want an error that there are no objects", err)
 		}
 		checkAbsent(t, f, exportKey)
 		s.Files = fiveObjects()

@@ -117,8 +117,12 @@ func TestTheLengthOfAThrottle(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := answering(400, `{"Code":"`+c.code+`"}`, c.headers...).Call(t.Context(), "Query", nil)
-			if got := fetch.RetryAfter(err); err == nil || got != c.want {
-				t.Errorf("got %v of %v, want %v", got, err, c.want)
+			kind := fetch.ErrThrottled
+			if !strings.HasPrefix(c.code, "Throttling") {
+				kind = fetch.ErrRefused
+			}
+			if got := fetch.RetryAfter(err); !errors.Is(err, kind) || got != c.want {
+				t.Errorf("got %v of %v, want %v of %v", got, err, c.want, kind)
 			}
 		})
 	}

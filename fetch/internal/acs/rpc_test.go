@@ -121,7 +121,9 @@ func TestTheAnswerIsKeptAsItCame(t *testing.T) {
 }
 
 func TestACallIsMadeOnce(t *testing.T) {
-	for _, status := range []int{200, 302, 400, 403, 429, 500, 503} {
+	for status, kind := range map[int]error{
+		200: nil, 302: fetch.ErrThrottled, 400: fetch.ErrThrottled, 403: fetch.ErrThrottled, 429: fetch.ErrThrottled, 500: fetch.ErrThrottled, 503: fetch.ErrThrottled,
+	} {
 		calls := 0
 		r := answering(status, `{"Code":"Throttling.User"}`, "Location", "http://h/?Signature=canary")
 		answer := r.Client.Transport
@@ -129,8 +131,8 @@ func TestACallIsMadeOnce(t *testing.T) {
 			calls++
 			return answer.RoundTrip(req)
 		})
-		if _, err := r.Call(t.Context(), "Query", nil); calls != 1 || (err == nil) != (status == 200) {
-			t.Errorf("%d: got %v after %d calls", status, err, calls)
+		if _, err := r.Call(t.Context(), "Query", nil); calls != 1 || !errors.Is(err, kind) {
+			t.Errorf("%d: got %v after %d calls, want %v after one", status, err, calls, kind)
 		}
 	}
 }
