@@ -9,10 +9,11 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
@@ -145,8 +146,8 @@ func TestTheResultOfATaskLands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := fetchNames(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
-				t.Errorf("landed as %q, want %q", got, c.want)
+			if diff := cmp.Diff(c.want, fetchNames(t, cloud.fetcher, ref)); diff != "" {
+				t.Errorf("files (-want +got)\n%s", diff)
 			}
 			if receipt.Records != c.records || len(receipt.Doubts) > 0 || strings.Contains(fmt.Sprint(receipt.Answer), "Signature") {
 				t.Errorf("%d records, doubts %q, answer %s", receipt.Records, receipt.Doubts, receipt.Answer)
@@ -259,8 +260,9 @@ func TestAnInstanceOfTheSandboxIsListed(t *testing.T) {
 				}
 				cloud.provider.Signature = signature
 				got, err := list(t, cloud.provider, created.Add(-110*time.Second))
-				if want := append([]string{"dt-qxntlvgu"}, ids(120)[:110]...); err != nil || !slices.Equal(got, want) {
-					t.Errorf("got %d tasks, %v", len(got), err)
+				want := append([]string{"dt-qxntlvgu"}, ids(120)[:110]...)
+				if diff := cmp.Diff(want, got); diff != "" || err != nil {
+					t.Errorf("%v; tasks (-want +got)\n%s", err, diff)
 				}
 			})
 		}

@@ -7,9 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
@@ -120,8 +121,8 @@ func TestTheParametersOfTheTwoCalls(t *testing.T) {
 		"POST CurrentPage=1&InstanceName=rm-bp1imnmcjxdz7&OrderColumn=gmt_create&OrderDirect=desc&PageSize=50&RegionCode=cn-hangzhou DescribeDownloadTask 2021-01-01 CAISTOKENcanary==",
 		"POST Duration=86400&RegionCode=cn-hangzhou&TaskId=dt-qxntlvgu DescribeDownloadBackupSetStorageInfo 2021-01-01 CAISTOKENcanary==",
 	}
-	if !slices.Equal(asked, want) {
-		t.Errorf("got  %q\nwant %q", asked, want)
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("calls (-want +got)\n%s", diff)
 	}
 }
 

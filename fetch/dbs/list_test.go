@@ -19,6 +19,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 )
@@ -338,8 +341,8 @@ func TestSinceEndsTheListingWhereTasksAreOlder(t *testing.T) {
 				t.Errorf("got %v after %d calls, want %d", err, *calls, c.calls)
 			}
 			want := slices.DeleteFunc(slices.Clone(c.want), func(id string) bool { return id == "dt-" })
-			if !slices.Equal(got, want) {
-				t.Errorf("got %q, want %q", got, want)
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("tasks (-want +got)\n%s", diff)
 			}
 		})
 	}

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 )
@@ -138,8 +140,8 @@ func TestEachFileIsNamedOnceHoweverPagesShift(t *testing.T) {
 			c.change(s)
 			want := slices.Clone(s.files)
 			got, err := listed(t, provider(s.RoundTrip), time.Time{})
-			if err != nil || !slices.Equal(got, want) || s.pages != c.pages {
-				t.Errorf("got %d files, %v on %d pages", len(got), err, s.pages)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil || s.pages != c.pages {
+				t.Errorf("%v on %d pages, want %d; files (-want +got)\n%s", err, s.pages, c.pages, diff)
 			}
 		})
 	}
@@ -224,8 +226,8 @@ func TestNamesThatNoReferenceCanHoldAreOneErrorAtTheEnd(t *testing.T) {
 		got = append(got, fmt.Sprint(file.Ref, " ", file.State, " ", file.Status))
 	}
 	want := []string{placeRef + "good failed state 2", logCall + `: refused by the source: names of files that no reference can hold (3): "a/b", "", "\a"`}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got)\n%s", diff)
 	}
 }
 

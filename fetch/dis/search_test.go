@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 	"tallyman/verify"
@@ -82,8 +84,9 @@ func TestEveryHourOfADeliveryIsLookedAtOnce(t *testing.T) {
 	for _, hour := range []string{"15", "07", "16", "08", "14", "06", "17", "09"} {
 		want = append(want, "logs/2025/08/30/"+hour+"/"+fileName)
 	}
-	if want = append(want, "logs/"); !errors.Is(err, fetch.ErrNotFound) || !slices.Equal(b.asked, want) {
-		t.Errorf("got %v after\n%q, want\n%q", err, b.asked, want)
+	want = append(want, "logs/")
+	if diff := cmp.Diff(want, b.asked); diff != "" || !errors.Is(err, fetch.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound; prefixes (-want +got)\n%s", err, diff)
 	}
 }
 

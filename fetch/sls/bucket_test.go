@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/oss"
@@ -130,8 +132,8 @@ func TestTheObjectsThatAJobWroteToABucketLand(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := fetchNames(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
-				t.Errorf("landed as %q, want %q", got, c.want)
+			if diff := cmp.Diff(c.want, fetchNames(t, cloud.fetcher, ref)); diff != "" {
+				t.Errorf("files (-want +got)\n%s", diff)
 			}
 			promised := strconv.FormatInt(c.records, 10)
 			counted := slices.ContainsFunc(receipt.Checks, func(k verify.Check) bool { return k.Check == verify.CheckRecords && k.Want == promised })
@@ -193,8 +195,8 @@ func TestWithoutACreateTimeOnlyKeysWithTheJobsNameAreFetched(t *testing.T) {
 			if _, err := cloud.fetcher.Fetch(t.Context(), ref); err != nil {
 				t.Fatal(err)
 			}
-			if got := fetchNames(t, cloud.fetcher, ref); !slices.Equal(got, c.want) {
-				t.Errorf("landed as %q, want %q", got, c.want)
+			if diff := cmp.Diff(c.want, fetchNames(t, cloud.fetcher, ref)); diff != "" {
+				t.Errorf("files (-want +got)\n%s", diff)
 			}
 		})
 	}

@@ -18,6 +18,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
@@ -271,8 +273,9 @@ func TestSinceLeavesOutOlderJobs(t *testing.T) {
 		{"of another zone", at.In(time.FixedZone("", 3600)), []string{"new", "number", "unknown", "nonsense"}},
 		{"of what is to come", at.Add(time.Hour), []string{"unknown", "nonsense"}},
 	} {
-		if got, err := list(t, answering(200, answer), c.since); err != nil || !slices.Equal(got, c.want) {
-			t.Errorf("%s: got %q, %v", c.name, got, err)
+		got, err := list(t, answering(200, answer), c.since)
+		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v; jobs (-want +got)\n%s", c.name, err, diff)
 		}
 	}
 	if got, err := list(t, answering(200, answer), time.Time{}); len(got) != 5 || err == nil || !strings.Contains(err.Error(), `(1): "a/b"`) {
@@ -373,8 +376,8 @@ func TestAProjectOfTheSandboxIsListed(t *testing.T) {
 	for _, version := range []string{"v4", "v1", "v1-sha1"} {
 		p := &Provider{Client: &http.Client{Transport: new(http.Transport)}, Keys: StaticKeys("LTAIid", "SECRETcanary", "CAISTOKENcanary=="), Endpoint: url, Signature: version}
 		got, err := list(t, p, first.Add(10*time.Second))
-		if err != nil || !slices.Equal(got, jobs(230)[:220]) {
-			t.Errorf("signed with %s: got %d jobs, %v", version, len(got), err)
+		if diff := cmp.Diff(jobs(230)[:220], got); diff != "" || err != nil {
+			t.Errorf("signed with %s: %v; jobs (-want +got)\n%s", version, err, diff)
 		}
 		p.Client.CloseIdleConnections()
 	}

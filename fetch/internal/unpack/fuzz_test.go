@@ -6,13 +6,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"maps"
 	"path/filepath"
 	"runtime/metrics"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var fuzzLimits = Limits{Bytes: 1 << 20, Entries: 1000}
@@ -83,8 +84,8 @@ func asTarReads(t *testing.T, b []byte, want map[string]string) {
 			got[strings.TrimPrefix(h.Name, "./")] = string(content)
 		}
 	}
-	if !maps.Equal(got, want) {
-		t.Errorf("the other reader finds %.300q, we find %.300q", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-ours +of the other reader)\n%s", diff)
 	}
 }
 

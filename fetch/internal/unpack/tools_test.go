@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const javaZip = `
@@ -80,8 +82,8 @@ func TestContainersOfCommonToolsUnpack(t *testing.T) {
 				want = map[string]string{"a": content["d/a"], "empty": "", "ü.csv": content["d/ü.csv"]}
 			}
 			got, err := unpack(t, b, Limits{})
-			if err != nil || !maps.Equal(got, want) {
-				t.Errorf("unpacked %.200q, error %v", got, err)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("%v; files (-want +got)\n%s", err, diff)
 			}
 		})
 	}
