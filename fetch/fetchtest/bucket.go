@@ -2,8 +2,10 @@ package fetchtest
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,4 +70,44 @@ type Retry struct {
 	Calls      int           // how many are made in all
 	Wait       time.Duration // between all of them
 	Kind       error
+}
+
+// CheckAddress checks the URL of the first request for the objects of a reference,
+// up to its query, and what its Authorization begins with.
+func CheckAddress(t *testing.T, ref string, provider func(*http.Client) fetch.Provider, url, authorization string) {
+	t.Helper()
+	stop := errors.New("far enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var req *http.Request
+	export, err := provider(&http.Client{Transport: Transport(func(r *http.Request) (*http.Response, error) {
+		req = r
+		cancel(stop)
+		return nil, stop
+	})}).Export(ctx, ParseRef(t, ref))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Names(export.Objects); !errors.Is(err, stop) {
+		t.Fatalf("got %v, want %v", err, stop)
+	}
+	if got, _, _ := strings.Cut(req.URL.String(), "?"); got != url {
+		t.Errorf("asked %s, want %s", got, url)
+	}
+	if got := req.Header.Get("Authorization"); !strings.HasPrefix(got, authorization) {
+		t.Errorf("signed with %s, want %s", got, authorization)
+	}
+}
+
+// CheckUnsupported checks that a provider can't export a reference, with an error
+// that begins with a message. It is noRegion if the message is that the region is
+// not known.
+func CheckUnsupported(t *testing.T, p fetch.Provider, ref, message string, noRegion error) {
+	t.Helper()
+	_, err := p.Export(t.Context(), ParseRef(t, ref))
+	if !errors.Is(err, errors.ErrUnsupported) || !strings.HasPrefix(err.Error(), message) {
+		t.Errorf("got %v, want %s", err, message)
+	}
+	if got, want := errors.Is(err, noRegion), strings.Contains(message, "is not known"); got != want {
+		t.Errorf("got %v: is it %v? %t, want %t", err, noRegion, got, want)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -35,7 +36,7 @@ func TestWithoutKeysNothingIsSent(t *testing.T) {
 	t.Setenv("HUAWEICLOUD_SDK_SK", "")
 	store := asking(func(*http.Request) (*http.Response, error) {
 		t.Error("it was asked")
-		return nil, errStop
+		return nil, io.ErrUnexpectedEOF
 	})
 	for name, find := range map[string]func(context.Context) (Keys, error){"environment": nil, "no SK": StaticKeys(Keys{AccessKey: "id"}), "no AK": StaticKeys(Keys{SecretKey: "secret"})} {
 		store.Keys = find

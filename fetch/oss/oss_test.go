@@ -19,29 +19,6 @@ import (
 	"tallyman/verify/archive"
 )
 
-var errStop = errors.New("far enough")
-
-// firstRequest returns the first request that a store makes for the objects of a
-// reference.
-func firstRequest(t *testing.T, s *Store, ref string) (*http.Request, error) {
-	t.Helper()
-	var seen *http.Request
-	ctx, cancel := context.WithCancelCause(t.Context())
-	s.Client = &http.Client{Transport: fetchtest.Transport(func(req *http.Request) (*http.Response, error) {
-		seen = req
-		cancel(errStop)
-		return nil, errStop
-	})}
-	export, err := (&Provider{s}).Export(ctx, fetchtest.ParseRef(t, ref))
-	if err != nil {
-		return nil, err
-	}
-	if _, err = fetchtest.Names(export.Objects); !errors.Is(err, errStop) {
-		t.Errorf("got %v, want %v", err, errStop)
-	}
-	return seen, nil
-}
-
 func TestTheAddressOfABucket(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -63,17 +40,10 @@ func TestTheAddressOfABucket(t *testing.T) {
 		{"signed as set", "oss://bkt/p?region=cn-hangzhou", &Store{Signature: "v1"}, "https://bkt.oss-cn-hangzhou.aliyuncs.com/", "OSS "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.store.Keys = acs.Static(keys).Keys
-			req, err := firstRequest(t, c.store, c.ref)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, _, _ := strings.Cut(req.URL.String(), "?"); got != c.url {
-				t.Errorf("asked %s, want %s", got, c.url)
-			}
-			if got := req.Header.Get("Authorization"); !strings.HasPrefix(got, c.sign) {
-				t.Errorf("signed with %s, want %s", got, c.sign)
-			}
+			fetchtest.CheckAddress(t, c.ref, func(client *http.Client) fetch.Provider {
+				c.store.Keys, c.store.Client = acs.Static(keys).Keys, client
+				return &Provider{c.store}
+			}, c.url, c.sign)
 		})
 	}
 }
@@ -94,15 +64,7 @@ func TestUsageErrors(t *testing.T) {
 		{"a bucket that can't be", "oss://Bucket.x/p?region=r", &Store{}, `export oss://Bucket.x/p?region=r: bucket "Bucket.x": want 3 to 63 lower-case letters`},
 		{"a bucket that is too short", "oss://ab/p?region=r", &Store{}, `export oss://ab/p?region=r: bucket "ab": want 3 to 63`},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := (&Provider{c.store}).Export(t.Context(), fetchtest.ParseRef(t, c.ref))
-			if err == nil || !strings.HasPrefix(err.Error(), c.want) || !errors.Is(err, errors.ErrUnsupported) {
-				t.Errorf("got %v, want %s", err, c.want)
-			}
-			if got, want := errors.Is(err, ErrNoRegion), strings.Contains(c.want, "is not known"); got != want {
-				t.Errorf("ErrNoRegion: %t, want %t", got, want)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { fetchtest.CheckUnsupported(t, &Provider{c.store}, c.ref, c.want, ErrNoRegion) })
 	}
 	if _, err := (&Provider{&Store{}}).Export(t.Context(), fetchtest.ParseRef(t, "foreign://a/b/c")); err == nil || !strings.Contains(err.Error(), "not a reference to objects of OSS") {
 		t.Errorf("of another scheme: got %v", err)
