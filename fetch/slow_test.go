@@ -33,9 +33,9 @@ func (d *pacedReader) Read(p []byte) (int, error) {
 	return d.ReadCloser.Read(p[:min(len(p), d.bytes)])
 }
 
-// slowly makes a fetcher of one object whose answers are changed by change. It
+// newSlowFetcher makes a fetcher of one object whose answers are changed by change. It
 // makes one request at a time. The count is that of the notes to Progress.
-func slowly(t *testing.T, size int, change func(int64, io.ReadCloser) io.ReadCloser) (*fetch.Fetcher, *fetchtest.File, *atomic.Int64) {
+func newSlowFetcher(t *testing.T, size int, change func(int64, io.ReadCloser) io.ReadCloser) (*fetch.Fetcher, *fetchtest.File, *atomic.Int64) {
 	t.Helper()
 	i := fetchtest.NewFile("a.csv", bytes.Repeat([]byte("a,b\n"), size/4))
 	i.Answer = change
@@ -62,7 +62,7 @@ func TestASlowStoreFailsWithItsRate(t *testing.T) {
 		"a bit less than the least": slowReader(1000, time.Second),
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			f, i, _ := slowly(t, 1<<20, change)
+			f, i, _ := newSlowFetcher(t, 1<<20, change)
 			f.PartSize = 1 << 20
 			began := time.Now()
 			_, err := fetchOnce(t, f)
@@ -84,7 +84,7 @@ func TestASlowStoreFailsWithItsRate(t *testing.T) {
 
 func TestASlowStoreFailsWithManyRequestsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, _ := slowly(t, 1<<20, slowReader(1, 29*time.Second))
+		f, _, _ := newSlowFetcher(t, 1<<20, slowReader(1, 29*time.Second))
 		f.Parallel = 8
 		began := time.Now()
 		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) {
@@ -138,7 +138,7 @@ func (c oneByteSource) ReadRange(ctx context.Context, off, n int64, etag string)
 
 func TestASmallObjectLandsOverASlowLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, i, notes := slowly(t, 100<<10, slowReader(500, time.Second))
+		f, i, notes := newSlowFetcher(t, 100<<10, slowReader(500, time.Second))
 		mustFetch(t, f)
 		if requests, _ := i.Counts(); requests < 3 || notes.Load() == 0 {
 			t.Errorf("%d requests and %d notes: it was not slow", requests, notes.Load())
@@ -148,7 +148,7 @@ func TestASmallObjectLandsOverASlowLink(t *testing.T) {
 
 func TestTheRateIsThatOfAllRequestsOfAnObject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, notes := slowly(t, 1<<20, slowReader(300, time.Second))
+		f, _, notes := newSlowFetcher(t, 1<<20, slowReader(300, time.Second))
 		f.Parallel = 8
 		mustFetch(t, f)
 		if notes.Load() > 1 { // the last part is received alone
@@ -162,7 +162,7 @@ func TestPausesDoNotMakeAStoreSlow(t *testing.T) {
 		return &pacedReader{answer, 64 << 10, 25 * time.Second} // 2,600 bytes a second
 	}
 	synctest.Test(t, func(t *testing.T) {
-		f, _, notes := slowly(t, 1<<20, pausing)
+		f, _, notes := newSlowFetcher(t, 1<<20, pausing)
 		mustFetch(t, f)
 		if notes.Load() > 0 {
 			t.Errorf("%d notes, though it is fast enough", notes.Load())
@@ -181,7 +181,7 @@ func TestOurOwnDelaysDoNotMakeAStoreSlow(t *testing.T) {
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			f, _, notes := slowly(t, 40_000, nil)
+			f, _, notes := newSlowFetcher(t, 40_000, nil)
 			slow(f, f.Progress)
 			mustFetch(t, f)
 			if notes.Load() > 0 {
@@ -197,7 +197,7 @@ func TestMinRateSetsTheLeastRate(t *testing.T) {
 		lands bool
 	}{{-1, true}, {900, true}, {1000, true}, {1100, false}} {
 		synctest.Test(t, func(t *testing.T) {
-			f, _, _ := slowly(t, 1<<20, slowReader(1000, time.Second))
+			f, _, _ := newSlowFetcher(t, 1<<20, slowReader(1000, time.Second))
 			f.MinRate, f.PartSize = tt.least, 1<<20
 			_, err := fetchOnce(t, f)
 			if _, slow := errors.AsType[*fetch.SlowError](err); slow == tt.lands || tt.lands && err != nil {
@@ -209,7 +209,7 @@ func TestMinRateSetsTheLeastRate(t *testing.T) {
 
 func TestASlowObjectOfUnknownLengthFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, i, _ := slowly(t, 1<<20, slowReader(1, 29*time.Second))
+		f, i, _ := newSlowFetcher(t, 1<<20, slowReader(1, 29*time.Second))
 		i.Promise = func(verify.Want) verify.Want { return verify.NoPromise() }
 		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
 			t.Errorf("%v", err)
@@ -220,7 +220,7 @@ func TestASlowObjectOfUnknownLengthFails(t *testing.T) {
 // Some requests wait for the limit while others wait for the store.
 func TestWaitingForTheLimitDoesNotMakeAStoreSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, _, notes := slowly(t, 80_000, slowReader(4096, 10*time.Second))
+		f, _, notes := newSlowFetcher(t, 80_000, slowReader(4096, 10*time.Second))
 		f.Limit, f.Parallel, f.PartSize = rate.NewLimiter(100, 4096), 8, 16_000
 		mustFetch(t, f)
 		if notes.Load() > 0 {
