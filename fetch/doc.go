@@ -26,7 +26,8 @@
 //     second fetch of the same export apart from the first.
 //   - A job is the provider's; it yields an [Export], which is one or more objects.
 //     An [Object] is one remote file. A snapshot is an export whose objects are
-//     those that were there at the first attempt.
+//     those that were there at the first attempt. Under a prefix no job promised
+//     them together: one that can't land is left out, and a doubt names it.
 //   - A [Provider] answers for the jobs of one service. A [Source] reads a [Range]
 //     of one version of an object: its answer to one request.
 //   - A part is the piece of an object that one range request is to fill. A slot is

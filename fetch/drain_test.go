@@ -135,7 +135,7 @@ func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
 	asks := 0
-	f.Providers["oss"] = observedProvider{s, func() { asks++ }}
+	f.Providers["box"] = observedProvider{s, func() { asks++ }}
 	drainable(f)()
 	_, err := fetchOnce(t, f)
 	checkDrained(t, f, err)
@@ -143,7 +143,7 @@ func TestDrainBeforeTheFirstRequestMakesNone(t *testing.T) {
 		t.Errorf("%v, want %v", err, fetch.ErrDrained)
 	}
 	drain := drainable(f)
-	f.Providers["oss"] = observedProvider{s, drain}
+	f.Providers["box"] = observedProvider{s, drain}
 	_, err = fetchOnce(t, f)
 	checkDrained(t, f, err)
 	if requests, _, _ := totals(s.Files); requests > 0 || asks > 0 {
@@ -298,7 +298,7 @@ func TestDrainEndsWaitsAndRetriesNothing(t *testing.T) {
 				f.IdleTimeout = time.Hour
 				fetch.SetFirstWait(f, time.Hour)
 				asks, tries := 0, 0
-				f.Providers["oss"] = observedProvider{s, func() { asks++ }}
+				f.Providers["box"] = observedProvider{s, func() { asks++ }}
 				s.Files[0].BeforeAnswer = func(ctx context.Context, off int64) error {
 					if off != 3000 {
 						return nil
@@ -339,7 +339,7 @@ func TestDrainDoesNotUseAURLThatAnotherRequestRefreshed(t *testing.T) {
 	f.Parallel = 2
 	drain := drainable(f)
 	asks, renewed := 0, make(chan struct{})
-	f.Providers["oss"] = observedProvider{s, func() {
+	f.Providers["box"] = observedProvider{s, func() {
 		if asks++; asks == 2 {
 			close(renewed)
 		}
@@ -458,7 +458,7 @@ func TestPollReturnsTheErrorThatFetchWould(t *testing.T) {
 		"refused":      {err: refused},
 	} {
 		f := newMemoryFetcher(t, fetchtest.NewMemory())
-		f.Providers["oss"] = fetchtest.ProviderFunc(func(context.Context, fetch.Ref) (*fetch.Export, error) { return tt.export, tt.err })
+		f.Providers["box"] = fetchtest.ProviderFunc(func(context.Context, fetch.Ref) (*fetch.Export, error) { return tt.export, tt.err })
 		err := f.Poll(t.Context(), ref)
 		if _, fetched := f.Fetch(t.Context(), ref); err == nil || err.Error() != fetched.Error() {
 			t.Errorf("%s: %v, but Fetch says %v", name, err, fetched)
@@ -475,7 +475,7 @@ func TestPollFetchesNothing(t *testing.T) {
 	s := fetchtest.NewMemory(fiveObjects()...)
 	f := newMemoryFetcher(t, s)
 	asks := 0
-	f.Providers["oss"] = observedProvider{s, func() { asks++ }}
+	f.Providers["box"] = observedProvider{s, func() { asks++ }}
 	ref := parseRef(t, exportRef)
 	if err := f.Poll(t.Context(), ref); err != nil || asks != 1 {
 		t.Errorf("%v, in %d calls", err, asks)

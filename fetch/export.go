@@ -55,8 +55,11 @@ type Export struct {
 	Percent   int    // -1 where the provider does not say
 	RequestID string // the provider's name for this answer, or ""
 
-	Objects  iter.Seq2[Object, error] // once Ready; each range over it starts from the first object
-	Snapshot bool                     // Objects is what is there now: later attempts keep to what the first one saw
+	// Objects are there once the export is Ready. Each range over it starts from the
+	// first object. An error that comes with the name of an object is about that
+	// object alone; any other error is the last that it yields.
+	Objects  iter.Seq2[Object, error]
+	Snapshot bool // Objects is what is there now: later attempts keep to what the first one saw
 
 	Records int64    // over all objects, or verify.Unknown
 	Doubts  []string // reasons to look twice at what landed

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -103,12 +104,13 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 		Fetcher: f, ref: ref, in: in, slots: make(chan struct{}, parallel),
 		parallel: parallel, partSize: cmp.Or(f.PartSize, 4<<20),
 	}
-	if err := a.receiveAll(ctx, export); err != nil {
+	doubts, err := a.receiveAll(ctx, export)
+	if err != nil {
 		return nil, err
 	}
 	return in.Commit(archive.Summary{
 		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
-		Records: export.Records, Doubts: export.Doubts, Answer: export.Answer,
+		Records: export.Records, Doubts: slices.Concat(export.Doubts, doubts), Answer: export.Answer,
 	})
 }
 

@@ -19,7 +19,14 @@ import (
 	"tallyman/verify/archive"
 )
 
-const exportRef, exportKey = "oss://bucket/e/", "oss/bucket/e%2F"
+// The export that most tests fetch is one whose objects a job promised together.
+const exportRef, exportKey = "box://bucket/e/", "box/bucket/e%2F"
+
+func init() {
+	fetch.RegisterScheme(fetch.Scheme{
+		Name: "box", Segments: []fetch.Segment{{Name: "BUCKET"}, {Name: "PREFIX", Kind: fetch.Rest}}, NoPlaces: "a box is an export itself",
+	})
+}
 
 // onlySize promises the size and nothing else.
 func onlySize(w verify.Want) verify.Want { return verify.Want{Size: w.Size} }
@@ -49,7 +56,7 @@ func newMemoryFetcher(t testing.TB, s *fetchtest.Memory) *fetch.Fetcher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fetch.Fetcher{Providers: map[string]fetch.Provider{"oss": s}, Archive: a, PartSize: 1000, Parallel: 4}
+	f := &fetch.Fetcher{Providers: map[string]fetch.Provider{"box": s, "oss": s}, Archive: a, PartSize: 1000, Parallel: 4}
 	fetch.SetFirstWait(f, time.Millisecond)
 	t.Cleanup(func() {
 		if open, _ := s.Requests(); open != 0 {

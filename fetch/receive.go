@@ -25,8 +25,36 @@ type attempt struct {
 	partSize int64 // Fetcher.PartSize, or its default
 }
 
-// receiveAll receives the objects of an export, several at once.
-func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
+// receiveAll receives the objects of an export. Of those under a prefix it leaves
+// out the ones that can't land, and returns a doubt for each, unless none can.
+func (a *attempt) receiveAll(ctx context.Context, export *Export) (doubts []string, err error) {
+	left := &leftOut{prefix: a.ref.IsPrefix(), errors: map[string]error{}}
+	for pass := 1; ; pass++ {
+		err = a.receiveEach(ctx, export, pass, left)
+		if err == nil && !left.landed {
+			err = left.first()
+		}
+		if err != nil || pass == maxPasses {
+			break
+		}
+		again := left.retry()
+		if again == 0 {
+			break
+		}
+		if a.Progress != nil {
+			a.Progress(Progress{Ref: a.ref, Size: verify.Unknown, Note: fmt.Sprintf("objects that failed and are tried again: %d", again)})
+		}
+	}
+	if export.Snapshot && (errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound)) {
+		err = errors.Join(err, a.in.Unpin()) // it is outdated: the next attempt takes a new one
+	}
+	return left.doubts(), err
+}
+
+// receiveEach receives the objects of an export, several at once, but for those
+// that are left out. An object that failed in an earlier pass is received as it
+// is listed now.
+func (a *attempt) receiveEach(ctx context.Context, export *Export, pass int, left *leftOut) error {
 	receiving, end := context.WithCancelCause(ctx) // not the group's: what ended one object is no verdict on another
 	stop := func() { end(context.Cause(ctx)) }     // ctx ends both, and the group may be the first to hear of it
 	defer stop()
@@ -34,25 +62,23 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) error {
 	defer context.AfterFunc(failed, stop)()
 	group.SetLimit(a.parallel)
 	var drained drainError
-	for object, err := range a.targets(export) {
+	for object, err := range a.targets(export, pass > 1) {
 		if receiving.Err() != nil {
 			break
 		}
-		group.Go(func() error {
-			if err != nil {
-				return drained.hold(err)
-			}
-			return drained.hold(a.receive(receiving, object))
-		})
 		if err != nil {
+			if err = left.take(object.Name, err); err == nil {
+				continue
+			}
+			group.Go(func() error { return drained.hold(err) })
 			break
 		}
+		if left.has(object.Name) {
+			continue
+		}
+		group.Go(func() error { return drained.hold(left.take(object.Name, a.receive(receiving, object))) })
 	}
-	err := drained.or(group.Wait())
-	if export.Snapshot && (errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound)) {
-		err = errors.Join(err, a.in.Unpin()) // it is outdated: the next attempt takes a new one
-	}
-	return cmp.Or(err, context.Cause(ctx))
+	return cmp.Or(drained.or(group.Wait()), context.Cause(ctx))
 }
 
 // receive takes one object from its store into the bag: it opens the transfer,

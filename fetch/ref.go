@@ -164,6 +164,10 @@ func (r Ref) Job(name string) (Ref, error) {
 	return ParseRef(job.String())
 }
 
+// IsPrefix reports whether the export r is the objects under a prefix. See
+// Scheme.Prefix.
+func (r Ref) IsPrefix() bool { return r.scheme != nil && r.scheme.Prefix }
+
 // place returns the place that holds the export r, if its scheme has places.
 func (r Ref) place() (Ref, bool) {
 	if len(r.parts) == 0 || r.scheme.NoPlaces != "" || r.IsPlace() {

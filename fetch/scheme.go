@@ -26,6 +26,11 @@ type Scheme struct {
 	// empty, and the provider is a Lister.
 	NoPlaces string
 
+	// Prefix is set if an export is the objects under a prefix, which no job
+	// promised together. It may grow after it has landed, and an object that can't
+	// land is left out.
+	Prefix bool
+
 	// URL is set for references that are URLs: HOST/PATH. A query that holds a
 	// secret stays in memory, and the fragment is what the reference promises.
 	URL bool

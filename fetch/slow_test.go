@@ -102,7 +102,7 @@ func TestAStoreThatAnswersByteByByteIsSlow(t *testing.T) {
 		i := fetchtest.NewFile("a.csv", bytes.Repeat([]byte("a,b\n"), 1000))
 		i.BeforeAnswer = func(context.Context, int64) error { time.Sleep(29 * time.Second); return nil }
 		f := newMemoryFetcher(t, fetchtest.NewMemory(i))
-		f.Providers["oss"] = oneByteProvider{f.Providers["oss"]}
+		f.Providers["box"] = oneByteProvider{f.Providers["box"]}
 		began := time.Now()
 		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrTemporary) || !isSlow(err) {
 			t.Errorf("%v", err)

@@ -42,8 +42,10 @@ func newTarget(ref Ref, object Object, only bool) target {
 }
 
 // targets names the objects of an export. Of a snapshot it yields those that the
-// first attempt saw, and an error for one that has changed or is gone since.
-func (a *attempt) targets(export *Export) iter.Seq2[target, error] {
+// first attempt saw, as they are listed now. An error without the name of an object
+// is the last: so is that of an object that has changed since, unless mayChange is
+// set.
+func (a *attempt) targets(export *Export, mayChange bool) iter.Seq2[target, error] {
 	if !export.Snapshot {
 		return nameAll(a.ref, export.Objects)
 	}
@@ -64,8 +66,9 @@ func (a *attempt) targets(export *Export) iter.Seq2[target, error] {
 			case err != nil:
 			case !pinned:
 				continue // came after the snapshot was taken
-			case !archive.SameVersion(pin.Want, object.Want):
-				err = fmt.Errorf("%s: %w since the first attempt", object.Name, ErrChanged)
+			case !mayChange && !archive.SameVersion(pin.Want, object.Want):
+				yield(target{}, fmt.Errorf("%s: %w since the first attempt", object.Name, ErrChanged))
+				return
 			}
 			delete(pins, object.Name)
 			if !yield(names.target(object), err) {
@@ -73,8 +76,11 @@ func (a *attempt) targets(export *Export) iter.Seq2[target, error] {
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(pins)) {
-			if !a.in.Done(name, pins[name].Want) { // or an earlier attempt has it
-				yield(target{}, fmt.Errorf("%s: %w: it was there at the first attempt", name, ErrNotFound))
+			if a.in.Done(name, pins[name].Want) { // an earlier attempt has it
+				continue
+			}
+			gone := fmt.Errorf("%s: %w: it was there at the first attempt", name, ErrNotFound)
+			if !yield(target{Object: Object{Name: name}}, gone) {
 				return
 			}
 		}
@@ -115,6 +121,9 @@ func (a *attempt) pins(export *Export) (map[string]archive.Pinned, error) {
 		none := true
 		for object, err := range export.Objects {
 			none = false
+			if err != nil && object.Name != "" && a.ref.IsPrefix() {
+				continue // it is left out
+			}
 			if !yield(archive.Pinned{Name: object.Name, Content: object.Content, Want: object.Want}, err) {
 				return
 			}

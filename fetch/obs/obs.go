@@ -53,6 +53,7 @@ func init() {
 		Name:     "obs",
 		Segments: []fetch.Segment{{Name: "BUCKET", Kind: fetch.Label}, {Name: "PREFIX", Kind: fetch.Rest}},
 		Options:  []fetch.Option{{Name: "region", Kind: fetch.Label}},
+		Prefix:   true,
 		NoPlaces: "an obs prefix is an export itself: fetch it",
 	})
 }

@@ -65,6 +65,7 @@ func init() {
 		Name:     "oss",
 		Segments: []fetch.Segment{{Name: "BUCKET", Kind: fetch.Label}, {Name: "PREFIX", Kind: fetch.Rest}},
 		Options:  []fetch.Option{{Name: "region", Kind: fetch.Label}},
+		Prefix:   true,
 		NoPlaces: "an oss prefix is an export itself: fetch it",
 	})
 }
