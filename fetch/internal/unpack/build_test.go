@@ -44,6 +44,7 @@ type testHeader struct {
 	magic                   string
 	made                    uint16
 	version, flags, method  uint16
+	date                    uint16
 	crc, encoded, decoded   uint32
 	name                    string
 	extra                   string
@@ -126,7 +127,7 @@ func (e testEntry) write(t testing.TB, b []byte) (all, central []byte) {
 		encoded = encode(t, e.method, e.content)
 	}
 	h := testHeader{
-		magic: centralMagic, made: 3<<8 | 20, version: 20, method: e.method, name: e.name,
+		magic: centralMagic, made: 3<<8 | 20, version: 20, method: e.method, date: 1<<5 | 1, name: e.name,
 		crc: crc32.ChecksumIEEE([]byte(e.content)), encoded: uint32(len(encoded)), decoded: uint32(len(e.content)),
 		offset: uint32(len(b)), nameSize: -1, extraSize: -1,
 	}
@@ -186,7 +187,7 @@ func (h testHeader) append(b []byte, central bool) []byte {
 	if central {
 		b = le.AppendUint16(b, h.made)
 	}
-	for _, v := range []uint16{h.version, h.flags, h.method, 0, 0x21} {
+	for _, v := range []uint16{h.version, h.flags, h.method, 0, h.date} {
 		b = le.AppendUint16(b, v)
 	}
 	for _, v := range []uint32{h.crc, h.encoded, h.decoded} {

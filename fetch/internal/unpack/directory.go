@@ -12,12 +12,15 @@ import (
 const (
 	centralMagic = "PK\x01\x02"
 	centralSize  = 46 // of a central header without its name, extra field and comment
+
+	signatureMagic = "PK\x05\x05"
+	signatureSize  = 6 // without the signature itself
 )
 
 // An entry is one entry of a zip.
 type entry struct {
 	name             string // that of a directory ends in a slash
-	version          uint16 // needed to read it
+	version          uint8  // needed to read it
 	flags, method    uint16
 	crc              uint32
 	encoded, decoded int64 // bytes
@@ -58,10 +61,23 @@ func readDirectory(r io.ReaderAt, p position, limits Limits) ([]entry, error) {
 			return nil, fmt.Errorf("zip entry %d: %w", i+1, err)
 		}
 	}
-	if _, err := d.in.Peek(1); err == nil {
-		return nil, corrupt("zip directory goes on behind its %d entries", p.entries)
+	return entries, d.checkRest(p.entries)
+}
+
+// checkRest refuses everything behind the entries but a digital signature of the
+// directory (APPNOTE 4.3.13). It is not checked, as in other readers.
+func (d *directory) checkRest(entries int) error {
+	if _, err := d.in.Peek(1); err != nil {
+		return nil
 	}
-	return entries, nil
+	f, err := d.read(signatureSize)
+	if err == nil && string(f.next(4)) == signatureMagic {
+		_, err = d.read(int(f.u16()))
+		if _, more := d.in.Peek(1); err == nil && more != nil {
+			return nil
+		}
+	}
+	return corrupt("zip directory goes on behind its %d entries", entries)
 }
 
 // readEntry reads and checks the next central header.
@@ -87,6 +103,9 @@ func (d *directory) readEntry(e *entry) error {
 	}
 	if err := c.parseTail(&rest); err != nil {
 		return err
+	}
+	if c.disk.value == max16 && len(c.extra[zip64Block])%8 == 0 {
+		c.disk.value = 0 // the block has none, and there is only one
 	}
 	e.name = string(c.name)
 	if err := d.check(e, &c); err != nil {
@@ -127,10 +146,10 @@ func (d *directory) check(e *entry, c *central) error {
 	if err := d.names.add(e.name); err != nil {
 		return err
 	}
-	if err := checkAttributes(e.isDirectory(), c.attributes); err != nil {
+	encoded, decoded := c.encoded.value, c.decoded.value
+	if err := checkAttributes(e.isDirectory(), decoded, c.attributes); err != nil {
 		return err
 	}
-	encoded, decoded := c.encoded.value, c.decoded.value
 	switch {
 	case c.disk.value != 0:
 		return corrupt("is on disk %d of several", c.disk.value)
@@ -155,6 +174,8 @@ const (
 	dosDirectory = 1 << 4
 
 	unixType      = 0o170000
+	unixPipe      = 0o010000
+	unixSocket    = 0o140000
 	unixFile      = 0o100000
 	unixDirectory = 0o040000
 	unixSetID     = 0o006000
@@ -162,18 +183,31 @@ const (
 
 // unixTypes are the types of files that are never unpacked.
 var unixTypes = map[uint32]string{
-	0o010000: "named pipe",
-	0o020000: "character device",
-	0o060000: "block device",
-	0o120000: "symbolic link",
-	0o140000: "socket",
+	unixPipe:   "named pipe",
+	0o020000:   "character device",
+	0o060000:   "block device",
+	0o120000:   "symbolic link",
+	unixSocket: "socket",
 }
 
 // checkAttributes refuses everything but plain files and directories, by the
 // external attributes of an entry. The Unix half counts whatever system the entry
-// says that it is from, since readers differ in that.
-func checkAttributes(isDirectory bool, attributes uint32) error {
+// says that it is from, since readers differ in that. If all of its bits are set,
+// it says nothing, and so do the attributes as a whole.
+//
+// "… | zip" and "7z -si" give the entry the type of their standard input, so a
+// named pipe is a file, and a socket that has content is one.
+func checkAttributes(isDirectory bool, decoded uint64, attributes uint32) error {
+	if attributes == max32 {
+		attributes = 0
+	}
 	mode := attributes >> 16
+	switch kind := mode & unixType; {
+	case mode == max16:
+		mode = 0
+	case !isDirectory && (kind == unixPipe || kind == unixSocket && decoded > 0):
+		mode &^= unixType
+	}
 	if err := checkMode(isDirectory, mode); err != nil {
 		return err
 	}

@@ -2,7 +2,10 @@ package unpack
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
+	"strings"
 )
 
 // The records at the end of a zip (APPNOTE 4.3.14 to 4.3.16).
@@ -59,46 +62,104 @@ func findDirectory(r io.ReaderAt, size int64, limits Limits) (position, error) {
 	return position{entries: int(e.entries), offset: int64(e.offset), size: int64(e.directory)}, nil
 }
 
-// readEnd returns the end record and its offset. Its comment must end at the end
-// of the file. Some readers search for the record from the front and some from
-// the back, so a second one in the comment is refused.
-func readEnd(r io.ReaderAt, size int64) (end, int64, error) {
+// readEnd returns the end record and its offset: the first whose comment ends at
+// the end of the file, or where zeros fill its last block, as bsdtar writes them
+// to a pipe. A record may leave everything to zip64, even the comment. Other
+// readers take the last record, so the comment must not hold what they could take
+// for one.
+func readEnd(r io.ReaderAt, size int64) (e end, at int64, err error) {
 	start := max(0, size-endSize-maxComment)
 	tail, err := readAt(r, "end record", start, max(0, size-start))
 	if err != nil {
 		return end{}, 0, err
 	}
-	found := -1
-	for at := lastEnd(tail, len(tail)); at >= 0; at = lastEnd(tail, at+endSize-1) {
-		comment := tail[at+endSize-2:]
-		exact := int(comment.u16()) == len(comment)
-		switch {
-		case found < 0 && !exact:
-			return end{}, 0, corrupt("zip goes on after its end record, or its comment is cut short")
-		case found >= 0 && exact:
-			return end{}, 0, corrupt("zip has two end records")
-		case found < 0:
-			found = at
+	at = -1
+	reason := "zip has no end record: it is cut short or no zip"
+	for i := nextEnd(tail, 0); i >= 0; i = nextEnd(tail, i+1) {
+		record, f := start+int64(i), tail[i+len(endMagic):]
+		found := end{
+			disk: uint64(f.u16()), startDisk: uint64(f.u16()),
+			here: uint64(f.u16()), entries: uint64(f.u16()),
+			directory: uint64(f.u32()), offset: uint64(f.u32()),
+		}
+		switch comment := int(f.u16()); {
+		case at < 0 && (endsAfter(f, comment, size) || string(tail[i+len(endMagic):]) == allOnes):
+			e, at = found, record
+		case at < 0:
+			reason = "zip goes on after its end record, or its comment is cut short"
+		default:
+			isText, err := found.isText(r, record)
+			if err != nil {
+				return end{}, 0, err
+			}
+			if !isText {
+				return end{}, 0, corrupt("zip has two end records")
+			}
 		}
 	}
-	if found < 0 {
-		return end{}, 0, corrupt("zip has no end record: it is cut short or no zip")
+	if at < 0 {
+		return end{}, 0, corrupt("%s", reason)
 	}
-	f := tail[found+4:]
-	e := end{
-		disk: uint64(f.u16()), startDisk: uint64(f.u16()),
-		here: uint64(f.u16()), entries: uint64(f.u16()),
-		directory: uint64(f.u32()), offset: uint64(f.u32()),
-	}
-	return e, start + int64(found), nil
+	return e, at, nil
 }
 
-// lastEnd returns where the last end record of tail[:to] begins, or -1.
-func lastEnd(tail []byte, to int) int {
-	if to < endSize {
+// allOnes is an end record, behind its magic, that says nothing.
+var allOnes = strings.Repeat("\xff", endSize-len(endMagic))
+
+// nextEnd returns where the next end record of tail[from:] may begin, or -1.
+func nextEnd(tail []byte, from int) int {
+	if from+endSize > len(tail) {
 		return -1
 	}
-	return bytes.LastIndex(tail[:to-endSize+len(endMagic)], []byte(endMagic))
+	i := bytes.Index(tail[from:len(tail)-endSize+len(endMagic)], []byte(endMagic))
+	if i < 0 {
+		return -1
+	}
+	return from + i
+}
+
+// endsAfter reports whether a zip of size bytes ends after the first n bytes of
+// rest: nothing follows them but zeros up to the end of a block.
+func endsAfter(rest []byte, n int, size int64) bool {
+	if n >= len(rest) {
+		return n == len(rest)
+	}
+	return size%tarBlock == 0 && len(bytes.TrimLeft(rest[n:], "\x00")) == 0
+}
+
+// isText reports whether no reader takes bytes at an offset for an end record,
+// although they begin as one. Readers find a directory there by its offset or by
+// its size, or an empty one. libarchive, which searches on from there, does so
+// only if disks, numbers of entries and sizes fit.
+func (e end) isText(r io.ReaderAt, at int64) (bool, error) {
+	fits := e.disk == 0 && e.startDisk == 0 && e.here == e.entries && e.offset+e.directory <= uint64(at)
+	if fits || e.here == 0 || e.entries == 0 || e.directory == 0 {
+		return false, nil
+	}
+	found, err := hasMagic(r, centralMagic, int64(e.offset), at-int64(e.directory))
+	if !found && err == nil {
+		found, err = hasMagic(r, locatorMagic, at-locatorSize)
+	}
+	return !found && err == nil, err
+}
+
+// hasMagic reports whether a magic is at one of the offsets, which may be out of
+// range.
+func hasMagic(r io.ReaderAt, magic string, offsets ...int64) (bool, error) {
+	b := make([]byte, len(magic))
+	for _, offset := range offsets {
+		if offset < 0 {
+			continue
+		}
+		n, err := r.ReadAt(b, offset)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, fmt.Errorf("read magic: %w", err)
+		}
+		if string(b[:n]) == magic {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // readEnd64 returns the zip64 end record and its offset if there is one, else the
@@ -116,8 +177,14 @@ func readEnd64(r io.ReaderAt, e end, at int64) (end, int64, error) {
 	}
 	want := at - locatorSize - end64Size
 	disk, offset, disks := f.u32(), f.u64(), f.u32()
+	if e.offset+e.directory == uint64(at) { // so it is a name or a comment in the directory
+		isLocator, err := hasMagic(r, end64Magic, want, int64(min(offset, uint64(want))))
+		if !isLocator || err != nil {
+			return e, at, err
+		}
+	}
 	switch {
-	case disk != 0 || disks != 1:
+	case disk != 0 || disks > 1: // some writers count none
 		return e, at, corrupt("zip is one of %d disks", disks)
 	case offset > uint64(want):
 		return e, at, corrupt("zip64 end record is said to be at %d, behind its locator", offset)
@@ -131,7 +198,7 @@ func readEnd64(r io.ReaderAt, e end, at int64) (end, int64, error) {
 	}
 	size := f.u64()
 	f.next(2) // made by
-	version := f.u16()
+	version := uint8(f.u16())
 	switch {
 	case size != end64Size-12 && version >= 62:
 		return e, at, encrypted("directory of the zip needs version %d.%d", version/10, version%10)

@@ -15,6 +15,7 @@ func TestEndRecordsMustFitTheFile(t *testing.T) {
 		return z
 	}
 	emptyZip := string(testZip{}.bytes(t))
+	quoted := func(record string) testZip { return endLie(func(e *testEnd) { e.comment = record }) }
 	runAll(t, []zipCase{
 		{name: "junk behind", zip: with(func(z *testZip) { z.junk = "x" }), kind: ErrCorrupt, says: "goes on after its end record"},
 		{name: "zeros behind", zip: with(func(z *testZip) { z.junk = "\x00" }), kind: ErrCorrupt, says: "goes on after its end record"},
@@ -22,7 +23,16 @@ func TestEndRecordsMustFitTheFile(t *testing.T) {
 		{name: "comment cut short", zip: endLie(func(e *testEnd) { e.commentSize = 1 }), kind: ErrCorrupt, says: "comment is cut short"},
 		{name: "comment too long", zip: endLie(func(e *testEnd) { e.comment, e.commentSize = "xx", 1 }), kind: ErrCorrupt, says: "goes on after its end record"},
 		{name: "end record in a comment", zip: endLie(func(e *testEnd) { e.comment = emptyZip }), kind: ErrCorrupt, says: "two end records"},
-		{name: "cut end record in a comment", zip: endLie(func(e *testEnd) { e.comment = emptyZip + "x" }), kind: ErrCorrupt, says: "goes on after its end record"},
+		{name: "cut end record in a comment", zip: endLie(func(e *testEnd) { e.comment = emptyZip + "x" }), kind: ErrCorrupt, says: "two end records"},
+		{name: "end record of another zip in a comment", zip: quoted(endRecord(0, 1, 47, 32) + "x"), kind: ErrCorrupt, says: "two end records"},
+		{name: "end record of several disks whose offset fits", zip: quoted(endRecord(1, 1, 999, 32)), kind: ErrCorrupt, says: "two end records"},
+		{name: "end record of several disks whose size fits", zip: quoted(centralMagic + endRecord(1, 1, 4, 999)), kind: ErrCorrupt, says: "two end records"},
+		{name: "end record without a size", zip: quoted(endRecord(1, 1, 0, 999)), kind: ErrCorrupt, says: "two end records"},
+		{name: "end record without entries", zip: quoted(endRecord(1, 0, 999, 999)), kind: ErrCorrupt, says: "two end records"},
+		{name: "zip64 end records in a comment", zip: quoted(locatorMagic + strings.Repeat("x", 16) + endRecord(1, max16, max32, max32)), kind: ErrCorrupt, says: "two end records"},
+		{name: "zip64 end record in the directory", zip: zip64InComment(), kind: ErrCorrupt, says: "end record says directory size"},
+		{name: "zeros that fill no block", zip: with(func(z *testZip) { z.junk = strings.Repeat("\x00", 512) }), kind: ErrCorrupt, says: "goes on after its end record"},
+		{name: "more than zeros in the last block", zip: with(func(z *testZip) { z.junk = lastBlock(t, *z)[1:] + "x" }), kind: ErrCorrupt, says: "goes on after its end record"},
 		{name: "self-extractor", zip: with(func(z *testZip) { z.prefix = "MZ" }), kind: ErrCorrupt, says: "2 bytes before its first entry"},
 		{name: "self-extractor with old offsets", zip: with(func(z *testZip) {
 			z.prefix = "MZ"
@@ -45,13 +55,41 @@ func TestEndRecordsMustFitTheFile(t *testing.T) {
 		{name: "directory before its place", zip: endLie(func(e *testEnd) { e.offset-- }), kind: ErrCorrupt, says: "does not end at"},
 		{name: "directory larger than all", zip: endLie(func(e *testEnd) { e.directory, e.offset = 1000, 0 }), kind: ErrCorrupt, says: "does not end at"},
 		{name: "bytes behind the directory", zip: with(func(z *testZip) { z.trailer = "PK\x05\x05\x00\x00" }), kind: ErrCorrupt, says: "does not end at"},
-		{name: "bytes behind the directory, counted", zip: with(func(z *testZip) {
-			z.trailer = "PK\x05\x05\x00\x00"
-			z.end = func(e *testEnd) { e.directory += 6 }
-		}), kind: ErrCorrupt, says: "goes on behind"},
+		{name: "bytes behind the directory, counted", zip: signed("PK\x05\x04\x00\x00"), kind: ErrCorrupt, says: "goes on behind"},
+		{name: "signature cut short", zip: signed("PK\x05\x05\x02\x00x"), kind: ErrCorrupt, says: "goes on behind"},
+		{name: "bytes behind a signature", zip: signed("PK\x05\x05\x02\x00xxx"), kind: ErrCorrupt, says: "goes on behind"},
 		{name: "bytes before the directory", zip: with(func(z *testZip) { z.filler = "xx" }), kind: ErrCorrupt, says: "2 bytes lie between"},
 		{name: "no directory header", zip: centralLie(func(h *testHeader) { h.magic = "PK\x01\x03" }), kind: ErrCorrupt, says: "header is missing in the directory"},
 	})
+}
+
+// endRecord returns an end record of one comment byte, which need not follow.
+func endRecord(disk, entries uint16, directory, offset uint32) string {
+	b := le.AppendUint16(le.AppendUint16([]byte(endMagic), disk), 0)
+	b = le.AppendUint16(le.AppendUint16(b, entries), entries)
+	return string(le.AppendUint16(le.AppendUint32(le.AppendUint32(b, directory), offset), 1))
+}
+
+// signed returns a zip whose directory ends with the given bytes.
+func signed(signature string) testZip {
+	z := centralLie(nil)
+	z.trailer = signature
+	z.end = func(e *testEnd) { e.directory += uint64(len(signature)) }
+	return z
+}
+
+// lastBlock returns the zeros that fill the last block of a zip.
+func lastBlock(t testing.TB, z testZip) string {
+	return strings.Repeat("\x00", tarBlock-len(z.bytes(t))%tarBlock)
+}
+
+// zip64InComment returns a zip that some readers take for a zip64: the comment of
+// its entry ends with a zip64 end record of another directory.
+func zip64InComment() testZip {
+	const directory = 32 // where it begins
+	hidden := testEnd{magic: end64Magic, size: end64Size - 12, version: zip64Version, here: 1, entries: 1,
+		directory: 47, offset: directory, locatorOffset: directory + 47, disks: 1}
+	return centralLie(func(h *testHeader) { h.comment = string(hidden.append64(nil)) })
 }
 
 func TestZip64RecordsMustAgreeWithTheEndRecord(t *testing.T) {
@@ -77,6 +115,10 @@ func TestZip64RecordsMustAgreeWithTheEndRecord(t *testing.T) {
 		{name: "record missing", zip: end64Lie(func(e *testEnd) { e.magic = "PK\x06\x05" }), kind: ErrCorrupt, says: "not where its locator says"},
 		{name: "gap before the locator", zip: end64Lie(func(e *testEnd) { e.extensible = "x" }), kind: ErrCorrupt, says: "should be at"},
 		{name: "gap behind the locator", zip: end64Lie(func(e *testEnd) { e.locatorFollower = "x" }), kind: ErrCorrupt, says: "does not end at"},
+		{name: "all bits set beside it", zip: both(func(e *testEnd) { e.disk, e.startDisk = max16, max16 })},
+		{name: "all bits set beside it, of the comment's size too", zip: both(func(e *testEnd) { e.disk, e.startDisk, e.commentSize = max16, max16, max16 })},
+		{name: "number of disks left open", zip: end64Lie(func(e *testEnd) { e.disks = 0 })},
+		{name: "though the zip is empty", zip: testZip{zip64: true, end64: func(e *testEnd) { e.disks = 0 }}},
 		{name: "two disks", zip: end64Lie(func(e *testEnd) { e.disks = 2 }), kind: ErrCorrupt, says: "one of 2 disks"},
 		{name: "another disk", zip: end64Lie(func(e *testEnd) { e.locatorDisk = 1 }), kind: ErrCorrupt, says: "disks"},
 		{name: "directory beyond all", zip: end64Lie(func(e *testEnd) { e.offset = 1<<64 - 1 }), kind: ErrCorrupt, says: "does not end at"},

@@ -30,6 +30,10 @@ func FuzzZip(f *testing.F) {
 		}
 		f.Add(z.bytes(f))
 	}
+	for _, c := range unusualZips(f) {
+		f.Add(c.zip.bytes(f))
+	}
+	f.Add(zip64InComment().bytes(f))
 	f.Add(quotedOverlap(f, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := heapAllocs()
@@ -116,10 +120,23 @@ func safe(t *testing.T, files map[string]string) {
 	}
 }
 
+// onlyGoRefuses reports whether archive/zip refuses the end record of a zip that
+// others read: it takes one that is quoted in the comment, and wants a number of
+// disks and the size of the comment where they are left open.
+func onlyGoRefuses(b []byte) bool {
+	end := bytes.LastIndex(b, []byte(endMagic))
+	locator := max(0, end-locatorSize)
+	return bytes.Count(b, []byte(endMagic)) > 1 || bytes.HasSuffix(b, []byte(endMagic+allOnes)) ||
+		end >= locatorSize && string(b[locator:locator+4]) == locatorMagic && le.Uint32(b[end-4:]) == 0
+}
+
 // asOthersRead checks that archive/zip finds the same files in a zip.
 func asOthersRead(t *testing.T, b []byte, want map[string]string) {
 	t.Helper()
 	r, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil && onlyGoRefuses(b) {
+		return
+	}
 	if err != nil {
 		t.Fatalf("no other reader accepts it: %v", err)
 	}

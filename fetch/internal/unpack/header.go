@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
@@ -37,7 +38,7 @@ func readAt(r io.ReaderAt, what string, offset, n int64) (fields, error) {
 // A header is what the central and the local header of an entry have in common,
 // in the same order (APPNOTE 4.3.7 and 4.3.12).
 type header struct {
-	version          uint16 // needed to read it
+	version          uint8 // needed to read it
 	flags, method    uint16
 	crc              uint32
 	encoded, decoded wide // bytes
@@ -63,9 +64,10 @@ const (
 
 const methodAES = 99
 
-// parseHeader takes a header from f, up to the sizes of name and extra field.
+// parseHeader takes a header from f, up to the sizes of name and extra field. The
+// high byte of the version is a system there, as in "made by", if p7zip wrote it.
 func parseHeader(f *fields) header {
-	h := header{version: f.u16(), flags: f.u16(), method: f.u16()}
+	h := header{version: uint8(f.u16()), flags: f.u16(), method: f.u16()}
 	f.next(4) // time and date
 	h.crc = f.u32()
 	h.encoded = wide{"encoded size", uint64(f.u32()), max32}
@@ -87,11 +89,12 @@ const (
 type extra map[uint16]fields
 
 // parseTail takes the name and the extra field from what follows the header. A
-// block that matters may be there once.
+// block that matters may be there once. Up to three zeros, too few for a block,
+// may follow the blocks: zipalign writes them to align the content.
 func (h *header) parseTail(f *fields) error {
 	h.name = f.next(h.nameSize)
 	b := f.next(h.extraSize)
-	for len(b) > 0 {
+	for len(b) >= 4 || len(bytes.Trim(b, "\x00")) > 0 {
 		if len(b) < 4 || len(b)-4 < int(binary.LittleEndian.Uint16(b[2:])) {
 			return corrupt("extra field does not parse")
 		}

@@ -20,8 +20,8 @@
 //	end records → directory → local headers → content
 //
 // Every byte of a zip belongs to one local header, to the content of one entry,
-// to one data descriptor, to the directory or to the end records. So nothing can
-// be hidden, or unpacked twice. The size of each entry is declared and added up
+// to one data descriptor, to the directory or to the end records, or is a zero
+// that fills the last block. So nothing can be hidden, or unpacked twice. The size of each entry is declared and added up
 // beforehand, and unpacking stops there.
 package unpack
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -169,10 +170,11 @@ func (e *entry) checkLocal(r io.ReaderAt, next int64) error {
 	return nil
 }
 
-// checkAgrees refuses a local header that differs from the central one. If a data
-// descriptor follows the content, zeros in the local header say nothing. A writer
-// that learns only in the end whether the entry needs zip64 may have written
-// another version.
+// checkAgrees refuses a local header that differs from the central one, but for
+// its date, which no content depends on. If a data descriptor follows the content,
+// zeros in the local header say nothing, and so do sizes with all bits set. A
+// writer that learns only in the end whether the entry needs zip64 may have
+// written another version.
 func (e *entry) checkAgrees(h header) error {
 	if string(h.name) != e.name {
 		return corrupt("local header has another name, %.100q", h.name)
@@ -180,10 +182,17 @@ func (e *entry) checkAgrees(h header) error {
 	if err := h.check(); err != nil {
 		return err
 	}
+	described := e.flags&flagDescriptor != 0
+	_, isWide := h.extra[zip64Block]
+	for _, size := range []*wide{&h.decoded, &h.encoded} {
+		if described && !isWide && size.value == size.max {
+			size.value = 0
+		}
+	}
 	if err := h.extra.widen(&h.decoded, &h.encoded); err != nil {
 		return err
 	}
-	described := e.flags&flagDescriptor != 0
+	isOpen := func(n uint64) bool { return described && (n == 0 || n == math.MaxUint64) }
 	for _, f := range []struct {
 		name           string
 		local, central uint64
@@ -192,9 +201,9 @@ func (e *entry) checkAgrees(h header) error {
 		{"flags", uint64(h.flags), uint64(e.flags), false},
 		{"method", uint64(h.method), uint64(e.method), false},
 		{"version", uint64(h.version), uint64(e.version), h.version == zip64Version || e.version == zip64Version},
-		{"CRC-32", uint64(h.crc), uint64(e.crc), described && h.crc == 0},
-		{"encoded size", h.encoded.value, uint64(e.encoded), described && h.encoded.value == 0},
-		{"decoded size", h.decoded.value, uint64(e.decoded), described && h.decoded.value == 0},
+		{"CRC-32", uint64(h.crc), uint64(e.crc), isOpen(uint64(h.crc))},
+		{"encoded size", h.encoded.value, uint64(e.encoded), isOpen(h.encoded.value)},
+		{"decoded size", h.decoded.value, uint64(e.decoded), isOpen(h.decoded.value)},
 	} {
 		if f.local != f.central && !f.ok {
 			return corrupt("local header says %s %d, directory says %d", f.name, f.local, f.central)

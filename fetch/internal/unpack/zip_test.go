@@ -2,6 +2,7 @@ package unpack
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -92,6 +93,48 @@ func TestHonestZipsUnpack(t *testing.T) {
 		}}},
 	})
 }
+
+// unusualZips are honest zips that break the letter of the specification, or use
+// what few writers do, without leaving a reader a choice.
+func unusualZips(t testing.TB) []zipCase {
+	const text = "PK\x05\x06 begins an end record, which has 22 bytes without its comment"
+	version := func(n uint16) lie[testHeader] { return func(h *testHeader) { h.version = n } }
+	extra := func(x string) lie[testHeader] { return func(h *testHeader) { h.extra = x } }
+	external := func(n uint32) lie[testHeader] { return func(h *testHeader) { h.external = n } }
+	inOneBlock := centralLie(nil)
+	inOneBlock.junk = lastBlock(t, inOneBlock)
+	return []zipCase{
+		{name: "version with a system (p7zip, File Roller)", zip: bothLie(version(3<<8 | 10))},
+		{name: "version with a system in one header", zip: localLie(version(3<<8 | 20))},
+		{name: "one zero to align the content (zipalign)", zip: localLie(extra("\x00"))},
+		{name: "three zeros to align the content, behind a block", zip: localLie(extra(block(0x5455, "\x00") + "\x00\x00\x00"))},
+		{name: "zeros that end both extra fields", zip: bothLie(extra("\x00\x00"))},
+		{name: "date of the local header differs", zip: localLie(func(h *testHeader) { h.date = 0 })},
+		{name: "end record's magic in the comment", zip: endLie(func(e *testEnd) { e.comment = text })},
+		{name: "end record quoted in the comment", zip: endLie(func(e *testEnd) { e.comment = "PK\x05\x06" + strings.Repeat("Z", 18) })},
+		{name: "zip64 locator quoted in an entry's comment", zip: centralLie(func(h *testHeader) { h.comment = locatorMagic + "Z23456789abcdefg" })},
+		{name: "signed directory", zip: signed("PK\x05\x05\x03\x00abc")},
+		{name: "signed directory, by nothing", zip: signed("PK\x05\x05\x00\x00")},
+		{name: "zeros in the last block (bsdtar to a pipe)", zip: inOneBlock},
+		{name: "mode with all bits set", zip: centralLie(external(max16 << 16))},
+		{name: "attributes with all bits set", zip: centralLie(external(max32))},
+		{name: "read from a pipe (zip, 7z -si)", zip: centralLie(external(0o010600<<16 | 0x8020))},
+		{name: "read from a pipe, but empty", zip: one(testEntry{name: "a", central: external(0o010600 << 16)})},
+		{name: "read from a socket", zip: centralLie(external(0o140777 << 16))},
+		{name: "disk left open", zip: centralLie(func(h *testHeader) { h.disk = max16 })},
+		{name: "disk left open beside a zip64 block", zip: centralLie(func(h *testHeader) {
+			h.encoded, h.decoded, h.offset, h.disk, h.extra = max32, max32, max32, max16, zip64Extra(1, 1, 0)
+		})},
+		{name: "sizes left open before a descriptor", zip: one(testEntry{name: "a", content: "x", descriptor: 24, local: func(h *testHeader) {
+			h.encoded, h.decoded = max32, max32
+		}})},
+		{name: "zip64 sizes left open before a descriptor", zip: one(testEntry{name: "a", content: "x", descriptor: 24, local: func(h *testHeader) {
+			h.encoded, h.decoded, h.extra = max32, max32, zip64Extra(math.MaxUint64, math.MaxUint64)
+		}})},
+	}
+}
+
+func TestUnusualButHonestZipsUnpack(t *testing.T) { runAll(t, unusualZips(t)) }
 
 func utf8Flag(h *testHeader) { h.flags |= flagUTF8 }
 
@@ -184,7 +227,7 @@ func TestOnlyPlainFilesAndDirectoriesAreUnpacked(t *testing.T) {
 		{"d/", 0, ""},
 		{"a", 0o120777 << 16, "is a symbolic link"},
 		{"d/", 0o120777 << 16, "is a symbolic link"},
-		{"a", 0o010644 << 16, "is a named pipe"},
+		{"d/", 0o010644 << 16, "is a named pipe"},
 		{"a", 0o020644 << 16, "is a character device"},
 		{"a", 0o060644 << 16, "is a block device"},
 		{"a", 0o140644 << 16, "is a socket"},
