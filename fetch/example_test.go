@@ -48,7 +48,7 @@ func ExampleFetcher() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	store, err := archive.Open(dir)
+	store, err := archive.Open(dir, "", archive.SiteEmpty)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func encode(t testing.TB, codec string, content []byte) []byte {
 // answer is not closed.
 func newFetcher(t testing.TB, dir string) (*fetch.Fetcher, *tracker) {
 	t.Helper()
-	a, err := archive.Open(dir)
+	a, err := archive.Open(dir, "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func manyObjects(n int) fetch.Provider {
 // landMany lands n objects in an archive at dir, and returns the most memory that
 // the process ever had, in KiB.
 func landMany(dir string, n int) (peak string, err error) {
-	a, err := archive.Open(dir)
+	a, err := archive.Open(dir, "", archive.SiteEmpty)
 	if err != nil {
 		return "", err
 	}

@@ -52,7 +52,7 @@ func blockUntilDone(ctx context.Context, _ int64) error {
 // test fails if an answer is left open.
 func newMemoryFetcher(t testing.TB, s *fetchtest.Memory) *fetch.Fetcher {
 	t.Helper()
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

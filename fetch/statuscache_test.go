@@ -783,7 +783,7 @@ func TestOnlyAListerHasAStatusCache(t *testing.T) {
 
 // fetcherOf returns a fetcher whose status cache has a listing of all jobs.
 func fetcherOf(j *poller, jobs []string) *Fetcher {
-	a, err := archive.Open(j.TempDir())
+	a, err := archive.Open(j.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		j.Fatal(err)
 	}

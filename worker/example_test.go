@@ -21,7 +21,7 @@ func ExampleLocal() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	a, err := archive.Open(dir)
+	a, err := archive.Open(dir, "", archive.SiteEmpty)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -184,7 +184,7 @@ func startWorker(t testing.TB, w *Worker) (stop func()) {
 
 func openArchive(t testing.TB) *archive.Archive {
 	t.Helper()
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

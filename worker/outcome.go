@@ -72,6 +72,8 @@ var outcomes = []struct {
 	{errSettled, nil, Outcome{"cancelled", ExitInterrupted, once}},
 	{archive.ErrBusy, nil, Outcome{"busy", ExitBusy, external}},
 	{archive.ErrDamaged, nil, Outcome{"damaged", ExitDamaged, once}},
+	{archive.ErrOtherID, nil, Outcome{"disk", ExitUsage, once}},
+	{nil, isA[*archive.NoArchiveError], Outcome{"disk", ExitUsage, once}},
 	{syscall.EMFILE, nil, Outcome{"open-files", ExitTemporary, transient}},
 	{syscall.ENFILE, nil, Outcome{"open-files", ExitTemporary, transient}},
 	{syscall.ENAMETOOLONG, nil, Outcome{"unsafe-name", ExitIntegrity, once}},

@@ -41,6 +41,8 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{archive.ErrBusy, "busy", 11, 1},
 		{archive.ErrDamaged, "damaged", 12, 1},
 		{&archive.Damage{Key: "k"}, "damaged", 12, 1},
+		{archive.ErrOtherID, "disk", 2, 1},
+		{&archive.NoArchiveError{Dir: "d", Site: archive.SiteEmpty}, "disk", 2, 1},
 		{onPath(syscall.ENOSPC), "disk-full", 10, 1},
 		{onPath(syscall.EDQUOT), "disk-full", 10, 1},
 		{onPath(syscall.EFBIG), "disk-full", 10, 1},

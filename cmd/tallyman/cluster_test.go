@@ -28,7 +28,7 @@ func newCluster(t *testing.T, cloud *sandbox.Cloud) *cluster {
 	server := httptest.NewServer(cloud)
 	t.Cleanup(server.Close)
 	q := &cluster{redis: startRedis(t), cloud: cloud, endpoint: server.URL, archive: quickDir(t)}
-	if _, err := archive.Open(q.archive); err != nil {
+	if _, err := archive.Open(q.archive, "", archive.SiteEmpty); err != nil {
 		t.Fatal(err)
 	}
 	return q

@@ -65,7 +65,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 		forEachReference(cmd.Context(), refs, a.Parallel, report, c.plan)
 		return report.Exit()
 	}
-	store, err := archive.Open(a.Archive)
+	store, err := archive.Open(a.Archive, "", archive.SiteExports)
 	if err != nil {
 		return err
 	}

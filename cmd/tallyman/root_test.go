@@ -32,7 +32,7 @@ func TestAPanicOfACommandIsReportedWithoutSecrets(t *testing.T) {
 
 func TestAPanicOverOneReferenceFailsThatOne(t *testing.T) {
 	t.Parallel()
-	store, err := archive.Open(t.TempDir())
+	store, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 			closeQueue()
 		}
 	}()
-	store, err := archive.Open(a.Archive)
+	store, err := archive.Open(a.Archive, "", archive.SiteExports)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func started(t *testing.T, task sandbox.Task) *cloud {
 	t.Cleanup(stop)
 	client := &http.Client{Transport: new(http.Transport)}
 	t.Cleanup(client.CloseIdleConnections)
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

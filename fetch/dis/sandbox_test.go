@@ -49,7 +49,7 @@ func sampleDelivery(f sandbox.File) sandbox.Delivery {
 func fetchOne(t *testing.T, p *Provider, ref string) (*archive.Receipt, string, error) {
 	t.Helper()
 	dir := t.TempDir()
-	kept, err := archive.Open(dir)
+	kept, err := archive.Open(dir, "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -205,7 +205,7 @@ func becomes(t *testing.T, o fetch.Object, want error) {
 }
 
 func (r *Rclone) land(t *testing.T) {
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -192,7 +192,7 @@ func TestAPrefixLandsFromTheSandbox(t *testing.T) {
 			} {
 				srv.AddObject(bucket, "e/"+name, f)
 			}
-			a, err := archive.Open(t.TempDir())
+			a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -131,7 +131,7 @@ func TestSeveralObjectsLand(t *testing.T) {
 		"e/a.csv.zst": {body: string(sandbox.Compress("zstd", []byte(many)))}, "e/b/c.csv": {body: many}, "e/b/": {}, "e/d.csv": {body: "n\n1\n"},
 	})
 	store.PageSize = 1
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestObjectsWhoseETagIsNoHashLand(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.header["ETag"] = `"0F7230CAA4BE94CCBDC99C5500000000"`
 			_, store := serve(t, map[string]*object{"e/a.csv": {body: body, header: c.header}})
-			a, err := archive.Open(t.TempDir())
+			a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -55,7 +55,7 @@ func started(t *testing.T, j sandbox.Job) *cloud {
 	t.Cleanup(client.CloseIdleConnections)
 	keys := StaticKeys("LTAIid", "SECRETcanary", "CAISTOKENcanary==")
 	p := &Provider{Client: client, Open: open, Keys: keys, Endpoint: url, Store: &oss.Store{Client: client, Keys: keys, Endpoint: url}}
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

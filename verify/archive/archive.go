@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -20,13 +19,16 @@ var (
 	ErrBusy    = errors.New("another attempt at this export is under way")
 	ErrLanded  = errors.New("the export has landed")
 	ErrDamaged = errors.New("the archive is damaged")
+	ErrOtherID = errors.New("it is another archive")
 )
 
 const (
-	identityFile = "archive.json"
-	ingestDir    = ".ingest"
-	partsDir     = "parts"
-	bagDir       = "bag"
+	identityFile   = "archive.json"
+	identitySchema = "tallyman.archive/v1"
+	draftPrefix    = ".tallyman-" // of an archive that is being made
+	ingestDir      = ".ingest"
+	partsDir       = "parts"
+	bagDir         = "bag"
 )
 
 // An Archive is a directory of proven exports. Its methods may be called by
@@ -34,6 +36,7 @@ const (
 type Archive struct {
 	dir  string
 	id   string
+	made bool // by this process, just now
 	disk disk
 
 	indexEvery int64                              // 0 means defaultIndexEvery
@@ -41,10 +44,13 @@ type Archive struct {
 	reserved   reservations
 }
 
-// Open opens the archive in dir and makes one if there is none.
-func Open(dir string) (*Archive, error) {
+// Open opens the archive in dir. id is the ID that it must have, or "" for any: an
+// archive with another one is ErrOtherID. If there is no archive, Open makes one,
+// with that ID or a random one, unless the Site comes later than may: that is a
+// *NoArchiveError, and so is SiteNowhere in any case. Processes that make one at the same time get the same archive.
+func Open(dir, id string, may Site) (*Archive, error) {
 	a := &Archive{dir: filepath.Clean(dir), measure: measureDisk}
-	if err := a.open(true); err != nil {
+	if err := a.open(id, may); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
 	return a, nil
@@ -52,46 +58,35 @@ func Open(dir string) (*Archive, error) {
 
 // OpenExisting opens the archive in dir. It fails with fs.ErrNotExist if there
 // is none.
-func OpenExisting(dir string) (*Archive, error) {
-	a := &Archive{dir: filepath.Clean(dir), measure: measureDisk}
-	if err := a.open(false); err != nil {
-		return nil, fmt.Errorf("open archive: %w", err)
-	}
-	return a, nil
-}
+func OpenExisting(dir string) (*Archive, error) { return Open(dir, "", SiteArchive) }
 
 type identity struct {
 	Schema string `json:"schema"`
 	ID     string `json:"id"`
 }
 
-// open reads the archive's ID. It makes one up if there is none and create is
-// set. If several processes do that at once, the one whose link comes first
-// decides.
-func (a *Archive) open(create bool) error {
-	if create {
-		if err := a.disk.mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
+func (a *Archive) open(id string, may Site) error {
+	err := a.readIdentity()
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := a.makeWithin(id, may); err != nil {
 			return err
 		}
+		err = a.readIdentity()
 	}
+	switch {
+	case err != nil:
+		return err
+	case id != "" && id != a.id:
+		return fmt.Errorf("%w: %s has %s, and %s was asked for", ErrOtherID, a.dir, a.id, id)
+	case may == SiteArchive:
+		return nil // it may be on a disk that is read-only
+	}
+	return a.disk.mkdirs(filepath.Join(a.dir, ingestDir))
+}
+
+func (a *Archive) readIdentity() error {
 	path := filepath.Join(a.dir, identityFile)
 	text, err := os.ReadFile(path)
-	if create && errors.Is(err, fs.ErrNotExist) {
-		draft := filepath.Join(a.dir, ingestDir, rand.Text()+".json")
-		defer a.disk.removeAll(draft)
-		id := make([]byte, 16)
-		rand.Read(id)
-		if err := a.disk.writeJSON(draft, identity{"tallyman.archive/v1", hex.EncodeToString(id)}); err != nil {
-			return err
-		}
-		if err := a.disk.link(draft, path); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if err := a.disk.syncDir(a.dir); err != nil {
-			return err
-		}
-		text, err = os.ReadFile(path)
-	}
 	if err != nil {
 		return err
 	}
@@ -105,6 +100,9 @@ func (a *Archive) open(create bool) error {
 
 // ID is the archive's random name, the same for all processes that open it.
 func (a *Archive) ID() string { return a.id }
+
+// Made reports whether the call of Open that returned a has made the archive.
+func (a *Archive) Made() bool { return a.made }
 
 // Path is the directory where the export of that key is, or will be.
 func (a *Archive) Path(key string) string { return filepath.Join(a.dir, filepath.FromSlash(key)) }

@@ -23,7 +23,7 @@ func TestAnArchiveHasOneID(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range ids {
 			all.Go(func() {
-				a, err := Open(dir)
+				a, err := Open(dir, "", SiteOccupied)
 				if err != nil {
 					t.Error(err)
 					return
@@ -69,15 +69,17 @@ func TestTwoArchivesHaveDifferentIDs(t *testing.T) {
 }
 
 func TestAnIDOutlivesAPowerCut(t *testing.T) {
-	dir, after := t.TempDir(), t.TempDir()
-	p := newPowerCutDisk(t, dir)
-	a, err := openWith(dir, p.step)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cutPower(after, loseUnsynced)
-	if id := mustOpen(t, after).ID(); id != a.ID() {
-		t.Errorf("%s, was %s", id, a.ID())
+	for _, name := range []string{"", "archive"} { // which is there, and which is not
+		top, after := t.TempDir(), t.TempDir()
+		p := newPowerCutDisk(t, top)
+		a, err := openWith(filepath.Join(top, name), p.step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.cutPower(after, loseUnsynced)
+		if b, err := OpenExisting(filepath.Join(after, name)); err != nil || b.ID() != a.ID() {
+			t.Errorf("%q: %v", name, err)
+		}
 	}
 }
 
@@ -132,7 +134,7 @@ func TestAnArchiveWithoutItsIDIsDamaged(t *testing.T) {
 	for _, text := range []string{"", "{}", "{", `{"id":""}`} {
 		dir := mustOpen(t, t.TempDir()).dir
 		rewrite(t, filepath.Join(dir, "archive.json"), []byte(text))
-		_, open := Open(dir)
+		_, open := Open(dir, "", SiteOccupied)
 		_, existing := OpenExisting(dir)
 		if !errors.Is(open, ErrDamaged) || !errors.Is(existing, ErrDamaged) {
 			t.Errorf("%q: %v, %v", text, open, existing)
@@ -144,7 +146,7 @@ func TestAFileIsNotAnArchive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	rewrite(t, path, nil)
 	for _, dir := range []string{path, filepath.Join(path, "archive")} {
-		if _, err := Open(dir); !errors.Is(err, syscall.ENOTDIR) {
+		if _, err := Open(dir, "", SiteOccupied); !errors.Is(err, syscall.ENOTDIR) {
 			t.Errorf("open %s: %v, want %v", dir, err, syscall.ENOTDIR)
 		}
 	}

@@ -24,6 +24,10 @@
 // HASH is 32 hex digits of the SHA-256 of the export's key, and NAME of the object's
 // name.
 //
+// [Open] builds a new archive as .tallyman-RANDOM beside its place and renames it, or
+// gives archive.json to a directory that is there by one link, so that there is never
+// half an archive. A crash may leave the .tallyman-RANDOM, which is nobody's.
+//
 // # Words
 //
 //   - Key: the path of an export in the archive, slash-separated.
@@ -31,6 +35,7 @@
 //   - Promise: what the job or the store said of an object's bytes.
 //   - Attempt: one try at receiving an export, by one process. What it received
 //     is kept for the next.
+//   - Site: what there is in the place of an archive.
 //   - Ingest: an export that an attempt receives, under the export's lock.
 //   - Partial: one object that is being received.
 //   - Wire: the bytes of an object as transferred. [verify.Wire] reads them, and

@@ -19,7 +19,7 @@ func ExampleArchive() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	a, err := archive.Open(dir)
+	a, err := archive.Open(dir, "", archive.SiteEmpty)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func (y *testStore) checkCause(t *testing.T, f *fault, err error) {
 // checkNext checks what a fetch with a sound disk finds and requests.
 func (y *testStore) checkNext(t *testing.T, dir string, keep fetch.Keep, landed bool) {
 	t.Helper()
-	a, err := archive.Open(dir)
+	a, err := archive.Open(dir, "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestAFetchIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 
 func (y *testStore) checkAfterPowerCut(t *testing.T, dir string, keep fetch.Keep, landed bool) {
 	t.Helper()
-	a, err := archive.Open(dir)
+	a, err := archive.Open(dir, "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestAWorkersFetchIsWholeOrAbsentWhicheverStepFails(t *testing.T) {
 func TestWithoutDiskSpaceNothingIsRequested(t *testing.T) {
 	t.Parallel()
 	y := newTestStore(t)
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestWithoutDiskSpaceNothingIsUnpacked(t *testing.T) {
 	t.Parallel()
 	y, content := newTestStore(t), strings.Repeat("0,0\n", 1<<20)
 	y.bodies = map[string][]byte{"z.zip": zipOf(t, map[string]string{"z.csv": content})}
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer(t *testing.T) {
 			y := newTestStore(t)
 			y.bodies = map[string][]byte{"first.csv": lines(10), tt.object: lines(100)}
 			dir := t.TempDir()
-			a, err := archive.Open(filepath.Join(dir, strings.Repeat("deep/", max(0, tt.path-len(dir))/5)))
+			a, err := archive.Open(filepath.Join(dir, strings.Repeat("deep/", max(0, tt.path-len(dir))/5)), "", archive.SiteRemote)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -325,7 +325,7 @@ func TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer(t *testing.T) {
 func TestKeysTooLongForTheDiskAreRefused(t *testing.T) {
 	t.Parallel()
 	y := newTestStore(t)
-	a, err := archive.Open(t.TempDir())
+	a, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,12 +59,12 @@ func promise(body string) verify.Want {
 
 func openWith(dir string, step func(op, path string) error) (*Archive, error) {
 	a := &Archive{dir: filepath.Clean(dir), disk: disk{hook: step}, measure: measureDisk}
-	return a, a.open(true)
+	return a, a.open("", SiteExports)
 }
 
 func mustOpen(t testing.TB, dir string) *Archive {
 	t.Helper()
-	a, err := Open(dir)
+	a, err := Open(dir, "", SiteOccupied)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // child opens the archive, tries to begin the export of the tests, and returns what
 // happened.
 func child(dir string) string {
-	a, err := Open(dir)
+	a, err := Open(dir, "", SiteOccupied)
 	if err != nil {
 		return err.Error()
 	}
