@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -100,6 +101,46 @@ func resumeAfter(t *testing.T, at int) {
 		t.Errorf("cut at %d: %d bytes were sent twice", at, twice)
 	}
 	checkLanded(t, f, ref.Key(), body)
+}
+
+// Without a strong ETag and a hash, the time of the last change names the version,
+// for a later attempt too.
+func TestPartsOfAnotherTimeAreNotTakenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		etag, time string
+		err        error
+	}{
+		"the same time":                 {"", sixOClock, nil},
+		"another time":                  {"", sevenOClock, fetch.ErrChanged},
+		"the same time, and weak ETag":  {`W/"1"`, sixOClock, nil},
+		"another time, but a weak ETag": {`W/"1"`, sevenOClock, fetch.ErrChanged},
+		"another time, but an ETag":     {`"1"`, sevenOClock, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, rows)
+			s.respond = inTurn(unhashed(tt.etag, "Last-Modified", sixOClock), stopAfter(3000))
+			f, _ := newFetcher(t, t.TempDir())
+			f.PartSize = 1000
+			ref := s.ref(t, "export.csv", "")
+			if _, err := f.Fetch(t.Context(), ref); !errors.Is(err, fetch.ErrTemporary) {
+				t.Fatal(err)
+			}
+			if tt.err != nil {
+				s.body = bytes.ToUpper(rows)
+			}
+			s.respond = unhashed(tt.etag, "Last-Modified", tt.time)
+			_, err := f.Fetch(t.Context(), ref)
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("%v, want %v", err, tt.err)
+			}
+			if err != nil {
+				if _, err := f.Fetch(t.Context(), ref); err != nil {
+					t.Fatal(err)
+				}
+			}
+			checkLanded(t, f, ref.Key(), s.body)
+		})
+	}
 }
 
 func TestACancelledFetchIsResumed(t *testing.T) {

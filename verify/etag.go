@@ -63,6 +63,12 @@ func SameETag(a, b string) bool {
 	return x.form != etagNone && x.sum == y.sum && x.parts == y.parts
 }
 
+// IsStrongETag reports whether an ETag names a version by its bytes: it is there,
+// and it is not marked as weak.
+func IsStrongETag(s string) bool {
+	return parseETag(s).form != etagNone && !strings.HasPrefix(strings.TrimSpace(s), "W/")
+}
+
 // A partsHash computes the ETag of a multipart upload with parts of one size. OSS
 // hashes the parts' MD5s as upper-case hex; S3 and OBS hash them as bytes. Both
 // are computed.

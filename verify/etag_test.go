@@ -83,6 +83,14 @@ func TestSameETagSeesThroughQuotesCaseAndWeakness(t *testing.T) {
 	}
 }
 
+func TestWeakAndAbsentETagsAreNotStrong(t *testing.T) {
+	for s, want := range map[string]bool{`"v1"`: true, "v1": true, upperMD5: true, "null": true, `W/"v1"`: false, ` W/"v1"`: false, `W/v1`: false, "": false, `""`: false} {
+		if got := IsStrongETag(s); got != want {
+			t.Errorf("IsStrongETag(%q) = %v", s, got)
+		}
+	}
+}
+
 func TestAbsentETagsNameNoVersion(t *testing.T) {
 	for _, absent := range []string{"", `""`, `W/""`, "&quot;&quot;"} {
 		for _, other := range []string{"", `""`, upperMD5, "null"} {

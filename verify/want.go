@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -15,6 +16,10 @@ type Want struct {
 	ETag  string // as received: names a version, and may be a hash of the bytes
 	MD5   string // lower-case hex, or "": not promised
 	CRC64 string // CRC-64/XZ in decimal, or "": not promised
+
+	// Modified is when the object was last modified, in one form for all answers
+	// of a store, or "". It names a version where no strong ETag does.
+	Modified string `json:",omitempty"`
 }
 
 // NoPromise is a Want that promises nothing.
@@ -27,6 +32,7 @@ func NoPromise() Want { return Want{Size: Unknown} }
 // a hash of parts, or with an opaque ETag: they are different names of one version.
 func (w Want) Merge(object string, other Want) (Want, error) {
 	merged := w
+	merged.Modified = cmp.Or(w.Modified, other.Modified)
 	if merged.Size == Unknown {
 		merged.Size = other.Size
 	} else if other.Size != Unknown && other.Size != w.Size {

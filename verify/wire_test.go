@@ -50,7 +50,7 @@ func TestEOFIsTheVerdictThatEveryPromiseHeld(t *testing.T) {
 		{"md5", Want{Size: Unknown, MD5: md5Of(text)}, CheckMD5},
 		{"upper-case md5", Want{Size: Unknown, MD5: strings.ToUpper(md5Of(text))}, CheckMD5},
 		{"etag", Want{Size: Unknown, ETag: `"` + strings.ToUpper(md5Of(text)) + `"`}, CheckETag},
-		{"all", Want{size, md5Of(text), md5Of(text), crcOf(text)}, CheckCRC64},
+		{"all", Want{size, md5Of(text), md5Of(text), crcOf(text), ""}, CheckCRC64},
 		{"size and an opaque etag", Want{Size: size, ETag: "EXSFGSDASDASDG123ASD"}, CheckSize},
 	} {
 		for name, reader := range readers {
@@ -102,7 +102,7 @@ func TestBytesThatBreakAPromiseAreAMismatchAndNeverEOF(t *testing.T) {
 }
 
 func TestEveryPromiseMustHold(t *testing.T) {
-	all := Want{int64(len(text)), md5Of(text), md5Of(text), crcOf(text)}
+	all := Want{int64(len(text)), md5Of(text), md5Of(text), crcOf(text), ""}
 	for _, tt := range []struct {
 		check  string
 		change func(*Want)
@@ -234,7 +234,7 @@ func TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes(t *testing.T) {
 }
 
 func TestWireListsEachPromiseInOrder(t *testing.T) {
-	w, _, err := readWire(Want{int64(len(text)), "null", md5Of(text), crcOf(text)}, strings.NewReader(text))
+	w, _, err := readWire(Want{int64(len(text)), "null", md5Of(text), crcOf(text), ""}, strings.NewReader(text))
 	want := []Check{
 		{CheckSize, fmt.Sprint(len(text)), fmt.Sprint(len(text)), Held},
 		{CheckCRC64, crcOf(text), crcOf(text), Held},
@@ -261,7 +261,7 @@ func TestWireIsAnIOReader(t *testing.T) {
 	for i := range body {
 		body[i] = byte(rand.Uint32())
 	}
-	want := Want{int64(len(body)), md5Of(string(body)), md5Of(string(body)), crcOf(string(body))}
+	want := Want{int64(len(body)), md5Of(string(body)), md5Of(string(body)), crcOf(string(body)), ""}
 	for name, reader := range readers {
 		if err := iotest.TestReader(NewWire("o", want, reader(bytes.NewReader(body))), body); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -60,6 +60,7 @@ func (b Bucket) ranges(t *testing.T) {
 			if err != nil || string(got) != c.want || answer.Off != c.from || answer.Len != c.announce {
 				t.Errorf("got %q from %d, %d announced, %v, want %q from %d", got, answer.Off, answer.Len, err, c.want, c.from)
 			}
+			answer.Want.Modified = "" // it depends on the clock
 			if diff := gocmp.Diff(b.Answered(c.body), answer.Want); diff != "" {
 				t.Errorf("promised by the answer (-want +got)\n%s", diff)
 			}

@@ -54,7 +54,9 @@ func threeObjects() export {
 }
 
 func promise(body string) verify.Want {
-	return verify.Want{Size: int64(len(body)), ETag: `"v1"`, CRC64: fmt.Sprint(crc64.Checksum([]byte(body), verify.ECMA))}
+	return verify.Want{
+		Size: int64(len(body)), ETag: `"v1"`, CRC64: fmt.Sprint(crc64.Checksum([]byte(body), verify.ECMA)), Modified: "2026-12-01T06:00:00Z",
+	}
 }
 
 func openWith(dir string, step func(op, path string) error) (*Archive, error) {

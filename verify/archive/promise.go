@@ -17,10 +17,12 @@ type Promise struct {
 	ETag  string `json:"etag,omitempty"`
 	MD5   string `json:"md5,omitempty"`
 	CRC64 string `json:"crc64,omitempty"`
+
+	Modified string `json:"modified,omitempty"` // the store's Last-Modified
 }
 
 func promised(w verify.Want) Promise {
-	p := Promise{ETag: w.ETag, MD5: w.MD5, CRC64: w.CRC64}
+	p := Promise{ETag: w.ETag, MD5: w.MD5, CRC64: w.CRC64, Modified: w.Modified}
 	if w.Size != verify.Unknown {
 		p.Size = &w.Size
 	}
@@ -28,7 +30,7 @@ func promised(w verify.Want) Promise {
 }
 
 func (p Promise) want() verify.Want {
-	w := verify.Want{Size: verify.Unknown, ETag: p.ETag, MD5: p.MD5, CRC64: p.CRC64}
+	w := verify.Want{Size: verify.Unknown, ETag: p.ETag, MD5: p.MD5, CRC64: p.CRC64, Modified: p.Modified}
 	if p.Size != nil && *p.Size >= 0 {
 		w.Size = *p.Size
 	}
@@ -36,11 +38,14 @@ func (p Promise) want() verify.Want {
 }
 
 // SameVersion reports whether two promises of one service can be about the same
-// bytes. What only one of them promises does not count.
+// bytes. What only one of them promises does not count. When the object was last
+// modified counts only where there are no two strong ETags.
 func SameVersion(a, b verify.Want) bool {
 	differ := func(x, y string) bool { return x != "" && y != "" && x != y }
+	strong := verify.IsStrongETag(a.ETag) && verify.IsStrongETag(b.ETag)
 	return !(a.Size != verify.Unknown && b.Size != verify.Unknown && a.Size != b.Size) &&
 		!(a.ETag != "" && b.ETag != "" && !verify.SameETag(a.ETag, b.ETag)) &&
+		!(!strong && differ(a.Modified, b.Modified)) &&
 		!differ(a.CRC64, b.CRC64) && !differ(a.MD5, b.MD5)
 }
 
@@ -51,7 +56,7 @@ func SameVersion(a, b verify.Want) bool {
 func (p *Partial) AddPromise(store verify.Want) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.answered && !SameVersion(p.store, store) {
+	if p.answered && !p.isVersion(store) {
 		p.discarded = true
 		return fmt.Errorf("%s: %w", p.name, ErrChanged)
 	}
@@ -67,6 +72,21 @@ func (p *Partial) AddPromise(store verify.Want) error {
 	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job)})
 }
 
+// isVersion reports whether what the store says can be about the version that is
+// being received. A hash of the bytes says more than an ETag and a time, of which
+// each of several machines behind one address may have its own.
+func (p *Partial) isVersion(store verify.Want) bool {
+	before := p.store
+	if p.hashed() || before.CRC64 != "" && store.CRC64 != "" || before.MD5 != "" && store.MD5 != "" {
+		before.ETag, before.Modified = "", ""
+	}
+	return SameVersion(before, store)
+}
+
+// hashed reports whether the job promised a hash, so that the Wire fails if the
+// bytes are not those that are wanted.
+func (p *Partial) hashed() bool { return p.job.MD5 != "" || p.job.CRC64 != "" }
+
 // Want is all that is promised of the object so far, by the job and the store.
 func (p *Partial) Want() verify.Want {
 	p.mu.Lock()
@@ -74,9 +94,13 @@ func (p *Partial) Want() verify.Want {
 	return p.want
 }
 
-// Version is the ETag that the store gave, or "".
+// Version is the ETag that the store gave, or "". It is "" too if the job promised a
+// hash, which decides whatever the store calls the bytes.
 func (p *Partial) Version() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.hashed() {
+		return ""
+	}
 	return p.store.ETag
 }

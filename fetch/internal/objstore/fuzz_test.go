@@ -24,6 +24,9 @@ func FuzzWantOf(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, etag, crc, md5, request string) {
 		h := http.Header{"Etag": {etag}, "X-Oss-Hash-Crc64ecma": {crc}, "Content-Md5": {md5}, "X-Oss-Request-Id": {request}}
 		got := wantOf(&http.Response{StatusCode: status, Header: h})
+		if !verify.SameETag(etag, etag) { // it names nothing
+			etag = ""
+		}
 		n, err := strconv.ParseUint(strings.TrimSpace(crc), 10, 64)
 		if (got.CRC64 != "") != (err == nil) || err == nil && got.CRC64 != strconv.FormatUint(n, 10) || got.ETag != etag || got.Size != verify.Unknown {
 			t.Errorf("ETag %q and CRC64 %q: %+v", etag, crc, got)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"tallyman/verify"
 )
@@ -22,6 +23,12 @@ var crc64Headers = []string{"X-Oss-Hash-Crc64ecma", "X-Obs-Checksum-Crc64ecma", 
 func wantOf(resp *http.Response) verify.Want {
 	h := resp.Header
 	want := verify.Want{Size: verify.Unknown, ETag: h.Get("ETag")}
+	if modified, err := http.ParseTime(h.Get("Last-Modified")); err == nil {
+		want.Modified = modified.UTC().Format(time.RFC3339)
+	}
+	if !verify.SameETag(want.ETag, want.ETag) { // it is there, and names nothing
+		want.ETag = ""
+	}
 	isLink := strings.EqualFold(h.Get("X-Oss-Object-Type"), "Symlink")
 	// An ETag is no hash of the bytes if the store encrypts the object, with
 	// whatever key, or if the object is a link or was appended to.

@@ -17,6 +17,7 @@ func TestWantIsThePromiseOfTheWholeObject(t *testing.T) {
 	}{
 		{"nothing", 206, nil, verify.Want{}},
 		{"ETag", 206, []string{"ETag", `"ABC-3"`}, verify.Want{ETag: `"ABC-3"`}},
+		{"an ETag that names nothing", 206, []string{"ETag", `W/""`}, verify.Want{}},
 		{"OSS's CRC64", 206, []string{"x-oss-hash-crc64ecma", "11051210869376104954"}, verify.Want{CRC64: "11051210869376104954"}},
 		{"OBS's CRC64", 206, []string{"x-obs-checksum-crc64ecma", " 007 "}, verify.Want{CRC64: "7"}},
 		{"S3's CRC64", 206, []string{"x-amz-checksum-crc64ecma", "0"}, verify.Want{CRC64: "0"}},
@@ -31,6 +32,9 @@ func TestWantIsThePromiseOfTheWholeObject(t *testing.T) {
 		{"MD5 by OSS", 206, []string{"Content-MD5", base64, "x-oss-request-id", "R"}, verify.Want{MD5: hex}},
 		{"MD5 by OBS", 206, []string{"Content-MD5", base64, "x-obs-request-id", "R"}, verify.Want{MD5: hex}},
 		{"MD5 in hex", 200, []string{"Content-MD5", hex}, verify.Want{}},
+		{"when it was last modified", 206, []string{"Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"}, verify.Want{Modified: "1994-11-06T08:49:37Z"}},
+		{"the same in another form", 200, []string{"Last-Modified", "Sunday, 06-Nov-94 08:49:37 GMT"}, verify.Want{Modified: "1994-11-06T08:49:37Z"}},
+		{"no time", 200, []string{"Last-Modified", "yesterday"}, verify.Want{}},
 		{"MD5 too short", 200, []string{"Content-MD5", "+6ne3g=="}, verify.Want{}},
 	} {
 		resp := &http.Response{StatusCode: tt.status, Header: http.Header{}}
