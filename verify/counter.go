@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"fmt"
-	"path"
 	"strings"
 )
 
@@ -39,36 +38,33 @@ type records interface {
 // NewCounter returns a Counter for a file of that name. Content is its declared
 // type: "csv", "json", or what Text returns. Otherwise the extension of the name
 // decides, before that of a codec if it has one, since decoded files may keep it.
-// If that says nothing either, the first bytes decide.
+// If that says nothing either, or only that it is text, the first bytes decide.
+// Only text is counted, whatever the type and the name say; only records with a
+// declared delimiter may hold anything.
 func NewCounter(content, name string) *Counter {
 	if content == formatCSV || content == formatJSON || strings.HasPrefix(content, formatText) {
 		return &Counter{format: content}
 	}
-	name = strings.ToLower(name)
-	switch ext := path.Ext(name); ext {
+	extension := Extension(name)
+	switch extension {
 	case ".zst", ".zstd", ".gz", ".gzip", ".lz4":
-		name = strings.TrimSuffix(name, ext)
+		extension = Extension(name[:len(name)-len(extension)])
 	}
-	if format, ok := formats[path.Ext(name)]; ok {
-		return &Counter{format: format}
-	}
-	return &Counter{format: formatUnknown}
+	return &Counter{format: formats[extension]}
 }
 
+// formats are those of the extensions of countable text. Files of other
+// extensions are not countable.
 var formats = map[string]string{
 	".csv": formatCSV, ".tsv": formatCSV,
 	".json": formatJSON, ".jsonl": formatJSON, ".ndjson": formatJSON,
-	".sql": formatNone, ".parquet": formatNone, ".orc": formatNone, ".avro": formatNone,
-	".carbondata": formatNone, ".xml": formatNone, ".html": formatNone, ".xls": formatNone,
-	".xlsx": formatNone, ".pdf": formatNone, ".zip": formatNone, ".tar": formatNone,
-	".bin": formatNone, ".dmp": formatNone, ".bak": formatNone,
-	".ibd": formatNone, ".frm": formatNone, ".xb": formatNone, ".rdb": formatNone,
+	".txt": formatUnknown, ".log": formatUnknown, "": formatUnknown,
 }
 
 const byteOrderMark = "\uFEFF"
 
-// headSize is the size of a byte order mark and of the byte that follows it.
-const headSize = len(byteOrderMark) + 1
+// headSize is how many bytes of a file decide what it is.
+const headSize = 512
 
 // Write counts the records in p. It returns len(p), nil and keeps no reference to
 // p.
@@ -100,23 +96,20 @@ func (c *Counter) Count() Count {
 // format. UTF-16 is not countable.
 func (c *Counter) begin() records {
 	head, format := bytes.TrimPrefix(c.head, []byte(byteOrderMark)), c.format
-	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+	delimiter, isDelimited := strings.CutPrefix(format, formatText)
+	switch {
+	case bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")):
 		return uncountable{}
-	}
-	if format == formatUnknown {
-		switch {
-		case len(head) > 0 && (head[0] == '{' || head[0] == '['):
-			format = formatJSON
-		case bytes.HasPrefix(head, []byte("PAR1")) || bytes.ContainsAny(head, controls):
-			format = formatNone
-		default:
-			format = formatCSV
-		}
+	case !isDelimited && !IsText(head):
+		return uncountable{}
+	case format == formatUnknown && len(head) > 0 && (head[0] == '{' || head[0] == '['):
+		format = formatJSON
+	case format == formatUnknown:
+		format = formatCSV
 	}
 	var r records = uncountable{}
-	delimiter, isText := strings.CutPrefix(format, formatText)
 	switch {
-	case isText && len(delimiter) == 1:
+	case isDelimited && len(delimiter) == 1:
 		r = &textRecords{delimiter: delimiter[0]}
 	case format == formatCSV:
 		r = &csvRecords{opens: true}
@@ -126,10 +119,6 @@ func (c *Counter) begin() records {
 	r.write(head)
 	return r
 }
-
-// controls are the control characters of ASCII that text does not contain.
-const controls = "\x00\x01\x02\x03\x04\x05\x06\a\b\v\f\x0e\x0f" +
-	"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f"
 
 // uncountable is content whose records can't be counted.
 type uncountable struct{}

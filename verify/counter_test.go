@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -204,6 +205,10 @@ func TestFormatIsDeclaredOrNamedOrSniffed(t *testing.T) {
 		{"", "", "\x00", ""},
 		{"", "", "PAR1\x15\x04", ""},
 		{"", "", "Obj\x01", ""},
+		{"", "a.txt", "a,b\n", "csv"},
+		{"", "a.log.1", "{}\n", "json"},
+		{"", "export.php", "a,b\n", "csv"},
+		{"", "a.csv.1724839200123", "a,b\n", "csv"},
 		{"", "", "\x7fELF", ""},
 		{"csv", "", "\xff\xfea\x00\n\x00", ""},
 		{"", "a.csv", "\xfe\xff\x00a\x00\n", ""},
@@ -214,6 +219,50 @@ func TestFormatIsDeclaredOrNamedOrSniffed(t *testing.T) {
 		}
 		if (got.Rows == Unknown) != (tt.want == "") {
 			t.Errorf("%q, %q, %q: %d rows of format %q", tt.content, tt.name, tt.text, got.Rows, got.Format)
+		}
+	}
+}
+
+// What a false promise of a record count could hold by chance is not counted,
+// whatever its name and its job say.
+func TestOnlyTextOfAKnownKindIsCounted(t *testing.T) {
+	random := make([]byte, 3000)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	for _, extension := range strings.Fields(".bz2 .xz .7z .rar .br .lzo .sz .Z .snappy .parquet .orc .avro .tgz .tar .tzst .jar .xlsx .foo") {
+		for _, content := range []string{"a,b\n1,2\n", string(random)} {
+			if got := countAtOnce("", "a"+extension, content); got != (Count{"", Unknown}) {
+				t.Errorf("a%s of %.9q: %+v", extension, content, got)
+			}
+		}
+	}
+	for name, content := range map[string]string{
+		"random": string(random), "short random": string(random[:40]), "gzip": "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "zstd": "\x28\xb5\x2f\xfd\x04\x00", "lz4": "\x04\x22\x4d\x18\x64\x40",
+		"zip": "PK\x03\x04\x14\x00", "zeros": strings.Repeat("\x00", 600), "Avro": "Obj\x01\x04\x16avro.schema", "Parquet": "PAR1\x15", "PDF": "%PDF-1.7\n", "controls behind text": "a,b\n\x00\x01\x02\n",
+	} {
+		for _, named := range []struct{ content, name string }{{"csv", ""}, {"json", ""}, {"", "a.csv"}, {"", "a.csv.gz"}, {"", "a.json"}, {"", "a"}, {"", "a.log"}} {
+			if got := countAtOnce(named.content, named.name, content); got != (Count{"", Unknown}) {
+				t.Errorf("%s, declared %q, named %q: %+v", name, named.content, named.name, got)
+			}
+		}
+	}
+	for name, content := range map[string]string{
+		"columns of bits": strings.Repeat("1,a longer text of the table,\x01\n", 20), "colors": "a,\x1b[1mb\x1b[0m\n",
+		"GBK": strings.Repeat("\xb6\xa9\xb5\xa5,b\n", 200), "a character over the end": strings.Repeat("a", headSize-1) + "\xe6\x97\xb6\n",
+	} {
+		if got := countAtOnce("", "a.csv", content); got.Format != "csv" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestAnExtensionTellsWhatAFileIsOrIsNone(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.csv": ".csv", "d.x/A.XLSX": ".xlsx", "a.7z": ".7z", "a.tar.gz": ".gz", "a.3mf": ".3mf", "a.webmanifest": ".webmanifest",
+		"": "", "a": "", "d.csv/a": "", ".csv": "", "d/.gz": "", "a.": "", "a.b c": "", "a.表": "", "a.csv~": "", "2025.08.30": "", "a.1724839200123": "",
+		"a.stream-1": "", "a.20251122T030000Z": "", "x.dat": "", "download.php": "", "export.do": "",
+	} {
+		if got := Extension(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
 }
