@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -164,11 +165,24 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	if objects == 0 {
 		return nil, errNoObjects
 	}
+	if err := r.addObjects(s.Records, &in.objects, objects <= maxListed); err != nil {
+		return nil, err
+	}
+	if r.Files == 0 {
+		r.Doubts = append(r.Doubts, "empty: there are no files in it, and its manifest is empty")
+	}
+	return r, nil
+}
+
+// addObjects adds up the objects and their doubts, compares their records with
+// the promised number, and lists them.
+func (r *Receipt) addObjects(promised int64, objects *objectIndex, listed bool) error {
 	var counts []verify.Count
+	uncounted := "" // the first object with content that can't be counted
 	unproven, doubts := 0, 0
-	for o, err := range in.objects.all() {
+	for o, err := range objects.all() {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if o.Proof == "" {
 			if unproven++; unproven <= maxListed {
@@ -181,8 +195,12 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 			r.Files++
 			r.Bytes += f.Size
 		}
-		counts = append(counts, o.Counts()...)
-		if objects <= maxListed {
+		for _, c := range o.Counts() {
+			if counts = append(counts, c); c.Rows == verify.Unknown {
+				uncounted = cmp.Or(uncounted, o.Name)
+			}
+		}
+		if listed {
 			r.Objects = append(r.Objects, o)
 		}
 	}
@@ -192,26 +210,28 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	if doubts > maxListed {
 		r.Doubts = append(r.Doubts, fmt.Sprintf("of %d doubts in all, the others are in %s", doubts, objectsFile))
 	}
-	r.countRecords(s.Records, counts)
-	return r, nil
+	r.countRecords(promised, counts, uncounted)
+	return nil
 }
 
 // countRecords adds up the records and compares them with the promised number. A
-// difference is a doubt.
-func (r *Receipt) countRecords(promised int64, counts []verify.Count) {
+// difference is a doubt, and so is an object that can't be counted.
+func (r *Receipt) countRecords(promised int64, counts []verify.Count, uncounted string) {
 	for _, c := range counts {
-		if c.Rows == verify.Unknown {
-			r.Records = verify.Unknown
-			break
-		}
 		r.Records += c.Rows
+	}
+	if uncounted != "" {
+		r.Records = verify.Unknown
 	}
 	check, any := verify.CheckCounts(promised, counts)
 	if !any {
 		return
 	}
 	r.Checks = append(r.Checks, check)
-	if check.Verdict == verify.Broken {
+	switch check.Verdict {
+	case verify.Broken:
 		r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s records, the job promised %s", check.Got, check.Want))
+	case verify.NotComparable:
+		r.Doubts = append(r.Doubts, fmt.Sprintf("not-comparable: the job promised %s records, and those of %s can't be counted", check.Want, uncounted))
 	}
 }

@@ -72,6 +72,40 @@ func TestAReceiptSaysWhatWasPromisedAndWhatHeld(t *testing.T) {
 	}
 }
 
+func TestAPromisedCountOfWhatCanNotBeCountedIsADoubt(t *testing.T) {
+	for body, doubts := range map[string][]string{
+		"\x00\x01\x02": {"not-comparable: the job promised 1 records, and those of o.csv can't be counted"},
+		"a,b\n":        {},
+	} {
+		if r := landCSV(t, body, promise(body), false, Summary{Reference: testRef, Records: 1}); !slices.Equal(r.Doubts, doubts) {
+			t.Errorf("%q: doubts %q, want %q", body, r.Doubts, doubts)
+		}
+		if r := landCSV(t, body, promise(body), false, Summary{Reference: testRef, Records: verify.Unknown}); len(r.Doubts) > 0 {
+			t.Errorf("%q, nothing promised: doubts %q", body, r.Doubts)
+		}
+	}
+}
+
+// The manifest of a bag without files is empty, which sha256sum -c refuses.
+func TestABagWithoutFilesIsADoubt(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	in := mustBegin(t, a)
+	defer in.Close()
+	p := mustPartial(t, in, "o.zip", verify.Want{Size: 0})
+	defer p.Close()
+	_, err := io.ReadAll(p.Wire(t.Context()))
+	if err := errors.Join(err, p.Finish("zip", true)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := in.Commit(Summary{Reference: testRef, Records: verify.Unknown})
+	if err != nil || !slices.Equal(r.Doubts, []string{"empty: there are no files in it, and its manifest is empty"}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := a.Recheck(t.Context(), testKey); err != nil {
+		t.Error(err)
+	}
+}
+
 // If the job promises an empty object, the store is not asked.
 func TestAnObjectOfNoBytesLandsWithoutItsStore(t *testing.T) {
 	r := landCSV(t, "", verify.Want{Size: 0}, false, Summary{Reference: testRef, Records: 0})
