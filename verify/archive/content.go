@@ -91,7 +91,8 @@ func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
 
 func (p *Partial) create(name string) (file *os.File, err error) {
 	escaped := func(r rune) bool { return r < ' ' || r == 0x7f || r == '%' || r == '\\' } // by BagIt or sha256sum, each in its own way
-	if !fs.ValidPath(name) || name == "." || len(name) > maxName || strings.ContainsFunc(name, escaped) {
+	stripped := strings.TrimSpace(name) != name                                           // by who reads the manifest
+	if !fs.ValidPath(name) || name == "." || len(name) > maxName || stripped || strings.ContainsFunc(name, escaped) {
 		return nil, ErrName
 	}
 	if err := p.in.archive.disk.step("create", p.in.path(bagDir, dataDir, name)); err != nil {

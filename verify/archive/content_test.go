@@ -39,7 +39,7 @@ func TestContentNamesStayInTheBagAndFitItsManifest(t *testing.T) {
 	}
 	for _, name := range []string{
 		"", ".", "..", "/", "../x", "a/../../x", "a/../x", "./x", "a//x", "a/", "/etc/x", "out/x", "up/x", "up", "out",
-		"a\nb", "a\rb", "a\tb", "a\x00b", "a\x7fb", "100%", "%0A", `a\b`, `..\x`, "a\xff", "\xc3", strings.Repeat("x", 300),
+		"a\nb", "a\rb", "a\tb", "a\x00b", "a\x7fb", "100%", "%0A", `a\b`, `..\x`, "a\xff", "\xc3", "a ", "a/b\u3000", strings.Repeat("x", 300),
 	} {
 		_, err := p.Create(name, "")
 		if escapes := err != nil && strings.Contains(err.Error(), "path escapes from parent"); !escapes && !errors.Is(err, ErrName) {
