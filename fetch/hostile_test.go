@@ -19,9 +19,10 @@ package fetch_test
 //	of links, devices, pipes, and programs with setuid
 //		TestOnlyPlainFilesAndDirectoriesAreUnpacked, TestOnlyFilesAndDirectoriesOfATarAreUnpacked
 //	of jobs, prefixes and objects that are no valid names of files
-//		TestSafeNameEscapesUnsafeCharacters, TestObjectsWhoseNamesCollideAreRefused,
+//		TestEscapeEscapesUnsafeCharacters, TestObjectsWhoseNamesCollideGetDifferentOnes,
+//		TestObjectsWhoseNamesCollideAreRefusedUnlessTheyAreListed, TestAnObjectNeverGetsTheNameOfAnother,
 //		TestDifferentExportsHaveDifferentKeys, TestKeysOfASchemeHaveOneDepth,
-//		TestContentNamesStayInTheBagAndFitItsManifest, FuzzSafeName, FuzzKeyIsInjective
+//		TestContentNamesStayInTheBagAndFitItsManifest, FuzzEscape, FuzzKeyIsInjective
 //	of another codec than that of the content
 //		TestAMislabelledObjectLandsWithADoubtOrNotAtAll, TestKeepWireLandsAMislabelledObjectWithADoubt,
 //		TestNamesAndDeclarationsOfACodecAreIgnored, TestADamagedMagicNumberIsCorrupt

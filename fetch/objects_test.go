@@ -2,8 +2,10 @@ package fetch_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -39,7 +41,8 @@ func TestSeveralObjectsHaveTheNamesOfTheirKeys(t *testing.T) {
 	}
 }
 
-func TestObjectsOfOneNameKeepTheSuffixOfTheirCodec(t *testing.T) {
+// What a name says of an encoding is true: "gzip -t" passes for each .gz.
+func TestObjectsOfOneNameKeepTheirEncoding(t *testing.T) {
 	gz, zst := encode(t, "gzip", rows[:200]), encode(t, "zstd", rows[:300])
 	s := fetchtest.NewMemory(
 		fetchtest.NewFile("a.csv", rows[:100]), fetchtest.NewFile("a.csv.gz", gz), fetchtest.NewFile("a.csv.zst", zst), fetchtest.NewFile("b.csv.gz", gz),
@@ -47,45 +50,91 @@ func TestObjectsOfOneNameKeepTheSuffixOfTheirCodec(t *testing.T) {
 		&fetchtest.File{Name: "c", Body: rows[:40], Content: "csv"}, fetchtest.NewFile("c.csv", rows[:50]),
 	)
 	f := newMemoryFetcher(t, s)
-	mustFetch(t, f)
-	checkFiles(t, f, map[string]string{
-		"a.csv": string(rows[:100]), "a.csv.gz": string(rows[:200]), "a.csv.zst": string(rows[:300]), "b.csv": string(rows[:200]),
+	receipt := mustFetch(t, f)
+	want := map[string]string{
+		"a.csv": string(rows[:100]), "a.csv.gz": string(gz), "a.csv.zst": string(zst), "b.csv": string(rows[:200]),
 		"t.tar/x": string(rows[:10]), "t.tar.gz/x": string(rows[:20]), "c": string(rows[:40]), "c.csv": string(rows[:50]),
-	})
+	}
+	checkFiles(t, f, want)
+	records := int64(0) // of what is kept encoded, too
+	for _, n := range []int{100, 200, 300, 200, 10, 20, 40, 50} {
+		records += csvRecords(rows[:n])
+	}
+	if receipt.Records != records {
+		t.Errorf("%d records, want %d", receipt.Records, records)
+	}
 }
 
-// Which of the two would be written first is chance, so both are refused.
-func TestObjectsWhoseNamesCollideAreRefused(t *testing.T) {
-	for _, tt := range [][]string{
-		{"a", "a/b"}, {"a/b", "a"}, {"a.gz", "a/b/c"}, {"x/y.csv", "x/y.csv/z", "z"}, {"a%.csv", "a_25.csv"}, {"a.csv", "a.csv.gz", "a.csv.gz.gz"},
+// No file has the name of another object, whatever is kept.
+func TestObjectsWhoseNamesCollideGetDifferentOnes(t *testing.T) {
+	h := func(object string) string { return fmt.Sprintf("~%x", sha256.Sum256([]byte(object)))[:33] }
+	for _, tt := range []struct{ names, content, wire []string }{
+		{[]string{"a", "a/b"}, []string{"a" + h("a"), "a/b"}, nil},
+		{[]string{"a/b", "a"}, []string{"a/b", "a" + h("a")}, nil},
+		{[]string{"a.gz", "a/b/c"}, []string{"a.gz", "a/b/c"}, nil},
+		{[]string{"a.csv.gz", "a.csv.gz/b"}, []string{"a.csv", "a.csv.gz/b"}, []string{"a.csv" + h("a.csv.gz") + ".gz", "a.csv.gz/b"}},
+		{[]string{"x/y.csv", "x/y.csv/z", "z"}, []string{"x/y" + h("x/y.csv") + ".csv", "x/y.csv/z", "z"}, nil},
+		{[]string{"a%.csv", "a_25.csv"}, []string{"a_25" + h("a%.csv") + ".csv", "a_25.csv"}, nil},
+		{[]string{"a%.csv.gz", "a_25.csv"}, []string{"a_25.csv.gz", "a_25.csv"}, nil},
+		{[]string{"a.csv", "a.csv.gz", "a.csv.zst"}, []string{"a.csv", "a.csv.gz", "a.csv.zst"}, nil},
+		{[]string{"g.csv.gz", "g.csv.zst"}, []string{"g.csv.gz", "g.csv.zst"}, nil},
+		{[]string{"/x", "_/x"}, []string{"_/x" + h("/x"), "_/x"}, nil},
+		{[]string{"a/", "a/_"}, []string{"a/_" + h("a/"), "a/_"}, nil},
+		{[]string{"%_25", "_25%"}, []string{"_25_25" + h("%_25"), "_25_25" + h("_25%")}, nil},
+		{[]string{"a", "a/b", "a" + h("a")}, []string{"a" + h("a~"), "a/b", "a" + h("a")}, nil},
+		{[]string{"a ", "a_20"}, []string{"a_20" + h("a "), "a_20"}, nil},
 	} {
-		for _, snapshot := range []bool{true, false} {
-			s := fetchtest.NewMemory()
-			s.Snapshot = snapshot
-			for _, name := range tt {
-				codec := map[bool]string{true: "gzip"}[strings.HasSuffix(name, ".gz")]
-				s.Files = append(s.Files, fetchtest.NewFile(name, encode(t, codec, rows[:100])))
+		for _, keep := range []fetch.Keep{fetch.KeepContent, fetch.KeepWire} {
+			s, want := fetchtest.NewMemory(), map[string]string{}
+			names := tt.content
+			if keep == fetch.KeepWire && tt.wire != nil {
+				names = tt.wire
+			}
+			for i, name := range tt.names {
+				body := rows[:100+i]
+				codec := map[string]string{".gz": "gzip", ".zst": "zstd"}[path.Ext(name)]
+				encoded := encode(t, codec, body)
+				s.Files = append(s.Files, fetchtest.NewFile(name, encoded))
+				if path.Ext(names[i]) == path.Ext(name) {
+					body = encoded
+				}
+				want[names[i]] = string(body)
 			}
 			f := newMemoryFetcher(t, s)
-			_, err := fetchOnce(t, f)
-			if !errors.Is(err, fetch.ErrUnsafeName) {
-				t.Errorf("%q: %v", tt, err)
-			}
-			checkAbsent(t, f, exportKey)
-			if !snapshot {
-				continue
-			}
-			for _, i := range s.Files {
-				if n, _ := i.Counts(); n > 0 {
-					t.Errorf("%q: %s was asked for", tt, i.Name)
-				}
-			}
-			for _, name := range tt[:2] {
-				if !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) && len(tt) == 2 {
-					t.Errorf("%q: %v does not name both", tt, err)
-				}
-			}
+			f.Keep = keep
+			mustFetch(t, f)
+			t.Log(tt.names, keep)
+			checkFiles(t, f, want)
+			checkSums(t, f)
 		}
+	}
+}
+
+// --keep both has both forms of an object whose content's name is taken.
+func TestBothFormsAreKeptUnderDifferentNames(t *testing.T) {
+	gz := encode(t, "gzip", rows[:200])
+	f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows[:100]), fetchtest.NewFile("a.csv.gz", gz)))
+	f.Keep = fetch.KeepBoth
+	mustFetch(t, f)
+	content := fmt.Sprintf("a~%x.csv", sha256.Sum256([]byte("a.csv.gz")))[:34] + ".csv"
+	checkFiles(t, f, map[string]string{"a.csv": string(rows[:100]), "a.csv.gz": string(gz), content: string(rows[:200])})
+}
+
+// Where objects are not listed first, which of two of one name would be written
+// first is chance, so both are refused.
+func TestObjectsWhoseNamesCollideAreRefusedUnlessTheyAreListed(t *testing.T) {
+	for _, tt := range [][]string{{"a", "a/b"}, {"a.gz", "a/b/c"}, {"a%.csv", "a_25.csv"}, {"a.csv", "a.csv.gz", "a.csv.gz.gz"}} {
+		s := fetchtest.NewMemory()
+		s.Snapshot = false
+		for _, name := range tt {
+			codec := map[bool]string{true: "gzip"}[strings.HasSuffix(name, ".gz")]
+			s.Files = append(s.Files, fetchtest.NewFile(name, encode(t, codec, rows[:100])))
+		}
+		f := newMemoryFetcher(t, s)
+		if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrUnsafeName) {
+			t.Errorf("%q: %v", tt, err)
+		}
+		checkAbsent(t, f, exportKey)
 	}
 }
 

@@ -136,8 +136,11 @@ func (t *transfer) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if t.Keep == KeepWire || t.Keep == KeepBoth {
-		t.partial.KeepWire(t.object.names.Wire) // before Wire, which hashes what is kept
+	switch { // before Wire, which hashes what is kept
+	case t.Keep == KeepWire || t.Keep == KeepBoth:
+		t.partial.KeepWire(t.object.names.Wire)
+	case t.object.names.KeepEncoded():
+		t.partial.KeepWire(t.object.names.Encoded)
 	}
 	return nil
 }
@@ -208,8 +211,8 @@ type output struct {
 // Create makes a content file, or only counts its records if the content is not
 // kept.
 func (o output) Create(name, declared string) (io.WriteCloser, error) {
-	create := o.Partial.Create
-	if o.transfer.Keep == KeepWire {
+	create, names := o.Partial.Create, o.transfer.object.names
+	if o.transfer.Keep == KeepWire || o.transfer.Keep != KeepBoth && names.KeepEncoded() && name == names.File() {
 		create = o.CreateCounted
 	}
 	file, err := create(name, declared)

@@ -55,11 +55,7 @@ func (a *attempt) targets(export *Export, mayChange bool) iter.Seq2[target, erro
 			yield(target{}, err)
 			return
 		}
-		names, err := newSnapshotNames(a.ref, pins)
-		if err != nil {
-			yield(target{}, err)
-			return
-		}
+		names := newSnapshotNames(a.ref, pins)
 		for object, err := range export.Objects {
 			pin, pinned := pins[object.Name]
 			switch {
@@ -138,42 +134,67 @@ func (a *attempt) pins(export *Export) (map[string]archive.Pinned, error) {
 	return a.in.Pins()
 }
 
-// snapshotNames names the objects of a snapshot in the bag.
+// snapshotNames names the objects of a snapshot in the bag, each differently.
 type snapshotNames struct {
-	ref  Ref
-	only bool
-	uses map[string]int // of each name without the suffix of a codec
+	ref         Ref
+	only        bool
+	claims      map[string]claim // by name
+	directories map[string]bool  // of the objects' own names
 }
 
-// newSnapshotNames fails if two objects would have one name, or one would be a
-// directory of another.
-func newSnapshotNames(ref Ref, pins map[string]archive.Pinned) (*snapshotNames, error) {
-	n := &snapshotNames{ref: ref, only: len(pins) == 1, uses: map[string]int{}}
+// A claim is an object's claim to a name.
+type claim struct {
+	object string
+	rank   claimRank
+	shared bool // another object has a claim of the same rank, so nobody gets the name
+}
+
+// A claimRank orders claims: the lowest one counts.
+type claimRank int
+
+const (
+	exactName   claimRank = iota // it is the object's name
+	escapedName                  // it is the object's name once that is escaped
+	contentName                  // it would be a name of the object's content
+)
+
+func newSnapshotNames(ref Ref, pins map[string]archive.Pinned) *snapshotNames {
+	n := &snapshotNames{ref: ref, only: len(pins) == 1, claims: map[string]claim{}, directories: map[string]bool{}}
+	if n.only {
+		return n
+	}
 	for _, pin := range pins {
-		n.uses[newTarget(ref, Object{Name: pin.Name, Content: pin.Content}, false).names.File()]++
-	}
-	taken := make(map[string]string, len(pins)) // file to object
-	for _, name := range slices.Sorted(maps.Keys(pins)) {
-		file := n.target(Object{Name: name, Content: pins[name].Content}).names.File()
-		if other, ok := taken[file]; ok {
-			return nil, fmt.Errorf("%w: %q and %q would both be %s", ErrUnsafeName, other, name, file)
+		names := newTarget(ref, Object{Name: pin.Name, Content: pin.Content}, false).names
+		own, rank := names.Own(), escapedName
+		if own == pin.Name {
+			rank = exactName
 		}
-		taken[file] = name
-	}
-	for file, name := range taken {
-		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
-			if other, ok := taken[dir]; ok {
-				return nil, fmt.Errorf("%w: %q would be a directory of %q", ErrUnsafeName, other, name)
-			}
+		n.claim(own, pin.Name, rank)
+		n.claim(names.Decoded(), pin.Name, contentName)
+		for directory := path.Dir(own); directory != "." && !n.directories[directory]; directory = path.Dir(directory) {
+			n.directories[directory] = true
 		}
 	}
-	return n, nil
+	return n
 }
 
-// target names an object. It keeps the suffix of the codec if two objects would
-// have one name without it.
+func (n *snapshotNames) claim(name, object string, rank claimRank) {
+	switch first, ok := n.claims[name]; {
+	case !ok || rank < first.rank:
+		n.claims[name] = claim{object: object, rank: rank}
+	case rank == first.rank && object != first.object:
+		first.shared = true
+		n.claims[name] = first
+	}
+}
+
+// target names an object. Where a name is that of another object, or of a
+// directory, it gets a different one.
 func (n *snapshotNames) target(object Object) target {
 	t := newTarget(n.ref, object, n.only)
-	t.names.KeepSuffix = n.uses[t.names.File()] > 1
+	t.names.Taken = func(name string) bool {
+		claim, ok := n.claims[name]
+		return ok && (claim.shared || claim.object != object.Name) || n.directories[name]
+	}
 	return t
 }

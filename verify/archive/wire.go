@@ -113,8 +113,8 @@ type wireKeeper struct {
 
 // KeepWire makes the bytes as transferred a file of the bag when the object is
 // finished, unless they are its content anyway. The file's name may depend on the
-// codec. If content of the object has that name, ".wire" is added. KeepWire is
-// called before Wire.
+// codec; if it is "", they are not kept after all. If content of the object has that
+// name, ".wire" is added. KeepWire is called before Wire.
 func (p *Partial) KeepWire(name func(codec string) string) {
 	p.keep = &wireKeeper{name: name, sum: sha256.New()}
 }
@@ -124,7 +124,10 @@ func (p *Partial) KeepWire(name func(codec string) string) {
 // to the next.
 func (p *Partial) linkWire(codec string) (err error) {
 	name := p.keep.name(codec)
-	if slices.ContainsFunc(p.files, func(f File) bool { return f.Path == name || strings.HasPrefix(f.Path, name+"/") }) {
+	if name == "" {
+		return nil
+	}
+	for slices.ContainsFunc(p.files, func(f File) bool { return f.Path == name || strings.HasPrefix(f.Path, name+"/") }) {
 		name += ".wire"
 	}
 	defer func() {

@@ -3,71 +3,66 @@ package decode
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"path/filepath"
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-func hashOf(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:16])
+// taken returns a Names.Taken for those names.
+func taken(names ...string) func(string) bool {
+	set := map[string]bool{}
+	for _, name := range names {
+		set[name] = true
+	}
+	return func(name string) bool { return set[name] }
 }
 
-func TestSafeNameEscapesUnsafeCharacters(t *testing.T) {
-	long := strings.Repeat("a", 200)
-	for _, tt := range []struct{ in, want string }{
-		{"a.csv", "a.csv"},
-		{"", "_"},
-		{"/a", "_/a"},
-		{"a//b/", "a/_/b/_"},
-		{".", "_2e"},
-		{"../../a", "_2e_2e/_2e_2e/a"},
-		{"...", "..."},
-		{".hidden", ".hidden"},
-		{`a\b`, "a_5cb"},
-		{"a%2Fb", "a_252Fb"},
-		{"a\nb\tc\x00\x7f", "a_0ab_09c_00_7f"},
-		{"a\u0085b", "a_c2_85b"},
-		{"a\u202egpj.exe", "a_e2_80_aegpj.exe"},
-		{"a\u2028b", "a_e2_80_a8b"},
-		{"\xff\xfe", "_ff_fe"},
-		{"é\xc3", "é_c3"},
-		{"日志 2025.csv", "日志 2025.csv"},
-		{"\u3000", "\u3000"},
-		{"C:x", "C:x"},
-		{long + ".csv", long[:120] + "~" + hashOf(long+".csv") + ".csv"},
-		{"d/" + long, "d/" + long[:120] + "~" + hashOf(long)},
-		{strings.Repeat("日", 70), strings.Repeat("日", 40) + "~" + hashOf(strings.Repeat("日", 70))},
-		{"a" + strings.Repeat("日", 70), "a" + strings.Repeat("日", 39) + "~" + hashOf("a"+strings.Repeat("日", 70))},
+// What a name says of a codec is true of the file, too: "gzip -t" passes.
+func TestAnObjectNeverGetsTheNameOfAnother(t *testing.T) {
+	for _, tt := range []struct {
+		object, content string
+		taken           []string
+		codec           string
+		keepEncoded     bool
+		file, wire      string
+		encoded, entry  string
+	}{
+		{object: "x.csv", file: "x.csv", wire: "x.csv", entry: "x.csv/e"},
+		{object: "x.csv.gz", codec: "gzip", file: "x.csv", wire: "x.csv.gz", entry: "x.csv/e"},
+		{object: "x.csv.gz", codec: "gzip", taken: []string{"x.csv"}, keepEncoded: true,
+			file: "x~HASH.csv", wire: "x.csv.gz", encoded: "x.csv.gz", entry: "x.csv.gz/e"},
+		{object: "x.csv.GZ", codec: "gzip", taken: []string{"x.csv"}, keepEncoded: true,
+			file: "x~HASH.csv", wire: "x.csv.GZ", encoded: "x.csv.GZ", entry: "x.csv.GZ/e"},
+		{object: "x.csv.gz", codec: "gzip", taken: []string{"x.csv", "x.csv.gz"},
+			file: "x~HASH.csv", wire: "x.csv~HASH.gz", entry: "x~HASH.csv/e"},
+		{object: "x.csv.gz", codec: "zstd", taken: []string{"x.csv"}, keepEncoded: true,
+			file: "x~HASH.csv", wire: "x.csv.gz", encoded: "x~HASH.csv.zst", entry: "x.csv.gz/e"},
+		{object: "x.csv.gz", codec: "", taken: []string{"x.csv"}, keepEncoded: true,
+			file: "x~HASH.csv", wire: "x.csv.gz", encoded: "x~HASH.csv", entry: "x.csv.gz/e"},
+		{object: "x.csv.gz", codec: "gzip+tar", taken: []string{"x.csv"}, keepEncoded: true,
+			file: "x~HASH.csv", wire: "x.csv.gz", encoded: "", entry: "x.csv.gz/e"},
+		{object: "x.csv", codec: "gzip", taken: []string{"x.csv.gz"},
+			file: "x.csv", wire: "x.csv~HASH.gz", entry: "x.csv/e"},
+		{object: "d/a", taken: []string{"d/a"}, file: "d/a~HASH", wire: "d/a~HASH", entry: "d/a~HASH/e"},
+		{object: "t.zip", codec: "zip", taken: []string{"t.zip"}, file: "t~HASH.zip", wire: "t~HASH.zip", entry: "t~HASH.zip/e"},
+		{object: "x", content: "csv", taken: []string{"x.csv"}, file: "x", wire: "x~HASH.csv", entry: "x/e"},
 	} {
-		if got := safeName(tt.in); got != tt.want {
-			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
+		n := Names{Object: tt.object, Base: tt.object, Content: tt.content, Taken: taken(tt.taken...)}
+		got := []string{n.File(), n.Wire(tt.codec), n.Entry("e")}
+		want := []string{tt.file, tt.wire, tt.entry}
+		if n.KeepEncoded() != tt.keepEncoded {
+			t.Errorf("%s beside %q is kept encoded: %v", tt.object, tt.taken, n.KeepEncoded())
 		}
-		checkName(t, tt.in)
-	}
-}
-
-func checkName(t *testing.T, in string) {
-	t.Helper()
-	name := safeName(in)
-	if !filepath.IsLocal(name) || filepath.Clean(name) != name || !utf8.ValidString(name) {
-		t.Errorf("%q: %q is not local, clean UTF-8", in, name)
-	}
-	if strings.ContainsAny(name, `%\`) || strings.ContainsFunc(name, unicode.IsControl) {
-		t.Errorf("%q: %q", in, name)
-	}
-	for e := range strings.SplitSeq(name, "/") {
-		if len(e) > 255 {
-			t.Errorf("%q: an element has %d bytes", in, len(e))
+		if tt.keepEncoded {
+			got, want = append(got, n.Encoded(tt.codec)), append(want, tt.encoded)
+		}
+		sum := sha256.Sum256([]byte(tt.object))
+		for i := range want {
+			want[i] = strings.ReplaceAll(want[i], "HASH", hex.EncodeToString(sum[:16]))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s of codec %q beside %q: file, wire, entry and encoded (-want +got)\n%s", tt.object, tt.codec, tt.taken, diff)
 		}
 	}
-}
-
-func FuzzSafeName(f *testing.F) {
-	for _, s := range []string{"", "..", "a/../b", "a\\b", "\xff", "日\u202e", strings.Repeat("%", 100), strings.Repeat("日.", 90)} {
-		f.Add(s)
-	}
-	f.Fuzz(checkName)
 }
