@@ -101,6 +101,7 @@ func (q *cluster) wherever() []struct{ env, args []string } {
 
 func TestNoCommandSaysASecret(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	q, _ := newSecretQuay(t)
 	q.enqueue(t, "landed", "failed")
 	for _, at := range q.wherever() {

@@ -13,7 +13,10 @@ import (
 func TestWhatManyEnqueueAtOnceIsServedOnce(t *testing.T) {
 	t.Parallel()
 	q := newCluster(t, testCloud())
-	const exports, processes = 1000, 4
+	exports, processes := 1000, 4
+	if testing.Short() {
+		exports = 200
+	}
 	refs := jobRefs(someJobs(q.cloud, exports)...)
 	worker := q.start(t, "worker")
 	var all []*process

@@ -87,6 +87,7 @@ func (e end) reference() string {
 // one by one for what they are.
 func TestHostileFilesAreRefusedOrLandAsOthersReadThem(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	s, dir := newHostileStore(t, hostileFiles(t, *hostileCount)), t.TempDir()
 	ends := fetchHostile(t, s, dir)
 	tally := map[string]int{}
@@ -113,7 +114,7 @@ func fetchHostile(t *testing.T, s *hostileStore, dir string) map[string]end {
 	p.start(t)
 	most := peakMemory(p.Process.Pid)
 	p.exits(t, worker.ExitSomeFailed)
-	if t.Logf("%d MiB of memory at most", most>>20); most > mostHostileMemory && !testing.Short() {
+	if t.Logf("%d MiB of memory at most", most>>20); most > mostHostileMemory {
 		t.Errorf("it took %d bytes of memory", most)
 	}
 	for _, word := range []string{"panic", "goroutine ", "DATA RACE"} {

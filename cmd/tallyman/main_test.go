@@ -48,12 +48,10 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// sequential are the scripts whose commands end before they do anything, since
-// they are called wrongly or asked for help.
-var sequential = []string{"completion", "config", "help", "queue_help", "usage"}
+// concurrent are the scripts that a short run has: those in which several
+// goroutines or processes have to do with one export.
+var concurrent = []string{"cancel", "interrupted_transfer", "many", "retry_queue", "waiting", "worker"}
 
-// scripts are those to run. A short run has the race detector, which finds
-// nothing in those that are sequential.
 func scripts(t *testing.T) []string {
 	t.Helper()
 	all, err := filepath.Glob("testdata/script/*.txtar")
@@ -62,10 +60,20 @@ func scripts(t *testing.T) []string {
 	}
 	if testing.Short() {
 		all = slices.DeleteFunc(all, func(path string) bool {
-			return slices.Contains(sequential, strings.TrimSuffix(filepath.Base(path), ".txtar"))
+			return !slices.Contains(concurrent, strings.TrimSuffix(filepath.Base(path), ".txtar"))
 		})
 	}
 	return all
+}
+
+// startsManyProcesses leaves a test out of a short run, which has the race
+// detector: these processes run one after the other, and what each does has
+// tests in the packages that do it. .ci/nightly runs them with the detector.
+func startsManyProcesses(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it starts many processes")
+	}
 }
 
 // environment keeps a command from what is outside its test.

@@ -170,6 +170,7 @@ func serveUntilDone(t *testing.T, cmd *exec.Cmd, address string) {
 
 func TestNginxServesWhatLands(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	files := storedFiles()
 	url, _ := startNginx(t, files)
 	for _, f := range files {

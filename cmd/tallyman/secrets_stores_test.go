@@ -63,6 +63,7 @@ func hijacked(w http.ResponseWriter, answer string) {
 
 func TestNoSecretThatAStoreQuotesIsShownOrKept(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	query := "?OSSAccessKeyId=canary-id&Expires=1756539753&Signature=" + url.QueryEscape("canary/sealed+1=") + "&security-token=" + url.QueryEscape(secretToken)
 	secrets := []string{"canary/sealed+1=", secretToken, "canary-sealed-7", "Signature=", "Signature%3D", "Expires="}
 	for name, store := range quoting {

@@ -76,6 +76,7 @@ func withFaults(f sandbox.Faults) sandbox.Job {
 
 func TestNoSecretIsShownOrKept(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: secretKey, SecurityToken: secretToken})
 	endpoint, stop, err := cloud.Start()
 	if err != nil {

@@ -33,6 +33,7 @@ const secretAuth = "canary-auth"
 
 func TestNoSecretOfTheOtherServicesIsShownOrKept(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: secretKey, SecurityToken: secretToken, AuthToken: secretAuth})
 	endpoint, stop, err := cloud.Start()
 	if err != nil {
