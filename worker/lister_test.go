@@ -52,7 +52,7 @@ func (r *fakeLister) listedAt() []time.Time {
 // worker returns a worker of a queue, with a schedule.
 func (r *fakeLister) worker(q *Queue, entries ...ScheduleEntry) *Worker {
 	w := newWorker(q, r.a, r.f)
-	w.TaskCheckInterval, w.DrainTimeout = 2*time.Second, drain
+	w.TaskCheckInterval, w.DrainTimeout = 5*time.Second, drain
 	w.Schedule, w.Listers, w.ParseSince = entries, map[string]fetch.Lister{"sls": r}, parseAgo
 	w.Log = slog.New(slog.NewTextHandler(r, nil))
 	w.OnEnd = func(ref fetch.Ref, _ *archive.Receipt, err error) {
