@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -151,7 +152,10 @@ func (p *Partial) linkWire(codec string) (err error) {
 	if err := disk.removeAll(p.keep.path); err != nil {
 		return err
 	}
-	if err := disk.link(p.file.Name(), p.keep.path); err != nil {
+	err = disk.link(p.file.Name(), p.keep.path)
+	if errors.Is(err, fs.ErrExist) { // another object of that name made its placeholder just now
+		return fmt.Errorf("%w: %w", ErrName, err)
+	} else if err != nil {
 		return err
 	}
 	p.mu.Lock()
