@@ -44,6 +44,7 @@ func Only(t testing.TB, listing iter.Seq2[fetch.Object, error]) fetch.Object {
 // Run runs the suite.
 func (b Bucket) Run(t *testing.T) {
 	t.Run("the name of an object is its key below the prefix", b.oddNames)
+	t.Run("a key that is not UTF-8 is named, and the others are listed", b.notUTF8)
 	t.Run("a prefix selects the objects whose keys begin with it", b.prefixes)
 	t.Run("many objects are listed page by page", b.pages)
 	t.Run("a page is retried", b.retries)
@@ -86,6 +87,20 @@ func (b Bucket) oddNames(t *testing.T) {
 	}
 	if pages := len(server.Requests()) - len(OddNames); pages != len(OddNames)/2 {
 		t.Errorf("asked for %d pages of two, want %d", pages, len(OddNames)/2)
+	}
+}
+
+func (b Bucket) notUTF8(t *testing.T) {
+	server := b.Serve(t, map[string]string{"e/a.csv": "1", "e/b\xff.csv": "2", "e/c.csv": "3"})
+	var got []string
+	for o, err := range server.Open(2).List(t.Context(), "e/") {
+		got = append(got, o.Name)
+		if bad := o.Name == "b\xff.csv"; bad != errors.Is(err, fetch.ErrUnsafeName) || bad && !strings.Contains(err.Error(), `the key "e/b\xff.csv" is not UTF-8`) {
+			t.Errorf("%q: %v", o.Name, err)
+		}
+	}
+	if diff := gocmp.Diff([]string{"a.csv", "b\xff.csv", "c.csv"}, got); diff != "" {
+		t.Errorf("names (-want +got)\n%s", diff)
 	}
 }
 

@@ -50,7 +50,7 @@ func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Objec
 		at.hint = in.Hint
 		name := "ListObjects " + in.String()
 		l := &objstore.Listing{
-			Call: name, Prefix: in.Prefix, UTF8: true,
+			Call: name, Prefix: in.Prefix,
 			Get: func(ctx context.Context, cursor string) (*http.Response, error) {
 				list := obs.ListObjsInput{Prefix: in.Prefix, MaxKeys: cmp.Or(s.PageSize, objstore.FullPage), EncodingType: "url"}
 				return s.get(ctx, call{name: name, at: at, marker: cursor, list: list})

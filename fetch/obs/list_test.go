@@ -22,15 +22,6 @@ func TestNoBucketIsNotFound(t *testing.T) {
 	}
 }
 
-// The SDK would make another key of it.
-func TestAKeyThatIsNotUTF8IsRefused(t *testing.T) {
-	store := asking(fetchtest.Answering(200, "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>e/%FF</Key></Contents></ListBucketResult>"))
-	_, err := fetchtest.Names(store.Objects(t.Context(), Selection{Bucket: bucket, Prefix: "e/"}))
-	if !errors.Is(err, fetch.ErrRefused) || !strings.Contains(err.Error(), `"e/\xff"`) {
-		t.Errorf("got %v, want ErrRefused of the key", err)
-	}
-}
-
 // Stores like S3 give no NextMarker, and some of them encode no keys.
 func TestAStoreThatTellsNoMarkerAndEncodesNoKeys(t *testing.T) {
 	want := []string{"100%.csv", "100%25.csv", "a b.csv", "a+b.csv", "é&<.csv"}

@@ -36,8 +36,6 @@ type Listing struct {
 	// Next returns the cursor of the page behind one, or "" if the page, which
 	// is not the last, leads nowhere.
 	Next func(p *Page, cursor string) string
-	// UTF8 refuses keys that are not UTF-8, which the vendor's SDK can't ask for.
-	UTF8 bool
 }
 
 // A Page is an answer of ListObjects or ListObjectsV2.
@@ -62,8 +60,10 @@ type Entry struct {
 // Name returns an object's name: its key below the last slash of the prefix.
 func (l *Listing) Name(e Entry) string { return e.Key[strings.LastIndexByte(l.Prefix, '/')+1:] }
 
-// Objects yields the objects of the entries that selected accepts. If there are
-// none, it yields an ErrNotFound with the message none.
+// Objects yields the objects of the entries that selected accepts. A key that is not
+// UTF-8 is an ErrUnsafeName of that object: the vendors' SDKs ask for another key, and
+// no receipt can hold it. If there are no objects, it yields an ErrNotFound with the
+// message none.
 func (l *Listing) Objects(ctx context.Context, selected func(Entry) bool, object func(Entry) fetch.Object, none string) iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
 		found := false
@@ -76,7 +76,11 @@ func (l *Listing) Objects(ctx context.Context, selected func(Entry) bool, object
 				continue
 			}
 			found = true
-			if !yield(object(e), nil) {
+			o, err := object(e), error(nil)
+			if !utf8.ValidString(e.Key) {
+				err = fmt.Errorf("%s: %w: the key %q is not UTF-8", l.Call, fetch.ErrUnsafeName, e.Key)
+			}
+			if !yield(o, err) {
 				return
 			}
 		}
@@ -158,7 +162,7 @@ func (l *Listing) parse(body []byte, cursor string) (*Page, error) {
 		}
 	}
 	for _, e := range p.Contents {
-		if !strings.HasPrefix(e.Key, l.Prefix) || e.Key == "" || e.Size < 0 || l.UTF8 && !utf8.ValidString(e.Key) {
+		if !strings.HasPrefix(e.Key, l.Prefix) || e.Key == "" || e.Size < 0 {
 			return refused(fetch.ErrRefused, "the answer has an object %q of %d bytes, which can't be", e.Key, e.Size)
 		}
 	}
