@@ -49,6 +49,8 @@ package fetch_test
 //	bombs of one entry, of many entries, of names
 //		TestZipsOverALimitAreRefused, TestTarsOverALimitAreRefused, TestErrorsSayWhichLimitWasExceeded,
 //		TestTheRatioCountsAllEntriesTogether, TestMemoryOfTheLargestDirectoriesIsBounded
+//	one file that is two: a gzip and a zip, a zip and a tar
+//		TestAPolyglotIsRefused, TestATarThatBeginsAsAZipIsRefused
 //	containers in containers
 //		TestWhatIsInAContainerIsNotOpenedFurther, TestHonestZipsUnpack
 //

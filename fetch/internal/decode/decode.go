@@ -103,6 +103,9 @@ func Run(ctx context.Context, wire io.ReadCloser, t Target) (Result, error) {
 	}
 	io.Copy(io.Discard, ahead) // an error is the wire's verdict, and the caller asks for that
 	ended = true
+	if err == nil {
+		err = d.checkPolyglot()
+	}
 	return d.result, err
 }
 
@@ -110,6 +113,7 @@ func Run(ctx context.Context, wire io.ReadCloser, t Target) (Result, error) {
 type decoding struct {
 	Target
 	wire   io.Closer
+	zips   zipFinder // in what a codec decoded
 	result Result
 }
 
@@ -171,7 +175,11 @@ var errTarChecksum = errors.New("the first header of the tar has a wrong checksu
 
 // unzip reads the wire to its end and unpacks the zip from the disk. The CRC-32
 // of each entry checks all of the content.
-func (d *decoding) unzip(ctx context.Context, encoded io.Reader) error {
+func (d *decoding) unzip(ctx context.Context, encoded *bufio.Reader) error {
+	head, _ := encoded.Peek(512) // copyAll gets the same error
+	if isTar, _ := unpack.IsTar(head); isTar {
+		return errZipAndTar
+	}
 	if err := copyAll(io.Discard, encoded); err != nil {
 		return err
 	}
@@ -185,6 +193,8 @@ func (d *decoding) unzip(ctx context.Context, encoded io.Reader) error {
 	d.result.Checked = err == nil
 	return err
 }
+
+var errZipAndTar = errors.New("it is a zip and a tar, with two contents")
 
 func (d *decoding) createEntry(entry string) (io.WriteCloser, error) {
 	out, err := d.Output.Create(d.Names.Entry(entry), "")

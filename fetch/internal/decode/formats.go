@@ -67,6 +67,7 @@ var formats = []format{
 	},
 	{name: "zip", magic: "PK\x03\x04"},
 	{name: "zip", magic: "PK\x05\x06"}, // without entries
+	{name: "zip", magic: "PK\x06\x06"}, // without entries, but with zip64 records
 }
 
 // maxWindow is the largest window that a zstd frame may need: that of
@@ -147,6 +148,7 @@ func (d *decoding) decodeStream(ctx context.Context, f *format, encoded io.Reade
 		return cmp.Or(frames.windowError(), err)
 	}
 	defer release()
+	content = io.TeeReader(content, &d.zips)
 	ahead := readAhead(ctx, &limitedReader{d: d, content: content, encoded: frames}, d.Size, d.Recover)
 	err = d.writeContent(ctx, ahead)
 	if IsLocal(err) {

@@ -28,7 +28,12 @@ func (f *file) Create(name, declared string) (io.WriteCloser, error) {
 	return f, f.createErr
 }
 
-func (f *file) ReaderAt() (io.ReaderAt, int64, error) { return f.wire, f.wire.Size(), nil }
+func (f *file) ReaderAt() (io.ReaderAt, int64, error) {
+	if f.wire == nil {
+		return nil, 0, errors.New("the wire is not in memory")
+	}
+	return f.wire, f.wire.Size(), nil
+}
 
 func (f *file) Reserve(context.Context, int64) error { return nil }
 

@@ -77,11 +77,7 @@ func readEnd(r io.ReaderAt, size int64) (e end, at int64, err error) {
 	reason := "zip has no end record: it is cut short or no zip"
 	for i := nextEnd(tail, 0); i >= 0; i = nextEnd(tail, i+1) {
 		record, f := start+int64(i), tail[i+len(endMagic):]
-		found := end{
-			disk: uint64(f.u16()), startDisk: uint64(f.u16()),
-			here: uint64(f.u16()), entries: uint64(f.u16()),
-			directory: uint64(f.u32()), offset: uint64(f.u32()),
-		}
+		found := parseEnd(&f)
 		switch comment := int(f.u16()); {
 		case at < 0 && (endsAfter(f, comment, size) || string(tail[i+len(endMagic):]) == allOnes):
 			e, at = found, record
@@ -101,6 +97,15 @@ func readEnd(r io.ReaderAt, size int64) (e end, at int64, err error) {
 		return end{}, 0, corrupt("%s", reason)
 	}
 	return e, at, nil
+}
+
+// parseEnd takes an end record from f, from its magic to the size of its comment.
+func parseEnd(f *fields) end {
+	return end{
+		disk: uint64(f.u16()), startDisk: uint64(f.u16()),
+		here: uint64(f.u16()), entries: uint64(f.u16()),
+		directory: uint64(f.u32()), offset: uint64(f.u32()),
+	}
 }
 
 // allOnes is an end record, behind its magic, that says nothing.
@@ -141,6 +146,33 @@ func (e end) isText(r io.ReaderAt, at int64) (bool, error) {
 		found, err = hasMagic(r, locatorMagic, at-locatorSize)
 	}
 	return !found && err == nil, err
+}
+
+// IsAlsoZip reports whether readers of zips find one in the first size bytes of r,
+// which begin as something else: an end record near the end, and a directory where
+// it says. atEnd reports whether the comment of the record is the end of the
+// file, as it is in no file that only holds a zip. An error of r may be wrapped.
+func IsAlsoZip(r io.ReaderAt, size int64) (isZip, atEnd bool, err error) {
+	start := max(0, size-endSize-maxComment)
+	tail, err := readAt(r, "end of the file", start, size-start)
+	if err != nil {
+		return false, false, err
+	}
+	for i := nextEnd(tail, 0); i >= 0 && !atEnd; i = nextEnd(tail, i+1) {
+		record, f := start+int64(i), tail[i+len(endMagic):]
+		e := parseEnd(&f)
+		isLast := int(f.u16()) == len(f)
+		found, err := hasMagic(r, centralMagic, int64(e.offset), record-int64(e.directory))
+		if !found && err == nil {
+			found, err = hasMagic(r, end64Magic, record-locatorSize-end64Size)
+		}
+		if err != nil {
+			return false, false, err
+		}
+		found = found || isLast && e.entries == 0 && e.directory == 0
+		isZip, atEnd = isZip || found, found && isLast
+	}
+	return isZip, atEnd, nil
 }
 
 // hasMagic reports whether a magic is at one of the offsets, which may be out of
