@@ -95,8 +95,8 @@ func (q *cluster) fetchIt(t *testing.T) {
 
 func TestAWorkerThatIsToStopEndsAtAPointToGoOnFrom(t *testing.T) {
 	t.Parallel()
-	q := newLargeCluster(t, 4<<20)
-	p := q.work(t, largeSize/2, "--drain", "1h")
+	q := newLargeCluster(t, 512<<10)
+	p := q.work(t, largeSize/4, "--drain", "1h")
 	p.ends(t, syscall.SIGTERM, 0)
 	if q.served() >= largeSize {
 		t.Error("it ended with the export, not with the parts that it was receiving")

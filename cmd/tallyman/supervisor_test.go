@@ -36,11 +36,12 @@ func newSupervisor(t *testing.T, n int, drain time.Duration, start func() *proce
 func (f *supervisor) start(t *testing.T, i int, start func() *process) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.stopped {
+	if f.stopped || t.Context().Err() != nil {
 		return false
 	}
-	f.workers[i], f.told[i] = start(), time.Time{}
-	f.workers[i].start(t)
+	p := start()
+	p.start(t)
+	f.workers[i], f.told[i] = p, time.Time{}
 	return true
 }
 

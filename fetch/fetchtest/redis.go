@@ -94,7 +94,7 @@ func (r *Redis) Start() error {
 		defer close(ended)
 		cmd.Wait()
 	}()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(2 * time.Minute); ; { // it may have much to load
 		answer := r.Send("PING")
 		if strings.Contains(answer, "PONG") || strings.Contains(answer, "NOAUTH") {
 			return nil
