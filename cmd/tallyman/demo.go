@@ -36,12 +36,15 @@ func (a *app) demo(ctx context.Context, stdout io.Writer) error {
 		return fmt.Errorf("start the sandbox: %w", err)
 	}
 	defer stop()
-	store, err := archive.Open(a.Archive, "", archive.SiteExports)
+	store, err := a.openOrMake(archive.SiteEmpty)
 	if err != nil {
 		return err
 	}
 	c := &demoCommand{stdout: stdout, cloud: cloud, origin: origin, archive: store, project: "demo-" + time.Now().UTC().Format("20060102-150405")}
 	fmt.Fprintf(stdout, "A cloud runs in this process, at %s. Its exports land in %s.\n", origin, a.Archive)
+	if store.Made() {
+		fmt.Fprintln(stdout, a.made(store))
+	}
 	address, err := url.Parse(origin)
 	if err != nil {
 		return err

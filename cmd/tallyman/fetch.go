@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -39,6 +40,7 @@ up to 1024 of them at the same time; a bad line counts as an export that failed.
 	f.BoolVar(&a.DryRun, "dry-run", false, "ask each job once, print what would be fetched,\nand write nothing")
 	a.AddAgain(f)
 	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again")
+	a.AddCreate(f)
 	a.AddTransfer(f)
 	a.AddWait(f)
 	a.AddCalls(f)
@@ -55,7 +57,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if a.DryRun {
-		store, err := a.openExisting()
+		store, err := a.openPlanned()
 		if err != nil {
 			return err
 		}
@@ -65,9 +67,12 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 		forEachReference(cmd.Context(), refs, a.Parallel, report, c.plan)
 		return report.Exit()
 	}
-	store, err := archive.Open(a.Archive, "", archive.SiteExports)
+	store, err := a.openOrMake(archive.SiteBegun)
 	if err != nil {
 		return err
+	}
+	if store.Made() {
+		fmt.Fprintln(cmd.ErrOrStderr(), a.made(store))
 	}
 	report := a.newReport(cmd, store)
 	defer report.Close()

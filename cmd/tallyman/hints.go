@@ -10,6 +10,7 @@ import (
 	"tallyman/fetch/dbs"
 	"tallyman/fetch/hostguard"
 	"tallyman/fetch/oss"
+	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
@@ -38,6 +39,7 @@ var errorHints = []struct {
 	{worker.ErrNoRedisPassword, nil, "give the password in a file for --redis-password-file, or in REDIS_PASSWORD"},
 	{worker.ErrUnsuitableRedis, nil, ""},
 	{worker.ErrOtherArchive, nil, ""},
+	{archive.ErrOtherID, nil, "see that the right disk is mounted there; --archive-id names the archive that is meant"},
 	{nil, isType[*hostguard.NotAllowedError], causeHints["host-refused"]},
 	{hostguard.ErrHost, nil, ""},
 }
@@ -89,12 +91,29 @@ func hint(err error) string {
 	if refused, ok := errors.AsType[*hostguard.NotAllowedError](err); ok && refused.Host != "" {
 		return "if you trust the host, name it: --allow-host " + refused.Host
 	}
+	if none, ok := errors.AsType[*archive.NoArchiveError](err); ok {
+		return noArchiveHint(none)
+	}
 	for _, row := range errorHints {
 		if row.target != nil && errors.Is(err, row.target) || row.matches != nil && row.matches(err) {
 			return row.hint
 		}
 	}
 	return causeHints[worker.Classify(err).Cause]
+}
+
+// noArchiveHint says how a directory becomes an archive.
+func noArchiveHint(none *archive.NoArchiveError) string {
+	command := "tallyman init " + cli.ShellQuote(none.Dir)
+	switch {
+	case none.Site == archive.SiteNowhere:
+		return "see that its disk is mounted"
+	case none.Site == archive.SiteExports && none.ID == "":
+		return "put archive.json back from a copy, or make it anew with the ID that it had: " + command + " --archive-id ID"
+	case none.ID != "":
+		command += " --archive-id " + none.ID
+	}
+	return "see that it is the right directory, and that its disk is mounted; to make an archive of it: " + command
 }
 
 // limitOf returns the limit that an error says was exceeded, or "".

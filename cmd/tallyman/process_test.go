@@ -37,7 +37,8 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// command is the program with those arguments, in an environment of its own.
+// command is the program with those arguments, in an environment of its own. It
+// makes an archive even of an empty directory, such as those of tests are.
 func command(t *testing.T, args ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
@@ -46,6 +47,7 @@ func command(t *testing.T, args ...string) *process {
 	}
 	p := &process{Cmd: exec.CommandContext(t.Context(), self)}
 	p.Args = append([]string{"tallyman"}, args...)
+	p.Env = append(p.Env, "TALLYMAN_CREATE=true")
 	for name, value := range environment(t.TempDir()) {
 		p.Env = append(p.Env, name+"="+value)
 	}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch/redact"
@@ -41,23 +39,4 @@ func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *wor
 		return nil, nil, fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
 	}
 	return queue, func() { client.Close() }, nil
-}
-
-// openExisting returns the archive of --archive, or nil if there is none.
-func (a *app) openExisting() (*archive.Archive, error) {
-	store, err := archive.OpenExisting(a.Archive)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return store, err
-}
-
-// openRequired returns the archive of --archive, or a UsageError if there is
-// none.
-func (a *app) openRequired() (*archive.Archive, error) {
-	store, err := a.openExisting()
-	if err == nil && store == nil {
-		err = cli.Usagef("--archive %s: there is no archive", a.Archive)
-	}
-	return store, err
 }

@@ -51,7 +51,7 @@ archive in which nothing unverified can ever be seen.`,
 	a.AddCommon(root.PersistentFlags())
 	_ = root.MarkPersistentFlagDirname("archive")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
-	for _, newCommand := range []func(*app) *cobra.Command{newFetchCommand, newWorkerCommand, newEnqueueCommand, newStatusCommand, newRetryCommand, newRequeueCommand, newCancelCommand, newDiscoverCommand, newVerifyCommand, newDemoCommand, newSandboxCommand} {
+	for _, newCommand := range []func(*app) *cobra.Command{newFetchCommand, newWorkerCommand, newEnqueueCommand, newStatusCommand, newRetryCommand, newRequeueCommand, newCancelCommand, newDiscoverCommand, newVerifyCommand, newInitCommand, newDemoCommand, newSandboxCommand} {
 		cmd := newCommand(a)
 		cmd.Flags().SortFlags = false
 		addCompletions(cmd)

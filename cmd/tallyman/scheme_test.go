@@ -30,7 +30,7 @@ func TestAProviderIsAPackageAndOneLine(t *testing.T) {
 		return map[string]fetch.Provider{"tape": tape}
 	})
 	t.Cleanup(func() { providerSets = providerSets[:len(providerSets)-1] })
-	dir, redis := t.TempDir(), startRedis(t)
+	dir, redis := filepath.Join(t.TempDir(), "archive"), startRedis(t)
 	defer log.SetOutput(log.Writer())
 	tallyman := func(args ...string) string {
 		t.Helper()

@@ -30,7 +30,7 @@ func TestStraightPath(t *testing.T) {
 	}
 	defer stop()
 
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "archive")
 	var stdout, stderr bytes.Buffer
 	args := []string{"fetch", "sls://cn-hangzhou/" + testProject + "/nightly", "-q",
 		"--archive", dir, "--endpoint", "sls=" + endpoint, "--allow-host", "127.0.0.1", "--part-size", "64KiB"}

@@ -40,10 +40,7 @@ func (a *app) verify(cmd *cobra.Command, args []string) error {
 		}
 		named = append(named, ref.Key())
 	}
-	store, err := archive.OpenExisting(a.Archive)
-	if errors.Is(err, fs.ErrNotExist) {
-		return cli.Usagef("--archive %s: there is no archive", a.Archive)
-	}
+	store, err := a.openRequired()
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ anything, nor does kill -9.`,
 	}
 	f := cmd.Flags()
 	a.AddQueue(f)
+	a.AddCreate(f)
 	a.AddTransfer(f)
 	a.Drain = flagvalue.New("DURATION", "10s", flagvalue.ParseDuration)
 	a.TaskWait = flagvalue.New("DURATION", "", flagvalue.ParseDuration)
@@ -78,7 +79,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 			closeQueue()
 		}
 	}()
-	store, err := archive.Open(a.Archive, "", archive.SiteExports)
+	store, err := a.openOrMake(archive.SiteBegun)
 	if err != nil {
 		return err
 	}
@@ -87,6 +88,9 @@ func (a *app) worker(cmd *cobra.Command) error {
 	defer stop()
 	context.AfterFunc(hardStop, stop)
 	log := a.newLogger(cmd)
+	if store.Made() {
+		log.Warn("made an archive, since there was none", "archive", a.Archive, "archive_id", store.ID())
+	}
 	worker.SetRedisLogger(log)
 	w := a.newWorker(cmd.Context(), queue, store, log)
 	w.HardStop = hardStop

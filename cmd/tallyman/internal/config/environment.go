@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -53,5 +54,11 @@ func (o *Options) Complete(flags *pflag.FlagSet, known map[string]*pflag.Flag) e
 	if o.Archive == "" {
 		return cli.Usagef("--archive: must be a directory, and is empty")
 	}
+	if o.ArchiveID != "" && !archiveID.MatchString(o.ArchiveID) {
+		return cli.Usagef("--archive-id %s: must be 32 hexadecimal digits, as 'tallyman init' prints them", o.ArchiveID)
+	}
 	return nil
 }
+
+// archiveID matches the IDs of archives.
+var archiveID = regexp.MustCompile(`^[0-9a-f]{32}$`)

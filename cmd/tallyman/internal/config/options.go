@@ -29,11 +29,15 @@ const maxAPIRate = 1_000_000
 // [Options.Complete] takes the rest from the environment and the file.
 type Options struct {
 	// Of every command.
-	Archive string
-	JSON    bool
-	Quiet   bool
-	Verbose bool
-	File    string // the configuration file
+	Archive   string
+	ArchiveID string // that it must have; "" is any
+	JSON      bool
+	Quiet     bool
+	Verbose   bool
+	File      string // the configuration file
+
+	// Of commands that make an archive where there is none.
+	Create bool
 
 	// Of commands that take many references.
 	References string // a file of them; "-" is standard input
@@ -94,6 +98,7 @@ func New(providers []string) *Options {
 // AddCommon adds the flags of every command.
 func (o *Options) AddCommon(f *pflag.FlagSet) {
 	f.StringVar(&o.Archive, "archive", "./archive", "the `DIR` of the archive")
+	f.StringVar(&o.ArchiveID, "archive-id", "", "refuse any archive but the one with this `ID`, and no archive;\ninit prints it")
 	f.BoolVar(&o.JSON, "json", false, "print one JSON object a line")
 	f.BoolVarP(&o.Quiet, "quiet", "q", false, "print only what landed, doubts and errors")
 	f.BoolVarP(&o.Verbose, "verbose", "v", false, "print each promise and whether it was kept")
@@ -108,6 +113,12 @@ func (o *Options) AddReferences(f *pflag.FlagSet) {
 // AddAgain adds the flag that fetches what has landed once more.
 func (o *Options) AddAgain(f *pflag.FlagSet) {
 	f.BoolVar(&o.Again, "again", false, "fetch what has landed once more, into a new bag KEY@TIME;\nthe old bag stays")
+}
+
+// AddCreate adds the flag of commands that make an archive where there is none.
+func (o *Options) AddCreate(f *pflag.FlagSet) {
+	f.BoolVar(&o.Create, "create", false, "make the archive even of an empty directory, with --archive-id,\nor where the directory above is missing too")
+	cli.GroupFlags(f, "Where it lands", "create")
 }
 
 // AddTransfer adds the flags of commands that fetch.

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/verify/archive"
+)
+
+// openOrMake opens the archive of --archive, or makes one if its Site comes no later
+// than may, and --archive-id and --create allow it.
+func (a *app) openOrMake(may archive.Site) (*archive.Archive, error) {
+	return archive.Open(a.Archive, a.ArchiveID, a.mayMake(may))
+}
+
+// mayMake returns the last Site where an archive is made instead of may.
+func (a *app) mayMake(may archive.Site) archive.Site {
+	switch {
+	case a.Create:
+		return archive.SiteRemote
+	case a.ArchiveID != "": // there ought to be one
+		return archive.SiteArchive
+	}
+	return may
+}
+
+// made says which archive was made.
+func (a *app) made(store *archive.Archive) string {
+	return fmt.Sprintf("made an archive in %s, since there was none: its ID is %s", a.Archive, store.ID())
+}
+
+// openPlanned returns the archive that a fetch would open, or nil if the fetch
+// would make one.
+func (a *app) openPlanned() (*archive.Archive, error) {
+	store, err := archive.Open(a.Archive, a.ArchiveID, archive.SiteArchive)
+	if none, ok := errors.AsType[*archive.NoArchiveError](err); ok && none.Site <= a.mayMake(archive.SiteBegun) {
+		return nil, nil
+	}
+	return store, err
+}
+
+// openExisting returns the archive of --archive, or nil if there is none and
+// --archive-id names none.
+func (a *app) openExisting() (*archive.Archive, error) {
+	store, err := archive.Open(a.Archive, a.ArchiveID, archive.SiteArchive)
+	if errors.Is(err, fs.ErrNotExist) && a.ArchiveID == "" {
+		return nil, nil
+	}
+	return store, err
+}
+
+// openRequired returns the archive of --archive, or a UsageError if there is
+// none.
+func (a *app) openRequired() (*archive.Archive, error) {
+	store, err := a.openExisting()
+	if err == nil && store == nil {
+		err = cli.Usagef("--archive %s: there is no archive", a.Archive)
+	}
+	return store, err
+}
