@@ -137,6 +137,9 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 	given := r.flags.Changed(name)
 	for _, value := range values {
 		text, err := r.text(value, kind)
+		if err == nil && slices.Contains(paths, name) {
+			text, err = r.expandHome(value, text)
+		}
 		if err != nil {
 			return err
 		}
@@ -148,6 +151,25 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 		}
 	}
 	return nil
+}
+
+// paths are the settings in which ~ is the home.
+var paths = []string{"archive", "redis-ca", "redis-password-file"}
+
+// expandHome does what a shell would have done to an argument that begins with ~.
+func (r *fileReader) expandHome(node ast.Node, path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	switch {
+	case !ok:
+		return path, nil
+	case rest != "" && rest[0] != '/':
+		return "", r.errorAt(node, "%s: only ~/ is known, the home of who runs the command; ./~ is a file of that name", path)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", r.errorAt(node, "%s: %w", path, err)
+	}
+	return home + rest, nil
 }
 
 // scalars has the types of YAML that a flag of each type takes. Flags of other
