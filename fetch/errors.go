@@ -50,6 +50,7 @@ type Limit = unpack.Limit
 // The limits of a LimitError.
 const (
 	LimitDecoded = unpack.LimitDecoded // MaxDecoded, or Limits.Bytes
+	LimitMemory  = unpack.LimitMemory  // MaxMemory
 	LimitEntries = unpack.LimitEntries // Limits.Entries
 	LimitSize    = unpack.LimitSize    // MaxSize
 )

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"tallyman/fetch/internal/memory"
 	"tallyman/fetch/internal/unpack"
 	"tallyman/verify/archive"
 )
@@ -40,6 +42,11 @@ type Fetcher struct {
 	// at most 1 TiB.
 	MaxDecoded int64
 
+	// MaxMemory is how many bytes the decoders of all attempts may hold at once: most
+	// of that are the windows of zstd frames. What does not fit waits. A frame whose
+	// window is larger than that is an ErrBomb. 0 means 512 MiB.
+	MaxMemory int64
+
 	// Soft is the soft context: once it ends, the attempts under way start nothing
 	// new. They make no request, let those in flight finish their part, keep what
 	// they received, and fail with ErrDrained. An attempt that lacks no byte any
@@ -49,6 +56,9 @@ type Fetcher struct {
 
 	retryWait time.Duration // before the second try of a request; 0 means defaultRetryWait
 	ready     readyCache    // of jobs that Poll found ready
+
+	budgetOnce sync.Once
+	budget     *memory.Budget // made by decoderMemory
 }
 
 // Keep says what of an object goes into the bag. What is not kept is decoded

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tallyman/fetch/internal/decode"
+	"tallyman/fetch/internal/memory"
 	"tallyman/verify"
 	"tallyman/verify/archive"
 )
@@ -158,6 +159,7 @@ func (t *transfer) decode(ctx context.Context, wire io.Reader, stop func()) (dec
 		Workers:    t.parallel,
 		Limits:     t.Limits,
 		MaxDecoded: t.MaxDecoded,
+		Memory:     memory.Account{Budget: t.decoderMemory(), OnWait: func() { t.report(0, "waiting for memory, which other files hold") }},
 		Output:     output{t.partial, t},
 		Recover:    Recover,
 	})
@@ -189,6 +191,12 @@ func (t *transfer) judge(ctx context.Context, wire *verify.Wire, result decode.R
 		t.partial.AddDoubt(doubt)
 	}
 	return nameError(t.partial.Finish(result.Codec, result.Checked))
+}
+
+// decoderMemory returns the budget that all decoders take their memory from.
+func (f *Fetcher) decoderMemory() *memory.Budget {
+	f.budgetOnce.Do(func() { f.budget = memory.NewBudget(cmp.Or(f.MaxMemory, memory.DefaultLimit)) })
+	return f.budget
 }
 
 // A stoppableWire is a wire whose transfer can be stopped.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 
+	"tallyman/fetch/internal/memory"
 	"tallyman/fetch/internal/unpack"
 )
 
@@ -31,7 +32,8 @@ type Target struct {
 
 	Workers    int           // goroutines that unpack a zip, at least 1
 	Limits     unpack.Limits // of a container
-	MaxDecoded int64         // bytes that the object may decode to; 0 means a limit by its size
+	Memory     memory.Account
+	MaxDecoded int64 // bytes that the object may decode to; 0 means a limit by its size
 	Output     Output
 
 	// Recover is deferred in every goroutine that decoding starts, and turns a
@@ -120,6 +122,7 @@ type decoding struct {
 // classify adds ErrCorrupt to an error that has no other kind, as those of the
 // decoders and of corrupt containers.
 func classify(err error) error {
+	err = unpack.WindowError(err)
 	for _, kind := range []error{ErrCorrupt, unpack.ErrUnsafeName, unpack.ErrBomb, unpack.ErrEncrypted} {
 		if errors.Is(err, kind) {
 			return err

@@ -12,6 +12,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"tallyman/fetch/internal/memory"
 )
 
 // plainDecoders are the decoders of the libraries without our checks, by codec.
@@ -19,7 +21,7 @@ var plainDecoders = map[string]func(io.Reader) (io.Reader, error){
 	"gzip": func(r io.Reader) (io.Reader, error) { return stdgzip.NewReader(r) },
 	"lz4":  func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil },
 	"zstd": func(r io.Reader) (io.Reader, error) {
-		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(memory.MaxWindow))
 	},
 }
 

@@ -3,7 +3,6 @@ package decode
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -11,11 +10,11 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"tallyman/fetch/internal/memory"
 )
 
 // A format is how an object is encoded.
@@ -25,11 +24,12 @@ type format struct {
 	suffixes []string // of the names of such files, the usual one first; none for a container
 
 	// open returns the decoder of a codec, and a function that releases it. It is
-	// nil for a zip.
-	open func(io.Reader) (decoder io.Reader, release func(), err error)
+	// nil for a zip. A decoder that needs much memory takes it from the account, and
+	// waits for it until ctx ends.
+	open func(ctx context.Context, encoded io.Reader, account memory.Account) (decoder io.Reader, release func(), err error)
 
 	// frame follows one frame behind its magic. It is nil for a format that always
-	// has a checksum of all content, and needs little memory.
+	// has a checksum of all content.
 	frame func(*frameChecker)
 
 	// skippable says that skippable frames may precede the magic.
@@ -40,20 +40,15 @@ type format struct {
 var formats = []format{
 	{
 		name: "zstd", magic: "\x28\xb5\x2f\xfd", suffixes: []string{".zst", ".zstd"}, frame: zstdFrame, skippable: true,
-		open: func(r io.Reader) (io.Reader, func(), error) {
-			d := zstdDecoders.Get().(*zstd.Decoder)
-			if err := d.Reset(r); err != nil {
-				return nil, nil, err
-			}
-			return d, func() {
-				d.Reset(nil) // so that it keeps no reference to r
-				zstdDecoders.Put(d)
-			}, nil
+		open: func(ctx context.Context, r io.Reader, account memory.Account) (io.Reader, func(), error) {
+			encoded, giveBack := borrowReader(r)
+			d := memory.NewZstd(ctx, encoded, account)
+			return d, func() { d.Close(); giveBack() }, nil
 		},
 	},
 	{
 		name: "gzip", magic: "\x1f\x8b", suffixes: []string{".gz", ".gzip"},
-		open: func(r io.Reader) (io.Reader, func(), error) {
+		open: func(_ context.Context, r io.Reader, _ memory.Account) (io.Reader, func(), error) {
 			d, err := gzip.NewReader(r)
 			if err != nil {
 				return nil, nil, err
@@ -63,25 +58,19 @@ var formats = []format{
 	},
 	{
 		name: "lz4", magic: "\x04\x22\x4d\x18", suffixes: []string{".lz4"}, frame: lz4Frame, skippable: true,
-		open: func(r io.Reader) (io.Reader, func(), error) { return lz4.NewReader(r), func() {}, nil },
+		open: func(ctx context.Context, r io.Reader, account memory.Account) (io.Reader, func(), error) {
+			release, err := account.Take(ctx, lz4Memory)
+			return lz4.NewReader(r), release, err
+		},
 	},
 	{name: "zip", magic: "PK\x03\x04"},
 	{name: "zip", magic: "PK\x05\x06"}, // without entries
 	{name: "zip", magic: "PK\x06\x06"}, // without entries, but with zip64 records
 }
 
-// maxWindow is the largest window that a zstd frame may need: that of
-// "zstd --long=27". A larger one needs more memory than is promised.
-const maxWindow = 128 << 20
-
-// zstdDecoders are reused, since there may be many small objects.
-var zstdDecoders = sync.Pool{New: func() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	return d
-}}
+// lz4Memory is what the decoder of an lz4 needs: a block of the largest size,
+// encoded and decoded.
+const lz4Memory = 2 * 4 << 20
 
 // detectFormat returns the format of an object, or nil if it is not encoded. It
 // discards skippable frames at the start, which some encoders write: zstd and
@@ -143,9 +132,11 @@ func cutCodecSuffix(name string) (rest, suffix string) {
 func (d *decoding) decodeStream(ctx context.Context, f *format, encoded io.Reader) error {
 	frames := newFrameChecker(f)
 	defer frames.stop()
-	content, release, err := f.open(io.TeeReader(encoded, frames))
+	waiting, stop := context.WithCancel(ctx) // for memory
+	defer stop()
+	content, release, err := f.open(waiting, io.TeeReader(encoded, frames), d.Memory)
 	if err != nil {
-		return cmp.Or(frames.windowError(), err)
+		return err
 	}
 	defer release()
 	content = io.TeeReader(content, &d.zips)
@@ -154,10 +145,8 @@ func (d *decoding) decodeStream(ctx context.Context, f *format, encoded io.Reade
 	if IsLocal(err) {
 		d.wire.Close() // or ahead.Close would wait for the wire's next bytes
 	}
+	stop()
 	ahead.Close() // after this, frames does not change
-	if err != nil && !IsLocal(err) {
-		err = cmp.Or(frames.windowError(), err)
-	}
 	d.result.Checked = err == nil && (f.frame == nil || frames.allChecked())
 	return err
 }

@@ -2,10 +2,7 @@ package decode
 
 import (
 	"encoding/binary"
-	"fmt"
 	"iter"
-
-	"tallyman/fetch/internal/unpack"
 )
 
 // magicSize is the length of the magic of a frame, in bytes.
@@ -19,8 +16,8 @@ func isSkippable(head []byte) bool {
 
 // A frameChecker sees the encoded bytes of a codec on their way to its decoder.
 // It counts them, and follows their frames without decoding them, to see which
-// have a checksum and how much memory they need. Of a format whose frames need no
-// check, it only counts the bytes.
+// have a checksum. Of a format whose frames need no check, it only counts the
+// bytes.
 //
 // The bytes come by Write, but the functions that follow a frame read them from
 // top to bottom. So they run as a coroutine: Write resumes it, and it goes back
@@ -28,9 +25,8 @@ func isSkippable(head []byte) bool {
 type frameChecker struct {
 	bytes     int64 // written so far
 	frames    int
-	unchecked bool   // a frame has no checksum
-	lost      bool   // what came is no frame of the format
-	window    uint64 // bytes of memory that a frame needs at most
+	unchecked bool // a frame has no checksum
+	lost      bool // what came is no frame of the format
 
 	in     []byte // what Write brought and was not read yet
 	head   []byte // what next returned
@@ -63,14 +59,6 @@ func (c *frameChecker) Write(p []byte) (int, error) {
 	c.in = p
 	c.resume()
 	return len(p), nil
-}
-
-// windowError returns an error if a frame needs more memory than is promised.
-func (c *frameChecker) windowError() error {
-	if c.window <= maxWindow {
-		return nil
-	}
-	return fmt.Errorf("needs a window of %d bytes, over the limit of %d: %w", c.window, maxWindow, unpack.ErrBomb)
 }
 
 // next reads n bytes, which are good until the next call. Once the checker is
@@ -112,16 +100,11 @@ func zstdFrame(c *frameChecker) {
 	c.frames++
 	c.unchecked = c.unchecked || !checked
 	if descriptor>>5&1 == 1 { // a single segment, whose window is all of its content
-		c.skip(int64(dictionaryBytes))
-		var size [8]byte
-		copy(size[:], c.next(max(sizeBytes, 1)))
-		c.window = max(c.window, binary.LittleEndian.Uint64(size[:]))
-	} else { // an exponent and eighths
-		d := c.next(1)[0]
-		base := uint64(1) << (10 + d>>3)
-		c.window = max(c.window, base+base/8*uint64(d&7))
-		c.skip(int64(dictionaryBytes + sizeBytes))
+		sizeBytes = max(sizeBytes, 1)
+	} else {
+		c.skip(1) // the window
 	}
+	c.skip(int64(dictionaryBytes + sizeBytes))
 	for last := false; !last && !c.lost; {
 		head := c.next(3)
 		block := uint32(head[0]) | uint32(head[1])<<8 | uint32(head[2])<<16

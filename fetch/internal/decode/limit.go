@@ -32,6 +32,7 @@ func (d *decoding) decodeLimit(encoded int64) int64 {
 // MaxDecoded is set, the container may reach it at any ratio.
 func (d *decoding) containerLimits(size int64) unpack.Limits {
 	limits := d.Limits
+	limits.Memory = d.Memory
 	if d.MaxDecoded > 0 {
 		limits.Ratio = cmp.Or(limits.Ratio, math.MaxInt64)
 	}

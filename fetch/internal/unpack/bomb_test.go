@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/flate"
+
+	"tallyman/fetch/internal/memory"
 )
 
 // allocated returns how many bytes f allocates.
@@ -175,6 +178,24 @@ func TestZstdWindowsOver128MiBAreRefused(t *testing.T) {
 	large := "\x28\xb5\x2f\xfd\x00\x00\x03\x40\x00x" // a last block of more than the window of 1 KiB
 	_, err = unzip(t, encodedAs(methodZstd, large, "").bytes(t), Limits{})
 	refused(t, err, ErrCorrupt, "window size exceeded")
+}
+
+// Each worker needs the memory that there is for one decoder. Then the others
+// wait.
+func TestZstdEntriesShareTheMemory(t *testing.T) {
+	var z testZip
+	for i := range 20 {
+		z.entries = append(z.entries, testEntry{name: fmt.Sprint(i), method: methodZstd, encoded: []byte(windowed(23))})
+	}
+	limits := Limits{Memory: memory.Account{Budget: memory.NewBudget(10 << 20)}}
+	_, err := unzip(t, z.bytes(t), limits)
+	refused(t, err, nil, "")
+	z.entries = append(z.entries, testEntry{name: "large", method: methodZstd, encoded: []byte(windowed(24))})
+	_, err = unzip(t, z.bytes(t), limits)
+	refused(t, err, ErrBomb, "window of 16777216 bytes, over the limit of 10485760 bytes")
+	if exceeded, ok := errors.AsType[*LimitError](err); !ok || exceeded.Limit != LimitMemory {
+		t.Errorf("%v does not say which limit", err)
+	}
 }
 
 // Unpacking an entry stops at its declared size, even if it holds more.

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/google/go-cmp/cmp"
+	"tallyman/fetch/internal/memory"
 )
 
 var fuzzLimits = Limits{Bytes: 1 << 20, Entries: 1000}
@@ -39,7 +40,7 @@ func FuzzZip(f *testing.F) {
 		before := heapAllocs()
 		got, err := unzip(t, b, fuzzLimits)
 		// Two workers may have a zstd window each.
-		if n := heapAllocs() - before; n > 2*maxWindow+64<<20+20*uint64(len(b)) {
+		if n := heapAllocs() - before; n > 2*memory.MaxWindow+64<<20+20*uint64(len(b)) {
 			t.Errorf("allocated %d bytes for %d", n, len(b))
 		}
 		safe(t, got)

@@ -9,13 +9,15 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/zstd"
+
+	"tallyman/fetch/internal/memory"
 )
 
 // An inflater unpacks entries of a zip, one at a time.
 type inflater struct {
 	ctx      context.Context
 	r        io.ReaderAt
+	memory   memory.Account
 	create   Create
 	in       *bufio.Reader
 	decoders map[uint16]decoder // by method; made at the first use
@@ -67,17 +69,15 @@ func (f *inflater) decode(out io.Writer, e *entry) error {
 func (f *inflater) copy(c *content, in io.Reader, method uint16) (err error) {
 	d, ok := f.decoders[method]
 	if !ok {
-		if d, err = methods[method](); err != nil {
-			return err
-		}
+		d = methods[method](f)
 		f.decoders[method] = d
 	}
 	f.in.Reset(in)
 	if err = d.Reset(f.in); err == nil {
 		_, err = d.WriteTo(c)
 	}
-	if err != nil {
-		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrBomb) {
+	if err = WindowError(err); err != nil {
+		if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrBomb) || errors.Is(err, context.Cause(f.ctx)) {
 			return err
 		}
 		return corrupt("decode: %v", err)
@@ -145,16 +145,13 @@ const (
 )
 
 // methods are the compression methods that are decoded.
-var methods = map[uint16]func() (decoder, error){
-	methodStored: func() (decoder, error) { return &storedDecoder{}, nil },
-	methodDeflate: func() (decoder, error) {
+var methods = map[uint16]func(*inflater) decoder{
+	methodStored: func(*inflater) decoder { return &storedDecoder{} },
+	methodDeflate: func(*inflater) decoder {
 		d := flate.NewReader(nil)
-		return flateDecoder{d.(flate.Resetter), d.(io.WriterTo)}, nil
+		return flateDecoder{d.(flate.Resetter), d.(io.WriterTo)}
 	},
-	methodZstd: func() (decoder, error) {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-		return zstdDecoder{d}, err
-	},
+	methodZstd: func(f *inflater) decoder { return zstdDecoder{memory.NewZstd(f.ctx, nil, f.memory)} },
 }
 
 type storedDecoder struct{ *bufio.Reader }
@@ -174,25 +171,9 @@ type flateDecoder struct {
 func (d flateDecoder) Reset(in *bufio.Reader) error { return d.Resetter.Reset(in, nil) }
 func (d flateDecoder) Close()                       {}
 
-// maxWindow is the largest window that a zstd frame may need: that of
-// "zstd --long=27". Each goroutine that decodes one needs that much memory.
-const maxWindow = 128 << 20
+type zstdDecoder struct{ *memory.Zstd }
 
-type zstdDecoder struct{ *zstd.Decoder }
-
-// Reset refuses a first frame with a large window as a bomb. The decoder itself
-// returns the same error for that and for a corrupt block.
 func (d zstdDecoder) Reset(in *bufio.Reader) error {
-	var h zstd.Header
-	head, _ := in.Peek(zstd.HeaderMaxSize) // the decoder gets the same error
-	if h.Decode(head) == nil {
-		window := h.WindowSize
-		if h.SingleSegment {
-			window = h.FrameContentSize
-		}
-		if window > maxWindow {
-			return bomb("zstd window of %d bytes is over the limit of %d bytes", window, maxWindow)
-		}
-	}
-	return d.Decoder.Reset(in)
+	d.Zstd.Reset(in)
+	return nil
 }

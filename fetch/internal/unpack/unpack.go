@@ -30,6 +30,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"tallyman/fetch/internal/memory"
 )
 
 // Why a container is refused. Every other error is the caller's: of its reader,
@@ -70,6 +72,8 @@ type Limits struct {
 	// Reserve is called once all headers of a zip are checked, with the bytes that it
 	// will unpack to. If it returns an error, Zip returns that. It may be nil.
 	Reserve func(bytes int64) error
+	// Memory is where decoders of entries take their windows from.
+	Memory memory.Account
 }
 
 func (l Limits) withDefaults() Limits {
@@ -105,7 +109,8 @@ type Limit string
 const (
 	LimitDecoded Limit = "decoded bytes"
 	LimitEntries Limit = "entries"
-	LimitSize    Limit = "size" // of an object as transferred
+	LimitSize    Limit = "size"   // of an object as transferred
+	LimitMemory  Limit = "memory" // of all decoders together
 )
 
 // Error returns the reason.
@@ -113,6 +118,19 @@ func (e *LimitError) Error() string { return e.Reason + ": " + ErrBomb.Error() }
 
 // Unwrap returns ErrBomb.
 func (e *LimitError) Unwrap() error { return ErrBomb }
+
+// WindowError returns err as an ErrBomb if it is a *memory.WindowError, and else
+// as it is.
+func WindowError(err error) error {
+	e, ok := errors.AsType[*memory.WindowError](err)
+	switch {
+	case !ok:
+		return err
+	case e.Limit < memory.MaxWindow && e.Window <= memory.MaxWindow:
+		return overLimit(LimitMemory, "%v", e)
+	}
+	return bomb("%v", e)
+}
 
 func overLimit(limit Limit, format string, args ...any) error {
 	return &LimitError{limit, fmt.Sprintf(format, args...)}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"tallyman/fetch/internal/memory"
 )
 
 // Zip unpacks the zip in the first size bytes of r, and returns the number of
@@ -47,7 +49,7 @@ func Zip(ctx context.Context, r io.ReaderAt, size int64, workers int, limits Lim
 			return 0, err
 		}
 	}
-	return inflateAll(ctx, r, entries, workers, create)
+	return inflateAll(ctx, r, entries, workers, limits.Memory, create)
 }
 
 // A contextReaderAt fails once its context has ended.
@@ -64,7 +66,7 @@ func (r contextReaderAt) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // inflateAll unpacks all entries and returns how many files they made.
-func inflateAll(ctx context.Context, r io.ReaderAt, entries []entry, workers int, create Create) (int, error) {
+func inflateAll(ctx context.Context, r io.ReaderAt, entries []entry, workers int, account memory.Account, create Create) (int, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	var next, files atomic.Int64
 	for range min(max(workers, 1), len(entries)) {
@@ -75,7 +77,7 @@ func inflateAll(ctx context.Context, r io.ReaderAt, entries []entry, workers int
 				}
 			}()
 			f := &inflater{
-				ctx: ctx, r: contextReaderAt{ctx, r}, create: create,
+				ctx: ctx, r: contextReaderAt{ctx, r}, memory: account, create: create,
 				in: bufio.NewReaderSize(nil, 64<<10), decoders: map[uint16]decoder{},
 			}
 			defer func() {
