@@ -60,7 +60,8 @@ package fetch_test
 //		TestBombsAreRefusedWithTheLimitThatTheyExceed, TestBombOfUnknownLengthIsRefused,
 //		TestContentWithinTheLimitLands
 //	windows and headers that need much memory
-//		TestLargeWindowsAreRefused, TestZstdWindowsOver128MiBAreRefused, TestEndlessHeadersAreCorrupt
+//		TestLargeWindowsAreRefused, TestZstdWindowsOver128MiBAreRefused, TestEndlessHeadersAreCorrupt,
+//		TestAWindowOverAllMemoryIsRefusedWithTheLimit, TestManyLargeWindowsStayWithinTheBudget
 //	empty objects
 //		TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt, TestMislabelledObjectsAreRefusedUnlessTheyAreOfTheNamedType,
 //		TestEmptyObjectLandsHoweverTheStoreAnswers

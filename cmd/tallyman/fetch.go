@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -130,13 +132,14 @@ func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provide
 }
 
 // newFetcher returns a Fetcher with these settings. Its attempts end soon after
-// ctx does.
+// ctx does. The memory of the process is limited to what these settings need.
 func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
+	a.limitMemory()
 	f := &fetch.Fetcher{
 		Providers: providers, StatusCaches: fetch.StatusCaches(providers, a.Profile), Archive: store,
 		Parallel: a.Parallel, PartSize: a.PartSize.Value, Progress: progress,
 		Keep: fetch.Keep(a.Keep.Value), MinRate: cmp.Or(a.MinRate.Value, -1),
-		MaxSize: a.MaxSize.Value, MaxDecoded: a.MaxDecoded.Value, Soft: ctx,
+		MaxSize: a.MaxSize.Value, MaxDecoded: a.MaxDecoded.Value, MaxMemory: a.MaxMemory.Value, Soft: ctx,
 	}
 	f.Limits.Entries = a.MaxEntries
 	if bytesPerSecond := a.LimitRate.Value; bytesPerSecond > 0 {
@@ -148,4 +151,16 @@ func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provide
 		f.Limit = rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))
 	}
 	return f
+}
+
+// limitMemory makes the garbage collector keep to --max-memory, and to what else
+// the process needs. Otherwise it would wait until there is as much garbage as the
+// windows of decoders have bytes. GOMEMLIMIT takes precedence.
+func (a *app) limitMemory() {
+	if a.MaxMemory.Value == 0 || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	const rest, perRequest = 8 << 20, 128 << 10
+	requests := int64(max(a.Parallel, 16)) // of one export
+	debug.SetMemoryLimit(a.MaxMemory.Value + rest + requests*requests*perRequest)
 }

@@ -32,6 +32,7 @@ var errorHints = []struct {
 	{nil, func(err error) bool { return limitOf(err) == fetch.LimitSize }, "if you trust the source, allow more: --max-size"},
 	{nil, func(err error) bool { return limitOf(err) == fetch.LimitDecoded }, "if you trust the source, allow more: --max-decoded"},
 	{nil, func(err error) bool { return limitOf(err) == fetch.LimitEntries }, "if you trust the source, allow more: --max-entries"},
+	{nil, func(err error) bool { return limitOf(err) == fetch.LimitMemory }, "give decoders more memory: --max-memory"},
 	{fetch.ErrBomb, nil, ""},
 	{fetch.ErrRefused, nil, ""},
 	{nil, isType[*fetch.PanicError], hintReport},
@@ -53,7 +54,7 @@ const (
 // speaks for itself.
 var causeHints = map[worker.Cause]string{
 	"auth-denied":       "check the credentials and what they are allowed to do",
-	"bomb-refused":      "if you trust the source, raise the limit: --max-size, --max-decoded or --max-entries",
+	"bomb-refused":      "if you trust the source, raise the limit: --max-size, --max-decoded, --max-entries or --max-memory",
 	"busy":              "another process is fetching it: run again when that has ended",
 	"cancelled":         "ask for it again: tallyman retry",
 	"changed-at-source": "run again",

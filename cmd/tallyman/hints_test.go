@@ -21,6 +21,7 @@ func TestAHintFitsTheError(t *testing.T) {
 		"if you trust the host, name it: --allow-host a.example:80": fmt.Errorf("fetch: %w", &hostguard.NotAllowedError{Host: "a.example:80"}),
 		"if you trust the host, name it by --allow-host":            &hostguard.NotAllowedError{},
 		"if you trust the source, allow more: --max-entries":        &fetch.LimitError{Limit: fetch.LimitEntries},
+		"give decoders more memory: --max-memory":                   &fetch.LimitError{Limit: fetch.LimitMemory},
 		"": fmt.Errorf("%w: no such key", fetch.ErrRefused),
 	} {
 		if got := hint(err); got != want {

@@ -24,6 +24,10 @@ import (
 // maxAPIRate is more calls a second than any service answers.
 const maxAPIRate = 1_000_000
 
+// minMemory is enough for an lz4, and for a zstd frame with the window of 8 MiB that
+// every decoder is to support.
+const minMemory = 16 << 20
+
 // Options has the value of every flag, whichever command it belongs to. [New]
 // makes one. The Add methods define flags for a command, and set defaults;
 // [Options.Complete] takes the rest from the environment and the file.
@@ -51,6 +55,7 @@ type Options struct {
 	MinRate    flagvalue.Value[int64] // bytes a second that a store must reach; 0 is any
 	MaxSize    flagvalue.Value[int64] // of one object as transferred, if no size was promised; 0 is the default
 	MaxDecoded flagvalue.Value[int64] // of one object; 0 depends on the size that was promised
+	MaxMemory  flagvalue.Value[int64] // of all decoders together
 	MaxEntries int                    // of one container; 0 is the default
 	Attempts   int                    // for each cause to fail; 0 is the default
 	Keep       flagvalue.Value[string]
@@ -125,6 +130,7 @@ func (o *Options) AddCreate(f *pflag.FlagSet) {
 func (o *Options) AddTransfer(f *pflag.FlagSet) {
 	size := func(text string) flagvalue.Value[int64] { return flagvalue.New("SIZE", text, flagvalue.ParseSize) }
 	o.PartSize, o.LimitRate, o.MinRate, o.MaxSize, o.MaxDecoded = size("4MiB"), size("0"), size("1KiB"), size("0"), size("0")
+	o.MaxMemory = size("512MiB")
 	o.Keep = flagvalue.New("content|wire|both", "content", flagvalue.OneOf(string(fetch.KeepContent), string(fetch.KeepWire), string(fetch.KeepBoth)))
 	f.Var(&o.Keep, "keep", "keep the decoded content of a file,\nits bytes as they were transferred, or both")
 	f.IntVar(&o.Parallel, "parallel", 8, "fetch `N` exports at once, N requests in flight for each")
@@ -133,10 +139,11 @@ func (o *Options) AddTransfer(f *pflag.FlagSet) {
 	f.Var(&o.MinRate, "min-rate", "bytes a second that a store must send; 0 is any")
 	f.Var(&o.MaxSize, "max-size", "bytes of one object without a promised size; 0 is 1TiB")
 	f.Var(&o.MaxDecoded, "max-decoded", "bytes that one object may decode to;\n0 is 1100 times the promised size, from 64MiB to 1TiB")
+	f.Var(&o.MaxMemory, "max-memory", "bytes that all decoders may hold at once, at least 16MiB:\nwhat does not fit waits")
 	f.IntVar(&o.MaxEntries, "max-entries", 0, "allow one zip or tar `N` entries; 0 is a million")
 	f.IntVar(&o.Attempts, "attempts", 0, "`N` attempts for each cause that is tried again;\n0 is 3 for a checksum, 10 for the network (30 in a worker)")
 	f.StringSliceVar(&o.AllowHosts, "allow-host", nil, "trust data URLs at `HOST[:PORT]`, over http\nand at private addresses too (repeatable, or with commas)")
-	cli.GroupFlags(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "min-rate", "max-size", "max-decoded", "max-entries", "attempts", "allow-host")
+	cli.GroupFlags(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "min-rate", "max-size", "max-decoded", "max-memory", "max-entries", "attempts", "allow-host")
 }
 
 // AddAllowHost adds the flag that allows references over http to commands that
@@ -199,6 +206,8 @@ func (o *Options) Check() error {
 		return cli.Usagef("--limit-rate %v: must be at least 1KiB, or 0 for no limit", &o.LimitRate)
 	case o.Poll.Value <= 0:
 		return cli.Usagef("--poll %v: must be more than 0", &o.Poll)
+	case o.MaxMemory.Value < minMemory:
+		return cli.Usagef("--max-memory %v: must be at least 16MiB", &o.MaxMemory)
 	case o.MaxEntries < 0:
 		return cli.Usagef("--max-entries %d: must be 0 or more", o.MaxEntries)
 	case o.Attempts < 0:
