@@ -289,15 +289,15 @@ func TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer(t *testing.T) {
 		object  string
 		longest int // bytes of an element that the file system takes
 		path    int // bytes of the archive's own path
-		lands   bool
+		lands   int // of the two objects; the other one is left out
 	}{
-		"long elements are cut":                    {strings.Repeat("e", 1000) + ".csv", 255, 0, true},
-		"eCryptfs takes less than they are cut to": {strings.Repeat("e", 1000) + ".csv", 143, 0, false},
-		"eCryptfs takes short elements":            {strings.Repeat("e", 100) + ".csv", 143, 0, true},
-		"many elements":                            {strings.Repeat("d/", 1100) + "e.csv", 255, 0, false},
-		"many elements, but not that many":         {strings.Repeat("d/", 1000) + "e.csv", 255, 0, true},
-		"a path that is too long with data/ in it": {"e.csv", 255, 4020, false},
-		"a path that is short enough":              {"e.csv", 255, 3800, true},
+		"long elements are cut":                    {strings.Repeat("e", 1000) + ".csv", 255, 0, 2},
+		"eCryptfs takes less than they are cut to": {strings.Repeat("e", 1000) + ".csv", 143, 0, 1},
+		"eCryptfs takes short elements":            {strings.Repeat("e", 100) + ".csv", 143, 0, 2},
+		"many elements":                            {strings.Repeat("d/", 1100) + "e.csv", 255, 0, 1},
+		"many elements, but not that many":         {strings.Repeat("d/", 1000) + "e.csv", 255, 0, 2},
+		"a path that is too long with data/ in it": {"e.csv", 255, 4020, 0},
+		"a path that is short enough":              {"e.csv", 255, 3800, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			y := newTestStore(t)
@@ -308,10 +308,10 @@ func TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer(t *testing.T) {
 				t.Fatal(err)
 			}
 			a.SetSpace(1<<40, 1<<30, verify.Unknown, tt.longest)
-			_, err = y.fetch(a, "")
-			if tt.lands {
-				if key := y.key(t); err != nil || a.Recheck(context.Background(), key) != nil {
-					t.Errorf("%v", err)
+			receipt, err := y.fetch(a, "")
+			if tt.lands > 0 {
+				if key := y.key(t); err != nil || a.Recheck(context.Background(), key) != nil || len(receipt.Objects) != tt.lands || len(receipt.Doubts) != 2-tt.lands {
+					t.Errorf("%+v: %v", receipt, err)
 				}
 				return
 			}
