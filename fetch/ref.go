@@ -21,6 +21,7 @@ type Ref struct {
 	value    string   // of the option
 	query    string   // of a signed URL: a secret, in memory only
 	revision string   // when what had landed was to be fetched once more, or ""
+	newOnly  bool     // of the objects under a prefix, those that no bag has
 	want     verify.Want
 	count    int64
 }
@@ -146,6 +147,22 @@ func (r Ref) Revision() time.Time {
 	t, _ := time.Parse(revisionLayout, r.revision) // which fails for "" alone
 	return t
 }
+
+// unrevised returns the reference without its revision.
+func (r Ref) unrevised() Ref {
+	r.revision, r.newOnly = "", false
+	return r
+}
+
+// WithNewOnly returns a reference to those objects under a prefix that no bag of it
+// has, or only in another version. It is for a revision of the reference.
+func (r Ref) WithNewOnly() Ref {
+	r.newOnly = true
+	return r
+}
+
+// NewOnly reports whether r is of WithNewOnly.
+func (r Ref) NewOnly() bool { return r.newOnly }
 
 // IsPlace reports whether r is a place.
 func (r Ref) IsPlace() bool {

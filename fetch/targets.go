@@ -107,15 +107,25 @@ func nameAll(ref Ref, objects iter.Seq2[Object, error]) iter.Seq2[target, error]
 
 // pins returns the objects that the first attempt saw. The first attempt pins
 // what is there, and fails if nothing is: what is written later would never be
-// seen.
+// seen. Objects that other bags of the prefix have are not pinned if only new ones
+// are wanted.
 func (a *attempt) pins(export *Export) (map[string]archive.Pinned, error) {
 	pins, err := a.in.Pins()
 	if !errors.Is(err, fs.ErrNotExist) {
 		return pins, err
 	}
+	landed := landedVersions{}
+	if a.ref.NewOnly() {
+		if landed, err = a.landedVersions(a.ref); err != nil {
+			return nil, err
+		}
+	}
 	err = a.in.Pin(func(yield func(archive.Pinned, error) bool) {
 		none := true
 		for object, err := range export.Objects {
+			if err == nil && landed.has(object) {
+				continue
+			}
 			none = false
 			if err != nil && object.Name != "" && a.ref.IsPrefix() {
 				continue // it is left out
@@ -159,7 +169,7 @@ const (
 )
 
 func newSnapshotNames(ref Ref, pins map[string]archive.Pinned) *snapshotNames {
-	n := &snapshotNames{ref: ref, only: len(pins) == 1, claims: map[string]claim{}, directories: map[string]bool{}}
+	n := &snapshotNames{ref: ref, only: len(pins) == 1 && !ref.NewOnly(), claims: map[string]claim{}, directories: map[string]bool{}}
 	if n.only {
 		return n
 	}

@@ -9,8 +9,10 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -144,6 +146,21 @@ func (a *Archive) All() iter.Seq2[string, error] {
 			yield("", fmt.Errorf("list archive: %w", err))
 		}
 	}
+}
+
+// Revisions returns the keys of the bags that an export has beside its own: KEY@ and
+// what sets one apart, in their order. The export itself need not have landed.
+func (a *Archive) Revisions(key string) (revisions []string, err error) {
+	entries, err := os.ReadDir(filepath.Dir(a.Path(key)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list the revisions of %s: %w", key, err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), path.Base(key)+"@") {
+			revisions = append(revisions, path.Join(path.Dir(key), e.Name()))
+		}
+	}
+	return revisions, nil
 }
 
 // landed reports whether an export is under its final name. A key that is too

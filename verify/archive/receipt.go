@@ -1,11 +1,14 @@
 package archive
 
 import (
+	"bufio"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -111,6 +114,47 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 		return nil, fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
 	}
 	return &r, nil
+}
+
+// Listed yields the objects of an export that landed, each with its name and with
+// what its listing promised. It fails as Receipt does, and ends after the first
+// error.
+func (a *Archive) Listed(key string) iter.Seq2[Pinned, error] {
+	return func(yield func(Pinned, error) bool) {
+		receipt, err := a.Receipt(key)
+		if err != nil {
+			yield(Pinned{}, err)
+			return
+		}
+		for _, o := range receipt.Objects {
+			if !yield(Pinned{Name: o.Name, Want: o.Job.want()}, nil) {
+				return
+			}
+		}
+		if len(receipt.Objects) > 0 {
+			return
+		}
+		f, err := os.Open(filepath.Join(a.Path(key), objectsFile))
+		if err != nil {
+			yield(Pinned{}, fmt.Errorf("%w: %s", ErrDamaged, err.Error())) // not wrapped, as in Receipt
+			return
+		}
+		defer f.Close()
+		lines := json.NewDecoder(bufio.NewReader(f))
+		for {
+			var o Object
+			err := lines.Decode(&o)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				err = fmt.Errorf("%w: read %s: %s", ErrDamaged, f.Name(), err.Error())
+			}
+			if !yield(Pinned{Name: o.Name, Want: o.Job.want()}, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Landed is Receipt for a caller that goes on to say that the export landed:

@@ -1,0 +1,125 @@
+package fetch_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
+	"tallyman/verify/archive"
+)
+
+func mustFetchPrefix(t *testing.T, f *fetch.Fetcher, revision time.Time) *archive.Receipt {
+	t.Helper()
+	ref := parseRef(t, prefixRef)
+	if !revision.IsZero() {
+		ref = ref.WithRevision(revision).WithNewOnly()
+	}
+	receipt, err := f.Fetch(t.Context(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return receipt
+}
+
+func checkChanges(t *testing.T, f *fetch.Fetcher, want fetch.Changes) {
+	t.Helper()
+	got, err := f.Changes(t.Context(), parseRef(t, prefixRef))
+	if err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("changes (-want +got)\n%s", diff)
+	}
+}
+
+var later = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+
+// What has come to a prefix since it landed is told, and lands by itself in a bag
+// beside, under the names of its keys.
+func TestAPrefixThatHasGrownIsToldAndItsNewObjectsLand(t *testing.T) {
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows), fetchtest.NewFile("b.csv", rows))
+	f := newMemoryFetcher(t, s)
+	mustFetchPrefix(t, f, time.Time{})
+	checkChanges(t, f, fetch.Changes{})
+
+	s.Files = append(s.Files, fetchtest.NewFile("c.csv", rows[:50]))
+	checkChanges(t, f, fetch.Changes{New: 1, Names: []string{"c.csv"}, Size: 50})
+	mustFetchPrefix(t, f, later)
+	if diff := cmp.Diff(map[string]string{"c.csv": string(rows[:50])}, filesOfKey(t, f, prefixKey+"@20261201T000000Z")); diff != "" {
+		t.Errorf("the new bag (-want +got)\n%s", diff)
+	}
+	checkChanges(t, f, fetch.Changes{})
+
+	s.Files[0] = fetchtest.NewFile("a.csv", rows[:70])
+	s.Files = s.Files[:2]
+	checkChanges(t, f, fetch.Changes{Changed: 1, Gone: 1, Names: []string{"a.csv"}, Size: 70})
+	if n := len(mustFetchPrefix(t, f, later.Add(time.Second)).Objects); n != 1 {
+		t.Errorf("%d objects landed, want the one that has changed", n)
+	}
+	checkChanges(t, f, fetch.Changes{Gone: 1})
+
+	s.Files[0] = fetchtest.NewFile("a.csv", rows) // a version that landed before
+	checkChanges(t, f, fetch.Changes{Gone: 1})
+	s.Files, s.Err = nil, fetch.ErrNotFound
+	checkChanges(t, f, fetch.Changes{Gone: 3})
+}
+
+// More objects than a receipt lists are compared as well.
+func TestChangesOfManyObjectsAreCounted(t *testing.T) {
+	s := fetchtest.NewMemory()
+	for i := range 150 {
+		s.Files = append(s.Files, fetchtest.NewFile(fmt.Sprintf("%03d.csv", i), rows[:9]))
+	}
+	f := newMemoryFetcher(t, s)
+	landed := s.Files
+	s.Files = landed[20:140]
+	mustFetchPrefix(t, f, time.Time{})
+	s.Files = landed[30:]
+	for _, file := range landed[100:110] {
+		file.Body = rows[:19]
+	}
+	names := make([]string, 10)
+	for i := range names {
+		names[i] = fmt.Sprint(100+i) + ".csv"
+	}
+	checkChanges(t, f, fetch.Changes{New: 10, Changed: 10, Gone: 10, Names: names, Size: 10*9 + 10*19})
+}
+
+// An object that was left out is not in the archive, and may land later.
+func TestAnObjectThatWasLeftOutIsNew(t *testing.T) {
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows), answering(fetch.ErrAuth, 1<<30))
+	f := newMemoryFetcher(t, s)
+	mustFetchPrefix(t, f, time.Time{})
+	checkChanges(t, f, fetch.Changes{New: 1, Names: []string{"b.csv"}, Size: int64(len(rows))})
+	if _, err := f.Fetch(t.Context(), parseRef(t, prefixRef).WithRevision(later).WithNewOnly()); !errors.Is(err, fetch.ErrAuth) {
+		t.Errorf("%v, want %v", err, fetch.ErrAuth)
+	}
+	s.Files[1].BeforeAnswer = nil
+	mustFetchPrefix(t, f, later)
+	checkChanges(t, f, fetch.Changes{})
+}
+
+// Where the source can't be asked, or what landed can't be read, nothing is said.
+func TestChangesThatCannotBeKnownAreAnError(t *testing.T) {
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows))
+	f := newMemoryFetcher(t, s)
+	mustFetchPrefix(t, f, time.Time{})
+	s.Err = fetch.ErrTemporary
+	if _, err := f.Changes(t.Context(), parseRef(t, prefixRef)); !errors.Is(err, fetch.ErrTemporary) {
+		t.Errorf("%v, want %v", err, fetch.ErrTemporary)
+	}
+	s.Err = nil
+	if err := os.Remove(filepath.Join(f.Archive.Path(prefixKey), "receipt.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Changes(t.Context(), parseRef(t, prefixRef)); !errors.Is(err, archive.ErrDamaged) {
+		t.Errorf("%v, want %v", err, archive.ErrDamaged)
+	}
+}
