@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"strings"
 	"time"
 
 	"tallyman/fetch"
@@ -193,4 +194,19 @@ func NextRevision(a *archive.Archive, ref fetch.Ref, from time.Time) fetch.Ref {
 			return revision
 		}
 	}
+}
+
+// NextNewOnly returns ref for the objects under a prefix that no bag has: the
+// revision for them that was begun and has not landed, or else the next one.
+func NextNewOnly(a *archive.Archive, ref fetch.Ref, from time.Time) fetch.Ref {
+	for record := range a.States() {
+		begun, _, ok := RefOf(record)
+		if !ok || !begun.NewOnly() || !strings.HasPrefix(begun.Key(), ref.Key()+"@") {
+			continue
+		}
+		if receipt, err := FindReceipt(a, begun); receipt == nil && err == nil {
+			return begun
+		}
+	}
+	return NextRevision(a, ref, from).WithNewOnly()
 }

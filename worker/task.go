@@ -45,6 +45,7 @@ type Options struct {
 	Wait Duration `json:"wait,omitzero"` // for the job to become ready; 0 is as long as the worker waits
 
 	Revision time.Time `json:"again,omitzero"`   // of the reference: see fetch.Ref.Revision
+	New      bool      `json:"new,omitempty"`    // see fetch.Ref.NewOnly
 	Signed   bool      `json:"signed,omitempty"` // the reference lacks a secret that only one process knows
 }
 
@@ -82,7 +83,7 @@ func payloadOf[T Task | discoverTask](task T) []byte {
 
 // forRef returns the options with what the reference's text does not tell.
 func (o Options) forRef(ref fetch.Ref) Options {
-	o.Revision, o.Signed = ref.Revision(), ref.Signed()
+	o.Revision, o.New, o.Signed = ref.Revision(), ref.NewOnly(), ref.Signed()
 	return o
 }
 
@@ -91,7 +92,11 @@ func (o Options) applyTo(ref fetch.Ref) fetch.Ref {
 	if o.Revision.IsZero() {
 		return ref
 	}
-	return ref.WithRevision(o.Revision)
+	ref = ref.WithRevision(o.Revision)
+	if o.New {
+		ref = ref.WithNewOnly()
+	}
+	return ref
 }
 
 // checkTask reads a task that must be of a type. A task under another ID than

@@ -32,7 +32,8 @@ var clouds sync.Map
 //	cloud task INSTANCE/ID SETTING... adds a download task of DBS, or replaces it
 //	cloud dump ID SETTING...          adds a dump task of DIS, or replaces it
 //	cloud delivery ID/NAME SETTING... adds a file to one
-//	cloud object BUCKET/KEY SETTING...
+//	cloud object BUCKET/KEY SETTING... adds an object, or replaces it
+//	cloud remove BUCKET/KEY           removes one
 //	cloud url NAME                    sets URL, SIGNATURE and EXPIRES to those of a fresh signed URL
 //	cloud asked NAME N, sent NAME N   how often the job or its file was asked for
 //	cloud called NAME N               how often a call of that name was made
@@ -101,6 +102,11 @@ var staged = map[string]func(cloud *sandbox.Cloud, name string, pairs []string) 
 		err := set(deliverySettings, &delivery, &delivery.File, pairs)
 		cloud.UpdateDumpTask(id, func(t *sandbox.DumpTask) { t.Deliveries = append(t.Deliveries, delivery) })
 		return err
+	},
+	"remove": func(cloud *sandbox.Cloud, name string, _ []string) error {
+		bucket, key, _ := strings.Cut(name, "/")
+		cloud.RemoveObject(bucket, key)
+		return nil
 	},
 	"object": func(cloud *sandbox.Cloud, name string, pairs []string) error {
 		bucket, key, _ := strings.Cut(name, "/")

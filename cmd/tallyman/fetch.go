@@ -25,7 +25,8 @@ func newFetchCommand(a *app) *cobra.Command {
 		Short: "Wait for exports, fetch them, verify them, and let them land",
 		Long: `Fetch waits until the job of each export is done, streams the result, verifies it
 and lets it land in the archive. What has landed before is skipped, so running it
-again tries only what failed.
+again tries only what failed. A prefix of a bucket that has landed is listed once
+more: what is new under it is told (exit code 9), and --new fetches it.
 
 With -f, references come from a file too, one a line. Empty lines, and lines that
 begin with #, are skipped. The whole file is checked before anything is fetched.
@@ -41,7 +42,8 @@ up to 1024 of them at the same time; a bad line counts as an export that failed.
 	a.AddReferences(f)
 	f.BoolVar(&a.DryRun, "dry-run", false, "ask each job once, print what would be fetched,\nand write nothing")
 	a.AddAgain(f)
-	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again")
+	f.BoolVar(&a.New, "new", false, "of a prefix that has landed, fetch what is new or has changed\nsince, into a new bag KEY@TIME; the old bag stays")
+	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again", "new")
 	a.AddCreate(f)
 	a.AddTransfer(f)
 	a.AddWait(f)
@@ -52,6 +54,9 @@ up to 1024 of them at the same time; a bad line counts as an export that failed.
 func (a *app) fetch(cmd *cobra.Command, args []string) error {
 	if err := a.Check(); err != nil {
 		return err
+	}
+	if a.Again && a.New {
+		return cli.Usagef("--again fetches all of an export once more, --new what has come to a prefix since: use one of them")
 	}
 	providers := a.newProviders()
 	refs, err := a.references(cmd, args, providers)
@@ -65,7 +70,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 		}
 		report := a.newReport(cmd, store)
 		defer report.Close()
-		c := &planCommand{a, providers, store, report}
+		c := &planCommand{a, providers, store, report, a.newPrefixLister(cmd.Context(), providers, store)}
 		forEachReference(cmd.Context(), refs, a.Parallel, report, c.plan)
 		return report.Exit()
 	}
@@ -80,7 +85,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 	defer report.Close()
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
-	c := &fetchCommand{queue, store, report, a.Again, time.Now()}
+	c := &fetchCommand{queue, store, report, a.newPrefixLister(cmd.Context(), providers, store), a.Again, time.Now()}
 	forEachReference(cmd.Context(), refs, maxConcurrentReferences, report, c.fetch)
 	return report.Exit()
 }
@@ -94,19 +99,29 @@ type fetchCommand struct {
 	queue   *worker.Local
 	archive *archive.Archive
 	report  *cli.Report
+	lister  *prefixLister
 	again   bool
 	began   time.Time
 }
 
-// fetch fetches one export unless it has landed, or with --again even then.
+// fetch fetches one export unless it has landed, or with --again even then. Of a
+// prefix that has landed it tells what is new, or with --new fetches that.
 func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 	receipt, err := c.archive.Landed(ref.Key())
 	switch {
 	case c.again && !errors.Is(err, fs.ErrNotExist): // even if it is damaged
 		ref = worker.NextRevision(c.archive, ref, c.began)
 	case err == nil:
-		c.report.LandedBefore(ref, receipt)
-		return
+		changes, err := c.lister.changes(ctx, ref)
+		if err != nil {
+			c.report.End(ref, nil, err)
+			return
+		}
+		if !c.lister.newOnly || !changes.HasNew() {
+			c.report.LandedBefore(ref, receipt, changes)
+			return
+		}
+		ref = worker.NextNewOnly(c.archive, ref, c.began)
 	}
 	receipt, err = c.queue.Fetch(ctx, ref)
 	c.report.End(ref, receipt, err)

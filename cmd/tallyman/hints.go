@@ -87,6 +87,12 @@ const hintDamagedBags = "move the damaged bags out of the archive and fetch them
 // retryCommand returns the command that tries an export again.
 func retryCommand(reference string) string { return "tallyman retry " + cli.ShellQuote(reference) }
 
+// newOnlyCommand returns the command that fetches what has come to a prefix since
+// it landed.
+func newOnlyCommand(reference string) string {
+	return "tallyman fetch --new " + cli.ShellQuote(reference)
+}
+
 // hint returns what to do about an error, or "".
 func hint(err error) string {
 	if refused, ok := errors.AsType[*hostguard.NotAllowedError](err); ok && refused.Host != "" {

@@ -18,6 +18,7 @@ type planCommand struct {
 	providers map[string]fetch.Provider
 	archive   *archive.Archive // or nil
 	report    *cli.Report
+	lister    *prefixLister
 }
 
 // planLine is what --json prints of an export that would be fetched.
@@ -34,12 +35,19 @@ type planLine struct {
 // plan reports what fetch would do with one export.
 func (c *planCommand) plan(ctx context.Context, ref fetch.Ref) {
 	receipt, err := worker.FindReceipt(c.archive, ref)
-	if receipt != nil && !c.app.Again {
-		c.report.LandedBefore(ref, receipt)
-		return
-	}
 	line := planLine{Schema: "tallyman.planned/v1", Reference: ref.String(), State: "planned"}
-	if err == nil || c.app.Again {
+	switch {
+	case receipt != nil && !c.app.Again:
+		var changes *cli.Changes
+		changes, err = c.lister.changes(ctx, ref)
+		if err == nil && (!c.lister.newOnly || !changes.HasNew()) {
+			c.report.LandedBefore(ref, receipt, changes)
+			return
+		}
+		if err == nil {
+			line.addNew(changes)
+		}
+	case err == nil || c.app.Again:
 		err = line.ask(ctx, c.providers[ref.Scheme()], ref)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -72,6 +80,9 @@ func (p *planLine) ask(ctx context.Context, provider fetch.Provider, ref fetch.R
 	p.Status = export.Status
 	bytes, known := int64(0), true
 	for object, err := range export.Objects {
+		if err != nil && object.Name != "" && ref.IsPrefix() {
+			continue // it would be left out
+		}
 		if err != nil {
 			return err
 		}
@@ -87,6 +98,14 @@ func (p *planLine) ask(ctx context.Context, provider fetch.Provider, ref fetch.R
 		p.Bytes = &bytes
 	}
 	return nil
+}
+
+// addNew adds the objects that have come to a prefix since it landed.
+func (p *planLine) addNew(changes *cli.Changes) {
+	p.Objects = changes.New + changes.Changed
+	if changes.Size != verify.Unknown {
+		p.Bytes = &changes.Size
+	}
 }
 
 func (p *planLine) String() string {

@@ -90,7 +90,7 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 	}
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
-	c := &fetchCommand{queue: queue, archive: store, report: report}
+	c := &fetchCommand{queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store)}
 	forEachReference(cmd.Context(), refs.all(), maxConcurrentReferences, report, c.fetch)
 	return report.Exit()
 }

@@ -105,6 +105,7 @@ type landedLine struct {
 	State   string           `json:"state"`
 	Path    string           `json:"path"`
 	Before  bool             `json:"before,omitempty"` // this call did not fetch it
+	Changes *changesLine     `json:"changes,omitempty"`
 	Receipt *archive.Receipt `json:"receipt"`
 }
 
@@ -129,12 +130,13 @@ func (r *Report) End(ref fetch.Ref, receipt *archive.Receipt, err error) {
 		r.fail(ref.String(), err)
 		return
 	}
-	r.land(receipt, false)
+	r.land(receipt, false, nil)
 }
 
-// LandedBefore reports one export that had landed before this call. It has
-// failed if what landed does not keep the promises of ref.
-func (r *Report) LandedBefore(ref fetch.Ref, receipt *archive.Receipt) {
+// LandedBefore reports one export that had landed before this call, and what has
+// changed at its source since, if that was asked. It has failed if what landed
+// does not keep the promises of ref.
+func (r *Report) LandedBefore(ref fetch.Ref, receipt *archive.Receipt, changes *Changes) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := fetch.CheckReceipt(ref, receipt); err != nil {
@@ -142,7 +144,7 @@ func (r *Report) LandedBefore(ref fetch.Ref, receipt *archive.Receipt) {
 		return
 	}
 	r.before++
-	r.land(receipt, true)
+	r.land(receipt, true, changes)
 }
 
 // Reject reports a line that names no export, or that the list of references
@@ -199,11 +201,11 @@ func (r *Report) Print(object any, text string) {
 	}
 }
 
-func (r *Report) land(receipt *archive.Receipt, before bool) {
+func (r *Report) land(receipt *archive.Receipt, before bool, changes *Changes) {
 	path := r.archive.Path(receipt.Key)
 	switch {
 	case r.output.JSON:
-		_ = PrintJSON(r.stdout, landedLine{"tallyman.landed/v1", "landed", path, before, receipt})
+		_ = PrintJSON(r.stdout, landedLine{"tallyman.landed/v1", "landed", path, before, changes.line(), receipt})
 	case r.output.Quiet:
 		fmt.Fprintln(r.stdout, path)
 	default:
@@ -215,8 +217,9 @@ func (r *Report) land(receipt *archive.Receipt, before bool) {
 	for _, doubt := range receipt.Doubts {
 		fmt.Fprintf(r.stderr, "%s: doubt: %s\n", receipt.Reference, redact.Text(doubt))
 	}
+	changes.print(r.stderr, receipt.Reference, r.output.Quiet)
 	r.landed++
-	if len(receipt.Doubts) > 0 {
+	if len(receipt.Doubts) > 0 || changes.HasNew() {
 		r.doubted++
 	}
 }

@@ -47,6 +47,7 @@ type Options struct {
 	References string // a file of them; "-" is standard input
 	DryRun     bool
 	Again      bool
+	New        bool
 
 	// Of commands that transfer files.
 	Parallel   int
