@@ -29,6 +29,9 @@ func NewEmbeddedQueue() (queue *Queue, stop func()) {
 			return conn, err
 		},
 		DisableIdentity: true,
+		// What is in this process is never away. A late answer means that the
+		// machine is busy.
+		ReadTimeout: -1, WriteTimeout: -1, PoolSize: redisPool, PoolTimeout: time.Hour,
 	})
 	quit := make(chan struct{})
 	go func() { // the clock of a miniredis does not run by itself, and keys are to expire
