@@ -135,10 +135,12 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	}
 	ctx, stop := f.softly(ctx) // it may wait for a listing
 	defer stop()
-	asking, end := context.WithCancelCause(context.WithoutCancel(ctx)) // ends with ctx until loose is called, then by end alone
-	loose := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
+	// The answer outlives ctx, since a fetch may use it. While the job is asked,
+	// asking ends with ctx; once outlive is called, only end ends it.
+	asking, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	outlive := context.AfterFunc(ctx, func() { end(context.Cause(ctx)) })
 	export, err := f.ask(asking, cmp.Or(f.StatusCaches[ref.Scheme()], f.Providers[ref.Scheme()]), ref)
-	if err != nil || !loose() { // or ctx has ended
+	if err != nil || !outlive() { // false if ctx has ended
 		end(nil)
 		return err
 	}
@@ -177,5 +179,7 @@ func (f *Fetcher) ask(ctx context.Context, provider Provider, ref Ref) (*Export,
 	case Failed, Expired:
 		return nil, &JobError{export.State, export.Status, export.Message}
 	}
+	// The job is Pending or Running, or its status is a word that the provider
+	// does not know: then the State is "", which is counted and not waited out.
 	return nil, &NotReadyError{export.State, export.Status, export.Percent}
 }

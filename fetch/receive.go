@@ -56,8 +56,10 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) (doubts []stri
 // that are left out. An object that failed in an earlier pass is received as it
 // is listed now.
 func (a *attempt) receiveEach(ctx context.Context, export *Export, pass int, left *leftOut) error {
-	receiving, end := context.WithCancelCause(ctx) // not the group's: what ended one object is no verdict on another
-	stop := func() { end(context.Cause(ctx)) }     // ctx ends both, and the group may be the first to hear of it
+	// The objects are not received under the group's context: its cause is the
+	// error of one object, and the others would end with that error, too.
+	receiving, end := context.WithCancelCause(ctx)
+	stop := func() { end(context.Cause(ctx)) } // the group may end before receiving does, with the cause of ctx
 	defer stop()
 	group, failed := errgroup.WithContext(ctx)
 	defer context.AfterFunc(failed, stop)()

@@ -12,8 +12,8 @@ const maxUselessRefreshes = 3
 
 // A refreshingSource is the source of an object whose URL may expire while it is
 // being received. Then the job is asked again, and the new URL goes on at the
-// same byte. transfer.request makes sure that it leads to the same version, by
-// Partial.AddPromise.
+// same byte. transfer.request (request.go) makes sure that it leads to the same
+// version, by [archive.Partial.AddPromise].
 type refreshingSource struct {
 	*attempt
 

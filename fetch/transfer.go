@@ -112,7 +112,7 @@ func (t *transfer) fillAll(ctx context.Context) (err error) {
 		t.first = nil
 		return t.fillInOrder(ctx, t.part, first)
 	}
-	ctx, stop := context.WithCancel(ctx) // not the group's: the error of one is not the cause of another's
+	ctx, stop := context.WithCancel(ctx) // not the group's context: its cause is the error of one part
 	defer stop()
 	var group errgroup.Group
 	var drained drainError

@@ -29,14 +29,15 @@ type Outcome struct {
 // Local.Fetch, who waits, and for any other Worker.
 type Budget struct{ Command, Worker int }
 
-// The budgets. What would fail again in the same way is tried once. What is not
-// the export's fault has no end for a worker: the task is snoozed until that has
-// passed.
 var (
-	once      = Budget{1, 1}
-	few       = Budget{3, 3}
-	panicked  = Budget{10, 10}
-	many      = Budget{10, 30} // about five hours of a worker
+	once     = Budget{1, 1} // it would fail again in the same way
+	few      = Budget{3, 3}
+	panicked = Budget{10, 10}
+	many     = Budget{10, 30} // about five hours of a worker
+
+	// Neither is the export's fault: a worker snoozes the task until it has
+	// passed. A command makes more attempts at what passes soon by itself, and
+	// tells the person at once of what may not.
 	transient = Budget{10, endless}
 	external  = Budget{1, endless}
 )

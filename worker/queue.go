@@ -39,8 +39,9 @@ const (
 	discoverTimeout = 24 * time.Hour
 )
 
-// unlimitedRetries is asynq's own limit, which must not be reached: asynq counts
-// runs that did not fail. The budgets are in the records.
+// unlimitedRetries is asynq's own limit of retries. It must never be reached,
+// because asynq also counts runs that were snoozed. The budgets that count are in
+// the records.
 const unlimitedRetries = 1 << 30
 
 // Enqueue has a worker wait for an export's job and fetch it. It reports whether

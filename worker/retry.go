@@ -91,7 +91,7 @@ func (r *run) waitForJob(d *archive.Record, notReady *fetch.NotReadyError) error
 	_ = save()
 	pause := min(r.pollDelay(d.State.Asked, notReady), left)
 	if max(r.w.PollInterval, pause) < time.Second {
-		pause = 0 // the queue counts whole seconds: its next look is nearer to what is wanted
+		pause = 0 // asynq counts whole seconds, and a second is longer than the wait that was asked for
 	}
 	return snooze(pause, notReady)
 }
@@ -146,9 +146,9 @@ func (r *run) endWithFailure(failure error) error {
 	return fmt.Errorf("%s: %s: %w", Classify(failure).Cause, safeText(failure), asynq.SkipRetry)
 }
 
-// pollDelay is the wait until a job is asked again, which was first asked for at
-// a time. Half of the time since then makes each wait half as long again as the
-// one before, without a memory of it.
+// pollDelay is the wait until a job is asked again. It is the poll interval and
+// half of the time since the job was first asked for, at most maxPollInterval: so
+// each wait is about half as long again as the one before.
 func (r *run) pollDelay(asked time.Time, err error) time.Duration {
 	delay := maxPollInterval
 	if !asked.IsZero() {

@@ -95,7 +95,7 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 	}
 	r.updateRecord(func(d *archive.Record) { // before the fetch wants the record
 		d.Counters.Ready, d.Counters.Status = true, ""
-		d.Counters.Starts = max(d.Counters.Starts-1, 0) // only this one: that the job answers does not excuse fetches that died
+		d.Counters.Starts = max(d.Counters.Starts-1, 0) // the start of this poll only: an answer of the job says nothing of fetches that died
 	})
 	_, err = r.w.Queue.enqueueTask(ctx, typeFetch, r.ref, r.task.Options)
 	return nil, err

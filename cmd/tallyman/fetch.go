@@ -158,9 +158,9 @@ func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provide
 	}
 	f.Limits.Entries = a.MaxEntries
 	if bytesPerSecond := a.LimitRate.Value; bytesPerSecond > 0 {
-		// One read takes at most a burst: the bytes of a tenth of a second, 128
-		// KiB, or so few that each of all connections that there can be gets its
-		// turn within ten seconds, whatever is least.
+		// One read takes at most a burst, which is the least of three: the bytes of
+		// a tenth of a second, 128 KiB, and what lets every connection read once in
+		// ten seconds.
 		connections := int64(a.Parallel) * int64(a.Parallel)
 		burst := max(1, min(bytesPerSecond/10, bytesPerSecond*10/connections, 128<<10))
 		f.Limit = rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))

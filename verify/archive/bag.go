@@ -67,7 +67,7 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	if err := disk.syncParents(filepath.Dir(final), in.archive.dir); err != nil {
 		return nil, err
 	}
-	_ = in.remove() // the export has landed; Landed clears up what may be left
+	_ = in.remove() // the export has landed; if this fails, the next to lock the export removes what is left
 	return r, nil
 }
 

@@ -71,14 +71,21 @@
 //
 // The bytes of an object reach a content file only through a [verify.Wire].
 // [Ingest.Commit] takes no verdict from its caller: it uses the verdicts of the
-// wires. It makes the files durable, gives the directory bag/ its final name by
-// one rename, and makes the rename durable. After a crash before the rename the
-// export is absent, and the next [Archive.Begin] goes on with what is in
-// .ingest/HASH. After a later crash it is complete, and whoever finds it makes the
-// rename durable and removes .ingest/HASH before saying that the export landed.
+// wires. What a crash leaves after each step, and who clears it up:
+//
+//	a part is received         .ingest/HASH/parts, not synced: the next attempt hashes it again
+//	a content file is closed   synced; the object is not done yet, so the next attempt writes it anew
+//	a kept wire is linked      synced before its link; likewise
+//	an object is done          a line of the object index, synced: the next attempt keeps the object
+//	Commit writes tag files    synced, with their directories; the next attempt writes them anew
+//	Commit renames bag/        the export is complete; whoever locks it next syncs the parents,
+//	                           removes .ingest/HASH and says that it has landed
+//	Commit syncs the parents   the export is complete and durable; .ingest/HASH is removed likewise
 //
 // A small file that changes, such as state.json, is written beside itself with the
-// suffix .new and renamed: a crash leaves the old or the new bytes.
+// suffix .new and renamed: a crash leaves the old or the new bytes. The first
+// state.json is written as first.json and linked, so that of two attempts one
+// creates it; a first.json that was left is removed by the next.
 //
 // # Resume
 //

@@ -178,7 +178,7 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if err := disk.syncParents(l.dir, l.archive.dir); err != nil { // that they exist does not say that they are durable
+	if err := disk.syncParents(l.dir, l.archive.dir); err != nil { // the directories exist, which does not say that they are durable
 		return State{}, err
 	}
 	return state, disk.removeAll(first)

@@ -25,7 +25,7 @@ type Partial struct {
 	name       string
 	file       *os.File
 	index      *os.File
-	indexEvery int64
+	indexEvery int64       // bytes of a part after which it gets an entry of the part index, which a kill then does not lose
 	keep       *wireKeeper // or nil
 	reserved   reservation
 

@@ -74,7 +74,7 @@ func (d *decoding) mislabelling(head []byte) string {
 	name := d.Names.Object
 	_, suffix := cutCodecSuffix(name)
 	if extension := path.Ext(name); suffix == "" && strings.EqualFold(extension, ".zip") {
-		suffix = extension // that of a tar is no label: an old tar has no magic
+		suffix = extension // .tar is not checked here: an old tar has no magic
 	}
 	known := isText(head) || isParquet(head)
 	label := "its name ends in " + suffix

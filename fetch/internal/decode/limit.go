@@ -37,7 +37,7 @@ func (d *decoding) containerLimits(size int64) unpack.Limits {
 		limits.Ratio = cmp.Or(limits.Ratio, math.MaxInt64)
 	}
 	if size == verify.Unknown {
-		size = maxDecoded // a limitedReader counts what is around the container
+		size = maxDecoded // the codec around the container, if any, has a limitedReader of its own
 	}
 	limits.Bytes = cmp.Or(limits.Bytes, d.decodeLimit(size))
 	return limits

@@ -64,7 +64,7 @@ type Options struct {
 
 	// Of commands that wait for jobs.
 	Wait     flagvalue.Value[time.Duration]
-	TaskWait flagvalue.Value[time.Duration] // --wait of worker and enqueue: of a worker, and of a task that is enqueued; 0 is the default of each
+	TaskWait flagvalue.Value[time.Duration] // --wait of worker (for tasks that have none) and of enqueue (for its tasks); 0 is the default of each
 	Poll     flagvalue.Value[time.Duration]
 	Drain    flagvalue.Value[time.Duration]
 
