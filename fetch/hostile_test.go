@@ -9,13 +9,18 @@ package fetch_test
 //		TestUnsafeNamesAreRefused, TestUnusableContainersAreRefusedAndLeaveNothing,
 //		TestHostileFilesAreRefusedOrLandAsOthersReadThem, FuzzZip, FuzzTar
 //	with NUL, control, bidi or invisible characters, or not in UTF-8
-//		TestUnsafeNamesAreRefused
+//		TestUnsafeNamesAreRefused, TestNamesThatSomeSystemCanNotHoldAreEscaped
+//	in a legacy code page and in UTF-8, which may be two
+//		TestTheUnicodePathIsTheNameOfTheEntry, TestExtraFieldsMustParseAndHideNothing
 //	that some system takes for a device, a stream or an option: CON, COM¹, a:b, -rf
-//		TestUnsafeNamesAreRefused, TestPlainNamesAreAccepted
+//		TestNamesThatSomeSystemCanNotHoldAreEscaped, TestPlainNamesAreAccepted,
+//		TestEscapePortableEscapesWhatOnlySomeSystemsCanHold
 //	that end in dots or spaces, or are empty, too long or too many
-//		TestUnsafeNamesAreRefused, TestAllNamesTogetherAreBounded
+//		TestNamesThatSomeSystemCanNotHoldAreEscaped, TestUnsafeNamesAreRefused, TestAllNamesTogetherAreBounded,
+//		TestWhiteSpaceAtTheEndOfAnElementIsEscaped
 //	that differ only in case or normal form, or are those of a file and a directory
-//		TestNamesThatCollideOnSomeFileSystemAreRefused, TestOneNameIsOneFile
+//		TestNamesThatDifferInCaseOrNormalFormGetDifferentFiles, TestNamesThatCollideOnSomeFileSystemAreRefused,
+//		TestOneNameIsOneFile
 //	of links, devices, pipes, and programs with setuid
 //		TestOnlyPlainFilesAndDirectoriesAreUnpacked, TestOnlyFilesAndDirectoriesOfATarAreUnpacked
 //	of jobs, prefixes and objects that are no valid names of files

@@ -160,8 +160,8 @@ func renumber(r *rand.Rand, b []byte, from, to int) []byte {
 
 // hostileNames are of entries that no bag may hold, or that are one with "a".
 var hostileNames = []string{
-	"../x", "/etc/x", "a/../../x", "..", "", ".", "./x", "x//y", `..\x`, `C:\x`, "C:x", "x:y", "~/.ssh/x", "-rf", "x\x00", "x\ny", "x\u202ey",
-	"CON", "aux.txt", "COM\u00b9.csv", "conin$", "x.", "x ", "x./y", "\xc0\xae\xc0\xae/x", "\xff", "a", "A", "a/x", strings.Repeat("x", 256),
+	"../x", "/etc/x", "a/../../x", "..", "", ".", "./x", "x//y", `..\x`, `C:\x`, "C:x", "x:y", "~/.ssh/x", "x\x00", "...",
+	"\xc0\xae\xc0\xae/x", "a", "a/x",
 }
 
 // hostilelyNamed are a zip and a tar for each name, and what links or is

@@ -25,29 +25,26 @@ const maxElement = 180
 // bag, can hold. "%", "\", control characters, what is not UTF-8, white space at
 // the end of an element and "." and ".." are escaped, and long elements are cut
 // and hashed.
-func Escape(name string) string {
-	elements := strings.Split(name, "/")
-	for i, e := range elements {
-		elements[i] = escapeElement(e, func(int, rune) bool { return false })
-	}
-	return strings.Join(elements, "/")
-}
+func Escape(name string) string { return escape(name, false) }
 
 // EscapePortable is Escape for a name that Windows must be able to hold too, and
 // that no shell or command takes for anything but a file. It also escapes
 // : * ? " < > |, what is not seen, a dot at the end of an element, the first
 // letter of the name of a device, and "-" or "~" at the start of the name.
-func EscapePortable(name string) string {
-	elements := strings.Split(name, "/")
-	for i, e := range elements {
-		dots := len(strings.TrimRight(e, ". "))
-		device := IsDevice(e)
-		elements[i] = escapeElement(e, func(at int, r rune) bool {
-			return strings.ContainsRune(`:*?"<>|`, r) || unicode.Is(unicode.Cf, r) || at >= dots ||
-				at == 0 && (device || i == 0 && (r == '-' || r == '~'))
-		})
+func EscapePortable(name string) string { return escape(name, true) }
+
+func escape(name string, portable bool) string {
+	var escaped strings.Builder
+	escaped.Grow(len(name))
+	for i := 0; ; i++ {
+		element, rest, more := strings.Cut(name, "/")
+		escaped.WriteString(escapeElement(element, portable, i == 0))
+		if !more {
+			return escaped.String()
+		}
+		escaped.WriteByte('/')
+		name = rest
 	}
-	return strings.Join(elements, "/")
 }
 
 // unsafeRunes are characters that break a line or change how others are shown.
@@ -57,36 +54,44 @@ var unsafeRunes = []*unicode.RangeTable{unicode.Cc, unicode.Zl, unicode.Zp, unic
 // for a name that leads out of the bag, if there is such a variable.
 var variable = regexp.MustCompile(`^\$(?:\{|[A-Z_][A-Z0-9_]*\b)`)
 
-// escapeElement escapes one element of a name, and what also selects of it by
-// offset and character.
-func escapeElement(e string, also func(at int, r rune) bool) string {
+// escapeElement escapes one element of a name, which may be the first.
+func escapeElement(e string, portable, first bool) string {
 	switch e {
 	case "":
 		return "_"
 	case ".", "..":
 		return strings.ReplaceAll(e, ".", "_2e")
 	}
-	blank := len(strings.TrimRightFunc(e, isBlank))
-	var escaped strings.Builder
+	end := len(strings.TrimRightFunc(e, isBlank))
+	isStartUnsafe := false
+	if portable {
+		end = min(end, len(strings.TrimRight(e, ". ")))
+		isStartUnsafe = IsDevice(e) || first && (e[0] == '-' || e[0] == '~')
+	}
+	var escaped strings.Builder // empty up to the first that is escaped
 	for at, n := 0, 0; at < len(e); at += n {
 		var r rune
 		r, n = utf8.DecodeRuneInString(e[at:])
-		isVariable := r == '$' && variable.MatchString(e[at:])
-		if r == utf8.RuneError && n == 1 || r == '%' || r == '\\' || unicode.In(r, unsafeRunes...) || isVariable || at >= blank || also(at, r) {
+		switch {
+		case r == utf8.RuneError && n == 1, r == '%', r == '\\', r == '$' && variable.MatchString(e[at:]), unicode.In(r, unsafeRunes...),
+			at >= end, at == 0 && isStartUnsafe, portable && (strings.ContainsRune(`:*?"<>|`, r) || unicode.Is(unicode.Cf, r)):
+			if escaped.Len() == 0 {
+				escaped.WriteString(e[:at])
+			}
 			for _, c := range []byte(e[at : at+n]) {
 				fmt.Fprintf(&escaped, "_%02x", c)
 			}
-		} else {
+		case escaped.Len() > 0:
 			escaped.WriteString(e[at : at+n])
 		}
 	}
-	switch {
-	case escaped.Len() > maxElement:
-		return WithHash(escaped.String(), escaped.String())
-	case escaped.Len() == len(e):
-		return e // without a copy: there may be a million
+	if escaped.Len() > 0 {
+		e = escaped.String()
 	}
-	return escaped.String()
+	if len(e) > maxElement {
+		return WithHash(e, e)
+	}
+	return e
 }
 
 // isBlank reports whether some reader of a manifest drops the character at the

@@ -64,7 +64,7 @@ var tarVerdicts = map[string]verdict{
 	"gnu-multi-hdrs.tar":            {kind: ErrUnsafeName, says: "is a symbolic link"},
 	"gnu-nil-sparse-data.tar":       {kind: ErrUnsafeName, says: "is a sparse file"},
 	"gnu-nil-sparse-hole.tar":       {kind: ErrUnsafeName, says: "is a sparse file"},
-	"gnu-not-utf8.tar":              {kind: ErrUnsafeName, says: "not UTF-8"},
+	"gnu-not-utf8.tar":              {files: 1},
 	"gnu-sparse-big.tar":            {kind: ErrUnsafeName, says: "is a sparse file"},
 	"gnu-sparse-many-zeros.tar.bz2": {kind: ErrCorrupt, says: "invalid tar header"},
 	"gnu-utf8.tar":                  {files: 1},

@@ -20,6 +20,8 @@ const (
 // An entry is one entry of a zip.
 type entry struct {
 	name             string // that of a directory ends in a slash
+	legacy           string // the name as the headers have it
+	file             string // the name of its file
 	version          uint8  // needed to read it
 	flags, method    uint16
 	crc              uint32
@@ -107,9 +109,9 @@ func (d *directory) readEntry(e *entry) error {
 	if c.disk.value == max16 && len(c.extra[zip64Block])%8 == 0 {
 		c.disk.value = 0 // the block has none, and there is only one
 	}
-	e.name = string(c.name)
+	e.legacy = string(c.name)
 	if err := d.check(e, &c); err != nil {
-		return fmt.Errorf("%.100q: %w", e.name, err)
+		return fmt.Errorf("%.100q: %w", e.legacy, err)
 	}
 	e.version, e.flags, e.method, e.crc = c.version, c.flags, c.method, c.crc
 	e.encoded, e.decoded = int64(c.encoded.value), int64(c.decoded.value)
@@ -134,8 +136,8 @@ func (d *directory) read(n int) (fields, error) {
 }
 
 // check checks a central header, takes its numbers from the zip64 block, and sets
-// the offset of its entry.
-func (d *directory) check(e *entry, c *central) error {
+// the names and the offset of its entry.
+func (d *directory) check(e *entry, c *central) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -143,7 +145,10 @@ func (d *directory) check(e *entry, c *central) error {
 		return err
 	}
 	e.offset = int64(c.offset.value)
-	if err := d.names.add(e.name); err != nil {
+	if e.name, err = c.fullName(e.legacy); err != nil {
+		return err
+	}
+	if e.file, err = d.names.add(e.name); err != nil {
 		return err
 	}
 	encoded, decoded := c.encoded.value, c.decoded.value

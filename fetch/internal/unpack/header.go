@@ -6,6 +6,8 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -115,8 +117,7 @@ func (h *header) parseTail(f *fields) error {
 }
 
 // check refuses an entry that can't be decoded: an encrypted one, and one of an
-// unknown kind. It also refuses a second name in the extra field, which some
-// readers prefer.
+// unknown kind.
 func (h *header) check() error {
 	if h.flags&flagEncrypted != 0 || h.method == methodAES {
 		return encrypted("flags %#04x, method %d", h.flags, h.method)
@@ -126,12 +127,7 @@ func (h *header) check() error {
 			return encrypted("extra field has the block %#04x of encryption", id)
 		}
 	}
-	path, hasPath := h.extra[unicodePathBlock]
 	switch _, known := methods[h.method]; {
-	case hasPath && (len(path) < 5 || path[0] != 1):
-		return corrupt("extra field has a Unicode path that does not parse")
-	case hasPath && (string(path[5:]) != string(h.name) || binary.LittleEndian.Uint32(path[1:]) != crc32.ChecksumIEEE(h.name)):
-		return unsafeName("extra field has another name, %q", path[5:])
 	case !known:
 		return corrupt("method %d is not supported", h.method)
 	case h.flags&^knownFlags != 0:
@@ -140,6 +136,43 @@ func (h *header) check() error {
 		return corrupt("version %d.%d is not supported", h.version/10, h.version%10)
 	}
 	return nil
+}
+
+// fullName returns the name of the entry, whose header has the name legacy. That is the Unicode path of the extra
+// field if there is one, as writers that know of no flag for UTF-8 add to a name
+// in a legacy code page. It refuses a Unicode path that is another name, since some
+// readers prefer that.
+func (h *header) fullName(legacy string) (string, error) {
+	path, ok := h.extra[unicodePathBlock]
+	switch {
+	case !ok:
+		return legacy, nil
+	case len(path) < 5 || path[0] != 1 || !utf8.Valid(path[5:]):
+		return "", corrupt("extra field has a Unicode path that does not parse")
+	}
+	name := string(path[5:])
+	isOfLegacy := binary.LittleEndian.Uint32(path[1:]) == crc32.ChecksumIEEE([]byte(legacy))
+	if !isOfLegacy || name != legacy && (h.flags&flagUTF8 != 0 || !mayBeLegacy(legacy, name)) {
+		return "", unsafeName("extra field has another name, %q", name)
+	}
+	return name, nil
+}
+
+// mayBeLegacy reports whether legacy may be a name in a legacy code page: it has
+// as many elements, and if it is ASCII, only "?" and "_" in place of what the code
+// page does not have.
+func mayBeLegacy(legacy, name string) bool {
+	if strings.Count(legacy, "/") != strings.Count(name, "/") || strings.HasSuffix(legacy, "/") != strings.HasSuffix(name, "/") {
+		return false
+	}
+	kept := func(r rune) rune {
+		if r >= utf8.RuneSelf || r == '?' || r == '_' {
+			return -1
+		}
+		return r
+	}
+	isASCII := !strings.ContainsFunc(legacy, func(r rune) bool { return r >= utf8.RuneSelf })
+	return !isASCII || strings.Map(kept, legacy) == strings.Map(kept, name)
 }
 
 // A wide is a number in a header that may be in the zip64 block instead.

@@ -38,6 +38,17 @@ func TestExtraFieldsMustParseAndHideNothing(t *testing.T) {
 		{name: "other Unicode path", zip: centralLie(extra(path("a", "b"))), kind: ErrUnsafeName, says: `another name, "b"`},
 		{name: "other Unicode path, local", zip: localLie(extra(path("a", "b"))), kind: ErrUnsafeName, says: `another name, "b"`},
 		{name: "Unicode path of another name", zip: centralLie(extra(path("b", "a"))), kind: ErrUnsafeName, says: "another name"},
+		{name: "other Unicode path of a name in UTF-8", zip: bothLie(func(h *testHeader) { h.name, h.flags, h.extra = "é", flagUTF8, path("é", "e") }),
+			kind: ErrUnsafeName, says: `another name, "e"`},
+		{name: "other Unicode path in the local header", zip: testZip{entries: []testEntry{{name: "\xb6", content: "x",
+			central: extra(path("\xb6", "订")), local: extra(path("\xb6", "单"))}}}, kind: ErrUnsafeName, says: `another name, "单"`},
+		{name: "Unicode path in the local header alone", zip: testZip{entries: []testEntry{{name: "\xb6", content: "x",
+			local: extra(path("\xb6", "订"))}}}, kind: ErrUnsafeName, says: `another name, "订"`},
+		{name: "Unicode path that leads outside", zip: bothLie(func(h *testHeader) { h.name, h.extra = "\xb6/x", path("\xb6/x", "../x") }),
+			kind: ErrUnsafeName, says: "the element .."},
+		{name: "Unicode path with more elements", zip: bothLie(func(h *testHeader) { h.name, h.extra = "\xb6", path("\xb6", "a/b") }),
+			kind: ErrUnsafeName, says: `another name, "a/b"`},
+		{name: "Unicode path not in UTF-8", zip: bothLie(func(h *testHeader) { h.name, h.extra = "\xb6", path("\xb6", "\xb6") }), kind: ErrCorrupt, says: "Unicode path"},
 		{name: "Unicode path version", zip: centralLie(extra(block(unicodePathBlock, "\x02xxxxa"))), kind: ErrCorrupt, says: "Unicode path"},
 		{name: "Unicode path cut", zip: centralLie(extra(block(unicodePathBlock, "\x01"))), kind: ErrCorrupt, says: "Unicode path"},
 		{name: "one byte", zip: centralLie(extra("x")), kind: ErrCorrupt, says: "extra field does not parse"},
@@ -48,4 +59,29 @@ func TestExtraFieldsMustParseAndHideNothing(t *testing.T) {
 		{name: "field takes in the content", zip: localLie(func(h *testHeader) { h.extraSize = 1 }), kind: ErrCorrupt, says: "does not parse"},
 		{name: "field longer than the file", zip: localLie(func(h *testHeader) { h.extraSize = 60000 }), kind: ErrCorrupt, says: "cut short"},
 	})
+}
+
+// WinRAR, WinZip and 7-Zip write the name in a legacy code page, and beside it in
+// UTF-8.
+func TestTheUnicodePathIsTheNameOfTheEntry(t *testing.T) {
+	for _, c := range []struct{ legacy, unicode, want string }{
+		{"\xb6\xa9\xb5\xa5.csv", "订单.csv", "订单.csv"},
+		{"\xb3\x5c\xa5\x5c.csv", "許功.csv", "許功.csv"},
+		{"d\xb6/\xb6.csv", "d订/订.csv", "d订/订.csv"},
+		{"??.csv", "订单.csv", "订单.csv"},
+		{"__1_.csv", "订单1_.csv", "订单1_.csv"},
+		{"\xb6.", "订:", "订_3a"},
+	} {
+		for _, central := range []bool{true, false} { // alone, or both headers
+			extra := block(unicodePathBlock, "\x01"+string(le.AppendUint32(nil, crc(c.legacy)))+c.unicode)
+			e := testEntry{name: c.legacy, content: "x", central: func(h *testHeader) { h.extra = extra }}
+			if !central {
+				e.local = e.central
+			}
+			got, err := unzip(t, testZip{entries: []testEntry{e}}.bytes(t), Limits{})
+			if got[c.want] != "x" || len(got) != 1 || err != nil {
+				t.Errorf("%q with the Unicode path %q: %q, %v", c.legacy, c.unicode, got, err)
+			}
+		}
+	}
 }

@@ -33,7 +33,7 @@ func (f *inflater) inflate(e *entry) error {
 	if f.ctx.Err() != nil {
 		return context.Cause(f.ctx)
 	}
-	out, err := f.create(e.name)
+	out, err := f.create(e.file)
 	if err != nil {
 		return err
 	}

@@ -1,82 +1,79 @@
 package unpack
 
 import (
+	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+
+	"tallyman/fetch/internal/filename"
 )
 
 const (
 	maxName     = 4096      // bytes of a name
-	maxElement  = 255       // bytes of an element of a name
 	maxAllNames = 256 << 20 // bytes of all names together
 )
 
-// checkName refuses a name that is not a plain relative path on every operating
-// system. The name of a directory is without the slash at its end.
+var drive = regexp.MustCompile(`^[A-Za-z]:`)
+
+// overlong are the forms of ".", "/" and "\" that are no UTF-8, and that careless
+// readers decode.
+var overlong = strings.NewReplacer(
+	"\xc0\xae", ".", "\xe0\x80\xae", ".", "\xc0\xaf", "/", "\xe0\x80\xaf", "/", "\xc1\x9c", `\`, "\xe0\x81\x9c", `\`)
+
+// checkName refuses a name that leads elsewhere on some system, or that some
+// reader takes for another. All else can be escaped. The name of a directory is
+// without the slash at its end.
 func checkName(name string) error {
 	switch {
 	case len(name) > maxName:
 		return unsafeName("name has %d bytes, more than %d", len(name), maxName)
-	case !utf8.ValidString(name):
-		return unsafeName("name is not UTF-8 (a legacy code page?)")
-	case strings.HasPrefix(name, "~"), strings.HasPrefix(name, "-"):
-		return unsafeName("name is a home directory to shells, or an option to commands")
+	case strings.Contains(name, "\x00"):
+		return unsafeName("name holds %#U", 0)
+	case drive.MatchString(name):
+		return unsafeName("name begins with a drive")
+	case name == "~", strings.HasPrefix(name, "~") && strings.ContainsAny(name, `/\`):
+		return unsafeName("name is in a home directory to shells")
+	case name == "", strings.HasPrefix(name, `\`), strings.HasPrefix(name, "/"), strings.HasSuffix(name, "/"), strings.Contains(name, "//"):
+		return unsafeName("name is absolute or has an empty element")
 	}
-	for _, c := range name {
-		// These separate, name a drive or a stream, control, or are not seen: format
-		// characters can turn the direction of text around.
-		if c == '\\' || c == ':' || unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
-			return unsafeName("name holds %#U", c)
-		}
+	if !utf8.ValidString(name) {
+		name = overlong.Replace(name)
 	}
-	for e := range strings.SplitSeq(name, "/") {
-		switch {
-		case e == "":
-			return unsafeName("name is absolute or has an empty element")
-		case e == "." || e == "..":
+	for e := range strings.SplitSeq(strings.ReplaceAll(name, `\`, "/"), "/") {
+		if strings.Contains(e, ".") && strings.Trim(e, ". ") == "" { // Windows drops dots and spaces at the end
 			return unsafeName("name has the element %s", e)
-		case len(e) > maxElement:
-			return unsafeName("name has an element of more than 255 bytes")
-		case e[len(e)-1] == '.' || e[len(e)-1] == ' ':
-			return unsafeName("name has an element that ends in a dot or a space")
-		case isDevice(e):
-			return unsafeName("name has an element that is a device on Windows")
 		}
 	}
 	return nil
 }
 
-// isDevice reports whether Windows takes an element of a name for a device. It
-// does so in every directory, with every extension and in either case.
-func isDevice(e string) bool {
-	base, _, _ := strings.Cut(e, ".")
-	base = strings.ToUpper(strings.TrimRight(base, " "))
-	switch base {
-	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
-		return true
-	}
-	digit, port := strings.CutPrefix(base, "COM")
-	if !port {
-		digit, port = strings.CutPrefix(base, "LPT")
-	}
-	return port && utf8.RuneCountInString(digit) == 1 && strings.Contains("0123456789¹²³", digit)
+// names are the names of a container so far. Each element of a name becomes one of
+// the file's name, and no two of these are the same on a file system that ignores
+// case or normal form.
+type names struct {
+	seen  map[nameKey]name
+	bytes int
+	count int // names, listed and implied
+	max   int
+	fold  cases.Caser
+	path  []byte // what add builds
 }
 
-// names are the names of a container so far. No two of them are the same on a
-// file system that ignores case or normal form.
-type names struct {
-	seen  map[string]name // by key: the name in one case and one normal form
-	bytes int
-	max   int // names, listed and implied
-	fold  cases.Caser
+// A nameKey is an element of a name in its directory. The element is that of the
+// file's name in one case and one normal form. If that was taken, it is a zero and
+// the element as the container has it.
+type nameKey struct {
+	directory int
+	element   string
 }
 
 type name struct {
-	text string
+	text string // the element as the container has it
+	file string // the element of the file's name
+	id   int    // as a directory
 	kind nameKind
 }
 
@@ -89,59 +86,91 @@ const (
 )
 
 func newNames(limits Limits) *names {
-	return &names{seen: map[string]name{}, max: limits.Entries, fold: cases.Fold()}
+	return &names{seen: map[nameKey]name{}, max: limits.Entries, fold: cases.Fold()}
 }
 
-// add checks a name and adds it, with the directories above it. The name of a
+// add checks a name and adds it, with the directories above it. It returns the
+// name of its file, in which what some system can't hold is escaped. The name of a
 // directory ends in a slash.
-func (n *names) add(text string) error {
-	kind := fileName
+func (n *names) add(text string) (file string, err error) {
 	plain, isDirectory := strings.CutSuffix(text, "/")
-	if isDirectory {
-		kind = directoryName
-	}
 	if err := checkName(plain); err != nil {
-		return err
+		return "", err
 	}
 	if n.bytes += len(text); n.bytes > maxAllNames {
-		return bomb("all names have over %d bytes together, which is the limit", maxAllNames)
+		return "", bomb("all names have over %d bytes together, which is the limit", maxAllNames)
 	}
-	key := strings.ToLower(plain)
-	if strings.ContainsFunc(plain, func(c rune) bool { return c >= utf8.RuneSelf }) {
-		key = norm.NFC.String(n.fold.String(norm.NFD.String(plain)))
-	}
-	if _, err := n.insert(key, name{plain, kind}); err != nil {
-		return err
-	}
-	// The directories above, up to the first known one. Their keys are cut from
-	// that of the name: to make each anew would cost the square of its length.
-	for strings.Contains(plain, "/") {
-		key, plain = key[:strings.LastIndexByte(key, '/')], plain[:strings.LastIndexByte(plain, '/')]
-		if known, err := n.insert(key, name{plain, impliedName}); known || err != nil {
-			return err
+	n.path = n.path[:0]
+	directory, begin := 0, 0
+	for e := range strings.SplitSeq(filename.EscapePortable(plain), "/") {
+		element, _, more := strings.Cut(plain[begin:], "/")
+		kind := fileName
+		switch {
+		case more:
+			kind = impliedName
+		case isDirectory:
+			kind = directoryName
 		}
+		added, err := n.insert(directory, plain[:begin+len(element)], name{text: element, file: e, kind: kind})
+		if err != nil {
+			return "", err
+		}
+		if begin > 0 {
+			n.path = append(n.path, '/')
+		}
+		n.path = append(n.path, added.file...)
+		directory, begin = added.id, begin+len(element)+1
 	}
-	return nil
+	if string(n.path) == plain {
+		return plain, nil // without a copy: there may be a million
+	}
+	return string(n.path), nil
 }
 
-// insert inserts a name by its key, and reports whether the key was known. It
-// refuses a second name with the same key, but for a directory: that may be
-// implied many times, and listed once.
-func (n *names) insert(key string, added name) (known bool, err error) {
+// insert inserts an element of a name, whose path up to there is path. It refuses
+// a second one, but for a directory: that may be implied many times, and listed
+// once. Elements that differ in case or normal form alone get different files.
+func (n *names) insert(directory int, path string, added name) (name, error) {
+	key := nameKey{directory, n.folded(added.file)}
 	old, known := n.seen[key]
+	if known && old.text != added.text {
+		taken := unsafeName("names %.100q and %.100q would be one file", old.text, added.text)
+		if n.folded(old.text) != n.folded(added.text) {
+			return name{}, taken // which of them is meant by the other's file is not plain
+		}
+		key.element = "\x00" + added.text
+		if old, known = n.seen[key]; !known {
+			added.file = filename.WithHash(added.file, added.text)
+			reserved := nameKey{directory, n.folded(added.file)}
+			if _, ok := n.seen[reserved]; ok {
+				return name{}, taken
+			}
+			n.seen[reserved] = added
+		}
+	}
 	switch {
-	case !known && len(n.seen) >= n.max:
-		return known, overLimit(LimitEntries, "it is over the limit of %d entries", n.max)
+	case !known && n.count >= n.max:
+		return name{}, overLimit(LimitEntries, "it is over the limit of %d entries", n.max)
 	case !known:
-	case old.text != added.text:
-		return known, unsafeName("names %.100q and %.100q are one on some systems", old.text, added.text)
-	case (old.kind == fileName) != (added.kind == fileName):
-		return known, unsafeName("name %.100q is a file and a directory", old.text)
-	case old.kind != impliedName && added.kind != impliedName:
-		return known, unsafeName("name %.100q is there twice", old.text)
-	}
-	if !known || added.kind == directoryName {
+		n.count++
+		added.id = n.count
 		n.seen[key] = added
+		return added, nil
+	case (old.kind == fileName) != (added.kind == fileName):
+		return name{}, unsafeName("name %.100q is a file and a directory", path)
+	case old.kind != impliedName && added.kind != impliedName:
+		return name{}, unsafeName("name %.100q is there twice", path)
+	case added.kind == directoryName:
+		old.kind = directoryName
+		n.seen[key] = old
 	}
-	return known, nil
+	return old, nil
+}
+
+// folded returns text in one case and one normal form.
+func (n *names) folded(text string) string {
+	if strings.ContainsFunc(text, func(c rune) bool { return c >= utf8.RuneSelf }) {
+		return norm.NFC.String(n.fold.String(norm.NFD.String(text)))
+	}
+	return strings.ToLower(text)
 }

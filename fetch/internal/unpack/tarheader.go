@@ -55,10 +55,9 @@ var tarTypes = map[byte]string{
 	tar.TypeGNUSparse: "sparse file",
 }
 
-// accept refuses everything but plain files and directories with plain names. It
-// returns the name of an entry that may be unpacked. That of a directory has a
-// slash at its end. "tar -c ." writes names with a leading "./", which is removed,
-// and a directory of just that, whose name is "" here.
+// accept refuses everything but plain files and directories. It returns the name of
+// the file of an entry that may be unpacked. "tar -c ." writes names with a leading
+// "./", which is removed, and a directory of just that, whose name is "" here.
 func (t *untar) accept(h *tar.Header) (string, error) {
 	isDirectory := h.Typeflag == tar.TypeDir
 	switch kind, special := tarTypes[h.Typeflag]; {
@@ -87,10 +86,11 @@ func (t *untar) accept(h *tar.Header) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	if err := t.names.add(name); err != nil {
+	file, err := t.names.add(name)
+	if err != nil {
 		return "", err
 	}
-	return name, t.limits.checkSize(uint64(h.Size), t.decoded)
+	return file, t.limits.checkSize(uint64(h.Size), t.decoded)
 }
 
 // checkGlobal refuses a global header with records that only a single entry can

@@ -43,10 +43,11 @@ var (
 	ErrCorrupt    = errors.New("container is corrupt or of a kind not supported, ask for a new export")
 )
 
-// Create opens the content file of an entry. The name is the entry's own; that
-// of a tar's entry is without a leading "./". It is UTF-8 with slashes, local on
-// every operating system, and differs from every other name in any case and any
-// normal form. The file is closed once, also after an error. For a zip, several
+// Create opens the content file of an entry. The name is the entry's own, in which
+// what some operating system can't hold is escaped (see
+// [filename.EscapePortable]); that of a tar's entry is without a leading "./". It
+// is UTF-8 with slashes, local on every operating system, and differs from every
+// other name in any case and any normal form. The file is closed once, also after an error. For a zip, several
 // goroutines call Create at once.
 type Create func(name string) (io.WriteCloser, error)
 

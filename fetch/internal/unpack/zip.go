@@ -178,8 +178,15 @@ func (e *entry) checkLocal(r io.ReaderAt, next int64) error {
 // writer that learns only in the end whether the entry needs zip64 may have
 // written another version.
 func (e *entry) checkAgrees(h header) error {
-	if string(h.name) != e.name {
+	if string(h.name) != e.legacy {
 		return corrupt("local header has another name, %.100q", h.name)
+	}
+	name, err := h.fullName(e.legacy)
+	if _, ok := h.extra[unicodePathBlock]; ok && err == nil && name != e.name {
+		err = unsafeName("local extra field has another name, %q", name)
+	}
+	if err != nil {
+		return err
 	}
 	if err := h.check(); err != nil {
 		return err
