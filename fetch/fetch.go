@@ -56,6 +56,7 @@ type Fetcher struct {
 
 	retryWait time.Duration // before the second try of a request; 0 means defaultRetryWait
 	ready     readyCache    // of jobs that Poll found ready
+	peeks     peekSlots
 
 	budgetOnce sync.Once
 	budget     *memory.Budget // made by decoderMemory
@@ -89,7 +90,7 @@ type Progress struct {
 //
 // The end of ctx stops the attempt at once; see Soft for a gentler end.
 func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) {
-	receipt, err := f.landed(ref)
+	receipt, err := f.Landed(ctx, ref)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return receipt, err
 	}
@@ -103,7 +104,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	in, err := f.Archive.Begin(soft, ref.String(), ref.Key())
 	stop()
 	if errors.Is(err, archive.ErrLanded) {
-		return f.landed(ref)
+		return f.Landed(ctx, ref)
 	}
 	if err != nil {
 		return nil, err
@@ -121,6 +122,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	return in.Commit(archive.Summary{
 		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
 		Records: export.Records, Doubts: slices.Concat(export.Doubts, doubts), Answer: export.Answer,
+		Hidden: ref.query,
 	})
 }
 
@@ -129,7 +131,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 // It may take a StatusCache some minutes to see that a job has ended. A Fetch
 // that follows within a minute uses the answer.
 func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
-	_, err := f.landed(ref)
+	_, err := f.Landed(ctx, ref)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -14,19 +14,6 @@ import (
 // reference promises. Another attempt would transfer nothing.
 var ErrReceiptMismatch = errors.New("what has landed")
 
-// landed returns the receipt of an export that has landed and passes
-// CheckReceipt, or fs.ErrNotExist.
-func (f *Fetcher) landed(ref Ref) (*archive.Receipt, error) {
-	receipt, err := f.Archive.Landed(ref.Key())
-	if err == nil {
-		err = CheckReceipt(ref, receipt)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return receipt, nil
-}
-
 // CheckReceipt compares the receipt of what landed with what the reference
 // promises of its one file, as far as the receipt tells. If they differ, the
 // error is an ErrReceiptMismatch and a *verify.Mismatch.
@@ -35,14 +22,7 @@ func CheckReceipt(ref Ref, receipt *archive.Receipt) error {
 		return nil
 	}
 	object := receipt.Objects[0]
-	landed := verify.Want{Size: object.Size, MD5: cmp.Or(object.Job.MD5, object.Store.MD5), CRC64: object.CRC64}
-	found := slices.IndexFunc(object.Checks, func(c verify.Check) bool {
-		return (c.Check == verify.CheckMD5 || c.Check == verify.CheckETag) && len(c.Got) == 32 // no ETag of parts
-	})
-	if found >= 0 {
-		landed.MD5 = object.Checks[found].Got
-	}
-	_, err := ref.Want().Merge(object.Name, landed)
+	_, err := ref.Want().Merge(object.Name, hashesOf(object))
 	if err == nil {
 		count, promised := verify.CheckCounts(ref.Records(), object.Counts())
 		landedSo := slices.ContainsFunc(receipt.Checks, func(c verify.Check) bool { // then that is a doubt of the receipt
@@ -54,4 +34,17 @@ func CheckReceipt(ref Ref, receipt *archive.Receipt) error {
 		err = &verify.Mismatch{Object: object.Name, Check: count.Check, Got: count.Got, Want: count.Want}
 	}
 	return fmt.Errorf("compare %s with %w: %w", ref, ErrReceiptMismatch, err)
+}
+
+// hashesOf returns the size of an object that landed and its hashes, as far as they
+// are known.
+func hashesOf(object archive.Object) verify.Want {
+	landed := verify.Want{Size: object.Size, MD5: cmp.Or(object.Job.MD5, object.Store.MD5), CRC64: object.CRC64}
+	found := slices.IndexFunc(object.Checks, func(c verify.Check) bool {
+		return (c.Check == verify.CheckMD5 || c.Check == verify.CheckETag) && len(c.Got) == 32 // no ETag of parts
+	})
+	if found >= 0 {
+		landed.MD5 = object.Checks[found].Got
+	}
+	return landed
 }

@@ -54,6 +54,8 @@ func (c *Client) Enqueue(ctx context.Context, ref fetch.Ref, o EnqueueOptions) (
 	switch {
 	case receipt != nil && !o.Again.IsZero():
 		ref = NextRevision(c.Archive, ref, o.Again)
+	case receipt != nil && receipt.Hidden != "":
+		return Submission{}, fmt.Errorf("enqueue %s: compare it with %w: that landed for a query, which is hidden, and may be another file", ref, fetch.ErrReceiptMismatch)
 	case receipt != nil:
 		return Submission{State: StateLanded}, fetch.CheckReceipt(ref, receipt)
 	case err != nil && o.Again.IsZero():

@@ -86,7 +86,7 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 		}
 		var receipt *archive.Receipt
 		if errors.Is(err, archive.ErrLanded) {
-			receipt, err = l.worker.Archive.Landed(ref.Key())
+			receipt, err = l.worker.Fetcher.Fetch(ctx, ref) // which compares it
 		}
 		if receipt != nil || err != nil {
 			l.finish(hash, receipt, err)
@@ -94,6 +94,9 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 	}
 	select {
 	case <-w.ended:
+		if w.ref.URL() != ref.URL() { // that was for another query, and may be another file
+			return l.Fetch(ctx, ref)
+		}
 		return w.receipt, w.err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)

@@ -46,8 +46,11 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, wantType string) (again
 		l.mu.Unlock()
 	}
 	receipt, err := w.Archive.Landed(ref.Key())
-	if err == nil {
-		w.local.finish(ref.Hash(), receipt, nil)
+	if err == nil && r.ref.Signed() {
+		receipt, err = w.Fetcher.Fetch(ctx, r.ref) // it may have landed for another query
+	}
+	if receipt != nil || errors.Is(err, fetch.ErrReceiptMismatch) {
+		w.local.finish(ref.Hash(), receipt, err)
 		return nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {

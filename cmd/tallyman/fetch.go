@@ -108,7 +108,13 @@ type fetchCommand struct {
 // prefix that has landed it tells what is new, or with --new fetches that.
 func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 	receipt, err := c.archive.Landed(ref.Key())
+	if err == nil && !c.again { // perhaps for another query
+		receipt, err = c.lister.fetcher.Landed(ctx, ref)
+	}
 	switch {
+	case errors.Is(err, fetch.ErrReceiptMismatch):
+		c.report.End(ref, nil, err)
+		return
 	case c.again && !errors.Is(err, fs.ErrNotExist): // even if it is damaged
 		ref = worker.NextRevision(c.archive, ref, c.began)
 	case err == nil:

@@ -10,6 +10,7 @@ import (
 	"tallyman/fetch/dbs"
 	"tallyman/fetch/hostguard"
 	"tallyman/fetch/oss"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -100,6 +101,9 @@ func hint(err error) string {
 	}
 	if none, ok := errors.AsType[*archive.NoArchiveError](err); ok {
 		return noArchiveHint(none)
+	}
+	if other, ok := errors.AsType[*fetch.OtherFileError](err); ok {
+		return "fetch it beside what has landed, with the values of its query: tallyman fetch --again " + cli.ShellQuote(redact.URL(other.Ref.URL()))
 	}
 	for _, row := range errorHints {
 		if row.target != nil && errors.Is(err, row.target) || row.matches != nil && row.matches(err) {

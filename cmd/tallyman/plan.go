@@ -35,6 +35,9 @@ type planLine struct {
 // plan reports what fetch would do with one export.
 func (c *planCommand) plan(ctx context.Context, ref fetch.Ref) {
 	receipt, err := worker.FindReceipt(c.archive, ref)
+	if receipt != nil && !c.app.Again { // perhaps for another query
+		receipt, err = c.lister.fetcher.Landed(ctx, ref)
+	}
 	line := planLine{Schema: "tallyman.planned/v1", Reference: ref.String(), State: "planned"}
 	switch {
 	case receipt != nil && !c.app.Again:

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -105,6 +106,18 @@ func (a *Archive) ID() string { return a.id }
 
 // Made reports whether the call of Open that returned a has made the archive.
 func (a *Archive) Made() bool { return a.made }
+
+// HashHidden returns 8 hex digits of a hash of a text that is stored nowhere, or ""
+// for "". The hash is too short to find the text by it, and another one in every
+// archive.
+func (a *Archive) HashHidden(hidden string) string {
+	if hidden == "" {
+		return ""
+	}
+	keyed := hmac.New(sha256.New, []byte(a.id))
+	keyed.Write([]byte(hidden))
+	return hex.EncodeToString(keyed.Sum(nil)[:4])
+}
 
 // Path is the directory where the export of that key is, or will be.
 func (a *Archive) Path(key string) string { return filepath.Join(a.dir, filepath.FromSlash(key)) }

@@ -272,3 +272,14 @@ func TestBeginCleansTheBag(t *testing.T) {
 	}
 	mustLandAll(t, a, e)
 }
+
+func TestAHiddenTextIsKeptAsAShortHashOfThisArchiveAlone(t *testing.T) {
+	a, b := mustOpen(t, t.TempDir()), mustOpen(t, t.TempDir())
+	hash := a.HashHidden("token=secret")
+	if len(hash) != 8 || hash != a.HashHidden("token=secret") || hash == a.HashHidden("token=other") || hash == b.HashHidden("token=secret") {
+		t.Errorf("%q, in another archive %q", hash, b.HashHidden("token=secret"))
+	}
+	if hash := a.HashHidden(""); hash != "" {
+		t.Errorf("%q of nothing", hash)
+	}
+}

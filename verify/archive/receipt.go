@@ -40,6 +40,10 @@ type Receipt struct {
 	Checks    []verify.Check `json:"checks"`            // of the export as a whole
 	Objects   []Object       `json:"objects,omitempty"` // none where they are many: see objects.jsonl
 	Answer    any            `json:"answer,omitempty"`  // the provider's answer, without its secrets
+
+	// Hidden is what HashHidden gives for the part of the reference that is not
+	// shown.
+	Hidden string `json:"hidden,omitempty"`
 }
 
 // An Object of a receipt is one remote file as it was transferred.
@@ -191,6 +195,7 @@ type Summary struct {
 	Records   int64 // promised, or verify.Unknown
 	Doubts    []string
 	Answer    any
+	Hidden    string // the part of the reference that is a secret; only HashHidden of it is stored
 }
 
 var errNoObjects = errors.New("the export has no objects")
@@ -202,6 +207,7 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 		Schema: receiptSchema, Reference: s.Reference, Key: in.key,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
 		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer,
+		Hidden: in.archive.HashHidden(s.Hidden),
 		Doubts: append([]string{}, s.Doubts...), Checks: []verify.Check{},
 	}
 	maps.DeleteFunc(in.objects.entries, func(_ string, e objectEntry) bool { return !e.wanted })
