@@ -60,6 +60,7 @@ var containerTools = []struct {
 	{name: "zip", tool: "zip", command: `"$0" -qr out tree`},
 	{name: "zip, stored", tool: "zip", command: `"$0" -qr0 out tree`},
 	{name: "zip, to a pipe", tool: "zip", command: `"$0" -qr - tree | cat >out`},
+	{name: "zip, from a pipe", tool: "zip", command: `cat tree/plain.csv | "$0" -q | cat >out`, fromPipe: "_2d"}, // its name is "-"
 	{name: "zip, zip64", tool: "zip", command: `"$0" -qr -fz out tree`},
 	{name: "zip, descriptors", tool: "zip", command: `"$0" -qr -fd out tree`},
 	{name: "zip, code page", tool: "zip", command: `LC_ALL=C "$0" -qr out tree`},
