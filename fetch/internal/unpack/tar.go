@@ -97,7 +97,10 @@ func (t *untar) unpack(h *tar.Header, heads tarHeads) error {
 	if err != nil {
 		return fmt.Errorf("tar entry %.100q: %w", h.Name, err)
 	}
-	if h.Typeflag == tar.TypeDir {
+	if h.Typeflag == tar.TypeDir || h.Typeflag == dumpDirectory || h.Typeflag == volumeLabel {
+		if _, err := io.CopyBuffer(io.Discard, t.tar, t.buf); err != nil {
+			return corrupt("tar entry %.100q: %v", h.Name, err)
+		}
 		return nil
 	}
 	out, err := t.create(name)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -234,8 +236,39 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, syscall.EIO }
 
-func TestIsTarRecognizesPOSIXAndGNU(t *testing.T) {
+// The magics are those of POSIX, GNU tar, Unix v7, commons-compress (as GNU's and
+// as Ant's), and of others that write part of them.
+func TestEachDialectOfTarUnpacks(t *testing.T) {
+	for _, magic := range []string{"ustar\x0000", "ustar  \x00", strings.Repeat("\x00", 8), "ustar 0\x00", "ustar\x00\x00\x00", "ustar\x000 ", "ustar   ", "ustar 00"} {
+		b := patched(t, 257, magic)
+		got, err := untarred(t, b, Limits{})
+		if isTar, isDamaged := IsTar(b); !isTar || isDamaged || err != nil || got["a"] != "x" {
+			t.Errorf("%q: is a tar: %v, damaged: %v, %q, %v", magic, isTar, isDamaged, got, err)
+		}
+		b[0]++
+		if isTar, _ := IsTar(b); isTar {
+			t.Errorf("%q with a wrong checksum is a tar", magic)
+		}
+	}
+	label, dump := patched(t, 156, "V"), patched(t, 156, "D")
+	copy(label[124:], "00000000000")
+	labelled := slices.Concat(resum(label)[:tarBlock], tarred(t, tar.Header{Name: "b", Linkname: "y", Mode: 0o644}))
+	if got, err := untarred(t, labelled, Limits{}); err != nil || !maps.Equal(got, map[string]string{"b": "y"}) {
+		t.Errorf("with a label: %q, %v", got, err)
+	}
+	if got, err := untarred(t, dump, Limits{}); err != nil || len(got) > 0 {
+		t.Errorf("of a directory with its names: %q, %v", got, err)
+	}
+	split := patched(t, 257, "ustar 0\x00")
+	copy(split[345:], "directory")
+	_, err := untarred(t, resum(split), Limits{})
+	refused(t, err, ErrCorrupt, "a prefix of its name that only some readers see")
+}
+
+func TestIsTarRecognizesEachDialect(t *testing.T) {
 	old := patched(t, 257, "\x00\x00\x00\x00\x00\x00\x00\x00")
+	numbered := bytes.Clone(old)
+	copy(numbered[100:], "rw-r--r--")
 	for _, c := range []struct {
 		name string
 		head []byte
@@ -245,7 +278,8 @@ func TestIsTarRecognizesPOSIXAndGNU(t *testing.T) {
 		{"PAX", tarred(t, tar.Header{Name: "a", Format: tar.FormatPAX, PAXRecords: map[string]string{"comment": "c"}}), true},
 		{"GNU", tarred(t, tar.Header{Name: "a", Format: tar.FormatGNU}), true},
 		{"too short", tarred(t, tar.Header{Name: "a"})[:511], false},
-		{"v7", old, false},
+		{"v7", old, true},
+		{"v7 with a mode that is no number", resum(numbered), false},
 		{"wrong checksum", func() []byte { b := tarred(t, tar.Header{Name: "a"}); b[0]++; return b }(), false},
 		{"no checksum", func() []byte { b := tarred(t, tar.Header{Name: "a"}); copy(b[148:], "        "); return b }(), false},
 		{"zeros", make([]byte, 1024), false},

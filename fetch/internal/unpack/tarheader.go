@@ -12,22 +12,36 @@ const (
 	maxTarHeads = 4 << 20 // bytes of headers that one entry may have
 )
 
-// IsTar reports whether a file that begins with head is a tar, by the magic of
-// POSIX or of GNU in its first header and by the header's checksum. If it has
-// the magic but a wrong checksum, it is a damaged tar instead. Text does not have
-// the magic, which holds a NUL. IsTar needs 512 bytes. The tar of Unix v7 has no
-// magic and is not recognized: no export is one, and a checksum alone could be
-// that of a table.
+// IsTar reports whether a file that begins with head is a tar, of any dialect that
+// GNU tar and bsdtar read: by the header's checksum, and by a magic that begins
+// "ustar" or, for the tar of Unix v7, by numbers where a header has them. Text is
+// none, since a header holds NULs. If head has the magic of POSIX or of GNU, which
+// hold one, but a wrong checksum, it is a damaged tar instead. IsTar needs 512
+// bytes.
 func IsTar(head []byte) (isTar, isDamaged bool) {
 	if len(head) < tarBlock {
 		return false, false
 	}
-	magic := head[257:265]
-	if !bytes.Equal(magic, []byte("ustar\x0000")) && !bytes.Equal(magic, []byte("ustar  \x00")) {
-		return false, false
+	head = head[:tarBlock]
+	known := hasTarMagic(head, "ustar\x0000") || hasTarMagic(head, "ustar  \x00")
+	isTar = (hasTarMagic(head, "ustar") || hasTarNumbers(head)) && bytes.IndexByte(head, 0) >= 0 && hasTarChecksum(head)
+	return isTar, known && !isTar
+}
+
+func hasTarMagic(header []byte, magic string) bool {
+	return bytes.HasPrefix(header[257:], []byte(magic))
+}
+
+// hasTarNumbers reports whether a header has a name, and where mode, owner, group,
+// size and time are nothing but octal numbers.
+func hasTarNumbers(header []byte) bool {
+	notOctal := func(r rune) bool { return r < '0' || r > '7' }
+	for _, field := range [][]byte{header[100:108], header[108:116], header[116:124], header[124:136], header[136:148]} {
+		if number := bytes.Trim(field, " \x00"); bytes.ContainsFunc(number, notOctal) {
+			return false
+		}
 	}
-	isTar = hasTarChecksum(head[:tarBlock])
-	return isTar, !isTar
+	return header[0] != 0
 }
 
 // hasTarChecksum reports whether the checksum of a header is right: the sum of
@@ -44,6 +58,12 @@ func hasTarChecksum(header []byte) bool {
 	return err == nil && (sum == unsigned || sum == signed)
 }
 
+// Types of entries of GNU tar. Readers take no content from either.
+const (
+	volumeLabel   = 'V'
+	dumpDirectory = 'D' // of an incremental backup, with the names in it as content
+)
+
 // tarTypes are the types of entries that are never unpacked.
 var tarTypes = map[byte]string{
 	tar.TypeLink:      "hard link",
@@ -57,15 +77,18 @@ var tarTypes = map[byte]string{
 
 // accept refuses everything but plain files and directories. It returns the name of
 // the file of an entry that may be unpacked. "tar -c ." writes names with a leading
-// "./", which is removed, and a directory of just that, whose name is "" here.
+// "./", which is removed, and a directory of just that, whose name is ""
+// here. So is that of a label.
 func (t *untar) accept(h *tar.Header) (string, error) {
-	isDirectory := h.Typeflag == tar.TypeDir
+	isDirectory := h.Typeflag == tar.TypeDir || h.Typeflag == dumpDirectory
 	switch kind, special := tarTypes[h.Typeflag]; {
 	case special:
 		return "", unsafeName("is a %s", kind)
+	case h.Typeflag == volumeLabel && h.Size == 0:
+		return "", nil
 	case h.Typeflag != tar.TypeReg && !isDirectory:
 		return "", unsafeName("is of the unknown type %q", h.Typeflag)
-	case isDirectory && h.Size != 0:
+	case h.Typeflag == tar.TypeDir && h.Size != 0:
 		return "", corrupt("is a directory with %d bytes of content", h.Size)
 	case !isDirectory && (h.Name == "" || strings.HasSuffix(h.Name, "/")):
 		return "", unsafeName("is a file without a name or with a slash at its end")
@@ -143,6 +166,10 @@ func (b tarHeads) check(h *tar.Header) error {
 			}
 		}
 		b = b[min(int64(len(b)), tarBlock+(size+tarBlock-1)/tarBlock*tarBlock):]
+	}
+	isOdd := len(b) == tarBlock && hasTarMagic(b, "ustar") && !hasTarMagic(b, "ustar\x00") && !hasTarMagic(b, "ustar  \x00")
+	if isOdd && len(bytes.Trim(b[345:500], "\x00")) > 0 {
+		return corrupt("has a prefix of its name that only some readers see")
 	}
 	const maxOctal = 1 << 33 // 11 octal digits
 	if _, ok := h.PAXRecords["size"]; ok && h.Size < maxOctal && len(b) == tarBlock && b.size() != h.Size {
