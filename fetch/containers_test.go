@@ -77,7 +77,9 @@ func TestContainersLandEntryByEntry(t *testing.T) {
 		{"e.tar.gz", "gzip+tar", encode(t, "gzip", tarOf(t, twoFiles...))},
 		{"e.tar.zst", "zstd+tar", encode(t, "zstd", tarOf(t, twoFiles...))},
 		{"e.tar.lz4", "lz4+tar", encode(t, "lz4", tarOf(t, twoFiles...))},
-		{"e.csv", "zstd+tar", encode(t, "zstd", tarOf(t, twoFiles...))},
+		{"e", "zstd+tar", encode(t, "zstd", tarOf(t, twoFiles...))},
+		{"e.tgz", "gzip+tar", encode(t, "gzip", tarOf(t, twoFiles...))},
+		{"e.dat", "zip", zipOf(t, 8, twoFiles...)},
 	} {
 		s := fetchtest.NewMemory(fetchtest.NewFile(tt.name, tt.body))
 		f := newMemoryFetcher(t, s)
@@ -100,7 +102,7 @@ func TestWhatIsInAContainerIsNotOpenedFurther(t *testing.T) {
 		want map[string]string
 	}{
 		"a zip in gzip":    {encode(t, "gzip", inner), map[string]string{"e.zip": string(inner)}},
-		"a gzip in gzip":   {encode(t, "gzip", gz), map[string]string{"e.zip": string(gz)}},
+		"a gzip in gzip":   {encode(t, "gzip", gz), map[string]string{"e.zip.gz": string(gz)}},
 		"a zip in a zip":   {zipOf(t, 0, file{"inner.zip", inner}), map[string]string{"inner.zip": string(inner)}},
 		"a gzip in a zip":  {zipOf(t, 0, file{"x.csv.gz", gz}), map[string]string{"x.csv.gz": string(gz)}},
 		"a tar in a tar":   {tarOf(t, file{"x.tar", tarOf(t, twoFiles...)}), map[string]string{"x.tar": string(tarOf(t, twoFiles...))}},

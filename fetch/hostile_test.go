@@ -213,7 +213,7 @@ type mutation struct {
 }
 
 var mutations = []mutation{
-	{"nothing", func(_, _ []byte) []byte { return nil }, "tar"},                                      // it lands as an empty file
+	{"nothing", func(_, _ []byte) []byte { return nil }, "zstd zstd- gzip lz4 lz4- zip tar"},         // it lands as an empty file, with a doubt
 	{"cut behind the first half", func(a, _ []byte) []byte { return a }, "zstd zstd- gzip lz4 lz4-"}, // only the length tells
 	{"cut in the first half", func(a, _ []byte) []byte { return a[:len(a)/2] }, ""},
 	{"cut in the second half", func(a, b []byte) []byte { return slices.Concat(a, b[:len(b)/2]) }, ""},

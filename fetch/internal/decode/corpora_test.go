@@ -199,7 +199,7 @@ type codecVerdict struct {
 // old format, which has no magic of frames, are refused.
 var lz4Verdicts = map[string]codecVerdict{
 	"Mark.Twain-Tom.Sawyer.txt.lz4":        {codec: "lz4", checked: true, like: "Mark.Twain-Tom.Sawyer.txt.gz"},
-	"Mark.Twain-Tom.Sawyer_legacy.txt.lz4": {says: "neither so nor as text"},
+	"Mark.Twain-Tom.Sawyer_legacy.txt.lz4": {says: "the old format of lz4"},
 	"Mark.Twain-Tom.Sawyer_linked.txt.lz4": {codec: "lz4", checked: true},
 	"Mark.Twain-Tom.Sawyer_long.txt.lz4":   {codec: "lz4", checked: true, like: "Mark.Twain-Tom.Sawyer_long.txt.gz"},
 	"e.txt.lz4":                            {codec: "lz4", checked: true, like: "e.txt.gz"},
@@ -211,7 +211,7 @@ var lz4Verdicts = map[string]codecVerdict{
 	"random.data.lz4":                      {codec: "lz4", checked: true, like: "random.data.gz"},
 	"random_appended.data.lz4":             {codec: "lz4", checked: true},
 	"repeat.txt.lz4":                       {codec: "lz4", checked: true, like: "repeat.txt.gz"},
-	"vmlinux_LZ4_19377.lz4":                {says: "neither so nor as text"},
+	"vmlinux_LZ4_19377.lz4":                {says: "the old format of lz4"},
 }
 
 func TestEachTestFileOfTheLZ4DecoderHasItsVerdict(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"strings"
 	"sync"
 
 	"tallyman/fetch/internal/memory"
@@ -84,11 +86,12 @@ func Run(ctx context.Context, wire io.ReadCloser, t Target) (Result, error) {
 	f, err := detectFormat(encoded)
 	switch {
 	case err != nil:
-	case f == nil:
+	case !d.opens(f):
 		err = d.writeContent(ctx, encoded)
+		d.result.Checked = err == nil && f != nil && f.name == "zip" && d.isSoundZip(ctx, encoded)
 	case f.open == nil:
 		d.result.Codec = f.name
-		err = d.unzip(ctx, encoded)
+		err = d.unzip(ctx, encoded, d.createEntry)
 	default:
 		d.result.Codec = f.name
 		err = d.decodeStream(ctx, f, encoded)
@@ -147,11 +150,12 @@ func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	isTar, isDamagedTar := unpack.IsTar(head)
+	_, isDamagedTar := unpack.IsTar(head)
+	found := d.identify(head)
 	switch {
-	case isDamagedTar:
+	case isDamagedTar && d.unpacks():
 		return errTarChecksum
-	case isTar:
+	case found == "tar" && d.unpacks():
 		d.result.Codec += map[bool]string{true: "tar", false: "+tar"}[d.result.Codec == ""]
 		_, err = unpack.Tar(ctx, r, d.containerLimits(d.Size), d.createEntry)
 		return err
@@ -159,11 +163,12 @@ func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 		if err := d.checkErrorPage(r, head); err != nil {
 			return err
 		}
-		if err := d.checkLabel(head); err != nil {
-			return err
-		}
 	}
-	file, err := d.Output.Create(d.Names.File(), d.Names.Content)
+	suffix, err := d.checkLabel(found, head)
+	if err != nil {
+		return err
+	}
+	file, err := d.Output.Create(d.contentName(suffix), d.Names.Content)
 	if err != nil {
 		return outputError(err)
 	}
@@ -176,9 +181,22 @@ func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 
 var errTarChecksum = errors.New("the first header of the tar has a wrong checksum")
 
+// contentName returns the name of the content file, with a suffix if its name
+// would say something else than it is.
+func (d *decoding) contentName(suffix string) string {
+	name := d.Names.File()
+	if extension := path.Ext(name); d.result.Codec != "" && packedTars[strings.ToLower(extension)] != nil {
+		name = strings.TrimSuffix(name, extension) + ".tar"
+	}
+	if d.Names.KeepEncoded() { // it is only counted
+		return name
+	}
+	return d.Names.free(name + suffix)
+}
+
 // unzip reads the wire to its end and unpacks the zip from the disk. The CRC-32
 // of each entry checks all of the content.
-func (d *decoding) unzip(ctx context.Context, encoded *bufio.Reader) error {
+func (d *decoding) unzip(ctx context.Context, encoded *bufio.Reader, create unpack.Create) error {
 	head, _ := encoded.Peek(512) // copyAll gets the same error
 	if isTar, _ := unpack.IsTar(head); isTar {
 		return errZipAndTar
@@ -192,12 +210,23 @@ func (d *decoding) unzip(ctx context.Context, encoded *bufio.Reader) error {
 	}
 	limits := d.containerLimits(size)
 	limits.Reserve = func(bytes int64) error { return outputError(d.Output.Reserve(ctx, bytes)) }
-	_, err = unpack.Zip(ctx, localReaderAt{zip}, size, d.Workers, limits, d.createEntry)
+	_, err = unpack.Zip(ctx, localReaderAt{zip}, size, d.Workers, limits, create)
 	d.result.Checked = err == nil
 	return err
 }
 
 var errZipAndTar = errors.New("it is a zip and a tar, with two contents")
+
+// isSoundZip reports whether the checksums of a zip that is kept as it is cover
+// all of its content. It is not asked if a hash was promised, which proves more.
+func (d *decoding) isSoundZip(ctx context.Context, read *bufio.Reader) bool {
+	discard := func(string) (io.WriteCloser, error) { return localFile{discarded{io.Discard}}, nil }
+	return !d.Hashed && d.unzip(ctx, read, discard) == nil
+}
+
+type discarded struct{ io.Writer }
+
+func (discarded) Close() error { return nil }
 
 func (d *decoding) createEntry(entry string) (io.WriteCloser, error) {
 	out, err := d.Output.Create(d.Names.Entry(entry), "")
