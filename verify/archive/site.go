@@ -131,9 +131,14 @@ func (a *Archive) makeWithin(id string, may Site) error {
 		id = hex.EncodeToString(random)
 	}
 	if site == SiteAbsent || site == SiteRemote {
-		return a.makeBeside(identity{identitySchema, id})
+		err = a.makeBeside(identity{identitySchema, id})
+	} else {
+		err = a.makeInside(identity{identitySchema, id})
 	}
-	return a.makeInside(identity{identitySchema, id})
+	if err != nil {
+		return fmt.Errorf("make %s: %w", a.dir, err)
+	}
+	return nil
 }
 
 // makeBeside builds an archive beside its place and renames it into that, unless
