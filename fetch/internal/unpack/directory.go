@@ -69,17 +69,21 @@ func readDirectory(r io.ReaderAt, p position, limits Limits) ([]entry, error) {
 // checkRest refuses everything behind the entries but a digital signature of the
 // directory (APPNOTE 4.3.13). It is not checked, as in other readers.
 func (d *directory) checkRest(entries int) error {
-	if _, err := d.in.Peek(1); err != nil {
+	if d.atEnd() {
 		return nil
 	}
 	f, err := d.read(signatureSize)
 	if err == nil && string(f.next(4)) == signatureMagic {
-		_, err = d.read(int(f.u16()))
-		if _, more := d.in.Peek(1); err == nil && more != nil {
+		if _, err = d.read(int(f.u16())); err == nil && d.atEnd() {
 			return nil
 		}
 	}
 	return corrupt("zip directory goes on behind its %d entries", entries)
+}
+
+func (d *directory) atEnd() bool {
+	_, err := d.in.Peek(1)
+	return err != nil
 }
 
 // readEntry reads and checks the next central header.
