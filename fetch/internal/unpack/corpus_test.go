@@ -59,7 +59,7 @@ var zipVerdicts = map[string]verdict{
 // only the beginning of a tar.
 var tarVerdicts = map[string]verdict{
 	"file-and-dir.tar":              {files: 1},
-	"gnu-incremental.tar":           {kind: ErrUnsafeName, says: "unknown type 'D'"},
+	"gnu-incremental.tar":           {kind: ErrUnsafeName, says: "is a sparse file"},
 	"gnu-long-nul.tar":              {files: 1},
 	"gnu-multi-hdrs.tar":            {kind: ErrUnsafeName, says: "is a symbolic link"},
 	"gnu-nil-sparse-data.tar":       {kind: ErrUnsafeName, says: "is a sparse file"},
