@@ -121,7 +121,7 @@ func checkInfo(dir string, payload map[string]file) error {
 }
 
 func TestOtherToolsCanCheckABag(t *testing.T) {
-	odd := export{"é ü/名前 1.csv": rows(10), " leading": rows(20), "-rf": rows(30), "a'b\"c*?": "", "deep/er/and/deeper": rows(99)}
+	odd := export{"é ü/名前 1.csv": rows(10), "two  spaces": rows(20), "-rf": rows(30), "a'b\"c*?": "", "deep/er/and/deeper": rows(99)}
 	for _, e := range []export{threeObjects(), odd, {"one": ""}} {
 		_, bag := mustLand(t, t.TempDir(), e)
 		if err := checkBag(bag); err != nil {
