@@ -18,6 +18,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/verify"
 )
 
 // A file is an entry of a container.
@@ -162,10 +163,10 @@ func TestUnusableContainersAreRefusedAndLeaveNothing(t *testing.T) {
 			s := fetchtest.NewMemory(fetchtest.NewFile("e.zip", tt.body), fetchtest.NewFile("good.csv", rows))
 			f := newMemoryFetcher(t, s)
 			f.Keep = keep
-			_, err := fetchOnce(t, f)
-			if name == "as long as the disk goes" && keep == fetch.KeepWire {
-				continue // KeepWire writes no entry
+			if keep == fetch.KeepWire {
+				continue // see TestKeepWireLandsAnyContainerThatIsProven
 			}
+			_, err := fetchOnce(t, f)
 			if !errors.Is(err, tt.why) || isMismatch(err) {
 				t.Errorf("%s: %v, want %v", name, err, tt.why)
 			}
@@ -175,6 +176,45 @@ func TestUnusableContainersAreRefusedAndLeaveNothing(t *testing.T) {
 			checkAbsent(t, f, exportKey)
 			checkNothingOutsideTheBag(t, f)
 		}
+	}
+}
+
+// Nothing in it is written under a name of its own. What it holds is not counted,
+// which is a doubt.
+func TestKeepWireLandsAnyContainerThatIsProven(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		body []byte
+		says string
+	}{
+		{"up.zip", zipOf(t, 8, file{"good.csv", rows}, file{"../../evil.sql", rows}), "the element .."},
+		{"twice.zip", zipOf(t, 8, file{"a.csv", rows}, file{"a.csv", rows}), "is there twice"},
+		{"cut.zip", zipOf(t, 8, twoFiles...)[:500], "corrupt"},
+		{"up.tar", tarOf(t, file{"good.csv", rows}, file{"../evil.sql", rows}), "the element .."},
+		{"up.tar.gz", encode(t, "gzip", tarOf(t, file{"good.csv", rows}, file{"/evil.sql", rows})), "absolute"},
+	} {
+		s := fetchtest.NewMemory(fetchtest.NewFile(tt.name, tt.body), fetchtest.NewFile("plain.csv", rows))
+		f := newMemoryFetcher(t, s)
+		f.Keep = fetch.KeepWire
+		receipt := mustFetch(t, f)
+		checkFiles(t, f, map[string]string{tt.name: string(tt.body), "plain.csv": string(rows)})
+		checkSums(t, f)
+		if len(receipt.Doubts) != 1 || !strings.HasPrefix(receipt.Doubts[0], "unread: "+tt.name) || !strings.Contains(receipt.Doubts[0], tt.says) || receipt.Records != verify.Unknown {
+			t.Errorf("%s: doubts %q, %d records", tt.name, receipt.Doubts, receipt.Records)
+		}
+		s.Files[0].Promise = onlySize // which proves nothing
+		f = newMemoryFetcher(t, s)
+		f.Keep = fetch.KeepWire
+		if _, err := fetchOnce(t, f); len(kindsOf(err)) != 1 {
+			t.Errorf("%s with nothing but its size promised: %v", tt.name, err)
+		}
+	}
+	broken := encode(t, "gzip", tarOf(t, file{"good.csv", rows}, file{"/evil.sql", rows}))
+	broken[len(broken)-5] ^= 1
+	f := newMemoryFetcher(t, fetchtest.NewMemory(fetchtest.NewFile("broken.tar.gz", broken), fetchtest.NewFile("plain.csv", rows)))
+	f.Keep = fetch.KeepWire
+	if _, err := fetchOnce(t, f); !errors.Is(err, fetch.ErrCorrupt) {
+		t.Errorf("%v, want %v: its codec is at fault", err, fetch.ErrCorrupt)
 	}
 }
 

@@ -192,6 +192,9 @@ func (t *transfer) judge(ctx context.Context, wire *verify.Wire, result decode.R
 	if doubt != "" {
 		t.partial.AddDoubt(doubt)
 	}
+	if result.Refused != nil {
+		t.partial.Uncounted()
+	}
 	return nameError(t.partial.Finish(result.Codec, result.Checked))
 }
 

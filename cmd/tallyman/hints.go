@@ -78,7 +78,7 @@ var causeHints = map[worker.Cause]string{
 	"truncated":         "run again; if it happens again, the source has less than it promised",
 	"unknown-status":    "look at the job in the provider's console",
 	"unproven":          "promise something by #md5=…, #crc64=… or #size=…",
-	"unsafe-name":       "ask for an export of plain files with plain names",
+	"unsafe-name":       "keep a zip or tar as it came by --keep wire, or ask for an export of plain files with plain names",
 	"url-expired":       "get a fresh URL",
 }
 

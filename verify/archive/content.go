@@ -175,3 +175,11 @@ func (c *countedFile) Close() error {
 	c.partial.counted = append(c.partial.counted, Counted{c.name, count.Format, count.Rows})
 	return nil
 }
+
+// Uncounted says that what CreateCounted counted is not all of the object. So its
+// records are not known.
+func (p *Partial) Uncounted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counted = []Counted{{Name: p.name, Records: verify.Unknown}}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -158,7 +159,7 @@ func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 	case found == "tar" && d.unpacks():
 		d.result.Codec += map[bool]string{true: "tar", false: "+tar"}[d.result.Codec == ""]
 		_, err = unpack.Tar(ctx, r, d.containerLimits(d.Size), d.createEntry)
-		return err
+		return d.unpacked(err, r)
 	case d.result.Codec == "": // not encoded at all
 		if err := d.checkErrorPage(r, head); err != nil {
 			return err
@@ -212,7 +213,19 @@ func (d *decoding) unzip(ctx context.Context, encoded *bufio.Reader, create unpa
 	limits.Reserve = func(bytes int64) error { return outputError(d.Output.Reserve(ctx, bytes)) }
 	_, err = unpack.Zip(ctx, localReaderAt{zip}, size, d.Workers, limits, create)
 	d.result.Checked = err == nil
-	return err
+	return d.unpacked(err, encoded)
+}
+
+// unpacked returns the error of unpacking a container. If only the wire is kept,
+// the refusal of a container is none, since nothing in it gets a name of its own:
+// rest is decoded, which checks the codec, and Accept decides.
+func (d *decoding) unpacked(err error, rest io.Reader) error {
+	isRefusal := func(kind error) bool { return errors.Is(err, kind) }
+	if !d.KeepWire || IsLocal(err) || !slices.ContainsFunc([]error{unpack.ErrUnsafeName, unpack.ErrBomb, unpack.ErrEncrypted, unpack.ErrCorrupt}, isRefusal) {
+		return err
+	}
+	d.result.object, d.result.Refused = d.Names.Object, classify(err)
+	return copyAll(io.Discard, rest)
 }
 
 var errZipAndTar = errors.New("it is a zip and a tar, with two contents")

@@ -15,6 +15,10 @@ type Result struct {
 	Codec   string // "zstd", "gzip+tar", "zip", "tar"; "" if the object is not encoded
 	Checked bool   // the checksums of the codec or of the zip cover all of the content
 
+	// Refused is why a container was not unpacked, of which only the wire is kept.
+	// Not all of its records were counted.
+	Refused error
+
 	doubt       string // a misnamed object that lands in any case, or ""
 	object      string
 	mislabelled string // what is wrong with the label of one that may not land, or ""
@@ -33,14 +37,19 @@ func (e *MislabelledError) Error() string { return ErrCorrupt.Error() + ": " + e
 // Unwrap returns ErrCorrupt.
 func (e *MislabelledError) Unwrap() error { return ErrCorrupt }
 
-// Accept decides about a mislabelled object once its bytes are proven. proof is
-// the check that proved them, as verify names it. The object is accepted with
-// the doubt that Accept returns if a hash proved it, or if only the wire is
-// kept. Its size alone does not say what it is: then the error is a
-// *MislabelledError. For every other object, Accept returns the doubt that
-// decoding found, or nothing.
+// Accept decides about a mislabelled object, and about a container that was
+// refused, once the bytes are proven. proof is the check that proved them, as
+// verify names it. The object is accepted with the doubt that Accept returns if a
+// hash proved it, and a mislabelled one also if only the wire is kept. Its size
+// alone does not say what it is: then the error is a *MislabelledError, or the
+// refusal. For every other object, Accept returns the doubt that decoding found, or
+// nothing.
 func (r Result) Accept(proof string) (doubt string, err error) {
 	switch {
+	case r.Refused != nil && proof == verify.CheckSize:
+		return "", fmt.Errorf("decode %s: %w", r.object, r.Refused)
+	case r.Refused != nil:
+		return fmt.Sprintf("unread: %s is as it came: %s", r.object, r.Refused), nil
 	case r.mislabelled == "":
 		return r.doubt, nil
 	case proof == verify.CheckSize && !r.keepWire:
