@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,12 +58,9 @@ type storageInfo struct {
 // urlLifetime is how many seconds a URL is to last: as many as the service allows.
 const urlLifetime = "86400"
 
-// extensions are the extensions of the formats. A file need not be what its task
-// says: it may be a tar of many.
-var extensions = map[string]string{"csv": ".csv", "sql": ".sql", "parquet": ".parquet"}
-
-// contents maps a format to what counts the records.
-var contents = map[string]string{"csv": "csv"}
+// contents are the formats that a file without an extension may have. Its content
+// gets that extension, unless it is a tar of many files.
+var contents = []string{"csv", "sql", "parquet"}
 
 // addFile adds the one file of a task that has a URL.
 func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *fetch.Export) error {
@@ -77,16 +74,16 @@ func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *
 	if !ok {
 		return &fetch.CallError{Call: a.Call, Message: "the task has finished but has no URL", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
 	}
-	format := strings.ToLower(string(t.Format))
-	if path.Ext(name) == "" {
-		name += extensions[format]
+	content := strings.ToLower(string(t.Format))
+	if !slices.Contains(contents, content) {
+		content = ""
 	}
 	answer := exportAnswer{Task: t.answer.Scrubbed(), File: a.Scrubbed("PublicUrl", "PrivateUrl")}
 	if end := timeOf(info.ExpirationTime); !end.IsZero() {
 		answer.Expires = end.Format(time.RFC3339)
 	}
 	export.Answer = answer
-	object := fetch.Object{Name: name, Content: contents[format], Want: verify.NoPromise()}
+	object := fetch.Object{Name: name, Content: content, Want: verify.NoPromise()}
 	export.Objects, err = api.OneFile(ref, p.Open, address, object)
 	return err
 }
