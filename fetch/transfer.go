@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
-
 	"tallyman/verify"
 	"tallyman/verify/archive"
 )
@@ -112,21 +110,24 @@ func (t *transfer) fillAll(ctx context.Context) (err error) {
 		t.first = nil
 		return t.fillInOrder(ctx, t.part, first)
 	}
-	ctx, stop := context.WithCancel(ctx) // not the group's context: its cause is the error of one part
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var group errgroup.Group
+	var all sync.WaitGroup
+	var first sync.Once // what fails next may fail because of stop
 	var drained drainError
 	parts := (t.partial.Want().Size-1)/t.partSize + 1
 	for range min(parts, int64(t.parallel)) {
-		group.Go(func() error {
-			err := drained.hold(t.fillParts(ctx))
-			if err != nil {
-				stop()
+		all.Go(func() {
+			if failed := drained.hold(t.fillParts(ctx)); failed != nil {
+				first.Do(func() {
+					err = failed
+					stop()
+				})
 			}
-			return err
 		})
 	}
-	return drained.or(group.Wait())
+	all.Wait()
+	return drained.or(err)
 }
 
 // fillParts fills one part after another until none is left to take.

@@ -49,7 +49,7 @@ func (r Result) Accept(proof string) (doubt string, err error) {
 	case r.Refused != nil && proof == verify.CheckSize:
 		return "", fmt.Errorf("decode %s: %w", r.object, r.Refused)
 	case r.Refused != nil:
-		return fmt.Sprintf("unread: %s is as it came: %s", r.object, r.Refused), nil
+		return fmt.Sprintf("unread: %s is as it came: %s", r.object, r.Refused), nil //nolint:nilerr // the doubt says it
 	case r.mislabelled == "":
 		return r.doubt, nil
 	case proof == verify.CheckSize && !r.keepWire:
