@@ -55,11 +55,11 @@ func (e *NoArchiveError) Error() string { return fmt.Sprintf("there is none: %s 
 // Is implements the interface of errors.Is.
 func (e *NoArchiveError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// survey returns what there is in the place of dir.
-func survey(dir string) (Site, error) {
+// inspect returns what there is in the place of dir.
+func inspect(dir string) (Site, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return surveyAbsent(dir)
+		return inspectAbsent(dir)
 	}
 	if err != nil {
 		return 0, err
@@ -81,7 +81,7 @@ func survey(dir string) (Site, error) {
 	return SiteOccupied, nil
 }
 
-func surveyAbsent(dir string) (Site, error) {
+func inspectAbsent(dir string) (Site, error) {
 	if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 		return SiteNowhere, nil
 	}
@@ -92,10 +92,10 @@ func surveyAbsent(dir string) (Site, error) {
 	return SiteAbsent, err
 }
 
-// mostSurveyed is after how many files the search for a bag is given up: the
+// maxInspected is after how many files the search for a bag is given up: the
 // directory may be anybody's, with millions of them. An archive has no more before
 // its first bag.
-const mostSurveyed = 10_000
+const maxInspected = 10_000
 
 // holdsBag reports whether there is a bag in dir.
 func holdsBag(dir string) (found bool) {
@@ -104,7 +104,7 @@ func holdsBag(dir string) (found bool) {
 		seen++
 		found = err == nil && d.Type().IsRegular() && slices.Contains(tagFiles, d.Name())
 		switch {
-		case found || seen == mostSurveyed:
+		case found || seen == maxInspected:
 			return fs.SkipAll
 		case path == ingestDir:
 			return fs.SkipDir
@@ -116,7 +116,7 @@ func holdsBag(dir string) (found bool) {
 
 // makeWithin makes an archive where the Site comes no later than may.
 func (a *Archive) makeWithin(id string, may Site) error {
-	site, err := survey(a.dir)
+	site, err := inspect(a.dir)
 	switch {
 	case err != nil:
 		return err

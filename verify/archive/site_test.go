@@ -95,9 +95,9 @@ func TestDirectoriesAboveAnArchiveAreMadeOnlyIfTheyMayBe(t *testing.T) {
 }
 
 // A search for bags in a directory of somebody else has an end.
-func TestASurveyOfManyFilesEnds(t *testing.T) {
+func TestTheInspectionOfManyFilesEnds(t *testing.T) {
 	dir := t.TempDir()
-	for range mostSurveyed {
+	for range maxInspected {
 		f, err := os.CreateTemp(dir, "a")
 		if err != nil {
 			t.Fatal(err)
@@ -105,7 +105,7 @@ func TestASurveyOfManyFilesEnds(t *testing.T) {
 		f.Close()
 	}
 	plantBags(t, dir, testKey)
-	if site, err := survey(dir); site != SiteOccupied || err != nil {
+	if site, err := inspect(dir); site != SiteOccupied || err != nil {
 		t.Errorf("%v, %v", site, err)
 	}
 }
