@@ -301,17 +301,20 @@ func TestRequeueBringsBackPendingExports(t *testing.T) {
 func TestRequeueReplacesATaskThatWasGivenUp(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		a, ref := openArchive(t), parseRef(t, jobRef)
-		w, ended := newFastWorker(s, a, &scriptedFetcher{ends: []error{fetch.ErrAuth, nil}})
-		defer startWorker(t, w)()
+		w, ended := newFastWorker(s, a, &scriptedFetcher{ends: []error{fetch.ErrAuth}})
+		stop := startWorker(t, w)
 		mustEnqueue(t, w.Queue, ref)
 		<-ended
 		waitUntilIdle(t, w.Queue, ref)
+		stop() // or its own Requeue might come first
 		if err := ResetBudget(a, ref, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := w.Queue.Requeue(t.Context(), a); n != 1 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
+		w, ended = newFastWorker(s, a, &scriptedFetcher{ends: []error{nil}})
+		defer startWorker(t, w)()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}

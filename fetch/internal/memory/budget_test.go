@@ -95,11 +95,12 @@ func TestTheEndOfTheContextEndsAWait(t *testing.T) {
 		ctx, stop := context.WithTimeoutCause(t.Context(), time.Hour, stopped)
 		defer stop()
 		began := time.Now()
-		var behind chan func()
-		time.AfterFunc(time.Minute, func() { behind = k.take(40) })
+		waiting := make(chan chan func(), 1)
+		time.AfterFunc(time.Minute, func() { waiting <- k.take(40) })
 		if _, err := k.account.Take(ctx, 100); !errors.Is(err, stopped) || time.Since(began) != time.Hour {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
+		behind := <-waiting
 		k.checkTaken(behind, true) // what waited behind it goes on
 		(<-holder)()
 		(<-behind)()
