@@ -76,10 +76,10 @@ func (l *leftOut) retry() int {
 // first returns the error of the first object by name, or nil if none is left
 // out.
 func (l *leftOut) first() error {
-	for _, name := range slices.Sorted(maps.Keys(l.errors)) {
-		return l.errors[name]
+	if len(l.errors) == 0 {
+		return nil
 	}
-	return nil
+	return l.errors[slices.Min(slices.Collect(maps.Keys(l.errors)))]
 }
 
 // doubts says which objects are left out, and why.

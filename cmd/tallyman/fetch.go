@@ -107,8 +107,11 @@ type fetchCommand struct {
 // fetch fetches one export unless it has landed, or with --again even then. Of a
 // prefix that has landed it tells what is new, or with --new fetches that.
 func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
-	receipt, err := c.archive.Landed(ref.Key())
-	if err == nil && !c.again { // perhaps for another query
+	var receipt *archive.Receipt
+	var err error
+	if c.again {
+		receipt, err = c.archive.Landed(ref.Key())
+	} else { // it compares what landed for another query
 		receipt, err = c.lister.fetcher.Landed(ctx, ref)
 	}
 	switch {

@@ -50,7 +50,8 @@ type Archive struct {
 // Open opens the archive in dir. id is the ID that it must have, or "" for any: an
 // archive with another one is ErrOtherID. If there is no archive, Open makes one,
 // with that ID or a random one, unless the Site comes later than may: that is a
-// *NoArchiveError, and so is SiteNowhere in any case. Processes that make one at the same time get the same archive.
+// *NoArchiveError, and so is SiteNowhere in any case. Processes that make one at
+// the same time get the same archive.
 func Open(dir, id string, may Site) (*Archive, error) {
 	a := &Archive{dir: filepath.Clean(dir), measure: measureDisk}
 	if err := a.open(id, may); err != nil {
