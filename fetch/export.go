@@ -77,8 +77,8 @@ type Object struct {
 
 // A Source reads ranges of a remote object.
 type Source interface {
-	// ReadRange opens n bytes of the object at off, or all from off on where
-	// n is verify.Unknown. With an etag, as an earlier Range wanted it, it
+	// ReadRange opens n bytes of the object at off, all from off on where n is
+	// verify.Unknown, or the whole object where n is 0. With an etag, as an earlier Range wanted it, it
 	// reads that version only: another one is ErrChanged. It may be called by
 	// many goroutines at once. The caller closes the Range.
 	ReadRange(ctx context.Context, off, n int64, etag string) (*Range, error)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"tallyman/verify"
 )
 
 // acquireSlot waits for a slot, without which no request is made. The caller
@@ -33,14 +35,14 @@ func (t *transfer) request(ctx context.Context, off, n int64) (*Range, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, end := context.WithCancelCause(ctx)
+	bounded, end := context.WithCancelCause(ctx)
 	limit := cmp.Or(t.IdleTimeout, 30*time.Second)
 	timer := time.AfterFunc(limit, func() {
 		end(&transferError{fmt.Sprintf("nothing came for %v", limit), errIdle})
 	})
 	slow, _ := t.speed.update(+1, 0, 0)
-	idle := &idleTimeout{limit, timer, ctx, end, t.speed, slow}
-	answer, err := t.source.ReadRange(ctx, off, n, t.partial.Version())
+	idle := &idleTimeout{limit, timer, bounded, end, t.speed, slow}
+	answer, err := t.source.ReadRange(bounded, off, n, t.partial.Version())
 	timer.Stop()
 	t.speed.update(-1, 0, 0)
 	if err != nil {
@@ -53,11 +55,18 @@ func (t *transfer) request(ctx context.Context, off, n int64) (*Range, error) {
 	}
 	answer.ReadCloser = &timedBody{answer.ReadCloser, idle, release}
 	if t.Limit != nil {
-		answer.ReadCloser = &throttledBody{answer.ReadCloser, ctx, t.Limit, t.speed}
+		answer.ReadCloser = &throttledBody{answer.ReadCloser, bounded, t.Limit, t.speed}
+	}
+	unsized := answer.Len != verify.Unknown && answer.Want.Size == verify.Unknown && t.partial.Want().Size == verify.Unknown
+	if unsized && n != 0 { // a range of nobody knows how much: an answer without one may tell
+		answer.Close()
+		return t.request(ctx, off, 0)
 	}
 	err = cmp.Or(t.partial.AddPromise(answer.Want), t.checkSize(t.partial.Want().Size))
 	switch {
 	case err != nil:
+	case unsized:
+		err = &CallError{Call: "read " + t.object.Name, Message: "the store does not say how large the file is", Kind: ErrRefused}
 	case answer.Off > off:
 		err = &transferError{fmt.Sprintf("read at %d", off), fmt.Errorf("the store answered from %d on", answer.Off)}
 	case answer.Off < off: // it has ignored the range

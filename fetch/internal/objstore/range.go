@@ -63,8 +63,8 @@ func ReadRange(off, n int64, read func(byteRange string, n int64) (*fetch.Range,
 
 // RangeOf makes a Range of a store's answer to a request for n bytes at off, or
 // for the whole object if n is 0.
-// Stores answer with 206 and a range, or with 200 and the whole object; anything
-// else is a refusal. The caller closes the Range; if there is an error, RangeOf
+// Stores answer with 206 and a range, which may not tell how large the object is,
+// or with 200 and the whole object; anything else is a refusal. The caller closes the Range; if there is an error, RangeOf
 // has closed the body.
 func RangeOf(call string, resp *http.Response, off, n int64) (_ *fetch.Range, err error) {
 	defer func() {
@@ -77,12 +77,12 @@ func RangeOf(call string, resp *http.Response, off, n int64) (_ *fetch.Range, er
 	case http.StatusPartialContent:
 		header := resp.Header.Get("Content-Range")
 		first, last, size, ok := parseContentRange(header)
-		if !ok || first != off || n != verify.Unknown && last-first+1 > n {
+		if strings.HasPrefix(strings.ToLower(resp.Header.Get("Content-Type")), "multipart/byteranges") {
+			return nil, &fetch.CallError{Call: call, Status: resp.StatusCode, Kind: fetch.ErrRefused, Message: "it answers with several ranges, and one was asked for"}
+		}
+		if !ok || first != off || n > 0 && last-first+1 > n || n == 0 && size != verify.Unknown && last+1 != size {
 			return nil, &fetch.CallError{Call: call, Status: resp.StatusCode, Kind: fetch.ErrTemporary,
 				Message: fmt.Sprintf("the answer has Content-Range %q for %d bytes at %d", header, n, off)}
-		}
-		if size == verify.Unknown {
-			return nil, &fetch.CallError{Call: call, Status: resp.StatusCode, Kind: fetch.ErrRefused, Message: "the store does not say how large the file is"}
 		}
 		answer.Len = last - first + 1
 		answer.Want.Size = size
@@ -96,13 +96,13 @@ func RangeOf(call string, resp *http.Response, off, n int64) (_ *fetch.Range, er
 	return answer, nil
 }
 
-// parseContentRange reads "bytes FIRST-LAST/SIZE" (RFC 9110, 14.4). A SIZE of
-// "*" is verify.Unknown.
+// parseContentRange reads "bytes FIRST-LAST/SIZE" (RFC 9110, 14.4), in any case
+// and with any spaces. A SIZE of "*" is verify.Unknown.
 func parseContentRange(s string) (first, last, size int64, ok bool) {
-	s, ok = strings.CutPrefix(strings.TrimSpace(s), "bytes ")
-	span, total, cut := strings.Cut(s, "/")
+	unit, s, _ := strings.Cut(strings.TrimSpace(s), " ")
+	span, total, cut := strings.Cut(strings.ReplaceAll(s, " ", ""), "/")
 	from, to, dashed := strings.Cut(span, "-")
-	if !ok || !cut || !dashed {
+	if !strings.EqualFold(unit, "bytes") || !cut || !dashed {
 		return 0, 0, 0, false
 	}
 	numbers := [3]uint64{}

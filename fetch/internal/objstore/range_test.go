@@ -7,7 +7,7 @@ import (
 	"tallyman/verify"
 )
 
-func TestContentRangeIsReadStrictly(t *testing.T) {
+func TestContentRangeIsReadAsItIsMeant(t *testing.T) {
 	for _, tt := range []struct {
 		in                string
 		first, last, size int64
@@ -18,6 +18,8 @@ func TestContentRangeIsReadStrictly(t *testing.T) {
 		{" bytes 500-999/1000 ", 500, 999, 1000, true},
 		{"bytes 5-9/*", 5, 9, verify.Unknown, true},
 		{"bytes 0-9223372036854775806/9223372036854775807", 0, 1<<63 - 2, 1<<63 - 1, true},
+		{"Bytes 0-9/10", 0, 9, 10, true},
+		{"bytes  0 - 9 / 10", 0, 9, 10, true},
 		{in: ""},
 		{in: "bytes"},
 		{in: "bytes */1000"},
@@ -30,7 +32,9 @@ func TestContentRangeIsReadStrictly(t *testing.T) {
 		{in: "bytes 0-9/-1"},
 		{in: "bytes 0-9/9223372036854775808"},
 		{in: "bytes 0x0-0x9/10"},
-		{in: "bytes 0 - 9/10"},
+		{in: "bytes 0-9/"},
+		{in: "bytes */*"},
+		{in: "bytes 1 0-19/20, 30"},
 		{in: "bytes 0-9/10/10"},
 		{in: "bytes=0-9/10"},
 		{in: "items 0-9/10"},
