@@ -185,8 +185,8 @@ func (r Ref) Job(name string) (Ref, error) {
 // Scheme.Prefix.
 func (r Ref) IsPrefix() bool { return r.scheme != nil && r.scheme.Prefix }
 
-// place returns the place that holds the export r, if its scheme has places.
-func (r Ref) place() (Ref, bool) {
+// Place returns the place that holds the export r, if its scheme has places.
+func (r Ref) Place() (Ref, bool) {
 	if len(r.parts) == 0 || r.scheme.NoPlaces != "" || r.IsPlace() {
 		return Ref{}, false
 	}

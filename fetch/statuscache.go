@@ -47,7 +47,7 @@ func StatusCaches(providers map[string]Provider, account func(Ref) string) map[s
 // Export implements Provider. An answer from a listing has a State and a
 // Status, and no more.
 func (c *StatusCache) Export(ctx context.Context, ref Ref) (*Export, error) {
-	place, ok := ref.place()
+	place, ok := ref.Place()
 	if !ok || c.account(ref) != c.account(place) {
 		return c.provider.Export(ctx, ref)
 	}

@@ -772,11 +772,11 @@ func TestOnlyAListerHasAStatusCache(t *testing.T) {
 		t.Errorf("%v", caches)
 	}
 	for _, s := range []string{"oss://bucket/prefix", "dms://cn-hangzhou/1/k", "https://h.example/f"} {
-		if place, ok := parse(t, s).place(); ok {
+		if place, ok := parse(t, s).Place(); ok {
 			t.Errorf("%s is in %s", s, place)
 		}
 	}
-	if _, ok := parsePlaceOf(t, servicePlace).place(); ok {
+	if _, ok := parsePlaceOf(t, servicePlace).Place(); ok {
 		t.Error("a place is in a place")
 	}
 }

@@ -3,6 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
 	"syscall"
 
 	"tallyman/cmd/tallyman/internal/cli"
@@ -11,79 +15,121 @@ import (
 	"tallyman/fetch/hostguard"
 	"tallyman/fetch/oss"
 	"tallyman/fetch/redact"
+	"tallyman/verify"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
-// errorHints says what to do about errors for which more is known than their
-// cause. The first row that matches counts.
-var errorHints = []struct {
-	target  error            // for errors.Is; or, if it is nil,
-	matches func(error) bool // what reports whether an error is of the row
-	hint    string
+// A failure is what a hint is for: an error, and the reference that it is about. Of
+// an export that failed some time ago, the error is nil. The reference is the zero
+// Ref where none is known.
+type failure struct {
+	ref fetch.Ref
+	err error
+}
+
+// when is a condition of a failure. Of its fields those count that are set; the zero
+// when matches all failures.
+type when struct {
+	is   error              // what the error is
+	says string             // a pattern of the code, or of the message, of a call that was refused
+	test func(failure) bool // what else reports it
+}
+
+// hints says what to do about a failure. The first row counts that is of its cause
+// and matches. So for each cause, the rows for some of its errors come before the one
+// for all. A cause that is missing here, and a hint that is "", leave all to the error.
+//
+// In a hint, REF is the reference, PLACE the place that it is in, HOST the host that was
+// refused, and DIR the directory of the archive.
+var hints = []struct {
+	cause worker.Cause // "" is any
+	when  when
+	hint  string
 }{
-	{fetch.ErrDrained, nil, hintRunAgain},
-	{context.Canceled, nil, hintRunAgain},
-	{syscall.ENAMETOOLONG, nil, "put the archive at a shorter path, on a file system that takes longer names"},
-	{oss.ErrNoRegion, nil, "add ?region=REGION to the reference, or set --endpoint PROVIDER=URL"},
-	{dbs.ErrNoBucket, nil, "name the bucket by --dbs-bucket BUCKET[@REGION]"},
-	{fetch.ErrReceiptMismatch, nil, "check what has landed with 'tallyman verify', or fetch it once more beside that: fetch --again"},
-	{nil, isType[*fetch.MislabelledError], "keep the file as it came: --keep wire"},
-	{nil, isType[*fetch.SlowError], "run again: what was received is kept; --min-rate allows less"},
-	{nil, func(err error) bool { return limitOf(err) == fetch.LimitSize }, "if you trust the source, allow more: --max-size"},
-	{nil, func(err error) bool { return limitOf(err) == fetch.LimitDecoded }, "if you trust the source, allow more: --max-decoded"},
-	{nil, func(err error) bool { return limitOf(err) == fetch.LimitEntries }, "if you trust the source, allow more: --max-entries"},
-	{nil, func(err error) bool { return limitOf(err) == fetch.LimitMemory }, "give decoders more memory: --max-memory"},
-	{fetch.ErrBomb, nil, ""},
-	{fetch.ErrRefused, nil, ""},
-	{nil, isType[*fetch.PanicError], hintReport},
-	{worker.ErrPanicked, nil, hintReport},
-	{worker.ErrNoRedisPassword, nil, "give the password in a file for --redis-password-file, or in REDIS_PASSWORD"},
-	{worker.ErrUnsuitableRedis, nil, ""},
-	{worker.ErrOtherArchive, nil, ""},
-	{archive.ErrOtherID, nil, "see that the right disk is mounted there; --archive-id names the archive that is meant"},
-	{nil, isType[*hostguard.NotAllowedError], causeHints["host-refused"]},
-	{hostguard.ErrHost, nil, ""},
+	{"", when{is: fetch.ErrDrained}, hintRunAgain},
+	{"", when{is: context.Canceled}, hintRunAgain},
+	{"unsafe-name", when{is: syscall.ENAMETOOLONG}, "put the archive at a shorter path, on a file system that takes longer names"},
+	{"", when{is: oss.ErrNoRegion}, "add ?region=REGION to the reference, or set --endpoint PROVIDER=URL"},
+	{"", when{is: dbs.ErrNoBucket}, "name the bucket by --dbs-bucket BUCKET[@REGION]"},
+	{"", when{test: isType[*fetch.OtherFileError]}, "fetch it beside what has landed, with the values of its query: tallyman fetch --again URL"},
+	{"", when{is: fetch.ErrReceiptMismatch}, "check what has landed with 'tallyman verify', or fetch it once more beside that: fetch --again"},
+	{"", when{test: isType[*fetch.MislabelledError]}, "keep the file as it came: --keep wire"},
+	{"", when{test: isType[*fetch.SlowError]}, hintRunAgain + "; --min-rate allows less"},
+	{"", when{test: func(f failure) bool { return limitOf(f.err) == fetch.LimitSize }}, "if you trust the source, allow more: --max-size"},
+	{"", when{test: func(f failure) bool { return limitOf(f.err) == fetch.LimitDecoded }}, "if you trust the source, allow more: --max-decoded"},
+	{"", when{test: func(f failure) bool { return limitOf(f.err) == fetch.LimitEntries }}, "if you trust the source, allow more: --max-entries"},
+	{"", when{test: func(f failure) bool { return limitOf(f.err) == fetch.LimitMemory }}, "give decoders more memory: --max-memory"},
+	{"", when{is: fetch.ErrBomb}, ""},
+	{"", when{is: fetch.ErrRefused}, ""},
+	{"", when{test: isType[*fetch.PanicError]}, hintReport},
+	{"", when{is: worker.ErrPanicked}, hintReport},
+	{"", when{is: worker.ErrNoRedisPassword}, "give the password in a file for --redis-password-file, or in REDIS_PASSWORD"},
+	{"", when{is: worker.ErrUnsuitableRedis}, ""},
+	{"", when{is: worker.ErrOtherArchive}, ""},
+
+	{"auth-denied", when{says: "there are none|has none"}, "check the credentials that this process sees: variables must be exported, and a service has a home of its own"},
+	{"auth-denied", when{says: "clock|RequestTime|TimeStamp"}, "set the clock of this machine"},
+	{"auth-denied", when{test: isURL}, "check that the URL is whole, in quotes and not expired, or get a fresh one"},
+	{"auth-denied", when{says: "(?i)token.*expired|expired.*token|InvalidSecurityToken"}, "check the credentials: they were temporary, so get new ones"},
+	{"auth-denied", when{says: "(?i)signature"}, "check the credentials: the secret is not the one of this access key, or a part of it is missing"},
+	{"auth-denied", when{says: "(?i)access ?key ?id"}, "check the credentials: the service does not know this access key; it may be deleted, or of another account"},
+	{"auth-denied", when{}, "check the credentials and what they are allowed to do"},
+	{"bomb-refused", when{}, "if you trust the source, raise the limit: --max-size, --max-decoded, --max-entries or --max-memory"},
+	{"busy", when{}, "another process is fetching it: run again when that has ended"},
+	{"cancelled", when{}, "ask for it again: tallyman retry"},
+	{"changed-at-source", when{}, "run again"},
+	{"checksum-mismatch", when{test: breaksOwnPromise}, "see that the promise behind # in the reference is right; if it is, the source has another file"},
+	{"checksum-mismatch", when{}, "run again; if it happens again, the source does not keep its promise"},
+	{"corrupt", when{}, "the file arrived as the source has it: export it anew, or keep it as it came: --keep wire"},
+	{"crashed", when{}, "see what ends the worker, such as too little memory, then try again: tallyman retry"},
+	{"damaged", when{}, "see what is wrong: tallyman verify"},
+	{"disk", when{test: func(f failure) bool { return siteOf(f.err) == archive.SiteNowhere }}, "see that its disk is mounted"},
+	{"disk", when{test: func(f failure) bool { return siteOf(f.err) == archive.SiteExports }}, "put archive.json back from a copy, or make it anew with the ID that it had: tallyman init DIR"},
+	{"disk", when{test: isType[*archive.NoArchiveError]}, "see that it is the right directory, and that its disk is mounted; to make an archive of it: tallyman init DIR"},
+	{"disk", when{is: archive.ErrOtherID}, "see that the right disk is mounted there; --archive-id names the archive that is meant"},
+	{"disk", when{is: syscall.ENOTDIR}, "see that the archive can be written to, and run again: a file is where a directory ought to be"},
+	{"disk", when{is: syscall.EROFS}, "see that the archive can be written to, and run again: its file system is read-only"},
+	{"disk", when{is: syscall.EIO}, "see what the system says of this disk (dmesg), before anything is written to it"},
+	{"disk", when{is: syscall.ESTALE}, "mount the file system of the archive anew, and run again"},
+	{"disk", when{test: reads}, "see that the archive can be read by this user, and run again"},
+	{"disk", when{}, "see that the archive can be written to, and run again"},
+	{"disk-full", when{}, "make room and run again: what was received is kept"},
+	{"encrypted", when{}, "ask for an export without encryption"},
+	{"host-refused", when{test: isHostKnown}, "if you trust the host, name it: --allow-host HOST"},
+	{"host-refused", when{test: isType[*hostguard.NotAllowedError]}, "if you trust the host, name it by --allow-host"},
+	{"host-refused", when{is: hostguard.ErrHost}, ""},
+	{"host-refused", when{}, "if you trust the host, name it by --allow-host"},
+	{"job-expired", when{}, "export it anew"},
+	{"job-failed", when{}, "export it anew"},
+	{"network", when{}, hintRunAgain},
+	{"not-found", when{says: "ProjectNotExist"}, "check the name of the project, and its region: a project is known in its own region alone"},
+	{"not-found", when{says: "NoSuchBucket"}, "check the name of the bucket, and whose it is"},
+	{"not-found", when{test: isURL}, "check the address"},
+	{"not-found", when{test: func(f failure) bool { return f.ref.IsPrefix() }}, "check the bucket and the prefix: upper and lower case differ, and a directory's ends in /"},
+	{"not-found", when{test: isInPlace}, "see which exports there are: tallyman discover PLACE"},
+	{"not-found", when{}, "look at the job in the provider's console"},
+	{"not-ready", when{}, "run again later, or wait longer with --wait"},
+	{"open-files", when{}, "raise the limit of open files (ulimit -n), or lower --parallel"},
+	{"redis", when{}, "see that Redis runs, and run again"},
+	{"throttled", when{}, "run again later: what was received is kept"},
+	{"truncated", when{test: breaksOwnPromise}, "see that the #size in the reference is right; if it is, the source has another file"},
+	{"truncated", when{}, "run again; if it happens again, the source has less than it promised"},
+	{"unknown-status", when{}, "look at the job in the provider's console"},
+	{"unproven", when{test: isURL}, "say what you know of the file: tallyman fetch REF#md5=…, or #crc64=… or #size=…"},
+	{"unproven", when{}, "look at the job in the provider's console: it promises nothing of its file"},
+	{"unsafe-name", when{}, "keep a zip or tar as it came by --keep wire, or ask for an export of plain files with plain names"},
+	{"url-expired", when{test: isURL}, "get a fresh URL"},
+	{"url-expired", when{}, "run again: the job is asked for a fresh URL"},
 }
 
 const (
 	hintRunAgain = "run again: what was received is kept"
 	hintReport   = "this is a mistake in tallyman: please report it"
+
+	// hintDamagedBags says what to do about bags that verify found damaged.
+	hintDamagedBags = "move the damaged bags out of the archive and fetch them again"
 )
-
-// causeHints says what to do about each cause. A cause that is missing here
-// speaks for itself.
-var causeHints = map[worker.Cause]string{
-	"auth-denied":       "check the credentials and what they are allowed to do",
-	"bomb-refused":      "if you trust the source, raise the limit: --max-size, --max-decoded, --max-entries or --max-memory",
-	"busy":              "another process is fetching it: run again when that has ended",
-	"cancelled":         "ask for it again: tallyman retry",
-	"changed-at-source": "run again",
-	"checksum-mismatch": "run again; if it happens again, the source does not keep its promise",
-	"corrupt":           "the file arrived as the source has it: export it anew, or keep it as it came: --keep wire",
-	"crashed":           "see what ends the worker, such as too little memory, then try again: tallyman retry",
-	"damaged":           "see what is wrong: tallyman verify",
-	"disk":              "see that the archive can be written to, and run again",
-	"disk-full":         "make room and run again: what was received is kept",
-	"encrypted":         "ask for an export without encryption",
-	"host-refused":      "if you trust the host, name it by --allow-host",
-	"job-expired":       "export it anew",
-	"job-failed":        "export it anew",
-	"network":           hintRunAgain,
-	"not-found":         "look at the job in the provider's console",
-	"not-ready":         "run again later, or wait longer with --wait",
-	"open-files":        "raise the limit of open files (ulimit -n), or lower --parallel",
-	"redis":             "see that Redis runs, and run again",
-	"throttled":         "run again later: what was received is kept",
-	"truncated":         "run again; if it happens again, the source has less than it promised",
-	"unknown-status":    "look at the job in the provider's console",
-	"unproven":          "promise something by #md5=…, #crc64=… or #size=…",
-	"unsafe-name":       "keep a zip or tar as it came by --keep wire, or ask for an export of plain files with plain names",
-	"url-expired":       "get a fresh URL",
-}
-
-// hintDamagedBags says what to do about bags that verify found damaged.
-const hintDamagedBags = "move the damaged bags out of the archive and fetch them again"
 
 // retryCommand returns the command that tries an export again.
 func retryCommand(reference string) string { return "tallyman retry " + cli.ShellQuote(reference) }
@@ -94,37 +140,67 @@ func newOnlyCommand(reference string) string {
 	return "tallyman fetch --new " + cli.ShellQuote(reference)
 }
 
-// hint returns what to do about an error, or "".
-func hint(err error) string {
-	if refused, ok := errors.AsType[*hostguard.NotAllowedError](err); ok && refused.Host != "" {
-		return "if you trust the host, name it: --allow-host " + refused.Host
-	}
-	if none, ok := errors.AsType[*archive.NoArchiveError](err); ok {
-		return noArchiveHint(none)
-	}
-	if other, ok := errors.AsType[*fetch.OtherFileError](err); ok {
-		return "fetch it beside what has landed, with the values of its query: tallyman fetch --again " + cli.ShellQuote(redact.URL(other.Ref.URL()))
-	}
-	for _, row := range errorHints {
-		if row.target != nil && errors.Is(err, row.target) || row.matches != nil && row.matches(err) {
-			return row.hint
-		}
-	}
-	return causeHints[worker.Classify(err).Cause]
+// hint returns what to do about an error of the export that reference names, or of a
+// whole command if it is "". It returns "" if there is nothing more to say.
+func hint(reference string, err error) string {
+	return hintFor(cli.Classify(err).Cause, reference, err)
 }
 
-// noArchiveHint says how a directory becomes an archive.
-func noArchiveHint(none *archive.NoArchiveError) string {
-	command := "tallyman init " + cli.ShellQuote(none.Dir)
-	switch {
-	case none.Site == archive.SiteNowhere:
-		return "see that its disk is mounted"
-	case none.Site == archive.SiteExports && none.ID == "":
-		return "put archive.json back from a copy, or make it anew with the ID that it had: " + command + " --archive-id ID"
-	case none.ID != "":
-		command += " --archive-id " + none.ID
+// hintFor is hint for a failure whose cause is known. The err may be nil.
+func hintFor(cause worker.Cause, reference string, err error) string {
+	ref, _ := fetch.ParseRef(reference)
+	f := failure{ref, err}
+	for _, row := range hints {
+		if (row.cause == "" || row.cause == cause) && row.when.matches(f) {
+			return f.fill(row.hint)
+		}
 	}
-	return "see that it is the right directory, and that its disk is mounted; to make an archive of it: " + command
+	return ""
+}
+
+// fill puts what is known of a failure into a hint.
+func (f failure) fill(hint string) string {
+	separator := "#"
+	if strings.Contains(f.ref.String(), separator) {
+		separator = "&"
+	}
+	words := []string{"REF#md5=…", cli.ShellQuote(f.ref.String() + separator + "md5=…")}
+	if place, ok := f.ref.Place(); ok {
+		words = append(words, "PLACE", cli.ShellQuote(place.String()))
+	}
+	if refused, ok := errors.AsType[*hostguard.NotAllowedError](f.err); ok {
+		words = append(words, "HOST", refused.Host)
+	}
+	if other, ok := errors.AsType[*fetch.OtherFileError](f.err); ok {
+		words = append(words, "again URL", "again "+cli.ShellQuote(redact.URL(other.Ref.URL())))
+	}
+	if none, ok := errors.AsType[*archive.NoArchiveError](f.err); ok {
+		dir := cli.ShellQuote(none.Dir)
+		switch {
+		case none.ID != "":
+			dir += " --archive-id " + none.ID
+		case none.Site == archive.SiteExports:
+			dir += " --archive-id ID"
+		}
+		words = append(words, "DIR", dir)
+	}
+	return strings.NewReplacer(words...).Replace(hint)
+}
+
+// matches reports whether a failure meets the condition.
+func (w when) matches(f failure) bool {
+	if w.says != "" {
+		refused, ok := errors.AsType[*fetch.CallError](f.err)
+		if !ok || !regexp.MustCompile(w.says).MatchString(refused.Code+": "+refused.Message) {
+			return false
+		}
+	}
+	return (w.is == nil || errors.Is(f.err, w.is)) && (w.test == nil || w.test(f))
+}
+
+func isType[E error](f failure) bool {
+	_, ok := errors.AsType[E](f.err)
+	return ok
 }
 
 // limitOf returns the limit that an error says was exceeded, or "".
@@ -135,7 +211,41 @@ func limitOf(err error) fetch.Limit {
 	return ""
 }
 
-func isType[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
+// siteOf returns what there is in place of an archive.
+func siteOf(err error) archive.Site {
+	if none, ok := errors.AsType[*archive.NoArchiveError](err); ok {
+		return none.Site
+	}
+	return archive.SiteArchive
+}
+
+func isHostKnown(f failure) bool {
+	refused, ok := errors.AsType[*hostguard.NotAllowedError](f.err)
+	return ok && refused.Host != ""
+}
+
+func isURL(f failure) bool { return f.ref.Scheme() == "https" || f.ref.Scheme() == "http" }
+
+func isInPlace(f failure) bool {
+	_, ok := f.ref.Place()
 	return ok
+}
+
+// breaksOwnPromise matches bytes that are not what the reference itself promises.
+func breaksOwnPromise(f failure) bool {
+	mismatch, ok := errors.AsType[*verify.Mismatch](f.err)
+	return ok && isURL(f) && strings.Contains(f.ref.String(), "="+mismatch.Want)
+}
+
+// reads matches an operation on a file that writes nothing.
+func reads(f failure) bool {
+	path, ok := errors.AsType[*fs.PathError](f.err)
+	if !ok {
+		return false
+	}
+	if path.Op == "open" { // to read what is there, or to make what is not
+		_, err := os.Lstat(path.Path)
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return strings.HasPrefix(path.Op, "read") || strings.Contains(path.Op, "stat")
 }

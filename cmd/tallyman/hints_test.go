@@ -2,30 +2,101 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
+	"tallyman/verify"
+	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
+// A hint is chosen by the cause and the error, and names the reference, its place, the
+// host or the directory that it is about.
 func TestAHintFitsTheError(t *testing.T) {
 	t.Parallel()
-	for want, err := range map[string]error{
-		"run again: what was received is kept":        fmt.Errorf("fetch: %w", context.Canceled),
-		"run again later, or wait longer with --wait": &fetch.NotReadyError{},
-		"export it anew": &fetch.JobError{State: fetch.Failed},
-		"this is a mistake in tallyman: please report it":           &fetch.PanicError{},
-		"if you trust the host, name it: --allow-host a.example:80": fmt.Errorf("fetch: %w", &hostguard.NotAllowedError{Host: "a.example:80"}),
-		"if you trust the host, name it by --allow-host":            &hostguard.NotAllowedError{},
-		"if you trust the source, allow more: --max-entries":        &fetch.LimitError{Limit: fetch.LimitEntries},
-		"give decoders more memory: --max-memory":                   &fetch.LimitError{Limit: fetch.LimitMemory},
-		"": fmt.Errorf("%w: no such key", fetch.ErrRefused),
+	file := filepath.Join(t.TempDir(), "receipt.json")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	denied := func(code, message string) error {
+		return fmt.Errorf("fetch: %w", &fetch.CallError{Code: code, Message: message, Kind: fetch.ErrAuth})
+	}
+	missing := func(code string) error { return &fetch.CallError{Code: code, Kind: fetch.ErrNotFound} }
+	onFile := func(op, path string, err error) error { return &fs.PathError{Op: op, Path: path, Err: err} }
+	job, url := "sls://cn-a/p/j", "https://h/f"
+	for _, c := range []struct {
+		reference string
+		err       error
+		want      string
+	}{
+		{job, fmt.Errorf("fetch: %w", context.Canceled), "run again: what was received is kept"},
+		{job, &fetch.NotReadyError{}, "run again later, or wait longer with --wait"},
+		{job, &fetch.JobError{State: fetch.Failed}, "export it anew"},
+		{job, &fetch.PanicError{}, "this is a mistake in tallyman: please report it"},
+		{job, fmt.Errorf("fetch: %w", &hostguard.NotAllowedError{Host: "a.example:80"}), "if you trust the host, name it: --allow-host a.example:80"},
+		{job, &hostguard.NotAllowedError{}, "if you trust the host, name it by --allow-host"},
+		{job, &fetch.LimitError{Limit: fetch.LimitEntries}, "if you trust the source, allow more: --max-entries"},
+		{job, &fetch.LimitError{Limit: fetch.LimitMemory}, "give decoders more memory: --max-memory"},
+		{job, fmt.Errorf("%w: no such key", fetch.ErrRefused), ""},
+
+		// A wrong key, and its kinds.
+		{job, denied("SignatureNotMatch", "Signature 4549 is not matched."), "check the credentials: the secret is not the one of this access key, or a part of it is missing"},
+		{"oss://b/p", denied("SignatureDoesNotMatch", ""), "check the credentials: the secret is not the one of this access key, or a part of it is missing"},
+		{job, denied("Unauthorized", "AccessKeyId not found: X"), "check the credentials: the service does not know this access key; it may be deleted, or of another account"},
+		{job, denied("InvalidAccessKeyId", ""), "check the credentials: the service does not know this access key; it may be deleted, or of another account"},
+		{job, denied("", "there are none: set A and B"), "check the credentials that this process sees: variables must be exported, and a service has a home of its own"},
+		{job, denied("SecurityTokenExpired", ""), "check the credentials: they were temporary, so get new ones"},
+		{job, denied("RequestTimeTooSkewed", ""), "set the clock of this machine"},
+		{job, denied("Unauthorized", "denied by sts or ram, action: log:GetDownloadJob"), "check the credentials and what they are allowed to do"},
+		{url, denied("SignatureDoesNotMatch", ""), "check that the URL is whole, in quotes and not expired, or get a fresh one"},
+
+		// A wrong name, and its kinds.
+		{job, missing("ProjectNotExist"), "check the name of the project, and its region: a project is known in its own region alone"},
+		{job, missing("JobNotExist"), "see which exports there are: tallyman discover sls://cn-a/p/"},
+		{"dbs://cn-a/i/t", missing(""), "see which exports there are: tallyman discover dbs://cn-a/i/"},
+		{"dms://cn-a/1/k", missing(""), "look at the job in the provider's console"},
+		{"oss://b/p", missing("NoSuchBucket"), "check the name of the bucket, and whose it is"},
+		{"oss://b/p", missing(""), "check the bucket and the prefix: upper and lower case differ, and a directory's ends in /"},
+		{url, missing(""), "check the address"},
+		{"", missing(""), "look at the job in the provider's console"},
+
+		// What could not be read is not said to be written.
+		{job, onFile("open", file, syscall.EACCES), "see that the archive can be read by this user, and run again"},
+		{job, onFile("read", file, syscall.EACCES), "see that the archive can be read by this user, and run again"},
+		{job, onFile("open", file+".new", syscall.EACCES), "see that the archive can be written to, and run again"},
+		{job, onFile("mkdirat", "x", syscall.EACCES), "see that the archive can be written to, and run again"},
+		{job, onFile("open", file, syscall.ENOTDIR), "see that the archive can be written to, and run again: a file is where a directory ought to be"},
+		{job, onFile("write", file, syscall.EROFS), "see that the archive can be written to, and run again: its file system is read-only"},
+		{job, onFile("read", file, syscall.EIO), "see what the system says of this disk (dmesg), before anything is written to it"},
+		{job, onFile("write", file, syscall.ENOSPC), "make room and run again: what was received is kept"},
+		{job, &archive.NoArchiveError{Dir: "a b", Site: archive.SiteEmpty}, "see that it is the right directory, and that its disk is mounted; to make an archive of it: tallyman init 'a b'"},
+		{job, &archive.NoArchiveError{Dir: "a", Site: archive.SiteExports}, "put archive.json back from a copy, or make it anew with the ID that it had: tallyman init a --archive-id ID"},
+
+		// One's own promise is not the job's.
+		{url + "#size=5", &verify.Mismatch{Check: verify.CheckSize, Got: "4", Want: "5"}, "see that the #size in the reference is right; if it is, the source has another file"},
+		{url + "#md5=9e107d9d372bb6826bd81d3542a419d6", &verify.Mismatch{Check: verify.CheckMD5, Want: "9e107d9d372bb6826bd81d3542a419d6"}, "see that the promise behind # in the reference is right; if it is, the source has another file"},
+		{job, &verify.Mismatch{Check: verify.CheckMD5, Want: "9e107d9d372bb6826bd81d3542a419d6"}, "run again; if it happens again, the source does not keep its promise"},
+		{url, verify.ErrUnproven, "say what you know of the file: tallyman fetch 'https://h/f#md5=…', or #crc64=… or #size=…"},
+		{url + "#records=5", verify.ErrUnproven, "say what you know of the file: tallyman fetch 'https://h/f#records=5&md5=…', or #crc64=… or #size=…"},
+		{job, verify.ErrUnproven, "look at the job in the provider's console: it promises nothing of its file"},
+		{url, fetch.ErrExpired, "get a fresh URL"},
+		{job, fetch.ErrExpired, "run again: the job is asked for a fresh URL"},
+
+		// A wrong call has no hint for what made it wrong.
+		{"", &cli.UsageError{Err: onFile("open", file, fs.ErrNotExist)}, ""},
+		{"", errors.New("something else"), ""},
 	} {
-		if got := hint(err); got != want {
-			t.Errorf("the hint for %v is %q, want %q", err, got, want)
+		if got := hint(c.reference, c.err); got != c.want {
+			t.Errorf("the hint for %s: %v is %q, want %q", c.reference, c.err, got, c.want)
 		}
 	}
 }
@@ -35,13 +106,13 @@ func TestAHintFitsTheError(t *testing.T) {
 func TestEveryCauseHasAHint(t *testing.T) {
 	t.Parallel()
 	for _, cause := range worker.Causes() {
-		if causeHints[cause] == "" && cause != "bad-task" { // whose errors say all
+		if hintFor(cause, "sls://r/p/j", nil) == "" && cause != "bad-task" { // whose errors say all
 			t.Errorf("%s has no hint", cause)
 		}
 	}
-	for cause := range causeHints {
-		if !strings.Contains(fmt.Sprint(worker.Causes()), string(cause)) {
-			t.Errorf("there is no cause %s", cause)
+	for _, row := range hints {
+		if row.cause != "" && !strings.Contains(fmt.Sprint(worker.Causes()), string(row.cause)) {
+			t.Errorf("there is no cause %s", row.cause)
 		}
 	}
 }

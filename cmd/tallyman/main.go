@@ -58,15 +58,12 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 		return int(code)
 	}
 	fmt.Fprintf(stderr, "tallyman: %s\n", redact.Text(err.Error()))
-	if _, ok := errors.AsType[*cli.UsageError](err); ok {
-		return worker.ExitUsage
-	}
-	if ctx.Err() != nil {
+	if _, ok := errors.AsType[*cli.UsageError](err); ctx.Err() != nil && !ok {
 		return worker.ExitInterrupted
 	}
 	if panicked, ok := errors.AsType[*fetch.PanicError](err); ok {
 		fmt.Fprintln(stderr, panicked.Stack)
 	}
-	cli.PrintHint(stderr, hint(err))
-	return worker.Classify(err).Exit
+	cli.PrintHint(stderr, hint("", err))
+	return cli.Classify(err).Exit
 }

@@ -128,7 +128,7 @@ func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
 		line.Next = &status.Next
 	}
 	if record := status.Record; record != nil {
-		line.FirstSeen, line.Attempts, line.Hint = &record.FirstSeen, record.Attempts, causeHints[status.Cause]
+		line.FirstSeen, line.Attempts, line.Hint = &record.FirstSeen, record.Attempts, hintFor(status.Cause, status.Reference, nil)
 		if !record.Changed.IsZero() {
 			line.Changed = &record.Changed
 		}

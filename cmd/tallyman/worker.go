@@ -203,7 +203,7 @@ func (l *eventLog) Pause(ref fetch.Ref, note string) {
 func (l *eventLog) ended(ref fetch.Ref, receipt *archive.Receipt, err error) {
 	switch {
 	case err != nil:
-		l.log.Warn("failed", "ref", ref.String(), "cause", string(worker.Classify(err).Cause), "error", err, "hint", hint(err))
+		l.log.Warn("failed", "ref", ref.String(), "cause", string(worker.Classify(err).Cause), "error", err, "hint", hint(ref.String(), err))
 	case len(receipt.Doubts) > 0:
 		l.log.Warn("landed with doubts", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "doubts", receipt.Doubts)
 	default:

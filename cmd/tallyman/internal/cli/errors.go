@@ -3,7 +3,12 @@
 // writer that keeps secrets out of all of it. It does not know the flags.
 package cli
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"tallyman/worker"
+)
 
 // ExitError ends the command with its code. Everything there is to say has been
 // printed already.
@@ -24,3 +29,12 @@ func (e *UsageError) Unwrap() error { return e.Err }
 
 // Usagef returns a UsageError of the text that fmt.Errorf makes.
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
+
+// Classify is worker.Classify for the errors of commands. A UsageError is a
+// bad-task, whatever it wraps.
+func Classify(err error) worker.Outcome {
+	if _, ok := errors.AsType[*UsageError](err); ok {
+		return worker.Outcome{Cause: "bad-task", Exit: worker.ExitUsage}
+	}
+	return worker.Classify(err)
+}

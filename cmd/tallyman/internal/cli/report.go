@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -25,8 +24,9 @@ type Output struct {
 	// reference or none.
 	Many bool
 
-	// Hint returns what to do about an error, or "".
-	Hint func(error) string
+	// Hint returns what to do about an error of the export of that reference, or "".
+	// The reference is "" for an error of no export.
+	Hint func(reference string, err error) string
 }
 
 // Report prints how exports fare: what landed to stdout, everything else to
@@ -227,10 +227,7 @@ func (r *Report) land(receipt *archive.Receipt, before bool, changes *Changes) {
 // fail reports what did not land: the export ref, or a line that names none if
 // ref is empty.
 func (r *Report) fail(ref string, err error) {
-	outcome, hint := worker.Classify(err), r.output.Hint(err)
-	if _, ok := errors.AsType[*UsageError](err); ok {
-		outcome = worker.Outcome{Cause: "bad-task", Exit: worker.ExitUsage}
-	}
+	outcome, hint := Classify(err), r.output.Hint(ref, err)
 	r.lastFailure = outcome
 	state := "failed"
 	switch outcome.Exit {
@@ -280,7 +277,7 @@ func (r *Report) Exit() error {
 	switch {
 	case r.interrupted > 0:
 		fmt.Fprintf(r.stderr, "tallyman: interrupted\n")
-		PrintHint(r.stderr, r.output.Hint(fetch.ErrDrained))
+		PrintHint(r.stderr, r.output.Hint("", fetch.ErrDrained))
 		return ExitError(worker.ExitInterrupted)
 	case r.failed > 0 && total > 1:
 		return ExitError(worker.ExitSomeFailed)
