@@ -33,7 +33,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	disableCoreDumps()
 	cli.HideEnvironment(os.Environ(), demoSecret) // which the command sandbox prints
 	stdout, stderr = &cli.RedactingWriter{To: stdout, Redact: redact.Known}, &cli.RedactingWriter{To: stderr, Redact: redact.Text}
-	log.SetOutput(stderr) // package net/http logs there, for one
+	log.SetOutput(io.Discard) // until prepare knows who wants to hear libraries
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)

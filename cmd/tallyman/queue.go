@@ -25,7 +25,6 @@ func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *wor
 	if err != nil {
 		return nil, nil, err
 	}
-	worker.SetRedisLogger(nil)
 	client, err := worker.NewRedisClient(worker.RedisOptions{URL: a.Redis.Value, Password: password, CAFile: a.RedisCA})
 	if err != nil {
 		return nil, nil, &cli.UsageError{Err: err}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/verify/archive"
+	"tallyman/worker"
 )
 
 // app is one call of the program: its settings, and what several commands do.
@@ -120,7 +122,15 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	for _, name := range []string{"config", "file", "help", "version"} {
 		delete(known, name)
 	}
-	return a.Complete(cmd.Flags(), known)
+	if err := a.Complete(cmd.Flags(), known); err != nil {
+		return err
+	}
+	// What libraries have to say, such as net/http, is for the debug log.
+	debug := a.newLogger(cmd)
+	log.SetFlags(0)
+	log.SetOutput(&cli.LibraryLog{To: debug})
+	worker.SetRedisLogger(debug)
+	return nil
 }
 
 // addCompletions adds the values that a shell offers for flags other than

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -53,15 +54,33 @@ func TestAPanicOverOneReferenceFailsThatOne(t *testing.T) {
 	}
 }
 
-func TestWhatLibrariesLogIsRedacted(t *testing.T) {
-	var stdout, stderr bytes.Buffer
+// What libraries log may quote bytes of an export and headers of requests. It is for
+// the debug log alone, without what is quoted.
+func TestLibrariesAreHeardOnlyInTheDebugLog(t *testing.T) {
 	defer log.SetOutput(log.Writer())
-	if code := run([]string{"--version"}, &stdout, &stderr); code != 0 {
-		t.Fatalf("exit code %d", code)
+	defer log.SetFlags(log.Flags())
+	dir := filepath.Join(t.TempDir(), "archive")
+	if code := run([]string{"init", dir}, io.Discard, io.Discard); code != 0 {
+		t.Fatalf("init: exit code %d", code)
 	}
-	log.Printf("http2: Transport encoding header %q = %q", "authorization", "OSS id:canary-sealed-7")
-	if said := stderr.String(); !strings.Contains(said, `"authorization" = "***"`) {
-		t.Errorf("it says %s", said)
+	for flags, heard := range map[string]bool{"": false, "--quiet": false, "--json": false, "--quiet --json": false, "--quiet --verbose": false, "--verbose": true, "--verbose --json": true} {
+		var stdout, stderr bytes.Buffer
+		args := append([]string{"status", "--archive", dir}, strings.Fields(flags)...)
+		if code := run(args, &stdout, &stderr); code != 0 {
+			t.Fatalf("%q: exit code %d: %s", args, code, &stderr)
+		}
+		before := stderr.Len()
+		log.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=<nil>", "a\\,\"13800000000\"")
+		log.Printf("http2: Transport encoding header %q = %q", "authorization", "OSS id:canary-sealed-7")
+		log.Printf("it ends within %.12q", "what is \"quoted")
+		log.Print("url https://h.example/x?Signature=canary-sealed-8")
+		said := stderr.String()[before:]
+		if strings.Contains(said, "13800000000") || strings.Contains(said, "canary") || strings.Contains(said, "what is") {
+			t.Errorf("with %q it shows what is secret: %s", flags, said)
+		}
+		if (said != "") != heard || heard && !strings.Contains(said, "Unsolicited response") {
+			t.Errorf("with %q it says %q", flags, said)
+		}
 	}
 }
 

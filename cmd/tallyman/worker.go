@@ -91,7 +91,6 @@ func (a *app) worker(cmd *cobra.Command) error {
 	if store.Made() {
 		log.Warn("made an archive, since there was none", "archive", a.Archive, "archive_id", store.ID())
 	}
-	worker.SetRedisLogger(log)
 	w := a.newWorker(cmd.Context(), queue, store, log)
 	w.HardStop = hardStop
 	defer context.AfterFunc(cmd.Context(), func() { log.Info("stopping: no more exports are begun", "drain", a.Drain.Value) })()

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"log/slog"
 	"net/url"
 	"os"
 	"regexp"
@@ -39,6 +40,19 @@ func terminal(w io.Writer) *os.File {
 		return f
 	}
 	return nil
+}
+
+// A LibraryLog is what libraries log to, such as net/http: a line a Write, at debug
+// level. What they quote may be bytes of an export, so it is left out.
+type LibraryLog struct{ To *slog.Logger }
+
+// quoted matches what the verb %q prints.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*("|$)`)
+
+// Write implements io.Writer. It never fails.
+func (l *LibraryLog) Write(p []byte) (int, error) {
+	l.To.Debug("library: " + redact.Text(quoted.ReplaceAllLiteralString(strings.TrimSpace(string(p)), `"…"`)))
+	return len(p), nil
 }
 
 // secretVariable matches names of variables that hold a secret. It does not
