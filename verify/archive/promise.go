@@ -53,10 +53,17 @@ func SameVersion(a, b verify.Want) bool {
 // answer of the store, before any bytes of the answer are written. It fails with
 // ErrChanged if the store said otherwise before, and with a *verify.Mismatch if
 // the job did. Either marks what was received as useless.
+//
+// A hash of the bytes says more of their version than an ETag and a time, of which
+// each of several machines behind one address may have its own.
 func (p *Partial) AddPromise(store verify.Want) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.answered && !p.isVersion(store) {
+	before := p.store
+	if p.hashed() || before.CRC64 != "" && store.CRC64 != "" || before.MD5 != "" && store.MD5 != "" {
+		before.ETag, before.Modified = "", ""
+	}
+	if p.answered && !SameVersion(before, store) {
 		p.discarded = true
 		return fmt.Errorf("%s: %w", p.name, ErrChanged)
 	}
@@ -70,17 +77,6 @@ func (p *Partial) AddPromise(store verify.Want) error {
 	}
 	p.store, p.answered, p.want = store, true, want
 	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job)})
-}
-
-// isVersion reports whether what the store says can be about the version that is
-// being received. A hash of the bytes says more than an ETag and a time, of which
-// each of several machines behind one address may have its own.
-func (p *Partial) isVersion(store verify.Want) bool {
-	before := p.store
-	if p.hashed() || before.CRC64 != "" && store.CRC64 != "" || before.MD5 != "" && store.MD5 != "" {
-		before.ETag, before.Modified = "", ""
-	}
-	return SameVersion(before, store)
 }
 
 // hashed reports whether the job promised a hash, so that the Wire fails if the

@@ -201,7 +201,8 @@ type Summary struct {
 var errNoObjects = errors.New("the export has no objects")
 
 // newReceipt makes the receipt of the objects that this attempt wants. If they
-// are many, they are not listed in it.
+// are many, they are not listed in it. It is a doubt if their records are not as many
+// as was promised, or can't be counted.
 func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	r := &Receipt{
 		Schema: receiptSchema, Reference: s.Reference, Key: in.key,
@@ -215,8 +216,24 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	if objects == 0 {
 		return nil, errNoObjects
 	}
-	if err := r.addObjects(s.Records, &in.objects, objects <= maxListed); err != nil {
+	counts, uncounted, err := r.addObjects(&in.objects, objects <= maxListed)
+	if err != nil {
 		return nil, err
+	}
+	for _, c := range counts {
+		r.Records += c.Rows
+	}
+	if uncounted != "" {
+		r.Records = verify.Unknown
+	}
+	if check, ok := verify.CheckCounts(s.Records, counts); ok {
+		r.Checks = append(r.Checks, check)
+		switch check.Verdict {
+		case verify.Broken:
+			r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s records, the job promised %s", check.Got, check.Want))
+		case verify.NotComparable:
+			r.Doubts = append(r.Doubts, fmt.Sprintf("not-comparable: the job promised %s records, and those of %s can't be counted", check.Want, uncounted))
+		}
 	}
 	if r.Files == 0 {
 		r.Doubts = append(r.Doubts, "empty: there are no files in it, and its manifest is empty")
@@ -224,15 +241,13 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	return r, nil
 }
 
-// addObjects adds up the objects and their doubts, compares their records with
-// the promised number, and lists them.
-func (r *Receipt) addObjects(promised int64, objects *objectIndex, listed bool) error {
-	var counts []verify.Count
-	uncounted := "" // the first object with content that can't be counted
+// addObjects adds up the objects and their doubts, and lists them. It returns what was
+// counted, and the first object with content that can't be, or "".
+func (r *Receipt) addObjects(objects *objectIndex, listed bool) (counts []verify.Count, uncounted string, err error) {
 	unproven, doubts := 0, 0
 	for o, err := range objects.all() {
 		if err != nil {
-			return err
+			return nil, "", err
 		}
 		if o.Proof == "" {
 			if unproven++; unproven <= maxListed {
@@ -260,28 +275,5 @@ func (r *Receipt) addObjects(promised int64, objects *objectIndex, listed bool) 
 	if doubts > maxListed {
 		r.Doubts = append(r.Doubts, fmt.Sprintf("of %d doubts in all, the others are in %s", doubts, objectsFile))
 	}
-	r.countRecords(promised, counts, uncounted)
-	return nil
-}
-
-// countRecords adds up the records and compares them with the promised number. A
-// difference is a doubt, and so is an object that can't be counted.
-func (r *Receipt) countRecords(promised int64, counts []verify.Count, uncounted string) {
-	for _, c := range counts {
-		r.Records += c.Rows
-	}
-	if uncounted != "" {
-		r.Records = verify.Unknown
-	}
-	check, any := verify.CheckCounts(promised, counts)
-	if !any {
-		return
-	}
-	r.Checks = append(r.Checks, check)
-	switch check.Verdict {
-	case verify.Broken:
-		r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s records, the job promised %s", check.Got, check.Want))
-	case verify.NotComparable:
-		r.Doubts = append(r.Doubts, fmt.Sprintf("not-comparable: the job promised %s records, and those of %s can't be counted", check.Want, uncounted))
-	}
+	return counts, uncounted, nil
 }

@@ -59,7 +59,13 @@ func (e *NoArchiveError) Is(target error) bool { return target == fs.ErrNotExist
 func inspect(dir string) (Site, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return inspectAbsent(dir)
+		if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return SiteNowhere, nil
+		}
+		if _, err = os.Stat(filepath.Dir(dir)); errors.Is(err, fs.ErrNotExist) {
+			return SiteRemote, nil
+		}
+		return SiteAbsent, err
 	}
 	if err != nil {
 		return 0, err
@@ -79,17 +85,6 @@ func inspect(dir string) (Site, error) {
 		return SiteExports, nil
 	}
 	return SiteOccupied, nil
-}
-
-func inspectAbsent(dir string) (Site, error) {
-	if info, err := os.Lstat(dir); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return SiteNowhere, nil
-	}
-	_, err := os.Stat(filepath.Dir(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return SiteRemote, nil
-	}
-	return SiteAbsent, err
 }
 
 // maxInspected is after how many files the search for a bag is given up: the
