@@ -59,7 +59,7 @@ func resetRecord(d *archive.Record, o Options) {
 		Phase: archive.Waiting, Asked: now, Changed: now,
 	}
 	d.State.Options, _ = json.Marshal(o) // of times and a bool
-	d.Counters = archive.Counters{Progress: d.Progress()}
+	d.Counters = archive.Counters{}
 }
 
 // begin writes down that an attempt begins, so that the next one knows if this
@@ -79,7 +79,8 @@ func (r *run) begin() error {
 			return err
 		}
 	}
-	if progress := d.Progress(); progress != d.Counters.Progress {
+	bytes, objects := r.w.Archive.Received(r.ref.Key())
+	if progress := bytes + objects; progress != d.Counters.Progress { // an object may have no bytes
 		d.Counters.Progress, d.Counters.Starts = progress, 0
 	}
 	if d.Counters.Starts == maxStarts {

@@ -147,8 +147,9 @@ func landedStatus(reference, key string, receipt *archive.Receipt, err error) St
 func (s *StatusReader) pendingStatus(ref fetch.Ref, record archive.State, counters archive.Counters) Status {
 	a := s.client.Archive
 	task, queued := s.tasks[ref.Hash()]
+	received, _ := a.Received(ref.Key())
 	status := Status{
-		Reference: record.Reference, Key: ref.Key(), Record: &record, Counters: counters, Received: a.Received(ref.Key()),
+		Reference: record.Reference, Key: ref.Key(), Record: &record, Counters: counters, Received: received,
 		Cause: Cause(record.Cause), Message: cmp.Or(record.Message, counters.Status, task.Why),
 	}
 	switch {

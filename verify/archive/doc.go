@@ -53,8 +53,6 @@
 //     receive the same objects and no others.
 //   - Record: what is known of an export that has not landed: its state, which
 //     is durable, and its counters, which a power cut may reset.
-//   - Progress: how much of an export is here, by the part indexes and the
-//     object index.
 //   - Reservation: disk space that an object may still fill and that other
 //     objects of this process therefore cannot have.
 //   - Commit: the steps that make an export land: write the tag files, sync, one

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"tallyman/verify"
 )
@@ -176,7 +175,7 @@ func FuzzWhateverWasLeftBehindTheExportLands(f *testing.F) {
 		leaveBehind(t, a, e)
 		rewriteOrMake(t, filepath.Join(ingestOf(a), leftovers[int(i)%len(leftovers)]), text)
 		_, _, _ = a.State(testKey)
-		_ = a.Received(testKey)
+		_, _ = a.Received(testKey)
 		_, err := land(a, e)
 		if i%uint8(len(leftovers)) == 0 && forged(text) {
 			return
@@ -253,31 +252,6 @@ func mustReadAgain(t *testing.T, a *Archive, want State) {
 	if err != nil || !bytes.Equal(again, b) {
 		t.Errorf("%s is read as %s, %v", b, again, err)
 	}
-}
-
-// The lines of a file don't depend on how the file is divided into reads.
-func FuzzLines(f *testing.F) {
-	for _, s := range []string{"", "\n", "a", "a\n", "\n\na\r\n\nb", "\x00\n\xff"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		var want [][]byte
-		for line := range bytes.Lines(text) {
-			if len(line) > 1 {
-				want = append(want, line)
-			}
-		}
-		n := 0
-		for line, err := range lines(iotest.OneByteReader(bytes.NewReader(text))) {
-			if err != nil || n >= len(want) || !bytes.Equal(line, want[n]) {
-				t.Fatalf("%q: line %d is %q, %v", text, n, line, err)
-			}
-			n++
-		}
-		if n != len(want) {
-			t.Errorf("%q: %d lines, want %d", text, n, len(want))
-		}
-	})
 }
 
 // A receipt that can be read belongs to the export, and reads the same when it is

@@ -3,7 +3,6 @@ package archive
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc64"
 	"io"
@@ -38,32 +37,20 @@ type partEntry struct {
 func readPartIndex(r io.Reader) iter.Seq2[partEntry, error] {
 	return func(yield func(partEntry, error) bool) {
 		begun := false
-		for line, err := range lines(r) {
+		lines := bufio.NewScanner(r)
+		lines.Buffer(nil, math.MaxInt) // a power cut may leave a long line of zeros
+		for lines.Scan() {
 			var e partEntry
-			if err == nil && json.Unmarshal(line, &e) != nil {
+			if json.Unmarshal(lines.Bytes(), &e) != nil {
 				continue
 			}
 			begun = begun || e.Store != nil
-			if (begun || err != nil) && !yield(e, err) {
+			if begun && !yield(e, nil) {
 				return
 			}
 		}
-	}
-}
-
-// lines yields each line that is not blank, the last one even if it is cut
-// short. It ends after the first error.
-func lines(r io.Reader) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		for in := bufio.NewReader(r); ; {
-			line, err := in.ReadBytes('\n')
-			ended := errors.Is(err, io.EOF)
-			if ended {
-				err = nil
-			}
-			if (len(line) > 1 || err != nil) && !yield(line, err) || ended || err != nil {
-				return
-			}
+		if lines.Err() != nil {
+			yield(partEntry{}, lines.Err())
 		}
 	}
 }
@@ -104,32 +91,28 @@ func (e partEntry) matches(file io.ReaderAt) bool {
 	return err == nil && n == e.Len && strconv.FormatUint(crc.Sum64(), 10) == e.CRC64
 }
 
-// Received is how many bytes of an export as transferred are here, by what is
-// written down of them. It takes no lock and checks no bytes.
-func (a *Archive) Received(key string) int64 {
-	bytes, _ := readProgress(a.ingestPath(key))
-	return bytes
-}
-
-// readProgress returns how many bytes of an export are here, and how many objects
-// are done, by the object index and the part indexes. It ignores what it can't
-// read. If an object is done and has a part index too, the part index counts: the
-// object is being received again.
-func readProgress(dir string) (bytes, done int64) {
+// Received returns how many bytes of an export as transferred are here, and how many
+// of its objects are done, by the object index and the part indexes. It takes no lock,
+// checks no bytes, and ignores what it can't read. If an object is done and has a part
+// index too, the part index counts: the object is being received again.
+func (a *Archive) Received(key string) (bytes, objects int64) {
+	dir := a.ingestPath(key)
 	sizes := map[string]int64{} // by hashName of the object
 	if f, err := os.Open(filepath.Join(dir, objectsFile)); err == nil {
 		defer f.Close()
-		for line := range lines(f) {
+		lines := bufio.NewScanner(f)
+		lines.Buffer(nil, math.MaxInt) // a zip may have a million files
+		for lines.Scan() {
 			var o struct {
 				Name string `json:"name"`
 				Size int64  `json:"size"`
 			}
-			if json.Unmarshal(line, &o) == nil && o.Name != "" {
+			if json.Unmarshal(lines.Bytes(), &o) == nil && o.Name != "" {
 				sizes[hashName(o.Name)] = max(o.Size, 0)
 			}
 		}
 	}
-	done = int64(len(sizes))
+	objects = int64(len(sizes))
 	entries, _ := os.ReadDir(filepath.Join(dir, partsDir))
 	for _, e := range entries {
 		name, isIndex := strings.CutSuffix(e.Name(), partIndexSuffix)
@@ -157,5 +140,5 @@ func readProgress(dir string) (bytes, done int64) {
 	for _, size := range sizes {
 		bytes += size
 	}
-	return bytes, done
+	return bytes, objects
 }

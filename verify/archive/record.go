@@ -54,7 +54,7 @@ type Counters struct {
 	Polls    int   `json:"polls,omitempty"`
 	Unknown  int   `json:"unknown,omitempty"` // answers in a row with a status word that is not known
 	Starts   int   `json:"starts,omitempty"`  // attempts in a row that began, did not end, and made no progress
-	Progress int64 `json:"gain,omitempty"`    // what Record.Progress was at the last attempt
+	Progress int64 `json:"gain,omitempty"`    // bytes that were here and objects that were done, at the last attempt
 
 	Ready  bool   `json:"ready,omitempty"` // whether the job was ready when it was last asked
 	Status string `json:"said,omitempty"`  // what the job said if it was not
@@ -119,14 +119,6 @@ func (r *Record) SaveCounters() error {
 		return fmt.Errorf("save the counters of %s: %w", r.State.Reference, err)
 	}
 	return nil
-}
-
-// Progress is a number that grows whenever more of the export is kept for the
-// next attempt: the bytes that are here, and one for each object that is done,
-// since an object may have no bytes. It shrinks when received bytes are dropped.
-func (r *Record) Progress() int64 {
-	bytes, done := readProgress(r.lock.dir)
-	return bytes + done
 }
 
 // Discard drops all that was received, to free its space, and the Counters. The
