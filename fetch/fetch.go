@@ -59,7 +59,7 @@ type Fetcher struct {
 	peeks     peekSlots
 
 	budgetOnce sync.Once
-	budget     *memory.Budget // made by decoderMemory
+	budget     *memory.Budget // of all decoders
 }
 
 // Keep says what of an object goes into the bag. What is not kept is decoded

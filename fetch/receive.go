@@ -152,6 +152,7 @@ func (t *transfer) open(ctx context.Context) error {
 // end, unless it returns a local error. stop ends the transfer.
 func (t *transfer) decode(ctx context.Context, wire io.Reader, stop func()) (decode.Result, error) {
 	promised := t.object.Want
+	t.budgetOnce.Do(func() { t.budget = &memory.Budget{Limit: cmp.Or(t.MaxMemory, memory.DefaultLimit)} })
 	result, err := decode.Run(ctx, stoppableWire{wire, stop}, decode.Target{
 		Names:      t.object.names,
 		Size:       t.partial.Want().Size,
@@ -161,7 +162,7 @@ func (t *transfer) decode(ctx context.Context, wire io.Reader, stop func()) (dec
 		Workers:    t.parallel,
 		Limits:     t.Limits,
 		MaxDecoded: t.MaxDecoded,
-		Memory:     memory.Account{Budget: t.decoderMemory(), OnWait: func() { t.report(0, "waiting for memory, which other files hold") }},
+		Memory:     memory.Account{Budget: t.budget, OnWait: func() { t.report(0, "waiting for memory, which other files hold") }},
 		Output:     output{t.partial, t},
 		Recover:    Recover,
 	})
@@ -196,12 +197,6 @@ func (t *transfer) judge(ctx context.Context, wire *verify.Wire, result decode.R
 		t.partial.Uncounted()
 	}
 	return nameError(t.partial.Finish(result.Codec, result.Checked))
-}
-
-// decoderMemory returns the budget that all decoders take their memory from.
-func (f *Fetcher) decoderMemory() *memory.Budget {
-	f.budgetOnce.Do(func() { f.budget = memory.NewBudget(cmp.Or(f.MaxMemory, memory.DefaultLimit)) })
-	return f.budget
 }
 
 // A stoppableWire is a wire whose transfer can be stopped.

@@ -10,6 +10,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"runtime/debug"
 	"slices"
@@ -26,22 +27,20 @@ const (
 	maxIdle = 64 << 20
 )
 
-var defaultBudget = NewBudget(DefaultLimit)
+var defaultBudget = &Budget{Limit: DefaultLimit}
 
 // A Budget is a number of bytes that is lent. What does not fit waits until others
 // have given back theirs. Many goroutines may use it at once.
 type Budget struct {
-	limit int64
+	Limit int64 // of the bytes that are lent; it must not change
 
-	mu      sync.Mutex
-	held    int64      // bytes of all loans: those lent, idle and dropped
-	idle    []*loan    // with a decoder that the next may use, oldest first
-	dropped int64      // bytes of loans that are garbage, and may not be collected yet
-	waiting []*request // in the order they came
+	mu        sync.Mutex
+	held      int64      // bytes of all loans: those lent, idle and dropped
+	idle      []*loan    // with a decoder that the next may use, oldest first
+	idleBytes int64      // bytes of those
+	dropped   int64      // bytes of loans that are garbage, and may not be collected yet
+	waiting   []*request // in the order they came
 }
-
-// NewBudget returns a Budget that lends up to limit bytes.
-func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
 
 // An Account takes loans for one object.
 type Account struct {
@@ -68,19 +67,12 @@ type request struct {
 // they are free, or until ctx ends: then its cause is the error. give gives the
 // bytes back, and must be called once.
 func (a Account) Take(ctx context.Context, bytes int64) (give func(), err error) {
-	b := a.budget()
-	l, err := b.take(ctx, &request{bytes: min(bytes, b.limit)}, a.OnWait)
+	b := cmp.Or(a.Budget, defaultBudget)
+	l, err := b.take(ctx, &request{bytes: min(bytes, b.Limit)}, a.OnWait)
 	if err != nil {
 		return nil, err
 	}
 	return func() { b.give(l) }, nil
-}
-
-func (a Account) budget() *Budget {
-	if a.Budget == nil {
-		return defaultBudget
-	}
-	return a.Budget
 }
 
 // take returns a loan for r once it is granted.
@@ -134,60 +126,54 @@ func (b *Budget) give(l *loan) {
 		b.held -= l.bytes
 	} else {
 		b.idle = append(b.idle, l)
+		b.idleBytes += l.bytes
 	}
 	b.grant()
-	for b.idleBytes() > maxIdle {
+	for b.idleBytes > maxIdle {
 		b.dropped += b.idle[0].bytes
+		b.idleBytes -= b.idle[0].bytes
 		b.idle = slices.Delete(b.idle, 0, 1)
 	}
 	b.mu.Unlock()
 	b.reclaim()
 }
 
-// grant grants the requests that wait, in their order, as far as there is memory.
-// One may pass the first that has to wait on if that would fit beside it, and
-// beside all that passed before: then it delays nothing for ever. So small windows
-// need not wait behind a large one.
+// grant grants the requests that wait, in their order, as far as there is memory:
+// each gets the smallest idle loan that fits it, or a new one. One may pass the first
+// that has to wait on if that would fit beside it, and beside all that passed before:
+// then it delays nothing for ever. So small windows need not wait behind a large one.
 func (b *Budget) grant() {
 	var first *request // the first that has to wait on
 	b.waiting = slices.DeleteFunc(b.waiting, func(r *request) bool {
-		if first != nil && first.bytes+first.passedBy+r.bytes > b.limit {
+		if first != nil && first.bytes+first.passedBy+r.bytes > b.Limit {
 			return false
 		}
-		l := b.lend(r)
+		best := -1
+		for i, l := range b.idle {
+			if r.decoder && r.bytes <= l.bytes && l.bytes <= 2*r.bytes && (best < 0 || l.bytes < b.idle[best].bytes) {
+				best = i
+			}
+		}
+		var l *loan
 		switch {
-		case l == nil && first == nil:
-			first = r
-		case l != nil && first != nil:
+		case best >= 0:
+			l = b.idle[best]
+			b.idle = slices.Delete(b.idle, best, best+1)
+			b.idleBytes -= l.bytes
+		case b.held+r.bytes <= b.Limit:
+			l = &loan{bytes: r.bytes}
+			b.held += r.bytes
+		default:
+			first = cmp.Or(first, r)
+			return false
+		}
+		if first != nil {
 			l.passed = first
 			first.passedBy += l.bytes
 		}
-		if l != nil {
-			r.granted <- l
-		}
-		return l != nil
+		r.granted <- l
+		return true
 	})
-}
-
-// lend returns the smallest idle loan that fits the request, or a new one. It
-// returns nil if there is not enough memory.
-func (b *Budget) lend(r *request) *loan {
-	best := -1
-	for i, l := range b.idle {
-		if r.decoder && r.bytes <= l.bytes && l.bytes <= 2*r.bytes && (best < 0 || l.bytes < b.idle[best].bytes) {
-			best = i
-		}
-	}
-	if best >= 0 {
-		l := b.idle[best]
-		b.idle = slices.Delete(b.idle, best, best+1)
-		return l
-	}
-	if b.held+r.bytes > b.limit {
-		return nil
-	}
-	b.held += r.bytes
-	return &loan{bytes: r.bytes}
 }
 
 // reclaim frees what is dropped and what is idle, if a request that waits fits then.
@@ -195,13 +181,13 @@ func (b *Budget) lend(r *request) *loan {
 // twice.
 func (b *Budget) reclaim() {
 	b.mu.Lock()
-	unused := b.dropped + b.idleBytes()
-	fits := func(r *request) bool { return b.held-unused+r.bytes <= b.limit }
+	unused := b.dropped + b.idleBytes
+	fits := func(r *request) bool { return b.held-unused+r.bytes <= b.Limit }
 	if unused == 0 || !slices.ContainsFunc(b.waiting, fits) {
 		b.mu.Unlock()
 		return
 	}
-	b.dropped, b.idle = 0, nil
+	b.dropped, b.idle, b.idleBytes = 0, nil, 0
 	b.mu.Unlock()
 	debug.FreeOSMemory()
 	b.mu.Lock()
@@ -215,11 +201,4 @@ func (b *Budget) isShort() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.waiting) > 0
-}
-
-func (b *Budget) idleBytes() (n int64) {
-	for _, l := range b.idle {
-		n += l.bytes
-	}
-	return n
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // taker takes bytes of a budget in goroutines, in a synctest bubble.
@@ -43,7 +45,7 @@ func (k taker) checkTaken(taken chan func(), want bool) {
 func TestMoreThanTheBudgetWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		waits := 0
-		k := taker{t, Account{Budget: NewBudget(100), OnWait: func() { waits++ }}}
+		k := taker{t, Account{Budget: &Budget{Limit: 100}, OnWait: func() { waits++ }}}
 		first, second := k.take(60), k.take(40)
 		k.checkTaken(first, true)
 		k.checkTaken(second, true)
@@ -69,7 +71,7 @@ func TestMoreThanTheBudgetWaits(t *testing.T) {
 
 func TestASmallRequestPassesALargeOneWithoutDelayingIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := taker{t, Account{Budget: NewBudget(100)}}
+		k := taker{t, Account{Budget: &Budget{Limit: 100}}}
 		holder := k.take(50)
 		large := k.take(70)
 		k.checkTaken(large, false)
@@ -90,7 +92,7 @@ func TestASmallRequestPassesALargeOneWithoutDelayingIt(t *testing.T) {
 func TestTheEndOfTheContextEndsAWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stopped := errors.New("stopped")
-		k := taker{t, Account{Budget: NewBudget(100)}}
+		k := taker{t, Account{Budget: &Budget{Limit: 100}}}
 		holder := k.take(50)
 		ctx, stop := context.WithTimeoutCause(t.Context(), time.Hour, stopped)
 		defer stop()
@@ -113,7 +115,7 @@ func TestTheEndOfTheContextEndsAWait(t *testing.T) {
 // Many take and give back at random, with decoders and without, and some give up.
 func TestTheBudgetIsNeverExceeded(t *testing.T) {
 	const limit = 100 << 20
-	b := NewBudget(limit)
+	b := &Budget{Limit: limit}
 	var group sync.WaitGroup
 	for range 16 {
 		group.Go(func() {
@@ -128,7 +130,7 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 				b.mu.Unlock()
 				if err == nil {
 					if l.decoder == nil && rand.IntN(20) == 0 {
-						l.decoder = newDecoder()
+						l.decoder = new(zstd.Decoder)
 					}
 					b.give(l)
 				}
@@ -136,7 +138,7 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if left := b.idleBytes() + b.dropped; b.held != left || len(b.waiting) > 0 || b.idleBytes() > maxIdle {
+	if left := b.idleBytes + b.dropped; b.held != left || len(b.waiting) > 0 || b.idleBytes > maxIdle {
 		t.Errorf("%d bytes are held, %d are idle or dropped; %d wait", b.held, left, len(b.waiting))
 	}
 }

@@ -41,25 +41,31 @@ type Zstd struct {
 	loan    *loan // nil before the first frame
 	inFrame bool
 	err     error // that ended the content
+
+	frames, unchecked int // that were begun; of them, those without a checksum
 }
 
 // NewZstd returns the content of the frames of in, which may have skippable ones
 // among them. Once ctx has ended, what waits for memory fails with its cause. The
 // caller closes it.
 func NewZstd(ctx context.Context, in *bufio.Reader, account Account) *Zstd {
+	account.Budget = cmp.Or(account.Budget, defaultBudget)
 	return &Zstd{ctx: ctx, in: in, account: account}
 }
 
 // Reset begins with the content of another input. The memory is kept.
 func (z *Zstd) Reset(in *bufio.Reader) {
 	z.in, z.inFrame, z.err = in, false, nil
+	z.frames, z.unchecked = 0, 0
 }
 
 // Read implements io.Reader. A frame whose window is too large is a *WindowError.
-func (z *Zstd) Read(p []byte) (n int, err error) {
+func (z *Zstd) Read(p []byte) (n int, _ error) {
 	for n == 0 && len(p) > 0 && z.begin() {
-		n, err = z.loan.decoder.Read(p)
-		z.end(err)
+		n, z.err = z.loan.decoder.Read(p)
+		if errors.Is(z.err, io.EOF) {
+			z.inFrame, z.err = false, nil
+		}
 	}
 	if n > 0 || len(p) == 0 {
 		return n, nil
@@ -70,9 +76,10 @@ func (z *Zstd) Read(p []byte) (n int, err error) {
 // WriteTo implements io.WriterTo. Its errors are those of Read and of w.
 func (z *Zstd) WriteTo(w io.Writer) (n int64, err error) {
 	for z.begin() {
-		m, err := z.loan.decoder.WriteTo(w)
+		var m int64
+		m, z.err = z.loan.decoder.WriteTo(w)
 		n += m
-		z.end(cmp.Or(err, io.EOF))
+		z.inFrame = false
 	}
 	if errors.Is(z.err, io.EOF) {
 		return n, nil
@@ -85,52 +92,45 @@ func (z *Zstd) Close() {
 	if l := z.loan; l != nil {
 		z.loan = nil         // so that nothing refers to the decoder, which may be collected now
 		l.decoder.Reset(nil) // and the decoder not to the input
-		z.account.budget().give(l)
+		z.account.Budget.give(l)
 	}
 }
 
-// begin begins the next frame, unless one is being read. It reports whether there
-// is one to read, and sets z.err if not.
+// AllChecked reports whether there was a frame, and every frame that was read has a
+// checksum.
+func (z *Zstd) AllChecked() bool { return z.frames > 0 && z.unchecked == 0 }
+
+// begin begins the next frame, unless one is being read: it skips skippable frames
+// and takes memory. It reports whether there is a frame to read, and sets z.err if
+// not, to io.EOF at the end.
 func (z *Zstd) begin() bool {
-	if !z.inFrame && z.err == nil {
-		z.err = z.next()
-	}
-	return z.err == nil
-}
-
-// end ends the frame if decoding it ended with an error. io.EOF is the end of the
-// frame.
-func (z *Zstd) end(err error) {
-	z.inFrame = err == nil
-	if err != nil && !errors.Is(err, io.EOF) {
+	for !z.inFrame && z.err == nil {
+		var header zstd.Header
+		head, err := z.in.Peek(zstd.HeaderMaxSize)
+		if len(head) > 0 && errors.Is(err, io.EOF) { // a short frame, the last one
+			err = nil
+		}
+		if err == nil {
+			err = header.Decode(head)
+		}
+		switch {
+		case err != nil:
+		case header.Skippable:
+			_, err = z.in.Discard(header.HeaderSize + int(header.SkippableSize))
+			err = unexpectedEOF(err)
+		default:
+			if err = z.takeMemory(header); err == nil {
+				err = z.loan.decoder.Reset(&frame{in: z.in, left: int64(header.HeaderSize), checksum: header.HasCheckSum})
+			}
+			z.inFrame = true
+			z.frames++
+			if !header.HasCheckSum {
+				z.unchecked++
+			}
+		}
 		z.err = err
 	}
-}
-
-// next skips skippable frames, takes memory for the frame behind them, and begins
-// it. It returns io.EOF if there is none.
-func (z *Zstd) next() error {
-	var header zstd.Header
-	for {
-		head, err := z.in.Peek(zstd.HeaderMaxSize)
-		if err != nil && (len(head) == 0 || !errors.Is(err, io.EOF)) {
-			return err
-		}
-		if err := header.Decode(head); err != nil {
-			return err
-		}
-		if !header.Skippable {
-			break
-		}
-		if _, err := z.in.Discard(header.HeaderSize + int(header.SkippableSize)); err != nil {
-			return unexpectedEOF(err)
-		}
-	}
-	if err := z.takeMemory(header); err != nil {
-		return err
-	}
-	z.inFrame = true
-	return z.loan.decoder.Reset(&frame{in: z.in, left: int64(header.HeaderSize), checksum: header.HasCheckSum})
+	return z.err == nil
 }
 
 // takeMemory takes memory for a frame, and a decoder that holds it.
@@ -139,11 +139,11 @@ func (z *Zstd) takeMemory(header zstd.Header) error {
 	if header.SingleSegment { // the window is all of the content
 		window = header.FrameContentSize
 	}
-	budget := z.account.budget()
-	if limit := min(MaxWindow, budget.limit); window > uint64(limit) {
+	budget := z.account.Budget
+	if limit := min(MaxWindow, budget.Limit); window > uint64(limit) {
 		return &WindowError{window, limit}
 	}
-	bytes := min(max(int64(window), smallWindow)+perDecoder, budget.limit)
+	bytes := min(max(int64(window), smallWindow)+perDecoder, budget.Limit)
 	if z.loan != nil && z.loan.bytes >= bytes && !budget.isShort() {
 		return nil
 	}
@@ -152,21 +152,14 @@ func (z *Zstd) takeMemory(header zstd.Header) error {
 	if err != nil {
 		return err
 	}
-	if l.decoder == nil {
-		l.decoder = newDecoder()
+	if l.decoder == nil { // with no goroutine, it has one window and one block
+		l.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			panic(err) // the options are constants
+		}
 	}
 	z.loan = l
 	return nil
-}
-
-// newDecoder returns a decoder that uses no goroutine, and so has one window and
-// one block.
-func newDecoder() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	return d
 }
 
 // A frame reads one frame of its input, so that the decoder can't begin the next
@@ -179,39 +172,31 @@ type frame struct {
 	ended    bool
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. Before each block it reads the size of that with its
+// header, and after the last one it goes on to the checksum (RFC 8878).
 func (f *frame) Read(p []byte) (int, error) {
 	for f.left == 0 {
-		if err := f.nextBlock(); err != nil {
-			return 0, err
+		switch {
+		case f.ended || f.last && !f.checksum:
+			return 0, io.EOF
+		case f.last:
+			f.left, f.ended = 4, true
+			continue
+		}
+		head, err := f.in.Peek(3)
+		if err != nil {
+			return 0, unexpectedEOF(err)
+		}
+		bits := int64(head[0]) | int64(head[1])<<8 | int64(head[2])<<16
+		f.last = bits&1 == 1
+		f.left = int64(len(head)) + bits>>3
+		if repeatsOneByte := bits>>1&3 == 1; repeatsOneByte {
+			f.left = int64(len(head)) + 1
 		}
 	}
 	n, err := f.in.Read(p[:min(int64(len(p)), f.left)])
 	f.left -= int64(n)
 	return n, unexpectedEOF(err)
-}
-
-// nextBlock sets how many bytes the next block has with its header, or the checksum
-// behind the last one (RFC 8878).
-func (f *frame) nextBlock() error {
-	switch {
-	case f.ended || f.last && !f.checksum:
-		return io.EOF
-	case f.last:
-		f.left, f.ended = 4, true
-		return nil
-	}
-	head, err := f.in.Peek(3)
-	if err != nil {
-		return unexpectedEOF(err)
-	}
-	bits := int64(head[0]) | int64(head[1])<<8 | int64(head[2])<<16
-	f.last = bits&1 == 1
-	f.left = int64(len(head)) + bits>>3
-	if repeatsOneByte := bits>>1&3 == 1; repeatsOneByte {
-		f.left = int64(len(head)) + 1
-	}
-	return nil
 }
 
 func unexpectedEOF(err error) error {

@@ -97,7 +97,7 @@ func TestAWindowOverTheLimitIsRefused(t *testing.T) {
 		{DefaultLimit, 27, true}, {DefaultLimit, 28, false}, {1 << 40, 28, false}, {1 << 40, 41, false},
 		{16 << 20, 23, true}, {16 << 20, 24, true}, {16 << 20, 25, false}, // one of 16 MiB gets all
 	} {
-		_, err := contentOf(t, slices.Concat(rawFrame(20, "a"), rawFrame(tt.log, "b")), NewBudget(tt.limit))
+		_, err := contentOf(t, slices.Concat(rawFrame(20, "a"), rawFrame(tt.log, "b")), &Budget{Limit: tt.limit})
 		if _, refused := errors.AsType[*WindowError](err); refused == tt.fits || tt.fits && err != nil {
 			t.Errorf("2^%d bytes, of %d: %v", tt.log, tt.limit, err)
 		}
@@ -107,7 +107,7 @@ func TestAWindowOverTheLimitIsRefused(t *testing.T) {
 // Each file has frames with small and large windows, of which only one fits at a
 // time, in an order of its own.
 func TestFramesWithSeveralWindowsDoNotDeadlock(t *testing.T) {
-	budget := NewBudget(40 << 20)
+	budget := &Budget{Limit: 40 << 20}
 	logs := []byte{20, 25, 23, 24, 25, 20, 22, 25}
 	var group sync.WaitGroup
 	for i := range logs {
@@ -128,7 +128,7 @@ func TestFramesWithSeveralWindowsDoNotDeadlock(t *testing.T) {
 }
 
 func TestALoanIsKeptForFramesThatFit(t *testing.T) {
-	budget := NewBudget(DefaultLimit)
+	budget := &Budget{Limit: DefaultLimit}
 	file := slices.Concat(rawFrame(27, "a"), rawFrame(20, "b"), rawFrame(27, "c"))
 	z := NewZstd(t.Context(), bufio.NewReader(bytes.NewReader(file)), Account{Budget: budget})
 	decoders := map[*zstd.Decoder]bool{}
@@ -163,7 +163,7 @@ func FuzzZstdAgreesWithThePlainDecoder(f *testing.F) {
 		if len(want) == 1<<20 {
 			return
 		}
-		got, err := contentOf(t, file, NewBudget(limit))
+		got, err := contentOf(t, file, &Budget{Limit: limit})
 		if (err == nil) != (wantErr == nil) || err == nil && !bytes.Equal(got, want) {
 			t.Errorf("%d bytes, %v; the plain decoder has %d, %v", len(got), err, len(want), wantErr)
 		}

@@ -187,7 +187,7 @@ func TestZstdEntriesShareTheMemory(t *testing.T) {
 	for i := range 20 {
 		z.entries = append(z.entries, testEntry{name: fmt.Sprint(i), method: methodZstd, encoded: []byte(windowed(23))})
 	}
-	limits := Limits{Memory: memory.Account{Budget: memory.NewBudget(10 << 20)}}
+	limits := Limits{Memory: memory.Account{Budget: &memory.Budget{Limit: 10 << 20}}}
 	_, err := unzip(t, z.bytes(t), limits)
 	refused(t, err, nil, "")
 	z.entries = append(z.entries, testEntry{name: "large", method: methodZstd, encoded: []byte(windowed(24))})
