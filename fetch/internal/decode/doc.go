@@ -13,8 +13,7 @@
 //     Containers within a container are not opened.
 //   - The first bytes choose the format. Names and declarations only say what the
 //     format ought to be: if the bytes disagree, the object is mislabelled.
-//   - A frame checker follows the frames of zstd or lz4 to see whether the codec's
-//     own checksums cover all bytes, and whether a frame needs too much memory.
+//   - An object is checked if checksums of the codec's own cover all of its bytes.
 //   - The decode limit is how many bytes an object may decode to.
 //   - An error page is what a store, a service or a proxy sent in place of the
 //     object, with a status of success.

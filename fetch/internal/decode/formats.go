@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -23,44 +24,50 @@ type format struct {
 	magic    string   // the first bytes
 	suffixes []string // of the names of such files, the usual one first; none for a container
 
-	// open returns the decoder of a codec, and a function that releases it. It is
-	// nil for a zip. A decoder that needs much memory takes it from the account, and
-	// waits for it until ctx ends.
-	open func(ctx context.Context, encoded io.Reader, account memory.Account) (decoder io.Reader, release func(), err error)
-
-	// frame follows one frame behind its magic. It is nil for a format that always
-	// has a checksum of all content.
-	frame func(*frameChecker)
+	// open returns the decoder of a codec. It is nil for a zip. A decoder that needs
+	// much memory takes it from the account, and waits for it until ctx ends.
+	open func(ctx context.Context, encoded io.Reader, account memory.Account) (decoder, error)
 
 	// skippable says that skippable frames may precede the magic.
 	skippable bool
 }
 
+// A decoder is the content of what a codec encoded.
+type decoder struct {
+	io.Reader
+	release    func()      // gives back its memory, once nobody reads it
+	allChecked func() bool // whether checksums of the codec cover all that was read
+}
+
 // formats are the formats that are decoded. The first whose magic fits is taken.
 var formats = []format{
 	{
-		name: "zstd", magic: "\x28\xb5\x2f\xfd", suffixes: []string{".zst", ".zstd"}, frame: zstdFrame, skippable: true,
-		open: func(ctx context.Context, r io.Reader, account memory.Account) (io.Reader, func(), error) {
+		name: "zstd", magic: "\x28\xb5\x2f\xfd", suffixes: []string{".zst", ".zstd"}, skippable: true,
+		open: func(ctx context.Context, r io.Reader, account memory.Account) (decoder, error) {
 			encoded, giveBack := borrowReader(r)
 			d := memory.NewZstd(ctx, encoded, account)
-			return d, func() { d.Close(); giveBack() }, nil
+			return decoder{d, func() { d.Close(); giveBack() }, d.AllChecked}, nil
 		},
 	},
 	{
 		name: "gzip", magic: "\x1f\x8b", suffixes: []string{".gz", ".gzip"},
-		open: func(_ context.Context, r io.Reader, _ memory.Account) (io.Reader, func(), error) {
+		open: func(_ context.Context, r io.Reader, _ memory.Account) (decoder, error) {
 			d, err := gzip.NewReader(r)
 			if err != nil {
-				return nil, nil, err
+				return decoder{}, err
 			}
-			return d, func() { d.Close() }, nil
+			return decoder{d, func() { d.Close() }, func() bool { return true }}, nil
 		},
 	},
 	{
-		name: "lz4", magic: "\x04\x22\x4d\x18", suffixes: []string{".lz4"}, frame: lz4Frame, skippable: true,
-		open: func(ctx context.Context, r io.Reader, account memory.Account) (io.Reader, func(), error) {
-			release, err := account.Take(ctx, lz4Memory)
-			return lz4.NewReader(r), release, err
+		name: "lz4", magic: lz4Magic, suffixes: []string{".lz4"}, skippable: true,
+		open: func(ctx context.Context, r io.Reader, account memory.Account) (decoder, error) {
+			giveBack, err := account.Take(ctx, lz4Memory)
+			if err != nil {
+				return decoder{}, err
+			}
+			frames := newLZ4Checker()
+			return decoder{lz4.NewReader(io.TeeReader(r, frames)), func() { frames.stop(); giveBack() }, frames.allChecked}, nil
 		},
 	},
 	{name: "zip", magic: "PK\x03\x04"},
@@ -130,23 +137,22 @@ func cutCodecSuffix(name string) (rest, suffix string) {
 
 // decodeStream decodes a codec while the wire is read.
 func (d *decoding) decodeStream(ctx context.Context, f *format, encoded io.Reader) error {
-	frames := newFrameChecker(f)
-	defer frames.stop()
 	waiting, stop := context.WithCancel(ctx) // for memory
 	defer stop()
-	content, release, err := f.open(waiting, io.TeeReader(encoded, frames), d.Memory)
+	counted := &io.LimitedReader{R: encoded, N: math.MaxInt64}
+	codec, err := f.open(waiting, counted, d.Memory)
 	if err != nil {
 		return err
 	}
-	defer release()
-	content = io.TeeReader(content, &d.zips)
-	ahead := readAhead(ctx, &limitedReader{d: d, content: content, encoded: frames}, d.Size, d.Recover)
+	defer codec.release()
+	content := io.TeeReader(codec, &d.zips)
+	ahead := readAhead(ctx, &limitedReader{d: d, content: content, encoded: counted}, d.Size, d.Recover)
 	err = d.writeContent(ctx, ahead)
 	if IsLocal(err) {
 		d.wire.Close() // or ahead.Close would wait for the wire's next bytes
 	}
 	stop()
-	ahead.Close() // after this, frames does not change
-	d.result.Checked = err == nil && (f.frame == nil || frames.allChecked())
+	ahead.Close() // after this, nobody reads the codec
+	d.result.Checked = err == nil && codec.allChecked()
 	return err
 }

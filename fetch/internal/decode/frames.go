@@ -14,19 +14,20 @@ func isSkippable(head []byte) bool {
 	return len(head) >= magicSize && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18"
 }
 
-// A frameChecker sees the encoded bytes of a codec on their way to its decoder.
-// It counts them, and follows their frames without decoding them, to see which
-// have a checksum. Of a format whose frames need no check, it only counts the
-// bytes.
+// lz4Magic is the magic of an lz4 frame.
+const lz4Magic = "\x04\x22\x4d\x18"
+
+// An lz4Checker sees the encoded bytes of an lz4 on their way to its decoder, which
+// does not tell what it checks. It follows their frames without decoding them, to see
+// which have a checksum.
 //
 // The bytes come by Write, but the functions that follow a frame read them from
 // top to bottom. So they run as a coroutine: Write resumes it, and it goes back
 // to Write when it needs more bytes. stop must be called in the end.
-type frameChecker struct {
-	bytes     int64 // written so far
+type lz4Checker struct {
 	frames    int
 	unchecked bool // a frame has no checksum
-	lost      bool // what came is no frame of the format
+	lost      bool // what came is no frame
 
 	in     []byte // what Write brought and was not read yet
 	head   []byte // what next returned
@@ -35,16 +36,16 @@ type frameChecker struct {
 	wait   func(struct{}) bool // goes back to Write; false: stopped
 }
 
-func newFrameChecker(f *format) *frameChecker {
-	c := &frameChecker{}
+func newLZ4Checker() *lz4Checker {
+	c := &lz4Checker{}
 	c.resume, c.stop = iter.Pull(func(yield func(struct{}) bool) {
 		c.wait = yield
-		for f.frame != nil && !c.lost {
+		for !c.lost {
 			switch magic := c.next(magicSize); {
 			case isSkippable(magic):
 				c.skip(int64(binary.LittleEndian.Uint32(c.next(4))))
-			case string(magic) == f.magic:
-				f.frame(c)
+			case string(magic) == lz4Magic:
+				c.frame()
 			default:
 				c.lost = true
 			}
@@ -54,8 +55,7 @@ func newFrameChecker(f *format) *frameChecker {
 }
 
 // Write implements io.Writer and never fails.
-func (c *frameChecker) Write(p []byte) (int, error) {
-	c.bytes += int64(len(p))
+func (c *lz4Checker) Write(p []byte) (int, error) {
 	c.in = p
 	c.resume()
 	return len(p), nil
@@ -63,7 +63,7 @@ func (c *frameChecker) Write(p []byte) (int, error) {
 
 // next reads n bytes, which are good until the next call. Once the checker is
 // stopped, it returns zeros.
-func (c *frameChecker) next(n int) []byte {
+func (c *lz4Checker) next(n int) []byte {
 	c.head = c.head[:0]
 	for len(c.head) < n {
 		m := min(n-len(c.head), len(c.in))
@@ -78,7 +78,7 @@ func (c *frameChecker) next(n int) []byte {
 }
 
 // skip passes over n bytes.
-func (c *frameChecker) skip(n int64) {
+func (c *lz4Checker) skip(n int64) {
 	for n > 0 && !c.lost {
 		m := min(n, int64(len(c.in)))
 		n -= m
@@ -88,40 +88,10 @@ func (c *frameChecker) skip(n int64) {
 }
 
 // allChecked reports whether there was a frame, and every frame had a checksum.
-// It is for formats with frames only.
-func (c *frameChecker) allChecked() bool { return c.frames > 0 && !c.unchecked && !c.lost }
+func (c *lz4Checker) allChecked() bool { return c.frames > 0 && !c.unchecked && !c.lost }
 
-// zstdFrame follows a zstd frame (RFC 8878).
-func zstdFrame(c *frameChecker) {
-	descriptor := c.next(1)[0]
-	sizeBytes := []int{0, 2, 4, 8}[descriptor>>6]
-	dictionaryBytes := []int{0, 1, 2, 4}[descriptor&3]
-	checked := descriptor>>2&1 == 1
-	c.frames++
-	c.unchecked = c.unchecked || !checked
-	if descriptor>>5&1 == 1 { // a single segment, whose window is all of its content
-		sizeBytes = max(sizeBytes, 1)
-	} else {
-		c.skip(1) // the window
-	}
-	c.skip(int64(dictionaryBytes + sizeBytes))
-	for last := false; !last && !c.lost; {
-		head := c.next(3)
-		block := uint32(head[0]) | uint32(head[1])<<8 | uint32(head[2])<<16
-		size := int64(block >> 3)
-		if block>>1&3 == 1 {
-			size = 1 // one byte, repeated
-		}
-		c.skip(size)
-		last = block&1 == 1
-	}
-	if checked {
-		c.skip(4)
-	}
-}
-
-// lz4Frame follows an lz4 frame (lz4_Frame_format 1.6).
-func lz4Frame(c *frameChecker) {
+// frame follows a frame behind its magic (lz4_Frame_format 1.6).
+func (c *lz4Checker) frame() {
 	flags := c.next(1)[0]
 	flag := func(n int) int64 { return int64(flags >> n & 1) }
 	blockChecksum, checksum := 4*flag(4), 4*flag(2)

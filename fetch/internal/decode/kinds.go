@@ -49,18 +49,14 @@ type label struct {
 	kind   string // the extension before that says what the file is: ".csv"; or ""
 }
 
-func readLabel(name string) label {
-	rest, suffix := cutCodecSuffix(name)
-	if extension := verify.Extension(name); packedTars[extension] != nil {
-		return label{extension, ".tar"}
-	}
-	return label{strings.ToLower(suffix), verify.Extension(rest)}
-}
-
 // label returns what the name of the object says of the bytes at hand, which may
 // have been decoded.
 func (d *decoding) label() label {
-	l := readLabel(d.Names.Object)
+	rest, suffix := cutCodecSuffix(d.Names.Object)
+	l := label{strings.ToLower(suffix), verify.Extension(rest)}
+	if extension := verify.Extension(d.Names.Object); packedTars[extension] != nil {
+		l = label{extension, ".tar"}
+	}
 	if d.result.Codec != "" {
 		l.suffix = ""
 	}

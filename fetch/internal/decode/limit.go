@@ -49,7 +49,7 @@ func (d *decoding) containerLimits(size int64) unpack.Limits {
 type limitedReader struct {
 	d       *decoding
 	content io.Reader
-	encoded *frameChecker
+	encoded *io.LimitedReader // of math.MaxInt64 bytes, so that it counts
 	decoded int64
 }
 
@@ -58,7 +58,7 @@ func (r *limitedReader) Read(p []byte) (int, error) {
 	r.decoded += int64(n)
 	encoded := r.d.Size
 	if encoded == verify.Unknown {
-		encoded = r.encoded.bytes
+		encoded = math.MaxInt64 - r.encoded.N
 	}
 	if limit := r.d.decodeLimit(encoded); r.decoded > limit {
 		return 0, &unpack.LimitError{Limit: unpack.LimitDecoded,
