@@ -28,7 +28,7 @@ func ExampleParseRef() {
 	// Output:
 	// sls [cn-hangzhou ali-test-project download-123]
 	// sls/cn-hangzhou/ali-test-project/download-123
-	// reference "sls://cn-hangzhou/ali-test-project": want sls://REGION/PROJECT/JOB
+	// reference "sls://cn-hangzhou/ali-test-project": it names a whole project, and no export in it: want sls://REGION/PROJECT/JOB
 }
 
 func ExampleRef_Job() {

@@ -34,8 +34,22 @@ func ParseRef(s string) (ref Ref, err error) {
 	if path, err = ref.cutOption(path); err != nil {
 		return Ref{}, err
 	}
-	err = ref.split(path, ref.scheme.Segments)
+	if err = ref.split(path, ref.scheme.Segments); err != nil {
+		if place, placeErr := ParsePlace(s); placeErr == nil {
+			err = &PlaceError{place}
+		}
+	}
 	return ref, err
+}
+
+// A PlaceError says that a place was given for a reference.
+type PlaceError struct{ Place Ref }
+
+// Error says what the place is: a project, an instance, a task.
+func (e *PlaceError) Error() string {
+	segments := e.Place.scheme.Segments
+	kind := strings.ToLower(strings.TrimSuffix(segments[len(segments)-2].Name, "_ID"))
+	return fmt.Sprintf("it names a whole %s, and no export in it: want %s", kind, e.Place.scheme.form(segments))
 }
 
 // ParsePlace reads a place, where a Lister finds jobs: a reference without its
@@ -58,7 +72,12 @@ func ParsePlace(s string) (place Ref, err error) {
 	}
 	segments := slices.Clone(place.scheme.Segments)
 	segments[len(segments)-1] = Segment{"", empty}
-	err = place.split(strings.TrimSuffix(path, "/")+"/", segments)
+	path = strings.TrimSuffix(path, "/")
+	if err = place.split(path+"/", segments); err != nil {
+		if i := strings.LastIndexByte(path, '/'); i > 0 && place.split(path[:i+1], segments) == nil {
+			err = fmt.Errorf("%w: it names one export of the place %s", err, place)
+		}
+	}
 	return place, err
 }
 
@@ -70,10 +89,8 @@ func cutScheme(s string, place bool) (ref Ref, path string, err error) {
 	scheme := schemes[name]
 	schemesMu.RUnlock()
 	switch {
-	case (!ok || scheme == nil) && place:
-		return Ref{}, "", fmt.Errorf("want SCHEME://…/, with %s for SCHEME", schemeNames(true))
 	case !ok || scheme == nil:
-		return Ref{}, "", fmt.Errorf("want SCHEME://…, with %s for SCHEME", schemeNames(false))
+		return Ref{}, "", unknownScheme(s, place)
 	case place && scheme.NoPlaces != "":
 		return Ref{}, "", errors.New(scheme.NoPlaces)
 	case strings.ContainsFunc(path, func(r rune) bool {
@@ -94,14 +111,22 @@ func (r *Ref) cutOption(path string) (string, error) {
 		return "", errors.New("it holds a secret, which would be kept on disk: want the https URL as it was signed")
 	}
 	name, value, _ := strings.Cut(path[i+1:], "=")
+	var known []string
 	for _, o := range r.scheme.Options {
 		if o.Name == name {
 			r.option, r.value = name, value
 			return path[:i], o.Kind.check("option "+name, value)
 		}
+		known = append(known, o.Name)
 	}
-	if r.scheme.Segments[len(r.scheme.Segments)-1].Kind == Rest {
+	nearest, isRest := Nearest(name, known), r.scheme.Segments[len(r.scheme.Segments)-1].Kind == Rest
+	switch {
+	case isRest && nearest == "":
 		return path, nil // a question mark in the name of an object
+	case isRest:
+		return "", fmt.Errorf("%s references have no option %q: did you mean ?%s=? If it is part of a name, end the reference in the option %s", r.scheme.Name, name, nearest, nearest)
+	case nearest != "":
+		return "", fmt.Errorf("%s references have no option %q: did you mean ?%s=?", r.scheme.Name, name, nearest)
 	}
 	return "", fmt.Errorf("%s references have no option %q", r.scheme.Name, name)
 }
@@ -114,11 +139,7 @@ func (r *Ref) split(path string, segments []Segment) error {
 	}
 	r.parts = strings.SplitN(path, "/", n)
 	if len(r.parts) != len(segments) {
-		want := r.scheme.Name + ":/"
-		for _, s := range segments {
-			want += "/" + s.Name
-		}
-		return errors.New("want " + want)
+		return errors.New("want " + r.scheme.form(segments))
 	}
 	for i, s := range segments {
 		if err := s.Kind.check(s.Name, r.parts[i]); err != nil {
@@ -201,6 +222,9 @@ func (r *Ref) parsePromises(fragment string) error {
 			}
 			r.want.CRC64 = strconv.FormatUint(n, 10)
 		default:
+			if nearest := Nearest(name, []string{"md5", "crc64", "size", "records"}); nearest != "" {
+				return fmt.Errorf("unknown promise #%s: did you mean #%s=?", name, nearest)
+			}
 			return fmt.Errorf("unknown promise #%s, want md5, crc64, size or records", name)
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -21,17 +22,19 @@ func TestPlaceIsAReferenceWithoutItsLastPart(t *testing.T) {
 	for _, tt := range []struct {
 		in    string
 		parts []string
+		says  string
 	}{
-		{"sls://cn-hangzhou/ali-test-project/", []string{"cn-hangzhou", "ali-test-project", ""}},
-		{"dbs://cn-hangzhou/rm-uf6wjk5xxxxxxx/", []string{"cn-hangzhou", "rm-uf6wjk5xxxxxxx", ""}},
-		{"dis://cn-north-1/CDaRPdvKUfZrAhzTaYs/", []string{"cn-north-1", "CDaRPdvKUfZrAhzTaYs", ""}},
+		{"sls://cn-hangzhou/ali-test-project/", []string{"cn-hangzhou", "ali-test-project", ""}, ": it names a whole project, and no export in it: want sls://REGION/PROJECT/JOB"},
+		{"dbs://cn-hangzhou/rm-uf6wjk5xxxxxxx/", []string{"cn-hangzhou", "rm-uf6wjk5xxxxxxx", ""}, ": it names a whole instance, and no export in it: want dbs://REGION/INSTANCE/TASK_ID"},
+		{"dis://cn-north-1/CDaRPdvKUfZrAhzTaYs/", []string{"cn-north-1", "CDaRPdvKUfZrAhzTaYs", ""}, ": it names a whole task, and no export in it: want dis://REGION/TASK_ID/TRANSFER_FILE_NAME"},
 	} {
 		for _, in := range []string{tt.in, strings.TrimSuffix(tt.in, "/")} {
 			place := parsePlaceOf(t, in)
 			if diff := cmp.Diff(tt.parts, place.Parts()); diff != "" || place.String() != tt.in || !place.IsPlace() {
 				t.Errorf("%s: got %s; Parts (-want +got)\n%s", in, place, diff)
 			}
-			if ref, err := ParseRef(in); err == nil || !strings.Contains(err.Error(), "reference ") {
+			ref, err := ParseRef(in)
+			if placeErr, ok := errors.AsType[*PlaceError](err); !ok || placeErr.Place.String() != tt.in || !strings.HasSuffix(err.Error(), tt.says) {
 				t.Errorf("%s is taken for a reference, as %s, or: %v", in, ref, err)
 			}
 		}
@@ -53,7 +56,9 @@ func TestParsePlaceRefuses(t *testing.T) {
 	for _, tt := range []struct{ in, message string }{
 		{"", "want SCHEME://…/, with dbs, dis,"},
 		{"ftp://h/a/", "want SCHEME://"},
-		{"SLS://r/p/", "want SCHEME://"},
+		{"SLS://r/p/", "want SCHEME://…/, with dbs, dis, "},
+		{"SLS://r/p/", " for SCHEME: did you mean sls://?"},
+		{"sls://r/p/job", "want sls://REGION/PROJECT/: it names one export of the place sls://r/p/"},
 		{"dms://r/1/", "dms has no places: a key exists only once asked for"},
 		{"oss://b/x/", "an oss prefix is an export itself: fetch it"},
 		{"obs://b/x/", "an obs prefix is an export itself: fetch it"},

@@ -95,6 +95,11 @@ func TestOptionReturnsTheValueOfAnOption(t *testing.T) {
 	if got := parse(t, "dms://cn-hangzhou/1/k?tid=3001").Option("tid"); got != "3001" {
 		t.Errorf("tid %q", got)
 	}
+	for _, name := range []string{"what?versionId=7", "what?x=region", "what?regoin=a?region=cn-north-4"} {
+		if ref := parse(t, "oss://b/"+name); !strings.HasPrefix(name, ref.Parts()[1]) || !strings.HasPrefix(ref.Parts()[1], "what?") {
+			t.Errorf("%s is taken as %q", name, ref.Parts())
+		}
+	}
 	if got := parse(t, "obs://b/what?region=a?region=cn-north-4"); got.Option("region") != "cn-north-4" || got.Parts()[1] != "what?region=a" {
 		t.Errorf("region %q of %q", got.Option("region"), got.Parts())
 	}
@@ -111,6 +116,11 @@ func TestParseRefRefuses(t *testing.T) {
 		{"sls://r/p/\x00", "control character"},
 		{"oss://b/\x1b[31m", "control character"},
 		{"oss://b/\xff", "not UTF-8"},
+		{"slss://r/p/j", "for SCHEME: did you mean sls://?"},
+		{"SLS://r/p/j", "for SCHEME: did you mean sls://?"},
+		{"htps://h/a", "for SCHEME: did you mean https://?"},
+		{"https:/h/a", "for SCHEME: did you mean https://?"},
+		{"oss:b/x", "for SCHEME: did you mean oss://?"},
 		{"sls://r/p", "want sls://REGION/PROJECT/JOB"},
 		{"sls://r/p/j/k", "want sls://REGION/PROJECT/JOB"},
 		{"sls://r/p/", "JOB"},
@@ -144,6 +154,11 @@ func TestParseRefRefuses(t *testing.T) {
 		{"oss://b_/x", "BUCKET"},
 		{"oss://b/x?region=", "option region"},
 		{"oss://b/x?region=a.b/c", "option region"},
+		{"oss://b/x?regoin=cn-hangzhou", "oss references have no option \"regoin\": did you mean ?region=? If it is part of a name, end the reference in the option region"},
+		{"oss://b/x?Region=cn-hangzhou", "did you mean ?region=?"},
+		{"obs://b/x/?regon=cn-north-4", "did you mean ?region=?"},
+		{"obs://b/?reg=cn-north-4", "did you mean ?region=?"},
+		{"dms://r/1/k?tdi=1", "dms references have no option \"tdi\": did you mean ?tid=?"},
 		{"oss://b/x?Expires=1&Signature=SECRET", "secret"},
 		{"https://", "HOST"},
 		{"https:///a", "HOST"},
@@ -168,13 +183,27 @@ func TestParseRefRefuses(t *testing.T) {
 		{"https://h/a#records=", "whole number"},
 		{"https://h/a#etag=x", "unknown promise"},
 		{"https://h/a#size=1&", "unknown promise"},
-		{"https://h/a#SIZE=1", "unknown promise"},
+		{"https://h/a#SIZE=1", "unknown promise #SIZE: did you mean #size=?"},
+		{"https://h/a#recrods=1", "did you mean #records=?"},
+		{"https://h/a#sha1=1", "unknown promise #sha1, want md5, crc64, size or records"},
 	} {
 		ref, err := ParseRef(tt.in)
 		if err == nil {
 			t.Errorf("%q is taken, as %s", tt.in, ref)
 		} else if !strings.Contains(err.Error(), tt.message) {
 			t.Errorf("%q: %v, want %q in it", tt.in, err, tt.message)
+		}
+	}
+}
+
+func TestTheNearestWordIsTheOneThatWasMeant(t *testing.T) {
+	known := []string{"fetch", "worker", "part-size", "max-size", "parallel", "checksum-mismatch"}
+	for word, want := range map[string]string{
+		"fecth": "fetch", "Fetch": "fetch", "fetch": "fetch", "fetchs": "fetch", "etch": "fetch", "ftech": "fetch", "paralel": "parallel", "parralel": "parallel",
+		"part_size": "part-size", "maxsize": "max-size", "checksum": "checksum-mismatch", "wrkr": "", "size": "", "land": "", "": "", "f": "", "日": "",
+	} {
+		if got := Nearest(word, known); got != want {
+			t.Errorf("%q is taken for %q, want %q", word, got, want)
 		}
 	}
 }

@@ -82,6 +82,15 @@ func (k Kind) check(name, value string) error {
 	return nil
 }
 
+// form is how a path with these segments is written: "sls://REGION/PROJECT/JOB".
+func (s *Scheme) form(segments []Segment) string {
+	form := s.Name + ":/"
+	for _, segment := range segments {
+		form += "/" + segment.Name
+	}
+	return form
+}
+
 var (
 	schemesMu  sync.RWMutex
 	schemes    = map[string]*Scheme{}
@@ -104,9 +113,9 @@ func RegisterScheme(s Scheme) {
 	schemes[s.Name] = &s
 }
 
-// schemeNames lists the schemes that are registered, or only those that have
-// places: "dbs, dis or sls".
-func schemeNames(places bool) string {
+// unknownScheme says which schemes there are, or which of them have places, for a
+// text that begins with none of them.
+func unknownScheme(text string, places bool) error {
 	schemesMu.RLock()
 	defer schemesMu.RUnlock()
 	var names []string
@@ -115,9 +124,60 @@ func schemeNames(places bool) string {
 			names = append(names, name)
 		}
 	}
-	if len(names) < 2 {
-		return strings.Join(names, "")
+	form, list := "SCHEME://…", strings.Join(names, ", ")
+	if places {
+		form += "/"
 	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
+	if last := len(names) - 1; last > 0 {
+		list = strings.Join(names[:last], ", ") + " or " + names[last]
+	}
+	name, _, isCut := strings.Cut(text, ":")
+	if nearest := Nearest(name, names); isCut && nearest != "" {
+		return fmt.Errorf("want %s, with %s for SCHEME: did you mean %s://?", form, list, nearest)
+	}
+	return fmt.Errorf("want %s, with %s for SCHEME", form, list)
+}
+
+// Nearest returns the word of known that word is most likely a misspelling of, or ""
+// if it is like none of them. Case counts for nothing, nor does a line that is high
+// or low; two letters in the wrong order are one mistake, of which a longer word may
+// have more. The beginning of a word counts as one mistake, too.
+func Nearest(word string, known []string) string {
+	plain := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "-") }
+	nearest, least, word := "", max(1, len(word)/3)+1, plain(word)
+	for _, k := range known {
+		n := mistakes(word, plain(k))
+		if len(word) > 2 && strings.HasPrefix(plain(k), word) {
+			n = min(n, 1)
+		}
+		if n < least {
+			nearest, least = k, n
+		}
+	}
+	return nearest
+}
+
+// mistakes is how many letters are to be added, left out, replaced or swapped with the
+// next one to make b of a (the optimal string alignment distance).
+func mistakes(a, b string) int {
+	var beforeLast, last []int // of the rows for the letters of a
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		beforeLast, last, row = last, row, make([]int, len(b)+1)
+		row[0] = i + 1
+		for j := range len(b) {
+			differ := 1
+			if a[i] == b[j] {
+				differ = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+differ)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], beforeLast[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
 }

@@ -75,6 +75,7 @@ var hints = []struct {
 	{"auth-denied", when{says: "(?i)signature"}, "check the credentials: the secret is not the one of this access key, or a part of it is missing"},
 	{"auth-denied", when{says: "(?i)access ?key ?id"}, "check the credentials: the service does not know this access key; it may be deleted, or of another account"},
 	{"auth-denied", when{}, "check the credentials and what they are allowed to do"},
+	{"bad-task", when{test: isType[*fetch.PlaceError]}, "fetch all that is in it by: tallyman discover PLACE | tallyman fetch -f -"},
 	{"bomb-refused", when{}, "if you trust the source, raise the limit: --max-size, --max-decoded, --max-entries or --max-memory"},
 	{"busy", when{}, "another process is fetching it: run again when that has ended"},
 	{"cancelled", when{}, "ask for it again: tallyman retry"},
@@ -167,6 +168,9 @@ func (f failure) fill(hint string) string {
 	words := []string{"REF#md5=…", cli.ShellQuote(f.ref.String() + separator + "md5=…")}
 	if place, ok := f.ref.Place(); ok {
 		words = append(words, "PLACE", cli.ShellQuote(place.String()))
+	}
+	if whole, ok := errors.AsType[*fetch.PlaceError](f.err); ok {
+		words = append(words, "PLACE", cli.ShellQuote(whole.Place.String()))
 	}
 	if refused, ok := errors.AsType[*hostguard.NotAllowedError](f.err); ok {
 		words = append(words, "HOST", refused.Host)

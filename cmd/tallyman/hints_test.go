@@ -91,7 +91,8 @@ func TestAHintFitsTheError(t *testing.T) {
 		{url, fetch.ErrExpired, "get a fresh URL"},
 		{job, fetch.ErrExpired, "run again: the job is asked for a fresh URL"},
 
-		// A wrong call has no hint for what made it wrong.
+		// A place is no reference. Other wrong calls have no hint for what made them so.
+		{"", &cli.UsageError{Err: errOf(fetch.ParseRef("sls://cn-a/p"))}, "fetch all that is in it by: tallyman discover sls://cn-a/p/ | tallyman fetch -f -"},
 		{"", &cli.UsageError{Err: onFile("open", file, fs.ErrNotExist)}, ""},
 		{"", errors.New("something else"), ""},
 	} {
@@ -100,6 +101,8 @@ func TestAHintFitsTheError(t *testing.T) {
 		}
 	}
 }
+
+func errOf(_ fetch.Ref, err error) error { return err }
 
 // An export that has failed is shown with its cause alone, when the error is
 // gone.
