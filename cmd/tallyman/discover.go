@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/signal"
 	"path"
 	"syscall"
 	"time"
@@ -84,7 +83,6 @@ type discoverCommand struct {
 // list prints the jobs page by page. It is no error if the reader of the output
 // has read enough and closes it.
 func (c *discoverCommand) list(ctx context.Context, lister fetch.Lister, place fetch.Ref) error {
-	signal.Ignore(syscall.SIGPIPE)
 	filter := worker.Filter{Since: c.app.Since.Value, Until: c.app.Until.Value, Match: c.app.Match}
 	for listed, err := range lister.List(ctx, place, filter.Since) {
 		switch {
@@ -102,8 +100,8 @@ func (c *discoverCommand) list(ctx context.Context, lister fetch.Lister, place f
 			}
 			err = cli.PrintJSON(c.stdout, line)
 		}
-		if errors.Is(err, syscall.EPIPE) && ctx.Err() == nil {
-			return nil
+		if output, ok := errors.AsType[*cli.OutputError](err); ok && errors.Is(output, syscall.EPIPE) && ctx.Err() == nil {
+			return cli.ExitError(worker.ExitLanded)
 		}
 		if err != nil {
 			return err

@@ -31,15 +31,22 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	disableCoreDumps()
+	// Where nobody reads the output any more, the write is to fail, and not to end
+	// the process in the midst of its work. Unlike an ignored signal, one that is
+	// caught is not passed on to processes that libraries start.
+	brokenPipe := make(chan os.Signal, 1)
+	signal.Notify(brokenPipe, syscall.SIGPIPE)
+	defer signal.Stop(brokenPipe)
 	cli.HideEnvironment(os.Environ(), demoSecret) // which the command sandbox prints
-	stdout, stderr = &cli.RedactingWriter{To: stdout, Redact: redact.Known}, &cli.RedactingWriter{To: stderr, Redact: redact.Text}
+	output := &cli.RedactingWriter{To: stdout, Redact: redact.Known, Final: true}
+	stderr = &cli.RedactingWriter{To: stderr, Redact: redact.Text}
 	log.SetOutput(io.Discard) // until prepare knows who wants to hear libraries
 	root := newRoot()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(output)
 	root.SetErr(stderr)
 	err := recoverPanic(func() error { return root.ExecuteContext(ctx) })
-	return exitCode(ctx, err, stderr)
+	return exitCode(ctx, err, output.Err, stderr)
 }
 
 // recoverPanic calls do and returns its error, or a panic as an error. The
@@ -50,11 +57,19 @@ func recoverPanic(do func() error) (err error) {
 }
 
 // exitCode prints the error that ended the command, and returns the exit code.
-func exitCode(ctx context.Context, err error, stderr io.Writer) int {
-	if err == nil {
+// Unless lost is nil, standard output has failed: that is the error of a command
+// that ended well or with doubts.
+func exitCode(ctx context.Context, err error, lost *cli.OutputError, stderr io.Writer) int {
+	code, printed := errors.AsType[cli.ExitError](err)
+	switch {
+	case lost != nil && (err == nil || code == worker.ExitDoubts):
+		err = lost
+	case err == nil:
 		return worker.ExitLanded
-	}
-	if code, ok := errors.AsType[cli.ExitError](err); ok {
+	case printed:
+		if lost != nil && code != worker.ExitLanded {
+			fmt.Fprintf(stderr, "tallyman: %v\n", lost)
+		}
 		return int(code)
 	}
 	fmt.Fprintf(stderr, "tallyman: %s\n", redact.Text(err.Error()))

@@ -23,7 +23,7 @@ func TestAPanicOfACommandIsReportedWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
 	err := recoverPanic(func() error { panic(leak) })
-	code := exitCode(t.Context(), err, &cli.RedactingWriter{To: &stderr, Redact: redact.Text})
+	code := exitCode(t.Context(), err, nil, &cli.RedactingWriter{To: &stderr, Redact: redact.Text})
 	said := stderr.String()
 	if code != worker.ExitUnknown || !strings.Contains(said, "tallyman: panic: see https://h/a?Signature, in tallyman/cmd/tallyman.") || !strings.Contains(said, "please report it") {
 		t.Errorf("exit code %d: %s", code, said)
@@ -46,7 +46,7 @@ func TestAPanicOverOneReferenceFailsThatOne(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		report := cli.NewReport(&stdout, &stderr, cli.Output{JSON: json, Hint: hint}, store)
 		forEachReference(t.Context(), refs, 1, report, func(context.Context, fetch.Ref) { panic(leak) })
-		if code := exitCode(t.Context(), report.Exit(), io.Discard); code != worker.ExitUnknown || !strings.Contains(stderr.String(), "sls://r/p/j: crashed: panic: ") {
+		if code := exitCode(t.Context(), report.Exit(), nil, io.Discard); code != worker.ExitUnknown || !strings.Contains(stderr.String(), "sls://r/p/j: crashed: panic: ") {
 			t.Errorf("exit code %d: %s", code, &stderr)
 		}
 		hidden(t, "stdout", stdout.String(), secrets)

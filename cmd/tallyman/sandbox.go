@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -27,16 +28,20 @@ func newSandboxCommand(a *app) *cobra.Command {
 				return fmt.Errorf("start the sandbox: %w", err)
 			}
 			cloud := sandbox.New(sandbox.Options{AccessKeyID: demoKey, AccessKeySecret: demoSecret})
-			out, address := cmd.OutOrStdout(), listener.Addr().String()
-			fmt.Fprintf(out, "export ALIBABA_CLOUD_ACCESS_KEY_ID=%[1]s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%[2]s\n"+
+			address := listener.Addr().String()
+			var out strings.Builder
+			fmt.Fprintf(&out, "export ALIBABA_CLOUD_ACCESS_KEY_ID=%[1]s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%[2]s\n"+
 				"export HUAWEICLOUD_SDK_AK=%[1]s HUAWEICLOUD_SDK_SK=%[2]s\nexport", demoKey, demoSecret)
 			for _, name := range providerNames {
-				fmt.Fprintf(out, " TALLYMAN_ENDPOINT_%s=http://%s", strings.ToUpper(name), address)
+				fmt.Fprintf(&out, " TALLYMAN_ENDPOINT_%s=http://%s", strings.ToUpper(name), address)
 			}
-			fmt.Fprintf(out, "\nexport TALLYMAN_ALLOW_HOST=%s TALLYMAN_DBS_BUCKET=%s\n\n", address, demoBucket)
+			fmt.Fprintf(&out, "\nexport TALLYMAN_ALLOW_HOST=%s TALLYMAN_DBS_BUCKET=%s\n\n", address, demoBucket)
 			for _, s := range scenarios() {
 				reference := s.stage(cloud, "http://"+address, "sandbox")
-				fmt.Fprintf(out, "tallyman fetch '%s'  # %s\n", reference, s.title)
+				fmt.Fprintf(&out, "tallyman fetch '%s'  # %s\n", reference, s.title)
+			}
+			if _, err := io.WriteString(cmd.OutOrStdout(), out.String()); err != nil {
+				return err // nobody knows where it would serve
 			}
 			return cloud.Serve(cmd.Context(), listener)
 		},

@@ -156,29 +156,32 @@ func (c *statusCommand) printAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.add(c.newStatusLine(status))
+		if err := c.add(c.newStatusLine(status)); err != nil {
+			return err
+		}
 	}
 	c.printCounts()
 	return nil
 }
 
 // add counts an export unless it is older than --since. It prints it with
-// --json, or keeps it to be listed if someone should know of it.
-func (c *statusCommand) add(line statusLine) {
+// --json, or keeps it to be listed if someone should know of it. It returns an
+// error if nobody reads on.
+func (c *statusCommand) add(line statusLine) error {
 	if when := cmp.Or(line.Landed, line.Changed, line.FirstSeen); when != nil && when.Before(c.app.Since.Value) {
-		return
+		return nil
 	}
 	c.counts[line.State]++
 	if len(line.Doubts) > 0 {
 		c.doubts++
 	}
 	if c.app.JSON {
-		c.print(line)
-		return
+		return cli.PrintJSON(c.stdout, line)
 	}
 	if line.State != worker.StateLanded && line.State != worker.StateQueued && line.State != worker.StateCancelled || len(line.Doubts) > 0 {
 		c.listed = append(c.listed, line)
 	}
+	return nil
 }
 
 // exportStates are all states of exports, in the order in which they are listed.

@@ -6,6 +6,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 
 	"tallyman/worker"
 )
@@ -31,10 +33,34 @@ func (e *UsageError) Unwrap() error { return e.Err }
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
 
 // Classify is worker.Classify for the errors of commands. A UsageError is a
-// bad-task, whatever it wraps.
+// bad-task, whatever it wraps. An OutputError has no cause, and the exit code of a
+// disk, or of an unclassified error if nobody reads the output.
 func Classify(err error) worker.Outcome {
 	if _, ok := errors.AsType[*UsageError](err); ok {
 		return worker.Outcome{Cause: "bad-task", Exit: worker.ExitUsage}
 	}
-	return worker.Classify(err)
+	outcome := worker.Classify(err)
+	if output, ok := errors.AsType[*OutputError](err); ok {
+		outcome.Cause = ""
+		if errors.Is(output, syscall.EPIPE) || errors.Is(output, syscall.EBADF) {
+			outcome.Exit = worker.ExitUnknown
+		}
+	}
+	return outcome
 }
+
+// OutputError says that standard output took no more, so that what a command had
+// to tell is lost, or a part of it. The work of the command is done all the same.
+type OutputError struct{ Err error }
+
+// Error says why, without the name that the system has for standard output.
+func (e *OutputError) Error() string {
+	err := e.Err
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	return fmt.Sprintf("write to standard output: %v", err)
+}
+
+// Unwrap returns the error of the write.
+func (e *OutputError) Unwrap() error { return e.Err }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -15,16 +16,34 @@ import (
 
 // RedactingWriter removes secrets from what is written to To, by Redact. All
 // that the process prints passes one, so no part of the program has to think of
-// it. A secret must not be divided between two calls of Write.
+// it. A secret must not be divided between two calls of Write, which may come
+// from many goroutines at once.
 type RedactingWriter struct {
 	To     io.Writer
 	Redact func(string) string
+
+	// Final makes the first write that fails the last, so that nothing follows
+	// half a line, and every later one fails with its error: an OutputError.
+	Final bool
+	Err   *OutputError // of that write; to be read once all have ended
+
+	mu sync.Mutex
 }
 
 // Write implements io.Writer. It reports p as written in full, whatever length
 // it has without its secrets.
 func (w *RedactingWriter) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(w.To, w.Redact(string(p))); err != nil {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.Err != nil {
+		return 0, w.Err
+	}
+	_, err := io.WriteString(w.To, w.Redact(string(p)))
+	if err != nil && w.Final {
+		w.Err = &OutputError{err}
+		return 0, w.Err
+	}
+	if err != nil {
 		return 0, err
 	}
 	return len(p), nil

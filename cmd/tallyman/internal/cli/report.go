@@ -57,9 +57,9 @@ func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) 
 	if f := terminal(stderr); f != nil && !output.Quiet && !output.JSON {
 		progress := mpb.New(mpb.WithOutput(f))
 		r.bars = &progressBars{Writer: progress, progress: progress, byKey: map[string]*mpb.Bar{}}
-		r.stderr = &RedactingWriter{r.bars, redact.Text}
+		r.stderr = &RedactingWriter{To: r.bars, Redact: redact.Text}
 		if terminal(stdout) != nil { // bars would be drawn over what is printed there
-			r.stdout = &RedactingWriter{r.bars, redact.Known}
+			r.stdout = &RedactingWriter{To: r.bars, Redact: redact.Known}
 		}
 	}
 	return r
@@ -195,7 +195,7 @@ func (r *Report) Print(object any, text string) {
 	defer r.mu.Unlock()
 	switch {
 	case r.output.JSON:
-		_ = PrintJSON(r.stdout, object) // nobody is left to tell that stdout is closed
+		_ = PrintJSON(r.stdout, object)
 	case !r.output.Quiet:
 		fmt.Fprintln(r.stdout, text)
 	}
