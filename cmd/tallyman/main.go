@@ -41,7 +41,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	output := &cli.RedactingWriter{To: stdout, Redact: redact.Known, Final: true}
 	stderr = &cli.RedactingWriter{To: stderr, Redact: redact.Text}
 	log.SetOutput(io.Discard) // until prepare knows who wants to hear libraries
-	root := newRoot()
+	root := newRoot(args...)
 	root.SetArgs(args)
 	root.SetOut(output)
 	root.SetErr(stderr)

@@ -21,7 +21,21 @@ import (
 // app is one call of the program: its settings, and what several commands do.
 type app struct{ *config.Options }
 
-func newRoot() *cobra.Command {
+// A subcommand has a name, so that only the one that is called need be made.
+type subcommand struct {
+	name string
+	new  func(*app) *cobra.Command
+}
+
+var subcommands = []subcommand{
+	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
+	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"discover", newDiscoverCommand},
+	{"verify", newVerifyCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+}
+
+// newRoot returns the program for these arguments: with the one subcommand that they
+// begin with, or else with all of them, for help and for a shell that completes.
+func newRoot(args ...string) *cobra.Command {
 	a := &app{config.New(providerNames)}
 	root := &cobra.Command{
 		Use:   "tallyman",
@@ -53,11 +67,17 @@ archive in which nothing unverified can ever be seen.`,
 	a.AddCommon(root.PersistentFlags())
 	_ = root.MarkPersistentFlagDirname("archive")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
-	for _, newCommand := range []func(*app) *cobra.Command{newFetchCommand, newWorkerCommand, newEnqueueCommand, newStatusCommand, newRetryCommand, newRequeueCommand, newCancelCommand, newDiscoverCommand, newVerifyCommand, newInitCommand, newDemoCommand, newSandboxCommand} {
-		cmd := newCommand(a)
+	isNamed := len(args) > 0 && slices.ContainsFunc(subcommands, func(c subcommand) bool { return c.name == args[0] })
+	for _, c := range subcommands {
+		if isNamed && c.name != args[0] {
+			continue
+		}
+		cmd := c.new(a)
 		cmd.Flags().SortFlags = false
-		addCompletions(cmd)
 		root.AddCommand(cmd)
+		if !isNamed {
+			addCompletions(cmd)
+		}
 	}
 	return root
 }
@@ -110,8 +130,21 @@ func (a *app) prepare(cmd *cobra.Command) error {
 			return cli.Usagef("DEBUG=%s would print credentials: unset DEBUG", word)
 		}
 	}
-	// The file may set the flags of every command, but for those that say what a
-	// single call is to do. Their values belong to no command that runs.
+	if err := a.Complete(cmd.Flags(), allSettings); err != nil {
+		return err
+	}
+	// What libraries have to say, such as net/http, is for the debug log.
+	debug := a.newLogger(cmd)
+	log.SetFlags(0)
+	log.SetOutput(&cli.LibraryLog{To: debug})
+	worker.SetRedisLogger(debug)
+	return nil
+}
+
+// allSettings are the flags of every command, by name, which the configuration file may
+// set, but for those that say what a single call is to do. Their values belong to no
+// command that runs.
+func allSettings() map[string]*pflag.Flag {
 	known := map[string]*pflag.Flag{}
 	root := newRoot()
 	for _, each := range append(root.Commands(), root) {
@@ -122,15 +155,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	for _, name := range []string{"config", "file", "help", "version"} {
 		delete(known, name)
 	}
-	if err := a.Complete(cmd.Flags(), known); err != nil {
-		return err
-	}
-	// What libraries have to say, such as net/http, is for the debug log.
-	debug := a.newLogger(cmd)
-	log.SetFlags(0)
-	log.SetOutput(&cli.LibraryLog{To: debug})
-	worker.SetRedisLogger(debug)
-	return nil
+	return known
 }
 
 // addCompletions adds the values that a shell offers for flags other than

@@ -14,9 +14,9 @@ import (
 // Complete sets the flags that were not given, from the environment and then
 // from the configuration file. A variable that is empty counts as not set. The
 // file may set each flag in known, those of every command, by its name; values
-// for other commands are tried out on known. What is wrong with a setting is a
+// for other commands are tried out on known. It is called if there is a file. What is wrong with a setting is a
 // UsageError.
-func (o *Options) Complete(flags *pflag.FlagSet, known map[string]*pflag.Flag) error {
+func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
 	redisGiven := flags.Changed("redis")
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {

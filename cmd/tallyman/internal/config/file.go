@@ -24,7 +24,7 @@ import (
 // keys are names in known, places and schedule. Every key is checked, even if
 // this command has no such flag. What is wrong is a UsageError that begins with
 // the file, the line and the column.
-func (o *Options) readFile(flags *pflag.FlagSet, known map[string]*pflag.Flag) error {
+func (o *Options) readFile(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
 	name := o.File
 	if !flags.Changed("config") {
 		dir := os.Getenv("XDG_CONFIG_HOME")
@@ -46,7 +46,7 @@ func (o *Options) readFile(flags *pflag.FlagSet, known map[string]*pflag.Flag) e
 	if err != nil {
 		return cli.Usagef("--config: %w", err)
 	}
-	r := &fileReader{name: name, options: o, flags: flags, known: known}
+	r := &fileReader{name: name, options: o, flags: flags, known: known()}
 	return r.read(text)
 }
 
