@@ -9,13 +9,8 @@ import (
 	"tallyman/verify/archive"
 )
 
-// openOrMake opens the archive of --archive, or makes one if its Site comes no later
-// than may, and --archive-id and --create allow it.
-func (a *app) openOrMake(may archive.Site) (*archive.Archive, error) {
-	return archive.Open(a.Archive, a.ArchiveID, a.mayMake(may))
-}
-
-// mayMake returns the last Site where an archive is made instead of may.
+// mayMake returns the last Site where an archive is made, if that is may unless
+// --archive-id or --create says otherwise.
 func (a *app) mayMake(may archive.Site) archive.Site {
 	switch {
 	case a.Create:

@@ -74,7 +74,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 		forEachReference(cmd.Context(), refs, a.Parallel, report, c.plan)
 		return report.Exit()
 	}
-	store, err := a.openOrMake(archive.SiteBegun)
+	store, err := archive.Open(a.Archive, a.ArchiveID, a.mayMake(archive.SiteBegun))
 	if err != nil {
 		return err
 	}
@@ -156,9 +156,16 @@ func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provide
 }
 
 // newFetcher returns a Fetcher with these settings. Its attempts end soon after
-// ctx does. The memory of the process is limited to what these settings need.
+// ctx does. The memory of the process is limited to what these settings need, unless
+// GOMEMLIMIT says otherwise.
 func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, progress func(fetch.Progress)) *fetch.Fetcher {
-	a.limitMemory()
+	// Otherwise the garbage collector would wait until there is as much garbage as the
+	// windows of decoders have bytes.
+	if a.MaxMemory.Value != 0 && os.Getenv("GOMEMLIMIT") == "" {
+		const rest, perRequest = 8 << 20, 128 << 10
+		requests := int64(max(a.Parallel, 16)) // of one export
+		debug.SetMemoryLimit(a.MaxMemory.Value + rest + requests*requests*perRequest)
+	}
 	f := &fetch.Fetcher{
 		Providers: providers, StatusCaches: fetch.StatusCaches(providers, a.Profile), Archive: store,
 		Parallel: a.Parallel, PartSize: a.PartSize.Value, Progress: progress,
@@ -175,16 +182,4 @@ func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provide
 		f.Limit = rate.NewLimiter(rate.Limit(bytesPerSecond), int(burst))
 	}
 	return f
-}
-
-// limitMemory makes the garbage collector keep to --max-memory, and to what else
-// the process needs. Otherwise it would wait until there is as much garbage as the
-// windows of decoders have bytes. GOMEMLIMIT takes precedence.
-func (a *app) limitMemory() {
-	if a.MaxMemory.Value == 0 || os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	const rest, perRequest = 8 << 20, 128 << 10
-	requests := int64(max(a.Parallel, 16)) // of one export
-	debug.SetMemoryLimit(a.MaxMemory.Value + rest + requests*requests*perRequest)
 }

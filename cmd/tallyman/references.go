@@ -88,25 +88,6 @@ func (a *app) references(cmd *cobra.Command, args []string, providers map[string
 	return r.all(cmd.Context(), a.References != ""), nil
 }
 
-// lines yields the arguments and then, if file is set, the lines of --file.
-func (r *references) lines(ctx context.Context, file bool) iter.Seq[line] {
-	return func(yield func(line) bool) {
-		for _, arg := range r.args {
-			if !yield(line{text: arg}) {
-				return
-			}
-		}
-		if !file {
-			return
-		}
-		for l := range r.fileLines(ctx) {
-			if !yield(l) {
-				return
-			}
-		}
-	}
-}
-
 // all yields each reference once, as far back as dedupe remembers: those of the
 // command line and, if file is set, those of --file. An error is that of one line;
 // others may follow. It ends with ctx.
@@ -114,7 +95,7 @@ func (r *references) all(ctx context.Context, file bool) iter.Seq2[fetch.Ref, er
 	return func(yield func(fetch.Ref, error) bool) {
 		names, _ := lru.New[string, uint64](dedupeWindow) // fails only for a negative size
 		seen := dedupe{names}
-		for l := range r.lines(ctx, file) {
+		next := func(l line) (more bool) {
 			ref, err, seenBefore := fetch.Ref{}, l.err, false
 			if err == nil {
 				if ref, err = r.app.reference(l.text, r.providers); err == nil {
@@ -127,9 +108,15 @@ func (r *references) all(ctx context.Context, file bool) iter.Seq2[fetch.Ref, er
 					err = l.errorAt(err)
 				}
 			}
-			if (err != nil || !seenBefore) && !yield(ref, err) {
+			return err == nil && seenBefore || yield(ref, err)
+		}
+		for _, arg := range r.args {
+			if !next(line{text: arg}) {
 				return
 			}
+		}
+		if file {
+			r.fileLines(ctx)(next)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 			closeQueue()
 		}
 	}()
-	store, err := a.openOrMake(archive.SiteBegun)
+	store, err := archive.Open(a.Archive, a.ArchiveID, a.mayMake(archive.SiteBegun))
 	if err != nil {
 		return err
 	}

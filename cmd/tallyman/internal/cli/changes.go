@@ -9,15 +9,15 @@ import (
 	"tallyman/fetch/redact"
 )
 
-// Changes is what has changed under a prefix since it landed. Its methods may be
-// called on nil, which is of an export that was not asked for again.
+// Changes is what has changed under a prefix since it landed. It is nil for an export
+// that was not asked for again.
 type Changes struct {
 	fetch.Changes
 	Err     error  // why it is not known
 	Command string // that fetches what is new or has changed
 }
 
-// HasNew reports whether something is new or has changed.
+// HasNew reports whether something is new or has changed. It may be called on nil.
 func (c *Changes) HasNew() bool { return c != nil && c.New+c.Changed > 0 }
 
 // changesLine is what --json prints of Changes.
@@ -48,8 +48,6 @@ func (c *Changes) line() *changesLine {
 // printed even if the output is quiet.
 func (c *Changes) print(w io.Writer, reference string, quiet bool) {
 	switch {
-	case c == nil:
-		return
 	case c.Err != nil && !quiet:
 		fmt.Fprintf(w, "%s: whether it has changed since is not known: %s\n", reference, redact.Text(c.Err.Error()))
 	case c.Gone > 0 && !quiet:

@@ -217,9 +217,13 @@ func (r *Report) land(receipt *archive.Receipt, before bool, changes *Changes) {
 	for _, doubt := range receipt.Doubts {
 		fmt.Fprintf(r.stderr, "%s: doubt: %s\n", receipt.Reference, redact.Text(doubt))
 	}
-	changes.print(r.stderr, receipt.Reference, r.output.Quiet)
+	doubted := len(receipt.Doubts) > 0
+	if changes != nil {
+		changes.print(r.stderr, receipt.Reference, r.output.Quiet)
+		doubted = doubted || changes.HasNew()
+	}
 	r.landed++
-	if len(receipt.Doubts) > 0 || changes.HasNew() {
+	if doubted {
 		r.doubted++
 	}
 }
