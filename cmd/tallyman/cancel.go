@@ -38,7 +38,7 @@ stay cancelled, however often they are enqueued, until 'tallyman retry' or
 			}
 			report := a.newReport(cmd, store)
 			for _, ref := range refs {
-				switch err := usageError(client.Cancel(cmd.Context(), ref)); {
+				switch err := usageError(ref, client.Cancel(cmd.Context(), ref)); {
 				case err == nil || errors.Is(err, archive.ErrLanded):
 					report.Cancelled(ref, err != nil)
 				default:

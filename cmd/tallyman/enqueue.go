@@ -86,7 +86,8 @@ func (c *enqueueCommand) enqueue(ctx context.Context, ref fetch.Ref) {
 	submission, err := c.client.Enqueue(ctx, ref, c.options)
 	switch {
 	case errors.Is(err, worker.ErrSignedURL):
-		c.report.Reject(cli.Usagef("%s: a signed URL is a secret and expires: fetch it with 'tallyman fetch', or enqueue the job that it came from", ref))
+		c.report.Reject(&cli.UsageError{Reference: ref.String(),
+			Err: fmt.Errorf("%s: a signed URL is a secret and expires: fetch it with 'tallyman fetch', or enqueue the job that it came from", ref)})
 	case err != nil:
 		c.report.End(ref, nil, err)
 	default:
@@ -117,7 +118,11 @@ func (c *enqueueCommand) print(ref fetch.Ref, submission worker.Submission) {
 	c.counts[line.State]++
 	c.report.Print(line, fmt.Sprintf("%-7s %s", line.State, line.Reference))
 	if line.Hint != "" && !c.app.Quiet {
-		fmt.Fprintf(c.stderr, "%s: %s: %s\n", line.Reference, line.State, line.Cause)
+		said := "it was cancelled, and stays so"
+		if line.State == worker.StateFailed {
+			said = "failed: " + string(line.Cause)
+		}
+		fmt.Fprintf(c.stderr, "%s: %s\n", line.Reference, said)
 		cli.PrintHint(c.stderr, line.Hint)
 	}
 }

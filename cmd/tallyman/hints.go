@@ -78,6 +78,8 @@ var hints = []struct {
 	{"auth-denied", when{says: "(?i)access ?key ?id"}, "check the credentials: the service does not know this access key; it may be deleted, or of another account"},
 	{"auth-denied", when{}, "check the credentials and what they are allowed to do"},
 	{"bad-task", when{test: isType[*fetch.PlaceError]}, "fetch all that is in it by: tallyman discover PLACE | tallyman fetch -f -"},
+	{"bad-task", when{is: worker.ErrUnknownExport}, "check the reference, and which archive is meant (--archive); to fetch it: tallyman fetch REF"},
+	{"bad-task", when{is: worker.ErrSignedURL}, "fetch it by a fresh URL: tallyman fetch URL"},
 	{"bomb-refused", when{}, "if you trust the source, raise the limit: --max-size, --max-decoded, --max-entries or --max-memory"},
 	{"busy", when{}, "another process is fetching it: run again when that has ended"},
 	{"cancelled", when{}, "ask for it again: tallyman retry"},
@@ -109,6 +111,7 @@ var hints = []struct {
 	{"not-found", when{says: "ProjectNotExist"}, "check the name of the project, and its region: a project is known in its own region alone"},
 	{"not-found", when{says: "NoSuchBucket"}, "check the name of the bucket, and whose it is"},
 	{"not-found", when{test: isURL}, "check the address"},
+	{"not-found", when{test: func(f failure) bool { return strings.Contains(f.ref.String(), " #") }}, "what follows the # was taken for a part of the name: a comment must be on a line of its own"},
 	{"not-found", when{test: func(f failure) bool { return f.ref.IsPrefix() }}, "check the bucket and the prefix: upper and lower case differ, and a directory's ends in /"},
 	{"not-found", when{test: isInPlace}, "see which exports there are: tallyman discover PLACE"},
 	{"not-found", when{}, "look at the job in the provider's console"},
@@ -146,6 +149,9 @@ func newOnlyCommand(reference string) string {
 // hint returns what to do about an error of the export that reference names, or of a
 // whole command if it is "". It returns "" if there is nothing more to say.
 func hint(reference string, err error) string {
+	if usage, ok := errors.AsType[*cli.UsageError](err); ok && reference == "" {
+		reference = usage.Reference
+	}
 	return hintFor(cli.Classify(err).Cause, reference, err)
 }
 
@@ -167,7 +173,7 @@ func (f failure) fill(hint string) string {
 	if strings.Contains(f.ref.String(), separator) {
 		separator = "&"
 	}
-	words := []string{"REF#md5=…", cli.ShellQuote(f.ref.String() + separator + "md5=…")}
+	words := []string{"REF#md5=…", cli.ShellQuote(f.ref.String() + separator + "md5=…"), "REF", cli.ShellQuote(f.ref.String())}
 	if place, ok := f.ref.Place(); ok {
 		words = append(words, "PLACE", cli.ShellQuote(place.String()))
 	}

@@ -63,6 +63,7 @@ func TestAHintFitsTheError(t *testing.T) {
 		{job, missing("ProjectNotExist"), "check the name of the project, and its region: a project is known in its own region alone"},
 		{job, missing("JobNotExist"), "see which exports there are: tallyman discover sls://cn-a/p/"},
 		{"dbs://cn-a/i/t", missing(""), "see which exports there are: tallyman discover dbs://cn-a/i/"},
+		{job + " #nightly", missing("JobNotExist"), "what follows the # was taken for a part of the name: a comment must be on a line of its own"},
 		{"dms://cn-a/1/k", missing(""), "look at the job in the provider's console"},
 		{"oss://b/p", missing("NoSuchBucket"), "check the name of the bucket, and whose it is"},
 		{"oss://b/p", missing(""), "check the bucket and the prefix: upper and lower case differ, and a directory's ends in /"},
@@ -93,6 +94,7 @@ func TestAHintFitsTheError(t *testing.T) {
 
 		// A place is no reference. Other wrong calls have no hint for what made them so.
 		{"", &cli.UsageError{Err: errOf(fetch.ParseRef("sls://cn-a/p"))}, "fetch all that is in it by: tallyman discover sls://cn-a/p/ | tallyman fetch -f -"},
+		{"", usageError(mustRef(t, job), worker.ErrUnknownExport), "check the reference, and which archive is meant (--archive); to fetch it: tallyman fetch " + job},
 		{"", &cli.UsageError{Err: onFile("open", file, fs.ErrNotExist)}, ""},
 		{"", errors.New("something else"), ""},
 	} {

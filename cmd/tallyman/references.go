@@ -10,6 +10,7 @@ import (
 	"iter"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -21,18 +22,24 @@ import (
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
+	"tallyman/fetch/redact"
 )
 
 // forEachReference calls do for every reference, up to limit at the same time,
 // and returns once all calls have returned. It reports errors of refs, panics of
-// do, and the end of ctx.
+// do, and the end of ctx. An error of refs that comes with a reference is of that
+// export.
 func forEachReference(ctx context.Context, refs iter.Seq2[fetch.Ref, error], limit int, report *cli.Report, do func(context.Context, fetch.Ref)) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	slots := make(chan struct{}, limit)
 	for ref, err := range refs {
-		if err != nil {
+		switch {
+		case err != nil && ref.Scheme() == "":
 			report.Reject(err)
+			continue
+		case err != nil:
+			report.End(ref, nil, err)
 			continue
 		}
 		select {
@@ -98,14 +105,16 @@ func (r *references) all(ctx context.Context, file bool) iter.Seq2[fetch.Ref, er
 		next := func(l line) (more bool) {
 			ref, err, seenBefore := fetch.Ref{}, l.err, false
 			if err == nil {
-				if ref, err = r.app.reference(l.text, r.providers); err == nil {
+				if at := comment.FindStringIndex(l.text); at != nil && l.file != "" {
+					err = cli.Usagef("a comment must be on a line of its own: did you mean %s? (A reference that holds a # like this one can be an argument)", redact.URL(l.text[:at[0]]))
+				} else if ref, err = r.app.reference(l.text, r.providers); err == nil {
 					var same bool
 					if seenBefore, same = seen.see(ref); !same {
 						err = cli.Usagef("%s and an earlier reference are one export, with different promises or another query: leave one of them out", ref)
 					}
 				}
-				if err != nil && l.file != "" {
-					err = l.errorAt(err)
+				if err != nil {
+					ref, err = fetch.Ref{}, l.errorAt(err)
 				}
 			}
 			return err == nil && seenBefore || yield(ref, err)
@@ -127,6 +136,9 @@ func (a *app) reference(text string, providers map[string]fetch.Provider) (fetch
 	hosts := hostguard.Policy{Allow: a.AllowHosts}
 	switch {
 	case err != nil:
+		if info, statErr := os.Stat(text); statErr == nil && info.Mode().IsRegular() {
+			err = fmt.Errorf("%w; it is a file: did you mean -f %s?", err, cli.ShellQuote(text))
+		}
 		return ref, &cli.UsageError{Err: err}
 	case providers[ref.Scheme()] == nil:
 		known := strings.Join(slices.Sorted(maps.Keys(providers)), ", ")
@@ -179,10 +191,18 @@ type line struct {
 	err    error
 }
 
-// errorAt returns a UsageError that says which line err is about.
+// errorAt returns a UsageError that says which line of the file err is about, or which
+// argument.
 func (l line) errorAt(err error) error {
-	return cli.Usagef("%s, line %d: %w", l.file, l.number, err)
+	if l.file != "" {
+		err = fmt.Errorf("%s, line %d: %w", l.file, l.number, err)
+	}
+	return &cli.UsageError{Err: err, Reference: redact.URL(l.text)}
 }
+
+// comment matches what looks like a comment behind a reference, where the names of few
+// exports go on.
+var comment = regexp.MustCompile(`\s+#(\s.*)?$|(\t|\s\s)\s*#.*$`)
 
 // maxLine is the longest line in bytes, more than any reference is.
 const maxLine = 1 << 20

@@ -122,7 +122,7 @@ type retryable iter.Seq2[fetch.Ref, error]
 func (r retryable) all() iter.Seq2[fetch.Ref, error] {
 	return func(yield func(fetch.Ref, error) bool) {
 		for ref, err := range r {
-			if !yield(ref, usageError(err)) {
+			if !yield(ref, usageError(ref, err)) {
 				return
 			}
 		}
@@ -136,14 +136,11 @@ func (r retryable) empty() bool {
 	return true
 }
 
-// usageError returns err as a UsageError that says what to do, if it is a
-// mistake of whoever named the export.
-func usageError(err error) error {
-	switch {
-	case errors.Is(err, worker.ErrUnknownExport):
-		return cli.Usagef("%w: fetch it, or enqueue it", err)
-	case errors.Is(err, worker.ErrSignedURL):
-		return cli.Usagef("%w: fetch it by a fresh one", err)
+// usageError returns the error of an export as a UsageError, if it is a mistake of
+// whoever named the export.
+func usageError(ref fetch.Ref, err error) error {
+	if errors.Is(err, worker.ErrUnknownExport) || errors.Is(err, worker.ErrSignedURL) {
+		return &cli.UsageError{Err: err, Reference: ref.String()}
 	}
 	return err
 }

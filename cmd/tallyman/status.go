@@ -77,7 +77,7 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		}
 		status, err := reader.Export(ref)
 		if err != nil {
-			return usageError(err)
+			return usageError(ref, err)
 		}
 		c.print(c.newStatusLine(status))
 	}
@@ -273,7 +273,7 @@ func (c *statusCommand) print(line statusLine) {
 // details returns what a line says about an export besides its state.
 func (s *statusLine) details() string {
 	var parts []string
-	if s.Cause != "" {
+	if s.Cause != "" && string(s.Cause) != string(s.State) { // "cancelled" says all
 		parts = append(parts, string(s.Cause))
 	}
 	if s.Message != "" {

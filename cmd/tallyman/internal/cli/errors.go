@@ -21,7 +21,10 @@ func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // UsageError says that the command was called wrongly, or that its settings are
 // wrong. The command ends with exit code 2.
-type UsageError struct{ Err error }
+type UsageError struct {
+	Err       error
+	Reference string // what was read as the reference that is wrong, or ""
+}
 
 // Error implements error.
 func (e *UsageError) Error() string { return e.Err.Error() }
@@ -30,7 +33,7 @@ func (e *UsageError) Error() string { return e.Err.Error() }
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Usagef returns a UsageError of the text that fmt.Errorf makes.
-func Usagef(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
+func Usagef(format string, args ...any) error { return &UsageError{Err: fmt.Errorf(format, args...)} }
 
 // Classify is worker.Classify for the errors of commands. A UsageError is a
 // bad-task, whatever it wraps. An OutputError has no cause, and the exit code of a

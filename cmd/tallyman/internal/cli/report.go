@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/vbauerster/mpb/v8"
@@ -112,7 +114,7 @@ type landedLine struct {
 // failedLine is what --json prints of an export that did not land.
 type failedLine struct {
 	Schema    string       `json:"schema"`
-	Reference string       `json:"reference,omitempty"` // missing for a line that is no reference
+	Reference string       `json:"reference,omitempty"` // or what was read as one; missing if the list of them ended too early
 	State     string       `json:"state"`               // "failed", "not-ready" or "cancelled"
 	Cause     worker.Cause `json:"cause,omitempty"`
 	Message   string       `json:"message"`
@@ -231,7 +233,10 @@ func (r *Report) land(receipt *archive.Receipt, before bool, changes *Changes) {
 // fail reports what did not land: the export ref, or a line that names none if
 // ref is empty.
 func (r *Report) fail(ref string, err error) {
-	outcome, hint := Classify(err), r.output.Hint(ref, err)
+	outcome, hint, named := Classify(err), r.output.Hint(ref, err), ref
+	if usage, ok := errors.AsType[*UsageError](err); ok && named == "" {
+		named = usage.Reference
+	}
 	r.lastFailure = outcome
 	state := "failed"
 	switch outcome.Exit {
@@ -246,15 +251,15 @@ func (r *Report) fail(ref string, err error) {
 	}
 	message := redact.Text(err.Error())
 	if r.output.JSON && (ref != "" || state == "failed") {
-		_ = PrintJSON(r.stdout, failedLine{"tallyman.failed/v1", ref, state, outcome.Cause, message, hint})
+		_ = PrintJSON(r.stdout, failedLine{"tallyman.failed/v1", redact.Text(named), state, outcome.Cause, message, hint})
 	}
 	if outcome.Exit == worker.ExitInterrupted {
 		return // Exit says so once for all
 	}
-	if outcome.Cause != "" {
+	if outcome.Cause != "" && (outcome.Cause != "bad-task" || ref == "") { // of an export, the message says more
 		message = string(outcome.Cause) + ": " + message
 	}
-	if ref != "" {
+	if ref != "" && !strings.HasPrefix(message, ref+": ") {
 		message = ref + ": " + message
 	}
 	fmt.Fprintf(r.stderr, "tallyman: %s\n", message)
