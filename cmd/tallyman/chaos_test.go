@@ -25,17 +25,14 @@ import (
 var (
 	chaosFor  = flag.Duration("chaos", 10*time.Second, "how long to kill workers and Redis; from a minute on, worse is done to them too")
 	chaosSeed = flag.Uint64("chaos-seed", rand.Uint64(), "what decides who is killed when")
+	underWay  = flag.Int("chaos-exports", 60, "how many exports are under way at once; more than twice as many land")
 )
 
-const (
-	leastExports = 500
-	underWay     = 200
-	chaosDrain   = 5 * time.Second
-)
+const chaosDrain = 5 * time.Second
 
-// Workers and Redis are killed and started again at random while 200 exports
-// are on their way: each lands once, whole from the first moment on, and nearly
-// no byte is fetched twice.
+// Workers and Redis are killed and started again at random while exports are
+// under way: each lands once, whole from the first moment on, and nearly no byte
+// is fetched twice.
 func TestChaosLosesNothing(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -126,12 +123,12 @@ func nameOf(i int) string { return fmt.Sprintf("job-%06d", i) }
 // again what Redis alone knew of and may have lost.
 func (c *chaos) feed(t *testing.T) {
 	for again := 0; ; again++ {
-		over := isOver(c.calm) && len(c.exports) >= leastExports
+		over := isOver(c.calm) && c.enough()
 		if over && c.watch.landed() == len(c.exports) || t.Failed() {
 			return
 		}
 		var refs []fetch.Ref
-		if n := c.watch.landed() + underWay - len(c.exports); !over && n > 0 {
+		if n := c.watch.landed() + *underWay - len(c.exports); !over && n > 0 {
 			refs = c.add(t, n)
 		}
 		if again%50 == 0 {
@@ -141,6 +138,10 @@ func (c *chaos) feed(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 	}
 }
+
+// enough reports whether so many exports were made that workers were killed at
+// each step of some.
+func (c *chaos) enough() bool { return len(c.exports) >= *underWay*5/2 }
 
 // add adds so many jobs to the cloud.
 func (c *chaos) add(t *testing.T, n int) (refs []fetch.Ref) {
@@ -217,7 +218,7 @@ func (c *chaos) settle(t *testing.T) {
 func (c *chaos) allLanded() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.exports) >= leastExports && c.watch.landed() == len(c.exports)
+	return c.enough() && c.watch.landed() == len(c.exports)
 }
 
 // judge holds what there is to the promise.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
 	"strings"
@@ -13,9 +14,9 @@ import (
 func TestWhatManyEnqueueAtOnceIsServedOnce(t *testing.T) {
 	t.Parallel()
 	q := newCluster(t, testCloud())
-	exports, processes := 1000, 4
+	exports, processes := *bulkJobs, 4
 	if testing.Short() {
-		exports = 200
+		exports = 60
 	}
 	refs := jobRefs(someJobs(q.cloud, exports)...)
 	worker := q.start(t, "worker")
@@ -45,7 +46,7 @@ func TestWhatManyEnqueueAtOnceIsServedOnce(t *testing.T) {
 	}
 }
 
-const manyRefs = 100_000
+var manyRefs = flag.Int("references", 20_000, "how many are enqueued by one command")
 
 // pipedRefs are so many references, made as they are read.
 func pipedRefs(n int) io.Reader {
@@ -68,18 +69,18 @@ func TestMemoryDoesNotGrowWithWhatIsEnqueued(t *testing.T) {
 	t.Parallel()
 	q := newCluster(t, testCloud())
 	p := q.command(t, "enqueue", "-q", "-")
-	p.Stdin = pipedRefs(manyRefs)
+	p.Stdin = pipedRefs(*manyRefs)
 	began := time.Now()
 	p.start(t)
 	peak := make(chan int64)
 	go func() { peak <- peakMemory(p.Process.Pid) }()
 	p.exits(t, 0)
 	took, most := time.Since(began), <-peak
-	t.Logf("%.0f references a second, at most %d KiB of memory", manyRefs/took.Seconds(), most>>10)
+	t.Logf("%.0f references a second, at most %d KiB of memory", float64(*manyRefs)/took.Seconds(), most>>10)
 	if most == 0 || most > mostMemory {
 		t.Errorf("it took %d KiB of memory, want at most %d", most>>10, mostMemory>>10)
 	}
-	if said := q.redis.Send("LLEN asynq:{tallyman.poll}:pending"); said != fmt.Sprintf(":%d\r\n", manyRefs) {
+	if said := q.redis.Send("LLEN asynq:{tallyman.poll}:pending"); said != fmt.Sprintf(":%d\r\n", *manyRefs) {
 		t.Errorf("the queue has %s", said)
 	}
 }
