@@ -2,8 +2,10 @@ package fetch
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -31,7 +33,26 @@ var (
 	ErrChanged   = archive.ErrChanged
 	ErrTemporary = errors.New("temporary failure at the source")
 	ErrRefused   = errors.New("refused by the source") // and will be again
+
+	// Between here and the source. Another try helps once someone has seen to it.
+	ErrTLS   = errors.New("no connection that can be trusted")
+	ErrProxy = hostguard.ErrProxy // it refuses: credentials, or the host
+
+	// No answer came. Each of the last two is an ErrUnreachable, and that is an
+	// ErrTemporary.
+	ErrUnreachable error = &subkind{ErrTemporary.Error(), ErrTemporary}
+	ErrNoSuchHost  error = &subkind{"no such host", ErrUnreachable}
+	ErrProxyAway   error = &subkind{"the proxy does not answer", ErrUnreachable}
 )
+
+// A subkind is a kind of refusal that is also of another kind.
+type subkind struct {
+	text string
+	of   error
+}
+
+func (k *subkind) Error() string { return k.text }
+func (k *subkind) Unwrap() error { return k.of }
 
 // Other ends of an attempt.
 var (
@@ -72,30 +93,43 @@ type transferError struct {
 func (e *transferError) Error() string   { return e.what + ": " + e.err.Error() }
 func (e *transferError) Unwrap() []error { return []error{e.err, ErrTemporary} }
 
-// retryable reports whether the same request may succeed a little later.
+// retryable reports whether the same request may succeed a little later. A name
+// that is not known will not be known in a second.
 func retryable(err error) bool {
-	return errors.Is(err, ErrTemporary) || errors.Is(err, ErrThrottled)
+	return (errors.Is(err, ErrTemporary) || errors.Is(err, ErrThrottled)) && !errors.Is(err, ErrNoSuchHost)
 }
 
 // TransportError returns the error of a call that got no answer: the cause if ctx
-// has ended, hostguard.ErrHost if the host was refused, and otherwise a *CallError
-// that may pass. It drops the URL that net/http puts into its errors, since that may
-// be a secret.
+// has ended, hostguard.ErrHost if the host was refused, ErrProxy if the proxy
+// refused, and otherwise a *CallError: of kind ErrTLS, or ErrUnreachable, which may
+// pass. It drops the URL that net/http puts into its errors, since that may be a
+// secret.
 func TransportError(ctx context.Context, call string, err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
+	text := err.Error()
+	failed := &CallError{Call: call, Message: printableText(text), Kind: ErrUnreachable}
+	op, isOp := errors.AsType[*net.OpError](err)
+	name, isLookup := errors.AsType[*net.DNSError](err)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", call, context.Cause(ctx))
-	case errors.Is(err, hostguard.ErrHost):
+	case errors.Is(err, hostguard.ErrHost) || errors.Is(err, ErrProxy):
 		return fmt.Errorf("%s: %w", call, err)
+	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
+		failed.Kind = errTooManyFiles
+	case strings.Contains(text, "tls: ") || strings.Contains(text, "x509: ") || errors.Is(err, http.ErrSchemeMismatch):
+		failed.Kind = &subkind{ErrTLS.Error(), errors.Join(ErrTLS, err)}
+		if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok && unknown.Cert != nil {
+			failed.Message += printableText(fmt.Sprintf(": it is %q", unknown.Cert.Issuer))
+		}
+	case isOp && op.Op == "proxyconnect":
+		failed.Kind, failed.Message = ErrProxyAway, printableText(op.Err.Error())
+	case isLookup && name.IsNotFound:
+		failed.Kind, failed.Message = ErrNoSuchHost, printableText(name.Name)
 	}
-	kind := ErrTemporary
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
-		kind = errTooManyFiles
-	}
-	return &CallError{Call: call, Message: redact.Text(err.Error()), Kind: kind}
+	return failed
 }
 
 // errTooManyFiles says that this process had no file descriptor left for a

@@ -12,7 +12,7 @@ import (
 )
 
 // errIdle ends a request whose store sends nothing any more.
-var errIdle = errors.New("the store has stalled")
+var errIdle error = &subkind{"the store has stalled", ErrUnreachable}
 
 // An idleTimeout ends a request whose store sends nothing for too long while it
 // is waited for, or sends too slowly. Time in which nobody reads does not count.

@@ -40,6 +40,7 @@ var (
 	// tells the person at once of what may not.
 	transient = Budget{10, endless}
 	external  = Budget{1, endless}
+	between   = Budget{2, endless} // on the way to the source
 )
 
 const endless = 1 << 30
@@ -88,6 +89,8 @@ var outcomes = []struct {
 	{nil, func(err error) bool { return jobState(err) == fetch.Failed }, Outcome{"job-failed", ExitGone, once}},
 	{fetch.ErrExpired, nil, Outcome{"url-expired", ExitGone, few}},
 	{fetch.ErrAuth, nil, Outcome{"auth-denied", ExitAuth, once}},
+	{fetch.ErrTLS, nil, Outcome{"tls", ExitAuth, between}},
+	{fetch.ErrProxy, nil, Outcome{"proxy", ExitAuth, between}},
 	{fetch.ErrThrottled, nil, Outcome{"throttled", ExitTemporary, transient}},
 	{hostguard.ErrHost, nil, Outcome{"host-refused", ExitIntegrity, once}},
 	{fetch.ErrChanged, nil, Outcome{"changed-at-source", ExitTemporary, many}},

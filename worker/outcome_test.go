@@ -67,6 +67,8 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{call(fetch.ErrExpired), "url-expired", 7, 3},
 		{call(fetch.ErrAuth), "auth-denied", 6, 1},
 		{call(fetch.ErrThrottled), "throttled", 5, 10},
+		{call(fetch.ErrTLS), "tls", 6, 2},
+		{call(fetch.ErrProxy), "proxy", 6, 2},
 		{hostguard.ErrHost, "host-refused", 4, 1},
 		{call(fetch.ErrChanged), "changed-at-source", 5, 10},
 		{fmt.Errorf("%w: %w", fetch.ErrChanged, size("2", "1")), "changed-at-source", 5, 10},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (a *app) discover(cmd *cobra.Command, arg string) error {
 	if !a.Since.Value.IsZero() && !a.Until.Value.IsZero() && !a.Since.Value.Before(a.Until.Value) {
 		return cli.Usagef("--since %v --until %v: no time is between them", &a.Since, &a.Until)
 	}
-	if err := a.CheckCalls(); err != nil {
+	if err := cmp.Or(a.CheckCalls(), a.CheckProxies()); err != nil {
 		return err
 	}
 	place, err := fetch.ParsePlace(arg)

@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -107,6 +111,9 @@ var hints = []struct {
 	{"host-refused", when{}, "if you trust the host, name it by --allow-host"},
 	{"job-expired", when{}, "export it anew"},
 	{"job-failed", when{}, "export it anew"},
+	{"network", when{is: fetch.ErrProxyAway}, "see that the proxy in HTTPS_PROXY runs, or name the host in NO_PROXY to do without it"},
+	{"network", when{is: fetch.ErrNoSuchHost, test: isURL}, "check how the host is spelt, and that this machine has a network and a name server"},
+	{"network", when{is: fetch.ErrNoSuchHost}, "check how the region and the project are spelt, and that this machine has a network and a name server"},
 	{"network", when{}, hintRunAgain},
 	{"not-found", when{says: "ProjectNotExist"}, "check the name of the project, and its region: a project is known in its own region alone"},
 	{"not-found", when{says: "NoSuchBucket"}, "check the name of the bucket, and whose it is"},
@@ -117,8 +124,18 @@ var hints = []struct {
 	{"not-found", when{}, "look at the job in the provider's console"},
 	{"not-ready", when{}, "run again later, or wait longer with --wait"},
 	{"open-files", when{}, "raise the limit of open files (ulimit -n), or lower --parallel"},
+	{"proxy", when{}, "check the user and the password in HTTPS_PROXY and what the proxy allows, or name the host in NO_PROXY to do without it"},
 	{"redis", when{}, "see that Redis runs, and run again"},
 	{"throttled", when{}, "run again later: what was received is kept"},
+	{"tls", when{test: isType[x509.HostnameError]}, "see that the host is spelt right, and that nothing answers in its place, such as the login page of a network"},
+	{"tls", when{test: func(f failure) bool {
+		invalid, ok := errors.AsType[x509.CertificateInvalidError](f.err)
+		return ok && invalid.Reason == x509.Expired
+	}}, "see that this machine's clock is right, or have the server's certificate renewed"},
+	{"tls", when{is: http.ErrSchemeMismatch}, hintNoTLS},
+	{"tls", when{test: isType[tls.RecordHeaderError]}, hintNoTLS},
+	{"tls", when{test: isType[*net.OpError]}, "see which versions of TLS the server takes, and whether it wants a certificate of yours"},
+	{"tls", when{}, "if you trust the authority that signed the certificate, name a file with its certificate by SSL_CERT_FILE"},
 	{"truncated", when{test: breaksOwnPromise}, "see that the #size in the reference is right; if it is, the source has another file"},
 	{"truncated", when{}, "run again; if it happens again, the source has less than it promised"},
 	{"unknown-status", when{}, "look at the job in the provider's console"},
@@ -131,6 +148,7 @@ var hints = []struct {
 
 const (
 	hintRunAgain = "run again: what was received is kept"
+	hintNoTLS    = "the server speaks no TLS on that port: see that the port is right"
 	hintReport   = "this is a mistake in tallyman: please report it"
 
 	// hintDamagedBags says what to do about bags that verify found damaged.

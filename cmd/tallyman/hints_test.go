@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,6 +98,18 @@ func TestAHintFitsTheError(t *testing.T) {
 		// A place is no reference. Other wrong calls have no hint for what made them so.
 		{"", &cli.UsageError{Err: errOf(fetch.ParseRef("sls://cn-a/p"))}, "fetch all that is in it by: tallyman discover sls://cn-a/p/ | tallyman fetch -f -"},
 		{"", usageError(mustRef(t, job), worker.ErrUnknownExport), "check the reference, and which archive is meant (--archive); to fetch it: tallyman fetch " + job},
+		// What is between here and the source.
+		{job, &fetch.CallError{Kind: fetch.ErrNoSuchHost}, "check how the region and the project are spelt, and that this machine has a network and a name server"},
+		{url, &fetch.CallError{Kind: fetch.ErrNoSuchHost}, "check how the host is spelt, and that this machine has a network and a name server"},
+		{url, &fetch.CallError{Kind: fetch.ErrProxyAway}, "see that the proxy in HTTPS_PROXY runs, or name the host in NO_PROXY to do without it"},
+		{url, &fetch.CallError{Kind: fetch.ErrProxy}, "check the user and the password in HTTPS_PROXY and what the proxy allows, or name the host in NO_PROXY to do without it"},
+		{url, fetch.TransportError(t.Context(), "GET", x509.UnknownAuthorityError{}), "if you trust the authority that signed the certificate, name a file with its certificate by SSL_CERT_FILE"},
+		{url, fetch.TransportError(t.Context(), "GET", x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}), "see that the host is spelt right, and that nothing answers in its place, such as the login page of a network"},
+		{url, fetch.TransportError(t.Context(), "GET", x509.CertificateInvalidError{Reason: x509.Expired}), "see that this machine's clock is right, or have the server's certificate renewed"},
+		{url, fetch.TransportError(t.Context(), "GET", http.ErrSchemeMismatch), hintNoTLS},
+		{url, fetch.TransportError(t.Context(), "GET", &net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}), "see which versions of TLS the server takes, and whether it wants a certificate of yours"},
+
+		// A wrong call has no hint for what made it wrong.
 		{"", &cli.UsageError{Err: onFile("open", file, fs.ErrNotExist)}, ""},
 		{"", errors.New("something else"), ""},
 	} {

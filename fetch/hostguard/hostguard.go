@@ -31,7 +31,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -40,6 +39,10 @@ import (
 
 // ErrHost is wrapped by every refusal of a host, an address or a redirect.
 var ErrHost = errors.New("host refused")
+
+// ErrProxy is wrapped by the errors of a proxy that refuses to reach a host, and of
+// one whose address can't be read.
+var ErrProxy = errors.New("not past the proxy")
 
 // A NotAllowedError refuses a host that Policy.Allow could permit. It wraps
 // ErrHost.
@@ -148,10 +151,16 @@ func (p *Policy) Client() *http.Client {
 		}
 		return nil
 	}
-	proxies := proxiesFromEnvironment()
+	proxies, unreadable := proxiesFromEnvironment()
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment,
+			Proxy: func(req *http.Request) (*url.URL, error) {
+				if unreadable != nil { // net/http would go past it
+					return nil, unreadable
+				}
+				return http.ProxyFromEnvironment(req)
+			},
+			OnProxyConnectResponse: checkProxyAnswer,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				host, port, _ := net.SplitHostPort(addr)
 				if p.allows(host, port) || slices.Contains(proxies, addr) {
@@ -176,22 +185,3 @@ func (p *Policy) Client() *http.Client {
 }
 
 const maxRedirects = 3
-
-// proxiesFromEnvironment returns HOST:PORT of the proxies in the environment.
-// The operator chose them, so they may have private addresses.
-func proxiesFromEnvironment() []string {
-	var addrs []string
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		proxy := os.Getenv(name)
-		if proxy == "" {
-			continue
-		}
-		if !strings.Contains(proxy, "://") {
-			proxy = "http://" + proxy
-		}
-		if u, err := url.Parse(proxy); err == nil {
-			addrs = append(addrs, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPorts[u.Scheme])))
-		}
-	}
-	return addrs
-}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -216,12 +217,53 @@ func TestProxiesMayHavePrivateAddresses(t *testing.T) {
 		{"http://10.0.0.1:3128", "10.0.0.1:3128"},
 		{"10.0.0.1:3128", "10.0.0.1:3128"},
 		{"http://proxy.internal", "proxy.internal:80"},
-		{"https://proxy.internal", "proxy.internal:443"},
+		{"http://proxy.internal/", "proxy.internal:80"},
+		{"http://user:p@ss@proxy.internal", "proxy.internal:80"},
+		{"https://user:p%2Fss@proxy.internal", "proxy.internal:443"},
 		{"socks5://[::1]", "[::1]:1080"},
+		{"socks5h://proxy.internal:9050", "proxy.internal:9050"},
 	} {
 		t.Setenv("HTTPS_PROXY", tt.proxy)
-		if got := proxiesFromEnvironment(); len(got) == 0 || got[0] != tt.want {
-			t.Errorf("%s: %q, want %s", tt.proxy, got, tt.want)
+		if got, err := proxiesFromEnvironment(); err != nil || len(got) == 0 || got[0] != tt.want {
+			t.Errorf("%s: %q, %v, want %s", tt.proxy, got, err, tt.want)
 		}
+	}
+}
+
+// A proxy that can't be read must not be gone past, nor may a part of its password
+// be taken for a host and be looked up.
+func TestAProxyThatCantBeReadIsRefusedBeforeAnythingIsDialled(t *testing.T) {
+	for _, proxy := range []string{
+		"http://user:canary%zz@proxy.corp:80", "http://user:canary/w@proxy.corp:80", "http://user:canary?w@proxy.corp:80", "http://user:80#canary@proxy.corp",
+		"http://user:80?canary@proxy.corp", "http://user:80/canary@proxy.corp", "http://user:can ary@proxy.corp:80", "http://user:canary@proxy.corp:80 80", "http://user:canary@proxy.corp:99999",
+		"http://user:canary@proxy.corp:0", "http://[::1", "http://", "ftp://user:canary@proxy.corp", "socks4://proxy.corp", "user:canary/w@proxy.corp:80", "canary canary",
+	} {
+		for _, name := range proxyVariables {
+			t.Setenv(name, proxy)
+			err := CheckProxies()
+			if !errors.Is(err, ErrProxy) || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "canary") {
+				t.Errorf("%s=%s: %v", name, proxy, err)
+			}
+			n := &nameServer{turns: [][]string{{"127.0.0.1"}}}
+			client := (&Policy{Domains: []string{"*"}, resolver: n.resolver()}).Client()
+			if resp, err := client.Get("https://files.example.com/x"); !errors.Is(err, ErrProxy) || len(n.asked) > 0 {
+				t.Errorf("%s=%s: %v, %v; %q were looked up", name, proxy, resp, err, n.asked)
+			}
+			t.Setenv(name, "")
+		}
+	}
+}
+
+// A refusal of a proxy says so, and what may pass is none.
+func TestWhatAProxyAnswersIsTold(t *testing.T) {
+	proxy := &url.URL{Scheme: "http", User: url.UserPassword("user", "canary"), Host: "proxy.corp:3128"}
+	for status, refused := range map[int]bool{407: true, 403: true, 401: true, 404: true, 302: true, 502: false, 503: false, 504: false, 429: false, 408: false} {
+		err := checkProxyAnswer(t.Context(), proxy, nil, &http.Response{StatusCode: status, Status: "any text"})
+		if err == nil || errors.Is(err, ErrProxy) != refused || !strings.Contains(err.Error(), "proxy.corp:3128 answers "+strconv.Itoa(status)) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	if err := checkProxyAnswer(t.Context(), proxy, nil, &http.Response{StatusCode: 200}); err != nil {
+		t.Error(err)
 	}
 }

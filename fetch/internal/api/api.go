@@ -60,7 +60,7 @@ func Send(call string, client *http.Client, req *http.Request, maxBody int, secr
 	}
 	switch {
 	case err != nil && req.Context().Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, &fetch.CallError{Call: call, Kind: fetch.ErrTemporary, Message: fmt.Sprintf("no answer within %v", callTimeout)}
+		return nil, &fetch.CallError{Call: call, Kind: fetch.ErrUnreachable, Message: fmt.Sprintf("no answer within %v", callTimeout)}
 	case err != nil:
 		return nil, fetch.TransportError(req.Context(), call, err)
 	case len(a.Body) > maxBody:
@@ -97,6 +97,8 @@ func KindOf(status int) error {
 		return fetch.ErrAuth
 	case http.StatusNotFound:
 		return fetch.ErrNotFound
+	case http.StatusProxyAuthRequired:
+		return fetch.ErrProxy
 	case http.StatusRequestTimeout:
 		return fetch.ErrTemporary
 	case http.StatusTooManyRequests:

@@ -22,14 +22,15 @@ var (
 	StoreBackoff   = Backoff{4, 200 * time.Millisecond, 10 * time.Second}
 )
 
-// Retry makes a call, and makes it again while it fails with ErrTemporary or
-// ErrThrottled, up to b.Tries times. The waits double, and are at least as long
+// Retry makes a call, and makes it again while it fails with ErrTemporary (but for
+// ErrNoSuchHost) or ErrThrottled, up to b.Tries times. The waits double, and are at least as long
 // as the service asks. If ctx ends during a wait, its cause is the error.
 func Retry[T any](ctx context.Context, b Backoff, call string, do func() (T, error)) (T, error) {
 	wait := b.First
 	for try := 1; ; try++ {
 		answer, err := do()
-		if try == b.Tries || !errors.Is(err, fetch.ErrTemporary) && !errors.Is(err, fetch.ErrThrottled) {
+		passes := errors.Is(err, fetch.ErrTemporary) && !errors.Is(err, fetch.ErrNoSuchHost) || errors.Is(err, fetch.ErrThrottled)
+		if try == b.Tries || !passes {
 			return answer, err
 		}
 		if err := fetch.Sleep(ctx, max(wait, min(fetch.RetryAfter(err), b.Longest))); err != nil {

@@ -101,7 +101,7 @@ func (l *Listing) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 				defer cancel()
 				resp, err := l.Get(timed, cursor)
 				if err != nil && ctx.Err() == nil && timed.Err() != nil {
-					return nil, &fetch.CallError{Call: l.Call, Message: fmt.Sprintf("no answer within %v", pageTimeout), Kind: fetch.ErrTemporary}
+					return nil, &fetch.CallError{Call: l.Call, Message: fmt.Sprintf("no answer within %v", pageTimeout), Kind: fetch.ErrUnreachable}
 				}
 				if err != nil {
 					return nil, err

@@ -19,6 +19,7 @@ var kindsByStatus = map[int]error{
 	http.StatusNotFound:                     fetch.ErrNotFound,
 	http.StatusMethodNotAllowed:             fetch.ErrNotFound, // OSS: a version that is a delete marker
 	http.StatusGone:                         fetch.ErrNotFound,
+	http.StatusProxyAuthRequired:            fetch.ErrProxy,
 	http.StatusRequestTimeout:               fetch.ErrTemporary,
 	http.StatusPreconditionFailed:           fetch.ErrChanged,
 	http.StatusRequestedRangeNotSatisfiable: fetch.ErrChanged,

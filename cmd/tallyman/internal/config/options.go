@@ -6,6 +6,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/redact"
 	"tallyman/worker"
 )
@@ -196,7 +198,7 @@ func (o *Options) AddCalls(f *pflag.FlagSet) {
 }
 
 // Check returns a UsageError if settings of transfers and waiting are out of
-// range. It includes CheckCalls.
+// range. It includes CheckCalls and CheckProxies.
 func (o *Options) Check() error {
 	switch {
 	case o.Parallel < 1:
@@ -214,7 +216,15 @@ func (o *Options) Check() error {
 	case o.Attempts < 0:
 		return cli.Usagef("--attempts %d: must be 0 or more", o.Attempts)
 	}
-	return o.CheckCalls()
+	return cmp.Or(o.CheckCalls(), o.CheckProxies())
+}
+
+// CheckProxies returns a UsageError if a proxy of the environment can't be read.
+func (o *Options) CheckProxies() error {
+	if err := hostguard.CheckProxies(); err != nil {
+		return &cli.UsageError{Err: err}
+	}
+	return nil
 }
 
 // CheckCalls returns a UsageError if the rate of calls is out of range, or if one
