@@ -102,7 +102,7 @@ func (a *app) checkRetry(args []string) error {
 	case len(args) > 0 && (a.All || a.Cause != ""):
 		return cli.Usagef("Name exports, or use --all, or --cause, but not two of them.")
 	case a.Cause != "" && !slices.Contains(worker.Causes(), worker.Cause(a.Cause)):
-		return cli.Usagef("--cause %s: must be one of %s", a.Cause, strings.Join(causes(), ", "))
+		return cli.Usagef("--cause %s: must be one of %s%s", a.Cause, strings.Join(causes(), ", "), cli.DidYouMean("", a.Cause, causes()))
 	}
 	return nil
 }

@@ -50,7 +50,7 @@ archive in which nothing unverified can ever be seen.`,
 		Annotations:   map[string]string{cli.NotesAnnotation: rootNotes},
 		SilenceErrors: true, SilenceUsage: true,
 		Version:           version(debug.ReadBuildInfo()),
-		Args:              usageArgs(cobra.NoArgs),
+		Args:              isCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
 	}
@@ -59,7 +59,7 @@ archive in which nothing unverified can ever be seen.`,
 		if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok && invalid.GetFlag().Name == "redis" {
 			err = fmt.Errorf("--redis: %w", invalid.Unwrap())
 		}
-		return cli.Usagef("%w\nSee '%s --help'", err, cmd.CommandPath())
+		return cli.Usagef("%w%s\nSee '%s --help'", err, flagAdvice(cmd, err), cmd.CommandPath())
 	})
 	root.SetHelpFunc(cli.ShowHelp)
 	root.SetUsageFunc(func(cmd *cobra.Command) error { cli.ShowUsage(cmd.OutOrStdout(), cmd); return nil })
@@ -77,6 +77,13 @@ archive in which nothing unverified can ever be seen.`,
 		root.AddCommand(cmd)
 		if !isNamed {
 			addCompletions(cmd)
+		}
+	}
+	if !isNamed {
+		root.SetHelpCommand(newHelpCommand(root))
+		root.InitDefaultCompletionCmd(args...)
+		if completion, err := findCommand(root, []string{"completion"}); err == nil {
+			completion.Args, completion.RunE = isCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}
 	return root
@@ -100,14 +107,98 @@ Exit codes: 0 all landed, 1 unclassified, 2 usage, 3 some of many failed,
 source, 8 not ready within --wait, 9 landed with doubts, 10 disk, 11 busy,
 12 archive damaged, 130 interrupted.`
 
-// usageArgs makes a failed check of arguments a UsageError.
+// argumentKinds are what the words in the usage of commands stand for.
+var argumentKinds = map[string]string{"REF": "export", "PLACE": "place", "DIR": "directory"}
+
+// usageArgs makes a failed check of arguments a UsageError that says which argument is
+// missing, with an example, or that there are too many.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return cli.Usagef("%w\nSee '%s --help'", err, cmd.CommandPath())
+		if check(cmd, args) == nil {
+			return nil
 		}
-		return nil
+		_, usage, _ := strings.Cut(cmd.Use, " ")
+		kind := argumentKinds[strings.Trim(usage, "[].")]
+		switch {
+		case len(args) == 0:
+			example, _, _ := strings.Cut(cmd.Example, "\n")
+			return cli.Usagef("Which %s? Such as: %s\nSee '%s --help'", kind, strings.TrimSpace(example), cmd.CommandPath())
+		case kind == "":
+			return cli.Usagef("'%s' takes no arguments, and %q is one\nSee '%s --help'", cmd.CommandPath(), args[0], cmd.CommandPath())
+		}
+		return cli.Usagef("'%s' takes one %s, not %d\nSee '%s --help'", cmd.CommandPath(), kind, len(args), cmd.CommandPath())
 	}
+}
+
+// newHelpCommand returns the command help, which refuses the name of no command.
+func newHelpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show what a command does",
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+			for _, cmd := range root.Commands() {
+				if len(args) == 0 && cmd.IsAvailableCommand() {
+					names = append(names, cobra.CompletionWithDesc(cmd.Name(), cmd.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, err := findCommand(root, args)
+			if err != nil {
+				return err
+			}
+			cmd.InitDefaultHelpFlag()
+			cmd.InitDefaultVersionFlag()
+			return cmd.Help()
+		},
+	}
+}
+
+// isCommand is the check of arguments of a command that only has subcommands.
+func isCommand(cmd *cobra.Command, args []string) error {
+	_, err := findCommand(cmd, args)
+	return err
+}
+
+// findCommand returns the command with that name and those of its parents, or a
+// UsageError with the name that was probably meant.
+func findCommand(parent *cobra.Command, names []string) (*cobra.Command, error) {
+	cmd, rest, err := parent.Find(names)
+	if err == nil && len(rest) == 0 {
+		return cmd, nil
+	}
+	if err != nil || cmd == nil {
+		cmd, rest = parent, names
+	}
+	var known []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			known = append(known, sub.Name())
+		}
+	}
+	return nil, cli.Usagef("unknown command %q for %q%s\nSee '%s --help'", rest[0], cmd.CommandPath(), cli.DidYouMean("", rest[0], known), cmd.CommandPath())
+}
+
+// flagAdvice says which flag of cmd was meant by one that is unknown, or else which
+// commands have it.
+func flagAdvice(cmd *cobra.Command, err error) string {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || unknown.GetSpecifiedShortnames() != "" {
+		return ""
+	}
+	name := unknown.GetSpecifiedName()
+	var known, owners []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	for _, other := range newRoot().Commands() {
+		if other.Flags().Lookup(name) != nil {
+			owners = append(owners, other.Name())
+		}
+	}
+	if len(owners) > 0 {
+		return fmt.Sprintf(" (it is one of %s)", strings.Join(owners, ", "))
+	}
+	return cli.DidYouMean("--", name, known)
 }
 
 // debugWords are the words in the variable DEBUG that make libraries of the

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"tallyman/fetch"
 	"tallyman/worker"
 )
 
@@ -34,6 +35,15 @@ func (e *UsageError) Unwrap() error { return e.Err }
 
 // Usagef returns a UsageError of the text that fmt.Errorf makes.
 func Usagef(format string, args ...any) error { return &UsageError{Err: fmt.Errorf(format, args...)} }
+
+// DidYouMean returns what an error says of the known word that word is most likely a
+// misspelling of, or "" if it is like none of them. The word is shown behind prefix.
+func DidYouMean(prefix, word string, known []string) string {
+	if nearest := fetch.Nearest(word, known); nearest != "" {
+		return fmt.Sprintf(": did you mean %s%s?", prefix, nearest)
+	}
+	return ""
+}
 
 // Classify is worker.Classify for the errors of commands. A UsageError is a
 // bad-task, whatever it wraps. An OutputError has no cause, and the exit code of a

@@ -2,13 +2,16 @@ package config
 
 import (
 	"cmp"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/fetch"
 )
 
 // Complete sets the flags that were not given, from the environment and then
@@ -30,6 +33,9 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 		}
 	})
 	if err != nil {
+		return err
+	}
+	if err := o.checkNames(flags, known); err != nil {
 		return err
 	}
 	if flags.Lookup("endpoint") != nil {
@@ -56,6 +62,27 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 	}
 	if o.ArchiveID != "" && !archiveID.MatchString(o.ArchiveID) {
 		return cli.Usagef("--archive-id %s: must be 32 hexadecimal digits, as 'tallyman init' prints them", o.ArchiveID)
+	}
+	return nil
+}
+
+// checkNames returns a UsageError if a variable of the environment is like that of a
+// setting, and is none: it would count for nothing. Others may be anybody's.
+func (o *Options) checkNames(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
+	for _, pair := range os.Environ() {
+		variable, value, _ := strings.Cut(pair, "=")
+		text, isOurs := strings.CutPrefix(variable, "TALLYMAN_")
+		name := strings.ReplaceAll(strings.ToLower(text), "_", "-")
+		if !isOurs || value == "" || flags.Lookup(name) != nil {
+			continue
+		}
+		names := append(slices.Sorted(maps.Keys(known())), "config", "file")
+		for _, provider := range o.providers {
+			names = append(names, "endpoint-"+provider)
+		}
+		if nearest := fetch.Nearest(name, names); nearest != "" && nearest != name {
+			return cli.Usagef("%s: there is no such setting: did you mean TALLYMAN_%s?", variable, strings.ToUpper(strings.ReplaceAll(nearest, "-", "_")))
+		}
 	}
 	return nil
 }

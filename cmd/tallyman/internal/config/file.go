@@ -126,7 +126,8 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 	case name == "schedule":
 		return r.schedule(value)
 	case r.known[name] == nil:
-		return r.errorAt(key, "%s: there is no such setting", name)
+		names := append(slices.Sorted(maps.Keys(r.known)), "places", "schedule")
+		return r.errorAt(key, "%s: there is no such setting%s", name, cli.DidYouMean("", name, names))
 	case name == "endpoint":
 		return r.endpoints(value)
 	}
@@ -232,7 +233,8 @@ func (r *fileReader) entries(node ast.Node, what, example string, settings map[s
 		err := r.forEach(entry, func(key, value ast.Node, name string) error {
 			setting, ok := settings[name]
 			if !ok {
-				return r.errorAt(key, "%s: there is no such setting of a %s, only %s", name, what, strings.Join(slices.Sorted(maps.Keys(settings)), ", "))
+				names := slices.Sorted(maps.Keys(settings))
+				return r.errorAt(key, "%s: there is no such setting of a %s, only %s%s", name, what, strings.Join(names, ", "), cli.DidYouMean("", name, names))
 			}
 			text, err := r.text(value, setting.kind)
 			if err != nil {
