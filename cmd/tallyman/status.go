@@ -33,6 +33,7 @@ when the others are tried again.
   queued     for a worker
   idle       begun, but in no queue that status knows of
   failed     needs someone: see the cause
+  not ready  its job was not, when the time to wait for it was over
   cancelled  by 'tallyman cancel'`,
 		Example: `  tallyman status
   tallyman status --since fri --json
@@ -113,9 +114,10 @@ type statusCommand struct {
 	reader   *worker.StatusReader
 	stdout   io.Writer
 
-	counts map[worker.ExportState]int
-	doubts int          // exports that landed with doubts
-	listed []statusLine // to be printed once all are known
+	counts   map[worker.ExportState]int
+	doubts   int          // exports that landed with doubts
+	notReady int          // of those that failed, the ones whose jobs were not ready in time
+	listed   []statusLine // to be printed once all are known
 }
 
 // newStatusLine returns the line for an export, with the command that helps it.
@@ -175,6 +177,9 @@ func (c *statusCommand) add(line statusLine) error {
 	if len(line.Doubts) > 0 {
 		c.doubts++
 	}
+	if line.notReady() {
+		c.notReady++
+	}
 	if c.app.JSON {
 		return cli.PrintJSON(c.stdout, line)
 	}
@@ -193,9 +198,11 @@ var exportStates = []worker.ExportState{
 type countsLine struct {
 	Schema string                     `json:"schema"`
 	Counts map[worker.ExportState]int `json:"counts"`
-	Doubts int                        `json:"doubts"`          // exports that landed with doubts
-	Aside  int                        `json:"aside,omitempty"` // tasks that can't be read
-	Odd    int                        `json:"odd,omitempty"`   // exports whose state can't be read
+	Doubts int                        `json:"doubts"` // exports that landed with doubts
+
+	NotReady int `json:"not_ready,omitempty"` // exports that count as failed, since their jobs were not ready in time
+	Aside    int `json:"aside,omitempty"`     // tasks that can't be read
+	Odd      int `json:"odd,omitempty"`       // exports whose state can't be read
 }
 
 func (c *statusCommand) printCounts() {
@@ -203,19 +210,22 @@ func (c *statusCommand) printCounts() {
 		for _, state := range exportStates {
 			c.counts[state] += 0
 		}
-		_ = cli.PrintJSON(c.stdout, countsLine{"tallyman.counts/v1", c.counts, c.doubts, len(c.reader.Quarantined), len(c.reader.Unreadable)})
+		_ = cli.PrintJSON(c.stdout, countsLine{"tallyman.counts/v1", c.counts, c.doubts, c.notReady, len(c.reader.Quarantined), len(c.reader.Unreadable)})
 		return
 	}
 	c.printListed()
-	var parts []string
-	for _, state := range exportStates {
-		part := fmt.Sprintf("%d %s", c.counts[state], state)
-		if state == worker.StateLanded && c.doubts > 0 {
-			part += fmt.Sprintf(" (%d with doubts)", c.doubts)
+	parts := []string{cli.LandedCount(c.counts[worker.StateLanded], 0, c.doubts)}
+	for _, state := range exportStates[1:] {
+		n := c.counts[state]
+		if state == worker.StateFailed {
+			n -= c.notReady
 		}
-		if c.counts[state] > 0 || state == worker.StateLanded || state == worker.StateFailed {
-			parts = append(parts, part)
+		if n > 0 || state == worker.StateFailed {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}
+	}
+	if c.notReady > 0 {
+		parts = append(parts, fmt.Sprintf("%d not ready", c.notReady))
 	}
 	fmt.Fprintln(c.stdout, strings.Join(parts, ", "))
 	if n := len(c.reader.Quarantined); n > 0 {
@@ -257,7 +267,11 @@ func (c *statusCommand) print(line statusLine) {
 		_ = cli.PrintJSON(c.stdout, line)
 		return
 	}
-	fmt.Fprintf(c.stdout, "%-9s %s%s\n", line.State, line.Reference, line.details())
+	state := string(line.State)
+	if line.notReady() {
+		state = "not ready"
+	}
+	fmt.Fprintf(c.stdout, "%-9s %s%s\n", state, line.Reference, line.details())
 	for _, doubt := range line.Doubts {
 		fmt.Fprintf(c.stdout, "          doubt: %s\n", redact.Text(doubt))
 	}
@@ -270,10 +284,16 @@ func (c *statusCommand) print(line statusLine) {
 	}
 }
 
+// notReady reports whether an export failed only since its job was not ready in time.
+// Fetch counts it apart from what failed.
+func (s *statusLine) notReady() bool {
+	return s.State == worker.StateFailed && s.Cause == "not-ready"
+}
+
 // details returns what a line says about an export besides its state.
 func (s *statusLine) details() string {
 	var parts []string
-	if s.Cause != "" && string(s.Cause) != string(s.State) { // "cancelled" says all
+	if s.Cause != "" && string(s.Cause) != string(s.State) && !s.notReady() { // the state says all
 		parts = append(parts, string(s.Cause))
 	}
 	if s.Message != "" {

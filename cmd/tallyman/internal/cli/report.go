@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 
@@ -48,7 +49,8 @@ type Report struct {
 	cancelled   int // by the command cancel
 	failed      int
 	notReady    int
-	interrupted int
+	idle        int  // exports whose attempts this call's end interrupted
+	interrupted bool // this call
 	lastFailure worker.Outcome
 }
 
@@ -211,7 +213,11 @@ func (r *Report) land(receipt *archive.Receipt, before bool, changes *Changes) {
 	case r.output.Quiet:
 		fmt.Fprintln(r.stdout, path)
 	default:
-		fmt.Fprintf(r.stdout, "landed  %s  %s  %s\n", receipt.Reference, Summary(receipt), path)
+		when := ""
+		if before {
+			when = fmt.Sprintf("  (before, on %s)", FormatDay(receipt.Landed, time.Now()))
+		}
+		fmt.Fprintf(r.stdout, "landed  %s  %s  %s%s\n", receipt.Reference, Summary(receipt), path, when)
 	}
 	if r.output.Verbose {
 		PrintChecks(r.stderr, receipt)
@@ -245,7 +251,10 @@ func (r *Report) fail(ref string, err error) {
 		r.notReady++
 	case worker.ExitInterrupted:
 		state = "cancelled"
-		r.interrupted++
+		r.interrupted = true
+		if ref != "" {
+			r.idle++
+		}
 	default:
 		r.failed++
 	}
@@ -269,22 +278,22 @@ func (r *Report) fail(ref string, err error) {
 // Exit prints the counts, if there was more than one reference, and returns an
 // [ExitError] unless everything landed without a doubt.
 func (r *Report) Exit() error {
-	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.interrupted
+	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.idle
 	if (total > 1 || r.output.Many) && !r.output.Quiet {
-		counts := fmt.Sprintf("%d landed", r.landed)
-		if r.before > 0 {
-			counts += fmt.Sprintf(" (%d before)", r.before)
-		}
+		counts := LandedCount(r.landed, r.before, r.doubted)
 		if r.output.DryRun {
 			counts += fmt.Sprintf(", %d to fetch", r.planned)
 		}
+		if r.idle > 0 {
+			counts += fmt.Sprintf(", %d %s", r.idle, worker.StateIdle)
+		}
 		if r.cancelled > 0 {
-			counts += fmt.Sprintf(", %d cancelled", r.cancelled)
+			counts += fmt.Sprintf(", %d %s", r.cancelled, worker.StateCancelled)
 		}
 		fmt.Fprintf(r.stderr, "%s, %d failed, %d not ready\n", counts, r.failed, r.notReady)
 	}
 	switch {
-	case r.interrupted > 0:
+	case r.interrupted:
 		fmt.Fprintf(r.stderr, "tallyman: interrupted\n")
 		PrintHint(r.stderr, r.output.Hint("", fetch.ErrDrained))
 		return ExitError(worker.ExitInterrupted)
@@ -305,7 +314,7 @@ func (r *Report) ExitEnqueued(counts string, done bool) error {
 		fmt.Fprintf(r.stderr, "%s, %d refused\n", counts, r.failed)
 	}
 	switch {
-	case r.interrupted > 0:
+	case r.interrupted:
 		return ExitError(worker.ExitInterrupted)
 	case r.failed > 0 && (done || r.failed > 1):
 		return ExitError(worker.ExitSomeFailed)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/verify"
@@ -50,6 +51,31 @@ func Summary(receipt *archive.Receipt) string {
 		s += ", " + Plural(receipt.Records, "row")
 	}
 	return s
+}
+
+// LandedCount says how many exports landed, how many of them had landed before, and
+// how many have doubts.
+func LandedCount(landed, before, doubted int) string {
+	var parts []string
+	if before > 0 {
+		parts = append(parts, fmt.Sprintf("%d before", before))
+	}
+	if doubted > 0 {
+		parts = append(parts, fmt.Sprintf("%d with doubts", doubted))
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("%d landed", landed)
+	}
+	return fmt.Sprintf("%d landed (%s)", landed, strings.Join(parts, ", "))
+}
+
+// FormatDay returns a day as a person says it, such as "30 Nov", with the year if
+// that is not the present one.
+func FormatDay(t, now time.Time) string {
+	if t, now = t.Local(), now.Local(); t.Year() == now.Year() {
+		return t.Format("2 Jan")
+	}
+	return t.Format("2 Jan 2006")
 }
 
 // Plural returns n with a noun, such as "1 file" or "2 files".
