@@ -113,7 +113,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	parallel := cmp.Or(f.Parallel, 8)
 	a := &attempt{
 		Fetcher: f, ref: ref, in: in, slots: make(chan struct{}, parallel),
-		parallel: parallel, partSize: cmp.Or(f.PartSize, 4<<20),
+		parallel: parallel, partSize: cmp.Or(f.PartSize, 4<<20), records: export.Records,
 	}
 	doubts, err := a.receiveAll(ctx, export)
 	if err != nil {

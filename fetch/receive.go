@@ -24,6 +24,7 @@ type attempt struct {
 
 	parallel int   // Fetcher.Parallel, or its default
 	partSize int64 // Fetcher.PartSize, or its default
+	records  int64 // that were promised of the export, or verify.Unknown
 }
 
 // receiveAll receives the objects of an export. Of those under a prefix it leaves
@@ -151,13 +152,13 @@ func (t *transfer) open(ctx context.Context) error {
 // decode decodes what wire transfers into content files. It reads wire to its
 // end, unless it returns a local error. stop ends the transfer.
 func (t *transfer) decode(ctx context.Context, wire io.Reader, stop func()) (decode.Result, error) {
-	promised := t.object.Want
 	t.budgetOnce.Do(func() { t.budget = &memory.Budget{Limit: cmp.Or(t.MaxMemory, memory.DefaultLimit)} })
 	result, err := decode.Run(ctx, stoppableWire{wire, stop}, decode.Target{
 		Names:      t.object.names,
 		Size:       t.partial.Want().Size,
 		Coded:      t.object.Encoding,
-		Hashed:     promised.MD5 != "" || promised.CRC64 != "" || promised.ETag != "",
+		Promised:   t.object.Want,
+		Records:    t.records,
 		KeepWire:   t.Keep == KeepWire,
 		Workers:    t.parallel,
 		Limits:     t.Limits,

@@ -93,14 +93,14 @@ func pageError(object string, page *decode.PageError) error {
 	if page.Format != "JSON" {
 		said = ParseStoreError(page.Body)
 	}
-	if said.Code != "" || page.Format == "XML" {
+	if said.Code != "" || page.Format == "JSON" || page.Format == "XML" {
 		refused.Code, refused.Message, refused.RequestID = said.Code, said.Message, said.RequestID
 		if kind := said.Kind(); kind != nil {
 			refused.Kind = kind
 		}
 		return refused
 	}
-	refused.Message = "a page of HTML"
+	refused.Message = map[string]string{"HTML": "a page of HTML", "text": "a text"}[page.Format]
 	if page.Title != "" {
 		refused.Message += fmt.Sprintf(", %q", printableText(strings.ToValidUTF8(page.Title, "?")))
 	}

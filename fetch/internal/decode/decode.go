@@ -13,6 +13,7 @@ import (
 
 	"tallyman/fetch/internal/memory"
 	"tallyman/fetch/internal/unpack"
+	"tallyman/verify"
 )
 
 // ErrCorrupt is wrapped by the errors of objects that can't be decoded, are
@@ -25,9 +26,8 @@ type Target struct {
 	Size  int64  // bytes as transferred, or verify.Unknown
 	Coded string // the format that the job declares: "zstd", "none"; "" if it declares none
 
-	// Hashed says that the job promised a hash of the object. Then it is never
-	// taken for an error page.
-	Hashed bool
+	Promised verify.Want // by the job or the reference, not by the answer of the store
+	Records  int64       // that the job or the reference promised of the export, or verify.Unknown
 
 	// KeepWire says that only the bytes as transferred are kept. Then a
 	// mislabelled object is not refused, since it is not stored as decoded.
@@ -160,7 +160,7 @@ func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 		d.result.Codec += map[bool]string{true: "tar", false: "+tar"}[d.result.Codec == ""]
 		_, err = unpack.Tar(ctx, r, d.containerLimits(d.Size), d.createEntry)
 		return d.unpacked(err, r)
-	case d.result.Codec == "": // not encoded at all
+	case found == "":
 		if err := d.checkErrorPage(r, head); err != nil {
 			return err
 		}
@@ -234,7 +234,12 @@ var errZipAndTar = errors.New("it is a zip and a tar, with two contents")
 // all of its content. It is not asked if a hash was promised, which proves more.
 func (d *decoding) isSoundZip(ctx context.Context, read *bufio.Reader) bool {
 	discard := func(string) (io.WriteCloser, error) { return localFile{discarded{io.Discard}}, nil }
-	return !d.Hashed && d.unzip(ctx, read, discard) == nil
+	return !d.isHashed() && d.unzip(ctx, read, discard) == nil
+}
+
+// isHashed reports whether a hash of the object was promised.
+func (d *decoding) isHashed() bool {
+	return d.Promised.MD5 != "" || d.Promised.CRC64 != "" || d.Promised.ETag != ""
 }
 
 type discarded struct{ io.Writer }

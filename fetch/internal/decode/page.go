@@ -3,10 +3,10 @@ package decode
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,10 +18,10 @@ import (
 // characters that act on a terminal.
 type PageError struct {
 	Body   []byte // all of the page
-	Format string // "XML", "HTML" or "JSON"
+	Format string // "XML", "HTML", "JSON" or "text"
 
-	Code, Message, RequestID string // of JSON
-	Title                    string // of HTML, or ""
+	Code, Message, RequestID string // of JSON: a code, a message, or both
+	Title                    string // of HTML, or ""; the text itself
 }
 
 // Error tells the format of the page.
@@ -30,30 +30,60 @@ func (e *PageError) Error() string { return "not the data but an error page in "
 // Unwrap returns ErrCorrupt.
 func (e *PageError) Unwrap() error { return ErrCorrupt }
 
-// maxPageSize is larger than error pages are, and smaller than content that
-// begins like one is likely to be.
-const maxPageSize = 64 << 10
+const (
+	// maxPageSize is larger than error pages are, and smaller than content that
+	// begins like one is likely to be.
+	maxPageSize = 64 << 10
+	maxPageText = 300 // bytes of an error in plain text
+)
+
+// phrases are what stores and gateways say in place of the data, logins what pages
+// say that ask for a login.
+const (
+	phrases = `(?:access (?:is )?denied|access to [^.]{1,80} (?:denied|forbidden)|bad gateway|bad request|(?:403 )?forbidden|gateway time-?out|` +
+		`internal (?:server )?error|(?:link|request|session|signature|token|url) (?:has )?expired|method not allowed|no healthy upstream|` +
+		`(?:file |object |page |resource )?not found|permission denied|request time-?out|service (?:temporarily )?unavailable|too many requests|` +
+		`unauthori[sz]ed|the (?:requested url|resource|page)[^.]{0,80} (?:not be retrieved|not found|cannot be found))`
+	logins      = `(?:(?:please |user )?(?:log|sign)[ -]?in(?: required| page| to [^.]{1,80})?|登[录陆](?:页面)?|用户登录)`
+	endOfSaying = `(?:\s*$|\s*[-:|!.–—·])`
+)
 
 var (
-	pageStart = regexp.MustCompile(`(?i)^\x{FEFF}?\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype\s+html|html|error)[\s>]`)
-	pageTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
-	xmlStart  = regexp.MustCompile(`(?i)^[^<]*(?:<\?xml[^>]*>\s*)?<error[\s>]`)
+	xmlError = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:\w+:)?(?:error|errorresponse|fault)[\s/>]`)
+	soapBody = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*)?<(?:\w+:)?envelope[\s>].*<(?:\w+:)?fault[\s>]`)
+	htmlPage = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>/].*<(?:/html|body|head|title))|^(?:<!--.*?-->\s*)*<(?:head|body|title|h1|center)>`)
+
+	pageTitle   = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+	pageHeading = regexp.MustCompile(`(?is)<h[1-3][^>]*>(.*?)</h`)
+	markup      = regexp.MustCompile(`(?is)<(?:script|style|title)[^>]*>.*?</|<[^>]*>`)
+	loginForm   = regexp.MustCompile(`(?is)<input[^>]+type\s*=\s*["']?password|(?:\blocation\b[^;<]{0,60}|http-equiv\s*=\s*["']?refresh[^>]{0,200})(?:log-?in|sign-?in|passport|oauth|/sso)`)
+
+	proxyText = regexp.MustCompile(`(?i)^(?:upstream connect error|default backend - 404|error code:? \d)`)
+	errorText = regexp.MustCompile(`(?is)^[\s\pP]*(?:` + logins + `|` + phrases + `|error)` + endOfSaying + `|` +
+		`^[\s\pP]*(?:(?:http|error|status|code|rbac)\S*\s+)*(?:[45]\d\d|` + phrases + `|[45]\d\d\s+(?:error|` + phrases + `))` + endOfSaying + `|` +
+		`\b(?:error|status)\s*(?:code\W*)?[45]\d\d[\s\pP]*$|` +
+		proxyText.String() + `|访问被拒|请求被拒|已过期|已失效|没有权限|无权访问|禁止访问|页面不存在|文件不存在`)
 )
+
+// htmlKinds are the extensions of files that are written in HTML: pages, and the
+// tables and texts that many programs write for Office.
+var htmlKinds = []string{".doc", ".htm", ".html", ".shtml", ".xht", ".xhtml", ".xls"}
 
 // checkErrorPage returns a *PageError if content, which begins with head, is an
 // error page.
 //
-// Exports are tables, dumps and containers. They are never HTML, and never XML
-// with the root <Error>. Unless they are JSON, they are never a JSON object with
-// the fields of an error and no others. So a small object like that is an error
-// page, unless the job promised a hash of it. A promised size is not enough: who
-// promises only that did not see the bytes. A hash that the store sends is not
-// enough either: it is the hash of the page.
+// What the job or a person promised by a hash or a size is the data, and so is
+// one record of JSON if one was promised: the promise is kept, or another error
+// follows. All else is proven by the answer itself at most, which an error page
+// is, too. So it must not look like one: it is no small page of HTML unless the
+// name says so, no XML whose root is an error, no JSON object with the fields of
+// an error and no others, and no line, without the marks of a table, that says
+// nothing but an error. HTML under a name that tells nothing is doubted.
 func (d *decoding) checkErrorPage(content *bufio.Reader, head []byte) error {
-	extension := strings.ToLower(path.Ext(d.Names.Object))
-	mayBeJSON := d.Names.Content == "json" || d.Names.Content == "" && slices.Contains(jsonExtensions, extension)
-	isJSON := !mayBeJSON && bytes.HasPrefix(bytes.TrimSpace(head), []byte("{"))
-	if d.Hashed || !isJSON && !pageStart.Match(head) {
+	start := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n")
+	isMarked := bytes.HasPrefix(start, []byte("<")) || bytes.HasPrefix(start, []byte("{"))
+	isPromised := d.isHashed() || d.Promised.Size > 0 || d.Records == 1 && d.Names.Only && d.isJSON()
+	if isPromised || !isMarked && (len(head) > maxPageText || !errorText.Match(start)) {
 		return nil
 	}
 	body, err := content.Peek(maxPageSize)
@@ -63,66 +93,59 @@ func (d *decoding) checkErrorPage(content *bufio.Reader, head []byte) error {
 	case !errors.Is(err, io.EOF):
 		return err
 	}
-	page := &PageError{Body: bytes.Clone(body), Format: "HTML"}
-	switch {
-	case isJSON:
-		if page.Format = "JSON"; !page.parseJSON() {
-			return nil
+	if page := d.readPage(bytes.Clone(body)); page != nil {
+		return page
+	}
+	return nil
+}
+
+// readPage returns the error page that a body is, or nil.
+func (d *decoding) readPage(body []byte) *PageError {
+	page := &PageError{Body: body}
+	start := bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\ufeff")), " \t\r\n")
+	isError := false
+	switch start[0] {
+	case '{':
+		page.Format = "JSON"
+		isError = page.parseJSON(start, d.isJSON())
+	case '<':
+		page.Format = "HTML"
+		if xmlError.Match(start) || soapBody.Match(start) {
+			page.Format = "XML"
 		}
-	case xmlStart.Match(body):
-		page.Format = "XML"
+		isError = page.Format == "XML" || htmlPage.Match(start) && d.isErrorHTML(page)
 	default:
-		if title := pageTitle.FindSubmatch(body); title != nil {
-			page.Title = string(bytes.TrimSpace(title[1]))
-		}
+		page.Format, page.Title = "text", string(start)
+		isLine := bytes.ContainsFunc(start, unicode.IsLetter) && !bytes.ContainsAny(bytes.TrimRight(start, "\r\n"), "\r\n\t,;|")
+		isError = isLine || proxyText.Match(start)
+	}
+	if !isError {
+		return nil
 	}
 	return page
 }
 
-// jsonExtensions are those of objects that may well be JSON themselves.
-var jsonExtensions = []string{"", ".json", ".jsonl", ".ndjson", ".log", ".txt"}
-
-// errorFields are the names of the fields in the JSON errors of the vendors'
-// services and of the gateways before them, in lower case and without
-// underscores.
-var errorFields = struct{ code, message, request, other []string }{
-	code:    []string{"code", "errorcode", "errcode"},
-	message: []string{"message", "errormessage", "errmessage", "errormsg", "errmsg"},
-	request: []string{"requestid"},
-	other:   []string{"hostid", "recommend", "success", "status", "httpstatuscode", "accessdenieddetail"},
-}
-
-// parseJSON reads the fields of a JSON error. It reports whether the body is one:
-// an object with a code and a message, with no field that errors don't have, and
-// with nothing behind it.
-func (e *PageError) parseJSON() bool {
-	var fields map[string]any
-	d := json.NewDecoder(bytes.NewReader(e.Body))
-	d.UseNumber()
-	if d.Decode(&fields) != nil {
-		return false
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return false
-	}
-	for name, value := range fields {
-		text, _ := value.(string)
-		// Only a text in which a person can see something is a code or a message.
-		isVisible := strings.ContainsFunc(text, func(r rune) bool { return unicode.IsPrint(r) && r != ' ' })
-		switch name = strings.ReplaceAll(strings.ToLower(name), "_", ""); {
-		case slices.Contains(errorFields.code, name):
-			if e.Code == "" && isVisible {
-				e.Code = text
-			}
-		case slices.Contains(errorFields.message, name):
-			if e.Message == "" && isVisible {
-				e.Message = text
-			}
-		case slices.Contains(errorFields.request, name):
-			e.RequestID = text
-		case !slices.Contains(errorFields.other, name):
-			return false
+// isErrorHTML reports whether the name of a page says that it is something else
+// than HTML, or the page says that it is an error, or asks for a login.
+func (d *decoding) isErrorHTML(page *PageError) bool {
+	kind := d.label().kind
+	mayBeHTML := d.Names.Content == "" && (kind == "" || slices.Contains(htmlKinds, kind))
+	isError := loginForm.Match(page.Body)
+	for _, text := range []*regexp.Regexp{pageTitle, pageHeading} {
+		found := text.FindSubmatch(page.Body)
+		if found == nil {
+			continue
 		}
+		said := strings.TrimSpace(string(markup.ReplaceAll(found[1], nil)))
+		isError = isError || errorText.MatchString(said)
+		page.Title = cmp.Or(page.Title, said)
 	}
-	return e.Code != "" && e.Message != ""
+	said := bytes.TrimSpace(markup.ReplaceAll(page.Body, nil))
+	if !mayBeHTML || isError || len(said) <= maxPageText && errorText.Match(said) {
+		return true
+	}
+	if kind == "" {
+		d.result.doubt = fmt.Sprintf("unexpected: %s is a page of HTML, though its name does not say so", d.Names.Object)
+	}
+	return false
 }

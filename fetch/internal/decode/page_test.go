@@ -23,7 +23,7 @@ func FuzzPage(f *testing.F) {
 		_, got, err := decodeAs("a.csv", body)
 		page, isPage := errors.AsType[*PageError](err)
 		switch {
-		case isPage && (!errors.Is(err, ErrCorrupt) || !bytes.Equal(page.Body, body) || (page.Format == "JSON") != (page.Code != "")):
+		case isPage && (!errors.Is(err, ErrCorrupt) || !bytes.Equal(page.Body, body) || (page.Format == "JSON") != (page.Code+page.Message != "")):
 			t.Errorf("%q: %+v", err, page)
 		case isPage && len(got) > 0:
 			t.Errorf("%d bytes of a page were written", len(got))
