@@ -312,7 +312,7 @@ func (t *transfer) checkSize(size int64) error {
 		return nil
 	}
 	t.partial.Discard()
-	reason := fmt.Sprintf("receive %s: it has more than %d bytes, and the job promised no size", t.object.Name, t.maxSize)
+	reason := fmt.Sprintf("receive %s: it has more than %d bytes, and no size was promised", t.object.Name, t.maxSize)
 	return &LimitError{Limit: LimitSize, Reason: reason}
 }
 

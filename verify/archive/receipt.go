@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"tallyman/verify"
@@ -228,11 +229,15 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	}
 	if check, ok := verify.CheckCounts(s.Records, counts); ok {
 		r.Checks = append(r.Checks, check)
+		who := "the job"
+		if strings.Contains(r.Reference, "records="+check.Want) {
+			who = "the reference"
+		}
 		switch check.Verdict {
 		case verify.Broken:
-			r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s records, the job promised %s", check.Got, check.Want))
+			r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s records, %s promised %s", check.Got, who, check.Want))
 		case verify.NotComparable:
-			r.Doubts = append(r.Doubts, fmt.Sprintf("not-comparable: the job promised %s records, and those of %s can't be counted", check.Want, uncounted))
+			r.Doubts = append(r.Doubts, fmt.Sprintf("not-comparable: %s promised %s records, and those of %s can't be counted", who, check.Want, uncounted))
 		}
 	}
 	if r.Files == 0 {
