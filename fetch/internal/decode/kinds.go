@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -118,6 +119,9 @@ func (d *decoding) identify(head []byte) string {
 	}
 	return ""
 }
+
+// partOfZip matches the extensions of the parts of a split zip but for the last.
+var partOfZip = regexp.MustCompile(`^\.zx?\d\d$`)
 
 // tarBlock is the size of a block of a tar.
 const tarBlock = 512

@@ -63,6 +63,10 @@ func TestMislabelledObjectsAreRefusedUnlessTheyAreOfTheNamedType(t *testing.T) {
 		{"a.csv.gz", "\x1f\x8a\x08\x00", "ends in .gz, but it begins neither so nor as text"},
 		{"a.zst", "\x29\xb5\x2f\xfd\x04\x00", "ends in .zst, but"},
 		{"a.ZIP", "PK\x03\x05\x14\x00", "ends in .ZIP, but"},
+		{"a.zip", "PK\x07\x08PK\x03\x04", "ends in .zip, but"}, // the first part of a split zip
+		{"a.zipx", "PK\x01\x02", "ends in .zipx, but"},         // the last one
+		{"a.zip", "\x00\xffPK\x05\x06", "ends in .zip, but"},
+		{"a.csv.zip", "PK", "ends in .zip, but"},
 	} {
 		d, got, err := decodeAs(tt.name, []byte(tt.body))
 		if tt.says == "" && (err != nil || d != (outcome{}) || string(got) != tt.body) {
@@ -110,6 +114,11 @@ func TestANameSaysWhatAFileIsForAndItsFirstBytesHowItIsEncoded(t *testing.T) {
 		{"x.br", csv, "x.br", "begins as text", true},
 		{"x.br", random, "x.br", "", false},
 		{"x.parquet", random, "x.parquet", "", false},
+		{"x.z01", zip, "x.z01", "part of a split zip", false},
+		{"x.Z99", "PK\x07\x08" + zip, "x.Z99", "part of a split zip", false},
+		{"x.zx01", "PK\x01\x02", "x.zx01", "part of a split zip", false},
+		{"x.z02", random, "x.z02", "", false},
+		{"x.z01.gz", packed(zip), "x.z01", "part of a split zip", false},
 		{"x.tar.gz", packed(csv), "x.tar", "decodes to something else", false},
 		{"x.tgz", packed(csv), "x.tar", "decodes to something else", false},
 		{"x.csv.gz", "", "x.csv", "has no bytes", true},

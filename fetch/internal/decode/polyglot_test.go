@@ -117,3 +117,18 @@ func TestATarThatBeginsAsAZipIsRefused(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A zip that is cut, or of which other parts lack, is refused under each suffix
+// that says that it is one, and where no suffix says what it is.
+func TestWhatBeginsAsAZipAndIsNoneIsRefused(t *testing.T) {
+	sound := zipOf(t, "a,b\n")
+	last := bytes.Clone(sound)
+	last[len(last)-18] = 1 // the number of this disk
+	for name, body := range map[string][]byte{"cut": sound[:len(sound)-1], "the last part": last, "with more behind": append(bytes.Clone(sound), 0, 1)} {
+		for _, suffix := range []string{".zip", ".ZIPX", ".zip.001", ""} {
+			if _, _, err := decodeAs("a"+suffix, body); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s, a%s: %v", name, suffix, err)
+			}
+		}
+	}
+}
