@@ -89,7 +89,7 @@ package fetch_test
 //		TestGoodZstdFilesDecodeAsByThePlainDecoder, TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAsByThePlainDecoder,
 //		TestZipsFoundByFuzzingAreRefusedOrReadAlike, TestEachTestFileOfTheStandardLibraryHasItsVerdict,
 //		TestEachTestFileOfTheLZ4DecoderHasItsVerdict, TestGzipFilesDecodeAsByTheStandardLibrary, FuzzDecode,
-//		FuzzZstdFrames, FuzzLZ4Frames
+//		FuzzZstdAgreesWithThePlainDecoder, FuzzLZ4Frames
 //
 // Transfers:
 //
@@ -98,7 +98,7 @@ package fetch_test
 //		TestAnETagOfPartsDoesNotProveOtherBytes, TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes,
 //		TestAnObjectWithoutAPromiseIsUnproven
 //	wrong lengths, ranges, encodings and answers
-//		TestEachFaultOfAStoreHasItsOutcome, TestContentRangeIsReadStrictly,
+//		TestEachFaultOfAStoreHasItsOutcome, TestContentRangeIsReadAsItIsMeant,
 //		TestAFetchFromAStoreWithoutRangesIsResumed, TestAnObjectReplacedBetweenAttemptsStartsOver
 //	an error page instead of the data
 //		TestAnErrorPageIsReportedByItsCodeAndMessage, TestDataThatLooksLikeAnErrorPageLands, FuzzPage,
@@ -125,7 +125,7 @@ package fetch_test
 //		TestNoSecretIsShownOrKept, TestNoSecretOfTheOtherServicesIsShownOrKept,
 //		TestNoSecretThatAStoreQuotesIsShownOrKept, TestNoCommandSaysASecret,
 //		TestNoSecretIsInTheQueueOrWhatItsWorkersSay, TestAFailedAttemptLeavesNoSecretOfAURL,
-//		TestTextMasksErrorsOfNetHTTP, TestWhatLibrariesLogIsRedacted,
+//		TestTextMasksErrorsOfNetHTTP, TestLibrariesAreHeardOnlyInTheDebugLog,
 //		FuzzTextMasksSignatures, FuzzParseRefTellsNoSecret, FuzzNewRedisClientErrorsHoldNoPassword
 //	escaped, encoded, quoted
 //		TestKnownSecretsAreMaskedInEveryForm, TestKnownSecretsAreMaskedInBase64, FuzzTextMasksEveryFormOfAKnownSecret
