@@ -98,9 +98,9 @@ var (
 )
 
 // RegisterScheme makes ParseRef and ParsePlace read the references of a
-// scheme. It panics if the scheme is not well-formed, or if there is another of
-// that name.
-func RegisterScheme(s Scheme) {
+// scheme, and returns its name. It panics if the scheme is not well-formed, or if
+// there is another of that name.
+func RegisterScheme(s Scheme) (name string) {
 	schemesMu.Lock()
 	defer schemesMu.Unlock()
 	isRest := func(p Segment) bool { return p.Kind == Rest }
@@ -111,6 +111,7 @@ func RegisterScheme(s Scheme) {
 		panic(fmt.Sprintf("fetch: the scheme %s is registered twice", s.Name))
 	}
 	schemes[s.Name] = &s
+	return s.Name
 }
 
 // unknownScheme says which schemes there are, or which of them have places, for a

@@ -39,11 +39,9 @@ import (
 var ErrNoBucket = fmt.Errorf("the task wrote to a bucket that the service does not name, and none is set: %w", errors.ErrUnsupported)
 
 // The scheme of the references: dbs://REGION/INSTANCE/TASK_ID.
-func init() {
-	fetch.RegisterScheme(fetch.Scheme{Name: "dbs", Segments: []fetch.Segment{
-		{Name: "REGION", Kind: fetch.Label}, {Name: "INSTANCE", Kind: fetch.Label}, {Name: "TASK_ID", Kind: fetch.Label},
-	}})
-}
+var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "dbs", Segments: []fetch.Segment{
+	{Name: "REGION", Kind: fetch.Label}, {Name: "INSTANCE", Kind: fetch.Label}, {Name: "TASK_ID", Kind: fetch.Label},
+}})
 
 // A Provider answers for dbs references: the download tasks of DBS. Its methods
 // may be called by many goroutines at once; it must not be copied after its
@@ -93,7 +91,7 @@ const (
 // since the task was created, or only those of them whose names hold the task's ID
 // as a word, if some do. No such object is an ErrNotFound.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
-	if ref.Scheme() != "dbs" || ref.IsPlace() {
+	if ref.Scheme() != scheme || ref.IsPlace() {
 		return nil, fmt.Errorf("export %s: not a reference to a DBS download task", ref)
 	}
 	t, err := p.find(ctx, ref)

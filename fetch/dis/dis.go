@@ -36,11 +36,9 @@ import (
 )
 
 // The scheme of the references: dis://REGION/TASK_ID/TRANSFER_FILE_NAME.
-func init() {
-	fetch.RegisterScheme(fetch.Scheme{Name: "dis", Segments: []fetch.Segment{
-		{Name: "REGION", Kind: fetch.Label}, {Name: "TASK_ID", Kind: fetch.Label}, {Name: "TRANSFER_FILE_NAME"},
-	}})
-}
+var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "dis", Segments: []fetch.Segment{
+	{Name: "REGION", Kind: fetch.Label}, {Name: "TASK_ID", Kind: fetch.Label}, {Name: "TRANSFER_FILE_NAME"},
+}})
 
 // A Provider answers for dis references: the files of DIS dump tasks. Its
 // methods may be called by many goroutines at once; it must not be copied after
@@ -76,7 +74,7 @@ type Provider struct {
 // seen is not asked for again. A row that is not in the log is an ErrNotFound, and
 // so is a file that was delivered and is not under the task's prefix any more.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
-	if ref.Scheme() != "dis" || ref.IsPlace() {
+	if ref.Scheme() != scheme || ref.IsPlace() {
 		return nil, fmt.Errorf("export %s: not a reference to a file of a DIS dump task", ref)
 	}
 	if p.Objects == nil {

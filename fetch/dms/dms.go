@@ -27,16 +27,14 @@ import (
 )
 
 // The scheme of the references: dms://REGION/ORDER_ID/KEY_ID[?tid=N].
-func init() {
-	fetch.RegisterScheme(fetch.Scheme{
-		Name: "dms",
-		Segments: []fetch.Segment{
-			{Name: "REGION", Kind: fetch.Label}, {Name: "ORDER_ID", Kind: fetch.Number}, {Name: "KEY_ID", Kind: fetch.Label},
-		},
-		Options:  []fetch.Option{{Name: "tid", Kind: fetch.Number, Identifies: true}},
-		NoPlaces: "dms has no places: a key exists only once asked for",
-	})
-}
+var scheme = fetch.RegisterScheme(fetch.Scheme{
+	Name: "dms",
+	Segments: []fetch.Segment{
+		{Name: "REGION", Kind: fetch.Label}, {Name: "ORDER_ID", Kind: fetch.Number}, {Name: "KEY_ID", Kind: fetch.Label},
+	},
+	Options:  []fetch.Option{{Name: "tid", Kind: fetch.Number, Identifies: true}},
+	NoPlaces: "dms has no places: a key exists only once asked for",
+})
 
 // A Provider answers for dms references: the downloads of DMS. Its methods may
 // be called by many goroutines at once; it must not be copied after its first
@@ -76,7 +74,7 @@ var networks = map[string]string{"internal": "-vpc"}
 // Export asks for the download that a dms reference names. One that has succeeded
 // has one file. If it has no URL, the error is an ErrNotFound.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
-	if ref.Scheme() != "dms" {
+	if ref.Scheme() != scheme {
 		return nil, fmt.Errorf("export %s: not a reference to a DMS download", ref)
 	}
 	query := map[string]string{"OrderId": ref.Parts()[1], "DownloadKeyId": ref.Parts()[2]}

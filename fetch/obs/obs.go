@@ -48,15 +48,13 @@ type Store struct {
 }
 
 // The scheme of the references: obs://BUCKET/PREFIX[?region=REGION].
-func init() {
-	fetch.RegisterScheme(fetch.Scheme{
-		Name:     "obs",
-		Segments: []fetch.Segment{{Name: "BUCKET", Kind: fetch.Label}, {Name: "PREFIX", Kind: fetch.Rest}},
-		Options:  []fetch.Option{{Name: "region", Kind: fetch.Label}},
-		Prefix:   true,
-		NoPlaces: "an obs prefix is an export itself: fetch it",
-	})
-}
+var scheme = fetch.RegisterScheme(fetch.Scheme{
+	Name:     "obs",
+	Segments: []fetch.Segment{{Name: "BUCKET", Kind: fetch.Label}, {Name: "PREFIX", Kind: fetch.Rest}},
+	Options:  []fetch.Option{{Name: "region", Kind: fetch.Label}},
+	Prefix:   true,
+	NoPlaces: "an obs prefix is an export itself: fetch it",
+})
 
 // A Provider answers for obs references. The export of one is always ready: it is
 // the objects that are under the prefix now.
@@ -67,7 +65,7 @@ type Provider struct {
 // Export implements fetch.Provider. It sends nothing: the objects are listed as
 // they are ranged over, anew each time, until ctx ends.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
-	if ref.Scheme() != "obs" {
+	if ref.Scheme() != scheme {
 		return nil, fmt.Errorf("export %s: not a reference to objects of OBS", ref)
 	}
 	in := Selection{Region: ref.Option("region"), Bucket: ref.Parts()[0], Prefix: ref.Parts()[1]}

@@ -39,11 +39,9 @@ import (
 )
 
 // The scheme of the references: sls://REGION/PROJECT/JOB.
-func init() {
-	fetch.RegisterScheme(fetch.Scheme{Name: "sls", Segments: []fetch.Segment{
-		{Name: "REGION", Kind: fetch.Label}, {Name: "PROJECT", Kind: fetch.Label}, {Name: "JOB"},
-	}})
-}
+var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "sls", Segments: []fetch.Segment{
+	{Name: "REGION", Kind: fetch.Label}, {Name: "PROJECT", Kind: fetch.Label}, {Name: "JOB"},
+}})
 
 // A Provider answers for sls references: the download jobs of SLS. Its methods
 // may be called by many goroutines at once; it must not be copied after its
@@ -94,7 +92,7 @@ func StaticKeys(id, secret, token string) func(context.Context) (acs.Keys, error
 // name. No such object is an ErrNotFound. In a bucket, fileSize and checkSum
 // promise nothing, since they may be of one object or of all.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
-	if ref.Scheme() != "sls" || ref.IsPlace() {
+	if ref.Scheme() != scheme || ref.IsPlace() {
 		return nil, fmt.Errorf("export %s: not a reference to an SLS job", ref)
 	}
 	a, err := p.call(ctx, "GetDownloadJob", ref, "/downloadjobs/"+url.PathEscape(ref.Parts()[2]))
