@@ -58,21 +58,6 @@ func (l *leftOut) take(name string, err error) error {
 	return err
 }
 
-// has reports whether an object is left out.
-func (l *leftOut) has(name string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.errors[name] != nil
-}
-
-// retry takes back the objects that may land if they are received again, and
-// returns how many there are.
-func (l *leftOut) retry() int {
-	all := len(l.errors)
-	maps.DeleteFunc(l.errors, func(_ string, err error) bool { return !isAnyOf(err, finalFaults) })
-	return all - len(l.errors)
-}
-
 // first returns the error of the first object by name, or nil if none is left
 // out.
 func (l *leftOut) first() error {

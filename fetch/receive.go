@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,8 +40,10 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) (doubts []stri
 		if err != nil || pass == maxPasses {
 			break
 		}
-		again := left.retry()
-		if again == 0 {
+		// Those that may land if they are received again are no longer left out.
+		again := len(left.errors)
+		maps.DeleteFunc(left.errors, func(_ string, err error) bool { return !isAnyOf(err, finalFaults) })
+		if again -= len(left.errors); again == 0 {
 			break
 		}
 		if a.Progress != nil {
@@ -77,7 +80,10 @@ func (a *attempt) receiveEach(ctx context.Context, export *Export, pass int, lef
 			group.Go(func() error { return drained.hold(err) })
 			break
 		}
-		if left.has(object.Name) {
+		left.mu.Lock()
+		isLeftOut := left.errors[object.Name] != nil
+		left.mu.Unlock()
+		if isLeftOut {
 			continue
 		}
 		group.Go(func() error { return drained.hold(left.take(object.Name, a.receive(receiving, object))) })
@@ -99,9 +105,13 @@ func (a *attempt) receive(ctx context.Context, object target) (err error) {
 		stop()
 		return err
 	}
-	defer t.close()
-	defer stop() // before close, which waits for the requests in flight
-
+	defer func() { // what was received is kept for the next attempt, unless it is of no use
+		stop()
+		t.done.Wait() // for the requests in flight
+		t.stop()
+		t.first.drop()
+		t.partial.Close()
+	}()
 	if err := t.open(ctx); err != nil {
 		return err
 	}

@@ -45,41 +45,34 @@ func StatusCaches(providers map[string]Provider, account func(Ref) string) map[s
 }
 
 // Export implements Provider. An answer from a listing has a State and a
-// Status, and no more.
+// Status, and no more. If a listing is being made, Export waits until that has come to
+// the job.
 func (c *StatusCache) Export(ctx context.Context, ref Ref) (*Export, error) {
 	place, ok := ref.Place()
 	if !ok || c.account(ref) != c.account(place) {
 		return c.provider.Export(ctx, ref)
 	}
-	export, err := c.fromListing(ctx, place, ref.name())
+	export, l, reached := c.lookUp(ctx, place, ref.name())
+	var err error
+	if reached != nil { // a listing is being made
+		select {
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-reached:
+			c.mu.Lock()
+			status, listed := l.status(ref.name())
+			if !listed && errors.Is(l.failed, ErrThrottled) { // who is too busy to list is too busy to be asked for each job
+				err = l.failed
+			}
+			c.mu.Unlock()
+			export = status.export()
+		}
+	}
 	if export == nil && err == nil {
 		export, err = c.provider.Export(ctx, ref)
 	}
 	c.record(place, ref.name(), export, err)
 	return export, err
-}
-
-// fromListing returns what a listing says of a job, or nil if the job is to be
-// asked for. If a listing is being made, it waits until that has come to the
-// job. A service that is too busy to list its jobs is too busy to be asked for
-// each of them.
-func (c *StatusCache) fromListing(ctx context.Context, place Ref, name string) (*Export, error) {
-	export, l, reached := c.lookUp(ctx, place, name)
-	if reached == nil {
-		return export, nil
-	}
-	select {
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-reached:
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	status, listed := l.status(name)
-	if !listed && errors.Is(l.failed, ErrThrottled) {
-		return nil, l.failed
-	}
-	return status.export(), nil
 }
 
 // lookUp returns what the listings of a place say of a job. If the job may yet

@@ -40,8 +40,7 @@ type transfer struct {
 // before its range.
 const maxIgnoredRanges = 2
 
-// newTransfer takes up what an earlier attempt received of an object. The caller
-// closes it.
+// newTransfer takes up what an earlier attempt received of an object.
 func (a *attempt) newTransfer(ctx context.Context, object target) (*transfer, error) {
 	soft, stop := a.softly(ctx) // what is here is hashed again
 	defer stop()
@@ -90,15 +89,6 @@ func (t *transfer) openFirst(ctx context.Context) error {
 	return nil
 }
 
-// close returns when all that was started has ended. What was received is kept
-// for the next attempt, unless it is of no use.
-func (t *transfer) close() {
-	t.done.Wait()
-	t.stop()
-	t.first.drop()
-	t.partial.Close()
-}
-
 // fillAll receives every missing part, several at once.
 func (t *transfer) fillAll(ctx context.Context) (err error) {
 	defer Recover(&err)
@@ -134,7 +124,16 @@ func (t *transfer) fillAll(ctx context.Context) (err error) {
 func (t *transfer) fillParts(ctx context.Context) (err error) {
 	defer Recover(&err)
 	for {
-		part, answer := t.takePart()
+		t.mu.Lock()
+		part, answer := t.part, t.first // the first part has an answer
+		t.first = nil
+		if answer == nil {
+			part = nil
+			if !t.sequential {
+				part, _ = t.next()
+			}
+		}
+		t.mu.Unlock()
 		if part == nil {
 			return nil
 		}
@@ -147,22 +146,6 @@ func (t *transfer) fillParts(ctx context.Context) (err error) {
 		}
 		answer.drop()
 	}
-}
-
-// takePart takes the next part, and its answer if it is the first one. The part
-// is nil when there are no more.
-func (t *transfer) takePart() (*archive.Part, *Range) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if first := t.first; first != nil {
-		t.first = nil
-		return t.part, first
-	}
-	if t.sequential {
-		return nil, nil
-	}
-	part, _ := t.next()
-	return part, nil
 }
 
 // takeRest takes all parts that are left, once the store has ignored too many
