@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"tallyman/fetch"
 )
 
 // An Outage tells of something that is away for a while, such as the network or a
@@ -36,20 +38,25 @@ const outageInterval = time.Hour
 // String says it in a sentence.
 func (e OutageEvent) String() string {
 	lasted := e.Lasted.Round(time.Second)
-	switch {
-	case e.Err == nil:
+	if e.Err == nil {
 		return fmt.Sprintf("%s: it is over after %v", e.What, lasted)
-	case e.Lasted == 0:
-		return fmt.Sprintf("%s: %v: waiting for that to pass", e.What, e.Err)
 	}
-	return fmt.Sprintf("%s: %v: still waiting for that to pass after %v", e.What, e.Err, lasted)
+	text := fmt.Sprintf("%s: %v: waiting for that to pass", e.What, e.Err)
+	if e.Lasted > 0 {
+		text = fmt.Sprintf("%s: %v: still waiting for that to pass after %v", e.What, e.Err, lasted)
+	}
+	if asked := fetch.RetryAfter(e.Err); asked > 0 {
+		text += fmt.Sprintf("; the service asks for %v more", asked.Round(time.Second))
+	}
+	return text
 }
 
-// Failed says that a try failed because of the outage. Who tries is a name of
-// the caller's: an outage is over when all who failed have passed.
-func (o *Outage) Failed(who string, err error) {
+// Failed says that a try failed because of the outage, and returns how long that
+// has lasted. Who tries is a name of the caller's: an outage is over when all who
+// failed have passed.
+func (o *Outage) Failed(who string, err error) (lasted time.Duration) {
 	if o == nil {
-		return
+		return 0
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -64,6 +71,7 @@ func (o *Outage) Failed(who string, err error) {
 		o.told = now
 		o.tell(OutageEvent{o.What, err, now.Sub(o.began), len(o.waiting)})
 	}
+	return now.Sub(o.began)
 }
 
 // Passed says that a try did not fail because of the outage. It may be called

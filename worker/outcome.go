@@ -38,9 +38,10 @@ var (
 	// Neither is the export's fault: a worker snoozes the task until it has
 	// passed. A command makes more attempts at what passes soon by itself, and
 	// tells the person at once of what may not.
-	transient = Budget{10, endless}
-	external  = Budget{1, endless}
-	between   = Budget{2, endless} // on the way to the source
+	transient   = Budget{10, endless}
+	external    = Budget{1, endless}
+	between     = Budget{2, endless} // on the way to the source
+	unknownHost = Budget{3, endless}
 )
 
 const endless = 1 << 30
@@ -104,6 +105,9 @@ var outcomes = []struct {
 	{archive.ErrName, nil, Outcome{"unsafe-name", ExitIntegrity, once}},
 	{fetch.ErrBomb, nil, Outcome{"bomb-refused", ExitIntegrity, once}},
 	{fetch.ErrEncrypted, nil, Outcome{"encrypted", ExitIntegrity, once}},
+	{fetch.ErrNoSuchHost, nil, Outcome{"network", ExitTemporary, unknownHost}},
+	{fetch.ErrUnreachable, nil, Outcome{"network", ExitTemporary, transient}},
+	{nil, serverFailed, Outcome{"network", ExitTemporary, transient}},
 	{fetch.ErrTemporary, nil, Outcome{"network", ExitTemporary, many}},
 	{fetch.ErrRefused, nil, Outcome{"job-failed", ExitGone, once}},
 	{ErrRedis, nil, Outcome{"redis", ExitTemporary, external}},
@@ -149,6 +153,15 @@ func isA[E error](err error) bool {
 func onDisk(err error) bool {
 	return isA[syscall.Errno](err) && (isA[*fs.PathError](err) || isA[*os.LinkError](err))
 }
+
+// serverFailed reports whether a service answered that it can't serve anyone.
+func serverFailed(err error) bool {
+	call, ok := errors.AsType[*fetch.CallError](err)
+	return ok && call.Status >= 500 && errors.Is(err, fetch.ErrTemporary)
+}
+
+// outageCauses are those that pass by themselves, sooner or later.
+var outageCauses = []Cause{"network", "throttled", "open-files", "disk-full"}
 
 // jobState returns how the job ended that has no result, or "".
 func jobState(err error) fetch.State {

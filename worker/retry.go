@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -25,21 +26,15 @@ func (r *run) recordFailure(failure error) error {
 		return r.endWithFailure(failure) // another process has it, which says nothing of the export
 	}
 	outcome := Classify(failure)
-	budget := outcome.Budget.Worker
-	if local {
-		budget = outcome.Budget.Command
-	}
-	if r.w.Attempts > 0 && budget > 1 && budget < endless {
-		budget = r.w.Attempts
-	}
 	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
+	budget := r.budget(outcome, err == nil && d.Counters.Polls > 0)
 	if err != nil { // another attempt has the record or has landed the export, or the disk fails
 		taken := errors.Is(err, archive.ErrLanded) || !local && errors.Is(err, archive.ErrBusy)
 		switch {
 		case taken && !errors.Is(failure, archive.ErrDamaged):
 			return snooze(jitter(busyInterval), failure)
 		case budget == endless:
-			return snooze(r.pollDelay(time.Time{}, failure), failure)
+			return r.waitOut(nil, failure, outcome)
 		}
 		return r.endWithFailure(failure)
 	}
@@ -53,6 +48,24 @@ func (r *run) recordFailure(failure error) error {
 		return r.waitForJob(d, notReady)
 	}
 	return r.useAttempt(d, failure, outcome, budget)
+}
+
+// budget is how many attempts may end so. A caller of Local.Fetch who is patient, or
+// who waits for the job already, waits for what passes by itself too.
+func (r *run) budget(outcome Outcome, waiting bool) int {
+	n, most := outcome.Budget.Worker, r.w.Attempts
+	if r.w.local != nil {
+		n = outcome.Budget.Command
+	}
+	switch {
+	case most == 0 && r.w.local != nil && (r.w.Patient || waiting) && slices.Contains(outageCauses, outcome.Cause):
+		return endless
+	case most == 0 || n == 1 || n == endless:
+		return n
+	case outcome.Budget == few: // another attempt brings the same bytes: more of them are of no use
+		return min(n, most)
+	}
+	return most
 }
 
 // waitForJob snoozes the task of a job that has not ended. If the deadline is
@@ -71,14 +84,7 @@ func (r *run) waitForJob(d *archive.Record, notReady *fetch.NotReadyError) error
 		}
 		r.note(fmt.Sprintf("the job has a status that is not known: %q (%d of %d in a row)", notReady.Status, n, maxUnknownStatuses))
 	}
-	wait := r.w.Wait
-	if r.task.Wait > 0 {
-		wait = time.Duration(r.task.Wait)
-	}
-	left := Forever
-	if wait != Forever {
-		left = time.Until(d.State.Asked.Add(wait))
-	}
+	left := r.waitLeft(d.State.Asked)
 	if left <= 0 {
 		return r.giveUp(d, notReady)
 	}
@@ -96,13 +102,51 @@ func (r *run) waitForJob(d *archive.Record, notReady *fetch.NotReadyError) error
 	return snooze(pause, notReady)
 }
 
+// waitLeft is what is left of the wait of an export.
+func (r *run) waitLeft(asked time.Time) time.Duration {
+	wait := r.w.Wait
+	if r.task.Wait > 0 {
+		wait = time.Duration(r.task.Wait)
+	}
+	if wait == Forever {
+		return Forever
+	}
+	return time.Until(asked.Add(wait))
+}
+
+// waitOut snoozes the task until what made it fail has passed, which takes no
+// attempt. A caller of Local.Fetch waits for no longer than for a job. If d is nil,
+// the record can't be had.
+func (r *run) waitOut(d *archive.Record, failure error, outcome Outcome) error {
+	var lasted time.Duration
+	if !errors.Is(failure, archive.ErrBusy) {
+		o, _ := r.w.outages.LoadOrStore(outcome.Cause, &Outage{What: string(outcome.Cause), Tell: r.w.OnOutage})
+		lasted = o.(*Outage).Failed(r.ref.Hash(), failure)
+	}
+	pause := max(r.pollDelay(time.Now().Add(-lasted), failure), time.Second)
+	if r.w.local == nil {
+		return snooze(pause, failure)
+	}
+	asked := time.Now().Add(-lasted)
+	if d != nil {
+		asked = d.State.Asked
+	}
+	left := r.waitLeft(asked)
+	switch {
+	case left <= 0 && d == nil:
+		return r.endWithFailure(failure)
+	case left <= 0:
+		return r.giveUp(d, failure)
+	}
+	return snooze(min(pause, left), failure)
+}
+
 // useAttempt takes an attempt from the budget of its cause, and gives the export
 // up if that was the last.
 func (r *run) useAttempt(d *archive.Record, failure error, outcome Outcome, budget int) error {
 	if budget == endless {
-		r.note(fmt.Sprintf("%v: waiting for that to pass", failure))
 		_ = d.SaveCounters()
-		return snooze(r.pollDelay(d.State.Asked, failure), failure)
+		return r.waitOut(d, failure, outcome)
 	}
 	if d.State.Failures == nil {
 		d.State.Failures = map[string]int{}

@@ -56,6 +56,14 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, wantType string) (again
 	if errors.Is(err, fs.ErrNotExist) {
 		receipt, err = r.attempt(ctx, wantType)
 	}
+	cut := err != nil && (ctx.Err() != nil || w.hardCtx.Err() != nil || errors.Is(err, fetch.ErrDrained))
+	cause := Classify(err).Cause
+	w.outages.Range(func(of, outage any) bool {
+		if !cut && of != cause {
+			outage.(*Outage).Passed(ref.Hash())
+		}
+		return true
+	})
 	switch {
 	case err == nil && receipt == nil:
 		return nil
@@ -65,7 +73,7 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, wantType string) (again
 	case errors.Is(err, errSettled):
 		w.local.finish(ref.Hash(), nil, errSettled)
 		return nil
-	case ctx.Err() != nil || w.hardCtx.Err() != nil || errors.Is(err, fetch.ErrDrained):
+	case cut:
 		// It was cut short since the worker stops or has lost its lease. That
 		// says nothing of the export.
 		r.updateRecord(func(d *archive.Record) { d.Counters.Starts = 0 })

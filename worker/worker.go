@@ -35,6 +35,7 @@ type Worker struct {
 	Wait         time.Duration // for a job to become ready, unless its task tells; Forever
 	PollInterval time.Duration // between the first two polls of a job; later ones are further apart
 	Attempts     int           // for each cause to fail; 0 means as many as the cause deserves
+	Patient      bool          // if a Local's caller waits for the network as long as for a job, unless Attempts is set
 
 	// DrainTimeout is how long tasks may go on after the context of Run has
 	// ended. The Fetcher is to end them soon then.
@@ -51,6 +52,11 @@ type Worker struct {
 	OnNote func(ref fetch.Ref, note string)
 	OnEnd  func(ref fetch.Ref, receipt *archive.Receipt, err error)
 
+	// OnOutage is told when something begins to be away that no export is to blame
+	// for, hourly while it lasts, and when it is over. It may be nil, and is called
+	// by many goroutines at once.
+	OnOutage func(OutageEvent)
+
 	// Schedule has the worker look for new jobs by itself. It lists places by
 	// the Listers of their schemes. ParseSince reads the Since of a
 	// ScheduleEntry; it may be nil if no entry has one.
@@ -63,6 +69,7 @@ type Worker struct {
 	local     *Local          // that it works for, or nil
 	hardCtx   context.Context // ends the tasks that still run
 	lastNotes sync.Map        // the last note, by the hash of the export
+	outages   sync.Map        // of *Outage, by the Cause
 }
 
 // Forever is a Wait without an end.

@@ -96,6 +96,9 @@ func (c *demoCommand) Pause(_ fetch.Ref, text string) {
 	}
 }
 
+// Outage implements listener.
+func (c *demoCommand) Outage(e worker.OutageEvent) { c.Pause(fetch.Ref{}, e.String()) }
+
 // fetch fetches the export of a scenario, which must land without a doubt.
 func (c *demoCommand) fetch(ctx context.Context, queue *worker.Local, s scenario) error {
 	ref, err := fetch.ParseRef(s.stage(c.cloud, c.origin, c.project))

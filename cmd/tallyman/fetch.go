@@ -141,6 +141,7 @@ func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 type listener interface {
 	Progress(fetch.Progress)
 	Pause(ref fetch.Ref, note string)
+	Outage(worker.OutageEvent)
 }
 
 // startLocal starts a queue in this process, and a worker that serves it. The
@@ -150,8 +151,8 @@ func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provide
 		Archive:         store,
 		Fetcher:         a.newFetcher(ctx, providers, store, listener.Progress),
 		PollConcurrency: a.Parallel, FetchConcurrency: a.Parallel,
-		Wait: a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts,
-		TaskCheckInterval: 100 * time.Millisecond, OnNote: listener.Pause,
+		Wait: a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts, Patient: a.WaitGiven,
+		TaskCheckInterval: 100 * time.Millisecond, OnNote: listener.Pause, OnOutage: listener.Outage,
 	})
 }
 

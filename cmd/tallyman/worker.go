@@ -152,7 +152,7 @@ func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive
 		FetchConcurrency: a.Parallel,
 		Wait:             wait, PollInterval: a.Poll.Value, Attempts: a.Attempts,
 		DrainTimeout: a.Drain.Value, TaskCheckInterval: time.Second,
-		OnNote: events.Pause, OnEnd: events.ended, Log: log,
+		OnNote: events.Pause, OnOutage: events.Outage, OnEnd: events.ended, Log: log,
 	}
 }
 
@@ -197,6 +197,18 @@ func (l *eventLog) Progress(p fetch.Progress) {
 // Pause implements listener.
 func (l *eventLog) Pause(ref fetch.Ref, note string) {
 	l.log.Debug("note", "ref", ref.String(), "note", note)
+}
+
+// Outage implements listener.
+func (l *eventLog) Outage(e worker.OutageEvent) {
+	switch lasted := e.Lasted.Round(time.Second); {
+	case e.Err == nil:
+		l.log.Warn("it is over: exports go on", "cause", e.What, "lasted", lasted)
+	case e.Lasted == 0:
+		l.log.Warn("waiting for that to pass", "cause", e.What, "error", e.Err, "hint", hint("", e.Err))
+	default:
+		l.log.Warn("still waiting for that to pass", "cause", e.What, "error", e.Err, "lasted", lasted, "exports", e.Waiting)
+	}
 }
 
 func (l *eventLog) ended(ref fetch.Ref, receipt *archive.Receipt, err error) {

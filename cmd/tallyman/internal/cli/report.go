@@ -52,12 +52,14 @@ type Report struct {
 	idle        int  // exports whose attempts this call's end interrupted
 	interrupted bool // this call
 	lastFailure worker.Outcome
+	outages     int               // that last
+	lastNotes   map[string]string // of the fetcher's, by the key of the export
 }
 
 // NewReport returns a Report of exports that land in store. Close ends its
 // progress bars.
 func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) *Report {
-	r := &Report{output: output, archive: store, stdout: stdout, stderr: stderr}
+	r := &Report{output: output, archive: store, stdout: stdout, stderr: stderr, lastNotes: map[string]string{}}
 	if f := terminal(stderr); f != nil && !output.Quiet && !output.JSON {
 		progress := mpb.New(mpb.WithOutput(f))
 		r.bars = &progressBars{Writer: progress, progress: progress, byKey: map[string]*mpb.Bar{}}
@@ -78,11 +80,42 @@ func (r *Report) Close() {
 
 // Progress reports that a part of an export was received.
 func (r *Report) Progress(p fetch.Progress) {
-	if p.Note != "" {
+	if p.Note != "" && r.isNews(p) {
 		r.note(p.Ref, p.Note)
 	}
 	if r.bars != nil {
 		r.bars.add(p)
+	}
+}
+
+// isNews reports whether a note says more than the last one of its export, or than
+// the outage that is waited for.
+func (r *Report) isNews(p fetch.Progress) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := p.Ref.Key()
+	repeated := r.lastNotes[key] == p.Note
+	r.lastNotes[key] = p.Note
+	return !repeated && r.outages == 0
+}
+
+// Outage reports that something begins to be away that exports wait for, that it
+// still is, or that it is over.
+func (r *Report) Outage(e worker.OutageEvent) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case e.Err == nil:
+		r.outages--
+	case e.Lasted == 0:
+		r.outages++
+	}
+	if r.output.Quiet {
+		return
+	}
+	fmt.Fprintf(r.stderr, "tallyman: %s\n", redact.Text(e.String()))
+	if hint := r.output.Hint("", e.Err); e.Err != nil && e.Lasted == 0 && !strings.HasPrefix(hint, "run again") {
+		PrintHint(r.stderr, hint)
 	}
 }
 

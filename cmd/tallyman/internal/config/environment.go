@@ -53,6 +53,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 	if err := o.readFile(flags, known); err != nil {
 		return err
 	}
+	o.WaitGiven = flags.Changed("wait")
 	// Unlike a flag and the file, the environment may hold the password.
 	if text := cmp.Or(os.Getenv("TALLYMAN_REDIS"), os.Getenv("REDIS_URL")); text != "" && !redisGiven {
 		o.Redis.Value = text

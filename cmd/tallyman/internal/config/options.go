@@ -65,10 +65,11 @@ type Options struct {
 	AllowHosts []string
 
 	// Of commands that wait for jobs.
-	Wait     flagvalue.Value[time.Duration]
-	TaskWait flagvalue.Value[time.Duration] // --wait of worker (for tasks that have none) and of enqueue (for its tasks); 0 is the default of each
-	Poll     flagvalue.Value[time.Duration]
-	Drain    flagvalue.Value[time.Duration]
+	Wait      flagvalue.Value[time.Duration]
+	TaskWait  flagvalue.Value[time.Duration] // --wait of worker (for tasks that have none) and of enqueue (for its tasks); 0 is the default of each
+	WaitGiven bool                           // --wait was set, here or there
+	Poll      flagvalue.Value[time.Duration]
+	Drain     flagvalue.Value[time.Duration]
 
 	// Of commands that use the queue in a Redis.
 	Redis             flagvalue.Value[string]
@@ -144,7 +145,7 @@ func (o *Options) AddTransfer(f *pflag.FlagSet) {
 	f.Var(&o.MaxDecoded, "max-decoded", "bytes that one object may decode to;\n0 is 1100 times the promised size, from 64MiB to 1TiB")
 	f.Var(&o.MaxMemory, "max-memory", "bytes that all decoders may hold at once, at least 16MiB:\nwhat does not fit waits")
 	f.IntVar(&o.MaxEntries, "max-entries", 0, "allow one zip or tar `N` entries; 0 is a million")
-	f.IntVar(&o.Attempts, "attempts", 0, "`N` attempts for each cause that is tried again;\n0 is 3 for a checksum, 10 for the network (30 in a worker)")
+	f.IntVar(&o.Attempts, "attempts", 0, "`N` attempts for each cause that is tried again;\n0 is 3 for a checksum, 10 for the network, or all of\na --wait that is given. More than 3 are for the network alone")
 	f.StringSliceVar(&o.AllowHosts, "allow-host", nil, "trust data URLs at `HOST[:PORT]`, over http\nand at private addresses too (repeatable, or with commas)")
 	cli.GroupFlags(f, "How to transfer it", "keep", "parallel", "part-size", "limit-rate", "min-rate", "max-size", "max-decoded", "max-memory", "max-entries", "attempts", "allow-host")
 }
@@ -158,7 +159,7 @@ func (o *Options) AddAllowHost(f *pflag.FlagSet) {
 // AddWait adds the flags of commands that wait for jobs.
 func (o *Options) AddWait(f *pflag.FlagSet) {
 	o.Wait = flagvalue.New("DURATION", "24h", flagvalue.ParseDuration)
-	f.Var(&o.Wait, "wait", "how long to wait for a job to become ready")
+	f.Var(&o.Wait, "wait", "how long to wait for a job and, if given, for the network")
 	o.AddPoll(f)
 	cli.GroupFlags(f, "How to wait for it", "wait", "poll")
 }
