@@ -10,11 +10,16 @@ type csvRecords struct {
 	filled bool // it has more than its end, which may be CRLF
 	quoted bool // within a quoted field
 	opens  bool // a quote here opens a field, or reopens the one that was just closed
+
+	start []byte // of the file, for its header
 }
 
 var delimiters = [256]bool{',': true, ';': true, '\t': true, '|': true}
 
 func (c *csvRecords) write(p []byte) {
+	if n := min(len(p), maxHeader-len(c.start)); n > 0 {
+		c.start = append(c.start, p[:n]...)
+	}
 	for len(p) > 0 {
 		if c.quoted {
 			n := bytes.IndexByte(p, '"')

@@ -216,8 +216,8 @@ func (l *eventLog) ended(ref fetch.Ref, receipt *archive.Receipt, err error) {
 	case err != nil:
 		l.log.Warn("failed", "ref", ref.String(), "cause", string(worker.Classify(err).Cause), "error", err, "hint", hint(ref.String(), err))
 	case len(receipt.Doubts) > 0:
-		l.log.Warn("landed with doubts", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "doubts", receipt.Doubts)
+		l.log.Warn("landed with doubts", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "headers", receipt.Headers, "doubts", receipt.Doubts)
 	default:
-		l.log.Info("landed", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "files", receipt.Files)
+		l.log.Info("landed", "ref", ref.String(), "bytes", receipt.Bytes, "records", receipt.Records, "headers", receipt.Headers, "files", receipt.Files)
 	}
 }

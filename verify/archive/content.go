@@ -150,7 +150,7 @@ func (c *contentFile) Close() error {
 	defer c.partial.mu.Unlock()
 	c.partial.files = append(c.partial.files, File{
 		Path: c.name, Size: c.size, SHA256: hex.EncodeToString(c.sum.Sum(nil)),
-		Format: count.Format, Records: count.Rows,
+		Format: count.Format, Records: count.Rows, Header: c.counter.Header(),
 	})
 	c.partial.writing--
 	return nil
@@ -172,7 +172,7 @@ func (c *countedFile) Close() error {
 	count := c.Count()
 	c.partial.mu.Lock()
 	defer c.partial.mu.Unlock()
-	c.partial.counted = append(c.partial.counted, Counted{c.name, count.Format, count.Rows})
+	c.partial.counted = append(c.partial.counted, Counted{c.name, count.Format, count.Rows, c.Header()})
 	return nil
 }
 

@@ -45,6 +45,29 @@ type Receipt struct {
 	// Hidden is what HashHidden gives for the part of the reference that is not
 	// shown.
 	Hidden string `json:"hidden,omitempty"`
+
+	// Headers is how many of the Records are header rows, as far as that is known:
+	// by the promise of records, or else since they read so. HeadersCounted says that
+	// the promise holds only if they count as records. Receipts of earlier versions
+	// have neither.
+	Headers        int64 `json:"headers,omitempty"`
+	HeadersCounted bool  `json:"headers_counted,omitempty"`
+}
+
+// Rows says how many records there are, and headers apart from them, such as "2000
+// rows and a header". The noun is what a record is called.
+func (r *Receipt) Rows(noun string) string {
+	text := fmt.Sprintf("%d %ss", r.Records-r.Headers, noun)
+	if r.Records-r.Headers == 1 {
+		text = "1 " + noun
+	}
+	switch {
+	case r.Headers == 1:
+		text += " and a header"
+	case r.Headers > 1:
+		text += fmt.Sprintf(" and %d headers", r.Headers)
+	}
+	return text
 }
 
 // An Object of a receipt is one remote file as it was transferred.
@@ -73,6 +96,7 @@ type File struct {
 	Wire    bool   `json:"wire,omitempty"`   // the object's bytes as transferred
 	Format  string `json:"format,omitempty"` // "csv" or "json" if its records were counted
 	Records int64  `json:"records"`          // rows, header rows included; -1: not countable
+	Header  bool   `json:"header,omitempty"` // the first of them reads as a header
 }
 
 // Counted is content that was decoded and not kept.
@@ -80,6 +104,7 @@ type Counted struct {
 	Name    string `json:"name"`
 	Format  string `json:"format,omitempty"`
 	Records int64  `json:"records"`
+	Header  bool   `json:"header,omitempty"`
 }
 
 // Counts are the record counts of all content that was decoded, kept or not.
@@ -234,8 +259,12 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 			who = "the reference"
 		}
 		switch check.Verdict {
+		case verify.Held:
+			if r.HeadersCounted = r.Records == s.Records && r.Headers > 0; !r.HeadersCounted {
+				r.Headers = r.Records - s.Records
+			}
 		case verify.Broken:
-			r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s records, %s promised %s", check.Got, who, check.Want))
+			r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s, %s promised %s", r.Rows("record"), who, check.Want))
 		case verify.NotComparable:
 			r.Doubts = append(r.Doubts, fmt.Sprintf("not-comparable: %s promised %s records, and those of %s can't be counted", who, check.Want, uncounted))
 		}
@@ -246,8 +275,8 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	return r, nil
 }
 
-// addObjects adds up the objects and their doubts, and lists them. It returns what was
-// counted, and the first object with content that can't be, or "".
+// addObjects adds up the objects, their headers and their doubts, and lists them. It
+// returns what was counted, and the first object with content that can't be, or "".
 func (r *Receipt) addObjects(objects *objectIndex, listed bool) (counts []verify.Count, uncounted string, err error) {
 	unproven, doubts := 0, 0
 	for o, err := range objects.all() {
@@ -264,6 +293,14 @@ func (r *Receipt) addObjects(objects *objectIndex, listed bool) (counts []verify
 		for _, f := range o.Files {
 			r.Files++
 			r.Bytes += f.Size
+			if f.Header {
+				r.Headers++
+			}
+		}
+		for _, c := range o.Counted {
+			if c.Header {
+				r.Headers++
+			}
 		}
 		for _, c := range o.Counts() {
 			if counts = append(counts, c); c.Rows == verify.Unknown {

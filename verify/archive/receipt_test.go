@@ -53,7 +53,7 @@ func TestAReceiptSaysWhatWasPromisedAndWhatHeld(t *testing.T) {
 	}{
 		{"all held", promise(body), false, 3, nil, verify.CheckCRC64, verify.Held},
 		{"a header row", promise(body), false, 2, nil, verify.CheckCRC64, verify.Held},
-		{"other records", promise(body), false, 7, []string{"count-mismatch: 3 records, the job promised 7"}, verify.CheckCRC64, verify.Broken},
+		{"other records", promise(body), false, 7, []string{"count-mismatch: 2 records and a header, the job promised 7"}, verify.CheckCRC64, verify.Broken},
 		{"no records promised", promise(body), false, verify.Unknown, nil, verify.CheckCRC64, ""},
 		{"size alone", verify.Want{Size: size}, false, 3, []string{"unproven: of o.csv only its size was promised"}, "", verify.Held},
 		{"size and the codec's checksum", verify.Want{Size: size}, true, 3, nil, "size and the codec's checksum", verify.Held},
@@ -69,6 +69,40 @@ func TestAReceiptSaysWhatWasPromisedAndWhatHeld(t *testing.T) {
 		if r.Bytes != size || r.Files != 1 || r.Records != 3 || r.Reference != testRef || r.Key != testKey || o.Codec != "zstd" || o.Job.want() != tt.want {
 			t.Errorf("%s: %+v", tt.name, r)
 		}
+	}
+}
+
+// Header rows are told apart from records, and a promise that holds only if they
+// count is not told as one that holds of the data.
+func TestAReceiptTellsHeadersFromRecords(t *testing.T) {
+	words := "who,what\nalice,login\nbob,logout\n" // the first row may be a header or not
+	for _, tt := range []struct {
+		name, body string
+		promised   int64
+		rows       string
+		counted    bool
+	}{
+		{"nothing promised", "a,b\n1,2\n3,4\n", verify.Unknown, "2 rows and a header", false},
+		{"the data promised", "a,b\n1,2\n3,4\n", 2, "2 rows and a header", false},
+		{"the header promised too", "a,b\n1,2\n3,4\n", 3, "2 rows and a header", true},
+		{"something else promised", "a,b\n1,2\n3,4\n", 9, "2 rows and a header", false},
+		{"a header that only the promise tells", words, 2, "2 rows and a header", false},
+		{"no header by the promise", words, 3, "3 rows", false},
+		{"no header", "1,2\n3,4\n", 2, "2 rows", false},
+		{"a header alone", "a,b\n", 0, "0 rows and a header", false},
+		{"one row", "a,b\n1,2\n", verify.Unknown, "1 row and a header", false},
+		{"not countable", "\x00\x01", verify.Unknown, "", false},
+	} {
+		r := landCSV(t, tt.body, promise(tt.body), false, Summary{Reference: testRef, Records: tt.promised})
+		if r.HeadersCounted != tt.counted || r.Records >= 0 && r.Rows("row") != tt.rows {
+			t.Errorf("%s: %s, headers counted: %v", tt.name, r.Rows("row"), r.HeadersCounted)
+		}
+	}
+	if earlier := (&Receipt{Records: 3}); earlier.Rows("row") != "3 rows" {
+		t.Errorf("a receipt that knows no headers: %s", earlier.Rows("row"))
+	}
+	if many := (&Receipt{Records: 12002, Headers: 2}); many.Rows("row") != "12000 rows and 2 headers" {
+		t.Error(many.Rows("row"))
 	}
 }
 

@@ -42,13 +42,16 @@ func PrintChecks(w io.Writer, receipt *archive.Receipt) {
 	for _, check := range receipt.Checks {
 		printCheck(check)
 	}
+	if receipt.HeadersCounted {
+		fmt.Fprintf(w, "   headers  the promise of records holds only if the header in %s counts as a record\n", Plural(receipt.Headers, "file"))
+	}
 }
 
-// Summary says how much landed, such as "1.2GiB in 1 file, 9120331 rows".
+// Summary says how much landed, such as "1.2GiB in 1 file, 9120330 rows and a header".
 func Summary(receipt *archive.Receipt) string {
 	s := fmt.Sprintf("%s in %s", flagvalue.FormatSize(receipt.Bytes), Plural(int64(receipt.Files), "file"))
 	if receipt.Records >= 0 {
-		s += ", " + Plural(receipt.Records, "row")
+		s += ", " + receipt.Rows("row")
 	}
 	return s
 }
