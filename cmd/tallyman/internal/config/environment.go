@@ -50,6 +50,14 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 			}
 		}
 	}
+	for _, path := range []*string{&o.Archive, &o.RedisCA, &o.RedisPasswordFile, &o.References, &o.File} {
+		if !strings.HasPrefix(*path, "~") {
+			continue
+		}
+		if *path, err = expandHome(*path); err != nil {
+			return &cli.UsageError{Err: err}
+		}
+	}
 	if err := o.readFile(flags, known); err != nil {
 		return err
 	}

@@ -139,7 +139,9 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 	for _, value := range values {
 		text, err := r.text(value, kind)
 		if err == nil && slices.Contains(paths, name) {
-			text, err = r.expandHome(value, text)
+			if text, err = expandHome(text); err != nil {
+				return r.errorAt(value, "%w", err)
+			}
 		}
 		if err != nil {
 			return err
@@ -157,18 +159,19 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 // paths are the settings in which ~ is the home.
 var paths = []string{"archive", "redis-ca", "redis-password-file"}
 
-// expandHome does what a shell would have done to an argument that begins with ~.
-func (r *fileReader) expandHome(node ast.Node, path string) (string, error) {
+// expandHome does what a shell does to an argument that begins with ~, but not to the
+// end of --archive=~/archive, nor to the environment.
+func expandHome(path string) (string, error) {
 	rest, ok := strings.CutPrefix(path, "~")
 	switch {
 	case !ok:
 		return path, nil
 	case rest != "" && rest[0] != '/':
-		return "", r.errorAt(node, "%s: only ~/ is known, the home of who runs the command; ./~ is a file of that name", path)
+		return "", fmt.Errorf("%s: only ~/ is known, the home of who runs the command; ./~ is a file of that name", path)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", r.errorAt(node, "%s: %w", path, err)
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	return home + rest, nil
 }

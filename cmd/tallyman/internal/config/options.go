@@ -182,7 +182,7 @@ func (o *Options) AddQueue(f *pflag.FlagSet) {
 // AddSince adds the flag that leaves out what is older.
 func (o *Options) AddSince(f *pflag.FlagSet, what string) {
 	o.Since = flagvalue.New("TIME", "", flagvalue.ParseTime)
-	f.Var(&o.Since, "since", "only "+what+" since `TIME`: a duration ago,\na weekday, a date, or a time (RFC 3339)")
+	f.Var(&o.Since, "since", "only "+what+" since `TIME`: a duration ago,\nyesterday, a weekday, a date, or a time (RFC 3339)")
 }
 
 // AddCalls adds the flags of commands that call the services.

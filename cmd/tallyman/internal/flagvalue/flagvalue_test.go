@@ -9,6 +9,7 @@ import (
 
 func TestSizesAreReadInTheirUnits(t *testing.T) {
 	for text, want := range map[string]int64{
+		"4M": 4 << 20, "20MB": 20e6, "1TiB": 1 << 40, "512k": 512 << 10, "64kib": 64 << 10, "2Gi": 2 << 30, "1.5MiB": 3 << 19, "1tb": 1e12, "0.1KiB": 102,
 		"0": 0, "65536": 65536, "64KiB": 64 << 10, "64 KiB": 64 << 10, "4MiB": 4 << 20, "2GiB": 2 << 30,
 		"1KB": 1e3, "1MB": 1e6, "1GB": 1e9, "7B": 7,
 	} {
@@ -16,7 +17,7 @@ func TestSizesAreReadInTheirUnits(t *testing.T) {
 			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "x", "-1", "1.5MiB", "KiB", "1TiB", "1kib", "9223372036854775807GiB", "99999999999999999999"} {
+	for _, text := range []string{"", "x", "-1", "+1", "1e3", "1/2", "1..5", ".", "KiB", "1PiB", "1KK", "1 2", "8388608TiB", "9223372036854775807GiB", "99999999999999999999"} {
 		if got, err := ParseSize(text); err == nil {
 			t.Errorf("%q is %d", text, got)
 		}

@@ -11,7 +11,7 @@ import (
 
 // A size is as many bytes as arithmetic makes of it, or it is refused.
 func FuzzSize(f *testing.F) {
-	for _, s := range []string{"0", "65536", "64 KiB", "2GiB", "7B", "-1", "1.5MiB", "KiB", "1TiB", "9223372036854775807GiB", "+1KB", "0x10"} {
+	for _, s := range []string{"0", "65536", "64 KiB", "2GiB", "7B", "-1", "1.5MiB", "KiB", "1TiB", "9223372036854775807GiB", "+1KB", "0x10", "4m", "1e3", "1/2"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -19,11 +19,16 @@ func FuzzSize(f *testing.F) {
 		if err != nil {
 			return
 		}
-		number := strings.TrimRight(text, "KMGiB")
-		n, ok := new(big.Int).SetString(strings.TrimSpace(number), 10)
-		unit := map[string]int64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[text[len(number):]]
-		if !ok || n.Mul(n, big.NewInt(unit)).Cmp(big.NewInt(got)) != 0 || got < 0 {
-			t.Errorf("%q is %d, want %v", text, got, n)
+		number := strings.TrimRight(text, "kKmMgGtTiIbB \t\n\v\f\r\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u212a")
+		n, ok := new(big.Rat).SetString(number)
+		unit := map[string]int64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40,
+			"KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30, "TI": 1 << 40, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}[strings.ToUpper(strings.TrimSpace(text[len(number):]))]
+		if !ok || got < 0 {
+			t.Fatalf("%q is %d", text, got)
+		}
+		rest := n.Sub(n.Mul(n, new(big.Rat).SetInt64(unit)), new(big.Rat).SetInt64(got))
+		if rest.Sign() < 0 || rest.Cmp(big.NewRat(1, 1)) >= 0 {
+			t.Errorf("%q is %d, and %v more", text, got, rest)
 		}
 	})
 }
@@ -31,7 +36,7 @@ func FuzzSize(f *testing.F) {
 // A duration without days and weeks is Go's, with them it is as much longer,
 // and it is never less than nothing; a time is read alike each time.
 func FuzzDurationAndTime(f *testing.F) {
-	for _, s := range []string{"0", "90s", "1w2d3h", "1d0s", "1.5s", "7", "d", "-1d", "1d-25h", "8000w8000w", "1w2562047h", "fri", "Wednesday", "2026-01-31", "2026-01-31T06:00:00+14:00", "0000-01-01", "9999-12-31T23:59:60Z", ""} {
+	for _, s := range []string{"0", "90s", "1w2d3h", "1d0s", "1.5s", "7", "d", "-1d", "1d-25h", "8000w8000w", "1w2562047h", "fri", "Wednesday", "yesterday", "today", "now", "2 days ago", "1 week", "7d ago", "2026-01-31", "2026-01-31T06:00:00+14:00", "0000-01-01", "9999-12-31T23:59:60Z", ""} {
 		f.Add(s, int64(1772600767))
 	}
 	f.Fuzz(func(t *testing.T, text string, at int64) {
@@ -55,6 +60,12 @@ func FuzzDurationAndTime(f *testing.F) {
 		}
 		_, dateErr := time.Parse(time.DateOnly, text)
 		_, exactErr := time.Parse(time.RFC3339, text)
+		if timeErr == nil && (text == "now" || strings.HasSuffix(text, "ago")) {
+			if w.After(now) {
+				t.Errorf("%q at %v is %v", text, now, w)
+			}
+			return
+		}
 		if weekday := err != nil && dateErr != nil && exactErr != nil; weekday && (w.After(now) || now.Sub(w) >= 7*24*time.Hour || w.Hour() != 0) {
 			t.Errorf("%q at %v is %v", text, now, w)
 		}

@@ -2,17 +2,25 @@ package flagvalue
 
 import (
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
+// inWords matches a number of one unit, such as "2 days".
+var inWords = regexp.MustCompile(`(?i)^(\d+) ?(w)eeks?$|^(\d+) ?(d)ays?$|^(\d+) ?(h)ours?$|^(\d+) ?(m)in(?:ute)?s?$|^(\d+) ?(s)ec(?:ond)?s?$`)
+
 // ParseDuration parses a length of time that is not negative: weeks, then days,
-// then a duration as Go writes it, each of which may be missing, such as 1w2d3h.
+// then a duration as Go writes it, each of which may be missing, such as 1w2d3h; or
+// a number of one unit in full, such as 2 days.
 func ParseDuration(text string) (time.Duration, error) {
 	const day = 24 * time.Hour
 	var days time.Duration
 	rest := text
+	if words := inWords.FindStringSubmatch(text); words != nil {
+		rest = strings.ToLower(strings.Join(words[1:], "")) // one number and its unit's letter
+	}
 	for _, unit := range []struct {
 		suffix string
 		length time.Duration
@@ -35,7 +43,8 @@ func ParseDuration(text string) (time.Duration, error) {
 }
 
 // ParseTime parses a point in time as people name it, in local time:
-//   - a duration: that long ago
+//   - a duration, with or without "ago": that long ago
+//   - now; today and yesterday: the midnight at which it began
 //   - a weekday, in full or its first three letters: the last midnight at which
 //     that day began
 //   - a date like 2026-01-31: its first midnight
@@ -45,6 +54,14 @@ func ParseTime(text string) (time.Time, error) { return parseTime(text, time.Now
 // parseTime is ParseTime at the time now, in the time zone of now.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	year, month, date := now.Date()
+	switch strings.ToLower(text) {
+	case "now":
+		return now, nil
+	case "today":
+		return time.Date(year, month, date, 0, 0, 0, 0, now.Location()), nil
+	case "yesterday":
+		return time.Date(year, month, date-1, 0, 0, 0, 0, now.Location()), nil
+	}
 	for daysAgo := range 7 {
 		name := ((now.Weekday() + 7 - time.Weekday(daysAgo)) % 7).String()
 		if strings.EqualFold(text, name) || strings.EqualFold(text, name[:3]) {
@@ -57,9 +74,9 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	ago, err := ParseDuration(text)
+	ago, err := ParseDuration(strings.TrimSuffix(text, " ago"))
 	if err != nil {
-		return time.Time{}, errors.New("must be a time like 2h30m (that long ago), 7d, fri, 2026-01-31 or 2026-01-31T06:00:00Z")
+		return time.Time{}, errors.New("must be a time like 2h30m (that long ago), 7d, yesterday, fri, 2026-01-31 or 2026-01-31T06:00:00Z")
 	}
 	return now.Add(-ago), nil
 }

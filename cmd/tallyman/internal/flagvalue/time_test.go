@@ -13,6 +13,14 @@ func TestTimesAreNamedAsPeopleDo(t *testing.T) {
 		"7d":                        "2026-02-25T05:06:07+02:00",
 		"1w1d":                      "2026-02-24T05:06:07+02:00",
 		"0":                         "2026-03-04T05:06:07+02:00",
+		"now":                       "2026-03-04T05:06:07+02:00",
+		"today":                     "2026-03-04T00:00:00+02:00",
+		"yesterday":                 "2026-03-03T00:00:00+02:00",
+		"Yesterday":                 "2026-03-03T00:00:00+02:00",
+		"2 days ago":                "2026-03-02T05:06:07+02:00",
+		"1 week ago":                "2026-02-25T05:06:07+02:00",
+		"90 minutes":                "2026-03-04T03:36:07+02:00",
+		"7d ago":                    "2026-02-25T05:06:07+02:00",
 		"tue":                       "2026-03-03T00:00:00+02:00",
 		"Wed":                       "2026-03-04T00:00:00+02:00",
 		"thursday":                  "2026-02-26T00:00:00+02:00",
@@ -26,7 +34,7 @@ func TestTimesAreNamedAsPeopleDo(t *testing.T) {
 			t.Errorf("%s is %s, %v; want %s", text, got.Format(time.RFC3339), err, want)
 		}
 	}
-	for _, text := range []string{"", "f", "fr", "frid", "-1d", "tomorrow", "2026-02-30", "2026-1-2", "2026-01-31 06:00", "2026-01-31T06:00:00", "06:00", "99999w"} {
+	for _, text := range []string{"", "f", "fr", "frid", "-1d", "ago", "-1 days ago", "fri ago", "2 fortnights ago", "tomorrow", "2026-02-30", "2026-1-2", "2026-01-31 06:00", "2026-01-31T06:00:00", "06:00", "99999w"} {
 		if got, err := ParseTime(text); err == nil || !got.IsZero() {
 			t.Errorf("%q is %v, %v", text, got, err)
 		}
