@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,20 +16,6 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
-)
-
-// Errors of a queue that a caller may branch on.
-var (
-	// ErrRedis means that Redis does not answer as it should. It may pass.
-	ErrRedis = errors.New("redis is not available")
-	// ErrUnsuitableRedis is a Redis that can't hold the queue unless someone
-	// changes its settings, or the client's.
-	ErrUnsuitableRedis = errors.New("redis is not suitable for the queue")
-	// ErrNoRedisPassword is a Redis that needs a password and was given none. It
-	// wraps ErrUnsuitableRedis.
-	ErrNoRedisPassword = fmt.Errorf("%w: it needs a password", ErrUnsuitableRedis)
-	// ErrOtherArchive is a Redis that serves the workers of another archive.
-	ErrOtherArchive = errors.New("this Redis serves another archive")
 )
 
 // RedisOptions say where a Redis is and how to log in.
@@ -154,52 +139,6 @@ func (o RedisOptions) maskPassword(err error) error {
 	return errors.New(redact.Text(text))
 }
 
-// A redisRefusal is an error that Redis answers instead of doing as it is asked.
-type redisRefusal struct {
-	contains string // the text of the answer
-	kind     error  // ErrRedis or ErrUnsuitableRedis
-	advice   string
-}
-
-var redisRefusals = []redisRefusal{
-	{"NOAUTH", ErrNoRedisPassword, ""},
-	{"WRONGPASS", ErrUnsuitableRedis, "the user name or the password is wrong"},
-	{"NOPERM", ErrUnsuitableRedis, "the user lacks rights: see the README for the ACL that the queue needs"},
-	{"unknown command", ErrUnsuitableRedis, "it is too old: want Redis 6.2 or later"},
-	{"READONLY", ErrRedis, "it is a read-only replica: name the primary"},
-	{"NOREPLICAS", ErrRedis, "it takes nothing while it has too few replicas: see its min-replicas-to-write"},
-	{"MASTERDOWN", ErrRedis, "it is a replica that has lost its primary: name the primary"},
-	{"OOM", ErrRedis, "it is out of memory: give it more, or a larger maxmemory"},
-	{"MISCONF", ErrRedis, "it can't write to its disk: see its log"},
-	{"LOADING", ErrRedis, "it is reading what it knew before it was started"},
-}
-
-func findRefusal(text string) *redisRefusal {
-	for i := range redisRefusals {
-		if strings.Contains(text, redisRefusals[i].contains) {
-			return &redisRefusals[i]
-		}
-	}
-	return nil
-}
-
-// wrapRedisError makes an error of a command that Redis did not carry out
-// ErrUnsuitableRedis if someone must see to it, and ErrRedis if it may pass.
-// If ctx has ended, its cause is the error.
-func wrapRedisError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	text := safeText(err)
-	if r := findRefusal(text); r != nil {
-		if r.advice == "" {
-			return fmt.Errorf("%w (%s)", r.kind, text)
-		}
-		return fmt.Errorf("%w: %s (%s)", r.kind, r.advice, text)
-	}
-	return fmt.Errorf("%w: %s", ErrRedis, text)
-}
-
 // refusalBackoff is the wait after a refusal, or no answer. Without it, asynq
 // would ask again at once, and do nothing else.
 const refusalBackoff = 500 * time.Millisecond
@@ -224,42 +163,4 @@ func (backoffHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		}
 		return err
 	}
-}
-
-// CheckRedis fails with ErrUnsuitableRedis if Redis is too old for the queue, or
-// may evict tasks.
-func (q *Queue) CheckRedis(ctx context.Context) error {
-	text, err := q.redis.Info(ctx, "server", "memory").Result()
-	if err != nil {
-		return fmt.Errorf("check redis: %w", wrapRedisError(ctx, err))
-	}
-	info := parseInfo(text)
-	if version := info["redis_version"]; olderThan(version, 6, 2) {
-		return fmt.Errorf("%w: it is Redis %s, want 6.2 or later", ErrUnsuitableRedis, version)
-	}
-	if policy := info["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		return fmt.Errorf("%w: its maxmemory-policy is %s, and it would drop tasks: set it to noeviction", ErrUnsuitableRedis, policy)
-	}
-	return nil
-}
-
-// parseInfo reads the answer to INFO.
-func parseInfo(text string) map[string]string {
-	info := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			info[name] = value
-		}
-	}
-	return info
-}
-
-// olderThan compares versions. One that can't be read is not older: some servers
-// speak Redis's protocol and have versions of their own.
-func olderThan(version string, major, minor int) bool {
-	first, rest, _ := strings.Cut(version, ".")
-	second, _, _ := strings.Cut(rest, ".")
-	m, err1 := strconv.Atoi(first)
-	n, err2 := strconv.Atoi(second)
-	return err1 == nil && err2 == nil && (m < major || m == major && n < minor)
 }

@@ -152,7 +152,7 @@ func TestAPrivateAuthorityIsTrusted(t *testing.T) {
 		t.Errorf("in database 3: %q, %v", got, err)
 	}
 	client = mustDial(t, RedisOptions{URL: url, Password: canary})
-	if err := NewQueue(client).Register(t.Context(), "one"); !errors.Is(err, ErrRedis) || strings.Contains(err.Error(), canary) {
+	if err := NewQueue(client).Register(t.Context(), "one"); !errors.Is(err, ErrUntrustedRedis) || strings.Contains(err.Error(), canary) {
 		t.Errorf("a stranger is trusted: %v", err)
 	}
 	client = mustDial(t, RedisOptions{URL: url, Password: "wrong", CAFile: ca})
