@@ -21,7 +21,8 @@ import (
 type fakeRedis struct {
 	*miniredis.Miniredis
 	client  redis.UniversalClient
-	offline atomic.Bool
+	offline atomic.Bool // nobody listens
+	silent  atomic.Bool // packets are dropped on the way to it
 
 	mu         sync.Mutex
 	infoFields map[string]string // what INFO answers
@@ -42,17 +43,23 @@ func newFakeRedis(t testing.TB) *fakeRedis {
 	return p
 }
 
-func (p *fakeRedis) dial() redis.UniversalClient {
+func (p *fakeRedis) dial() redis.UniversalClient { return p.dialWith(&patience{limit: redisPatience}) }
+
+func (p *fakeRedis) dialWith(hook *patience) redis.UniversalClient {
 	client := redis.NewClient(&redis.Options{
 		Addr:            "127.0.0.1:0", // a name would be looked up
-		Dialer:          func(context.Context, string, string) (net.Conn, error) { return p.connect() },
-		DisableIdentity: true,
+		Dialer:          func(ctx context.Context, _, _ string) (net.Conn, error) { return p.connect(ctx) },
+		DisableIdentity: true, MaxRetries: -1, DialerRetries: 1,
 	})
-	client.AddHook(backoffHook{})
+	client.AddHook(hook)
 	return client
 }
 
-func (p *fakeRedis) connect() (net.Conn, error) {
+func (p *fakeRedis) connect(ctx context.Context) (net.Conn, error) {
+	if p.silent.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if p.offline.Load() {
 		return nil, syscall.ECONNREFUSED
 	}

@@ -50,7 +50,13 @@ func (l queueLog) log(level slog.Level, args []any) {
 func (l queueLog) Debug(args ...any) { l.log(slog.LevelDebug, args) }
 func (l queueLog) Info(args ...any)  { l.log(slog.LevelDebug, args) }
 func (l queueLog) Warn(args ...any)  { l.log(slog.LevelDebug, args) }
-func (l queueLog) Error(args ...any) { l.log(slog.LevelWarn, args) }
+func (l queueLog) Error(args ...any) {
+	level := slog.LevelWarn
+	if text := fmt.Sprint(args...); strings.Contains(text, "redis") || findRefusal(text) != nil {
+		level = slog.LevelDebug // of a Redis that is away an Outage tells
+	}
+	l.log(level, args)
+}
 func (l queueLog) Fatal(args ...any) { l.log(slog.LevelError, args) } // asynq's servers never call it
 
 // A redisLog logs what go-redis tells, without secrets.

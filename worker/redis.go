@@ -1,36 +1,48 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"tallyman/fetch"
 	"tallyman/fetch/redact"
 )
 
-// RedisOptions say where a Redis is and how to log in.
+// RedisOptions say where a Redis is, how to log in, and how long to wait for it.
 type RedisOptions struct {
 	URL      string // redis://, rediss:// or unix://, as go-redis reads it
 	Password string // "" is that of the URL, if it has one
 	CAFile   string // PEM certificates to trust instead of the system's, or ""
+	CertFile string // a PEM certificate to show to Redis, or ""
+	KeyFile  string // its key; "" is CertFile
+
+	Patience time.Duration // with a command that Redis does not serve; 0 is 20 s
+	Outage   *Outage       // is told of what keeps Redis from serving; nil for none
+	Worker   bool          // the client is of a worker, which asks again for what has failed
 }
 
-// What a client does while Redis is away: it gives up after about 20 s. The
-// leases of tasks are 30 s long, and later results would be of no use.
 const (
-	redisTries   = 20
-	redisBackoff = time.Second
+	// redisPatience is how long a command is tried: leases of tasks are 30 s long,
+	// and later results would be of no use.
+	redisPatience = 20 * time.Second
+	// redisTimeout is for one step of a try: a connection, a handshake, an answer.
+	redisTimeout = 5 * time.Second
 	redisPool    = 64
+	// clusterReload is how often a client asks which masters a cluster has. It
+	// learns of a new one no sooner if the old one does not answer at all.
+	clusterReload = 3 * time.Second
 )
 
 // NewRedisClient returns a client that has not connected yet. The query of the
@@ -52,68 +64,110 @@ func NewRedisClient(o RedisOptions) (client redis.UniversalClient, err error) {
 	if err != nil {
 		return nil, err
 	}
-	roots, err := o.readRoots()
+	trust, err := o.trust()
 	if err != nil {
 		return nil, err
 	}
-	switch query := u.Query(); {
+	query := u.Query()
+	hook := &patience{limit: cmp.Or(o.Patience, redisPatience), tls: u.Scheme == "rediss", outage: o.Outage, worker: o.Worker}
+	if retries, err := strconv.Atoi(query.Get("max_retries")); err == nil {
+		hook.tries = max(retries, 0) + 1
+		query.Del("max_retries")
+	}
+	timeout := min(redisTimeout, hook.limit).String()
+	for name, value := range map[string]string{
+		"max_retries": "-1", "pool_size": strconv.Itoa(redisPool), "dial_timeout": timeout, "read_timeout": timeout,
+	} {
+		if query.Get(name) == "" {
+			query.Set(name, value)
+		}
+	}
+	u.RawQuery = query.Encode()
+	switch {
 	case query.Has("master_name"):
-		options, err := redis.ParseFailoverURL(o.URL)
+		options, err := redis.ParseFailoverURL(u.String())
 		if err != nil {
 			return nil, o.maskPassword(err)
 		}
-		o.apply(roots, options.TLSConfig, &options.Password, &options.MaxRetries, &options.PoolSize, &options.MaxRetryBackoff)
-		return redis.NewFailoverClient(options), nil
+		options.Password, options.DisableIdentity = cmp.Or(o.Password, options.Password), true
+		options.DialerRetries, options.ContextTimeoutEnabled = 1, o.Patience > 0
+		options.Dialer = dialer(options.DialTimeout, options.TLSConfig, trust)
+		client = redis.NewFailoverClient(options)
 	case query.Has("addr"):
-		options, err := redis.ParseClusterURL(o.URL)
+		if database := strings.Trim(u.Path, "/"); database != "" && database != "0" {
+			return nil, fmt.Errorf("a cluster has database 0 only, and no %s", database)
+		}
+		options, err := redis.ParseClusterURL(u.String())
 		if err != nil {
 			return nil, o.maskPassword(err)
 		}
-		o.apply(roots, options.TLSConfig, &options.Password, &options.MaxRetries, &options.PoolSize, &options.MaxRetryBackoff)
-		return redis.NewClusterClient(options), nil
+		options.Password, options.DisableIdentity = cmp.Or(o.Password, options.Password), true
+		options.DialerRetries, options.ContextTimeoutEnabled = 1, o.Patience > 0
+		options.Dialer = dialer(options.DialTimeout, options.TLSConfig, trust)
+		options.ClusterStateReloadInterval = clusterReload
+		client = redis.NewClusterClient(options)
+	default:
+		options, err := redis.ParseURL(u.String())
+		if err != nil {
+			return nil, o.maskPassword(err)
+		}
+		options.Password, options.DisableIdentity = cmp.Or(o.Password, options.Password), true
+		options.DialerRetries, options.ContextTimeoutEnabled = 1, o.Patience > 0
+		options.Dialer = dialer(options.DialTimeout, options.TLSConfig, trust)
+		client = redis.NewClient(options)
 	}
-	options, err := redis.ParseURL(o.URL)
-	if err != nil {
-		return nil, o.maskPassword(err)
-	}
-	o.apply(roots, options.TLSConfig, &options.Password, &options.MaxRetries, &options.PoolSize, &options.MaxRetryBackoff)
-	options.DisableIdentity = true
-	return redis.NewClient(options), nil
+	client.AddHook(hook)
+	return client, nil
 }
 
-// apply sets what all kinds of clients share, and keeps what the URL has set.
-func (o RedisOptions) apply(roots *x509.CertPool, config *tls.Config, password *string, tries, pool *int, backoff *time.Duration) {
-	if o.Password != "" {
-		*password = o.Password
+// trust returns whom to trust, and what to show to Redis.
+func (o RedisOptions) trust() (*tls.Config, error) {
+	trust := &tls.Config{}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		trust.RootCAs = x509.NewCertPool()
+		if !trust.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read %s: no PEM certificate in it", o.CAFile)
+		}
 	}
-	if roots != nil && config != nil {
-		config.RootCAs = roots
+	if o.CertFile != "" {
+		certificate, err := tls.LoadX509KeyPair(o.CertFile, cmp.Or(o.KeyFile, o.CertFile))
+		if err != nil {
+			return nil, fmt.Errorf("read the certificate %s and its key: %w", o.CertFile, err)
+		}
+		trust.Certificates = []tls.Certificate{certificate}
 	}
-	if *tries == 0 {
-		*tries = redisTries
-	}
-	if *pool == 0 {
-		*pool = redisPool
-	}
-	if *backoff == 0 {
-		*backoff = redisBackoff
-	}
+	return trust, nil
 }
 
-// readRoots returns the certificates of CAFile, or nil if there is none.
-func (o RedisOptions) readRoots() (*x509.CertPool, error) {
-	if o.CAFile == "" {
-		return nil, nil
+// dialer returns a function that connects to a host, by TLS unless config is nil.
+// Unlike go-redis's own it wants of each host a certificate of its own name, and
+// tells a handshake that fails from a host that does not answer.
+func dialer(timeout time.Duration, config, trust *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: redisTimeout, Count: 3}}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil || config == nil {
+			return conn, err
+		}
+		own := config.Clone()
+		own.RootCAs, own.Certificates = trust.RootCAs, trust.Certificates
+		own.ServerName, _, _ = net.SplitHostPort(addr)
+		secured := tls.Client(conn, own)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			if ctx.Err() != nil {
+				err = fmt.Errorf("no answer within %v", timeout)
+			}
+			return nil, fmt.Errorf("%s with %s: %w", handshake, addr, err)
+		}
+		return secured, nil
 	}
-	pem, err := os.ReadFile(o.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read %s: no PEM certificate in it", o.CAFile)
-	}
-	return roots, nil
 }
 
 // ParseRedisURL reads the URL of a Redis. Its error does not quote the text, any
@@ -137,30 +191,4 @@ func (o RedisOptions) maskPassword(err error) error {
 		}
 	}
 	return errors.New(redact.Text(text))
-}
-
-// refusalBackoff is the wait after a refusal, or no answer. Without it, asynq
-// would ask again at once, and do nothing else.
-const refusalBackoff = 500 * time.Millisecond
-
-// A backoffHook slows down the commands of a client that Redis refuses.
-type backoffHook struct{}
-
-// DialHook implements redis.Hook.
-func (backoffHook) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-// ProcessPipelineHook implements redis.Hook.
-func (backoffHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-// ProcessHook implements redis.Hook.
-func (backoffHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		if err != nil && (findRefusal(err.Error()) != nil || !isA[redis.Error](err)) {
-			_ = fetch.Sleep(ctx, refusalBackoff)
-		}
-		return err
-	}
 }

@@ -38,18 +38,18 @@ func TestNewRedisClientReadsTheWholeURL(t *testing.T) {
 	for _, test := range []struct {
 		address                       RedisOptions
 		network, addr, user, password string
-		db, tries                     int
+		db                            int
 		tls                           bool
 	}{
-		{RedisOptions{URL: "redis://h"}, "tcp", "h:6379", "", "", 0, redisTries, false},
-		{RedisOptions{URL: "redis://h:7000/3"}, "tcp", "h:7000", "", "", 3, redisTries, false},
-		{RedisOptions{URL: "redis://:pw@h"}, "tcp", "h:6379", "", "pw", 0, redisTries, false},
-		{RedisOptions{URL: "redis://user:pw@h:7000/1?max_retries=2"}, "tcp", "h:7000", "user", "pw", 1, 2, false},
-		{RedisOptions{URL: "redis://user@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, redisTries, false},
-		{RedisOptions{URL: "redis://user:pw@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, redisTries, false},
-		{RedisOptions{URL: "rediss://h/2"}, "tcp", "h:6379", "", "", 2, redisTries, true},
-		{RedisOptions{URL: "unix:///run/redis.sock?db=4"}, "unix", "/run/redis.sock", "", "", 4, redisTries, false},
-		{RedisOptions{URL: "unix://user:pw@/run/redis.sock"}, "unix", "/run/redis.sock", "user", "pw", 0, redisTries, false},
+		{RedisOptions{URL: "redis://h"}, "tcp", "h:6379", "", "", 0, false},
+		{RedisOptions{URL: "redis://h:7000/3"}, "tcp", "h:7000", "", "", 3, false},
+		{RedisOptions{URL: "redis://:pw@h"}, "tcp", "h:6379", "", "pw", 0, false},
+		{RedisOptions{URL: "redis://user:pw@h:7000/1?max_retries=2"}, "tcp", "h:7000", "user", "pw", 1, false},
+		{RedisOptions{URL: "redis://user@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, false},
+		{RedisOptions{URL: "redis://user:pw@h", Password: "other"}, "tcp", "h:6379", "user", "other", 0, false},
+		{RedisOptions{URL: "rediss://h/2"}, "tcp", "h:6379", "", "", 2, true},
+		{RedisOptions{URL: "unix:///run/redis.sock?db=4"}, "unix", "/run/redis.sock", "", "", 4, false},
+		{RedisOptions{URL: "unix://user:pw@/run/redis.sock"}, "unix", "/run/redis.sock", "user", "pw", 0, false},
 	} {
 		client, ok := mustDial(t, test.address).(*redis.Client)
 		if !ok {
@@ -58,8 +58,8 @@ func TestNewRedisClientReadsTheWholeURL(t *testing.T) {
 		}
 		o := client.Options()
 		if o.Network != test.network || o.Addr != test.addr || o.Username != test.user || o.Password != test.password ||
-			o.DB != test.db || o.MaxRetries != test.tries || (o.TLSConfig != nil) != test.tls || o.PoolSize != redisPool {
-			t.Errorf("%s: %s %s, user %q, password %q, db %d, %d tries, TLS %v, pool %d", test.address.URL,
+			o.DB != test.db || o.MaxRetries != 0 || (o.TLSConfig != nil) != test.tls || o.PoolSize != redisPool {
+			t.Errorf("%s: %s %s, user %q, password %q, db %d, %d tries again by go-redis, TLS %v, pool %d", test.address.URL,
 				o.Network, o.Addr, o.Username, o.Password, o.DB, o.MaxRetries, o.TLSConfig != nil, o.PoolSize)
 		}
 	}
@@ -70,14 +70,14 @@ func TestNewRedisClientKnowsClustersAndSentinels(t *testing.T) {
 	if !ok {
 		t.Fatal("a cluster is none")
 	}
-	if o := cluster.Options(); len(o.Addrs) != 3 || o.Username != "user" || o.Password != "pw" || o.MaxRetries != redisTries {
-		t.Errorf("%q, user %q, password %q, %d tries", o.Addrs, o.Username, o.Password, o.MaxRetries)
+	if o := cluster.Options(); len(o.Addrs) != 3 || o.Username != "user" || o.Password != "pw" || o.ClusterStateReloadInterval != clusterReload {
+		t.Errorf("%q, user %q, password %q, topology each %v", o.Addrs, o.Username, o.Password, o.ClusterStateReloadInterval)
 	}
 	sentinel, ok := mustDial(t, RedisOptions{URL: "redis://h1:26379/5?master_name=main", Password: "pw"}).(*redis.Client)
 	if !ok {
 		t.Fatal("a Sentinel's is none")
 	}
-	if o := sentinel.Options(); o.Addr != "FailoverClient" || o.DB != 5 || o.Password != "pw" || o.MaxRetries != redisTries {
+	if o := sentinel.Options(); o.Addr != "FailoverClient" || o.DB != 5 || o.Password != "pw" || o.MaxRetries != 0 {
 		t.Errorf("%s, db %d, password %q, %d tries", o.Addr, o.DB, o.Password, o.MaxRetries)
 	}
 }
@@ -93,6 +93,7 @@ func TestNewRedisClientErrorsHoldNoPassword(t *testing.T) {
 		{URL: "redis://:" + canary + "@h?nonsense=1"}, {URL: "redis://:" + canary + "@h:1?addr=:x:&db=1"}, {URL: "redis://h/1/2?password=" + canary},
 		{URL: "unix://:" + canary + "@"}, {URL: "redis://:" + canary + "@h/x?master_name=m"}, {URL: ""},
 		{URL: "rediss://:" + canary + "@h", CAFile: empty}, {URL: "rediss://:" + canary + "@h", CAFile: empty + "x"}, {URL: "redis://h/x", Password: canary},
+		{URL: "redis://h/3?addr=h2:1", Password: canary}, {URL: "rediss://h", CertFile: empty, Password: canary}, {URL: "rediss://h", CertFile: empty + "x"},
 	} {
 		client, err := NewRedisClient(a)
 		switch {
