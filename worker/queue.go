@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -224,6 +225,11 @@ func (q *Queue) Register(ctx context.Context, id string) error {
 	// since.
 	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue, discoverQueue).Err(); err != nil {
 		return fmt.Errorf("register the queues: %w", wrapRedisError(ctx, err))
+	}
+	for _, queue := range queues {
+		if err := q.redis.SetNX(ctx, markKey(queue), rand.Text(), 0).Err(); err != nil {
+			return fmt.Errorf("mark the queues: %w", wrapRedisError(ctx, err))
+		}
 	}
 	return q.CheckArchive(ctx, id)
 }

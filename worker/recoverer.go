@@ -23,19 +23,17 @@ func (w *Worker) recoverTasks(ctx context.Context) error {
 	tick := time.NewTicker(recoverInterval)
 	defer tick.Stop()
 	for lastID := ""; ; {
-		info, err := w.Queue.redis.Info(ctx, "server").Result()
-		var registered int64
-		if err == nil {
-			registered, err = w.Queue.redis.Exists(ctx, archiveKey).Result()
-		}
-		id := fmt.Sprint(parseInfo(info)["run_id"], " ", registered) // another one once Redis was restarted or emptied
-		if err == nil && id != lastID {
-			err = w.Queue.Register(ctx, w.Archive.ID())
+		id, err := w.Queue.identity(ctx)
+		if err == nil && (id == "" || id != lastID) {
+			if err = w.Queue.Register(ctx, w.Archive.ID()); err == nil {
+				id, err = w.Queue.identity(ctx) // with the marks that Register has set
+			}
+			var n int
 			if err == nil {
-				var n int
-				if n, err = w.Queue.Requeue(ctx, w.Archive); n > 0 {
-					w.Log.Warn("exports that the archive knows of were enqueued", "exports", n)
-				}
+				n, err = w.Queue.Requeue(ctx, w.Archive)
+			}
+			if n > 0 {
+				w.Log.Warn("exports that the archive knows of were enqueued", "exports", n)
 			}
 		}
 		if errors.Is(err, ErrOtherArchive) {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,8 @@ func (q *Queue) Requeue(ctx context.Context, a *archive.Archive) (int, error) {
 	var n atomic.Int64
 	var group errgroup.Group
 	group.SetLimit(redisPool / 2)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	for state, err := range a.States() {
 		if err != nil {
 			err = errors.Join(err, group.Wait())
@@ -33,10 +36,13 @@ func (q *Queue) Requeue(ctx context.Context, a *archive.Archive) (int, error) {
 			if added {
 				n.Add(1)
 			}
+			if errors.Is(err, ErrRedis) || errors.Is(err, ErrUnsuitableRedis) {
+				stop(err) // each of the others would wait as long
+			}
 			return err
 		})
 	}
-	err := errors.Join(group.Wait(), context.Cause(ctx))
+	err := cmp.Or(group.Wait(), context.Cause(ctx))
 	return int(n.Load()), err
 }
 
