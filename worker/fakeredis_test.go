@@ -43,7 +43,9 @@ func newFakeRedis(t testing.TB) *fakeRedis {
 	return p
 }
 
-func (p *fakeRedis) dial() redis.UniversalClient { return p.dialWith(&patience{limit: redisPatience}) }
+func (p *fakeRedis) dial() redis.UniversalClient {
+	return p.dialWith(&patience{limit: redisPatience, worker: true})
+}
 
 func (p *fakeRedis) dialWith(hook *patience) redis.UniversalClient {
 	client := redis.NewClient(&redis.Options{

@@ -29,7 +29,7 @@ func (w *Worker) recoverTasks(ctx context.Context) error {
 				id, err = w.Queue.identity(ctx) // with the marks that Register has set
 			}
 			var n int
-			if err == nil {
+			if err == nil && id != "" { // else it was emptied at this moment
 				n, err = w.Queue.Requeue(ctx, w.Archive)
 			}
 			if n > 0 {

@@ -31,8 +31,8 @@ type patience struct {
 const (
 	// firstPause is the wait before the second try; later ones are longer.
 	firstPause = 20 * time.Millisecond
-	// lastPause is the longest wait, and that after the last try. Without it, asynq
-	// would ask again at once, and do nothing else.
+	// lastPause is the longest wait, and that of a worker after the last try. Without
+	// it, asynq would ask again at once, and do nothing else.
 	lastPause = 500 * time.Millisecond
 	// outageAfter is how long a command has to wait until it is worth a line.
 	outageAfter = 2 * time.Second
@@ -72,11 +72,11 @@ func (p *patience) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			if !last && waited >= outageAfter || last && p.worker && p.answered.Load() {
 				p.outage.Failed(who, wrapRedisError(ctx, err))
 			}
-			pause := lastPause
-			if !last {
-				pause = jitter(backoff(firstPause, try, lastPause))
-			}
-			if fetch.Sleep(ctx, pause) != nil || last {
+			switch {
+			case last && p.worker:
+				_ = fetch.Sleep(ctx, lastPause)
+				return err
+			case last || fetch.Sleep(ctx, jitter(backoff(firstPause, try, lastPause))) != nil:
 				return err
 			}
 		}
@@ -102,16 +102,13 @@ func (p *patience) explain(err error) error {
 }
 
 // keyspace is the part of a command's first key that says on which node of a
-// cluster it is, or the whole key, or "".
+// cluster it is, or "".
 func keyspace(cmd redis.Cmder) string {
 	for _, arg := range cmd.Args() {
 		if key, ok := arg.(string); ok && (strings.HasPrefix(key, "asynq:") || strings.HasPrefix(key, "tallyman:")) {
-			before, after, _ := strings.Cut(key, "{")
-			tag, _, tagged := strings.Cut(after, "}")
-			if tagged {
-				return tag
-			}
-			return before
+			_, tagged, _ := strings.Cut(key, "{")
+			tag, _, _ := strings.Cut(tagged, "}")
+			return tag
 		}
 	}
 	return ""

@@ -84,18 +84,18 @@ func findRefusal(text string) *redisRefusal {
 }
 
 // wrapRedisError makes an error of a command that Redis did not carry out
-// ErrUnsuitableRedis if someone must see to it, and ErrRedis if it may pass.
-// If ctx has ended, its cause is the error.
+// ErrUnsuitableRedis if someone must see to it, and ErrRedis if it may pass. If ctx
+// has ended, its cause is the error, unless Redis is unsuitable.
 func wrapRedisError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	text := safeText(err)
-	if r := findRefusal(text); r != nil {
-		if r.advice == "" {
-			return fmt.Errorf("%w (%s)", r.kind, text)
-		}
-		return fmt.Errorf("%w: %s (%s)", r.kind, r.advice, text)
+	refusal := findRefusal(text)
+	switch {
+	case ctx.Err() != nil && (refusal == nil || errors.Is(ErrRedis, refusal.kind)):
+		return context.Cause(ctx)
+	case refusal == nil:
+		return fmt.Errorf("%w: %s", ErrRedis, text)
+	case refusal.advice == "":
+		return fmt.Errorf("%w (%s)", refusal.kind, text)
 	}
-	return fmt.Errorf("%w: %s", ErrRedis, text)
+	return fmt.Errorf("%w: %s (%s)", refusal.kind, refusal.advice, text)
 }

@@ -22,7 +22,7 @@ var aways = []struct {
 	exits        [5]int
 	says         string // by those that fail
 }{
-	{"gone", func(_ *testing.T, r *fetchtest.Redis) { r.Kill() }, func(t *testing.T, r *fetchtest.Redis) { restart(t, r) }, [5]int{5, 5, 5, 5, 5}, "see that Redis runs"},
+	{"gone", func(_ *testing.T, r *fetchtest.Redis) { r.Kill() }, func(t *testing.T, r *fetchtest.Redis) { restart(t, r) }, [5]int{5, 0, 5, 5, 5}, "see that Redis runs"},
 	{"emptied", says("FLUSHALL"), says("PING"), [5]int{0, 0, 0, 0, 0}, ""},
 	{"read-only", says("REPLICAOF 127.0.0.1 1"), says("REPLICAOF NO ONE"), [5]int{5, 0, 5, 5, 5}, "name the primary"},
 	{"out of memory", says("CONFIG SET maxmemory 1"), says("CONFIG SET maxmemory 0"), [5]int{5, 0, 5, 5, 0}, "a larger maxmemory"},
@@ -32,7 +32,7 @@ var aways = []struct {
 		says("CONFIG SET requirepass other")(t, r)
 	},
 		func(t *testing.T, r *fetchtest.Redis) { r.Password = "other"; says("CONFIG SET requirepass ''")(t, r) }, [5]int{2, 2, 2, 2, 2}, "it needs a password"},
-	{"frozen", signals(syscall.SIGSTOP), signals(syscall.SIGCONT), [5]int{5, 5, 5, 5, 5}, "see that Redis runs"},
+	{"frozen", signals(syscall.SIGSTOP), signals(syscall.SIGCONT), [5]int{5, 0, 5, 5, 5}, "see that Redis runs"},
 }
 
 func says(command string) func(*testing.T, *fetchtest.Redis) {
@@ -90,6 +90,9 @@ func (q *cluster) askAll(t *testing.T, fresh, waiting string, exits [5]int, says
 			p.Env = append(p.Env, fmt.Sprintf("REDIS_URL=%s?max_retries=1&dial_timeout=1s&read_timeout=1s", q.redis.URL))
 			p.start(t)
 			code := exitOf(p.Wait())
+			if args[0] == "status" && exits[0] == 5 && says == "see that Redis runs" && !strings.Contains(p.stderr.String(), "Redis is away") {
+				t.Errorf("status does not say that Redis is away\n%s", &p.stderr)
+			}
 			if code != exits[i] || code != 0 && !strings.Contains(p.stderr.String(), says) {
 				t.Errorf("%s: exit code %d, want %d\n%s%s", args[0], code, exits[i], &p.stdout, &p.stderr)
 			}

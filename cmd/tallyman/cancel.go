@@ -29,7 +29,7 @@ stay cancelled, however often they are enqueued, until 'tallyman retry' or
 			}
 			client := &worker.Client{Archive: store}
 			if a.Redis.Value != "" {
-				queue, stop, err := a.openQueue(cmd.Context(), store)
+				queue, stop, err := a.openQueue(cmd, store, nil, 0)
 				if err != nil {
 					return err
 				}

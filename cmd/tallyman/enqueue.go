@@ -41,7 +41,7 @@ came from, or fetch it now with 'tallyman fetch'.`,
 			if err != nil {
 				return err
 			}
-			queue, stop, err := a.openQueue(cmd.Context(), store)
+			queue, stop, err := a.openQueue(cmd, store, nil, 0)
 			if err != nil {
 				return err
 			}

@@ -71,6 +71,8 @@ var hints = []struct {
 	{"", when{test: isType[*fetch.PanicError]}, hintReport},
 	{"", when{is: worker.ErrPanicked}, hintReport},
 	{"", when{is: worker.ErrNoRedisPassword}, "give the password in a file for --redis-password-file, or in REDIS_PASSWORD"},
+	{"", when{is: worker.ErrUntrustedRedis}, "name the certificate of its authority by --redis-ca FILE"},
+	{"", when{is: worker.ErrNoRedisCertificate}, "name the certificate to show, and its key, by --redis-cert FILE and --redis-key FILE"},
 	{"", when{is: worker.ErrUnsuitableRedis}, ""},
 	{"", when{is: worker.ErrOtherArchive}, ""},
 

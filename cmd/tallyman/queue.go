@@ -2,7 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch/redact"
@@ -10,10 +15,15 @@ import (
 	"tallyman/worker"
 )
 
+// silence is how long a command waits for Redis until it says so.
+const silence = 1500 * time.Millisecond
+
 // openQueue returns the queue in the Redis of --redis, once the Redis has shown
 // that it can hold a queue and, unless store is nil, that it serves that
-// archive. The caller must call stop.
-func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *worker.Queue, stop func(), err error) {
+// archive. What it waits for meanwhile is printed, or logged if log is not nil: the
+// queue is a worker's then. With patience it waits no longer, and says nothing. The
+// caller must call stop.
+func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Logger, patience time.Duration) (queue *worker.Queue, stop func(), err error) {
 	if a.Redis.Value == "" {
 		return nil, nil, cli.Usagef("Name the Redis of the queue by --redis URL, or set REDIS_URL.\n" +
 			"Without a Redis, 'tallyman fetch' fetches in its own process.")
@@ -25,17 +35,39 @@ func (a *app) openQueue(ctx context.Context, store *archive.Archive) (queue *wor
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := worker.NewRedisClient(worker.RedisOptions{URL: a.Redis.Value, Password: password, CAFile: a.RedisCA})
+	shown := redact.Text(a.Redis.Value)
+	tell := func(e worker.OutageEvent) {
+		switch {
+		case log != nil:
+			log.Warn(redact.Text(e.String()))
+		case patience == 0 && !a.Quiet:
+			fmt.Fprintln(cmd.ErrOrStderr(), redact.Text(e.String()))
+		}
+	}
+	client, err := worker.NewRedisClient(worker.RedisOptions{
+		URL: a.Redis.Value, Password: password, CAFile: a.RedisCA, CertFile: a.RedisCert, KeyFile: a.RedisKey,
+		Patience: patience, Outage: &worker.Outage{What: shown, Tell: tell}, Worker: log != nil,
+	})
 	if err != nil {
 		return nil, nil, &cli.UsageError{Err: err}
 	}
 	queue = worker.NewQueue(client)
+	ctx := cmd.Context()
+	if patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: no answer within %v", worker.ErrRedis, patience))
+		defer cancel()
+	} else {
+		defer time.AfterFunc(silence, func() { tell(worker.OutageEvent{What: shown, Err: errNoAnswer}) }).Stop()
+	}
 	if err = queue.CheckRedis(ctx); err == nil && store != nil {
 		err = queue.CheckArchive(ctx, store.ID())
 	}
 	if err != nil {
 		client.Close()
-		return nil, nil, fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
+		return nil, nil, fmt.Errorf("--redis %s: %w", shown, err)
 	}
 	return queue, func() { client.Close() }, nil
 }
+
+var errNoAnswer = errors.New("it does not answer yet")

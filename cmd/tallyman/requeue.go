@@ -22,7 +22,7 @@ seen was in Redis alone: enqueue it again, which is harmless for the rest.`,
 			if err != nil {
 				return err
 			}
-			queue, stop, err := a.openQueue(cmd.Context(), store)
+			queue, stop, err := a.openQueue(cmd, store, nil, 0)
 			if err != nil {
 				return err
 			}

@@ -78,7 +78,7 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 	report := a.newReport(cmd, store)
 	defer report.Close()
 	if a.Redis.Value != "" {
-		queue, stop, err := a.openQueue(cmd.Context(), store)
+		queue, stop, err := a.openQueue(cmd, store, nil, 0)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -25,7 +26,8 @@ func newStatusCommand(a *app) *cobra.Command {
 		Long: `Status counts the exports of the archive by state, and lists those that need
 someone, with the command that helps. It shows everything about the exports that
 are named. With --redis it also knows exports that no worker has seen yet, and
-when the others are tried again.
+when the others are tried again. If Redis is away, it says so, and tells what the
+archive knows.
 
   landed     in the archive, verified
   running    an attempt is being made
@@ -54,19 +56,26 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	client := &worker.Client{Archive: store}
+	c := &statusCommand{app: a, archive: store, stdout: cmd.OutOrStdout(), counts: map[worker.ExportState]int{}}
 	if a.Redis.Value != "" {
-		queue, stop, err := a.openQueue(cmd.Context(), store)
-		if err != nil {
+		queue, stop, err := a.openQueue(cmd, store, nil, statusPatience)
+		if err == nil {
+			defer stop()
+			client.Queue = queue
+			c.reader, err = client.Status(cmd.Context())
+		}
+		if err != nil && !errors.Is(err, worker.ErrRedis) {
 			return err
 		}
-		defer stop()
-		client.Queue = queue
+		c.away = err
 	}
-	reader, err := client.Status(cmd.Context())
-	if err != nil {
-		return err
+	if c.away != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Redis is away: %s\nThis is what the archive alone knows: exports that no worker has seen yet are not among it.\n", redact.Text(c.away.Error()))
 	}
-	c := &statusCommand{app: a, archive: store, hasQueue: client.Queue != nil, reader: reader, stdout: cmd.OutOrStdout(), counts: map[worker.ExportState]int{}}
+	if c.reader == nil {
+		client.Queue = nil
+		c.reader, _ = client.Status(cmd.Context())
+	}
 	if len(args) == 0 {
 		return c.printAll(cmd.Context())
 	}
@@ -76,7 +85,7 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
-		status, err := reader.Export(ref)
+		status, err := c.reader.Export(ref)
 		if err != nil {
 			return usageError(ref, err)
 		}
@@ -84,6 +93,9 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 	}
 	return nil
 }
+
+// statusPatience is for a Redis that does not answer: the archive tells most.
+const statusPatience = 1500 * time.Millisecond
 
 // statusLine is what --json prints of an export.
 type statusLine struct {
@@ -108,11 +120,11 @@ type statusLine struct {
 
 // statusCommand is a run of the command.
 type statusCommand struct {
-	app      *app
-	archive  *archive.Archive
-	hasQueue bool
-	reader   *worker.StatusReader
-	stdout   io.Writer
+	app     *app
+	archive *archive.Archive
+	reader  *worker.StatusReader
+	away    error // why the Redis of the queue does not answer, or nil
+	stdout  io.Writer
 
 	counts   map[worker.ExportState]int
 	doubts   int          // exports that landed with doubts
@@ -143,7 +155,8 @@ func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
 		line.Path, line.Command = c.archive.Path(status.Key), "tallyman verify"
 	case status.State == worker.StateFailed:
 		line.Command = retryCommand(status.Reference)
-	case status.State == worker.StateIdle && c.hasQueue:
+	case status.State == worker.StateIdle && c.away != nil: // it may be in the queue
+	case status.State == worker.StateIdle && c.app.Redis.Value != "":
 		line.Command = "tallyman requeue"
 	case status.State == worker.StateIdle:
 		line.Command = "tallyman fetch " + cli.ShellQuote(status.Reference)
@@ -200,9 +213,10 @@ type countsLine struct {
 	Counts map[worker.ExportState]int `json:"counts"`
 	Doubts int                        `json:"doubts"` // exports that landed with doubts
 
-	NotReady int `json:"not_ready,omitempty"` // exports that count as failed, since their jobs were not ready in time
-	Aside    int `json:"aside,omitempty"`     // tasks that can't be read
-	Odd      int `json:"odd,omitempty"`       // exports whose state can't be read
+	NotReady int    `json:"not_ready,omitempty"` // exports that count as failed, since their jobs were not ready in time
+	Aside    int    `json:"aside,omitempty"`     // tasks that can't be read
+	Odd      int    `json:"odd,omitempty"`       // exports whose state can't be read
+	Away     string `json:"away,omitempty"`      // why Redis does not answer: what is in the queue alone is not counted
 }
 
 func (c *statusCommand) printCounts() {
@@ -210,7 +224,11 @@ func (c *statusCommand) printCounts() {
 		for _, state := range exportStates {
 			c.counts[state] += 0
 		}
-		_ = cli.PrintJSON(c.stdout, countsLine{"tallyman.counts/v1", c.counts, c.doubts, c.notReady, len(c.reader.Quarantined), len(c.reader.Unreadable)})
+		counts := countsLine{"tallyman.counts/v1", c.counts, c.doubts, c.notReady, len(c.reader.Quarantined), len(c.reader.Unreadable), ""}
+		if c.away != nil {
+			counts.Away = redact.Text(c.away.Error())
+		}
+		_ = cli.PrintJSON(c.stdout, counts)
 		return
 	}
 	c.printListed()

@@ -65,12 +65,13 @@ func (a *app) worker(cmd *cobra.Command) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
+	log := a.newLogger(cmd)
 	var queue *worker.Queue
 	var closeQueue func()
 	var err error
 	if a.Redis.Value == "" && len(a.Schedule) > 0 { // it finds its jobs by itself
 		queue, closeQueue = worker.NewEmbeddedQueue()
-	} else if queue, closeQueue, err = a.openQueue(cmd.Context(), nil); err != nil {
+	} else if queue, closeQueue, err = a.openQueue(cmd, nil, log, 0); err != nil {
 		return err
 	}
 	ended := true
@@ -87,7 +88,6 @@ func (a *app) worker(cmd *cobra.Command) error {
 	hardStop, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(hardStop, stop)
-	log := a.newLogger(cmd)
 	if store.Made() {
 		log.Warn("made an archive, since there was none", "archive", a.Archive, "archive_id", store.ID())
 	}

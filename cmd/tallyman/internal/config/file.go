@@ -157,7 +157,7 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 }
 
 // paths are the settings in which ~ is the home.
-var paths = []string{"archive", "redis-ca", "redis-password-file"}
+var paths = []string{"archive", "redis-ca", "redis-cert", "redis-key", "redis-password-file"}
 
 // expandHome does what a shell does to an argument that begins with ~, but not to the
 // end of --archive=~/archive, nor to the environment.

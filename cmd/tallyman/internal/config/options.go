@@ -75,6 +75,8 @@ type Options struct {
 	Redis             flagvalue.Value[string]
 	RedisPasswordFile string
 	RedisCA           string
+	RedisCert         string
+	RedisKey          string
 
 	// Of commands that call the services.
 	Endpoints    flagvalue.Value[map[string]string] // by the name of the provider
@@ -176,7 +178,9 @@ func (o *Options) AddQueue(f *pflag.FlagSet) {
 	f.Var(&o.Redis, "redis", "the Redis of the queue: redis://[USER@]HOST[:PORT][/DB],\nrediss://… or unix://PATH (or set REDIS_URL)")
 	f.StringVar(&o.RedisPasswordFile, "redis-password-file", "", "`FILE` with the password of that Redis\n(or set REDIS_PASSWORD)")
 	f.StringVar(&o.RedisCA, "redis-ca", "", "`FILE` with the certificates to trust for rediss://,\ninstead of those of the system")
-	cli.GroupFlags(f, "Which queue", "redis", "redis-password-file", "redis-ca")
+	f.StringVar(&o.RedisCert, "redis-cert", "", "`FILE` with the certificate to show to a Redis that wants one")
+	f.StringVar(&o.RedisKey, "redis-key", "", "`FILE` with the key of that certificate;\nit may be in the same file")
+	cli.GroupFlags(f, "Which queue", "redis", "redis-password-file", "redis-ca", "redis-cert", "redis-key")
 }
 
 // AddSince adds the flag that leaves out what is older.
