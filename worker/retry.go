@@ -119,7 +119,7 @@ func (r *run) waitLeft(asked time.Time) time.Duration {
 // the record can't be had.
 func (r *run) waitOut(d *archive.Record, failure error, outcome Outcome) error {
 	var lasted time.Duration
-	if !errors.Is(failure, archive.ErrBusy) {
+	if !errors.Is(failure, archive.ErrBusy) && !errors.Is(failure, ErrRedis) { // of Redis its client tells
 		o, _ := r.w.outages.LoadOrStore(outcome.Cause, &Outage{What: string(outcome.Cause), Tell: r.w.OnOutage})
 		lasted = o.(*Outage).Failed(r.ref.Hash(), failure)
 	}

@@ -36,17 +36,17 @@ func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Lo
 		return nil, nil, err
 	}
 	shown := redact.Text(a.Redis.Value)
-	tell := func(e worker.OutageEvent) {
-		switch {
-		case log != nil:
-			log.Warn(redact.Text(e.String()))
-		case patience == 0 && !a.Quiet:
+	what, tell := shown, func(e worker.OutageEvent) {
+		if patience == 0 && !a.Quiet {
 			fmt.Fprintln(cmd.ErrOrStderr(), redact.Text(e.String()))
 		}
 	}
+	if log != nil {
+		what, tell = "redis", (&eventLog{log}).Outage
+	}
 	client, err := worker.NewRedisClient(worker.RedisOptions{
 		URL: a.Redis.Value, Password: password, CAFile: a.RedisCA, CertFile: a.RedisCert, KeyFile: a.RedisKey,
-		Patience: patience, Outage: &worker.Outage{What: shown, Tell: tell}, Worker: log != nil,
+		Patience: patience, Outage: &worker.Outage{What: what, Tell: tell}, Worker: log != nil,
 	})
 	if err != nil {
 		return nil, nil, &cli.UsageError{Err: err}
@@ -58,7 +58,7 @@ func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Lo
 		ctx, cancel = context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: no answer within %v", worker.ErrRedis, patience))
 		defer cancel()
 	} else {
-		defer time.AfterFunc(silence, func() { tell(worker.OutageEvent{What: shown, Err: errNoAnswer}) }).Stop()
+		defer time.AfterFunc(silence, func() { tell(worker.OutageEvent{What: what, Err: errNoAnswer}) }).Stop()
 	}
 	if err = queue.CheckRedis(ctx); err == nil && store != nil {
 		err = queue.CheckArchive(ctx, store.ID())
