@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"tallyman/verify"
 )
@@ -91,7 +92,7 @@ func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
 
 func (p *Partial) create(name string) (file *os.File, err error) {
 	escaped := func(r rune) bool { return r < ' ' || r == 0x7f || r == '%' || r == '\\' } // by BagIt or sha256sum, each in its own way
-	stripped := strings.TrimSpace(name) != name                                           // by who reads the manifest
+	stripped := strings.TrimRightFunc(name, unicode.IsSpace) != name                      // by who reads the manifest
 	if !fs.ValidPath(name) || name == "." || len(name) > maxName || stripped || strings.ContainsFunc(name, escaped) {
 		return nil, ErrName
 	}

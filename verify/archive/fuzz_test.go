@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/bagtest"
 )
 
 // Whatever a part index says, the parts lie in the object and don't overlap, and
@@ -115,7 +116,7 @@ func FuzzRecheck(f *testing.F) {
 		err = a.Recheck(t.Context(), testKey)
 		if same := bytes.Equal(before, text); same != (err == nil) || !same && !errors.Is(err, ErrDamaged) {
 			// A tag manifest may be written in another way and still be right.
-			if path != filepath.Join(bag, tagManifest) || err != nil || checkBag(bag) != nil {
+			if path != filepath.Join(bag, tagManifest) || err != nil || bagtest.Check(bag) != nil {
 				t.Errorf("%v with %s = %q", err, path, text)
 			}
 		}

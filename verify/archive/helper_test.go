@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/bagtest"
 )
 
 const (
@@ -207,7 +208,7 @@ func mustHaveLanded(t testing.TB, a *Archive, e export) {
 			t.Errorf("%s has %q, %v", name, got, err)
 		}
 	}
-	if err := checkBag(a.Path(testKey)); err != nil {
+	if err := bagtest.Check(a.Path(testKey)); err != nil {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(a.dir, ingestDir, testHash, "*")); len(left) > 0 {
