@@ -72,7 +72,7 @@ func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *
 	address := p.urlOf(info)
 	name, ok := api.FileName(address, ref.Parts()[2])
 	if !ok {
-		return &fetch.CallError{Call: a.Call, Message: "the task has finished but has no URL", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
+		return a.NoFile(address, "the task has finished but has no URL")
 	}
 	content := strings.ToLower(string(t.Format))
 	if !slices.Contains(contents, content) {

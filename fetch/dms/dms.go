@@ -106,7 +106,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	address := string(d.StatusResult.DownloadURL)
 	name, ok := api.FileName(address, ref.Parts()[2])
 	if !ok {
-		return nil, &fetch.CallError{Call: a.Call, Message: "the download succeeded but has no URL", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
+		return nil, a.NoFile(address, "the download succeeded but has no URL")
 	}
 	export.Objects, err = api.OneFile(ref, p.Open, address, fetch.Object{Name: name, Want: verify.NoPromise()})
 	return export, err

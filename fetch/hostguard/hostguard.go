@@ -8,7 +8,7 @@
 //
 //   - A [Policy] says which hosts are allowed.
 //   - A vendor's domain is one whose subdomains belong to the cloud. They may be
-//     asked by https only, and only at public addresses.
+//     asked by https only, at its port, and only at public addresses.
 //   - An allowed host is named by the operator. It may also be asked by http and
 //     have a private address.
 //   - A public address can be reached from anywhere on the Internet.
@@ -87,6 +87,9 @@ func (p *Policy) Check(u *url.URL) error {
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if !slices.ContainsFunc(p.Domains, func(domain string) bool { return domain == "*" || strings.HasSuffix(name, "."+domain) }) {
 		return &NotAllowedError{u.Host, fmt.Sprintf("%s is not in %s", u.Host, strings.Join(p.Domains, ", "))}
+	}
+	if port := u.Port(); port != "" && port != defaultPorts["https"] && !slices.Contains(p.Domains, "*") {
+		return &NotAllowedError{u.Host, fmt.Sprintf("%s: no vendor has files at port %s", u.Host, port)}
 	}
 	if isNumeric(host) { // checked here too, since a proxy may do the dialling
 		ip, err := netip.ParseAddr(host)

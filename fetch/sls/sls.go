@@ -121,7 +121,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 		export.Snapshot = true
 		export.Objects, err = p.bucketObjects(ctx, ref, j)
 	default:
-		err = &fetch.CallError{Call: a.Call, Message: "the job succeeded but names no file", RequestID: a.RequestID, Kind: fetch.ErrNotFound}
+		err = a.NoFile(string(j.ExecutionDetails.FilePath), "the job succeeded but names no file")
 	}
 	return export, err
 }

@@ -152,6 +152,16 @@ func FileName(address, otherwise string) (name string, ok bool) {
 	}
 }
 
+// NoFile returns the ErrNotFound of an answer whose file has an address that FileName
+// does not take. The message is for an answer that gives none.
+func (a *Answer) NoFile(address, message string) error {
+	if address != "" {
+		shown, _, _ := strings.Cut(address, "?")
+		message = fmt.Sprintf("the address of the file is not one of https: %q", OneLine(redact.URL(shown)))
+	}
+	return &fetch.CallError{Call: a.Call, Message: message, RequestID: a.RequestID, Kind: fetch.ErrNotFound}
+}
+
 // OneFile returns the one object of an export whose file has a signed URL. open makes
 // a Source of that URL, or refuses its host.
 func OneFile(ref fetch.Ref, open func(rawURL string) (fetch.Source, error), rawURL string, object fetch.Object) (iter.Seq2[fetch.Object, error], error) {
