@@ -92,6 +92,8 @@ var hints = []struct {
 	{"changed-at-source", when{}, "run again"},
 	{"checksum-mismatch", when{test: breaksOwnPromise}, "see that the promise behind # in the reference is right; if it is, the source has another file"},
 	{"checksum-mismatch", when{}, "run again; if it happens again, the source does not keep its promise"},
+	{"corrupt", when{says: webPage, test: isURL}, "the address leads to a web page, not to the file: see in a browser whether it wants a log-in, and get the address of the file"},
+	{"corrupt", when{says: webPage}, "the store, or something between, sent a web page in place of the file: see that no proxy or log-in page answers for it, and run again"},
 	{"corrupt", when{}, "the file arrived as the source has it: export it anew, or keep it as it came: --keep wire"},
 	{"crashed", when{}, "see what ends the worker, such as too little memory, then try again: tallyman retry"},
 	{"damaged", when{}, "see what is wrong: tallyman verify"},
@@ -118,6 +120,7 @@ var hints = []struct {
 	{"network", when{is: fetch.ErrNoSuchHost}, "check how the region and the project are spelt, and that this machine has a network and a name server"},
 	{"network", when{}, hintRunAgain},
 	{"not-found", when{says: "ProjectNotExist"}, "check the name of the project, and its region: a project is known in its own region alone"},
+	{"not-found", when{says: "not one of https"}, "look at the job in the provider's console: its file can be fetched by https alone"},
 	{"not-found", when{says: "NoSuchBucket"}, "check the name of the bucket, and whose it is"},
 	{"not-found", when{test: isURL}, "check the address"},
 	{"not-found", when{test: func(f failure) bool { return strings.Contains(f.ref.String(), " #") }}, "what follows the # was taken for a part of the name: a comment must be on a line of its own"},
@@ -150,6 +153,7 @@ var hints = []struct {
 
 const (
 	hintRunAgain = "run again: what was received is kept"
+	webPage      = "a page of HTML"
 	hintNoTLS    = "the server speaks no TLS on that port: see that the port is right"
 	hintReport   = "this is a mistake in tallyman: please report it"
 

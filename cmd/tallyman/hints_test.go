@@ -16,6 +16,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
+	"tallyman/fetch/dbs"
 	"tallyman/fetch/hostguard"
 	"tallyman/verify"
 	"tallyman/verify/archive"
@@ -98,6 +99,12 @@ func TestAHintFitsTheError(t *testing.T) {
 		// A place is no reference. Other wrong calls have no hint for what made them so.
 		{"", &cli.UsageError{Err: errOf(fetch.ParseRef("sls://cn-a/p"))}, "fetch all that is in it by: tallyman discover sls://cn-a/p/ | tallyman fetch -f -"},
 		{"", usageError(mustRef(t, job), worker.ErrUnknownExport), "check the reference, and which archive is meant (--archive); to fetch it: tallyman fetch " + job},
+		// A web page in place of the file, and an address of no file.
+		{url, &fetch.CallError{Kind: fetch.ErrCorrupt, Message: "a page of HTML, \"Log in\""}, "the address leads to a web page, not to the file: see in a browser whether it wants a log-in, and get the address of the file"},
+		{job, &fetch.CallError{Kind: fetch.ErrCorrupt, Message: "a page of HTML"}, "the store, or something between, sent a web page in place of the file: see that no proxy or log-in page answers for it, and run again"},
+		{job, &fetch.CallError{Kind: fetch.ErrNotFound, Message: "the address of the file is not one of https: \"ftp://h/x\""}, "look at the job in the provider's console: its file can be fetched by https alone"},
+		{"dbs://r/i/t", fmt.Errorf("export: %w", dbs.ErrNoBucket), "name the bucket by --dbs-bucket BUCKET[@REGION]"},
+
 		// What is between here and the source.
 		{job, &fetch.CallError{Kind: fetch.ErrNoSuchHost}, "check how the region and the project are spelt, and that this machine has a network and a name server"},
 		{url, &fetch.CallError{Kind: fetch.ErrNoSuchHost}, "check how the host is spelt, and that this machine has a network and a name server"},

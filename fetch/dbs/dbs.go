@@ -36,7 +36,15 @@ import (
 
 // ErrNoBucket says that a task wrote to a bucket, and the Provider has none. It
 // wraps errors.ErrUnsupported.
-var ErrNoBucket = fmt.Errorf("the task wrote to a bucket that the service does not name, and none is set: %w", errors.ErrUnsupported)
+var ErrNoBucket error = noBucketError{}
+
+type noBucketError struct{}
+
+func (noBucketError) Error() string {
+	return "the task wrote to a bucket that the service does not name, and no bucket is named here"
+}
+
+func (noBucketError) Unwrap() error { return errors.ErrUnsupported }
 
 // The scheme of the references: dbs://REGION/INSTANCE/TASK_ID.
 var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "dbs", Segments: []fetch.Segment{
