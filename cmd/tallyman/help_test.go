@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -10,12 +11,12 @@ import (
 func TestLinesOfHelpHaveAtMost100Columns(t *testing.T) {
 	t.Parallel()
 	commands := []string{""}
-	for _, cmd := range newRoot().Commands() {
+	for _, cmd := range newRoot(io.Discard).Commands() {
 		commands = append(commands, cmd.Name())
 	}
 	for _, name := range commands {
 		var stdout bytes.Buffer
-		root := newRoot()
+		root := newRoot(io.Discard)
 		root.SetOut(&stdout)
 		root.SetArgs(strings.Fields(name + " --help"))
 		if err := root.Execute(); err != nil {

@@ -161,6 +161,9 @@ const (
 	hintDamagedBags = "move the damaged bags out of the archive and fetch them again"
 )
 
+// hintDamagedCopy is hintDamagedBags for bags that were named by their path.
+const hintDamagedCopy = "copy the damaged bags again from where they are whole, or fetch them again"
+
 // retryCommand returns the command that tries an export again.
 func retryCommand(reference string) string { return "tallyman retry " + cli.ShellQuote(reference) }
 

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"regexp"
@@ -16,7 +17,7 @@ import (
 func TestNoLibraryNamesFlagsOrCommands(t *testing.T) {
 	t.Parallel()
 	var commands []string
-	for _, cmd := range newRoot().Commands() {
+	for _, cmd := range newRoot(io.Discard).Commands() {
 		commands = append(commands, cmd.Name())
 	}
 	named := regexp.MustCompile(`(^|[^-\w])--[a-z]|\btallyman (` + strings.Join(commands, "|") + `)\b`)

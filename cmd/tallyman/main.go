@@ -41,9 +41,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	output := &cli.RedactingWriter{To: stdout, Redact: redact.Known, Final: true}
 	stderr = &cli.RedactingWriter{To: stderr, Redact: redact.Text}
 	log.SetOutput(io.Discard) // until prepare knows who wants to hear libraries
-	root := newRoot(args...)
+	root := newRoot(output, args...)
 	root.SetArgs(args)
-	root.SetOut(output)
 	root.SetErr(stderr)
 	err := recoverPanic(func() error { return root.ExecuteContext(ctx) })
 	return exitCode(ctx, err, output.Err, stderr)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"runtime/debug"
@@ -31,11 +32,13 @@ var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"discover", newDiscoverCommand},
 	{"verify", newVerifyCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+	{"version", newVersionCommand},
 }
 
 // newRoot returns the program for these arguments: with the one subcommand that they
-// begin with, or else with all of them, for help and for a shell that completes.
-func newRoot(args ...string) *cobra.Command {
+// begin with, or else with all of them, for help and for a shell that completes. What
+// it tells goes to stdout.
+func newRoot(stdout io.Writer, args ...string) *cobra.Command {
 	a := &app{config.New(providerNames)}
 	root := &cobra.Command{
 		Use:   "tallyman",
@@ -49,7 +52,7 @@ archive in which nothing unverified can ever be seen.`,
   tallyman verify`,
 		Annotations:   map[string]string{cli.NotesAnnotation: rootNotes},
 		SilenceErrors: true, SilenceUsage: true,
-		Version:           version(debug.ReadBuildInfo()),
+		Version:           buildVersion(debug.ReadBuildInfo()),
 		Args:              isCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
@@ -63,6 +66,7 @@ archive in which nothing unverified can ever be seen.`,
 	})
 	root.SetHelpFunc(cli.ShowHelp)
 	root.SetUsageFunc(func(cmd *cobra.Command) error { cli.ShowUsage(cmd.OutOrStdout(), cmd); return nil })
+	root.SetOut(stdout) // before the command completion is made, which keeps it
 	root.SetVersionTemplate("tallyman {{.Version}}\n")
 	a.AddCommon(root.PersistentFlags())
 	_ = root.MarkPersistentFlagDirname("archive")
@@ -81,6 +85,7 @@ archive in which nothing unverified can ever be seen.`,
 	}
 	if !isNamed {
 		root.SetHelpCommand(newHelpCommand(root))
+		root.AddCommand(newManCommand(root))
 		root.InitDefaultCompletionCmd(args...)
 		if completion, err := findCommand(root, []string{"completion"}); err == nil {
 			completion.Args, completion.RunE = isCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
@@ -190,7 +195,7 @@ func flagAdvice(cmd *cobra.Command, err error) string {
 	name := unknown.GetSpecifiedName()
 	var known, owners []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-	for _, other := range newRoot().Commands() {
+	for _, other := range newRoot(io.Discard).Commands() {
 		if other.Flags().Lookup(name) != nil {
 			owners = append(owners, other.Name())
 		}
@@ -212,7 +217,7 @@ var debugWords = []string{"dara", "tea", "sdk", "signer", "credential"}
 func (a *app) prepare(cmd *cobra.Command) error {
 	for c := cmd; c.HasParent(); c = c.Parent() {
 		switch c.Name() {
-		case "completion", "help", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
+		case "completion", "help", "version", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
 			return nil
 		}
 	}
@@ -237,7 +242,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 // command that runs.
 func allSettings() map[string]*pflag.Flag {
 	known := map[string]*pflag.Flag{}
-	root := newRoot()
+	root := newRoot(io.Discard)
 	for _, each := range append(root.Commands(), root) {
 		add := func(f *pflag.Flag) { known[f.Name] = f }
 		each.Flags().VisitAll(add)
@@ -274,27 +279,4 @@ func (a *app) newReport(cmd *cobra.Command, store *archive.Archive) *cli.Report 
 	return cli.NewReport(cmd.OutOrStdout(), cmd.ErrOrStderr(), cli.Output{
 		JSON: a.JSON, Quiet: a.Quiet, Verbose: a.Verbose, DryRun: a.DryRun, Many: a.References != "", Hint: hint,
 	}, store)
-}
-
-// version returns the version of the module, the revision that it was built
-// from and whether that had been modified, and the version of the compiler.
-func version(built *debug.BuildInfo, ok bool) string {
-	if !ok {
-		return "unknown"
-	}
-	settings := map[string]string{}
-	for _, s := range built.Settings {
-		settings[s.Key] = s.Value
-	}
-	parts := []string{built.Main.Version}
-	if parts[0] == "" {
-		parts[0] = "(devel)"
-	}
-	if revision := settings["vcs.revision"]; revision != "" {
-		parts = append(parts, "revision "+revision)
-	}
-	if settings["vcs.modified"] == "true" {
-		parts = append(parts, "modified")
-	}
-	return strings.Join(append(parts, built.GoVersion), ", ")
 }

@@ -90,7 +90,7 @@ func TestTheVersionSaysWhatWasBuilt(t *testing.T) {
 		"v1.2.3, revision abc, modified, go1.26": {GoVersion: "go1.26", Main: debug.Module{Version: "v1.2.3"},
 			Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}}},
 	} {
-		if got := version(&built, true); got != want {
+		if got := buildVersion(&built, true); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

@@ -94,7 +94,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 	w := a.newWorker(cmd.Context(), queue, store, log)
 	w.HardStop = hardStop
 	defer context.AfterFunc(cmd.Context(), func() { log.Info("stopping: no more exports are begun", "drain", a.Drain.Value) })()
-	log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", version(debug.ReadBuildInfo()))
+	log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
 	if ended, err = runWorker(cmd.Context(), w); err != nil {
 		return fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
 	}

@@ -146,10 +146,7 @@ func (a *Archive) All() iter.Seq2[string, error] {
 				return err
 			case key == ingestDir:
 				return fs.SkipDir
-			case !d.IsDir() || !slices.ContainsFunc(tagFiles, func(name string) bool {
-				info, err := os.Lstat(filepath.Join(a.Path(key), name))
-				return err == nil && info.Mode().IsRegular() // a directory of that name is a segment of a key
-			}):
+			case !d.IsDir() || !isBag(a.Path(key)):
 				return nil
 			case !yield(key, nil):
 				return fs.SkipAll
@@ -160,6 +157,30 @@ func (a *Archive) All() iter.Seq2[string, error] {
 			yield("", fmt.Errorf("list archive: %w", err))
 		}
 	}
+}
+
+// Bags yields the paths of the bags in dir, which may be a copy of an archive or a part
+// of one, or the path of a bag itself. It ends after the first error.
+func Bags(dir string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if isBag(dir) {
+			yield(dir, nil)
+			return
+		}
+		for key, err := range (&Archive{dir: dir}).All() {
+			if !yield(filepath.Join(dir, key), err) {
+				return
+			}
+		}
+	}
+}
+
+// isBag reports whether dir has any of the tag files.
+func isBag(dir string) bool {
+	return slices.ContainsFunc(tagFiles, func(name string) bool {
+		info, err := os.Lstat(filepath.Join(dir, name))
+		return err == nil && info.Mode().IsRegular() // a directory of that name is a segment of a key
+	})
 }
 
 // Revisions returns the keys of the bags that an export has beside its own: KEY@ and

@@ -131,8 +131,20 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 	if !landed {
 		return nil, fmt.Errorf("read receipt of %s: %w", key, fs.ErrNotExist)
 	}
+	r, err := readReceipt(a.Path(key))
+	if err == nil && r.Key != key {
+		err = fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// readReceipt reads the receipt of the bag in dir.
+func readReceipt(dir string) (*Receipt, error) {
 	var r Receipt
-	path := filepath.Join(a.Path(key), receiptFile)
+	path := filepath.Join(dir, receiptFile)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrDamaged, err.Error()) // not wrapped: it would say that the export has not landed
@@ -140,8 +152,8 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return nil, fmt.Errorf("%w: read %s: %s", ErrDamaged, path, err.Error())
 	}
-	if r.Schema != receiptSchema || r.Key != key {
-		return nil, fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
+	if r.Schema != receiptSchema {
+		return nil, fmt.Errorf("%w: read %s: its schema is %q", ErrDamaged, path, r.Schema)
 	}
 	return &r, nil
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,37 +32,56 @@ func (d *Damage) Is(target error) bool { return target == ErrDamaged }
 // bag is there with the bytes that the manifests list, and no other file is. It
 // opens nothing outside the bag. It fails with a *Damage that says what is wrong,
 // with fs.ErrNotExist if the export has not landed, or with the error of ctx.
-func (a *Archive) Recheck(ctx context.Context, key string) (err error) {
-	b := bagCheck{listed: map[string]string{}}
+func (a *Archive) Recheck(ctx context.Context, key string) error {
+	landed, err := a.landed(key)
+	if err == nil && !landed {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return fmt.Errorf("recheck %s: %w", key, err)
+	}
+	_, err = recheck(ctx, a.Path(key), key)
+	return err
+}
+
+// RecheckBag is Recheck for a bag at any path, such as a copy. It returns the key of
+// the export, or "" if the bag is damaged. The Key of a *Damage is the path then.
+func RecheckBag(ctx context.Context, path string) (key string, err error) {
+	return recheck(ctx, path, "")
+}
+
+// recheck proves the bag at path, which is of the export with that key, or of any one
+// if it is "". It returns the key.
+func recheck(ctx context.Context, path, key string) (_ string, err error) {
+	b, name := bagCheck{listed: map[string]string{}}, cmp.Or(key, path)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("recheck %s: %w", key, err)
+			err = fmt.Errorf("recheck %s: %w", name, err)
 		} else if len(b.problems) > 0 {
-			err = &Damage{key, b.problems}
+			err = &Damage{name, b.problems}
 		}
 	}()
-	landed, err := a.landed(key)
-	if err != nil {
-		return err
-	}
-	if !landed {
-		return fs.ErrNotExist
-	}
-	if info, err := os.Stat(a.Path(key)); err != nil || !info.IsDir() {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		b.problem("it is not a directory")
-		return nil
+		return key, nil
 	}
-	if b.root, err = os.OpenRoot(a.Path(key)); err != nil {
-		return err
+	if b.root, err = os.OpenRoot(path); err != nil {
+		return key, err
 	}
 	defer b.root.Close()
 	if err := b.check(ctx); err != nil || len(b.problems) > 0 {
-		return err
+		return key, err
 	}
-	if _, err := a.Receipt(key); err != nil {
+	receipt, err := readReceipt(path)
+	switch {
+	case err != nil:
 		b.problem("%v", err)
+	case key == "":
+		key = receipt.Key
+	case receipt.Key != key:
+		b.problem("%v: %s has the receipt of another export", ErrDamaged, key)
 	}
-	return nil
+	return key, nil
 }
 
 // A bagCheck is the recheck of one bag.

@@ -185,3 +185,40 @@ func TestABagThatWasMovedAndLinkedIsWhole(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A copy of a bag is proven where it is, whatever archive it came from.
+func TestABagIsProvenAnywhere(t *testing.T) {
+	_, bag := mustLand(t, t.TempDir(), export{"a.csv": "a,b\n1,2\n"})
+	copies := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		if err := os.CopyFS(filepath.Join(copies, "of", name), os.DirFS(bag)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir, want := range map[string][]string{
+		copies:                          {filepath.Join(copies, "of/a"), filepath.Join(copies, "of/b")},
+		filepath.Join(copies, "of/b"):   {filepath.Join(copies, "of/b")},
+		filepath.Join(copies, "of/b/x"): nil,
+	} {
+		var found []string
+		for bag, err := range Bags(dir) {
+			if err == nil {
+				found = append(found, bag)
+			} else if want != nil {
+				t.Errorf("%s: %v", dir, err)
+			}
+		}
+		if !slices.Equal(found, want) {
+			t.Errorf("%s has %q, want %q", dir, found, want)
+		}
+	}
+	whole, damaged := filepath.Join(copies, "of/a"), filepath.Join(copies, "of/b")
+	if key, err := RecheckBag(t.Context(), whole); key != testKey || err != nil {
+		t.Errorf("%q, %v", key, err)
+	}
+	rewrite(t, filepath.Join(damaged, "data/stranger"), []byte("x"))
+	_, err := RecheckBag(t.Context(), damaged)
+	if damage, ok := errors.AsType[*Damage](err); !ok || damage.Key != damaged || !slices.Equal(damage.Problems, []string{"data/stranger is in no manifest"}) {
+		t.Errorf("%v", err)
+	}
+}
