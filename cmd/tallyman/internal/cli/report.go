@@ -273,7 +273,8 @@ func (r *Report) land(receipt *archive.Receipt, before bool, changes *Changes) {
 // ref is empty.
 func (r *Report) fail(ref string, err error) {
 	outcome, hint, named := Classify(err), r.output.Hint(ref, err), ref
-	if usage, ok := errors.AsType[*UsageError](err); ok && named == "" {
+	usage, isUsage := errors.AsType[*UsageError](err)
+	if isUsage && named == "" {
 		named = usage.Reference
 	}
 	r.lastFailure = outcome
@@ -298,7 +299,7 @@ func (r *Report) fail(ref string, err error) {
 	if outcome.Exit == worker.ExitInterrupted {
 		return // Exit says so once for all
 	}
-	if outcome.Cause != "" && (outcome.Cause != "bad-task" || ref == "") { // of an export, the message says more
+	if outcome.Cause != "" && !(isUsage && ref != "") { // whoever named the export reads of no task
 		message = string(outcome.Cause) + ": " + message
 	}
 	if ref != "" && !strings.HasPrefix(message, ref+": ") {
