@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -80,6 +81,41 @@ func ParsePlace(s string) (place Ref, err error) {
 	}
 	return place, err
 }
+
+// CheckPattern returns an error that says why no reference can match a pattern, which
+// may be the beginning of one, or have the wildcards of path.Match.
+func CheckPattern(pattern string) error {
+	ref, text, err := cutScheme(pattern, false)
+	if err != nil {
+		return err
+	}
+	if _, err := path.Match(text, ""); err != nil {
+		return err
+	}
+	segments := ref.scheme.Segments
+	parts := strings.Split(strings.TrimSuffix(text, "/"), "/")
+	for i, part := range parts {
+		if i >= len(segments) && segments[len(segments)-1].Kind == Rest {
+			return nil
+		}
+		if i >= len(segments) {
+			return fmt.Errorf("no reference has so many parts: want %s", ref.scheme.form(segments))
+		}
+		kind, literal := segments[i].Kind, wildcards.ReplaceAllString(part, "")
+		switch {
+		case part == "" && i < len(parts)-1 && kind != Rest, kind == Label && labelled.MatchString(literal):
+			return fmt.Errorf("no %s is %q", segments[i].Name, part)
+		case kind == Number && strings.Trim(literal, "0123456789") != "":
+			return fmt.Errorf("no %s is %q, which is no number", segments[i].Name, part)
+		}
+	}
+	return nil
+}
+
+var (
+	wildcards = regexp.MustCompile(`[*?]|\[[^\]]*\]|\\.`)
+	labelled  = regexp.MustCompile(`[^A-Za-z0-9._-]`) // what is no part of a Label
+)
 
 // cutScheme returns a reference, or a place, that has only its scheme yet, and what
 // follows the scheme in s.

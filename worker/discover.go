@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 // pass.
 type Filter struct {
 	Since, Until time.Time // when the job was made: not before Since, and before Until
-	Match        string    // a glob of the job's name
+	Match        string    // of the job's name, see Match
 }
 
 // Includes reports whether the filter lets a job pass. A job that does not tell
@@ -36,8 +37,27 @@ func (f Filter) Includes(job fetch.Listed) bool {
 		return true
 	}
 	parts := job.Ref.Parts()
-	matches, _ := path.Match(f.Match, parts[len(parts)-1]) // a bad glob matches nothing
-	return matches
+	return Match(f.Match, parts[len(parts)-1])
+}
+
+// Match reports whether a text matches a pattern. If that holds a wildcard of
+// path.Match, it is for the text or for what is before one of its slashes, so that
+// "sls://cn-*/team-a/" matches what is in each such project. Any other pattern is what
+// the text begins with.
+func Match(pattern, text string) bool {
+	if !strings.ContainsAny(pattern, `*?[\`) {
+		return strings.HasPrefix(text, pattern)
+	}
+	pattern = strings.TrimSuffix(pattern, "/")
+	for i := range len(text) + 1 {
+		if i < len(text) && text[i] != '/' {
+			continue
+		}
+		if matches, _ := path.Match(pattern, text[:i]); matches { // a bad pattern matches nothing
+			return true
+		}
+	}
+	return false
 }
 
 // discoverHandler handles the tasks of the schedule until ctx ends: then a

@@ -27,7 +27,7 @@ type ScheduleEntry struct {
 	Cron  string        // five fields, in the local time of the worker, or in that of a CRON_TZ= before them
 
 	Since string        // only jobs made since, as Worker.ParseSince reads it at each run, or ""
-	Match string        // only jobs whose name matches this glob, or ""
+	Match string        // only jobs whose name matches this, see Match, or ""
 	Wait  time.Duration // for what is enqueued to become ready; 0 is as long as the worker waits
 }
 

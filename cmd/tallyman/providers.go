@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"net/http"
@@ -130,7 +132,7 @@ func (a *app) newProviders() map[string]fetch.Provider {
 	if len(a.Places) == 0 {
 		return providers
 	}
-	accounts := &accounts{app: a, providers: map[string]map[string]fetch.Provider{"": providers}}
+	accounts := &accounts{app: a, providers: map[string]map[string]fetch.Provider{}}
 	byPlace := map[string]fetch.Provider{}
 	for scheme, provider := range providers {
 		byPlace[scheme] = accountProvider{accounts, scheme}
@@ -141,23 +143,32 @@ func (a *app) newProviders() map[string]fetch.Provider {
 	return byPlace
 }
 
-// accounts has the providers of each profile, which are made when they are
-// first needed.
+// accounts has the providers for the places that differ in their settings, which are
+// made when they are first needed.
 type accounts struct {
 	app       *app
 	mu        sync.Mutex
-	providers map[string]map[string]fetch.Provider // by profile, then by scheme
+	providers map[string]map[string]fetch.Provider // by what is special about the place, then by scheme
 }
 
-// provider returns the provider of a scheme with the credentials for ref.
+// provider returns the provider of a scheme with the credentials and the endpoints for
+// ref.
 func (a *accounts) provider(ref fetch.Ref, scheme string) fetch.Provider {
-	profile := a.app.Profile(ref)
+	place := a.app.Place(ref)
+	key := fmt.Sprint(place)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.providers[profile] == nil {
-		a.providers[profile] = a.app.providersFor(account{profile: profile})
+	if a.providers[key] == nil {
+		options := *a.app.Options
+		options.Endpoints.Value = map[string]string{}
+		maps.Copy(options.Endpoints.Value, a.app.Endpoints.Value)
+		maps.Copy(options.Endpoints.Value, place.Endpoints)
+		options.DBSBucket.Value = cmp.Or(place.DBSBucket, options.DBSBucket.Value)
+		there := *a.app
+		there.Options = &options
+		a.providers[key] = there.providersFor(account{profile: place.Profile})
 	}
-	return a.providers[profile][scheme]
+	return a.providers[key][scheme]
 }
 
 // accountProvider is the provider of one scheme for all accounts.

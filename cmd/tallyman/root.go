@@ -99,10 +99,12 @@ const rootNotes = `Each flag can be set in the environment, and in the configura
 --config names: --part-size is TALLYMAN_PART_SIZE, and part-size: in the file;
 --endpoint sls=URL is TALLYMAN_ENDPOINT_SLS=URL, and endpoint: {sls: URL}. A flag
 takes precedence over the environment, and the environment over the file. The
-file may also name the profile of credentials for each place:
+file may also name the profile of credentials, the endpoint and the bucket of DBS
+for each place, by the beginning of its references or by a glob:
 
   places:
-    - {match: "sls://cn-hangzhou/team-a/", profile: team-a}
+    - {match: "sls://cn-*/team-a/", profile: team-a}
+    - {match: "dbs://cn-hangzhou/rm-7", dbs-bucket: backups, endpoint: "https://…"}
 
 For Alibaba the profile is one of ~/.aliyun/config.json; for dis:// and obs://
 places it is a section of Huawei's ~/.huaweicloud/credentials, with ak and sk.
@@ -228,6 +230,11 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	}
 	if err := a.Complete(cmd.Flags(), allSettings); err != nil {
 		return err
+	}
+	if !a.Quiet {
+		for _, warning := range a.Warnings {
+			fmt.Fprintln(cmd.ErrOrStderr(), "tallyman: warning:", warning)
+		}
 	}
 	// What libraries have to say, such as net/http, is for the debug log.
 	debug := a.newLogger(cmd)

@@ -10,9 +10,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
 
+	_ "tallyman/fetch/dbs"
 	_ "tallyman/fetch/oss"
 	_ "tallyman/fetch/sls"
 	_ "tallyman/fetch/web"
@@ -21,29 +23,36 @@ import (
 var providers = []string{"sls", "dms", "dbs", "dis", "oss", "obs"}
 
 func TestTheLongestMatchNamesTheProfile(t *testing.T) {
-	o := &Options{Places: []Place{{"sls://cn-a/team/", "team"}, {"sls://cn-a/", "all"}, {"sls://cn-a/team/secret-", "secret"}, {"oss://", "store"}}}
+	o := &Options{Places: []Place{
+		{Match: "sls://cn-a/team/", Profile: "team"}, {Match: "sls://cn-a/", Profile: "all"}, {Match: "sls://cn-a/team/secret-", Profile: "secret"}, {Match: "oss://", Profile: "store"},
+		{Match: "sls://cn-*/shared/", Profile: "shared"}, {Match: "dbs://*/rm-[0-9]*", Profile: "backups"}, {Match: "dbs://cn-a/", DBSBucket: flagvalue.Bucket{Name: "backups"}},
+	}}
 	for text, want := range map[string]string{
 		"sls://cn-a/team/job": "team", "sls://cn-a/team/secret-job": "secret", "sls://cn-a/teams/job": "all",
-		"sls://cn-b/team/job": "", "oss://bucket/prefix": "store", "https://host/sls://cn-a/": "",
+		"sls://cn-b/team/job": "", "sls://cn-b/shared/job": "shared", "sls://cn-b/share/job": "", "dbs://cn-a/rm-7/t": "backups", "dbs://cn-a/rm-x/t": "",
+		"oss://bucket/prefix": "store", "https://host/sls://cn-a/": "",
 	} {
 		ref, err := fetch.ParseRef(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := o.Profile(ref); got != want {
+		if got := o.Place(ref).Profile; got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+		if got := o.Place(ref).DBSBucket.Name; (got != "") != strings.HasPrefix(text, "dbs://cn-a/") {
+			t.Errorf("%s: the bucket %q", text, got)
 		}
 	}
 	place, err := fetch.ParsePlace("sls://cn-a/team")
-	if err != nil || o.Profile(place) != "team" {
-		t.Errorf("the place has the profile %q, %v", o.Profile(place), err)
+	if err != nil || o.Place(place).Profile != "team" {
+		t.Errorf("the place has %+v, %v", o.Place(place), err)
 	}
 }
 
 // Whatever the configuration file is, it is taken or refused as usage, and what
 // is in it is not shown but for the words of its keys and the names of hosts.
 func FuzzConfig(f *testing.F) {
-	for _, s := range []string{"part-size: 4MiB\nwait: 3600\n", "endpoint: {sls: http://127.0.0.1:1}\n", "places:\n  - {match: \"sls://cn-hangzhou/\", profile: a}\n", "allow-host: [a, 'b:1']\n",
+	for _, s := range []string{"part-size: 4MiB\nwait: 3600\n", "endpoint: {sls: http://127.0.0.1:1}\n", "places:\n  - {match: \"sls://cn-hangzhou/\", profile: a}\n", "places: [{match: 'sls://cn-*/', endpoint: {oss: 'http://a'}}, {match: 'dbs://r/', dbs-bucket: my-backups, endpoint: 'https://b'}]", "allow-host: [a, 'b:1']\n",
 		"schedule:\n  - place: sls://cn-hangzhou/p/\n    cron: \"0 6 * * *\"\n    since: 7d\n", "schedule: [{place: sls://r/p/, every: 1h, match: 'a*'}]", "a: &a {b: *a}\n", "? a\n: b\n", "--- \n---\na: 1\n",
 		"redis: redis://:canary@h\n", "access-key-secret: canary\n", "%YAML 1.3\n---\n", "wait: !!int \"canary\"\n", "<<: {a: 1}\n", "\xff\xfe", "wait: |\n  1h\n", "- a\n", "json: yes\n", "a", ""} {
 		f.Add([]byte(s))
@@ -75,7 +84,7 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 		for _, p := range o.Places {
-			if p.Profile == "" || !strings.Contains(p.Match, "://") {
+			if p.Profile == "" && p.Endpoints == nil && p.DBSBucket.Name == "" || !strings.Contains(p.Match, "://") {
 				t.Errorf("%q: %+v", text, p)
 			}
 		}

@@ -46,7 +46,7 @@ func (o *Options) readFile(flags *pflag.FlagSet, known func() map[string]*pflag.
 	if err != nil {
 		return cli.Usagef("--config: %w", err)
 	}
-	r := &fileReader{name: name, options: o, flags: flags, known: known()}
+	r := &fileReader{name: name, options: o, flags: flags, known: known(), given: maps.Clone(o.Endpoints.Value)}
 	return r.read(text)
 }
 
@@ -58,6 +58,7 @@ type fileReader struct {
 	options *Options
 	flags   *pflag.FlagSet         // to set
 	known   map[string]*pflag.Flag // to try values out on
+	given   map[string]string      // endpoints that count before those of the file
 }
 
 // errorAt returns a UsageError that says where node is.
@@ -220,8 +221,9 @@ func (r *fileReader) endpoints(node ast.Node) error {
 
 // entrySetting is one setting of the entries of a list.
 type entrySetting struct {
-	kind string // the type of flag that its value is like
-	set  func(text string) error
+	kind    string // the type of flag that its value is like
+	set     func(text string) error
+	setEach func(key, text string) error // unless nil, for each entry of a value that is a mapping
 }
 
 // entries reads a list of mappings, whose keys must be in settings. It calls
@@ -238,6 +240,18 @@ func (r *fileReader) entries(node ast.Node, what, example string, settings map[s
 			if !ok {
 				names := slices.Sorted(maps.Keys(settings))
 				return r.errorAt(key, "%s: there is no such setting of a %s, only %s%s", name, what, strings.Join(names, ", "), cli.DidYouMean("", name, names))
+			}
+			if _, isMapping := value.(ast.MapNode); isMapping && setting.setEach != nil {
+				return r.forEach(value, func(_, value ast.Node, key string) error {
+					text, err := r.text(value, setting.kind)
+					if err != nil {
+						return err
+					}
+					if err := setting.setEach(key, text); err != nil {
+						return r.errorAt(value, "%s: %w", name, err)
+					}
+					return nil
+				})
 			}
 			text, err := r.text(value, setting.kind)
 			if err != nil {

@@ -1,8 +1,8 @@
 // Package config has the settings of the command. Each setting is a flag, a
 // variable of the environment and a key of the configuration file: --part-size,
 // TALLYMAN_PART_SIZE and part-size. A flag takes precedence over the
-// environment, and that over the file. Two settings are of the file alone: the
-// profiles of credentials by place, and the schedule of a worker.
+// environment, and that over the file. Two settings are of the file alone:
+// what is special about places, and the schedule of a worker.
 package config
 
 import (
@@ -96,6 +96,7 @@ type Options struct {
 	// Of the configuration file alone.
 	Places   []Place
 	Schedule []worker.ScheduleEntry
+	Warnings []string // of what it says and what can't be meant
 
 	providers []string
 }

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -14,41 +16,93 @@ import (
 	"tallyman/worker"
 )
 
-// Place says that references which begin with Match are asked for with the
-// credentials of Profile, a profile of the vendor's own credentials file.
-type Place struct{ Match, Profile string }
-
-// Profile returns the profile of credentials for a reference or a place: that
-// of the longest match, or "" for the default credentials.
-func (o *Options) Profile(ref fetch.Ref) string {
-	var longest Place
-	for _, p := range o.Places {
-		if strings.HasPrefix(ref.String(), p.Match) && len(p.Match) > len(longest.Match) {
-			longest = p
-		}
-	}
-	return longest.Profile
+// Place has what is special about the references that Match matches, as [worker.Match]
+// has it. What is not set is as elsewhere.
+type Place struct {
+	Match     string
+	Profile   string            // of credentials, in the vendor's own file
+	Endpoints map[string]string // by the name of the provider
+	DBSBucket flagvalue.Bucket
 }
 
-// places reads the profiles of credentials by place.
+// Place returns what is special about a reference or a place. Of each setting, the
+// longest match that has it counts. The Place has no Match.
+func (o *Options) Place(ref fetch.Ref) Place {
+	var here Place
+	byLength := func(a, b Place) int { return len(a.Match) - len(b.Match) }
+	for _, p := range slices.SortedStableFunc(slices.Values(o.Places), byLength) {
+		if !worker.Match(p.Match, ref.String()) {
+			continue
+		}
+		here.Profile, here.DBSBucket = cmp.Or(p.Profile, here.Profile), cmp.Or(p.DBSBucket, here.DBSBucket)
+		if here.Endpoints == nil {
+			here.Endpoints = map[string]string{}
+		}
+		maps.Copy(here.Endpoints, p.Endpoints)
+	}
+	return here
+}
+
+// places reads what is special about places. An endpoint or a bucket that a flag or the
+// environment has given counts everywhere.
 func (r *fileReader) places(node ast.Node) error {
 	var p Place
+	addEndpoint := func(provider, address string) error {
+		endpoints := flagvalue.NewEndpoints(r.options.providers)
+		if err := endpoints.Set(provider + "=" + address); err != nil {
+			return err
+		}
+		if p.Endpoints == nil {
+			p.Endpoints = map[string]string{}
+		}
+		if r.given[provider] == "" {
+			p.Endpoints[provider] = endpoints.Value[provider]
+		}
+		return nil
+	}
+	var own string // an endpoint of the provider of the match
+	isSet := false // something besides the match
 	settings := map[string]entrySetting{
-		"match":   {"string", func(text string) error { p.Match = text; return nil }},
-		"profile": {"string", func(text string) error { p.Profile = text; return nil }},
+		"match":   {kind: "string", set: func(text string) error { p.Match = text; return nil }},
+		"profile": {kind: "string", set: func(text string) error { p.Profile, isSet = text, isSet || text != ""; return nil }},
+		"endpoint": {kind: "string", set: func(text string) error { own, isSet = text, true; return nil },
+			setEach: func(provider, address string) error { isSet = true; return addEndpoint(provider, address) }},
+		"dbs-bucket": {kind: "string", set: func(text string) error {
+			bucket, err := flagvalue.ParseBucket(text)
+			if isSet = true; !r.flags.Changed("dbs-bucket") {
+				p.DBSBucket = bucket
+			}
+			return err
+		}},
 	}
 	return r.entries(node, "place", "{match: sls://REGION/PROJECT/, profile: NAME}", settings, func(entry ast.Node) error {
 		scheme, _, ok := strings.Cut(p.Match, "://")
+		if own != "" && ok {
+			if err := addEndpoint(scheme, own); err != nil {
+				return r.errorAt(entry, "endpoint: %w", err)
+			}
+		}
+		_, badGlob := path.Match(p.Match, "")
 		switch {
-		case !ok || !slices.Contains(r.options.providers, scheme) || p.Profile == "":
-			return r.errorAt(entry, "must have a match like sls://REGION/PROJECT/, and the profile for references that begin with it")
+		case !ok || !slices.Contains(r.options.providers, scheme) || !isSet:
+			return r.errorAt(entry, "must have a match like sls://REGION/PROJECT/, and the profile, the endpoint or the dbs-bucket for the references that it matches")
+		case badGlob != nil:
+			return r.errorAt(entry, "match: %w", badGlob)
 		case slices.ContainsFunc(r.options.Places, func(q Place) bool { return q.Match == p.Match }):
 			return r.errorAt(entry, "%s has a profile already", p.Match)
 		}
+		r.warn(entry, p.Match)
 		r.options.Places = append(r.options.Places, p)
-		p = Place{}
+		p, own, isSet = Place{}, "", false
 		return nil
 	})
+}
+
+// warn keeps a warning for the user if no reference can match a pattern.
+func (r *fileReader) warn(node ast.Node, pattern string) {
+	if err := fetch.CheckPattern(pattern); err != nil {
+		r.options.Warnings = append(r.options.Warnings, r.errorAt(node, "match: nothing can match this: %w", err).Error())
+	}
 }
 
 // minEvery is the shortest time between two listings of a place, since each
@@ -59,20 +113,20 @@ const minEvery = time.Minute
 func (r *fileReader) schedule(node ast.Node) error {
 	var e worker.ScheduleEntry
 	settings := map[string]entrySetting{
-		"place": {"string", func(text string) (err error) { e.Place, err = fetch.ParsePlace(text); return err }},
-		"cron":  {"string", func(text string) error { e.Cron = text; return worker.CheckCron(text) }},
-		"since": {"string", func(text string) error {
+		"place": {kind: "string", set: func(text string) (err error) { e.Place, err = fetch.ParsePlace(text); return err }},
+		"cron":  {kind: "string", set: func(text string) error { e.Cron = text; return worker.CheckCron(text) }},
+		"since": {kind: "string", set: func(text string) error {
 			e.Since = text
 			_, err := flagvalue.ParseTime(text)
 			return err
 		}},
-		"match": {"string", func(text string) error {
+		"match": {kind: "string", set: func(text string) error {
 			e.Match = text
 			_, err := path.Match(text, "")
 			return err
 		}},
-		"wait": {"DURATION", func(text string) (err error) { e.Wait, err = flagvalue.ParseDuration(text); return err }},
-		"every": {"DURATION", func(text string) (err error) {
+		"wait": {kind: "DURATION", set: func(text string) (err error) { e.Wait, err = flagvalue.ParseDuration(text); return err }},
+		"every": {kind: "DURATION", set: func(text string) (err error) {
 			if e.Every, err = flagvalue.ParseDuration(text); err == nil && e.Every < minEvery {
 				err = fmt.Errorf("must be at least %v", minEvery)
 			}
@@ -85,6 +139,9 @@ func (r *fileReader) schedule(node ast.Node) error {
 			return r.errorAt(entry, "must have a place like sls://REGION/PROJECT/")
 		case (e.Every == 0) == (e.Cron == ""):
 			return r.errorAt(entry, "must have one of every and cron, like every: 1h")
+		}
+		if e.Match != "" {
+			r.warn(entry, e.Place.String()+e.Match)
 		}
 		r.options.Schedule = append(r.options.Schedule, e)
 		e = worker.ScheduleEntry{}
