@@ -51,7 +51,7 @@ func TestTwoMinutesWithoutRedisUseNoAttempt(t *testing.T) {
 }
 
 func testOutage(t *testing.T, answer func(*server.Peer), says string, is error) {
-	w, ref, away := &Worker{}, parseRef(t, jobRef), atomic.Bool{}
+	w, ref, away := &Worker{TaskCheckInterval: 2 * time.Second}, parseRef(t, jobRef), atomic.Bool{}
 	p := (&scriptedFetcher{}).setUp(t, w)
 	p.Server().SetPreHook(func(c *server.Peer, command string, args ...string) bool {
 		if away.Load() && answer != nil && command != "PING" && command != "SUBSCRIBE" { // asynq holds a lock while it waits for these

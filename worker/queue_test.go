@@ -96,7 +96,7 @@ func TestAFailedExportStaysSoUntilItsBudgetIsReset(t *testing.T) {
 
 func TestExportsThatManyEnqueueAreFetchedOnce(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
-		const many = 200
+		const many = 60
 		shelf, a := newProvider(0), openArchive(t)
 		w, ended := newFastWorker(s, a, newFetcher(shelf, a))
 		w.PollConcurrency, w.FetchConcurrency = 4, 4

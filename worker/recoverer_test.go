@@ -34,7 +34,7 @@ var unreadableMessages = map[string]struct {
 func TestMessagesThatAreNoTasksBlockNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{}
+		s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{TaskCheckInterval: 5 * time.Second}
 		p := s.setUp(t, w)
 		for _, queue := range []string{pollQueue, fetchQueue} {
 			addRaw(t, w.Queue, queue, "true", "export:erase", "{}")
@@ -94,7 +94,7 @@ func TestATaskWithoutALeaseGoesToAnotherWorker(t *testing.T) {
 func TestATaskThatRunsLongerThanItsLeaseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, ref := &Worker{}, parseRef(t, jobRef)
+		w, ref := &Worker{TaskCheckInterval: 5 * time.Second}, parseRef(t, jobRef)
 		s := &scriptedFetcher{ends: []error{nil}}
 		s.setUp(t, w)
 		w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {

@@ -44,7 +44,7 @@ func TestNewJobsAreEnqueuedOnceByTwoWorkers(t *testing.T) {
 	for name, test := range map[string]struct {
 		apart time.Duration // the starts of the two workers
 		most  int           // lists
-	}{"together": {0, 6}, "apart": {40 * time.Second, 12}} {
+	}{"together": {0, 4}, "apart": {40 * time.Second, 8}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -53,13 +53,13 @@ func TestNewJobsAreEnqueuedOnceByTwoWorkers(t *testing.T) {
 				time.Sleep(test.apart)
 				defer startWorker(t, r.worker(NewQueue(p.dial()), everyEntry(t, time.Minute)))()
 				time.Sleep(maxRunTime)
-				for n := range 5 {
+				for n := range 3 {
 					names = append(names, fmt.Sprint("job", n))
 					r.add(t, names[n+1])
 					time.Sleep(time.Minute)
 				}
 				r.checkLanded(t, names...)
-				r.checkListings(t, 6, test.most, 20*time.Second)
+				r.checkListings(t, 4, test.most, 20*time.Second)
 				if n := r.countLog("msg=listed"); n != len(r.listedAt()) {
 					t.Errorf("%d of %d lists were told of", n, len(r.listedAt()))
 				}
@@ -76,8 +76,8 @@ func TestAPlaceIsNotListedTwiceAtOnce(t *testing.T) {
 		for range 2 {
 			defer startWorker(t, r.worker(NewQueue(p.dial()), everyEntry(t, time.Minute)))()
 		}
-		time.Sleep(10 * time.Minute)
-		r.checkListings(t, 3, 4, 150*time.Second)
+		time.Sleep(6 * time.Minute)
+		r.checkListings(t, 2, 3, 150*time.Second)
 		r.checkLanded(t, "job")
 	})
 }
@@ -92,15 +92,15 @@ func TestATemporaryFailureOfAListingIsRetried(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p, r := newFakeRedis(t), newFakeLister(t, "job")
 				r.BeforeList = func(_ context.Context, n int) error {
-					if n <= 8 {
+					if n <= 5 {
 						return err
 					}
 					return nil
 				}
 				defer startWorker(t, r.worker(NewQueue(p.client), everyEntry(t, 24*time.Hour)))()
-				time.Sleep(15 * time.Minute)
+				time.Sleep(9 * time.Minute)
 				r.checkLanded(t, "job")
-				r.checkListings(t, 9, 9, max(fetch.RetryAfter(err), time.Second*9/10))
+				r.checkListings(t, 6, 6, max(fetch.RetryAfter(err), time.Second*9/10))
 				for i := 1; i < len(r.listedAt()); i++ {
 					if pause := r.listedAt()[i].Sub(r.listedAt()[i-1]); pause > max(fetch.RetryAfter(err), maxPollInterval*11/10)+10*time.Second {
 						t.Errorf("list %d is %v after the one before", i+1, pause)
