@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,9 +193,10 @@ func TestOfTwoProcessesOneFetches(t *testing.T) {
 	first := job.fetch(t, archive)
 	first.start(t)
 	job.waitFor(t, job.size/4)
-	second := job.fetch(t, archive)
-	second.runs(t, 11)
+	first.Process.Signal(syscall.SIGSTOP) // in the midst of its transfer, however long the second takes
+	job.fetch(t, archive).runs(t, 11)
 	job.pace(noSlowBytes)
+	first.Process.Signal(syscall.SIGCONT)
 	first.exits(t, 0)
 	if served := job.served(); served != job.size {
 		t.Errorf("%d bytes were served of a file of %d", served, job.size)
