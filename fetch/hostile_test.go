@@ -537,7 +537,7 @@ func TestDataThatLooksLikeAnErrorPageLands(t *testing.T) {
 	mustFetch(t, f)
 }
 
-var flips = flag.Int("flips", 1000, "how many `bits` to flip in transfer")
+var flips = flag.Int("flips", 300, "how many `bits` to flip in transfer")
 
 // promises are what a store may promise of an object, and whether that is a hash
 // of its bytes.
@@ -589,7 +589,7 @@ func TestNoFlippedBitLands(t *testing.T) {
 	f := newMemoryFetcher(t, s)
 	count := *flips
 	if testing.Short() {
-		count /= 10
+		count /= 3
 	}
 	for n := range count {
 		c, p := all[n%len(all)], promises[n/len(all)%len(promises)]

@@ -153,11 +153,11 @@ func TestAPartRefusesMoreThanItsBytes(t *testing.T) {
 	torn.mustMiss("")
 }
 
-// The transfer of an object of 1000 bytes is cut after each byte, and, with three
+// The transfer of an object of 300 bytes is cut after each byte, and, with three
 // parts in flight, after every seventh: by the end of the process, and by that of
 // the attempt.
 func TestAnAttemptResumesWhereTheLastWasCut(t *testing.T) {
-	body := rows(1000)
+	body := rows(300)
 	for flight, step := range map[int]int{1: 1, 3: 7} {
 		if testing.Short() {
 			step *= 9

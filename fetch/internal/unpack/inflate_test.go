@@ -152,7 +152,7 @@ func TestZipStopsWhenItsContextEnds(t *testing.T) {
 }
 
 func TestTheFirstErrorStopsAllWorkers(t *testing.T) {
-	z := someEntries(1000)
+	z := someEntries(100)
 	z.entries[0].encoded = bytes.Repeat([]byte("!"), len(z.entries[0].content))
 	b := z.bytes(t)
 	var s sink
@@ -164,11 +164,11 @@ func TestTheFirstErrorStopsAllWorkers(t *testing.T) {
 }
 
 func TestManyWorkersUnpackEachEntryOnce(t *testing.T) {
-	z := someEntries(500)
+	z := someEntries(200)
 	b := z.bytes(t)
 	var s sink
 	n, err := Zip(context.Background(), bytes.NewReader(b), int64(len(b)), 8, Limits{}, s.create)
-	if got := s.contents(t, n, err); err != nil || len(got) != 500 {
+	if got := s.contents(t, n, err); err != nil || len(got) != 200 {
 		t.Errorf("unpacked %d files, error %v", len(got), err)
 	}
 }
