@@ -15,6 +15,7 @@ import (
 // lands.
 func TestAFullDiskLosesNothing(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	job, dir := newSlowJob(t), t.TempDir()
 	job.pace(noSlowBytes)
 	p := job.fetch(t, filepath.Join(dir, "archive"))
@@ -29,6 +30,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 // The same by a file system that has no room: only root may mount one.
 func TestAFullFileSystemLosesNothing(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	job, dir := newSlowJob(t), mounted(t, "size=1m")
 	job.pace(noSlowBytes)
 	p := job.fetch(t, dir)
@@ -89,6 +91,7 @@ func commandPath(t *testing.T) string {
 // An archive that can't be written to: it says where, and what to do.
 func TestAnArchiveThatCantBeWrittenToIsNamed(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	job, dir := newSlowJob(t), t.TempDir()
 	job.pace(noSlowBytes)
 	file := filepath.Join(dir, "file")
@@ -120,6 +123,7 @@ func checkUnwritable(t *testing.T, job *slowJob, archive string) {
 // A file system that became read-only, as a root user may make one.
 func TestAReadOnlyArchiveLosesNothing(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	job, dir := newSlowJob(t), mounted(t, "size=64m")
 	archive := filepath.Join(dir, "archive")
 	p := job.fetch(t, archive)
@@ -143,6 +147,7 @@ func TestAReadOnlyArchiveLosesNothing(t *testing.T) {
 // A file system with room for bytes, and for no more files.
 func TestADiskThatHoldsNoMoreFilesIsFull(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	job, dir := newSlowJob(t), mounted(t, "size=64m,nr_inodes=20")
 	job.pace(noSlowBytes)
 	p := job.fetch(t, dir)

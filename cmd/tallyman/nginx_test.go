@@ -198,6 +198,7 @@ func fetchURL(t *testing.T, archive, ref string) *process {
 
 func TestNginxServesATruncatedFileThatIsRefused(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	files := storedFiles()[:2]
 	url, root := startNginx(t, files)
 	for _, f := range files {

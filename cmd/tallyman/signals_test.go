@@ -114,6 +114,7 @@ func signalUntilItEnds(p *process, signal os.Signal) syscall.WaitStatus {
 
 func TestTheSandboxServesUntilItIsInterrupted(t *testing.T) {
 	t.Parallel()
+	startsManyProcesses(t)
 	p := command(t, "sandbox")
 	p.Stdout = nil
 	stdout, err := p.StdoutPipe()
