@@ -11,8 +11,12 @@ import (
 
 // handled are the sentinels that need no row: callers handle ErrLanded, a
 // SlowError always wraps ErrTemporary in the error that holds it, ErrProxyAway wraps
-// ErrUnreachable, and two are another's in fetch.
-var handled = map[string]bool{"archive.ErrLanded": true, "fetch.SlowError": true, "fetch.ErrProxyAway": true, "archive.ErrChanged": true, "hostguard.ErrProxy": true}
+// ErrUnreachable, a PlaceError refuses what is no reference to fetch, and two are
+// another's in fetch.
+var handled = map[string]bool{
+	"archive.ErrLanded": true, "fetch.SlowError": true, "fetch.ErrProxyAway": true, "fetch.PlaceError": true,
+	"archive.ErrChanged": true, "hostguard.ErrProxy": true,
+}
 
 func TestEverySentinelHasARow(t *testing.T) {
 	rows := selectors(t, "outcome.go")
