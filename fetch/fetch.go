@@ -110,6 +110,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 		return nil, err
 	}
 	defer in.Close()
+	in.Hidden = f.Archive.HashHidden(ref.query)
 	parallel := cmp.Or(f.Parallel, 8)
 	a := &attempt{
 		Fetcher: f, ref: ref, in: in, slots: make(chan struct{}, parallel),
@@ -122,7 +123,6 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	return in.Commit(archive.Summary{
 		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
 		Records: export.Records, Doubts: slices.Concat(export.Doubts, doubts), Answer: export.Answer,
-		Hidden: ref.query,
 	})
 }
 

@@ -103,3 +103,60 @@ func TestWhatLandedBesideIsFoundByItsQuery(t *testing.T) {
 		t.Errorf("what landed first: %v", err)
 	}
 }
+
+// What was received for one query is taken up for another one only if the store
+// says that both name the same version.
+func TestPartsOfAnotherQueryAreNeverJoined(t *testing.T) {
+	for _, tt := range []struct {
+		cut, now string
+		resumes  bool
+	}{
+		{"?token=small", "?token=small", true},
+		{"?token=small&bare=1", "?token=small&bare=1", true},
+		{"?token=small", "?token=small&Expires=7", true},
+		{"?token=small&bare=1", "?token=small&bare=1&Expires=7", false},
+		{"?token=small", "?token=capitals", false},
+		{"?token=small&bare=1", "?token=capitals&bare=1", false},
+		{"?token=small", "?token=capitals&bare=1", false},
+		{"?token=small&bare=1", "?token=capitals", false},
+		{"", "?token=capitals&bare=1", false},
+		{"?token=small&bare=1", "", false},
+	} {
+		s, dir := serve(t, rows), t.TempDir()
+		s.respond = func(s *store, w http.ResponseWriter, r *http.Request, n int) bool {
+			if n == 3 {
+				return refuse(404, "")(s, w, r, n)
+			}
+			return byToken(s, w, r, n)
+		}
+		f, _ := newFetcher(t, dir)
+		f.Parallel, f.PartSize = 1, int64(len(rows)/8)
+		if _, err := f.Fetch(t.Context(), s.ref(t, "export.csv", tt.cut)); !errors.Is(err, fetch.ErrNotFound) {
+			t.Fatal(err)
+		}
+		ref := s.ref(t, "export.csv", tt.now)
+		if bytes, _ := f.Archive.Received(ref.Key()); bytes == 0 {
+			t.Fatalf("%s: nothing was received", tt.cut)
+		}
+		restarted, _ := newFetcher(t, dir)
+		restarted.PartSize = f.PartSize
+		before := s.sent.Load()
+		_, err := restarted.Fetch(t.Context(), ref)
+		if errors.Is(err, fetch.ErrChanged) { // the next attempt begins anew
+			before = s.sent.Load()
+			_, err = restarted.Fetch(t.Context(), ref)
+		}
+		if err != nil {
+			t.Errorf("%q, then %q: %v", tt.cut, tt.now, err)
+			continue
+		}
+		want := rows
+		if strings.Contains(tt.now, "capitals") {
+			want = []byte(strings.ToUpper(string(rows)))
+		}
+		checkLanded(t, restarted, ref.Key(), want)
+		if resumed := s.sent.Load()-before < int64(len(rows)); resumed != tt.resumes {
+			t.Errorf("%q, then %q: resumed is %t, want %t", tt.cut, tt.now, resumed, tt.resumes)
+		}
+	}
+}

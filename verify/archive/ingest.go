@@ -18,6 +18,11 @@ import (
 // An Ingest is an export that is being received. It holds the export's lock. Its
 // objects may be received by many goroutines at once.
 type Ingest struct {
+	// Hidden is what HashHidden gives for the part of the reference that is not shown.
+	// It is set before anything is received. What was received for another one is
+	// taken up only if what the store says proves that it is of the same version.
+	Hidden string
+
 	exportLock
 	root         *os.Root // of bag/data: no content is created outside it
 	state        State
@@ -84,8 +89,9 @@ func (in *Ingest) cleanBag() error {
 }
 
 // Done reports whether an earlier attempt received and proved the object, under a
-// promise that does not contradict want. If so, the object is in the export that
-// Commit makes; Commit leaves out objects that were not asked for.
+// promise that does not contradict want, and for the same hidden part of the
+// reference unless want is a hash. If so, the object is in the export that Commit
+// makes; Commit leaves out objects that were not asked for.
 func (in *Ingest) Done(name string, want verify.Want) bool {
 	in.objects.mu.Lock()
 	defer in.objects.mu.Unlock()
@@ -97,7 +103,8 @@ func (in *Ingest) Done(name string, want verify.Want) bool {
 	if err == nil {
 		_, err = want.Merge(name, o.Store.want())
 	}
-	e.wanted = err == nil && SameVersion(want, o.Job.want())
+	isHashed := want.MD5 != "" || want.CRC64 != ""
+	e.wanted = err == nil && SameVersion(want, o.Job.want()) && (isHashed || o.Hidden == in.Hidden)
 	in.objects.entries[name] = e
 	return e.wanted
 }

@@ -189,3 +189,31 @@ func TestManyObjectsAreListedBesideTheReceipt(t *testing.T) {
 		}
 	}
 }
+
+// An object that was received for another hidden part of the reference is received
+// again, unless the job promises a hash of it.
+func TestWhatIsDoneForAnotherHiddenPartIsReceivedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		hidden string
+		want   verify.Want
+		done   bool
+	}{
+		{"11111111", verify.NoPromise(), true},
+		{"22222222", verify.NoPromise(), false},
+		{"", verify.Want{Size: 4}, false},
+		{"22222222", promise("body"), true},
+	} {
+		a := mustOpen(t, t.TempDir())
+		in := mustBegin(t, a)
+		in.Hidden = "11111111"
+		if err := errors.Join(receive(in, "o", "body"), in.Close()); err != nil {
+			t.Fatal(err)
+		}
+		in = mustBegin(t, a)
+		in.Hidden = tt.hidden
+		if done := in.Done("o", tt.want); done != tt.done {
+			t.Errorf("%q, %+v: %t", tt.hidden, tt.want, done)
+		}
+		in.Close()
+	}
+}

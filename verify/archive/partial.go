@@ -34,6 +34,7 @@ type Partial struct {
 	job       verify.Want
 	store     verify.Want // what the store promised: nothing before its first answer
 	answered  bool        // the store has
+	foreign   bool        // store and parts are of another hidden part of the reference
 	want      verify.Want // both promises, merged
 	parts     parts
 	writing   int // content files that are not closed
@@ -100,15 +101,20 @@ func (p *Partial) load(ctx context.Context) error {
 		case e.Store != nil:
 			p.parts, p.Restarted = nil, false
 			current = p.adopt(e.Job.want(), e.Store.want())
+			p.foreign = current && e.Hidden != p.in.Hidden && !p.hashed()
 		case !current:
 			p.Restarted = true
 		case e.isIn(p.want.Size) && e.matches(p.file):
 			p.parts.add(p, e)
 		}
 	}
-	if current && len(p.parts) > 0 {
+	// What is of another hidden part is compared with the next answer of the store: so
+	// something must be left to ask for, and the store must tell versions apart.
+	isAll := p.want.Size == verify.Unknown || len(p.parts) == 1 && p.parts[0].n == p.want.Size
+	if current && len(p.parts) > 0 && (!p.foreign || !isAll && isComparable(p.store, p.store)) {
 		return nil
 	}
+	p.Restarted, p.foreign, p.parts = p.Restarted || p.foreign, false, nil
 	p.store, p.answered, p.want = verify.NoPromise(), false, p.job // without its bytes, an earlier answer of the store binds no later one
 	return p.empty()
 }
@@ -179,7 +185,7 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 		Name: p.name, Size: found.Size, CRC64: found.CRC64,
 		Job: promised(p.job), Store: promised(p.store),
 		Checks: found.Checks, Proof: found.Proof,
-		Codec: codec, Files: p.files, Counted: p.counted, Doubts: p.doubts,
+		Codec: codec, Files: p.files, Counted: p.counted, Doubts: p.doubts, Hidden: p.in.Hidden,
 	}
 	if object.Proof == verify.CheckSize { // which alone proves nothing
 		object.Proof = ""

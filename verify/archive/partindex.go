@@ -22,13 +22,15 @@ import (
 const partIndexSuffix = ".map"
 
 // A partEntry is a line of a part index: a range that was received. The first
-// line has Store, and says what the store and the job promised of the object.
+// line has Store, and says what the store and the job promised of the object, and
+// for which hidden part of the reference.
 type partEntry struct {
-	Store *Promise `json:"store,omitempty"`
-	Job   Promise  `json:"job,omitzero"`
-	Off   int64    `json:"off"`
-	Len   int64    `json:"len"`
-	CRC64 string   `json:"crc64,omitempty"`
+	Store  *Promise `json:"store,omitempty"`
+	Job    Promise  `json:"job,omitzero"`
+	Hidden string   `json:"hidden,omitempty"`
+	Off    int64    `json:"off"`
+	Len    int64    `json:"len"`
+	CRC64  string   `json:"crc64,omitempty"`
 }
 
 // readPartIndex yields the lines of a part index that are valid JSON. Lines

@@ -49,6 +49,12 @@ func SameVersion(a, b verify.Want) bool {
 		!differ(a.CRC64, b.CRC64) && !differ(a.MD5, b.MD5)
 }
 
+// isComparable reports whether two answers of stores both name a version.
+func isComparable(a, b verify.Want) bool {
+	return a.CRC64 != "" && b.CRC64 != "" || a.MD5 != "" && b.MD5 != "" || a.Modified != "" && b.Modified != "" ||
+		verify.IsStrongETag(a.ETag) && verify.IsStrongETag(b.ETag)
+}
+
 // AddPromise adds what the store says of the whole object. It is called with each
 // answer of the store, before any bytes of the answer are written. It fails with
 // ErrChanged if the store said otherwise before, and with a *verify.Mismatch if
@@ -63,7 +69,7 @@ func (p *Partial) AddPromise(store verify.Want) error {
 	if p.hashed() || before.CRC64 != "" && store.CRC64 != "" || before.MD5 != "" && store.MD5 != "" {
 		before.ETag, before.Modified = "", ""
 	}
-	if p.answered && !SameVersion(before, store) {
+	if p.answered && !SameVersion(before, store) || p.foreign && !isComparable(p.store, store) {
 		p.discarded = true
 		return fmt.Errorf("%s: %w", p.name, ErrChanged)
 	}
@@ -76,7 +82,7 @@ func (p *Partial) AddPromise(store verify.Want) error {
 		return nil
 	}
 	p.store, p.answered, p.want = store, true, want
-	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job)})
+	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job), Hidden: p.in.Hidden})
 }
 
 // hashed reports whether the job promised a hash, so that the Wire fails if the

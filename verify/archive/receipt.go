@@ -86,6 +86,7 @@ type Object struct {
 	Counted []Counted `json:"counted,omitempty"`
 
 	Doubts []string `json:"doubts,omitempty"` // of this object; the receipt repeats them
+	Hidden string   `json:"hidden,omitempty"` // as in the receipt
 }
 
 // A File of a receipt is one content file, below data/.
@@ -233,7 +234,6 @@ type Summary struct {
 	Records   int64 // promised, or verify.Unknown
 	Doubts    []string
 	Answer    any
-	Hidden    string // the part of the reference that is a secret; only HashHidden of it is stored
 }
 
 var errNoObjects = errors.New("the export has no objects")
@@ -246,7 +246,7 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 		Schema: receiptSchema, Reference: s.Reference, Key: in.key,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
 		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer,
-		Hidden: in.archive.HashHidden(s.Hidden),
+		Hidden: in.Hidden,
 		Doubts: append([]string{}, s.Doubts...), Checks: []verify.Check{},
 	}
 	maps.DeleteFunc(in.objects.entries, func(_ string, e objectEntry) bool { return !e.wanted })
