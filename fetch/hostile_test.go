@@ -589,7 +589,7 @@ func TestNoFlippedBitLands(t *testing.T) {
 	f := newMemoryFetcher(t, s)
 	count := *flips
 	if testing.Short() {
-		count /= 3
+		count /= 5 // once for each format and promise
 	}
 	for n := range count {
 		c, p := all[n%len(all)], promises[n/len(all)%len(promises)]
