@@ -158,7 +158,8 @@ func (p *Policy) Client() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy: func(req *http.Request) (*url.URL, error) {
-				if unreadable != nil { // net/http would go past it
+				ip, err := netip.ParseAddr(req.URL.Hostname())
+				if unreadable != nil && (err != nil || !ip.IsLoopback()) { // net/http would go past it, as it does to this machine
 					return nil, unreadable
 				}
 				return http.ProxyFromEnvironment(req)
