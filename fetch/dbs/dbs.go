@@ -41,7 +41,7 @@ var ErrNoBucket error = noBucketError{}
 type noBucketError struct{}
 
 func (noBucketError) Error() string {
-	return "the task wrote to a bucket that the service does not name, and no bucket is named here"
+	return "the task wrote to a bucket that the service does not name, and none is set"
 }
 
 func (noBucketError) Unwrap() error { return errors.ErrUnsupported }
