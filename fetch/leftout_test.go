@@ -138,6 +138,52 @@ func TestAFailureThatIsNotOfOneObjectLeavesNothingOut(t *testing.T) {
 	}
 }
 
+// An object that the store never serves is left out if the store serves others, even
+// in the end. If it serves none then, or fails to serve many, the fault is its own.
+func TestAnObjectThatTheStoreNeverServesIsLeftOut(t *testing.T) {
+	failing := func(first int32) *fetchtest.File {
+		return answering(&fetch.CallError{Call: "GetObject", Status: 500, Code: "InternalError", Kind: fetch.ErrTemporary}, first)
+	}
+	const always, times = 1 << 30, 12 // 4 tries in each of 3 passes
+	for name, tt := range map[string]struct {
+		fails            int32 // how often the object does
+		served           int32 // how often the other is served
+		many             int   // other objects that fail
+		lands, leavesOut bool
+	}{
+		"at all":                         {fails: always, served: always, lands: true, leavesOut: true},
+		"up to the last try":             {fails: times - 1, served: always, lands: true},
+		"and later no other one, either": {fails: always, served: 1},
+		"and many others":                {fails: always, served: always, many: 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int32
+			other := fetchtest.NewFile("a.csv", rows)
+			other.BeforeAnswer = func(context.Context, int64) error {
+				if requests.Add(1) > tt.served {
+					return fetch.ErrTemporary
+				}
+				return nil
+			}
+			s := fetchtest.NewMemory(other, failing(tt.fails))
+			for i := range tt.many {
+				file := failing(always)
+				file.Name = fmt.Sprintf("many/%d", i)
+				s.Files = append(s.Files, file)
+			}
+			f := newMemoryFetcher(t, s)
+			f.PartSize = 1 << 20
+			receipt, err := fetchPrefix(t, f)
+			switch {
+			case (err == nil) != tt.lands || err != nil && !errors.Is(err, fetch.ErrTemporary):
+				t.Errorf("%+v, %v", receipt, err)
+			case err == nil && isIncomplete(receipt.Doubts, "b.csv") != tt.leavesOut:
+				t.Errorf("doubts %q", receipt.Doubts)
+			}
+		})
+	}
+}
+
 // A prefix of which nothing can land fails by what its objects fail by, and so does
 // one whose listing is refused.
 func TestAPrefixOfWhichNothingCanLandFails(t *testing.T) {

@@ -34,8 +34,11 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) (doubts []stri
 	left := &leftOut{prefix: a.ref.IsPrefix(), errors: map[string]error{}}
 	for pass := 1; ; pass++ {
 		err = a.receiveEach(ctx, export, pass, left)
-		if err == nil && !left.landed {
+		if err == nil && left.served == nil {
 			err = left.first()
+		}
+		if err == nil && pass == maxPasses {
+			err = a.checkServed(ctx, left)
 		}
 		if err != nil || pass == maxPasses {
 			break
@@ -74,7 +77,7 @@ func (a *attempt) receiveEach(ctx context.Context, export *Export, pass int, lef
 			break
 		}
 		if err != nil {
-			if err = left.take(object.Name, err); err == nil {
+			if err = left.take(object, err); err == nil {
 				continue
 			}
 			group.Go(func() error { return drained.hold(err) })
@@ -86,7 +89,7 @@ func (a *attempt) receiveEach(ctx context.Context, export *Export, pass int, lef
 		if isLeftOut {
 			continue
 		}
-		group.Go(func() error { return drained.hold(left.take(object.Name, a.receive(receiving, object))) })
+		group.Go(func() error { return drained.hold(left.take(object, a.receive(receiving, object))) })
 	}
 	return cmp.Or(drained.or(group.Wait()), context.Cause(ctx))
 }
