@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/worker"
 )
@@ -61,6 +63,50 @@ func TestAListThatCanNotBeWrittenFails(t *testing.T) {
 		err := (&discoverCommand{app: a, stdout: full}).list(t.Context(), jobs, fetch.Ref{})
 		if worker.Classify(err).Exit != worker.ExitDisk {
 			t.Errorf("json %v: it ended with %v", json, err)
+		}
+	}
+}
+
+// Several places are listed in one run, each job by its state and by whether it has
+// landed; one place that can't be listed is named, and the others are listed.
+func TestPlacesAreListedTogether(t *testing.T) {
+	t.Parallel()
+	job := func(name string, state fetch.State) fetch.Listed {
+		return fetch.Listed{Ref: mustRef(t, "sls://cn-hangzhou/project/"+name), State: state, Created: time.Now()}
+	}
+	jobs := []fetch.Listed{job("ready", fetch.Ready), job("running", fetch.Running), job("failed", fetch.Failed), job("expired", fetch.Expired), job("odd", "")}
+	providers := map[string]fetch.Provider{"sls": &fakePlace{jobs: jobs}, "dbs": &fakePlace{err: &fetch.CallError{Call: "List", Kind: fetch.ErrNotFound}}}
+	for _, c := range []struct {
+		states, places, listed string
+		lost                   string
+		exit                   int
+	}{
+		{"", "sls://r/p/", "ready running failed expired odd", "", 0},
+		{"ready", "sls://r/p/", "ready", "2 jobs left out that failed or expired, and never landed", 0},
+		{"ready, running", "sls://r/p/", "ready running", "2 jobs left out", 0},
+		{"unknown", "sls://r/p/", "odd", "2 jobs left out", 0},
+		{"failed,expired", "sls://r/p/", "failed expired", "", 0},
+		{"", "dbs://r/i/", "", "tallyman: dbs://r/i/: List: not found\nhint: check the name of the place", 7},
+		{"", "dbs://r/i/ sls://r/p/", "ready running failed expired odd", "tallyman: dbs://r/i/: List: not found", 3},
+	} {
+		a := newApp()
+		if c.states != "" {
+			a.States.Value, _ = flagvalue.ParseStates(c.states)
+		}
+		var places []fetch.Ref
+		for place := range strings.FieldsSeq(c.places) {
+			parsed, err := fetch.ParsePlace(place)
+			if err != nil {
+				t.Fatal(err)
+			}
+			places = append(places, parsed)
+		}
+		var stdout, stderr strings.Builder
+		err := (&discoverCommand{app: a, stdout: &stdout, stderr: &stderr}).listAll(t.Context(), providers, places)
+		exit, _ := errors.AsType[cli.ExitError](err)
+		got := strings.ReplaceAll(stdout.String(), "sls://cn-hangzhou/project/", "")
+		if strings.Join(strings.Fields(got), " ") != c.listed || int(exit) != c.exit || !strings.HasPrefix(stderr.String(), c.lost) || c.lost == "" && stderr.Len() > 0 {
+			t.Errorf("%s of %s: %q, %v, exit code %d, %s", c.states, c.places, got, err, exit, &stderr)
 		}
 	}
 }

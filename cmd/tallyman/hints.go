@@ -76,7 +76,8 @@ var hints = []struct {
 	{"", when{is: worker.ErrUnsuitableRedis}, ""},
 	{"", when{is: worker.ErrOtherArchive}, ""},
 
-	{"auth-denied", when{says: "there are none|has none"}, "check the credentials that this process sees: variables must be exported, and a service has a home of its own"},
+	{"auth-denied", when{says: "has none"}, "check the credentials: places: in the configuration file names the profile"},
+	{"auth-denied", when{says: "there are none"}, "check the credentials that this process sees: variables must be exported, and a service has a home of its own"},
 	{"auth-denied", when{says: "clock|RequestTime|TimeStamp"}, "set the clock of this machine"},
 	{"auth-denied", when{test: isURL}, "check that the URL is whole, in quotes and not expired, or get a fresh one"},
 	{"auth-denied", when{says: "(?i)token.*expired|expired.*token|InvalidSecurityToken"}, "check the credentials: they were temporary, so get new ones"},
@@ -122,6 +123,7 @@ var hints = []struct {
 	{"not-found", when{says: "ProjectNotExist"}, "check the name of the project, and its region: a project is known in its own region alone"},
 	{"not-found", when{says: "not one of https"}, "look at the job in the provider's console: its file can be fetched by https alone"},
 	{"not-found", when{says: "NoSuchBucket"}, "check the name of the bucket, and whose it is"},
+	{"not-found", when{test: func(f failure) bool { return f.ref.IsPlace() }}, "check the name of the place, and its region"},
 	{"not-found", when{test: isURL}, "check the address"},
 	{"not-found", when{test: func(f failure) bool { return strings.Contains(f.ref.String(), " #") }}, "what follows the # was taken for a part of the name: a comment must be on a line of its own"},
 	{"not-found", when{test: func(f failure) bool { return f.ref.IsPrefix() }}, "check the bucket and the prefix: upper and lower case differ, and a directory's ends in /"},
@@ -184,7 +186,10 @@ func hint(reference string, err error) string {
 
 // hintFor is hint for a failure whose cause is known. The err may be nil.
 func hintFor(cause worker.Cause, reference string, err error) string {
-	ref, _ := fetch.ParseRef(reference)
+	ref, parseErr := fetch.ParseRef(reference)
+	if parseErr != nil {
+		ref, _ = fetch.ParsePlace(reference)
+	}
 	f := failure{ref, err}
 	for _, row := range hints {
 		if (row.cause == "" || row.cause == cause) && row.when.matches(f) {

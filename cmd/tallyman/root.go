@@ -269,8 +269,11 @@ func addCompletions(cmd *cobra.Command) {
 		if kind := f.Value.Type(); strings.Contains(kind, "|") {
 			values = strings.Split(kind, "|")
 		}
-		if f.Name == "since" {
-			values = []string{"1d", "2d", "7d", "fri"}
+		switch f.Name {
+		case "since":
+			values = []string{"1d", "2d", "7d", "yesterday", "fri"}
+		case "state":
+			values = []string{"ready", "running", "pending", "failed", "expired", "unknown"}
 		}
 		if values != nil {
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))

@@ -90,6 +90,8 @@ type Options struct {
 	All          bool                             // retry
 	Since, Until flagvalue.Value[time.Time]       // discover, status
 	Match        string                           // discover
+	States       flagvalue.Value[[]fetch.State]   // discover; none is any
+	Missing      bool                             // discover
 	Shard        flagvalue.Value[flagvalue.Shard] // verify
 	Listen       string                           // sandbox
 

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"tallyman/fetch"
 )
 
 // Shard is one of several parts of the archive. Each key is in exactly one of
@@ -34,6 +36,24 @@ func (s Shard) Has(key string) bool {
 	h := fnv.New64a()
 	h.Write([]byte(key))
 	return h.Sum64()%s.n == s.k-1
+}
+
+// states are the states of jobs by the words that a person has for them.
+var states = map[string]fetch.State{
+	"ready": fetch.Ready, "running": fetch.Running, "pending": fetch.Pending, "failed": fetch.Failed, "expired": fetch.Expired, "unknown": "",
+}
+
+// ParseStates parses the states of jobs, with commas between them. The state of a job
+// whose status nobody knows is unknown.
+func ParseStates(text string) (parsed []fetch.State, err error) {
+	for word := range strings.SplitSeq(text, ",") {
+		state, ok := states[strings.TrimSpace(word)]
+		if !ok {
+			return nil, errors.New("must be ready, running, pending, failed, expired or unknown, or some of them with commas")
+		}
+		parsed = append(parsed, state)
+	}
+	return parsed, nil
 }
 
 // Bucket names a bucket and the region it is in. An empty Region is the region
