@@ -42,7 +42,7 @@ func (a *app) demo(ctx context.Context, stdout io.Writer) error {
 	}
 	c := &demoCommand{stdout: stdout, cloud: cloud, origin: origin, archive: store, project: "demo-" + time.Now().UTC().Format("20060102-150405")}
 	fmt.Fprintf(stdout, "A cloud runs in this process, at %s. Its exports land in %s.\n", origin, a.Archive)
-	if store.Made() {
+	if store.Made {
 		fmt.Fprintln(stdout, a.made(store))
 	}
 	address, err := url.Parse(origin)

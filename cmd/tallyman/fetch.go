@@ -78,7 +78,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if store.Made() {
+	if store.Made {
 		fmt.Fprintln(cmd.ErrOrStderr(), a.made(store))
 	}
 	report := a.newReport(cmd, store)

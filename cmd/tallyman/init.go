@@ -57,7 +57,7 @@ func (a *app) init(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	line, said := initLine{"tallyman.init/v1", "there", a.Archive, store.ID()}, "there is an archive"
-	if store.Made() {
+	if store.Made {
 		line.State, said = "made", "made an archive"
 	}
 	switch stdout := cmd.OutOrStdout(); {

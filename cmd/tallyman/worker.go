@@ -88,7 +88,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 	hardStop, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(hardStop, stop)
-	if store.Made() {
+	if store.Made {
 		log.Warn("made an archive, since there was none", "archive", a.Archive, "archive_id", store.ID())
 	}
 	w := a.newWorker(cmd.Context(), queue, store, log)

@@ -37,9 +37,12 @@ const (
 // An Archive is a directory of proven exports. Its methods may be called by
 // many goroutines at once, and many processes may use one directory at once.
 type Archive struct {
+	// Made says that the call of Open which returned the Archive has made it. It does
+	// not change.
+	Made bool
+
 	dir  string
 	id   string
-	made bool // by this process, just now
 	disk disk
 
 	indexEvery int64                              // 0 means defaultIndexEvery
@@ -54,6 +57,7 @@ type Archive struct {
 // the same time get the same archive.
 func Open(dir, id string, may Site) (*Archive, error) {
 	a := &Archive{dir: filepath.Clean(dir), measure: measureDisk}
+	a.disk.step = func(string, string) error { return nil }
 	if err := a.open(id, may); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
@@ -104,9 +108,6 @@ func (a *Archive) readIdentity() error {
 
 // ID is the archive's random name, the same for all processes that open it.
 func (a *Archive) ID() string { return a.id }
-
-// Made reports whether the call of Open that returned a has made the archive.
-func (a *Archive) Made() bool { return a.made }
 
 // HashHidden returns 8 hex digits of a hash of a text that is stored nowhere, or ""
 // for "". The hash is too short to find the text by it, and another one in every

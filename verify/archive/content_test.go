@@ -80,9 +80,9 @@ func TestFinishNeedsProofAndClosedFiles(t *testing.T) {
 		"a file left open": {func(_ *Ingest, p *Partial) error { _, err := p.Create("x", ""); return err }, errNotClosed},
 		"a file cut short": {func(in *Ingest, p *Partial) error {
 			w, err := p.Create("x", "")
-			in.archive.disk.hook = func(string, string) error { return errCrash }
+			in.archive.disk.step = func(string, string) error { return errCrash }
 			w.Write([]byte("lost"))
-			in.archive.disk.hook = nil
+			in.archive.disk.step = func(string, string) error { return nil }
 			if n, err := w.Write([]byte("more")); n > 0 || !errors.Is(err, errCrash) {
 				t.Errorf("the next write: %d, %v", n, err)
 			}

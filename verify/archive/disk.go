@@ -18,17 +18,11 @@ import (
 const readOnly = 0o444
 
 // A disk makes each change that an archive makes to files, and announces each
-// read that proves something. Tests set hook to see, fail or cut short each of
-// them; hook gets the name of the operation and the path.
+// read that proves something.
 type disk struct {
-	hook func(op, path string) error
-}
-
-func (d disk) step(op, path string) error {
-	if d.hook == nil {
-		return nil
-	}
-	return d.hook(op, path)
+	// step is told each of them before, by its name and the path. It does nothing,
+	// but in tests, which see, fail or cut short each of them.
+	step func(op, path string) error
 }
 
 // mkdirs makes a directory and its parents, each durable in its own parent.

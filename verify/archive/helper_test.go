@@ -61,7 +61,10 @@ func promise(body string) verify.Want {
 }
 
 func openWith(dir string, step func(op, path string) error) (*Archive, error) {
-	a := &Archive{dir: filepath.Clean(dir), disk: disk{hook: step}, measure: measureDisk}
+	if step == nil {
+		step = func(string, string) error { return nil }
+	}
+	a := &Archive{dir: filepath.Clean(dir), disk: disk{step: step}, measure: measureDisk}
 	return a, a.open("", SiteExports)
 }
 

@@ -200,7 +200,7 @@ func TestTheErrorSaysWhatTheFileSystemLacks(t *testing.T) {
 			!strings.Contains(err.Error(), "/a/lock") || !strings.Contains(err.Error(), "that can lock files") {
 			t.Errorf("%v", err)
 		}
-		linked := disk{hook: func(op, to string) error {
+		linked := disk{step: func(op, to string) error {
 			return &os.LinkError{Op: op, Old: "/a", New: to, Err: errno}
 		}}.link("/a", "/b")
 		if needs := strings.Contains(linked.Error(), "that has hard links"); needs != (errno != syscall.ENOLCK) {

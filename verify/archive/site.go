@@ -152,7 +152,7 @@ func (a *Archive) makeBeside(i identity) error {
 		return err
 	}
 	err := a.disk.rename(draft, a.dir) // which fails if a directory is there
-	if a.made = err == nil; !a.made && !errors.Is(err, fs.ErrExist) {
+	if a.Made = err == nil; !a.Made && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return a.disk.syncDir(parent)
@@ -170,7 +170,7 @@ func (a *Archive) makeInside(i identity) error {
 		return err
 	}
 	err := a.disk.link(draft, filepath.Join(a.dir, identityFile))
-	if a.made = err == nil; !a.made && !errors.Is(err, fs.ErrExist) {
+	if a.Made = err == nil; !a.Made && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return a.disk.syncDir(a.dir)

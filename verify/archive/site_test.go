@@ -61,9 +61,9 @@ func TestAnArchiveIsMadeOnlyWhereItMayBe(t *testing.T) {
 			before := below(t, top)
 			a, err := Open(dir, "", may)
 			if may >= tt.want {
-				if err != nil || !a.Made() {
+				if err != nil || !a.Made {
 					t.Errorf("%s, up to %q: %v", tt.name, may, err)
-				} else if again, err := Open(dir, a.ID(), SiteArchive); err != nil || again.Made() {
+				} else if again, err := Open(dir, a.ID(), SiteArchive); err != nil || again.Made {
 					t.Errorf("%s, up to %q, once more: %v", tt.name, may, err)
 				}
 				continue
@@ -132,7 +132,7 @@ func TestOneOfManyMakesTheArchive(t *testing.T) {
 		all.Wait()
 		makers := 0
 		for _, a := range opened {
-			if a != nil && a.Made() {
+			if a != nil && a.Made {
 				makers++
 			}
 			if a != nil && opened[0] != nil && a.ID() != opened[0].ID() {

@@ -204,7 +204,7 @@ func TestAWireCannotTakeTheNameOfAnotherFile(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	in.archive.disk.hook = func(op, at string) error { // the first one gets there between two steps of the second
+	in.archive.disk.step = func(op, at string) error { // the first one gets there between two steps of the second
 		if op == "link" && at == path {
 			return os.WriteFile(path, []byte("first"), 0o600)
 		}
@@ -213,7 +213,7 @@ func TestAWireCannotTakeTheNameOfAnotherFile(t *testing.T) {
 	if err := keep("second"); !errors.Is(err, ErrName) {
 		t.Errorf("%v, want %v", err, ErrName)
 	}
-	in.archive.disk.hook = nil
+	in.archive.disk.step = func(string, string) error { return nil }
 	if _, err := in.Commit(Summary{Reference: testRef, Records: verify.Unknown}); err != nil {
 		t.Fatal(err)
 	}
