@@ -58,7 +58,6 @@ came from, or fetch it now with 'tallyman fetch'.`,
 	f := cmd.Flags()
 	a.AddQueue(f)
 	a.AddReferences(f)
-	a.AddAgain(f)
 	a.TaskWait = flagvalue.New("DURATION", "", flagvalue.ParseDuration)
 	f.Var(&a.TaskWait, "wait", "how long to wait for a job to become ready;\n0 is as long as the worker does")
 	a.AddAllowHost(f)

@@ -41,7 +41,6 @@ up to 1024 of them at the same time; a bad line counts as an export that failed.
 	f := cmd.Flags()
 	a.AddReferences(f)
 	f.BoolVar(&a.DryRun, "dry-run", false, "ask each job once, print what would be fetched,\nand write nothing")
-	a.AddAgain(f)
 	f.BoolVar(&a.New, "new", false, "of a prefix that has landed, fetch what is new or has changed\nsince, into a new bag KEY@TIME; the old bag stays")
 	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again", "new")
 	a.AddCreate(f)

@@ -52,7 +52,6 @@ archive in which nothing unverified can ever be seen.`,
   tallyman verify`,
 		Annotations:   map[string]string{cli.NotesAnnotation: rootNotes},
 		SilenceErrors: true, SilenceUsage: true,
-		Version:           buildVersion(debug.ReadBuildInfo()),
 		Args:              isCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
@@ -84,6 +83,7 @@ archive in which nothing unverified can ever be seen.`,
 		}
 	}
 	if !isNamed {
+		root.Version = buildVersion(debug.ReadBuildInfo())
 		root.SetHelpCommand(newHelpCommand(root))
 		root.AddCommand(newManCommand(root))
 		root.InitDefaultCompletionCmd(args...)

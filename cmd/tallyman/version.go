@@ -17,7 +17,7 @@ func newVersionCommand(a *app) *cobra.Command {
 		Example: `  tallyman version --json`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version := cmd.Root().Version
+			version := buildVersion(debug.ReadBuildInfo())
 			if a.JSON {
 				return cli.PrintJSON(cmd.OutOrStdout(), versionLine{"tallyman.version/v1", version})
 			}

@@ -60,7 +60,10 @@ type Report struct {
 // progress bars.
 func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) *Report {
 	r := &Report{output: output, archive: store, stdout: stdout, stderr: stderr, lastNotes: map[string]string{}}
-	if f := terminal(stderr); f != nil && !output.Quiet && !output.JSON {
+	if output.Quiet || output.JSON {
+		return r
+	}
+	if f := terminal(stderr); f != nil {
 		progress := mpb.New(mpb.WithOutput(f))
 		r.bars = &progressBars{Writer: progress, progress: progress, byKey: map[string]*mpb.Bar{}}
 		r.stderr = &RedactingWriter{To: r.bars, Redact: redact.Text}

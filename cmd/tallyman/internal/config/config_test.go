@@ -58,7 +58,7 @@ func FuzzConfig(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	known := map[string]*pflag.Flag{}
-	for _, add := range []func(*Options, *pflag.FlagSet){(*Options).AddCommon, (*Options).AddReferences, (*Options).AddAgain, (*Options).AddTransfer, (*Options).AddWait, (*Options).AddQueue, (*Options).AddCalls} {
+	for _, add := range []func(*Options, *pflag.FlagSet){(*Options).AddCommon, (*Options).AddReferences, (*Options).AddTransfer, (*Options).AddWait, (*Options).AddQueue, (*Options).AddCalls} {
 		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 		add(New(providers), flags)
 		flags.VisitAll(func(f *pflag.Flag) { known[f.Name] = f })

@@ -119,13 +119,9 @@ func (o *Options) AddCommon(f *pflag.FlagSet) {
 	f.StringVar(&o.File, "config", "", "read settings from `FILE` (default: tallyman/config.yaml\nin $XDG_CONFIG_HOME or ~/.config, if it exists)")
 }
 
-// AddReferences adds the flag of a file with references.
+// AddReferences adds the flags of commands that take many references.
 func (o *Options) AddReferences(f *pflag.FlagSet) {
 	f.StringVarP(&o.References, "file", "f", "", "read references from `FILE` too, one a line;\n- is standard input")
-}
-
-// AddAgain adds the flag that fetches what has landed once more.
-func (o *Options) AddAgain(f *pflag.FlagSet) {
 	f.BoolVar(&o.Again, "again", false, "fetch what has landed once more, into a new bag KEY@TIME;\nthe old bag stays")
 }
 
