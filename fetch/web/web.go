@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
@@ -26,15 +27,14 @@ import (
 )
 
 // The schemes of the references: https://HOST/PATH and http://HOST/PATH.
-func init() {
-	for _, name := range []string{"https", "http"} {
-		fetch.RegisterScheme(fetch.Scheme{
-			Name: name, URL: true,
-			Segments: []fetch.Segment{{Name: "HOST", Kind: fetch.Label}, {Name: "PATH", Kind: fetch.Rest}},
-			NoPlaces: "a URL is one file: fetch it",
-		})
-	}
+var schemes = []string{
+	fetch.RegisterScheme(fetch.Scheme{Name: "https", URL: true, Segments: segments, NoPlaces: noPlaces}),
+	fetch.RegisterScheme(fetch.Scheme{Name: "http", URL: true, Segments: segments, NoPlaces: noPlaces}),
 }
+
+var segments = []fetch.Segment{{Name: "HOST", Kind: fetch.Label}, {Name: "PATH", Kind: fetch.Rest}}
+
+const noPlaces = "a URL is one file: fetch it"
 
 // A Provider answers for https and http references. The export of one is one file.
 type Provider struct {
@@ -44,6 +44,9 @@ type Provider struct {
 
 // Export implements fetch.Provider. It sends nothing.
 func (p *Provider) Export(_ context.Context, ref fetch.Ref) (*fetch.Export, error) {
+	if !slices.Contains(schemes, ref.Scheme()) {
+		return nil, fmt.Errorf("export %s: not a reference to a URL", ref)
+	}
 	source, err := Open(p.Client, p.Hosts, ref.URL())
 	if err != nil {
 		return nil, err

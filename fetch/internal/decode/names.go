@@ -21,7 +21,7 @@ type Names struct {
 }
 
 // Own returns the object's own name, as a file can have it.
-func (n Names) Own() string { return filename.Escape(n.Base) }
+func (n Names) Own() string { return filename.Escape(n.Base, filename.Unix) }
 
 // Decoded returns the name that the content gets if no other object has it: one
 // without the suffix of a codec, and with the extension of what it holds.
@@ -35,7 +35,7 @@ func (n Names) Decoded() string {
 	if !strings.EqualFold(path.Ext(base), extension) {
 		base += extension
 	}
-	return filename.Escape(base)
+	return filename.Escape(base, filename.Unix)
 }
 
 // File returns the name of the content file of an object that is no container.
@@ -76,14 +76,14 @@ func (n Names) Encoded(codec string) string {
 // Entry returns the name of the content file of an entry of a container.
 func (n Names) Entry(entry string) string {
 	if n.Only {
-		return filename.Escape(entry)
+		return filename.Escape(entry, filename.Unix)
 	}
 	base, _ := cutCodecSuffix(n.Base)
-	directory := filename.Escape(base)
+	directory := filename.Escape(base, filename.Unix)
 	if n.isTaken(directory) && !n.isTaken(n.Own()) {
 		directory = n.Own()
 	}
-	return n.free(directory) + "/" + filename.Escape(entry)
+	return n.free(directory) + "/" + filename.Escape(entry, filename.Unix)
 }
 
 // Wire returns the name of the file with the bytes as transferred. It has the

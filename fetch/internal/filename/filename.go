@@ -21,24 +21,26 @@ import (
 // hashed. File systems allow 255, and the archive adds suffixes.
 const maxElement = 180
 
-// Escape makes a name that every file system of a Unix, and every manifest of a
-// bag, can hold. "%", "\", control characters, what is not UTF-8, white space at
-// the end of an element and "." and ".." are escaped, and long elements are cut
-// and hashed.
-func Escape(name string) string { return escape(name, false) }
+// A Reach says where a name must work.
+type Reach int
 
-// EscapePortable is Escape for a name that Windows must be able to hold too, and
-// that no shell or command takes for anything but a file. It also escapes
+// The reaches.
+const (
+	Unix       Reach = iota // every file system of a Unix, and every manifest of a bag
+	Everywhere              // Windows too, and shells and commands, which take it for nothing but a file
+)
+
+// Escape makes a name that can be held everywhere in a reach. "%", "\", control
+// characters, what is not UTF-8, white space at the end of an element and "." and
+// ".." are escaped, and long elements are cut and hashed. For Everywhere so are
 // : * ? " < > |, what is not seen, a dot at the end of an element, the first
 // letter of the name of a device, and "-" or "~" at the start of the name.
-func EscapePortable(name string) string { return escape(name, true) }
-
-func escape(name string, portable bool) string {
+func Escape(name string, reach Reach) string {
 	var escaped strings.Builder
 	escaped.Grow(len(name))
 	for i := 0; ; i++ {
 		element, rest, more := strings.Cut(name, "/")
-		escaped.WriteString(escapeElement(element, portable, i == 0))
+		escaped.WriteString(escapeElement(element, reach == Everywhere, i == 0))
 		if !more {
 			return escaped.String()
 		}

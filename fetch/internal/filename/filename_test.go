@@ -42,10 +42,10 @@ func TestEscapeEscapesUnsafeCharacters(t *testing.T) {
 		{strings.Repeat("日", 70), strings.Repeat("日", 40) + "~" + hashOf(strings.Repeat("日", 70))},
 		{"a" + strings.Repeat("日", 70), "a" + strings.Repeat("日", 39) + "~" + hashOf("a"+strings.Repeat("日", 70))},
 	} {
-		if got := Escape(tt.in); got != tt.want {
+		if got := Escape(tt.in, Unix); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.in, got, tt.want)
 		}
-		checkName(t, tt.in, Escape(tt.in))
+		checkName(t, tt.in, Escape(tt.in, Unix))
 	}
 }
 
@@ -56,20 +56,20 @@ func TestWhiteSpaceAtTheEndOfAnElementIsEscaped(t *testing.T) {
 		for _, c := range []byte(string(space)) {
 			code += "_" + hex.EncodeToString([]byte{c})
 		}
-		for _, escape := range []func(string) string{Escape, EscapePortable} {
+		for _, reach := range []Reach{Unix, Everywhere} {
 			for in, want := range map[string]string{
 				"a.csv" + string(space):                    "a.csv" + code,
 				"a.csv" + strings.Repeat(string(space), 3): "a.csv" + strings.Repeat(code, 3),
 				"d" + string(space) + "/a":                 "d" + code + "/a",
 				string(space):                              code,
 			} {
-				if got := escape(in); got != want {
+				if got := Escape(in, reach); got != want {
 					t.Errorf("%q: %q, want %q", in, got, want)
 				}
 			}
 		}
 	}
-	if got := Escape(" a\u3000b\u200b"); got != " a\u3000b\u200b" {
+	if got := Escape(" a\u3000b\u200b", Unix); got != " a\u3000b\u200b" {
 		t.Errorf("white space elsewhere became %q", got)
 	}
 }
@@ -80,7 +80,7 @@ func TestVariablesAreEscaped(t *testing.T) {
 		"$HOME": "_24HOME", "a$PATH.csv": "a_24PATH.csv", "${HOME}": "_24{HOME}", "$_": "_24_", "$$PATH": "$_24PATH",
 		"sub_$folder$": "sub_$folder$", "Outer$Inner.class": "Outer$Inner.class", "$": "$", "$1": "$1",
 	} {
-		if got := Escape(in); got != want {
+		if got := Escape(in, Unix); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
@@ -106,10 +106,10 @@ func TestEscapePortableEscapesWhatOnlySomeSystemsCanHold(t *testing.T) {
 		"\xb3\x5c\xa5\x5c.csv": "_b3_5c_a5_5c.csv", // Big5, of which each second byte is a backslash
 		"订单.csv":               "订单.csv",
 	} {
-		if got := EscapePortable(in); got != want {
+		if got := Escape(in, Everywhere); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
-		checkName(t, in, EscapePortable(in))
+		checkName(t, in, Escape(in, Everywhere))
 	}
 }
 
@@ -149,8 +149,8 @@ func FuzzEscape(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		checkName(t, in, Escape(in))
-		portable := EscapePortable(in)
+		checkName(t, in, Escape(in, Unix))
+		portable := Escape(in, Everywhere)
 		checkName(t, in, portable)
 		if strings.ContainsAny(portable, `:*?"<>|`) || strings.HasPrefix(portable, "-") {
 			t.Errorf("%q: %q", in, portable)

@@ -82,7 +82,9 @@ func (b *Budget) take(ctx context.Context, r *request, onWait func()) (*loan, er
 	b.waiting = append(b.waiting, r)
 	b.grant()
 	b.mu.Unlock()
-	b.reclaim()
+	if len(r.granted) == 0 {
+		b.reclaim()
+	}
 	select {
 	case l := <-r.granted:
 		return l, nil
@@ -134,8 +136,11 @@ func (b *Budget) give(l *loan) {
 		b.idleBytes -= b.idle[0].bytes
 		b.idle = slices.Delete(b.idle, 0, 1)
 	}
+	isShort := len(b.waiting) > 0
 	b.mu.Unlock()
-	b.reclaim()
+	if isShort {
+		b.reclaim()
+	}
 }
 
 // grant grants the requests that wait, in their order, as far as there is memory:

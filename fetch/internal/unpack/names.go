@@ -102,7 +102,7 @@ func (n *names) add(text string) (file string, err error) {
 	}
 	n.path = n.path[:0]
 	directory, begin := 0, 0
-	for e := range strings.SplitSeq(filename.EscapePortable(plain), "/") {
+	for e := range strings.SplitSeq(filename.Escape(plain, filename.Everywhere), "/") {
 		element, _, more := strings.Cut(plain[begin:], "/")
 		kind := fileName
 		switch {

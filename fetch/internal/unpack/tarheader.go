@@ -24,7 +24,7 @@ func IsTar(head []byte) (isTar, isDamaged bool) {
 	}
 	head = head[:tarBlock]
 	known := hasTarMagic(head, "ustar\x0000") || hasTarMagic(head, "ustar  \x00")
-	isTar = (hasTarMagic(head, "ustar") || hasTarNumbers(head)) && bytes.IndexByte(head, 0) >= 0 && hasTarChecksum(head)
+	isTar = bytes.IndexByte(head, 0) >= 0 && (hasTarMagic(head, "ustar") || hasTarNumbers(head)) && hasTarChecksum(head)
 	return isTar, known && !isTar
 }
 
