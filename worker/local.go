@@ -64,7 +64,7 @@ func (l *Local) Close() error {
 // ready when Worker.Wait is over is a *fetch.NotReadyError. If ctx ends first,
 // Fetch returns its cause, and the attempts go on until Close.
 func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
-	hash, q := ref.Hash(), l.worker.Queue
+	hash := ref.Hash()
 	l.mu.Lock()
 	w, asked := l.waiters[hash]
 	if !asked {
@@ -76,13 +76,10 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 		err := ResetBudget(l.worker.Archive, ref, Options{})
 		// The task of the last request may be in the queue for a moment longer than
 		// the export took.
-		for queued := true; err == nil && queued; {
-			if queued, err = q.Queued(hash); err == nil && queued {
+		for added := false; err == nil && !added; {
+			if added, err = l.worker.Queue.Enqueue(ctx, ref, Options{}); err == nil && !added {
 				err = fetch.Sleep(ctx, l.worker.TaskCheckInterval)
 			}
-		}
-		if err == nil {
-			_, err = q.Enqueue(ctx, ref, Options{})
 		}
 		var receipt *archive.Receipt
 		if errors.Is(err, archive.ErrLanded) {

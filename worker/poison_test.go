@@ -118,6 +118,11 @@ func checkQuarantinedCount(t testing.TB, q *Queue, want int) {
 	}
 }
 
+// newTask is the task of an export, as it is enqueued.
+func newTask(ref fetch.Ref, o Options) Task {
+	return Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)}
+}
+
 func addRaw(t testing.TB, q *Queue, queue, id, kind, payload string) {
 	t.Helper()
 	_, err := q.client.Enqueue(asynq.NewTask(kind, []byte(payload), asynq.Queue(queue), asynq.TaskID(id), asynq.MaxRetry(unlimitedRetries)))

@@ -65,7 +65,8 @@ func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref,
 	if taskType == typeFetch {
 		queue, timeout = fetchQueue, fetchTimeout
 	}
-	task := asynq.NewTask(taskType, payloadOf(newTask(ref, o)), asynq.Queue(queue), asynq.TaskID(taskID(taskType, ref.Hash())), asynq.Timeout(timeout), asynq.MaxRetry(unlimitedRetries))
+	payload := payloadOf(Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)})
+	task := asynq.NewTask(taskType, payload, asynq.Queue(queue), asynq.TaskID(taskID(taskType, ref.Hash())), asynq.Timeout(timeout), asynq.MaxRetry(unlimitedRetries))
 	_, err = q.client.EnqueueContext(ctx, task)
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):

@@ -71,10 +71,6 @@ const (
 // errBadTask is a task that no version of this package has written.
 var errBadTask = errors.New("it is not a task of this program")
 
-func newTask(ref fetch.Ref, o Options) Task {
-	return Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)}
-}
-
 // payloadOf writes a Task or a discoverTask.
 func payloadOf[T Task | discoverTask](task T) []byte {
 	b, _ := json.Marshal(task) // of texts, numbers and times: it can't fail
