@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"tallyman/fetch"
-	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/internal/api"
 )
 
@@ -24,8 +23,22 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 	if err != nil {
 		return nil, err
 	}
-	req, err := p.request(ctx, ref, path, keys)
+	region, project, network := ref.Parts()[0], ref.Parts()[1], networks[p.Network]
+	if privateRegions[region] {
+		network = networks["internal"]
+	}
+	base, err := api.Endpoint(p.Endpoint, project+"."+region+network+".log.aliyuncs.com")
 	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.String()+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if p.Endpoint != "" {
+		req.Host = project + "." + base.Host
+	}
+	if err := sign(p.Signature, req, nil, time.Now(), keys, region); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	a, err := api.Send(name, p.Client, req, api.MaxList, keys.Secrets()...)
@@ -44,26 +57,6 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 		return nil, refusal(a, "", a.Excerpt())
 	}
 	return nil, refusal(a, string(said.Code), string(said.Message))
-}
-
-func (p *Provider) request(ctx context.Context, ref fetch.Ref, path string, keys acs.Keys) (*http.Request, error) {
-	region, project := ref.Parts()[0], ref.Parts()[1]
-	network := networks[p.Network]
-	if privateRegions[region] {
-		network = networks["internal"]
-	}
-	base, err := api.Endpoint(p.Endpoint, project+"."+region+network+".log.aliyuncs.com")
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.String()+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	if p.Endpoint != "" {
-		req.Host = project + "." + base.Host
-	}
-	return req, sign(p.Signature, req, nil, time.Now(), keys, region)
 }
 
 // kinds classifies the service's errorCode, whatever HTTP status came with it:
