@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
 
-	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
@@ -102,15 +100,4 @@ func (l *leftOut) first() error {
 		return nil
 	}
 	return l.errors[slices.Min(slices.Collect(maps.Keys(l.errors)))]
-}
-
-// doubts says which objects are left out, and why.
-func (l *leftOut) doubts() (doubts []string) {
-	for _, name := range slices.Sorted(maps.Keys(l.errors)) {
-		if len(doubts) == maxDoubts {
-			return append(doubts, fmt.Sprintf("incomplete: %d objects in all are left out", len(l.errors)))
-		}
-		doubts = append(doubts, fmt.Sprintf("incomplete: %q is left out: %s", name, redact.Text(l.errors[name].Error())))
-	}
-	return doubts
 }

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"tallyman/fetch/internal/decode"
 	"tallyman/fetch/internal/memory"
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 	"tallyman/verify/archive"
 )
@@ -56,7 +58,14 @@ func (a *attempt) receiveAll(ctx context.Context, export *Export) (doubts []stri
 	if export.Snapshot && (errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound)) {
 		err = errors.Join(err, a.in.Unpin()) // it is outdated: the next attempt takes a new one
 	}
-	return left.doubts(), err
+	for _, name := range slices.Sorted(maps.Keys(left.errors)) {
+		if len(doubts) == maxDoubts {
+			doubts = append(doubts, fmt.Sprintf("incomplete: %d objects in all are left out", len(left.errors)))
+			break
+		}
+		doubts = append(doubts, fmt.Sprintf("incomplete: %q is left out: %s", name, redact.Text(left.errors[name].Error())))
+	}
+	return doubts, err
 }
 
 // receiveEach receives the objects of an export, several at once, but for those

@@ -28,6 +28,7 @@ type Partial struct {
 	indexEvery int64       // bytes of a part after which it gets an entry of the part index, which a kill then does not lose
 	keep       *wireKeeper // or nil
 	reserved   reservation
+	hashed     bool // the job promised a hash, so that the Wire fails if the bytes are not those that are wanted
 
 	mu        sync.Mutex
 	moved     sync.Cond // parts, an end of one, or failed changed
@@ -52,7 +53,7 @@ type Partial struct {
 // closes the Partial when all who use it have ended.
 func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p *Partial, err error) {
 	disk := in.archive.disk
-	p = &Partial{in: in, name: name, job: want, want: want, store: verify.NoPromise(), indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
+	p = &Partial{in: in, name: name, job: want, want: want, store: verify.NoPromise(), hashed: want.MD5 != "" || want.CRC64 != "", indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
 	p.moved.L, p.reserved.all = &p.mu, &in.archive.reserved
 	defer func() {
 		if err != nil {
@@ -101,7 +102,7 @@ func (p *Partial) load(ctx context.Context) error {
 		case e.Store != nil:
 			p.parts, p.Restarted = nil, false
 			current = p.adopt(e.Job.want(), e.Store.want())
-			p.foreign = current && e.Hidden != p.in.Hidden && !p.hashed()
+			p.foreign = current && e.Hidden != p.in.Hidden && !p.hashed
 		case !current:
 			p.Restarted = true
 		case e.isIn(p.want.Size) && e.matches(p.file):

@@ -66,7 +66,7 @@ func (p *Partial) AddPromise(store verify.Want) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.store
-	if p.hashed() || before.CRC64 != "" && store.CRC64 != "" || before.MD5 != "" && store.MD5 != "" {
+	if p.hashed || before.CRC64 != "" && store.CRC64 != "" || before.MD5 != "" && store.MD5 != "" {
 		before.ETag, before.Modified = "", ""
 	}
 	if p.answered && !SameVersion(before, store) || p.foreign && !isComparable(p.store, store) {
@@ -85,10 +85,6 @@ func (p *Partial) AddPromise(store verify.Want) error {
 	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job), Hidden: p.in.Hidden})
 }
 
-// hashed reports whether the job promised a hash, so that the Wire fails if the
-// bytes are not those that are wanted.
-func (p *Partial) hashed() bool { return p.job.MD5 != "" || p.job.CRC64 != "" }
-
 // Want is all that is promised of the object so far, by the job and the store.
 func (p *Partial) Want() verify.Want {
 	p.mu.Lock()
@@ -101,7 +97,7 @@ func (p *Partial) Want() verify.Want {
 func (p *Partial) Version() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.hashed() {
+	if p.hashed {
 		return ""
 	}
 	return p.store.ETag
