@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,12 +101,12 @@ func (c *Client) Retry(ctx context.Context, ref fetch.Ref) (Submission, error) {
 }
 
 // Failed yields the exports that have failed by a cause, or by any cause if it
-// is "". An error stands for one export that can't be retried; the others
+// is "", but for those of except. An error stands for one export that can't be retried; the others
 // follow. It wraps ErrSignedURL if the export was a signed URL.
-func (c *Client) Failed(cause Cause) iter.Seq2[fetch.Ref, error] {
+func (c *Client) Failed(cause Cause, except ...Cause) iter.Seq2[fetch.Ref, error] {
 	return func(yield func(fetch.Ref, error) bool) {
 		for record, err := range c.Archive.States() {
-			if err == nil && (record.Phase != archive.Failed || cause != "" && record.Cause != string(cause)) {
+			if err == nil && (record.Phase != archive.Failed || cause != "" && record.Cause != string(cause) || slices.Contains(except, Cause(record.Cause))) {
 				continue
 			}
 			ref, o, ok := RefOf(record)

@@ -107,7 +107,7 @@ type queuedLine struct {
 func (c *enqueueCommand) print(ref fetch.Ref, submission worker.Submission) {
 	line := queuedLine{Schema: "tallyman.queued/v1", Reference: ref.String(), State: submission.State, Cause: submission.Cause}
 	if submission.State == worker.StateFailed || submission.State == worker.StateCancelled {
-		line.Hint = retryCommand(line.Reference)
+		line.Hint = retryCommand(line.Reference, submission.Cause)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -166,8 +167,23 @@ const (
 // hintDamagedCopy is hintDamagedBags for bags that were named by their path.
 const hintDamagedCopy = "copy the damaged bags again from where they are whole, or fetch them again"
 
-// retryCommand returns the command that tries an export again.
-func retryCommand(reference string) string { return "tallyman retry " + cli.ShellQuote(reference) }
+// retryIsVain are the causes of failures that another attempt ends by again.
+var retryIsVain = []worker.Cause{"job-expired", "unproven"}
+
+// retryCommand returns the command that helps an export that failed by a cause, or "" if
+// there is none: the one that tries it again, unless that is vain.
+func retryCommand(reference string, cause worker.Cause) string {
+	ref, err := fetch.ParseRef(reference)
+	switch {
+	case !slices.Contains(retryIsVain, cause):
+		return "tallyman retry " + cli.ShellQuote(reference)
+	case cause != "unproven" || err != nil || !isURL(failure{ref: ref}):
+		return ""
+	case strings.Contains(reference, "#"):
+		return "tallyman fetch " + cli.ShellQuote(reference+"&md5=…")
+	}
+	return "tallyman fetch " + cli.ShellQuote(reference+"#md5=…")
+}
 
 // newOnlyCommand returns the command that fetches what has come to a prefix since
 // it landed.

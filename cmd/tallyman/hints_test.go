@@ -145,3 +145,25 @@ func TestEveryCauseHasAHint(t *testing.T) {
 		}
 	}
 }
+
+// Retry is the command only where another attempt can help.
+func TestWhatARetryCanNotHelpGetsAnotherCommand(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		reference string
+		cause     worker.Cause
+		want      string
+	}{
+		{"sls://r/p/j", "checksum-mismatch", "tallyman retry sls://r/p/j"},
+		{"sls://r/p/j", "job-failed", "tallyman retry sls://r/p/j"}, // it may be run again under its name
+		{"dbs://r/i/t", "job-expired", ""},
+		{"sls://r/p/j", "unproven", ""},
+		{"https://h/a.csv", "unproven", "tallyman fetch 'https://h/a.csv#md5=…'"},
+		{"https://h/a.csv#records=5", "unproven", "tallyman fetch 'https://h/a.csv#records=5&md5=…'"},
+		{"a record that can't be read", "unproven", ""},
+	} {
+		if got := retryCommand(test.reference, test.cause); got != test.want {
+			t.Errorf("%s, %s: %q, want %q", test.reference, test.cause, got, test.want)
+		}
+	}
+}

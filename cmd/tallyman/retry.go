@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ func newRetryCommand(a *app) *cobra.Command {
 		Use:   "retry REF... | --all | --cause CAUSE",
 		Short: "Try again what has failed",
 		Long: `Retry gives exports that have failed a new budget of attempts: those that are
-named, all of them, or all that failed by one cause. With --redis the workers try
+named, all of them, or all that failed by one cause. All leaves out what another
+attempt can't help: see status. With --redis the workers try
 them again, without it this process does. What was received is not fetched twice.`,
 		Example: `  tallyman status
   tallyman retry --cause checksum-mismatch
@@ -28,16 +30,14 @@ them again, without it this process does. What was received is not fetched twice
 		RunE: func(cmd *cobra.Command, args []string) error { return a.retry(cmd, args) },
 	}
 	f := cmd.Flags()
-	f.BoolVar(&a.All, "all", false, "retry everything that has failed")
+	f.BoolVar(&a.All, "all", false, "retry everything that has failed, if that can help")
 	f.StringVar(&a.Cause, "cause", "", "retry what has failed by `CAUSE`, as status shows it")
 	cli.GroupFlags(f, "What to retry", "all", "cause")
 	a.AddQueue(f)
 	a.AddTransfer(f)
 	a.AddWait(f)
 	a.AddCalls(f)
-	_ = cmd.RegisterFlagCompletionFunc("cause", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		return causes(), cobra.ShellCompDirectiveNoFileComp
-	})
+	completeCauses(cmd)
 	return cmd
 }
 
@@ -51,7 +51,10 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 	}
 	providers := a.newProviders()
 	client := &worker.Client{Archive: store}
-	refs := retryable(client.Failed(worker.Cause(a.Cause)))
+	refs, leftOut := retryable(client.Failed(worker.Cause(a.Cause))), 0
+	if a.All {
+		refs, leftOut = retryable(client.Failed("", retryIsVain...)), a.tellVain(cmd.ErrOrStderr(), client)
+	}
 	if len(args) > 0 {
 		named, err := a.parseReferences(args, providers)
 		if err != nil {
@@ -70,6 +73,8 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 		case a.Quiet:
 		case a.Cause != "":
 			fmt.Fprintf(cmd.ErrOrStderr(), "nothing has failed by %s\n", a.Cause)
+		case leftOut > 0:
+			fmt.Fprintln(cmd.ErrOrStderr(), "nothing else has failed")
 		default:
 			fmt.Fprintln(cmd.ErrOrStderr(), "nothing has failed")
 		}
@@ -101,10 +106,22 @@ func (a *app) checkRetry(args []string) error {
 		return cli.Usagef("Name at least one export to retry, or use --all or --cause CAUSE. 'tallyman status' lists what has failed.")
 	case len(args) > 0 && (a.All || a.Cause != ""):
 		return cli.Usagef("Name exports, or use --all, or --cause, but not two of them.")
-	case a.Cause != "" && !slices.Contains(worker.Causes(), worker.Cause(a.Cause)):
-		return cli.Usagef("--cause %s: must be one of %s%s", a.Cause, strings.Join(causes(), ", "), cli.DidYouMean("", a.Cause, causes()))
 	}
-	return nil
+	return a.checkCause()
+}
+
+func (a *app) checkCause() error {
+	if a.Cause == "" || slices.Contains(causes(), a.Cause) {
+		return nil
+	}
+	return cli.Usagef("--cause %s: must be one of %s%s", a.Cause, strings.Join(causes(), ", "), cli.DidYouMean("", a.Cause, causes()))
+}
+
+// completeCauses has a shell offer the values of --cause.
+func completeCauses(cmd *cobra.Command) {
+	_ = cmd.RegisterFlagCompletionFunc("cause", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return causes(), cobra.ShellCompDirectiveNoFileComp
+	})
 }
 
 // causes are the values of --cause.
@@ -113,6 +130,23 @@ func causes() (all []string) {
 		all = append(all, string(cause))
 	}
 	return all
+}
+
+// tellVain says which exports --all leaves out, and returns how many.
+func (a *app) tellVain(stderr io.Writer, client *worker.Client) (leftOut int) {
+	for _, cause := range retryIsVain {
+		n := 0
+		for ref := range client.Failed(cause) {
+			if ref.Scheme() != "" {
+				n++
+			}
+		}
+		if n > 0 && !a.Quiet {
+			fmt.Fprintf(stderr, "left out, since another attempt can't help: %s that failed by %s\n", cli.Plural(int64(n), "export"), cause)
+		}
+		leftOut += n
+	}
+	return leftOut
 }
 
 // retryable yields exports to try again.

@@ -154,7 +154,7 @@ func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
 	case status.State == worker.StateFailed && status.Record == nil: // its bag is damaged
 		line.Path, line.Command = c.archive.Path(status.Key), "tallyman verify"
 	case status.State == worker.StateFailed:
-		line.Command = retryCommand(status.Reference)
+		line.Command = retryCommand(status.Reference, status.Cause)
 	case status.State == worker.StateIdle && c.away != nil: // it may be in the queue
 	case status.State == worker.StateIdle && c.app.Redis.Value != "":
 		line.Command = "tallyman requeue"

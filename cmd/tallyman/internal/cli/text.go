@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/term"
 
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/verify"
@@ -96,4 +101,27 @@ func ShellQuote(text string) string {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// Confirm asks a question of whoever sits at the terminal, and reports whether the
+// answer was yes. Where stdin or stderr is no terminal, nobody is asked: that is a yes.
+// It fails with the cause of ctx once that ends.
+func Confirm(ctx context.Context, stdin io.Reader, stderr io.Writer, question string) (bool, error) {
+	in, ok := stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) || terminal(stderr) == nil {
+		return true, nil
+	}
+	fmt.Fprintf(stderr, "%s [y/N] ", question)
+	answers := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(in).ReadString('\n')
+		answers <- strings.ToLower(strings.TrimSpace(answer))
+	}()
+	select {
+	case answer := <-answers:
+		return answer == "y" || answer == "yes", nil
+	case <-ctx.Done():
+		fmt.Fprintln(stderr)
+		return false, context.Cause(ctx)
+	}
 }

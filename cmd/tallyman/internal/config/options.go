@@ -86,7 +86,8 @@ type Options struct {
 	DISSignature flagvalue.Value[string]
 
 	// Of single commands.
-	Cause        string                           // retry
+	Cause        string                           // retry, cancel
+	Yes          bool                             // cancel
 	All          bool                             // retry
 	Since, Until flagvalue.Value[time.Time]       // discover, status
 	Match        string                           // discover
