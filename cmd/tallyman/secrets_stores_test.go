@@ -80,6 +80,6 @@ func TestNoSecretThatAStoreQuotesIsShownOrKept(t *testing.T) {
 		server.Config.ErrorLog = log.New(io.Discard, "", 0)
 		server.StartTLS()
 		t.Cleanup(server.Close)
-		keepsSecrets(t, server.URL, nil, []string{server.URL + "/file.csv" + query + "#size=5"}, 5, secrets)
+		keepsSecrets(t, server.URL, nil, []string{server.URL + "/file.csv" + query + "#size=5"}, 6, secrets)
 	})
 }

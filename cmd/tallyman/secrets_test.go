@@ -60,8 +60,8 @@ var secretCases = []struct {
 		" and Authorization: LOG id:canary-sealed-7"}, exit: 7},
 	{name: "quoting-keys", job: sandbox.Job{Statuses: []string{sandbox.JobFailed}, Error: secretKey + ` "` + url.QueryEscape(secretToken) + `" ` +
 		base64.StdEncoding.EncodeToString([]byte("id:"+secretKey))}, exit: 7},
-	{name: "bad-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, env: []string{"HTTPS_PROXY=http://user:" + secretProxy + "@127.0.0.1:port"}, exit: 5},
-	{name: "bare-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, env: []string{"HTTPS_PROXY=user:" + secretProxy + "@[::1"}, exit: 4},
+	{name: "bad-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, env: []string{"HTTPS_PROXY=http://user:" + secretProxy + "@127.0.0.1:port"}, exit: 2},
+	{name: "bare-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, env: []string{"HTTPS_PROXY=user:" + secretProxy + "@[::1"}, exit: 2},
 	{name: "by-proxy", args: []string{"https://example.com/file?Signature=canary-sealed-7#size=1"}, exit: 5},
 	{name: "api-by-proxy", env: []string{"TALLYMAN_ENDPOINT_SLS="}, exit: 5},
 	{name: "bad-reference", args: []string{secretURL + "#nonsense"}, exit: 2},

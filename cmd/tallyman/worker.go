@@ -205,7 +205,11 @@ func (l *eventLog) Outage(e worker.OutageEvent) {
 	case e.Err == nil:
 		l.log.Warn("it is over: exports go on", "cause", e.What, "lasted", lasted)
 	case e.Lasted == 0:
-		l.log.Warn("waiting for that to pass", "cause", e.What, "error", e.Err, "hint", hint("", e.Err))
+		what := []any{"cause", e.What, "error", e.Err}
+		if advice := hint("", e.Err); advice != hintRunAgain {
+			what = append(what, "hint", advice)
+		}
+		l.log.Warn("waiting for that to pass", what...)
 	default:
 		l.log.Warn("still waiting for that to pass", "cause", e.What, "error", e.Err, "lasted", lasted, "exports", e.Waiting)
 	}
