@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
+	"golang.org/x/term"
 
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
@@ -41,6 +42,8 @@ type Report struct {
 	stdout, stderr io.Writer
 	bars           *progressBars // nil unless stderr is a terminal
 
+	plainOut, plainErr io.Writer // where they are printed without bars
+
 	mu          sync.Mutex
 	landed      int // includes before and doubted
 	before      int // had landed before this call
@@ -65,7 +68,12 @@ func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) 
 	}
 	if f := terminal(stderr); f != nil {
 		progress := mpb.New(mpb.WithOutput(f))
-		r.bars = &progressBars{Writer: progress, progress: progress, byKey: map[string]*mpb.Bar{}}
+		columns, _, err := term.GetSize(int(f.Fd()))
+		if err != nil || columns == 0 {
+			columns = 80
+		}
+		r.bars = &progressBars{Writer: progress, progress: progress, columns: columns, byKey: map[string]*mpb.Bar{}}
+		r.plainOut, r.plainErr = stdout, stderr
 		r.stderr = &RedactingWriter{To: r.bars, Redact: redact.Text}
 		if terminal(stdout) != nil { // bars would be drawn over what is printed there
 			r.stdout = &RedactingWriter{To: r.bars, Redact: redact.Known}
@@ -74,10 +82,14 @@ func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) 
 	return r
 }
 
-// Close removes the progress bars. Nothing may be reported after it but Exit.
+// Close removes the progress bars. What is reported after it is printed without them.
+// It may be called twice.
 func (r *Report) Close() {
 	if r.bars != nil {
-		r.bars.progress.Wait()
+		r.bars.close()
+		r.mu.Lock()
+		r.stdout, r.stderr = r.plainOut, r.plainErr
+		r.mu.Unlock()
 	}
 }
 
@@ -315,6 +327,7 @@ func (r *Report) fail(ref string, err error) {
 // Exit prints the counts, if there was more than one reference, and returns an
 // [ExitError] unless everything landed without a doubt.
 func (r *Report) Exit() error {
+	r.Close() // what is interrupted still has bars, in whose place the counts would be
 	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.idle
 	if (total > 1 || r.output.Many) && !r.output.Quiet {
 		counts := LandedCount(r.landed, r.before, r.doubted)

@@ -6,11 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
 )
 
 // newTerminal returns both ends of a terminal: what a person sees and types, and what
@@ -60,5 +65,56 @@ func TestOnlyATerminalIsAsked(t *testing.T) {
 	var stderr strings.Builder
 	if yes, err := Confirm(t.Context(), command, &stderr, "Sure?"); !yes || err != nil || stderr.Len() > 0 {
 		t.Errorf("no terminal: %v, %v, %q", yes, err, &stderr)
+	}
+}
+
+// An interruption leaves the counts as the last lines of the terminal, and no bar.
+func TestAnInterruptionLeavesACleanLastLine(t *testing.T) {
+	t.Parallel()
+	person, command := newTerminal(t, 60)
+	said := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(person) // fails once the other end is closed
+		said <- string(b)
+	}()
+	store, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := NewReport(command, command, Output{Hint: func(string, error) string { return "" }}, store)
+	for _, name := range []string{"first", "second"} {
+		report.Progress(fetch.Progress{Ref: testRef(t, name), Size: 1000, Bytes: 10})
+	}
+	report.End(testRef(t, "first"), nil, context.Canceled)
+	report.Progress(fetch.Progress{Ref: testRef(t, "first"), Size: 1000, Bytes: 10}) // of an attempt that ends
+	report.End(testRef(t, "second"), nil, context.Canceled)
+	_ = report.Exit()
+	report.Progress(fetch.Progress{Ref: testRef(t, "second"), Size: 1000, Bytes: 10})
+	report.Close()
+	command.Close()
+	if last := <-said; !strings.HasSuffix(last, "0 landed, 2 idle, 0 failed, 0 not ready\r\ntallyman: interrupted\r\n") {
+		t.Errorf("%q", last)
+	}
+}
+
+func TestABarSaysHowFarHowFastAndHowLong(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		current, total, received int64
+		want                     string
+	}{
+		{0, 4096, 0, "0% "},
+		{2048, 4096, 1024, "50% 512B/s ETA 4s "}, // half of what is here was here before
+		{4096, 4096, 4096, "100% 2KiB/s "},
+		{4096, 0, 4096, "2KiB/s "}, // nobody knows how much it is
+	} {
+		if got := pace(test.current, test.total, test.received, 2*time.Second); got != test.want {
+			t.Errorf("%+v: %q", test, got)
+		}
+	}
+	for width, want := range map[int]string{40: "sls://cn-hangzhou/ali/日志-123", 20: "sls://cn-…ali/日志-123", 1: "sls:…-123"} {
+		if got := cutMiddle("sls://cn-hangzhou/ali/日志-123", width); got != want {
+			t.Errorf("%d: %q", width, got)
+		}
 	}
 }
