@@ -3,7 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -21,9 +23,21 @@ type progressBars struct {
 	progress *mpb.Progress
 	columns  int // of the terminal
 
-	mu     sync.Mutex
-	byKey  map[string]*mpb.Bar
-	closed bool // no bar is added any more
+	mu      sync.Mutex
+	byKey   map[string]*mpb.Bar
+	extents map[string]*extent // of the exports that are or were received, by key
+	sum     extent             // of them all
+	all     *mpb.Bar           // for the sum, once there are two of them
+	closed  bool               // no bar is added any more
+
+	exports, kept atomic.Int64 // of the bar for all: how many, and the bytes that were here before
+}
+
+// An extent is how much of an export is here, of what is known of it.
+type extent struct {
+	current, total int64
+	object         int64 // the part of total that is of the object being received
+	kept           int64 // the part of current that was here before
 }
 
 // add moves the bar of an export on. Each object of the export has a bar of its
@@ -34,22 +48,50 @@ func (b *progressBars) add(p fetch.Progress) {
 	if b.closed || p.Note != "" {
 		return
 	}
-	bar := b.byKey[p.Ref.Key()]
+	key := p.Ref.Key()
+	e := b.extents[key]
+	if e == nil {
+		e = &extent{}
+		b.extents[key] = e
+		b.exports.Store(int64(len(b.extents)))
+	}
+	bar := b.byKey[key]
 	if bar == nil || bar.Completed() {
-		began, kept := time.Now(), p.Bytes // the first event of an object has the bytes that were here before
-		bar = b.progress.AddBar(max(p.Size, 0),
-			mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(cutMiddle(p.Ref.String(), b.columns/3)+"  ")),
-			mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f "), decor.Any(func(s decor.Statistics) string {
-				return pace(s.Current, s.Total, s.Current-kept, time.Since(began))
-			})),
-		)
-		b.byKey[p.Ref.Key()] = bar
+		kept := p.Bytes // the first event of an object has the bytes that were here before
+		bar = b.newBar(decor.Name(cutMiddle(p.Ref.String(), b.columns/3)+"  "), max(p.Size, 0), func() int64 { return kept })
+		b.byKey[key] = bar
+		b.kept.Add(kept)
+		e.object, e.kept = 0, e.kept+kept
 	}
 	if p.Size != verify.Unknown {
 		bar.SetTotal(p.Size, false)
+		e.total, b.sum.total, e.object = e.total+p.Size-e.object, b.sum.total+p.Size-e.object, p.Size
 	}
 	bar.IncrInt64(p.Bytes)
+	e.current, b.sum.current = e.current+p.Bytes, b.sum.current+p.Bytes
+	if b.all == nil && len(b.extents) > 1 {
+		name := func(decor.Statistics) string { return fmt.Sprintf("%d exports  ", b.exports.Load()) }
+		b.all = b.newBar(decor.Any(name), 0, b.kept.Load, mpb.BarPriority(math.MaxInt))
+	}
+	b.showSum()
+}
+
+// newBar adds a bar of total bytes, or 0 if they are not known, to the terminal. kept
+// returns how many of them were here before.
+func (b *progressBars) newBar(name decor.Decorator, total int64, kept func() int64, options ...mpb.BarOption) *mpb.Bar {
+	began := time.Now()
+	return b.progress.AddBar(total, append(options,
+		mpb.BarRemoveOnComplete(), mpb.PrependDecorators(name),
+		mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f "), decor.Any(func(s decor.Statistics) string {
+			return pace(s.Current, s.Total, s.Current-kept(), time.Since(began))
+		})))...)
+}
+
+func (b *progressBars) showSum() {
+	if b.all != nil {
+		b.all.SetTotal(b.sum.total, false)
+		b.all.SetCurrent(b.sum.current)
+	}
 }
 
 // pace says how much of a transfer is done, how fast it is, and how long it will take.
@@ -82,13 +124,22 @@ func cutMiddle(text string, width int) string {
 	return string(runes[:head]) + "…" + string(runes[len(runes)-(width-1-head):])
 }
 
-// remove removes the bar of an export until it is received again.
-func (b *progressBars) remove(ref fetch.Ref) {
+// remove removes the bar of an export until it is received again. Unless it landed,
+// what was received of it no longer counts.
+func (b *progressBars) remove(ref fetch.Ref, landed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if bar := b.byKey[ref.Key()]; bar != nil {
+	key := ref.Key()
+	if bar := b.byKey[key]; bar != nil {
 		bar.Abort(true)
-		delete(b.byKey, ref.Key())
+		delete(b.byKey, key)
+	}
+	if e := b.extents[key]; e != nil && !landed {
+		b.sum.current, b.sum.total = b.sum.current-e.current, b.sum.total-e.total
+		b.kept.Add(-e.kept)
+		delete(b.extents, key)
+		b.exports.Store(int64(len(b.extents)))
+		b.showSum()
 	}
 }
 
@@ -98,6 +149,9 @@ func (b *progressBars) close() {
 	b.closed = true
 	for _, bar := range b.byKey {
 		bar.Abort(true)
+	}
+	if b.all != nil {
+		b.all.Abort(true)
 	}
 	b.mu.Unlock()
 	b.progress.Wait()

@@ -72,7 +72,7 @@ func NewReport(stdout, stderr io.Writer, output Output, store *archive.Archive) 
 		if err != nil || columns == 0 {
 			columns = 80
 		}
-		r.bars = &progressBars{Writer: progress, progress: progress, columns: columns, byKey: map[string]*mpb.Bar{}}
+		r.bars = &progressBars{Writer: progress, progress: progress, columns: columns, byKey: map[string]*mpb.Bar{}, extents: map[string]*extent{}}
 		r.plainOut, r.plainErr = stdout, stderr
 		r.stderr = &RedactingWriter{To: r.bars, Redact: redact.Text}
 		if terminal(stdout) != nil { // bars would be drawn over what is printed there
@@ -137,7 +137,7 @@ func (r *Report) Outage(e worker.OutageEvent) {
 // Pause reports what an export waits for between two attempts.
 func (r *Report) Pause(ref fetch.Ref, text string) {
 	if r.bars != nil {
-		r.bars.remove(ref)
+		r.bars.remove(ref, false)
 	}
 	r.note(ref, text)
 }
@@ -176,7 +176,7 @@ func (r *Report) End(ref fetch.Ref, receipt *archive.Receipt, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bars != nil {
-		r.bars.remove(ref)
+		r.bars.remove(ref, err == nil)
 	}
 	if err != nil {
 		r.fail(ref.String(), err)

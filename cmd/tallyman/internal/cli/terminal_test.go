@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tallyman/fetch"
+	"tallyman/verify"
 	"tallyman/verify/archive"
 )
 
@@ -95,6 +96,46 @@ func TestAnInterruptionLeavesACleanLastLine(t *testing.T) {
 	if last := <-said; !strings.HasSuffix(last, "0 landed, 2 idle, 0 failed, 0 not ready\r\ntallyman: interrupted\r\n") {
 		t.Errorf("%q", last)
 	}
+}
+
+// The bar for all exports has what landed, and forgets what is to be received again.
+func TestTheBarForAllExportsAddsThemUp(t *testing.T) {
+	t.Parallel()
+	_, command := newTerminal(t, 100)
+	store, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := NewReport(command, command, Output{}, store)
+	defer report.Close()
+	bars := report.bars
+	receive := func(name string, bytes, size int64) {
+		report.Progress(fetch.Progress{Ref: testRef(t, name), Bytes: bytes, Size: size})
+	}
+	expect := func(exports, current, total int64) {
+		t.Helper()
+		if want := (extent{current: current, total: total}); bars.sum != want || bars.exports.Load() != exports {
+			t.Errorf("%d exports, %+v; want %d, %+v", bars.exports.Load(), bars.sum, exports, want)
+		}
+	}
+	receive("a", 30, 100) // which were here before
+	receive("a", 20, 100)
+	expect(1, 50, 100)
+	if bars.all != nil {
+		t.Error("one export has a bar for all")
+	}
+	receive("b", 0, verify.Unknown)
+	receive("b", 5, 10)
+	expect(2, 55, 110)
+	if kept := bars.kept.Load(); kept != 30 || bars.all == nil {
+		t.Errorf("%d bytes were here before; bar: %v", kept, bars.all)
+	}
+	report.Pause(testRef(t, "b"), "another attempt")
+	expect(1, 50, 100)
+	receive("a", 50, 100)
+	bars.remove(testRef(t, "a"), true)
+	receive("b", 10, 10)
+	expect(2, 110, 110)
 }
 
 func TestABarSaysHowFarHowFastAndHowLong(t *testing.T) {
