@@ -199,7 +199,7 @@ func TestParseRefRefuses(t *testing.T) {
 func TestTheNearestWordIsTheOneThatWasMeant(t *testing.T) {
 	known := []string{"fetch", "worker", "part-size", "max-size", "parallel", "checksum-mismatch"}
 	for word, want := range map[string]string{
-		"fecth": "fetch", "Fetch": "fetch", "fetch": "fetch", "fetchs": "fetch", "etch": "fetch", "ftech": "fetch", "paralel": "parallel", "parralel": "parallel",
+		"fecth": "fetch", "Fetch": "fetch", "fetch": "fetch", "fetchs": "fetch", "etch": "fetch", "ftech": "fetch", "parallell": "parallel", "paarllel": "parallel",
 		"part_size": "part-size", "maxsize": "max-size", "checksum": "checksum-mismatch", "wrkr": "", "size": "", "land": "", "": "", "f": "", "日": "",
 	} {
 		if got := Nearest(word, known); got != want {
