@@ -83,6 +83,7 @@ var outcomes = []struct {
 	{nil, func(err error) bool {
 		return onDisk(err) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
 	}, Outcome{"disk-full", ExitDisk, external}},
+	{archive.ErrFileSystem, nil, Outcome{"disk", ExitDisk, external}},
 	{nil, onDisk, Outcome{"disk", ExitDisk, external}},
 	{errUnknownStatus, nil, Outcome{"unknown-status", ExitGone, once}},
 	{nil, isA[*fetch.NotReadyError], Outcome{"not-ready", ExitNotReady, once}},

@@ -118,6 +118,10 @@ func (d disk) rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
+// ErrFileSystem is of a file system that lacks what an archive needs: hard links, or
+// locks.
+var ErrFileSystem = errors.New("the archive needs a file system")
+
 // link gives a file a second name, which is not durable yet. FAT, which has no
 // hard links, says that they are not permitted.
 func (d disk) link(from, to string) error {
@@ -126,7 +130,7 @@ func (d disk) link(from, to string) error {
 		err = os.Link(from, to)
 	}
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
-		return fmt.Errorf("the archive needs a file system that has hard links: %w", err)
+		return fmt.Errorf("%w that has hard links: %w", ErrFileSystem, err)
 	}
 	return err
 }

@@ -124,7 +124,7 @@ func (in *Ingest) Close() error {
 		err = errors.Join(err, in.objects.file.Close())
 	}
 	if in.file != nil {
-		err = errors.Join(err, in.file.Close())
+		err = errors.Join(err, in.close())
 	}
 	return err
 }

@@ -52,10 +52,22 @@ func (a *Archive) lockExport(reference, key string) (l exportLock, s State, err 
 		return l, s, err
 	}
 	if s, err = l.readOrCreate(reference); err != nil {
-		err = errors.Join(err, l.file.Close())
+		if errors.Is(err, ErrFileSystem) {
+			err = errors.Join(err, l.remove())
+		}
+		err = errors.Join(err, l.close())
 		l.file = nil
 	}
 	return l, s, err
+}
+
+// close lets another attempt lock the export. Some file systems keep a file that is
+// removed while it is open under a hidden name, NFS for one, so that only now a
+// directory that was to be removed is empty.
+func (l exportLock) close() error {
+	err := l.file.Close()
+	_ = os.Remove(l.dir) // which fails if anything is in it
+	return err
 }
 
 // lockDir makes a directory and locks it against every other attempt, in this
@@ -103,7 +115,7 @@ func lockError(path string, err error) error {
 	case !ok:
 		return fmt.Errorf("lock %s: %w", path, err)
 	case errors.Is(err, errors.ErrUnsupported) || errno == syscall.ENOLCK:
-		err = fmt.Errorf("the archive needs a file system that can lock files: %w", errno)
+		err = fmt.Errorf("%w that can lock files: %w", ErrFileSystem, errno)
 	}
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return err

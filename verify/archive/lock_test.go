@@ -243,3 +243,66 @@ func TestRunningOutOfFileDescriptorsDropsNoObject(t *testing.T) {
 		in.Close()
 	}
 }
+
+// On some file systems a file that is removed while it is open leaves a hidden one
+// until it is closed. The ingest of what has landed goes then, or when the exports
+// are next listed.
+func TestAnIngestGoesWhenItsLockIsClosed(t *testing.T) {
+	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
+	hidden := func(l exportLock) string { return l.path(".nfs0001") }
+	l, _, err := a.lockExport(testRef, "sls/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(hidden(l), nil, 0o600), l.removeExcept(lockFile, ".nfs0001"), a.disk.removeAll(l.path(lockFile))); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(hidden(l)), l.close()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(l.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the close: %v", err)
+	}
+	if err := os.Mkdir(l.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for state, err := range a.States() {
+		t.Errorf("there is %v, %v", state, err)
+	}
+	if _, err := os.Lstat(l.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after a listing: %v", err)
+	}
+}
+
+// A file system without hard links is refused before there is an archive on it, and
+// by what was copied to it, and keeps nothing of that.
+func TestAFileSystemWithoutHardLinksKeepsNothing(t *testing.T) {
+	none := disk{step: func(op, to string) error {
+		if op == "link" {
+			return &os.LinkError{Op: op, Old: "a", New: to, Err: syscall.EPERM}
+		}
+		return nil
+	}}
+	for _, inside := range []bool{false, true} {
+		parent := t.TempDir()
+		a := &Archive{dir: filepath.Join(parent, "archive"), disk: none}
+		make := a.makeBeside
+		if inside {
+			a.dir, make = parent, a.makeInside
+		}
+		if err := make(identity{identitySchema, "1"}); !errors.Is(err, ErrFileSystem) {
+			t.Errorf("inside %v: %v", inside, err)
+		}
+		if entries, err := os.ReadDir(parent); len(entries) > 0 || err != nil {
+			t.Errorf("inside %v: %v is left, %v", inside, entries, err)
+		}
+	}
+	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
+	a.disk = none
+	if _, err := a.Begin(context.Background(), testRef, "sls/a"); !errors.Is(err, ErrFileSystem) {
+		t.Errorf("begin: %v", err)
+	}
+	if entries, err := os.ReadDir(filepath.Join(a.dir, ingestDir)); len(entries) > 0 || err != nil {
+		t.Errorf("%v is left, %v", entries, err)
+	}
+}

@@ -221,7 +221,7 @@ func (a *Archive) Landed(key string) (*Receipt, error) {
 	// To lock an export that has landed removes its ingest and fails with
 	// ErrLanded. If another process has the lock, that one removes it.
 	if lock, _, err := a.lockExport(r.Reference, key); err == nil {
-		lock.file.Close()
+		lock.close()
 	}
 	return r, nil
 }

@@ -136,7 +136,7 @@ func (r *Record) Discard() error {
 }
 
 // Close unlocks the export. Changes that were not saved are lost.
-func (r *Record) Close() error { return r.lock.file.Close() }
+func (r *Record) Close() error { return r.lock.close() }
 
 // State reads what is known of an export that has not landed, without its lock.
 // It fails with fs.ErrNotExist if nothing is known.
@@ -203,7 +203,8 @@ func (a *Archive) States() iter.Seq2[State, error] {
 			for _, name := range names {
 				s, err := readState(filepath.Join(a.dir, ingestDir, name))
 				if errors.Is(err, fs.ErrNotExist) {
-					continue // being created, or gone meanwhile
+					_ = os.Remove(filepath.Join(a.dir, ingestDir, name)) // if it is empty, it was left behind, or its lock is yet to be made, which is tried again
+					continue
 				}
 				if err != nil {
 					err = fmt.Errorf("list exports that have not landed: %w", err)

@@ -142,13 +142,7 @@ func (a *Archive) makeBeside(i identity) error {
 	parent := filepath.Dir(a.dir)
 	draft := filepath.Join(parent, draftPrefix+rand.Text())
 	defer a.disk.removeAll(draft)
-	if err := a.disk.mkdirs(filepath.Join(draft, ingestDir)); err != nil {
-		return err
-	}
-	if err := a.disk.writeJSON(filepath.Join(draft, identityFile), i); err != nil {
-		return err
-	}
-	if err := a.disk.syncDir(draft); err != nil {
+	if err := a.makeIn(draft, i); err != nil {
 		return err
 	}
 	err := a.disk.rename(draft, a.dir) // which fails if a directory is there
@@ -161,17 +155,24 @@ func (a *Archive) makeBeside(i identity) error {
 // makeInside makes an archive of a directory that is there, unless another process
 // has been first.
 func (a *Archive) makeInside(i identity) error {
-	if err := a.disk.mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
+	err := a.makeIn(a.dir, i)
+	if a.Made = err == nil; a.Made || errors.Is(err, fs.ErrExist) {
+		return a.disk.syncDir(a.dir)
+	}
+	_ = os.Remove(filepath.Join(a.dir, ingestDir)) // which fails if anything is in it
+	return err
+}
+
+// makeIn makes what an archive begins with. It fails if the file system has no hard
+// links, as each export needs them.
+func (a *Archive) makeIn(dir string, i identity) error {
+	draft := filepath.Join(dir, ingestDir, rand.Text()+".json")
+	if err := a.disk.mkdirs(filepath.Dir(draft)); err != nil {
 		return err
 	}
-	draft := filepath.Join(a.dir, ingestDir, rand.Text()+".json")
-	defer a.disk.removeAll(draft)
-	if err := a.disk.writeJSON(draft, i); err != nil {
-		return err
+	err := a.disk.writeJSON(draft, i)
+	if err == nil {
+		err = a.disk.link(draft, filepath.Join(dir, identityFile))
 	}
-	err := a.disk.link(draft, filepath.Join(a.dir, identityFile))
-	if a.Made = err == nil; !a.Made && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return a.disk.syncDir(a.dir)
+	return errors.Join(err, a.disk.removeAll(draft), a.disk.syncDir(dir))
 }
