@@ -33,7 +33,7 @@ const (
 	firstPause = 20 * time.Millisecond
 	// lastPause is the longest wait, and that of a worker after the last try. Without
 	// it, asynq would ask again at once, and do nothing else.
-	lastPause = 500 * time.Millisecond
+	lastPause = time.Second
 	// outageAfter is how long a command has to wait until it is worth a line.
 	outageAfter = 2 * time.Second
 )

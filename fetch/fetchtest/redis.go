@@ -79,6 +79,19 @@ func NewRedis(dir string, args ...string) (*Redis, error) {
 	return r, nil
 }
 
+// NewSentinel returns a Sentinel that has not been started, with its files in that
+// directory and such lines of configuration. It is a redis-server, too.
+func NewSentinel(dir string, lines ...string) (*Redis, error) {
+	r, err := NewRedis(dir)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "sentinel.conf") // which it writes to
+	lines = append(lines, "unixsocket "+r.Socket, "dir "+dir, `save ""`)
+	r.args = []string{file, "--sentinel"}
+	return r, os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+}
+
 // Start starts the server, and waits until it answers. After a Kill it has what
 // its files have.
 func (r *Redis) Start() error {
