@@ -87,7 +87,7 @@ func (a *attempt) checkServed(ctx context.Context, left *leftOut) error {
 	defer stop()
 	answer, err := left.served.ReadRange(ctx, 0, 1, "")
 	if err != nil {
-		return left.errors[names[0]] //nolint:nilerr // the store serves nothing now
+		return left.errors[names[0]] // the store serves nothing now
 	}
 	answer.Close()
 	return nil
