@@ -178,6 +178,7 @@ var faults = []fault{
 	{name: "size promised as 0", promise: "#size=0", err: errMismatch, check: verify.CheckSize, requests: 1},
 	{name: "size promised far beyond", promise: "#size=1000000", err: errMismatch, check: verify.CheckSize, requests: 1},
 	{name: "CRC64 promised otherwise", promise: "#crc64=17", err: errMismatch, check: verify.CheckCRC64, requests: 1},
+	{name: "SHA-256 promised otherwise", promise: "#sha256=" + strings.Repeat("0", 64), err: errMismatch, check: verify.CheckSHA256},
 	{name: "MD5 promised otherwise", promise: "#md5=" + strings.Repeat("0", 32), err: errMismatch, check: verify.CheckMD5},
 
 	{name: "503 and Retry-After", respond: onFirst(1, refuse(503, "", "Retry-After", "1"))},

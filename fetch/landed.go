@@ -132,13 +132,13 @@ func findFile(landed []*archive.Receipt, now verify.Want) (*archive.Receipt, err
 // else two strong ETags, else the time of the last change.
 func sameFile(landed archive.Object, now verify.Want) error {
 	was := hashesOf(landed)
-	hashes := verify.Want{Size: now.Size, MD5: now.MD5, CRC64: now.CRC64}
+	hashes := verify.Want{Size: now.Size, MD5: now.MD5, CRC64: now.CRC64, SHA256: now.SHA256}
 	if _, err := hashes.Merge(landed.Name, was); err != nil {
 		return err
 	}
 	was.ETag, was.Modified = landed.Store.ETag, landed.Store.Modified
 	switch {
-	case now.CRC64 != "" || now.MD5 != "" && was.MD5 != "":
+	case now.CRC64 != "" || now.MD5 != "" && was.MD5 != "" || now.SHA256 != "" && was.SHA256 != "":
 		return nil
 	case was.ETag != "" && now.ETag != "" && !verify.SameETag(was.ETag, now.ETag):
 		return &verify.Mismatch{Object: landed.Name, Check: verify.CheckETag, Got: was.ETag, Want: now.ETag}
@@ -247,7 +247,12 @@ func CheckReceipt(ref Ref, receipt *archive.Receipt) error {
 // hashesOf returns the size of an object that landed and its hashes, as far as they
 // are known.
 func hashesOf(object archive.Object) verify.Want {
-	landed := verify.Want{Size: object.Size, MD5: cmp.Or(object.Job.MD5, object.Store.MD5), CRC64: object.CRC64}
+	landed := verify.Want{Size: object.Size, MD5: cmp.Or(object.Job.MD5, object.Store.MD5), CRC64: object.CRC64, SHA256: object.Job.SHA256}
+	for _, f := range object.Files { // a file that is as it was transferred has the hash of that
+		if f.Wire || object.Codec == "" && len(object.Files) == 1 {
+			landed.SHA256 = f.SHA256
+		}
+	}
 	found := slices.IndexFunc(object.Checks, func(c verify.Check) bool {
 		return (c.Check == verify.CheckMD5 || c.Check == verify.CheckETag) && len(c.Got) == 32 // no ETag of parts
 	})

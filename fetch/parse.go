@@ -246,6 +246,11 @@ func (r *Ref) parsePromises(fragment string) error {
 			r.want.Size, err = parseCount(name, value)
 		case "records":
 			r.count, err = parseCount(name, value)
+		case "sha256":
+			if b, err := hex.DecodeString(value); err != nil || len(b) != 32 {
+				return errors.New("#sha256: want 64 hex digits")
+			}
+			r.want.SHA256 = strings.ToLower(value)
 		case "md5":
 			if b, err := hex.DecodeString(value); err != nil || len(b) != 16 {
 				return errors.New("#md5: want 32 hex digits")
@@ -258,10 +263,10 @@ func (r *Ref) parsePromises(fragment string) error {
 			}
 			r.want.CRC64 = strconv.FormatUint(n, 10)
 		default:
-			if nearest := Nearest(name, []string{"md5", "crc64", "size", "records"}); nearest != "" {
+			if nearest := Nearest(name, []string{"sha256", "md5", "crc64", "size", "records"}); nearest != "" {
 				return fmt.Errorf("unknown promise #%s: did you mean #%s=?", name, nearest)
 			}
-			return fmt.Errorf("unknown promise #%s, want md5, crc64, size or records", name)
+			return fmt.Errorf("unknown promise #%s, want sha256, md5, crc64, size or records", name)
 		}
 		if err != nil {
 			return err

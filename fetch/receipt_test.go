@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"crypto/md5"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 func TestALandedExportIsCheckedAgainstNewPromises(t *testing.T) {
 	size, sum, crc := fmt.Sprint(len(rows)), fmt.Sprintf("%x", md5.Sum(rows)), crcOf(rows)
+	sha := fmt.Sprintf("%x", sha256.Sum256(rows))
 	for _, tt := range []struct {
 		landed, now string // the promises
 		respond     responder
@@ -28,6 +30,9 @@ func TestALandedExportIsCheckedAgainstNewPromises(t *testing.T) {
 		{respond: withHeaders("ETag", partsETag(rows)), now: "#md5=" + wrongMD5}, // its MD5 is not known
 		{respond: withHeaders("ETag", ""), now: "#md5=" + wrongMD5},
 		{respond: withHeaders("ETag", ""), landed: "#md5=" + sum, now: "#md5=" + wrongMD5, check: verify.CheckMD5, got: sum},
+		{landed: "#sha256=" + sha, now: "#sha256=" + sha},
+		{now: "#sha256=" + sha}, // by the hash of the file, which is as it was transferred
+		{now: "#sha256=" + wrongMD5 + wrongMD5, check: verify.CheckSHA256, got: sha},
 		{now: "#size=17", check: verify.CheckSize, got: size},
 		{now: "#crc64=17", check: verify.CheckCRC64, got: crc},
 		{respond: withHeaders("X-Oss-Hash-Crc64ecma", ""), now: "#crc64=17", check: verify.CheckCRC64, got: crc},

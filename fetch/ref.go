@@ -75,6 +75,9 @@ func (r Ref) String() string {
 		s += "?" + r.option + "=" + r.value
 	}
 	var promises []string // in a fixed order; parsePromises reads them
+	if r.want.SHA256 != "" {
+		promises = append(promises, "sha256="+r.want.SHA256)
+	}
 	if r.want.MD5 != "" {
 		promises = append(promises, "md5="+r.want.MD5)
 	}

@@ -172,6 +172,9 @@ func TestParseRefRefuses(t *testing.T) {
 		{"https://user:password@h/a", "user name"},
 		{"https://h/a#size=1&size=1", "twice"},
 		{"https://h/a#md5=1", "32 hex digits"},
+		{"https://h/a#sha256=" + strings.Repeat("0", 63), "64 hex digits"},
+		{"https://h/a#sha256=" + strings.Repeat("g", 64), "64 hex digits"},
+		{"https://h/a#sha265=1", "did you mean #sha256="},
 		{"https://h/a#md5=" + strings.Repeat("g", 32), "32 hex digits"},
 		{"https://h/a#crc64=0x7", "decimal"},
 		{"https://h/a#crc64=-1", "decimal"},
@@ -185,7 +188,7 @@ func TestParseRefRefuses(t *testing.T) {
 		{"https://h/a#size=1&", "unknown promise"},
 		{"https://h/a#SIZE=1", "unknown promise #SIZE: did you mean #size=?"},
 		{"https://h/a#recrods=1", "did you mean #records=?"},
-		{"https://h/a#sha1=1", "unknown promise #sha1, want md5, crc64, size or records"},
+		{"https://h/a#sha1=1", "unknown promise #sha1, want sha256, md5, crc64, size or records"},
 	} {
 		ref, err := ParseRef(tt.in)
 		if err == nil {
@@ -221,6 +224,7 @@ func TestTheFragmentOfAURLPromises(t *testing.T) {
 		{"#size=0", "#size=0", verify.Want{Size: 0}, verify.Unknown},
 		{"#size=007", "#size=7", verify.Want{Size: 7}, verify.Unknown},
 		{"#records=0", "#records=0", nothing, 0},
+		{"#size=1&sha256=" + strings.Repeat("A0", 32), "#sha256=" + strings.Repeat("a0", 32) + "&size=1", verify.Want{Size: 1, SHA256: strings.Repeat("a0", 32)}, verify.Unknown},
 		{"#md5=" + strings.ToUpper(md5), "#md5=" + md5, verify.Want{Size: verify.Unknown, MD5: md5}, verify.Unknown},
 		{"#crc64=0", "#crc64=0", verify.Want{Size: verify.Unknown, CRC64: "0"}, verify.Unknown},
 		{"#crc64=0011051210869376104954", "#crc64=11051210869376104954", verify.Want{Size: verify.Unknown, CRC64: "11051210869376104954"}, verify.Unknown},

@@ -63,7 +63,7 @@ func FuzzMerge(f *testing.F) {
 	}
 	f.Add(int64(5), "", md5, "7", int64(5), "", strings.ToUpper(md5), "8")
 	f.Fuzz(func(t *testing.T, size1 int64, etag1, md51, crc1 string, size2 int64, etag2, md52, crc2 string) {
-		a, b := Want{max(size1, Unknown), etag1, md51, crc1, ""}, Want{max(size2, Unknown), etag2, md52, crc2, ""}
+		a, b := Want{max(size1, Unknown), etag1, md51, crc1, "", ""}, Want{max(size2, Unknown), etag2, md52, crc2, "", ""}
 		ab, errA := a.Merge("o", b)
 		ba, errB := b.Merge("o", a)
 		if (errA == nil) != (errB == nil) {

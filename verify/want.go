@@ -17,6 +17,8 @@ type Want struct {
 	MD5   string // lower-case hex, or "": not promised
 	CRC64 string // CRC-64/XZ in decimal, or "": not promised
 
+	SHA256 string `json:",omitempty"` // lower-case hex, or "": not promised
+
 	// Modified is when the object was last modified, in one form for all answers
 	// of a store, or "". It names a version where no strong ETag does.
 	Modified string `json:",omitempty"`
@@ -42,7 +44,7 @@ func (w Want) Merge(object string, other Want) (Want, error) {
 		check string
 		w     *string
 		other string
-	}{{CheckMD5, &merged.MD5, other.MD5}, {CheckCRC64, &merged.CRC64, other.CRC64}} {
+	}{{CheckSHA256, &merged.SHA256, other.SHA256}, {CheckMD5, &merged.MD5, other.MD5}, {CheckCRC64, &merged.CRC64, other.CRC64}} {
 		switch {
 		case *sum.w == "":
 			*sum.w = sum.other

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto/md5"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
@@ -14,6 +15,7 @@ import (
 // The names of the checks, as receipts and messages give them.
 const (
 	CheckSize    = "size"
+	CheckSHA256  = "sha256"
 	CheckMD5     = "md5"
 	CheckCRC64   = "crc64"
 	CheckETag    = "etag"
@@ -54,6 +56,7 @@ type Wire struct {
 
 	crc   hash.Hash64
 	md5   hash.Hash // nil where nothing calls for it
+	sha   hash.Hash // likewise
 	parts []*partsHash
 	found Result // without its CRC64
 }
@@ -76,7 +79,10 @@ func NewWire(object string, want Want, r io.Reader) *Wire {
 	if want.MD5 != "" || tag.form == etagMD5 {
 		w.md5 = md5.New()
 	}
-	if tag.form == etagParts && want.CRC64 == "" && want.MD5 == "" {
+	if want.SHA256 != "" {
+		w.sha = sha256.New()
+	}
+	if tag.form == etagParts && want.CRC64 == "" && want.MD5 == "" && want.SHA256 == "" {
 		w.parts = guessParts(want.Size, tag.parts)
 	}
 	return w
@@ -93,6 +99,9 @@ func (w *Wire) Read(p []byte) (int, error) {
 	w.crc.Write(p[:n])
 	if w.md5 != nil {
 		w.md5.Write(p[:n])
+	}
+	if w.sha != nil {
+		w.sha.Write(p[:n])
 	}
 	for _, parts := range w.parts {
 		parts.Write(p[:n])
@@ -125,6 +134,9 @@ func (w *Wire) verdict() error {
 	found := w.Result()
 	if w.want.Size != Unknown {
 		checks = append(checks, Check{Check: CheckSize, Want: strconv.FormatInt(w.want.Size, 10), Got: strconv.FormatInt(found.Size, 10)})
+	}
+	if w.want.SHA256 != "" {
+		checks = append(checks, Check{Check: CheckSHA256, Want: w.want.SHA256, Got: fmt.Sprintf("%x", w.sha.Sum(nil))})
 	}
 	if w.want.CRC64 != "" {
 		checks = append(checks, Check{Check: CheckCRC64, Want: w.want.CRC64, Got: found.CRC64})

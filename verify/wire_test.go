@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"crypto/md5"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc64"
@@ -48,9 +49,11 @@ func TestEOFIsTheVerdictThatEveryPromiseHeld(t *testing.T) {
 		{"size", Want{Size: size}, CheckSize},
 		{"crc64", Want{Size: Unknown, CRC64: crcOf(text)}, CheckCRC64},
 		{"md5", Want{Size: Unknown, MD5: md5Of(text)}, CheckMD5},
+		{"sha256", Want{Size: Unknown, SHA256: sha256Of(text)}, CheckSHA256},
+		{"sha256 and md5", Want{Size: int64(len(text)), SHA256: strings.ToUpper(sha256Of(text)), MD5: md5Of(text)}, CheckSHA256},
 		{"upper-case md5", Want{Size: Unknown, MD5: strings.ToUpper(md5Of(text))}, CheckMD5},
 		{"etag", Want{Size: Unknown, ETag: `"` + strings.ToUpper(md5Of(text)) + `"`}, CheckETag},
-		{"all", Want{size, md5Of(text), md5Of(text), crcOf(text), ""}, CheckCRC64},
+		{"all", Want{size, md5Of(text), md5Of(text), crcOf(text), "", ""}, CheckCRC64},
 		{"size and an opaque etag", Want{Size: size, ETag: "EXSFGSDASDASDG123ASD"}, CheckSize},
 	} {
 		for name, reader := range readers {
@@ -102,13 +105,14 @@ func TestBytesThatBreakAPromiseAreAMismatchAndNeverEOF(t *testing.T) {
 }
 
 func TestEveryPromiseMustHold(t *testing.T) {
-	all := Want{int64(len(text)), md5Of(text), md5Of(text), crcOf(text), ""}
+	all := Want{int64(len(text)), md5Of(text), md5Of(text), crcOf(text), "", ""}
 	for _, tt := range []struct {
 		check  string
 		change func(*Want)
 	}{
 		{CheckSize, func(w *Want) { w.Size++ }},
 		{CheckCRC64, func(w *Want) { w.CRC64 = "0" }},
+		{CheckSHA256, func(w *Want) { w.SHA256 = otherMD5 + otherMD5 }},
 		{CheckMD5, func(w *Want) { w.MD5 = otherMD5 }},
 	} {
 		want := all
@@ -234,7 +238,7 @@ func TestAnETagIsBelievedUnlessSomethingBetterProvesTheBytes(t *testing.T) {
 }
 
 func TestWireListsEachPromiseInOrder(t *testing.T) {
-	w, _, err := readWire(Want{int64(len(text)), "null", md5Of(text), crcOf(text), ""}, strings.NewReader(text))
+	w, _, err := readWire(Want{int64(len(text)), "null", md5Of(text), crcOf(text), "", ""}, strings.NewReader(text))
 	want := []Check{
 		{CheckSize, fmt.Sprint(len(text)), fmt.Sprint(len(text)), Held},
 		{CheckCRC64, crcOf(text), crcOf(text), Held},
@@ -261,7 +265,7 @@ func TestWireIsAnIOReader(t *testing.T) {
 	for i := range body {
 		body[i] = byte(rand.Uint32())
 	}
-	want := Want{int64(len(body)), md5Of(string(body)), md5Of(string(body)), crcOf(string(body)), ""}
+	want := Want{int64(len(body)), md5Of(string(body)), md5Of(string(body)), crcOf(string(body)), "", ""}
 	for name, reader := range readers {
 		if err := iotest.TestReader(NewWire("o", want, reader(bytes.NewReader(body))), body); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -276,3 +280,5 @@ func TestCRC64IsThatOfTheStores(t *testing.T) {
 		t.Errorf("%s", w.Result().CRC64)
 	}
 }
+
+func sha256Of(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }

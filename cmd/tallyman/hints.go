@@ -148,7 +148,7 @@ var hints = []struct {
 	{"truncated", when{test: breaksOwnPromise}, "see that the #size in the reference is right; if it is, the source has another file"},
 	{"truncated", when{}, "run again; if it happens again, the source has less than it promised"},
 	{"unknown-status", when{}, "look at the job in the provider's console"},
-	{"unproven", when{test: isURL}, "say what you know of the file: tallyman fetch REF#md5=…, or #crc64=… or #size=…"},
+	{"unproven", when{test: isURL}, "say what you know of the file: tallyman fetch REF#md5=…, or #sha256=…, #crc64=… or #size=…"},
 	{"unproven", when{}, "look at the job in the provider's console: it promises nothing of its file"},
 	{"unsafe-name", when{}, "keep a zip or tar as it came by --keep wire, or ask for an export of plain files with plain names"},
 	{"url-expired", when{test: isURL}, "get a fresh URL"},

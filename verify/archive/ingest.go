@@ -103,8 +103,7 @@ func (in *Ingest) Done(name string, want verify.Want) bool {
 	if err == nil {
 		_, err = want.Merge(name, o.Store.want())
 	}
-	isHashed := want.MD5 != "" || want.CRC64 != ""
-	e.wanted = err == nil && SameVersion(want, o.Job.want()) && (isHashed || o.Hidden == in.Hidden)
+	e.wanted = err == nil && SameVersion(want, o.Job.want()) && (isHashed(want) || o.Hidden == in.Hidden)
 	in.objects.entries[name] = e
 	return e.wanted
 }

@@ -53,7 +53,7 @@ type Partial struct {
 // closes the Partial when all who use it have ended.
 func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p *Partial, err error) {
 	disk := in.archive.disk
-	p = &Partial{in: in, name: name, job: want, want: want, store: verify.NoPromise(), hashed: want.MD5 != "" || want.CRC64 != "", indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
+	p = &Partial{in: in, name: name, job: want, want: want, store: verify.NoPromise(), hashed: isHashed(want), indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
 	p.moved.L, p.reserved.all = &p.mu, &in.archive.reserved
 	defer func() {
 		if err != nil {

@@ -18,11 +18,13 @@ type Promise struct {
 	MD5   string `json:"md5,omitempty"`
 	CRC64 string `json:"crc64,omitempty"`
 
+	SHA256 string `json:"sha256,omitempty"`
+
 	Modified string `json:"modified,omitempty"` // the store's Last-Modified
 }
 
 func promised(w verify.Want) Promise {
-	p := Promise{ETag: w.ETag, MD5: w.MD5, CRC64: w.CRC64, Modified: w.Modified}
+	p := Promise{ETag: w.ETag, MD5: w.MD5, CRC64: w.CRC64, SHA256: w.SHA256, Modified: w.Modified}
 	if w.Size != verify.Unknown {
 		p.Size = &w.Size
 	}
@@ -30,7 +32,7 @@ func promised(w verify.Want) Promise {
 }
 
 func (p Promise) want() verify.Want {
-	w := verify.Want{Size: verify.Unknown, ETag: p.ETag, MD5: p.MD5, CRC64: p.CRC64, Modified: p.Modified}
+	w := verify.Want{Size: verify.Unknown, ETag: p.ETag, MD5: p.MD5, CRC64: p.CRC64, SHA256: p.SHA256, Modified: p.Modified}
 	if p.Size != nil && *p.Size >= 0 {
 		w.Size = *p.Size
 	}
@@ -46,7 +48,7 @@ func SameVersion(a, b verify.Want) bool {
 	return !(a.Size != verify.Unknown && b.Size != verify.Unknown && a.Size != b.Size) &&
 		!(a.ETag != "" && b.ETag != "" && !verify.SameETag(a.ETag, b.ETag)) &&
 		!(!strong && differ(a.Modified, b.Modified)) &&
-		!differ(a.CRC64, b.CRC64) && !differ(a.MD5, b.MD5)
+		!differ(a.CRC64, b.CRC64) && !differ(a.MD5, b.MD5) && !differ(a.SHA256, b.SHA256)
 }
 
 // isComparable reports whether two answers of stores both name a version.
@@ -84,6 +86,10 @@ func (p *Partial) AddPromise(store verify.Want) error {
 	p.store, p.answered, p.want = store, true, want
 	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job), Hidden: p.in.Hidden})
 }
+
+// isHashed reports whether a promise of the job is a hash, so that the Wire fails if
+// the bytes are not those that are wanted.
+func isHashed(w verify.Want) bool { return w.MD5 != "" || w.CRC64 != "" || w.SHA256 != "" }
 
 // Want is all that is promised of the object so far, by the job and the store.
 func (p *Partial) Want() verify.Want {

@@ -239,7 +239,7 @@ func (d *decoding) isSoundZip(ctx context.Context, read *bufio.Reader) bool {
 
 // isHashed reports whether a hash of the object was promised.
 func (d *decoding) isHashed() bool {
-	return d.Promised.MD5 != "" || d.Promised.CRC64 != "" || d.Promised.ETag != ""
+	return d.Promised.MD5 != "" || d.Promised.CRC64 != "" || d.Promised.SHA256 != "" || d.Promised.ETag != ""
 }
 
 type discarded struct{ io.Writer }
