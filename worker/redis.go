@@ -83,6 +83,17 @@ func NewRedisClient(o RedisOptions) (client redis.UniversalClient, err error) {
 		}
 	}
 	u.RawQuery = query.Encode()
+	if client, err = o.client(u, trust); err != nil {
+		return nil, err
+	}
+	client.AddHook(hook)
+	return client, nil
+}
+
+// client returns a client of the kind that a URL names: of a Redis behind Sentinel,
+// of a cluster, or of one Redis.
+func (o RedisOptions) client(u *url.URL, trust *tls.Config) (redis.UniversalClient, error) {
+	query := u.Query()
 	switch {
 	case query.Has("master_name"):
 		options, err := redis.ParseFailoverURL(u.String())
@@ -92,7 +103,7 @@ func NewRedisClient(o RedisOptions) (client redis.UniversalClient, err error) {
 		options.Password, options.DisableIdentity = cmp.Or(o.Password, options.Password), true
 		options.DialerRetries, options.ContextTimeoutEnabled = 1, o.Patience > 0
 		options.Dialer = dialer(options.DialTimeout, options.TLSConfig, trust)
-		client = redis.NewFailoverClient(options)
+		return redis.NewFailoverClient(options), nil
 	case query.Has("addr"):
 		if database := strings.Trim(u.Path, "/"); database != "" && database != "0" {
 			return nil, fmt.Errorf("a cluster has database 0 only, and no %s", database)
@@ -105,19 +116,16 @@ func NewRedisClient(o RedisOptions) (client redis.UniversalClient, err error) {
 		options.DialerRetries, options.ContextTimeoutEnabled = 1, o.Patience > 0
 		options.Dialer = dialer(options.DialTimeout, options.TLSConfig, trust)
 		options.ClusterStateReloadInterval = clusterReload
-		client = redis.NewClusterClient(options)
-	default:
-		options, err := redis.ParseURL(u.String())
-		if err != nil {
-			return nil, o.maskPassword(err)
-		}
-		options.Password, options.DisableIdentity = cmp.Or(o.Password, options.Password), true
-		options.DialerRetries, options.ContextTimeoutEnabled = 1, o.Patience > 0
-		options.Dialer = dialer(options.DialTimeout, options.TLSConfig, trust)
-		client = redis.NewClient(options)
+		return redis.NewClusterClient(options), nil
 	}
-	client.AddHook(hook)
-	return client, nil
+	options, err := redis.ParseURL(u.String())
+	if err != nil {
+		return nil, o.maskPassword(err)
+	}
+	options.Password, options.DisableIdentity = cmp.Or(o.Password, options.Password), true
+	options.DialerRetries, options.ContextTimeoutEnabled = 1, o.Patience > 0
+	options.Dialer = dialer(options.DialTimeout, options.TLSConfig, trust)
+	return redis.NewClient(options), nil
 }
 
 // trust returns whom to trust, and what to show to Redis.
