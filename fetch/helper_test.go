@@ -160,7 +160,7 @@ func checkLanded(t testing.TB, f *fetch.Fetcher, key string, want []byte) {
 	if got := content(t, f, key); !bytes.Equal(got, want) {
 		t.Errorf("%d bytes landed that are not the %d wanted", len(got), len(want))
 	}
-	if err := f.Archive.Recheck(t.Context(), key); err != nil {
+	if err := f.Archive.Recheck(t.Context(), key, nil); err != nil {
 		t.Error(err)
 	}
 	if left, _ := os.ReadDir(f.Archive.Path(".ingest")); len(left) > 0 {

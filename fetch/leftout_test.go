@@ -81,7 +81,7 @@ func TestAnObjectThatCannotLandIsLeftOutOfItsPrefixAlone(t *testing.T) {
 			if got := filesOfKey(t, f, prefixKey); len(got) != 2 || got["a.csv"] != string(rows) || got["c.csv"] != string(rows) {
 				t.Errorf("%d files landed", len(got))
 			}
-			if err := f.Archive.Recheck(t.Context(), prefixKey); err != nil {
+			if err := f.Archive.Recheck(t.Context(), prefixKey, nil); err != nil {
 				t.Error(err)
 			}
 			if _, err := fetchOnce(t, f); err == nil {

@@ -32,7 +32,7 @@ func peakOf(t *testing.T, n int) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Recheck(t.Context(), "oss/bucket/many%2F"); err != nil {
+	if err := a.Recheck(t.Context(), "oss/bucket/many%2F", nil); err != nil {
 		t.Error(err)
 	}
 	return kib / 1024

@@ -77,7 +77,7 @@ func mustFetch(t testing.TB, f *fetch.Fetcher) *archive.Receipt {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Archive.Recheck(t.Context(), exportKey); err != nil {
+	if err := f.Archive.Recheck(t.Context(), exportKey, nil); err != nil {
 		t.Error(err)
 	}
 	return receipt

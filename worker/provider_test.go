@@ -56,7 +56,7 @@ func mustLand(t testing.TB, a *archive.Archive, refs ...fetch.Ref) {
 	for _, ref := range refs {
 		if _, err := a.Landed(ref.Key()); err != nil {
 			t.Errorf("%s: %v", ref, err)
-		} else if err := a.Recheck(t.Context(), ref.Key()); err != nil {
+		} else if err := a.Recheck(t.Context(), ref.Key(), nil); err != nil {
 			t.Error(err)
 		}
 	}

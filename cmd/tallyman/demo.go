@@ -68,7 +68,7 @@ func (a *app) demo(ctx context.Context, stdout io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "\n%d. The archive, checked again\n   tallyman verify\n", len(c.landed)+1)
 	for _, key := range c.landed {
-		if err := store.Recheck(ctx, key); err != nil {
+		if err := store.Recheck(ctx, key, nil); err != nil {
 			return fmt.Errorf("verify %s: %w", key, err)
 		}
 		fmt.Fprintf(stdout, "   whole    %s\n", key)

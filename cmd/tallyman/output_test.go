@@ -102,7 +102,7 @@ func TestACommandWhoseOutputIsLostFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"landed", "doubted"} {
-		if err := store.Recheck(t.Context(), "sls/cn-hangzhou/"+testProject+"/"+name); err != nil {
+		if err := store.Recheck(t.Context(), "sls/cn-hangzhou/"+testProject+"/"+name, nil); err != nil {
 			t.Errorf("%s has not landed: %v", name, err)
 		}
 	}

@@ -114,7 +114,7 @@ func (c *verifyCommand) recheck(ctx context.Context, key string) error {
 	if !c.app.Shard.Value.Has(key) {
 		return nil
 	}
-	return c.tell(recheckLine{Key: key}, c.archive.Recheck(ctx, key))
+	return c.tell(recheckLine{Key: key}, c.archive.Recheck(ctx, key, nil))
 }
 
 // recheckPath is recheck for the bags at a path, or below it.
@@ -128,7 +128,7 @@ func (c *verifyCommand) recheckPath(ctx context.Context, path string) error {
 		if !c.app.Shard.Value.Has(bag) {
 			continue
 		}
-		key, err := archive.RecheckBag(ctx, bag)
+		key, err := archive.RecheckBag(ctx, bag, nil)
 		if err := c.tell(recheckLine{Key: key, Path: bag}, err); err != nil {
 			return err
 		}

@@ -110,7 +110,7 @@ func (w *watch) check(t *testing.T, name string) error {
 	if err != nil {
 		return err
 	}
-	return store.Recheck(t.Context(), w.key+"/"+name)
+	return store.Recheck(t.Context(), w.key+"/"+name, nil)
 }
 
 // stayed fails unless each bag still is the one that appeared first.

@@ -152,7 +152,7 @@ func TestTheResultOfATaskLands(t *testing.T) {
 			if receipt.Records != c.records || len(receipt.Doubts) > 0 || strings.Contains(fmt.Sprint(receipt.Answer), "Signature") {
 				t.Errorf("%d records, doubts %q, answer %s", receipt.Records, receipt.Doubts, receipt.Answer)
 			}
-			if err := cloud.fetcher.Archive.Recheck(t.Context(), ref.Key()); err != nil {
+			if err := cloud.fetcher.Archive.Recheck(t.Context(), ref.Key(), nil); err != nil {
 				t.Error(err)
 			}
 		})

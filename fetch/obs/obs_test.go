@@ -210,7 +210,7 @@ func TestAPrefixLandsFromTheSandbox(t *testing.T) {
 					t.Errorf("%s is not what the store has: %v", name, err)
 				}
 			}
-			if err := a.Recheck(t.Context(), ref.Key()); err != nil {
+			if err := a.Recheck(t.Context(), ref.Key(), nil); err != nil {
 				t.Error(err)
 			}
 		})

@@ -140,7 +140,7 @@ func TestTheObjectsThatAJobWroteToABucketLand(t *testing.T) {
 			if !counted || len(receipt.Doubts) > 0 {
 				t.Errorf("checks %+v, doubts %q, want %s records", receipt.Checks, receipt.Doubts, promised)
 			}
-			if err := cloud.fetcher.Archive.Recheck(t.Context(), ref.Key()); err != nil {
+			if err := cloud.fetcher.Archive.Recheck(t.Context(), ref.Key(), nil); err != nil {
 				t.Error(err)
 			}
 		})

@@ -106,7 +106,7 @@ func TestNoFileStaysOpen(t *testing.T) {
 		tryRecord(a)
 		land(a, threeObjects())
 		tryRecord(a)
-		a.Recheck(t.Context(), testKey)
+		a.Recheck(t.Context(), testKey, nil)
 		if in, err := a.Begin(context.Background(), testRef, testKey); err == nil {
 			in.Close()
 		}

@@ -61,7 +61,7 @@ func checkWholeOrAbsent(t *testing.T, dir string, step func(op, path string) err
 	landed = err == nil
 	switch {
 	case landed:
-		if err := a.Recheck(t.Context(), testKey); err != nil {
+		if err := a.Recheck(t.Context(), testKey, nil); err != nil {
 			t.Errorf("a part of the export is there: %v", err)
 		}
 	case !errors.Is(err, fs.ErrNotExist):

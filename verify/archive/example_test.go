@@ -32,7 +32,7 @@ func ExampleArchive() {
 		log.Fatal(err)
 	}
 	fmt.Printf("%d bytes in %d file, %d records with the header, proven by %s\n", receipt.Bytes, receipt.Files, receipt.Records, receipt.Objects[0].Proof)
-	fmt.Println("recheck:", a.Recheck(context.Background(), key))
+	fmt.Println("recheck:", a.Recheck(context.Background(), key, nil))
 	// Output:
 	// 18 bytes in 1 file, 2 records with the header, proven by crc64
 	// recheck: <nil>

@@ -311,7 +311,7 @@ func TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer(t *testing.T) {
 			a.SetSpace(1<<40, 1<<30, verify.Unknown, tt.longest)
 			receipt, err := y.fetch(a, "")
 			if tt.lands > 0 {
-				if key := y.key(t); err != nil || a.Recheck(context.Background(), key) != nil || len(receipt.Objects) != tt.lands || len(receipt.Doubts) != 2-tt.lands {
+				if key := y.key(t); err != nil || a.Recheck(context.Background(), key, nil) != nil || len(receipt.Objects) != tt.lands || len(receipt.Doubts) != 2-tt.lands {
 					t.Errorf("%+v: %v", receipt, err)
 				}
 				return

@@ -113,7 +113,7 @@ func FuzzRecheck(f *testing.F) {
 			t.Fatal(err)
 		}
 		rewrite(t, path, text)
-		err = a.Recheck(t.Context(), testKey)
+		err = a.Recheck(t.Context(), testKey, nil)
 		if same := bytes.Equal(before, text); same != (err == nil) || !same && !errors.Is(err, ErrDamaged) {
 			// A tag manifest may be written in another way and still be right.
 			if path != filepath.Join(bag, tagManifest) || err != nil || bagtest.Check(bag) != nil {

@@ -200,7 +200,7 @@ func keys(t testing.TB, a *Archive) []string {
 // and that nothing is left of its ingest.
 func mustHaveLanded(t testing.TB, a *Archive, e export) {
 	t.Helper()
-	if err := a.Recheck(context.Background(), testKey); err != nil {
+	if err := a.Recheck(context.Background(), testKey, nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{testKey}, keys(t, a)); diff != "" {

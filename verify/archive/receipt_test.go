@@ -135,7 +135,7 @@ func TestABagWithoutFilesIsADoubt(t *testing.T) {
 	if err != nil || !slices.Equal(r.Doubts, []string{"empty: there are no files in it, and its manifest is empty"}) {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if err := a.Recheck(t.Context(), testKey); err != nil {
+	if err := a.Recheck(t.Context(), testKey, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -166,7 +166,7 @@ func TestAnExportThatHasNotLandedHasNoReceipt(t *testing.T) {
 	mustBegin(t, a).Close()
 	_, receipt := a.Receipt(testKey)
 	_, landed := a.Landed(testKey)
-	for _, err := range []error{receipt, landed, a.Recheck(t.Context(), testKey)} {
+	for _, err := range []error{receipt, landed, a.Recheck(t.Context(), testKey, nil)} {
 		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
 			t.Errorf("%v", err)
 		}

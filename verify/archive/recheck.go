@@ -30,9 +30,10 @@ func (d *Damage) Is(target error) bool { return target == ErrDamaged }
 
 // Recheck proves that an export is as it was when it landed: every file of its
 // bag is there with the bytes that the manifests list, and no other file is. It
-// opens nothing outside the bag. It fails with a *Damage that says what is wrong,
-// with fs.ErrNotExist if the export has not landed, or with the error of ctx.
-func (a *Archive) Recheck(ctx context.Context, key string) error {
+// opens nothing outside the bag. It calls onRead, if there is one, with the number of
+// bytes of each read of a file. It fails with a *Damage that says what is wrong, with
+// fs.ErrNotExist if the export has not landed, or with the error of ctx.
+func (a *Archive) Recheck(ctx context.Context, key string, onRead func(bytes int)) error {
 	landed, err := a.landed(key)
 	if err == nil && !landed {
 		err = fs.ErrNotExist
@@ -40,20 +41,20 @@ func (a *Archive) Recheck(ctx context.Context, key string) error {
 	if err != nil {
 		return fmt.Errorf("recheck %s: %w", key, err)
 	}
-	_, err = recheck(ctx, a.Path(key), key)
+	_, err = recheck(ctx, a.Path(key), key, onRead)
 	return err
 }
 
 // RecheckBag is Recheck for a bag at any path, such as a copy. It returns the key of
 // the export, or "" if the bag is damaged. The Key of a *Damage is the path then.
-func RecheckBag(ctx context.Context, path string) (key string, err error) {
-	return recheck(ctx, path, "")
+func RecheckBag(ctx context.Context, path string, onRead func(bytes int)) (key string, err error) {
+	return recheck(ctx, path, "", onRead)
 }
 
 // recheck proves the bag at path, which is of the export with that key, or of any one
 // if it is "". It returns the key.
-func recheck(ctx context.Context, path, key string) (_ string, err error) {
-	b, name := bagCheck{listed: map[string]string{}}, cmp.Or(key, path)
+func recheck(ctx context.Context, path, key string, onRead func(bytes int)) (_ string, err error) {
+	b, name := bagCheck{listed: map[string]string{}, onRead: onRead}, cmp.Or(key, path)
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("recheck %s: %w", name, err)
@@ -91,6 +92,7 @@ type bagCheck struct {
 	problems []string
 	octets   int64 // of the content files
 	files    int
+	onRead   func(bytes int) // or nil
 }
 
 func (b *bagCheck) problem(format string, args ...any) {
@@ -156,7 +158,7 @@ func (b *bagCheck) checkFile(ctx context.Context, path string) {
 		return
 	}
 	defer f.Close()
-	size, sum, err := hashFile(ctx, f)
+	size, sum, err := hashFile(ctx, readWatcher{f, b.onRead})
 	switch {
 	case err != nil:
 		b.unreadable(path, err)
@@ -167,6 +169,20 @@ func (b *bagCheck) checkFile(ctx context.Context, path string) {
 		b.octets += size
 		b.files++
 	}
+}
+
+// A readWatcher tells how many bytes each read has.
+type readWatcher struct {
+	io.Reader
+	onRead func(bytes int) // or nil
+}
+
+func (r readWatcher) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if r.onRead != nil {
+		r.onRead(n)
+	}
+	return n, err
 }
 
 // checkOxum compares the size and the number of the content files with

@@ -117,11 +117,11 @@ func TestRecheckNamesEachDamage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, bag := mustLand(t, t.TempDir(), threeObjects())
-			if err := a.Recheck(t.Context(), testKey); err != nil {
+			if err := a.Recheck(t.Context(), testKey, nil); err != nil {
 				t.Fatalf("undamaged: %v", err)
 			}
 			tt.damage(t, bag)
-			err := a.Recheck(t.Context(), testKey)
+			err := a.Recheck(t.Context(), testKey, nil)
 			damage, ok := errors.AsType[*Damage](err)
 			if !ok || damage.Key != testKey || !errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
 				t.Fatalf("%v", err)
@@ -170,7 +170,7 @@ func TestRecheckEndsWithItsContext(t *testing.T) {
 	a, _ := mustLand(t, t.TempDir(), threeObjects())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := a.Recheck(ctx, testKey); !errors.Is(err, context.Canceled) || errors.Is(err, ErrDamaged) {
+	if err := a.Recheck(ctx, testKey, nil); !errors.Is(err, context.Canceled) || errors.Is(err, ErrDamaged) {
 		t.Errorf("%v", err)
 	}
 }
@@ -181,7 +181,7 @@ func TestABagThatWasMovedAndLinkedIsWhole(t *testing.T) {
 	if err := errors.Join(os.Rename(bag, moved), os.Symlink(moved, bag)); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Recheck(t.Context(), testKey); err != nil {
+	if err := a.Recheck(t.Context(), testKey, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -213,11 +213,11 @@ func TestABagIsProvenAnywhere(t *testing.T) {
 		}
 	}
 	whole, damaged := filepath.Join(copies, "of/a"), filepath.Join(copies, "of/b")
-	if key, err := RecheckBag(t.Context(), whole); key != testKey || err != nil {
+	if key, err := RecheckBag(t.Context(), whole, nil); key != testKey || err != nil {
 		t.Errorf("%q, %v", key, err)
 	}
 	rewrite(t, filepath.Join(damaged, "data/stranger"), []byte("x"))
-	_, err := RecheckBag(t.Context(), damaged)
+	_, err := RecheckBag(t.Context(), damaged, nil)
 	if damage, ok := errors.AsType[*Damage](err); !ok || damage.Key != damaged || !slices.Equal(damage.Problems, []string{"data/stranger is in no manifest"}) {
 		t.Errorf("%v", err)
 	}

@@ -211,7 +211,7 @@ func (y *testStore) work(a *archive.Archive) error {
 func (y *testStore) checkWhole(t testing.TB, a *archive.Archive, keep fetch.Keep) {
 	t.Helper()
 	key := y.key(t)
-	if err := a.Recheck(context.Background(), key); err != nil {
+	if err := a.Recheck(context.Background(), key, nil); err != nil {
 		t.Error(err)
 	}
 	want := y.content()

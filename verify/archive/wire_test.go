@@ -97,7 +97,7 @@ func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
 				c.disk.cutPower(after, keepAtRandom())
 				for _, dir := range []string{dir, after} {
 					a = mustOpen(t, dir)
-					if err := a.Recheck(t.Context(), testKey); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					if err := a.Recheck(t.Context(), testKey, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
 						t.Errorf("crash at %d: a part of the export is there: %v", at, err)
 					}
 					if _, err := landWires(a, threeObjects(), content); err != nil {
