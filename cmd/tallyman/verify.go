@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"strings"
 
@@ -57,34 +58,19 @@ func (a *app) verify(cmd *cobra.Command, args []string) error {
 			return cli.Usagef("%s is neither a reference, such as sls://REGION/PROJECT/JOB, nor a directory: %w", arg, statErr)
 		}
 	}
-	c := &verifyCommand{app: a, stdout: cmd.OutOrStdout()}
-	for _, path := range paths {
-		if err := c.recheckPath(cmd.Context(), path); err != nil {
+	c := &verifyCommand{app: a}
+	if len(keys) > 0 || len(args) == 0 {
+		store, err := a.openRequired()
+		if err != nil {
 			return err
 		}
+		c.archive = store
 	}
-	if len(paths) > 0 && len(keys) == 0 {
-		return c.exit(cmd.ErrOrStderr())
-	}
-	store, err := a.openRequired()
+	c.bar = cli.NewRecheckBar(cmd.OutOrStdout(), cmd.ErrOrStderr(), a.Quiet || a.JSON)
+	err := c.recheckAll(cmd.Context(), paths, keys)
+	c.bar.Close()
 	if err != nil {
 		return err
-	}
-	c.archive = store
-	for _, key := range keys {
-		if err := c.recheck(cmd.Context(), key); err != nil {
-			return err
-		}
-	}
-	if len(args) == 0 {
-		for key, err := range store.All() {
-			if err == nil {
-				err = c.recheck(cmd.Context(), key)
-			}
-			if err != nil {
-				return err
-			}
-		}
 	}
 	return c.exit(cmd.ErrOrStderr())
 }
@@ -94,7 +80,7 @@ func (a *app) verify(cmd *cobra.Command, args []string) error {
 type verifyCommand struct {
 	app     *app
 	archive *archive.Archive // nil if only paths are named
-	stdout  io.Writer
+	bar     *cli.RecheckBar
 
 	whole, damaged, absent int
 }
@@ -108,33 +94,66 @@ type recheckLine struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
-// recheck checks one export if it is in the shard of --part, and prints how it
-// fares. It returns an error only if the archive can't be read.
-func (c *verifyCommand) recheck(ctx context.Context, key string) error {
-	if !c.app.Shard.Value.Has(key) {
-		return nil
+// bags yields a line of each bag to be checked, and of each path without one, which is
+// absent: the bags at the paths or below them, and the exports of the archive that keys
+// name, or all of them if nothing is named. It ends after the first error.
+func (c *verifyCommand) bags(paths, keys []string) iter.Seq2[recheckLine, error] {
+	return func(yield func(recheckLine, error) bool) {
+		for _, path := range paths {
+			found := false
+			for bag, err := range archive.Bags(path) {
+				found = true
+				if (err != nil || c.app.Shard.Value.Has(bag)) && !yield(recheckLine{Path: bag}, err) {
+					return
+				}
+			}
+			if !found && !yield(recheckLine{Path: path, State: "absent"}, nil) {
+				return
+			}
+		}
+		var exports iter.Seq2[string, error] = func(yield func(string, error) bool) {
+			for _, key := range keys {
+				if !yield(key, nil) {
+					return
+				}
+			}
+		}
+		if len(paths)+len(keys) == 0 {
+			exports = c.archive.All()
+		}
+		for key, err := range exports {
+			if (err != nil || c.app.Shard.Value.Has(key)) && !yield(recheckLine{Key: key}, err) {
+				return
+			}
+		}
 	}
-	return c.tell(recheckLine{Key: key}, c.archive.Recheck(ctx, key, nil))
 }
 
-// recheckPath is recheck for the bags at a path, or below it.
-func (c *verifyCommand) recheckPath(ctx context.Context, path string) error {
-	found := false
-	for bag, err := range archive.Bags(path) {
-		found = true
+// recheckAll checks bags, and prints how each fares. It fails only if it can't go on.
+func (c *verifyCommand) recheckAll(ctx context.Context, paths, keys []string) error {
+	if c.bar.Visible() {
+		total := 0
+		for range c.bags(paths, keys) {
+			total++
+		}
+		c.bar.Begin(total)
+	}
+	for line, err := range c.bags(paths, keys) {
 		if err != nil {
 			return err
 		}
-		if !c.app.Shard.Value.Has(bag) {
-			continue
+		switch {
+		case line.State == "absent":
+			err = fs.ErrNotExist
+		case line.Path == "":
+			err = c.archive.Recheck(ctx, line.Key, c.bar.Read)
+		default:
+			line.Key, err = archive.RecheckBag(ctx, line.Path, c.bar.Read)
 		}
-		key, err := archive.RecheckBag(ctx, bag, nil)
-		if err := c.tell(recheckLine{Key: key, Path: bag}, err); err != nil {
+		if err := c.tell(line, err); err != nil {
 			return err
 		}
-	}
-	if !found {
-		return c.tell(recheckLine{Path: path}, fs.ErrNotExist)
+		c.bar.Increment()
 	}
 	return nil
 }
@@ -161,11 +180,11 @@ func (c *verifyCommand) tell(line recheckLine, err error) error {
 	}
 	switch {
 	case c.app.JSON:
-		_ = cli.PrintJSON(c.stdout, line)
+		_ = cli.PrintJSON(c.bar.Stdout, line)
 	case line.State != "whole":
-		fmt.Fprintf(c.stdout, "%-7s  %s  %s\n", line.State, cmp.Or(line.Path, line.Key), strings.Join(line.Problems, "; "))
+		fmt.Fprintf(c.bar.Stdout, "%-7s  %s  %s\n", line.State, cmp.Or(line.Path, line.Key), strings.Join(line.Problems, "; "))
 	case !c.app.Quiet:
-		fmt.Fprintf(c.stdout, "%-7s  %s\n", line.State, cmp.Or(line.Path, line.Key))
+		fmt.Fprintf(c.bar.Stdout, "%-7s  %s\n", line.State, cmp.Or(line.Path, line.Key))
 	}
 	return nil
 }

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -156,6 +158,53 @@ func TestABarSaysHowFarHowFastAndHowLong(t *testing.T) {
 	for width, want := range map[int]string{40: "sls://cn-hangzhou/ali/日志-123", 20: "sls://cn-…ali/日志-123", 1: "sls:…-123"} {
 		if got := cutMiddle("sls://cn-hangzhou/ali/日志-123", width); got != want {
 			t.Errorf("%d: %q", width, got)
+		}
+	}
+}
+
+// A bar fits on its terminal, however narrow that is, has no colours, and leaves
+// nothing behind but the lines that were printed above it.
+func TestARecheckIsShownOnATerminal(t *testing.T) {
+	t.Parallel()
+	for _, columns := range []uint16{12, 30, 100} {
+		person, command := newTerminal(t, columns)
+		said, shown := make(chan string), make(chan bool)
+		go func() {
+			text, chunk := "", make([]byte, 1024)
+			for n, err := 0, error(nil); err == nil; {
+				n, err = person.Read(chunk) // fails once the other end is closed
+				if had := strings.Contains(text, "1 of 4"); strings.Contains(text+string(chunk[:n]), "1 of 4") && !had {
+					close(shown)
+				}
+				text += string(chunk[:n])
+			}
+			said <- text
+		}()
+		bar := NewRecheckBar(command, command, false)
+		bar.Begin(4)
+		bar.Read(2048)
+		bar.Increment()
+		<-shown
+		fmt.Fprintln(bar.Stdout, "whole    a")
+		bar.Close()
+		fmt.Fprintln(command, "1 whole")
+		command.Close()
+		text := <-said
+		if !strings.HasSuffix(text, "1 whole\r\n") || strings.Count(text, "whole    a") != 1 || regexp.MustCompile(`\x1b\[[0-9;]*m`).MatchString(text) {
+			t.Errorf("%d columns: %q", columns, text)
+		}
+		for _, line := range regexp.MustCompile(`\x1b\[[0-9]*[A-Z]|\r|\n`).Split(text, -1) {
+			if utf8.RuneCountInString(line) > int(columns) {
+				t.Errorf("%d columns: %q", columns, line)
+			}
+		}
+	}
+	if bar := NewRecheckBar(io.Discard, io.Discard, false); bar.Visible() {
+		t.Error("shown without a terminal")
+	}
+	for checked, want := range map[int64]string{0: "0% 1KiB/s ", 1: "25% 1KiB/s ETA 6s ", 4: "100% 1KiB/s "} {
+		if got := recheckPace(checked, 4, 2048, 2*time.Second); got != want {
+			t.Errorf("%d of 4: %q", checked, got)
 		}
 	}
 }
