@@ -83,6 +83,7 @@ func (c *StatusCache) lookUp(ctx context.Context, place Ref, name string) (*Expo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
+	c.expire(now)
 	w := c.watches[place.String()]
 	if w == nil || len(w.awaited) < minAwaited || now.Before(w.pausedUntil) || now.Before(w.missing[name]) {
 		return nil, nil, nil // a listing would save no calls, or does not have the job
@@ -126,8 +127,7 @@ func (c *StatusCache) record(place Ref, name string, export *Export, err error) 
 	}
 	switch {
 	case retryable(err), err == nil && isPending(export.State):
-		c.expire(time.Now())
-		if w = c.watches[place.String()]; w == nil {
+		if w == nil {
 			w = &watch{place: place, awaited: map[string]time.Time{}, missing: map[string]time.Time{}}
 			c.watches[place.String()] = w
 		}
