@@ -74,10 +74,10 @@ func (e *PageError) parseJSON(body []byte, mayBeRecord bool) bool {
 	switch text := e.Code + " " + e.Message; {
 	case hasError:
 		return e.Code+e.Message != ""
-	case !failed && (e.Code != "" || !errorText.MatchString(e.Message)), e.Message == "":
+	case !failed && (e.Code != "" || !patterns().errorText.MatchString(e.Message)), e.Message == "":
 		return false
 	default:
-		return !mayBeRecord || errorWord.MatchString(text) || errorText.MatchString(text)
+		return !mayBeRecord || errorWord.MatchString(text) || patterns().errorText.MatchString(text)
 	}
 }
 

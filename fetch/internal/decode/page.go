@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -38,7 +39,7 @@ const (
 )
 
 // phrases are what stores and gateways say in place of the data, logins what pages
-// say that ask for a login.
+// say that ask for a login, and proxies how a line begins that a proxy says.
 const (
 	phrases = `(?:access (?:is )?denied|access to [^.]{1,80} (?:denied|forbidden)|bad gateway|bad request|(?:403 )?forbidden|gateway time-?out|` +
 		`internal (?:server )?error|(?:link|request|session|signature|token|url) (?:has )?expired|method not allowed|no healthy upstream|` +
@@ -46,24 +47,28 @@ const (
 		`unauthori[sz]ed|the (?:requested url|resource|page)[^.]{0,80} (?:not be retrieved|not found|cannot be found))`
 	logins      = `(?:(?:please |user )?(?:log|sign)[ -]?in(?: required| page| to [^.]{1,80})?|登[录陆](?:页面)?|用户登录)`
 	endOfSaying = `(?:\s*$|\s*[-:|!.–—·])`
+	proxies     = `(?i)^(?:upstream connect error|default backend - 404|error code:? \d)`
 )
 
-var (
-	xmlError = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:\w+:)?(?:error|errorresponse|fault)[\s/>]`)
-	soapBody = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*)?<(?:\w+:)?envelope[\s>].*<(?:\w+:)?fault[\s>]`)
-	htmlPage = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>/].*<(?:/html|body|head|title))|^(?:<!--.*?-->\s*)*<(?:head|body|title|h1|center)>`)
-
-	pageTitle   = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
-	pageHeading = regexp.MustCompile(`(?is)<h[1-3][^>]*>(.*?)</h`)
-	markup      = regexp.MustCompile(`(?is)<(?:script|style|title)[^>]*>.*?</|<[^>]*>`)
-	loginForm   = regexp.MustCompile(`(?is)<input[^>]+type\s*=\s*["']?password|(?:\blocation\b[^;<]{0,60}|http-equiv\s*=\s*["']?refresh[^>]{0,200})(?:log-?in|sign-?in|passport|oauth|/sso)`)
-
-	proxyText = regexp.MustCompile(`(?i)^(?:upstream connect error|default backend - 404|error code:? \d)`)
-	errorText = regexp.MustCompile(`(?is)^[\s\pP]*(?:` + logins + `|` + phrases + `|error)` + endOfSaying + `|` +
+// patterns tell pages apart. They take milliseconds to compile, which most processes
+// need not.
+var patterns = sync.OnceValue(func() (p struct {
+	xmlError, soapBody, htmlPage, pageTitle, pageHeading, markup, loginForm, proxyText, errorText *regexp.Regexp
+}) {
+	p.xmlError = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:\w+:)?(?:error|errorresponse|fault)[\s/>]`)
+	p.soapBody = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*)?<(?:\w+:)?envelope[\s>].*<(?:\w+:)?fault[\s>]`)
+	p.htmlPage = regexp.MustCompile(`(?is)^(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>/].*<(?:/html|body|head|title))|^(?:<!--.*?-->\s*)*<(?:head|body|title|h1|center)>`)
+	p.pageTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
+	p.pageHeading = regexp.MustCompile(`(?is)<h[1-3][^>]*>(.*?)</h`)
+	p.markup = regexp.MustCompile(`(?is)<(?:script|style|title)[^>]*>.*?</|<[^>]*>`)
+	p.loginForm = regexp.MustCompile(`(?is)<input[^>]+type\s*=\s*["']?password|(?:\blocation\b[^;<]{0,60}|http-equiv\s*=\s*["']?refresh[^>]{0,200})(?:log-?in|sign-?in|passport|oauth|/sso)`)
+	p.proxyText = regexp.MustCompile(proxies)
+	p.errorText = regexp.MustCompile(`(?is)^[\s\pP]*(?:` + logins + `|` + phrases + `|error)` + endOfSaying + `|` +
 		`^[\s\pP]*(?:(?:http|error|status|code|rbac)\S*\s+)*(?:[45]\d\d|` + phrases + `|[45]\d\d\s+(?:error|` + phrases + `))` + endOfSaying + `|` +
 		`\b(?:error|status)\s*(?:code\W*)?[45]\d\d[\s\pP]*$|` +
-		proxyText.String() + `|访问被拒|请求被拒|已过期|已失效|没有权限|无权访问|禁止访问|页面不存在|文件不存在`)
-)
+		proxies + `|访问被拒|请求被拒|已过期|已失效|没有权限|无权访问|禁止访问|页面不存在|文件不存在`)
+	return p
+})
 
 // htmlKinds are the extensions of files that are written in HTML: pages, and the
 // tables and texts that many programs write for Office.
@@ -83,7 +88,7 @@ func (d *decoding) checkErrorPage(content *bufio.Reader, head []byte) error {
 	start := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n")
 	isMarked := bytes.HasPrefix(start, []byte("<")) || bytes.HasPrefix(start, []byte("{"))
 	isPromised := d.isHashed() || d.Promised.Size > 0 || d.Records == 1 && d.Names.Only && d.isJSON()
-	if isPromised || !isMarked && (len(head) > maxPageText || !errorText.Match(start)) {
+	if isPromised || !isMarked && (len(head) > maxPageText || !patterns().errorText.Match(start)) {
 		return nil
 	}
 	body, err := content.Peek(maxPageSize)
@@ -110,14 +115,14 @@ func (d *decoding) readPage(body []byte) *PageError {
 		isError = page.parseJSON(start, d.isJSON())
 	case '<':
 		page.Format = "HTML"
-		if xmlError.Match(start) || soapBody.Match(start) {
+		if patterns().xmlError.Match(start) || patterns().soapBody.Match(start) {
 			page.Format = "XML"
 		}
-		isError = page.Format == "XML" || htmlPage.Match(start) && d.isErrorHTML(page)
+		isError = page.Format == "XML" || patterns().htmlPage.Match(start) && d.isErrorHTML(page)
 	default:
 		page.Format, page.Title = "text", string(start)
 		isLine := bytes.ContainsFunc(start, unicode.IsLetter) && !bytes.ContainsAny(bytes.TrimRight(start, "\r\n"), "\r\n\t,;|")
-		isError = isLine || proxyText.Match(start)
+		isError = isLine || patterns().proxyText.Match(start)
 	}
 	if !isError {
 		return nil
@@ -130,18 +135,18 @@ func (d *decoding) readPage(body []byte) *PageError {
 func (d *decoding) isErrorHTML(page *PageError) bool {
 	kind := d.label().kind
 	mayBeHTML := d.Names.Content == "" && (kind == "" || slices.Contains(htmlKinds, kind))
-	isError := loginForm.Match(page.Body)
-	for _, text := range []*regexp.Regexp{pageTitle, pageHeading} {
+	isError := patterns().loginForm.Match(page.Body)
+	for _, text := range []*regexp.Regexp{patterns().pageTitle, patterns().pageHeading} {
 		found := text.FindSubmatch(page.Body)
 		if found == nil {
 			continue
 		}
-		said := strings.TrimSpace(string(markup.ReplaceAll(found[1], nil)))
-		isError = isError || errorText.MatchString(said)
+		said := strings.TrimSpace(string(patterns().markup.ReplaceAll(found[1], nil)))
+		isError = isError || patterns().errorText.MatchString(said)
 		page.Title = cmp.Or(page.Title, said)
 	}
-	said := bytes.TrimSpace(markup.ReplaceAll(page.Body, nil))
-	if !mayBeHTML || isError || len(said) <= maxPageText && errorText.Match(said) {
+	said := bytes.TrimSpace(patterns().markup.ReplaceAll(page.Body, nil))
+	if !mayBeHTML || isError || len(said) <= maxPageText && patterns().errorText.Match(said) {
 		return true
 	}
 	if kind == "" {
