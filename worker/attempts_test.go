@@ -334,6 +334,9 @@ func TestAWorkerHonoursRetryAfter(t *testing.T) {
 }
 
 func TestFailuresOutsideAnExportUseNoAttempt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of simulated time")
+	}
 	t.Parallel()
 	for name, err := range map[string]error{
 		"throttled": call(fetch.ErrThrottled), "disk full": onPath(syscall.ENOSPC), "disk": onPath(syscall.EIO),

@@ -152,6 +152,9 @@ func TestAWorkerWaitsOutTwoHoursOfOutage(t *testing.T) {
 
 // The wait that was asked for ends with an outage that does not.
 func TestPatienceEndsWithTheWait(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of simulated time")
+	}
 	t.Parallel()
 	for _, ref := range []string{jobRef + "-no-answer", jobRef + "-disk-full"} {
 		s := &scriptedFetcher{ends: []error{outagesOfOthers[ref]}}
@@ -187,6 +190,9 @@ func TestPatienceIsForOutagesAlone(t *testing.T) {
 
 // Who waits for a job over night waits out what may pass meanwhile, too.
 func TestAnOutageDuringTheWaitForAJobIsWaitedOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of simulated time")
+	}
 	t.Parallel()
 	ends := append(repeat(jobRunning, 5), repeat(outagesOfOthers[jobRef+"-no-answer"], 30)...)
 	s := &scriptedFetcher{ends: append(append(ends, jobRunning), nil)}
@@ -197,6 +203,9 @@ func TestAnOutageDuringTheWaitForAJobIsWaitedOut(t *testing.T) {
 
 // A service that asks for an hour gets it, and the person is told.
 func TestAnHourOfRetryAfterIsTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of simulated time")
+	}
 	t.Parallel()
 	var told []string
 	s := &scriptedFetcher{ends: []error{&fetch.CallError{Call: "GET", Kind: fetch.ErrThrottled, RetryAfter: time.Hour}, nil}}

@@ -210,6 +210,9 @@ func TestAWorkerListsAtItsStartUnlessAnotherJustDid(t *testing.T) {
 }
 
 func TestCronIsInTheTimeOfTheWorker(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of simulated time")
+	}
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, r, began := newFakeRedis(t), newFakeLister(t), time.Now()

@@ -118,6 +118,9 @@ func TestAnExportIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 // The power may be cut long after a crash, when another attempt has already found
 // what the crash left.
 func TestALandedExportOutlivesACrashAndALaterPowerCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, a thousand times")
+	}
 	for _, once := range []bool{false, true} {
 		atEachStep(t, once, func(t *testing.T, dir string, p *powerCutDisk, _ bool) {
 			checkWholeOrAbsent(t, dir, p.step)

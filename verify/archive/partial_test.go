@@ -250,6 +250,9 @@ func entriesOf(t *testing.T, path string) string {
 }
 
 func TestAFlippedByteCostsItsIndexEntryAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, a thousand times")
+	}
 	body := rows(256)
 	for at := range len(body) {
 		a := mustOpen(t, t.TempDir())

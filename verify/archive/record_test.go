@@ -385,6 +385,9 @@ func TestAStateIsWholeOldOrNewAfterACrash(t *testing.T) {
 }
 
 func TestAStateThatWasSavedIsThereAfterAPowerCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, a thousand times")
+	}
 	for _, survives := range []func() bool{loseUnsynced, keepAtRandom()} {
 		for _, once := range []bool{false, true} {
 			atEachStepOfARecord(t, once, func(t *testing.T, _ string, p *powerCutDisk, saved State) {
@@ -399,6 +402,9 @@ func TestAStateThatWasSavedIsThereAfterAPowerCut(t *testing.T) {
 // A state that a crash left may not be durable. A Record that finds it makes it
 // durable.
 func TestAStateThatARecordFoundIsThereAfterAPowerCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, a thousand times")
+	}
 	atEachStepOfARecord(t, false, func(t *testing.T, dir string, p *powerCutDisk, _ State) {
 		a, err := openWith(dir, p.step)
 		if err != nil {

@@ -81,6 +81,9 @@ func wires(e export, content bool) export {
 // After a crash at any step the export is whole or absent, and the next attempt lands
 // it.
 func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, a thousand times")
+	}
 	for _, content := range []bool{false, true} {
 		for _, once := range []bool{false, true} {
 			for at, ended := 1, false; !ended; at++ {
