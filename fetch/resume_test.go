@@ -125,10 +125,11 @@ func TestPartsOfAnotherTimeAreNotTakenUp(t *testing.T) {
 			if _, err := f.Fetch(t.Context(), ref); !errors.Is(err, fetch.ErrTemporary) {
 				t.Fatal(err)
 			}
+			body := rows
 			if tt.err != nil {
-				s.body = bytes.ToUpper(rows)
+				body = bytes.ToUpper(rows)
 			}
-			s.respond = unhashed(tt.etag, "Last-Modified", tt.time)
+			s.change(body, unhashed(tt.etag, "Last-Modified", tt.time))
 			_, err := f.Fetch(t.Context(), ref)
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("%v, want %v", err, tt.err)
@@ -138,7 +139,7 @@ func TestPartsOfAnotherTimeAreNotTakenUp(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			checkLanded(t, f, ref.Key(), s.body)
+			checkLanded(t, f, ref.Key(), body)
 		})
 	}
 }

@@ -56,6 +56,13 @@ func (s *store) restore() {
 	}
 }
 
+// change has the store serve another body from now on, and respond otherwise.
+func (s *store) change(body []byte, respond responder) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.body, s.respond = body, respond
+}
+
 func etagOf(body []byte) string { return fmt.Sprintf(`"%X"`, md5.Sum(body)) }
 
 func crcOf(body []byte) string { return fmt.Sprint(crc64.Checksum(body, verify.ECMA)) }
@@ -75,7 +82,10 @@ func (s *store) answer(w http.ResponseWriter, r *http.Request) {
 
 // serve answers with the body, or with the range of it that is asked for.
 func (s *store) serve(w http.ResponseWriter, r *http.Request) {
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(s.body))
+	s.mu.Lock()
+	body := s.body
+	s.mu.Unlock()
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }
 
 // requests returns the requests so far.
