@@ -117,6 +117,9 @@ func decodePlainly(t *testing.T, encoded []byte) []byte {
 }
 
 func TestGoodZstdFilesDecodeAsByThePlainDecoder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one file after another")
+	}
 	for set, files := range map[string]int{"good": 12, "decoder": 94, "large": 2, "benchdecoder": 12} {
 		all := entriesOf(t, testdataOf(t, compressModule, "zstd/testdata/"+set+".zip"))
 		seen := 0
@@ -186,6 +189,9 @@ func TestFilesThatCrashedAnEncoderAreNoZstd(t *testing.T) {
 // Files that were found by fuzzing the decoder are refused, or decode to the same
 // as by the plain decoder.
 func TestZstdFilesFoundByFuzzingAreRefusedOrDecodeAsByThePlainDecoder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one file after another")
+	}
 	for _, set := range []string{"regression", "decode-regression", "fuzz/decode-corpus-raw"} {
 		all := entriesOf(t, testdataOf(t, compressModule, "zstd/testdata/"+set+".zip"))
 		for name, encoded := range eighth(all) {

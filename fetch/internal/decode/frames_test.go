@@ -38,6 +38,9 @@ func lz4Checked(pieces ...[]byte) bool {
 }
 
 func TestZstdFilesAreCheckedIfEachFrameHasAChecksum(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one file after another")
+	}
 	for _, size := range []int{0, 1, 255, 256, 257, 65535, 65536 + 256, 300000} {
 		levels := []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault}
 		if size > 100000 {
@@ -57,6 +60,9 @@ func TestZstdFilesAreCheckedIfEachFrameHasAChecksum(t *testing.T) {
 }
 
 func TestLZ4FilesAreCheckedIfEachFrameHasAChecksum(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one file after another")
+	}
 	for _, size := range []int{0, 1, 65535, 65536, 65537, 300000} {
 		for _, content := range [][]byte{noise(size), make([]byte, size)} {
 			for _, options := range [][]lz4.Option{

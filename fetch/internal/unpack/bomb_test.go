@@ -212,6 +212,9 @@ func TestNoMoreIsWrittenThanDeclared(t *testing.T) {
 // The largest directories within the limits have many names, long names, or deep
 // names. A name is held in several forms: as it is, escaped, and folded.
 func TestMemoryOfTheLargestDirectoriesIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("memory is measured without the detector")
+	}
 	for name, entry := range map[string]func(i int) string{
 		"deep":  func(i int) string { return strings.Repeat("A/", 2000) + fmt.Sprint(i) },
 		"split": func(i int) string { return fmt.Sprint(i) + strings.Repeat("/A", 2000) },
