@@ -108,7 +108,10 @@ var outcomes = []struct {
 	{fetch.ErrEncrypted, nil, Outcome{"encrypted", ExitIntegrity, once}},
 	{fetch.ErrNoSuchHost, nil, Outcome{"network", ExitTemporary, unknownHost}},
 	{fetch.ErrUnreachable, nil, Outcome{"network", ExitTemporary, transient}},
-	{nil, serverFailed, Outcome{"network", ExitTemporary, transient}},
+	{nil, func(err error) bool { // a service that can't serve anyone
+		call, ok := errors.AsType[*fetch.CallError](err)
+		return ok && call.Status >= 500 && errors.Is(err, fetch.ErrTemporary)
+	}, Outcome{"network", ExitTemporary, transient}},
 	{fetch.ErrTemporary, nil, Outcome{"network", ExitTemporary, many}},
 	{fetch.ErrRefused, nil, Outcome{"job-failed", ExitGone, once}},
 	{ErrRedis, nil, Outcome{"redis", ExitTemporary, external}},
@@ -153,12 +156,6 @@ func isA[E error](err error) bool {
 // connections are syscall.Errnos, too.
 func onDisk(err error) bool {
 	return isA[syscall.Errno](err) && (isA[*fs.PathError](err) || isA[*os.LinkError](err))
-}
-
-// serverFailed reports whether a service answered that it can't serve anyone.
-func serverFailed(err error) bool {
-	call, ok := errors.AsType[*fetch.CallError](err)
-	return ok && call.Status >= 500 && errors.Is(err, fetch.ErrTemporary)
 }
 
 // outageCauses are those that pass by themselves, sooner or later.

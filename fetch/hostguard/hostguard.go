@@ -154,7 +154,7 @@ func (p *Policy) Client() *http.Client {
 		}
 		return nil
 	}
-	proxies, unreadable := proxiesFromEnvironment()
+	proxies, unreadable := Proxies()
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy: func(req *http.Request) (*url.URL, error) {

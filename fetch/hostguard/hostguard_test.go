@@ -227,7 +227,7 @@ func TestProxiesMayHavePrivateAddresses(t *testing.T) {
 		{"socks5h://proxy.internal:9050", "proxy.internal:9050"},
 	} {
 		t.Setenv("HTTPS_PROXY", tt.proxy)
-		if got, err := proxiesFromEnvironment(); err != nil || len(got) == 0 || got[0] != tt.want {
+		if got, err := Proxies(); err != nil || len(got) == 0 || got[0] != tt.want {
 			t.Errorf("%s: %q, %v, want %s", tt.proxy, got, err, tt.want)
 		}
 	}
@@ -243,7 +243,7 @@ func TestAProxyThatCantBeReadIsRefusedBeforeAnythingIsDialled(t *testing.T) {
 	} {
 		for _, name := range proxyVariables {
 			t.Setenv(name, proxy)
-			err := CheckProxies()
+			_, err := Proxies()
 			if !errors.Is(err, ErrProxy) || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "canary") {
 				t.Errorf("%s=%s: %v", name, proxy, err)
 			}

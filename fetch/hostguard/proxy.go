@@ -13,20 +13,14 @@ import (
 	"strings"
 )
 
-// CheckProxies returns an error that wraps ErrProxy if the environment names a proxy
-// in a way that can't be read. The error names the variable, and quotes nothing of
-// its value, any part of which may be a password.
-func CheckProxies() error {
-	_, err := proxiesFromEnvironment()
-	return err
-}
-
 // proxyVariables are those that net/http reads, in its order.
 var proxyVariables = []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
 
-// proxiesFromEnvironment returns HOST:PORT of the proxies in the environment. The
-// operator chose them, so they may have private addresses.
-func proxiesFromEnvironment() ([]string, error) {
+// Proxies returns HOST:PORT of the proxies in the environment. The operator chose
+// them, so they may have private addresses. It fails with an ErrProxy if one can't be
+// read. The error names the variable, and quotes nothing of its value, any part of
+// which may be a password.
+func Proxies() ([]string, error) {
 	var addrs []string
 	for _, name := range proxyVariables {
 		proxy := os.Getenv(name)

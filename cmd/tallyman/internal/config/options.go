@@ -226,7 +226,7 @@ func (o *Options) Check() error {
 
 // CheckProxies returns a UsageError if a proxy of the environment can't be read.
 func (o *Options) CheckProxies() error {
-	if err := hostguard.CheckProxies(); err != nil {
+	if _, err := hostguard.Proxies(); err != nil {
 		return &cli.UsageError{Err: err}
 	}
 	return nil
