@@ -22,6 +22,9 @@ import (
 
 var largeExport = flag.Int64("large", 512<<20, "how many bytes of content the large export has")
 
+// windowFiles of 128 MiB each take twice the budget already by default.
+var windowFiles = flag.Int("windows", 8, "how many files need the largest window")
+
 const (
 	mostMemory = 96 << 20
 
@@ -44,7 +47,7 @@ func TestMemoryDoesNotGrowWithTheExport(t *testing.T) {
 // one wait for each other.
 func TestManyLargeWindowsStayWithinTheBudget(t *testing.T) {
 	binary := buildForMemory(t)
-	const files, budget = 8, 512 << 20                                 // together they would take twice the budget
+	const budget = 512 << 20
 	content := bytes.Repeat([]byte("1;--\n"), (largestWindow+8<<20)/5) // fills the window
 	var encoded bytes.Buffer
 	z, err := zstd.NewWriter(&encoded, zstd.WithWindowSize(largestWindow))
@@ -55,11 +58,11 @@ func TestManyLargeWindowsStayWithinTheBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stored []storedFile
-	for i := range files {
+	for i := range *windowFiles {
 		stored = append(stored, storedFile{fmt.Sprintf("%d.sql.zst", i), ossHeader, encoded.Bytes()})
 	}
 	url, _ := startNginx(t, stored)
-	args := []string{"fetch", "--archive", t.TempDir(), "--allow-host", "127.0.0.1", "--parallel", "8", "--keep", "wire", "--max-decoded", "1GiB"}
+	args := []string{"fetch", "--archive", t.TempDir(), "--allow-host", "127.0.0.1", "--parallel", "16", "--keep", "wire", "--max-decoded", "1GiB"}
 	for _, f := range stored {
 		args = append(args, url+f.Name+"#md5="+f.MD5())
 	}
