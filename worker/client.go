@@ -101,8 +101,9 @@ func (c *Client) Retry(ctx context.Context, ref fetch.Ref) (Submission, error) {
 }
 
 // Failed yields the exports that have failed by a cause, or by any cause if it
-// is "", but for those of except. An error stands for one export that can't be retried; the others
-// follow. It wraps ErrSignedURL if the export was a signed URL.
+// is "", but none that failed by a cause of except. An error stands for one export
+// that can't be retried; the others follow. It wraps ErrSignedURL if the export was a
+// signed URL.
 func (c *Client) Failed(cause Cause, except ...Cause) iter.Seq2[fetch.Ref, error] {
 	return func(yield func(fetch.Ref, error) bool) {
 		for record, err := range c.Archive.States() {

@@ -17,7 +17,7 @@ type Outage struct {
 	Tell func(OutageEvent) // must not call the Outage; nil for none
 
 	mu      sync.Mutex
-	waiting map[string]time.Time // who waits for it to pass, and when they last tried
+	waiting map[string]time.Time // when each that waits was last tried, by who
 	began   time.Time
 	told    time.Time
 }
@@ -30,9 +30,9 @@ type OutageEvent struct {
 	Waiting int           // how many wait for it to pass
 }
 
-// outageInterval is how often an outage is told of while it lasts. Who has not
-// tried for so long does not wait for it any more: another worker may have the
-// task.
+// outageInterval is how often an outage is told of while it lasts. A task that has
+// not been tried for so long is no longer counted among those that wait: another
+// worker may have it.
 const outageInterval = time.Hour
 
 // String says it in a sentence.
@@ -52,8 +52,8 @@ func (e OutageEvent) String() string {
 }
 
 // Failed says that a try failed because of the outage, and returns how long that
-// has lasted. Who tries is a name of the caller's: an outage is over when all who
-// failed have passed.
+// has lasted. The caller names what it tries, such as a task, by who: the outage is
+// over when each that failed has passed.
 func (o *Outage) Failed(who string, err error) (lasted time.Duration) {
 	if o == nil {
 		return 0
@@ -74,8 +74,8 @@ func (o *Outage) Failed(who string, err error) (lasted time.Duration) {
 	return now.Sub(o.began)
 }
 
-// Passed says that a try did not fail because of the outage. It may be called
-// after each: of one who does not wait for the outage it says nothing.
+// Passed says that a try did not fail because of the outage. It may be called after
+// every try: it does nothing if who did not fail before.
 func (o *Outage) Passed(who string) {
 	if o == nil {
 		return
@@ -93,7 +93,7 @@ func (o *Outage) Passed(who string) {
 	}
 }
 
-// forget drops those who have not tried for long.
+// forget drops those whose last try was long ago.
 func (o *Outage) forget(now time.Time) {
 	for who, tried := range o.waiting {
 		if now.Sub(tried) > outageInterval {
