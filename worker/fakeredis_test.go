@@ -66,19 +66,24 @@ func (p *fakeRedis) connect(ctx context.Context) (net.Conn, error) {
 		return nil, syscall.ECONNREFUSED
 	}
 	conn, err := p.Dial()
-	return &fakeConn{conn, &p.offline}, err
+	return &fakeConn{conn, p}, err
 }
 
-// A fakeConn is a connection that breaks when its Redis is offline.
+// A fakeConn is a connection that breaks when its Redis is offline. If packets are
+// dropped, it stays open: go-redis would connect for its subscriptions anew, under a
+// lock, and in a synctest bubble time stands still while others wait for that.
 type fakeConn struct {
 	net.Conn
-	offline *atomic.Bool
+	redis *fakeRedis
 }
 
 func (w *fakeConn) Write(b []byte) (int, error) {
-	if w.offline.Load() {
+	if w.redis.offline.Load() {
 		w.Close()
 		return 0, syscall.ECONNRESET
+	}
+	if w.redis.silent.Load() {
+		return len(b), nil
 	}
 	return w.Conn.Write(b)
 }

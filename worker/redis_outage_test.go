@@ -9,8 +9,8 @@ import (
 	"tallyman/fetch"
 )
 
-// Two hours without Redis cost no export an attempt, whether one can't connect
-// or Redis refuses. A worker says so when it begins, hourly,
+// Two hours without Redis cost no export an attempt, whether one can't connect,
+// packets are dropped, or Redis refuses. A worker says so when it begins, hourly,
 // and when it is over, and then lands all.
 func TestTwoHoursWithoutRedisAreToldAndPass(t *testing.T) {
 	if testing.Short() {
@@ -19,6 +19,7 @@ func TestTwoHoursWithoutRedisAreToldAndPass(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]func(p *fakeRedis, away bool){
 		"refused": func(p *fakeRedis, away bool) { p.offline.Store(away) },
+		"dropped": func(p *fakeRedis, away bool) { p.silent.Store(away) },
 		"full": func(p *fakeRedis, away bool) {
 			p.SetError(map[bool]string{true: "OOM command not allowed when used memory > 'maxmemory'."}[away])
 		},
