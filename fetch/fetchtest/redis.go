@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -150,9 +149,18 @@ func (r *Redis) Send(command string) string {
 	if r.Password != "" {
 		command = "AUTH " + r.Password + "\r\n" + command
 	}
-	fmt.Fprintf(conn, "%s\r\nQUIT\r\n", command)
-	answer, _ := io.ReadAll(conn)
-	text := strings.TrimSuffix(string(answer), "+OK\r\n") // to QUIT
+	// Sentinel knows no QUIT, and who must not PING gets no end.
+	const end = "$3\r\nend\r\n"
+	fmt.Fprintf(conn, "%s\r\nPING end\r\nQUIT\r\n", command)
+	text, whole := "", false
+	for b, err := make([]byte, 4096), error(nil); err == nil && !whole; {
+		var n int
+		n, err = conn.Read(b)
+		text, _, whole = strings.Cut(text+string(b[:n]), end)
+	}
+	if !whole {
+		text = strings.TrimSuffix(text, "+OK\r\n") // to QUIT
+	}
 	if r.Password != "" {
 		text = strings.TrimPrefix(text, "+OK\r\n")
 	}
