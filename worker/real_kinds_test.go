@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"tallyman/fetch/fetchtest"
 )
 
@@ -40,6 +42,7 @@ func startTLSNodes(t testing.TB, n int, more ...string) (nodes []tlsNode, ca str
 	}
 	dir := t.TempDir()
 	sign, ca := newAuthority(t, dir)
+	var starts errgroup.Group
 	for i := range n {
 		node := tlsNode{host: fmt.Sprint("127.0.0.", firstTLSHost+i)}
 		own := filepath.Join(dir, node.host)
@@ -53,14 +56,15 @@ func startTLSNodes(t testing.TB, n int, more ...string) (nodes []tlsNode, ca str
 			args = append(args, strings.ReplaceAll(arg, "BUS", freePort(t, node.host)))
 		}
 		var err error
-		if node.Redis, err = fetchtest.NewRedis(own, args...); err == nil {
-			t.Cleanup(node.Close)
-			err = node.Start()
-		}
-		if err != nil {
+		if node.Redis, err = fetchtest.NewRedis(own, args...); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(node.Close)
+		starts.Go(node.Start)
 		nodes = append(nodes, node)
+	}
+	if err := starts.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	return nodes, ca
 }
@@ -225,7 +229,9 @@ func startSentinel(t testing.TB) (nodes []tlsNode, sentinel tlsNode, ca string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	sentinel.must(t, "SENTINEL DEBUG INFO-PERIOD 200") // it would look each ten seconds
+	// It would look each ten seconds, and do nothing for half a minute after it was
+	// too busy to look for two.
+	sentinel.must(t, "SENTINEL DEBUG INFO-PERIOD 200 PING-PERIOD 200 TILT-PERIOD 200")
 	waitUntil(t, "a replica that the Sentinel knows", func() bool { return strings.Contains(sentinel.Send("SENTINEL REPLICAS main"), "ok\r\n") })
 	return nodes, sentinel, own
 }
