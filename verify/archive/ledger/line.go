@@ -1,0 +1,215 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Kind says what a line tells. Lines of other kinds are part of the chain, and
+// readers that don't know them skip them.
+type Kind string
+
+// The kinds of lines that this package knows of.
+const (
+	Asked     Kind = "asked"     // an export was asked for
+	Landed    Kind = "landed"    // an export is in its place
+	Failed    Kind = "failed"    // an export was given up
+	Cancelled Kind = "cancelled" // a person called it off
+	Adopted   Kind = "adopted"   // what was there before is taken in, or a break is named
+	Restored  Kind = "restored"  // an export that was absent or damaged is in its place again
+	Torn      Kind = "torn"      // bytes were cut off the end of the ledger
+	Damaged   Kind = "damaged"   // an export is not as it landed
+	Absent    Kind = "absent"    // an export is not in its place
+	Healed    Kind = "healed"    // an export that was damaged is whole
+)
+
+var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed}
+
+const (
+	schema       = "tallyman.ledger/v1"
+	schemaPrefix = "tallyman.ledger/"
+	timeLayout   = "2006-01-02T15:04:05.000Z"
+
+	// maxSeq leaves room behind it, and is exact in every reader of JSON.
+	maxSeq = 1 << 53
+)
+
+// Unknown are the bytes or records of a line if nobody could count them.
+const Unknown = -1
+
+// A Line is one event. Append sets Schema, Seq and Prev, and At if it is zero.
+type Line struct {
+	Schema string    `json:"schema"` // tallyman.ledger/v1
+	Seq    int64     `json:"seq"`    // counts from 1 and decides order; 0 in a side file
+	At     time.Time `json:"at"`     // UTC, in milliseconds
+	Kind   Kind      `json:"kind"`
+
+	Ref     string   `json:"ref,omitempty"`     // the export's reference
+	Key     string   `json:"key,omitempty"`     // its path in the archive
+	Bag     string   `json:"bag,omitempty"`     // SHA-256 of its tagmanifest-sha256.txt, in hex
+	Bytes   int64    `json:"bytes,omitempty"`   // of content, as in the receipt, or Unknown; always there if landed, adopted or restored
+	Records int64    `json:"records,omitempty"` // counted, as in the receipt, or Unknown; likewise
+	Window  *Window  `json:"window,omitempty"`
+	Doubts  []string `json:"doubts,omitempty"` // reasons to look twice, as in the receipt
+
+	Profile string          `json:"profile,omitempty"` // asked: the name of the account
+	Wait    string          `json:"wait,omitempty"`    // asked: how long it is waited for, as "24h0m0s"
+	Options json.RawMessage `json:"options,omitempty"` // asked: the caller's own
+
+	Cause     string `json:"cause,omitempty"`      // failed: one of a closed list
+	Message   string `json:"message,omitempty"`    // failed: the error's text, without secrets
+	RequestID string `json:"request_id,omitempty"` // failed: of the provider's answer
+
+	Problems []string `json:"problems,omitempty"` // damaged: what a recheck found
+	Through  bool     `json:"through,omitempty"`  // adopted: all that landed before the ledger has its line
+	Reason   string   `json:"reason,omitempty"`   // a person's
+	Cut      int64    `json:"cut,omitempty"`      // torn: how many bytes
+	Break    *Break   `json:"break,omitempty"`    // adopted: the break that it names
+
+	Side string `json:"side,omitempty"` // RANDOM of the side file that it came from; torn: of the file that keeps the bytes
+	Prev string `json:"prev"`           // SHA-256 of the line before, without its newline, in hex; "" in a side file
+}
+
+// A Window is the time that an export spans, as its job was asked for it.
+type Window struct {
+	Group string `json:"group"` // the windows that can be compared with each other, as those of one log store and query
+	From  int64  `json:"from"`  // the first second, counted from 1970 in UTC
+	To    int64  `json:"to"`    // the second behind the last
+}
+
+// A Break is a place in the ledger where the chain does not hold.
+type Break struct {
+	File      string `json:"file"`       // where it was found, a name in the ledger's directory
+	SeqBefore int64  `json:"seq_before"` // of the last whole line before it; 0: there is none
+	SeqAfter  int64  `json:"seq_after"`  // of the first whole line behind it; 0: there is none
+	Before    string `json:"before"`     // SHA-256 of the line before as it stands, in hex, or the genesis
+	After     string `json:"after"`      // SHA-256 of the line behind as it stands, in hex, or ""
+}
+
+// counted reports whether bytes and records are written even if they are 0.
+func (l *Line) counted() bool {
+	return l.Key != "" && (l.Kind == Landed || l.Kind == Adopted || l.Kind == Restored)
+}
+
+// body is the part of a line between at and prev as JSON: from kind to the last of
+// its own fields.
+func (l *Line) body() ([]byte, error) {
+	counted := l.counted()
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	for _, f := range []struct {
+		name    string
+		value   any
+		written bool
+	}{
+		{"kind", l.Kind, true},
+		{"ref", l.Ref, l.Ref != ""},
+		{"key", l.Key, l.Key != ""},
+		{"bag", l.Bag, l.Bag != ""},
+		{"bytes", l.Bytes, l.Bytes != 0 || counted},
+		{"records", l.Records, l.Records != 0 || counted},
+		{"window", l.Window, l.Window != nil},
+		{"doubts", l.Doubts, len(l.Doubts) > 0},
+		{"profile", l.Profile, l.Profile != ""},
+		{"wait", l.Wait, l.Wait != ""},
+		{"options", l.Options, len(l.Options) > 0},
+		{"cause", l.Cause, l.Cause != ""},
+		{"message", l.Message, l.Message != ""},
+		{"request_id", l.RequestID, l.RequestID != ""},
+		{"problems", l.Problems, len(l.Problems) > 0},
+		{"through", true, l.Through},
+		{"reason", l.Reason, l.Reason != ""},
+		{"cut", l.Cut, l.Cut != 0},
+		{"break", l.Break, l.Break != nil},
+		{"side", l.Side, l.Side != ""},
+	} {
+		if !f.written {
+			continue
+		}
+		b.WriteString(`,"` + f.name + `":`)
+		if err := encoder.Encode(f.value); err != nil {
+			return nil, fmt.Errorf("the %s of a line of kind %s: %w", f.name, l.Kind, err)
+		}
+		b.Truncate(b.Len() - 1) // the encoder ends each value with a newline
+	}
+	return b.Bytes()[1:], nil
+}
+
+// appendLine appends a line without its newline. seq is 0 in a side file, which has
+// no chain.
+func appendLine(b []byte, seq int64, at time.Time, body []byte, prev string) []byte {
+	b = append(b, `{"schema":"`+schema+`",`...)
+	if seq > 0 {
+		b = strconv.AppendInt(append(b, `"seq":`...), seq, 10)
+		b = append(b, ',')
+	}
+	b = at.UTC().AppendFormat(append(b, `"at":"`...), timeLayout)
+	b = append(append(b, `",`...), body...)
+	if seq > 0 {
+		b = append(append(append(b, `,"prev":"`...), prev...), '"')
+	}
+	return append(b, '}')
+}
+
+func hashOf(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hex.EncodeToString(sum[:])
+}
+
+var errNoLine = errors.New("it is no line of a ledger")
+
+// parse reads a line of the chain. A line is whole if what ties it to the chain can be
+// read. One that is whole and can't be read otherwise is part of the chain as it
+// stands; that is an error only if its kind is known.
+func parse(b []byte) (l Line, whole bool, err error) {
+	l, err = decode(b)
+	if err != nil {
+		link := struct {
+			Schema string
+			Seq    int64
+			Kind   Kind
+			Prev   string
+		}{}
+		if json.Unmarshal(b, &link) != nil {
+			return Line{}, false, errNoLine
+		}
+		l = Line{Schema: link.Schema, Seq: link.Seq, Kind: link.Kind, Prev: link.Prev}
+	}
+	_, notHex := hex.DecodeString(l.Prev)
+	if !strings.HasPrefix(l.Schema, schemaPrefix) || l.Seq < 1 || l.Seq > maxSeq || len(l.Prev) != 2*sha256.Size || notHex != nil {
+		return Line{}, false, errNoLine
+	}
+	if !slices.Contains(kinds, l.Kind) {
+		err = nil
+	}
+	return l, true, err
+}
+
+// decode reads a line, of the chain or of a side file.
+func decode(b []byte) (Line, error) {
+	const absent = math.MinInt64
+	l := Line{Bytes: absent, Records: absent}
+	if err := json.Unmarshal(b, &l); err != nil {
+		return Line{}, err
+	}
+	for _, n := range []*int64{&l.Bytes, &l.Records} {
+		if *n != absent {
+			continue
+		}
+		*n = 0
+		if l.counted() {
+			*n = Unknown
+		}
+	}
+	return l, nil
+}
