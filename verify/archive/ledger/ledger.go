@@ -1,0 +1,70 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// A Ledger is the ledger in a directory. Its methods may be called at once, from many
+// goroutines and, for the same directory, from many processes.
+type Ledger struct {
+	dir     string
+	genesis string
+	// step is told of each change to files before it is made, by its name and the
+	// path. It does nothing, but in tests.
+	step func(op, path string) error
+}
+
+// Open returns the ledger in a directory, whose first line follows from genesis. step
+// is told of each change to files before it is made, and an error of it is the
+// change's; nil does nothing. The directory is made by the first Append; its parent
+// must be there.
+func Open(dir string, genesis [sha256.Size]byte, step func(op, path string) error) *Ledger {
+	if step == nil {
+		step = func(string, string) error { return nil }
+	}
+	return &Ledger{dir: filepath.Clean(dir), genesis: hex.EncodeToString(genesis[:]), step: step}
+}
+
+const monthLayout = "2006-01.jsonl"
+
+var (
+	monthName = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])\.jsonl$`)
+	sideName  = regexp.MustCompile(`^side-([0-9a-f]{16})\.jsonl$`)
+	cutName   = regexp.MustCompile(`^torn-([0-9a-f]{16})\.new$`)
+)
+
+// A listing is the names of the files that count, in order.
+type listing struct {
+	months []string
+	sides  []string // RANDOM of the side files
+	cuts   []string // RANDOM of what was cut and may not have its line
+}
+
+func (l *Ledger) list() (listing, error) {
+	var found listing
+	entries, err := os.ReadDir(l.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return found, err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		if monthName.MatchString(e.Name()) {
+			found.months = append(found.months, e.Name())
+		} else if m := sideName.FindStringSubmatch(e.Name()); m != nil {
+			found.sides = append(found.sides, m[1])
+		} else if m := cutName.FindStringSubmatch(e.Name()); m != nil {
+			found.cuts = append(found.cuts, m[1])
+		}
+	}
+	return found, nil
+}
+
+func (l *Ledger) path(name string) string { return filepath.Join(l.dir, name) }

@@ -1,0 +1,198 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"os"
+)
+
+// A BreakError says that the ledger is damaged at a place.
+type BreakError struct {
+	Break
+	Line int    // of the file, counted from 1: the first that is wrong
+	Why  string // what is wrong there
+}
+
+// Error says where and what.
+func (e *BreakError) Error() string {
+	return fmt.Sprintf("the ledger is damaged: %s, line %d: %s", e.File, e.Line, e.Why)
+}
+
+// All returns each line of the ledger in order, then those of side files, whose Seq is 0.
+// A damaged place yields a *BreakError, and reading goes on behind it; a break that a
+// later line names yields none: that line tells of it. A torn tail is no error, see Torn.
+// Any other error ends it. Where there is no ledger there are no lines.
+func (l *Ledger) All() iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		if err := l.readAll(yield); err != nil && !errors.Is(err, errStopped) {
+			yield(Line{}, err)
+		}
+	}
+}
+
+// errStopped is of a reader who wants no more.
+var errStopped = errors.New("stopped")
+
+func (l *Ledger) readAll(yield func(Line, error) bool) error {
+	found, err := l.list()
+	if err != nil {
+		return err
+	}
+	sides, err := l.readSides(found.sides) // first: their lines may be taken in meanwhile, and then they are read there
+	if err != nil {
+		return err
+	}
+	if found, err = l.list(); err != nil {
+		return err
+	}
+	c := chain{last: last{hash: l.genesis}, yield: yield, taken: map[string]int{}}
+	if c.named, err = l.namedBreaks(found.months); err != nil {
+		return err
+	}
+	for i, month := range found.months {
+		if err := l.readMonth(&c, month, i == len(found.months)-1); err != nil {
+			return err
+		}
+	}
+	if b := c.pending; b != nil && !c.named[b.Break] && !yield(Line{}, b) {
+		return errStopped
+	}
+	for _, side := range sides {
+		for _, bad := range side.bad {
+			if !yield(Line{}, bad) {
+				return errStopped
+			}
+		}
+		for _, line := range side.lines[min(c.taken[side.random], len(side.lines)):] {
+			if !yield(line, nil) {
+				return errStopped
+			}
+		}
+	}
+	return nil
+}
+
+// namedBreaks are the breaks that lines of the kind adopted name.
+func (l *Ledger) namedBreaks(months []string) (map[Break]bool, error) {
+	named := map[Break]bool{}
+	err := l.eachLine(months, func(b []byte) {
+		if !bytes.Contains(b, []byte(`"break":`)) {
+			return
+		}
+		if line, _, err := parse(b); err == nil && line.Kind == Adopted && line.Break != nil {
+			named[*line.Break] = true
+		}
+	})
+	return named, err
+}
+
+// eachLine reads the lines of files in order, whatever they are.
+func (l *Ledger) eachLine(months []string, do func(line []byte)) error {
+	for _, month := range months {
+		f, err := os.Open(l.path(month))
+		if err != nil {
+			return err
+		}
+		lines := scanner{r: f, end: math.MaxInt64}
+		for lines.next() {
+			do(lines.line)
+		}
+		f.Close()
+		if lines.err != nil {
+			return lines.err
+		}
+	}
+	return nil
+}
+
+// A chain is what a reader has seen of the ledger.
+type chain struct {
+	last
+	named   map[Break]bool
+	pending *BreakError // lines that are none, if no whole one came since
+	taken   map[string]int
+	yield   func(Line, error) bool
+}
+
+// readMonth reads one file.
+func (l *Ledger) readMonth(c *chain, month string, isLast bool) error {
+	f, err := os.Open(l.path(month))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	end := info.Size()
+	if isLast {
+		tail, err := readTail(f, 0, end)
+		if err != nil {
+			return err
+		}
+		end = tail.good
+	}
+	lines := scanner{r: f, end: end}
+	n := 1
+	for ; lines.next(); n++ {
+		if err := c.line(month, n, lines.line); err != nil {
+			return err
+		}
+	}
+	if lines.rest > 0 && !isLast {
+		c.bad(month, n, fmt.Sprintf("its last %d bytes are no line", lines.rest))
+	}
+	return lines.err
+}
+
+// line checks one line against the chain and yields it.
+func (c *chain) line(file string, n int, b []byte) error {
+	line, whole, err := parse(b)
+	if !whole {
+		c.bad(file, n, err.Error())
+		return nil
+	}
+	if line.Side != "" {
+		c.taken[line.Side]++
+	}
+	broken := c.pending
+	c.pending = nil
+	switch {
+	case broken != nil:
+	case line.Seq > c.seq+1:
+		broken = &BreakError{Line: n, Why: fmt.Sprintf("lines are missing: seq %d follows seq %d", line.Seq, c.seq)}
+	case line.Seq <= c.seq:
+		broken = &BreakError{Line: n, Why: fmt.Sprintf("lines are out of order: seq %d follows seq %d", line.Seq, c.seq)}
+	case line.Prev != c.hash:
+		broken = &BreakError{Line: n, Why: "it does not follow from the line before: one of them was changed"}
+	case err != nil:
+		broken = &BreakError{Line: n, Why: fmt.Sprintf("it can't be read: %v", err)}
+	}
+	hash := hashOf(b)
+	if broken != nil {
+		if broken.File == "" {
+			broken.File = file
+		}
+		broken.SeqBefore, broken.Before, broken.SeqAfter, broken.After = c.seq, c.hash, line.Seq, hash
+		if !c.named[broken.Break] && !c.yield(Line{}, broken) {
+			return errStopped
+		}
+	}
+	c.last = last{line.Seq, hash, line.At}
+	if err == nil && !c.yield(line, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+// bad notes bytes that are no line. The break that they are is known once a whole line
+// follows.
+func (c *chain) bad(file string, n int, why string) {
+	if c.pending == nil {
+		c.pending = &BreakError{Break: Break{File: file, SeqBefore: c.seq, Before: c.hash}, Line: n, Why: why}
+	}
+}
