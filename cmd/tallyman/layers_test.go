@@ -83,6 +83,10 @@ func TestImportsRunInOneLine(t *testing.T) {
 			func(dep listedPackage) bool {
 				return !dep.Standard && !below(dep.ImportPath, module+"/verify", "github.com/gofrs/flock", "golang.org/x/sys")
 			}},
+		{"the ledger imports a lock alone", exactly("verify/archive/ledger"),
+			func(dep listedPackage) bool {
+				return !dep.Standard && !below(dep.ImportPath, module+"/verify/archive/ledger", "github.com/gofrs/flock", "golang.org/x/sys")
+			}},
 		{"what decodes knows no archive and no network",
 			func(path string) bool { return below(path, decoding...) },
 			func(dep listedPackage) bool {

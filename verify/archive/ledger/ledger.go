@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // A Ledger is the ledger in a directory. Its methods may be called at once, from many
@@ -18,6 +21,16 @@ type Ledger struct {
 	// step is told of each change to files before it is made, by its name and the
 	// path. It does nothing, but in tests.
 	step func(op, path string) error
+
+	mu    sync.Mutex // guards queue
+	queue []*appending
+
+	writer sync.Mutex // held by the goroutine that writes for all others
+	end    place      // known from the append before, or zero
+	frozen bool       // the lock could not be had in time, and not since
+	room   room
+
+	ahead atomic.Pointer[time.Time]
 }
 
 // Open returns the ledger in a directory, whose first line follows from genesis. step
@@ -68,3 +81,13 @@ func (l *Ledger) list() (listing, error) {
 }
 
 func (l *Ledger) path(name string) string { return filepath.Join(l.dir, name) }
+
+// AheadOfClock returns the time of the last line that a writer of this Ledger met and
+// did not follow, because it was more than a day ahead of the clock. It is zero if
+// there was none. Either the clock is behind or another's was ahead.
+func (l *Ledger) AheadOfClock() time.Time {
+	if at := l.ahead.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}

@@ -1,0 +1,79 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if _, err := os.Stat("/dev/shm"); err == nil && os.Getenv("TMPDIR") == "" { // the tests make thousands of fsyncs
+		os.Setenv("TMPDIR", "/dev/shm")
+	}
+	goleak.VerifyTestMain(m)
+}
+
+var genesis = sha256.Sum256([]byte("an archive's ID"))
+
+func newLedger(t testing.TB) *Ledger {
+	return Open(filepath.Join(t.TempDir(), ".ledger"), genesis, nil)
+}
+
+func landed(n int) Line {
+	key := fmt.Sprintf("sls/cn-hangzhou/project/job-%d", n)
+	return Line{Kind: Landed, Ref: "sls://cn-hangzhou/project/job", Key: key, Bag: fmt.Sprintf("%064x", n), Bytes: int64(n), Records: Unknown}
+}
+
+func mustAppend(t testing.TB, l *Ledger, lines ...Line) {
+	t.Helper()
+	if err := l.Append(lines...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustRead reads all lines, and fails the test if the ledger is not whole.
+func mustRead(t testing.TB, l *Ledger) (lines []Line) {
+	t.Helper()
+	for line, err := range l.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// event is a line without what Append sets.
+func event(line Line) Line {
+	line.Schema, line.Seq, line.Prev = "", 0, ""
+	line.At = line.At.Truncate(0)
+	return line
+}
+
+func TestLinesComeBackAsTheyWereAppended(t *testing.T) {
+	l := newLedger(t)
+	var want []Line
+	for n := range 3 {
+		want = append(want, landed(n))
+	}
+	want = append(want, Line{Kind: Asked, Ref: "sls://<a>&b", Key: "a/ü\"\\", Profile: "p", Wait: "24h0m0s", Options: []byte(`{"a":1}`)},
+		Line{Kind: Adopted, Through: true}, Line{Kind: "later", Key: "k"})
+	mustAppend(t, l, want[0])
+	mustAppend(t, l, want[1:]...)
+	got := mustRead(t, l)
+	for i := range got {
+		if got[i].Seq != int64(i+1) || got[i].At.IsZero() || got[i].Schema != schema {
+			t.Errorf("line %d is %+v", i, got[i])
+		}
+		got[i] = event(got[i])
+		got[i].At = want[i].At
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

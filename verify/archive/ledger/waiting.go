@@ -1,0 +1,127 @@
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// writeSide writes entries as a side file, and returns how many of them are durable.
+func (l *Ledger) writeSide(entries []entry) (durable int, err error) {
+	var b []byte
+	now := time.Now()
+	for _, e := range entries {
+		if e.at.IsZero() {
+			e.at = now
+		}
+		b = append(appendLine(b, 0, e.at, e.body, ""), '\n')
+	}
+	random := newRandom()
+	if err := l.writeFile(sidePath(random), "side-"+random+".new", bytes.NewReader(b)); err != nil {
+		return 0, err
+	}
+	return len(entries), nil
+}
+
+// entries are the lines of a side file as they are taken in. Bytes that can't be read
+// are kept beside the ledger, and a line tells of them.
+func (s *sideFile) entries() ([]entry, error) {
+	var all []entry
+	for i, line := range s.lines {
+		e := entry{at: line.At}
+		prefix := appendLine(nil, 0, line.At, nil, "")
+		prefix = prefix[:len(prefix)-1]
+		if body, ok := bytes.CutPrefix(s.raw[i], prefix); ok { // as it is: fields that are not known stay
+			e.body = append(bytes.TrimSuffix(bytes.TrimRight(body, " \t\r"), []byte{'}'}), `,"side":"`+s.random+`"`...)
+		} else {
+			var err error
+			if e, err = newEntry(&line); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, e)
+	}
+	if s.badLen > 0 {
+		e, err := newEntry(&Line{Kind: Torn, Cut: s.badLen, Side: s.random})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// A waiting is a file with lines that the next writer appends.
+type waiting struct {
+	entries []entry
+	settled func() error // once they are durable
+}
+
+// waiting reads what waits for a writer. A file that can't be read stays where it is,
+// and readers tell of it: it keeps nobody from an append.
+func (l *Ledger) waiting(h *heldFile) (all []waiting) {
+	sides, _ := l.readSides(h.found.sides)
+	for _, side := range sides {
+		entries, err := side.entries()
+		there, err2 := l.taken(h.found.months, side.random)
+		if err != nil || err2 != nil {
+			continue
+		}
+		settled := func() error { return l.remove(sidePath(side.random)) }
+		if side.badLen > 0 {
+			settled = func() error { return l.rename(sidePath(side.random), cutPath(side.random)) }
+		}
+		all = append(all, waiting{entries[min(there, len(entries)):], settled})
+	}
+	for _, random := range h.found.cuts {
+		info, err := os.Lstat(l.path(cutPath(random) + ".new"))
+		there, err2 := l.taken(h.found.months, random)
+		if err != nil || err2 != nil {
+			continue
+		}
+		w := waiting{settled: func() error { return l.rename(cutPath(random)+".new", cutPath(random)) }}
+		if there == 0 {
+			e, _ := newEntry(&Line{Kind: Torn, Cut: info.Size(), Side: random})
+			w.entries = []entry{e}
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+// settle ends the waiting of files whose lines are durable. One that stays is found by
+// the next writer, who finds its lines, too.
+func (l *Ledger) settle(all []waiting) {
+	for _, w := range all {
+		_ = w.settled()
+	}
+}
+
+// cut cuts a file that is locked to its good end. What is cut is kept beside it, under
+// a name that says so until a line tells of it: the next writer appends that line.
+func (l *Ledger) cut(h *heldFile, good int64) error {
+	for _, random := range h.found.cuts { // copies of what is still there, or of a part of it
+		if err := l.remove(cutPath(random) + ".new"); err != nil {
+			return err
+		}
+	}
+	random := newRandom()
+	name := cutPath(random) + ".new"
+	if err := l.writeFile(name, name, io.NewSectionReader(h, good, h.info.Size()-good)); err != nil {
+		return err
+	}
+	if err := l.step("truncate", h.Name()); err != nil {
+		return err
+	}
+	if err := h.Truncate(good); err != nil {
+		return err
+	}
+	l.room = room{}
+	h.found.cuts = []string{random}
+	if err := l.sync(h.File); err != nil {
+		return fmt.Errorf("cut the torn end: %w", err)
+	}
+	return nil
+}
