@@ -31,6 +31,7 @@ type Ledger struct {
 	room   room
 
 	ahead atomic.Pointer[time.Time]
+	index Index
 }
 
 // Open returns the ledger in a directory, whose first line follows from genesis. step

@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"os"
+	"slices"
+)
+
+const findChunk = 4 << 20
+
+// Find returns the lines of a key, the newest first: those of side files, then those of
+// the ledger from its end. It reads no more than is asked for, and checks no chain. Lines
+// that can't be read are not among them.
+func (l *Ledger) Find(key string) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		if err := l.find(key, yield); err != nil && !errors.Is(err, errStopped) {
+			yield(Line{}, err)
+		}
+	}
+}
+
+func (l *Ledger) find(key string, yield func(Line, error) bool) error {
+	found, err := l.list()
+	if err != nil {
+		return err
+	}
+	sides, err := l.readSides(found.sides) // first, as in readAll
+	if err != nil {
+		return err
+	}
+	if found, err = l.list(); err != nil {
+		return err
+	}
+	for _, side := range slices.Backward(sides) {
+		taken, err := l.taken(found.months, side.random)
+		if err != nil {
+			return err
+		}
+		for _, line := range slices.Backward(side.lines[min(taken, len(side.lines)):]) {
+			if line.Key == key && !yield(line, nil) {
+				return errStopped
+			}
+		}
+	}
+	text := &bytes.Buffer{}
+	encoder := json.NewEncoder(text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(key); err != nil {
+		return err
+	}
+	s := search{key: key, text: append([]byte(`"key":`), bytes.TrimSpace(text.Bytes())...), yield: yield}
+	for i, month := range slices.Backward(found.months) {
+		if err := s.file(l, month, i == len(found.months)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A search looks for the lines of a key by their text alone.
+type search struct {
+	key   string
+	text  []byte
+	yield func(Line, error) bool
+}
+
+// file searches one file from its end, in chunks that begin and end with lines.
+func (s *search) file(l *Ledger, month string, isLast bool) error {
+	f, err := os.Open(l.path(month))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	end := info.Size()
+	if isLast {
+		tail, err := readTail(f, 0, end)
+		if err != nil {
+			return err
+		}
+		end = tail.good
+	}
+	size := int64(findChunk)
+	for end > 0 {
+		start := max(0, end-size)
+		b := make([]byte, end-start)
+		if n, err := f.ReadAt(b, start); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		} else if n < len(b) { // cut by a writer meanwhile
+			end = start + int64(n)
+			continue
+		}
+		first := 0
+		if start > 0 {
+			first = bytes.IndexByte(b[:len(b)-1], '\n') + 1
+			if first == 0 && size <= maxLine {
+				size *= 2
+				continue
+			}
+		}
+		if err := s.chunk(b[first:]); err != nil {
+			return err
+		}
+		end, size = start+int64(first), findChunk
+	}
+	return nil
+}
+
+// chunk searches whole lines, and yields the last first.
+func (s *search) chunk(b []byte) error {
+	var lines []Line
+	for at := 0; ; {
+		i := bytes.Index(b[at:], s.text)
+		if i < 0 {
+			break
+		}
+		at += i
+		begin := bytes.LastIndexByte(b[:at], '\n') + 1
+		end := len(b)
+		if i := bytes.IndexByte(b[at:], '\n'); i >= 0 {
+			end = at + i
+		}
+		if line, whole, err := parse(b[begin:end]); whole && err == nil && line.Key == s.key {
+			lines = append(lines, line)
+		}
+		at = end
+	}
+	for _, line := range slices.Backward(lines) {
+		if !s.yield(line, nil) {
+			return errStopped
+		}
+	}
+	return nil
+}

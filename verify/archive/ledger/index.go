@@ -1,0 +1,294 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"os"
+	"sync"
+)
+
+// An Index knows the last lines of each key. It holds their places in the files, not
+// the lines. Its methods may be called at once.
+type Index struct {
+	ledger *Ledger
+
+	mu    sync.RWMutex
+	files []indexedFile
+	keys  map[string]places
+	taken map[string]int    // lines of side files that were taken in, by RANDOM
+	sides map[string]Latest // of the keys that have lines in side files
+}
+
+// An indexedFile is a file as far as it was read.
+type indexedFile struct {
+	name   string
+	info   os.FileInfo
+	end    int64
+	last   []byte // the last line, with its newline
+	lastAt int64  // its offset
+}
+
+// places are those of the last lines of a key, or -1. A place is the number of its file
+// and its offset in it.
+type places struct{ presence, phase int64 }
+
+const offsetBits = 44
+
+// Latest are the last lines of a key, or nil if there is none.
+type Latest struct {
+	Presence *Line // landed, adopted, restored, damaged, absent or healed
+	Phase    *Line // asked, failed, cancelled, landed, adopted or restored
+}
+
+// A class says of which last lines a kind can be.
+type class struct{ presence, phase bool }
+
+var classes = map[Kind]class{
+	Landed: {true, true}, Adopted: {true, true}, Restored: {true, true},
+	Damaged: {presence: true}, Absent: {presence: true}, Healed: {presence: true},
+	Asked: {phase: true}, Failed: {phase: true}, Cancelled: {phase: true},
+}
+
+// Index returns the index of the ledger as it is now. The first call reads the whole
+// ledger, and each later one what was appended since. It is the same Index each time.
+// It does not check the chain: lines that can't be read are not in it.
+func (l *Ledger) Index() (*Index, error) {
+	x := &l.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ledger = l
+	found, err := l.list()
+	if err != nil {
+		return nil, err
+	}
+	sides, err := l.readSides(found.sides) // first, as in readAll
+	if err != nil {
+		return nil, err
+	}
+	if found, err = l.list(); err != nil {
+		return nil, err
+	}
+	if err := x.refresh(found.months); err != nil {
+		x.reset()
+		return nil, err
+	}
+	x.sides = nil
+	for _, side := range sides {
+		for _, line := range side.lines[min(x.taken[side.random], len(side.lines)):] {
+			if err := x.overlay(line); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return x, nil
+}
+
+func (x *Index) reset() { x.files, x.keys, x.taken = nil, nil, nil }
+
+// refresh reads what is new in the files, or all of them if what was read is not there
+// any more.
+func (x *Index) refresh(months []string) error {
+	if !x.isPrefix(months) {
+		x.reset()
+	}
+	if x.keys == nil {
+		x.keys, x.taken = map[string]places{}, map[string]int{}
+	}
+	for i, month := range months {
+		if i == len(x.files) {
+			x.files = append(x.files, indexedFile{name: month})
+		}
+		if err := x.read(i, i == len(months)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isPrefix reports whether what was read of the files is as it was.
+func (x *Index) isPrefix(months []string) bool {
+	if len(x.files) > len(months) {
+		return false
+	}
+	for i, file := range x.files {
+		if file.name != months[i] {
+			return false
+		}
+		f, err := os.Open(x.ledger.path(file.name))
+		if err != nil {
+			return false
+		}
+		info, err := f.Stat()
+		there := make([]byte, len(file.last))
+		if err == nil {
+			_, err = f.ReadAt(there, file.lastAt)
+		}
+		f.Close()
+		if err != nil || !os.SameFile(info, file.info) || info.Size() < file.end || !bytes.Equal(there, file.last) {
+			return false
+		}
+	}
+	return true
+}
+
+// read reads what is new in one file.
+func (x *Index) read(number int, isLast bool) error {
+	file := &x.files[number]
+	f, err := os.Open(x.ledger.path(file.name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if file.info, err = f.Stat(); err != nil {
+		return err
+	}
+	end := file.info.Size()
+	if isLast {
+		tail, err := readTail(f, file.end, end)
+		if err != nil {
+			return err
+		}
+		end = tail.good
+	}
+	lines := scanner{r: f, off: file.end, end: end}
+	for lines.next() {
+		file.end, file.lastAt = lines.after(), lines.at
+		file.last = append(append(file.last[:0], lines.line...), '\n')
+		x.add(lines.line, int64(number)<<offsetBits|lines.at)
+	}
+	return lines.err
+}
+
+// add notes a line at a place.
+func (x *Index) add(line []byte, at int64) {
+	f, ok := fieldsOf(line)
+	if !ok {
+		return
+	}
+	if len(f.side) > 0 {
+		x.taken[string(f.side)]++
+	}
+	is, known := classes[Kind(f.kind)]
+	if !known || len(f.key) == 0 {
+		return
+	}
+	p, known := x.keys[string(f.key)]
+	if !known {
+		p = places{-1, -1}
+	}
+	if is.presence {
+		p.presence = at
+	}
+	if is.phase {
+		p.phase = at
+	}
+	x.keys[string(f.key)] = p
+}
+
+// overlay notes a line of a side file, which comes after all others.
+func (x *Index) overlay(line Line) error {
+	is, known := classes[line.Kind]
+	if !known || line.Key == "" {
+		return nil
+	}
+	latest, ok := x.sides[line.Key]
+	if !ok {
+		var err error
+		if latest, err = x.lookup(line.Key); err != nil {
+			return err
+		}
+	}
+	if is.presence {
+		latest.Presence = &line
+	}
+	if is.phase {
+		latest.Phase = &line
+	}
+	if x.sides == nil {
+		x.sides = map[string]Latest{}
+	}
+	x.sides[line.Key] = latest
+	return nil
+}
+
+// Lookup returns the last lines of a key. It fails with a *BreakError if one of them
+// can't be read, or was changed since the index was made.
+func (x *Index) Lookup(key string) (Latest, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if latest, ok := x.sides[key]; ok {
+		return latest, nil
+	}
+	return x.lookup(key)
+}
+
+// lookup is Lookup without side files.
+func (x *Index) lookup(key string) (latest Latest, err error) {
+	p, ok := x.keys[key]
+	if !ok {
+		return Latest{}, nil
+	}
+	if latest.Presence, err = x.lineAt(p.presence, key); err != nil {
+		return Latest{}, err
+	}
+	if p.phase == p.presence {
+		latest.Phase = latest.Presence
+		return latest, nil
+	}
+	latest.Phase, err = x.lineAt(p.phase, key)
+	return latest, err
+}
+
+// lineAt reads the line of a key at a place.
+func (x *Index) lineAt(at int64, key string) (*Line, error) {
+	if at < 0 {
+		return nil, nil
+	}
+	file, off := x.files[at>>offsetBits], at&(1<<offsetBits-1)
+	f, err := os.Open(x.ledger.path(file.name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, 4<<10)
+	n, err := f.ReadAt(b, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	b, _, ok := bytes.Cut(b[:n], []byte{'\n'})
+	if !ok { // it is a long one
+		lines := scanner{r: f, off: off, end: file.end}
+		if !lines.next() {
+			return nil, errors.Join(lines.err, &fs.PathError{Op: "read", Path: f.Name(), Err: io.ErrUnexpectedEOF})
+		}
+		b = lines.line
+	}
+	line, whole, err := parse(b)
+	if !whole || err != nil || line.Key != key {
+		return nil, &BreakError{Break: Break{File: file.name, SeqAfter: line.Seq}, Why: fmt.Sprintf("at byte %d there is no line of %s", off, key)}
+	}
+	return &line, nil
+}
+
+// Keys returns all keys, in no order. The Index must not be refreshed meanwhile.
+func (x *Index) Keys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		x.mu.RLock()
+		defer x.mu.RUnlock()
+		for key := range x.keys {
+			if !yield(key) {
+				return
+			}
+		}
+		for key := range maps.Keys(x.sides) {
+			if _, ok := x.keys[key]; !ok && !yield(key) {
+				return
+			}
+		}
+	}
+}

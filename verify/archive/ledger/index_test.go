@@ -1,0 +1,143 @@
+package ledger
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// latest folds what All yields.
+func latest(t testing.TB, l *Ledger) map[string]Latest {
+	t.Helper()
+	all := map[string]Latest{}
+	for _, line := range mustRead(t, l) {
+		is, known := classes[line.Kind]
+		if !known || line.Key == "" {
+			continue
+		}
+		of := all[line.Key]
+		if is.presence {
+			of.Presence = &line
+		}
+		if is.phase {
+			of.Phase = &line
+		}
+		all[line.Key] = of
+	}
+	return all
+}
+
+// mustIndexAll checks that the index of a ledger, and a new one, say what All says.
+func mustIndexAll(t testing.TB, l *Ledger) {
+	t.Helper()
+	want := latest(t, l)
+	for name, l := range map[string]*Ledger{"refreshed": l, "new": Open(l.dir, genesis, nil)} {
+		x, err := l.Index()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got := map[string]Latest{}
+		for key := range x.Keys() {
+			got[key] = Latest{}
+		}
+		for key := range got {
+			if got[key], err = x.Lookup(key); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("%s: %s", name, diff)
+		}
+		if of, err := x.Lookup("no such key"); of != (Latest{}) || err != nil {
+			t.Errorf("%s: %v, %v", name, of, err)
+		}
+	}
+}
+
+// mustFindAll checks that Find says what All says, backwards.
+func mustFindAll(t testing.TB, l *Ledger) {
+	t.Helper()
+	want := map[string][]Line{}
+	for _, line := range mustRead(t, l) {
+		want[line.Key] = append(want[line.Key], line)
+	}
+	delete(want, "")
+	for key := range want {
+		var got []Line
+		for line, err := range l.Find(key) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, line)
+		}
+		slices.Reverse(got)
+		if diff := cmp.Diff(want[key], got); diff != "" {
+			t.Fatalf("%s: %s", key, diff)
+		}
+	}
+}
+
+func TestIndexAndFindSayWhatTheLinesSay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // frozen holders cost no time
+		l := newLedger(t)
+		other := Open(l.dir, genesis, nil)
+		r := rand.New(rand.NewPCG(1, 2))
+		mustIndexAll(t, l)
+		for n := range 200 {
+			line := landed(r.IntN(20))
+			line.Kind = append(kinds, "later")[r.IntN(len(kinds)+1)]
+			line.Message = fmt.Sprintf(`"key":"%s"`, landed(r.IntN(20)).Key)
+			switch r.IntN(8) {
+			case 0:
+				line.Key = `a "quoted" \ kéy<&>`
+			case 1:
+				line.Key = ""
+			case 2:
+				line.Ref = `a "quoted" \ ref`
+			}
+			if n > 0 && r.IntN(10) == 0 {
+				release := hold(t, l)
+				mustAppend(t, other, line, line)
+				mustIndexAll(t, l)
+				release()
+			}
+			mustAppend(t, other, line)
+			if r.IntN(4) == 0 {
+				mustIndexAll(t, l)
+				mustFindAll(t, l)
+			}
+		}
+		mustIndexAll(t, l)
+	})
+}
+
+// An index is made anew if what it read is not there any more.
+func TestAnIndexIsOfTheFilesThatAreThere(t *testing.T) {
+	w := chained(t, 6)
+	l := write(t, map[string][]byte{"2026-11.jsonl": join(w[:3]...), "2026-12.jsonl": join(w[3:5]...)})
+	mustIndexAll(t, l)
+	for _, step := range []struct {
+		name   string
+		change func() error
+	}{
+		{"appended", func() error { return os.WriteFile(l.path("2026-12.jsonl"), join(w[3:]...), 0o644) }},
+		{"cut", func() error { return os.WriteFile(l.path("2026-12.jsonl"), join(w[3:4]...), 0o644) }},
+		{"another file", func() error {
+			other := write(t, map[string][]byte{"2026-12.jsonl": join(w[3:5]...)})
+			return os.Rename(other.path("2026-12.jsonl"), l.path("2026-12.jsonl"))
+		}},
+		{"fewer files", func() error { return os.Remove(l.path("2026-12.jsonl")) }},
+		{"none", func() error { return os.RemoveAll(l.dir) }},
+	} {
+		t.Log(step.name)
+		if err := step.change(); err != nil {
+			t.Fatal(err)
+		}
+		mustIndexAll(t, l)
+	}
+}
