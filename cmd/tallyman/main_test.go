@@ -25,7 +25,7 @@ import (
 // once than there are processors.
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", "8")
-	testscript.Main(m, map[string]func(){"tallyman": main})
+	testscript.Main(m, map[string]func(){"tallyman": main, "bench": benchMain})
 }
 
 func TestScripts(t *testing.T) {
