@@ -48,6 +48,7 @@ type Archive struct {
 	indexEvery int64                              // 0 means defaultIndexEvery
 	measure    func(dir string) (diskSpace, bool) // false if the system can't say
 	reserved   reservations
+	commits    commits
 }
 
 // Open opens the archive in dir. id is the ID that it must have, or "" for any: an

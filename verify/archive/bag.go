@@ -6,9 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
-	"path/filepath"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -30,61 +29,20 @@ const declaration = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 // tagFiles are the files that every bag has beside its content.
 var tagFiles = []string{bagDeclaration, bagInfo, manifest, tagManifest, receiptFile}
 
-// Commit makes the export land: when Commit returns, the export is under its
-// final name and durable. If Commit fails, the export is absent, or complete but
-// perhaps not durable; the next attempt finds out which. The verdicts on the
-// bytes come from the objects that are done. Of those, the export gets the ones
-// for which this attempt called Done or Finish. Commit is called once, when all
-// Partials are closed, and Close after it.
-func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
-	in.cleanOnClose = false // the bag is being completed; what stays of it the next Begin cleans
-	defer func() {
-		if err != nil {
-			r, err = nil, fmt.Errorf("commit: %w", err)
-		}
-	}()
-	if r, err = in.newReceipt(s); err != nil {
-		return nil, err
-	}
-	disk, bag, final := in.archive.disk, in.path(bagDir), in.archive.Path(in.key)
-	if err := in.writeBag(r); err != nil {
-		return nil, err
-	}
-	if err := filepath.WalkDir(bag, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.IsDir() {
-			return err
-		}
-		return disk.syncDir(path)
-	}); err != nil {
-		return nil, err
-	}
-	if err := disk.mkdirs(filepath.Dir(final)); err != nil {
-		return nil, err
-	}
-	if err := disk.rename(bag, final); err != nil {
-		return nil, err
-	}
-	if err := disk.syncParents(filepath.Dir(final), in.archive.dir); err != nil {
-		return nil, err
-	}
-	_ = in.remove() // the export has landed; if this fails, the next to lock the export removes what is left
-	return r, nil
-}
-
 // writeBag writes the tag files around the content of the export, and removes
-// everything else.
-func (in *Ingest) writeBag(r *Receipt) error {
+// everything else. It returns them open, since they are not durable yet.
+func (in *Ingest) writeBag(r *Receipt) (files []*os.File, err error) {
 	if err := in.cleanBag(); err != nil {
-		return err
+		return nil, err
 	}
 	receipt, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var content []string // the lines of the manifest, ordered by the names of the files
 	for o, err := range in.objects.all() {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, f := range o.Files {
 			content = append(content, fmt.Sprintf("%s  %s/%s\n", f.SHA256, dataDir, f.Path))
@@ -107,10 +65,12 @@ func (in *Ingest) writeBag(r *Receipt) error {
 	tags[tagManifest] = &sums
 	for _, name := range names {
 		sum := sha256.New()
-		if err := in.archive.disk.write(in.path(bagDir, name), tags[name], sum); err != nil {
-			return err
+		f, err := in.archive.disk.create(in.path(bagDir, name), tags[name], sum)
+		if err != nil {
+			return files, err
 		}
+		files = append(files, f)
 		fmt.Fprintf(&sums, "%x  %s\n", sum.Sum(nil), name)
 	}
-	return nil
+	return files, nil
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -18,10 +19,13 @@ type crash struct {
 	at   int
 	once bool
 	disk *powerCutDisk
+	mu   sync.Mutex
 	seen int
 }
 
 func (c *crash) step(op, path string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.seen++
 	if c.seen == c.at || c.seen > c.at && !c.once {
 		return fmt.Errorf("%s %s: %w", op, path, errCrash)

@@ -78,36 +78,39 @@ func (d disk) sync(f *os.File) error {
 	return f.Sync()
 }
 
-// write writes a file, read-only and with durable bytes, and replaces one that
-// an attempt that was cut short may have left. The bytes go to the hashes, too.
-// The name is not durable yet.
-func (d disk) write(path string, content io.WriterTo, hashes ...io.Writer) (err error) {
+// create writes a file, read-only, and replaces one that an attempt that was cut
+// short may have left. The bytes go to the hashes, too. Neither they nor the name are
+// durable yet. The caller closes the file.
+func (d disk) create(path string, content io.WriterTo, hashes ...io.Writer) (f *os.File, err error) {
 	if err := d.removeAll(path); err != nil {
-		return err
+		return nil, err
 	}
 	if err := d.step("write", path); err != nil {
-		return err
+		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
-	if err != nil {
-		return err
+	if f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly); err != nil {
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
 	w := bufio.NewWriter(f)
 	_, err = content.WriteTo(io.MultiWriter(append(hashes, w)...))
 	if err := errors.Join(err, w.Flush()); err != nil {
-		return err
+		return nil, errors.Join(err, f.Close())
 	}
-	return d.sync(f)
+	return f, nil
 }
 
-// writeJSON is write for a value as indented JSON.
+// writeJSON writes a value as indented JSON. The bytes are durable, and the name is
+// not yet.
 func (d disk) writeJSON(path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	return d.write(path, bytes.NewReader(append(b, '\n')))
+	f, err := d.create(path, bytes.NewReader(append(b, '\n')))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.sync(f), f.Close())
 }
 
 // rename moves a file or a directory. The new name is not durable yet.

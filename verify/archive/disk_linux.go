@@ -2,8 +2,10 @@ package archive
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -34,4 +36,34 @@ func measureDisk(dir string) (diskSpace, bool) {
 // and does not wait. An error is of no use here: the sync in the end finds it.
 func startWriteBack(f *os.File, off, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
+}
+
+// wholeSyncTypes are the file systems whose syncfs tells of bytes that are lost, on
+// Linux since 5.8.
+var wholeSyncTypes = []int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}
+
+// openWhole opens the directory by which syncWhole syncs its file system. It returns
+// nil if that would not tell of each byte that is lost.
+func openWhole(dir string) *os.File {
+	var s unix.Statfs_t
+	var u unix.Utsname
+	var major, minor int
+	if unix.Statfs(dir, &s) != nil || !slices.Contains(wholeSyncTypes, int64(s.Type)) || unix.Uname(&u) != nil {
+		return nil
+	}
+	n, _ := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
+	if n != 2 || major < 5 || major == 5 && minor < 8 {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// syncWhole makes all durable that was written to the file system. It fails if any of
+// that was lost since the directory was opened, or since the last call.
+func syncWhole(dir *os.File) error {
+	return os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd())))
 }

@@ -57,6 +57,8 @@
 //     objects of this process therefore cannot have.
 //   - Commit: the steps that make an export land: write the tag files, sync, one
 //     rename, sync.
+//   - Batch: exports that are ready at the same time and share the syncs of their
+//     commits.
 //   - Bag: the directory of an export that landed, in the BagIt format.
 //   - Receipt: the file of the bag that says what was promised and whether it
 //     held.
@@ -75,7 +77,8 @@
 //	a content file is closed   synced; the object is not done yet, so the next attempt writes it anew
 //	a kept wire is linked      synced before its link; likewise
 //	an object is done          a line of the object index, synced: the next attempt keeps the object
-//	Commit writes tag files    synced, with their directories; the next attempt writes them anew
+//	Commit writes tag files    not synced; the next attempt writes them anew
+//	Commit syncs them          with their directories, and those of the other bags of its batch
 //	Commit renames bag/        the export is complete; whoever locks it next syncs the parents,
 //	                           removes .ingest/HASH and says that it has landed
 //	Commit syncs the parents   the export is complete and durable; .ingest/HASH is removed likewise

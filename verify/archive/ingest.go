@@ -42,6 +42,7 @@ func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest,
 			in, err = nil, fmt.Errorf("begin %s: %w", reference, err)
 		}
 	}()
+	a.commits.whole.open(a.dir)
 	if in.exportLock, in.state, err = a.lockExport(reference, key); err != nil {
 		return in, err
 	}

@@ -75,6 +75,8 @@ func (p *powerCutDisk) step(op, path string) error {
 		p.files[p.inode(path).number] = b
 	case "syncdir":
 		p.names[p.inode(path).number] = p.namesIn(path)
+	case "syncfs":
+		p.record(p.root)
 	}
 	return nil
 }

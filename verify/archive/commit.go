@@ -1,0 +1,193 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Commit makes the export land: when Commit returns, the export is under its
+// final name and durable. If Commit fails, the export is absent, or complete but
+// perhaps not durable; the next attempt finds out which. The verdicts on the
+// bytes come from the objects that are done. Of those, the export gets the ones
+// for which this attempt called Done or Finish. Commit is called once, when all
+// Partials are closed, and Close after it.
+func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
+	in.cleanOnClose = false // the bag is being completed; what stays of it the next Begin cleans
+	defer func() {
+		if err != nil {
+			r, err = nil, fmt.Errorf("commit: %w", err)
+		}
+	}()
+	if r, err = in.newReceipt(s); err != nil {
+		return nil, err
+	}
+	files, err := in.writeBag(r)
+	c := &commitment{
+		bag: in.path(bagDir), final: in.archive.Path(in.key), files: files, err: err,
+	}
+	if err == nil {
+		in.archive.commit(c)
+	}
+	for _, f := range files {
+		c.err = errors.Join(c.err, f.Close())
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	_ = in.remove() // the export has landed; if this fails, the next to lock the export removes what is left
+	return r, nil
+}
+
+// A commitment is an export whose bag is written and has to land.
+type commitment struct {
+	bag   string     // its directory
+	final string     // where it is to be
+	files []*os.File // of the bag, written and not durable; those that are nil are
+	done  bool       // the commit has ended, by err
+	err   error
+}
+
+// commits are what the Ingests of this process commit.
+type commits struct {
+	turn    sync.Mutex // of who commits for all that wait
+	mu      sync.Mutex
+	waiting []*commitment
+	durable sync.Map // of the fs.FileInfo of a directory whose name is durable, by its path
+	whole   wholeSync
+}
+
+const (
+	// minWholeSync is how many exports a commit has at least that syncs the whole file
+	// system, with what others have written to it, in place of each file.
+	minWholeSync = 2
+
+	maxSyncs = 16 // at once; a file system merges them into fewer writes of its journal
+)
+
+// commit commits an export, together with all others that are ready by the time that
+// those before them are committed.
+func (a *Archive) commit(c *commitment) {
+	a.commits.mu.Lock()
+	a.commits.waiting = append(a.commits.waiting, c)
+	a.commits.mu.Unlock()
+	a.commits.turn.Lock()
+	defer a.commits.turn.Unlock()
+	if c.done {
+		return
+	}
+	a.commits.mu.Lock()
+	batch := a.commits.waiting
+	a.commits.waiting = nil
+	a.commits.mu.Unlock()
+	a.syncBags(batch)
+	parents := map[string]error{} // that have new names, and whether these are durable
+	for _, c := range batch {
+		if c.err == nil {
+			c.err = a.moveBag(c)
+		}
+		if c.err == nil {
+			parents[filepath.Dir(c.final)] = nil
+		}
+	}
+	for dir := range parents {
+		parents[dir] = a.syncNames(dir)
+	}
+	for _, c := range batch {
+		if c.err == nil {
+			c.err = parents[filepath.Dir(c.final)]
+		}
+		c.done = true
+	}
+}
+
+// moveBag gives a bag its final name.
+func (a *Archive) moveBag(c *commitment) error {
+	if err := a.disk.mkdirs(filepath.Dir(c.final)); err != nil {
+		return err
+	}
+	err := a.disk.rename(c.bag, c.final)
+	if errors.Is(err, fs.ErrExist) { // an attempt of an earlier version did not see the lock
+		return errors.Join(ErrLanded, err)
+	}
+	return err
+}
+
+// syncBags makes the bags durable, or sets the error of those that are not. If it
+// can't sync the file system, it syncs each file, which says whose bytes are lost.
+func (a *Archive) syncBags(batch []*commitment) {
+	if len(batch) >= minWholeSync && a.commits.whole.sync(a.disk) == nil {
+		return
+	}
+	var syncs errgroup.Group
+	syncs.SetLimit(maxSyncs)
+	var mu sync.Mutex // of the errors
+	for _, c := range batch {
+		failed := func(err error) error {
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				c.err = errors.Join(c.err, err)
+			}
+			return nil
+		}
+		for _, f := range c.files {
+			syncs.Go(func() error { return failed(a.disk.sync(f)) })
+		}
+		_ = failed(filepath.WalkDir(c.bag, func(path string, e fs.DirEntry, err error) error {
+			if err == nil && e.IsDir() {
+				syncs.Go(func() error { return failed(a.disk.syncDir(path)) })
+			}
+			return err
+		}))
+	}
+	_ = syncs.Wait()
+}
+
+// syncNames makes the names in a directory durable, and its own in the directories
+// above it. Those need it once in a process, unless another directory is there since.
+func (a *Archive) syncNames(dir string) error {
+	for at := dir; ; at = filepath.Dir(at) {
+		if err := a.disk.syncDir(at); err != nil || at == a.dir {
+			return err
+		}
+		info, err := os.Lstat(at)
+		if err != nil {
+			return err
+		}
+		known, ok := a.commits.durable.Swap(at, info)
+		if ok && os.SameFile(known.(fs.FileInfo), info) {
+			return nil
+		}
+	}
+}
+
+// A wholeSync syncs a file system as a whole, where that tells of bytes that are lost.
+type wholeSync struct {
+	opened sync.Once
+	root   atomic.Pointer[os.File] // nil if it can't be done. Errors count that come after it was opened
+}
+
+var errNoWholeSync = errors.New("the file system can't be synced as a whole")
+
+// open is called before the first write.
+func (w *wholeSync) open(dir string) {
+	w.opened.Do(func() { w.root.Store(openWhole(dir)) })
+}
+
+func (w *wholeSync) sync(d disk) error {
+	root := w.root.Load()
+	if root == nil {
+		return errNoWholeSync
+	}
+	if err := d.step("syncfs", root.Name()); err != nil {
+		return err
+	}
+	return syncWhole(root)
+}
