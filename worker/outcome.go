@@ -125,8 +125,11 @@ var outcomes = []struct {
 }
 
 // Classify returns what an error means. An unknown error has no Cause, exits with
-// 1, and is not tried again.
+// 1, and is not tried again. No error at all has no Cause, either.
 func Classify(err error) Outcome {
+	if err == nil {
+		return Outcome{Exit: ExitLanded}
+	}
 	for _, row := range outcomes {
 		if row.target != nil && errors.Is(err, row.target) || row.matches != nil && row.matches(err) {
 			return row.outcome
