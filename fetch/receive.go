@@ -81,7 +81,11 @@ func (a *attempt) receiveEach(ctx context.Context, export *Export, pass int, lef
 	defer context.AfterFunc(failed, stop)()
 	group.SetLimit(a.parallel)
 	var drained drainError
-	for object, err := range a.targets(export, pass > 1) {
+	targets := nameAll(a.ref, export.Objects)
+	if export.Snapshot {
+		targets = a.pinned(export, pass > 1)
+	}
+	for object, err := range targets {
 		if receiving.Err() != nil {
 			break
 		}

@@ -126,7 +126,7 @@ func (c *StatusCache) record(place Ref, name string, export *Export, err error) 
 		}
 	}
 	switch {
-	case retryable(err), err == nil && isPending(export.State):
+	case err == nil && isPending(export.State), err != nil && retryable(err):
 		if w == nil {
 			w = &watch{place: place, awaited: map[string]time.Time{}, missing: map[string]time.Time{}}
 			c.watches[place.String()] = w

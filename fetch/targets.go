@@ -41,14 +41,10 @@ func newTarget(ref Ref, object Object, only bool) target {
 	return target{object, decode.Names{Object: object.Name, Content: object.Content, Base: base, Only: only}}
 }
 
-// targets names the objects of an export. Of a snapshot it yields those that the
-// first attempt saw, as they are listed now. An error without the name of an object
-// is the last: so is that of an object that has changed since, unless mayChange is
-// set.
-func (a *attempt) targets(export *Export, mayChange bool) iter.Seq2[target, error] {
-	if !export.Snapshot {
-		return nameAll(a.ref, export.Objects)
-	}
+// pinned names those objects of a snapshot that the first attempt saw, as they are
+// listed now. An error without the name of an object is the last: so is that of an
+// object that has changed since, unless mayChange is set.
+func (a *attempt) pinned(export *Export, mayChange bool) iter.Seq2[target, error] {
 	return func(yield func(target, error) bool) {
 		pins, err := a.pins(export)
 		if err != nil {

@@ -110,8 +110,20 @@ var htmlEntities = map[byte]string{'&': "amp", '<': "lt", '>': "gt", '"': "quot"
 // for one byte. A quote that is quoted again has more backslashes.
 func newKnownSecret(secret string) *knownSecret {
 	k := &knownSecret{secret: secret}
+	var texts []string
+	// In the Base64 of a longer text there are three forms of it, since Base64 encodes
+	// three bytes at a time: the form depends on how many bytes are before the secret.
+	for before, shared := range []int{0, 2, 3} { // letters that also hold bits of the bytes before
+		text := append(make([]byte, before), secret...)
+		end := len(text) * 8 / 6 // the letter behind may also hold bits of what follows
+		for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			if form := alphabet.EncodeToString(text)[shared:end]; !slices.Contains(texts, form) {
+				texts = append(texts, form)
+			}
+		}
+	}
 	var patterns []string
-	for _, text := range append(base64Forms(secret), secret) {
+	for _, text := range append(texts, secret) {
 		mark := "" // the longest part that no escaping changes
 		for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return !strings.ContainsRune(alphanumeric, r) }) {
 			if len(part) > len(mark) {
@@ -135,22 +147,4 @@ func newKnownSecret(secret string) *knownSecret {
 	}
 	k.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(strings.Join(patterns, "|")) })
 	return k
-}
-
-// base64Forms returns how a secret appears in the Base64 of a longer text, in
-// the standard alphabet and in that for URLs. There are three forms, since
-// Base64 encodes three bytes at a time: the form depends on how many bytes are
-// before the secret.
-func base64Forms(secret string) (forms []string) {
-	for before, shared := range []int{0, 2, 3} { // letters that also hold bits of the bytes before
-		text := make([]byte, before, before+len(secret))
-		text = append(text, secret...)
-		end := len(text) * 8 / 6 // the letter behind may also hold bits of what follows
-		for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			if form := alphabet.EncodeToString(text)[shared:end]; !slices.Contains(forms, form) {
-				forms = append(forms, form)
-			}
-		}
-	}
-	return forms
 }

@@ -97,26 +97,11 @@ func (s *Source) name() string {
 // ETag that they gave: then the ETag of an answer without it is compared, unless the
 // answer has a hash of the bytes, by which the caller tells versions apart.
 func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
-	ifMatch := etag
-	if objstore.IsWeak(etag) { // a weak one never matches
-		ifMatch = ""
+	call, ifMatch := "GET "+s.shown, ""
+	if verify.IsStrongETag(etag) { // a weak one never matches
+		ifMatch = etag
 	}
-	answer, err := s.readRange(ctx, off, n, ifMatch)
-	refused, ok := errors.AsType[*fetch.CallError](err)
-	if !ok || refused.Status != http.StatusPreconditionFailed || etag == "" {
-		return answer, err
-	}
-	answer, err = s.readRange(ctx, off, n, "")
-	if err == nil && answer.Want.CRC64 == "" && answer.Want.MD5 == "" && !verify.SameETag(answer.Want.ETag, etag) {
-		answer.Close()
-		return nil, fmt.Errorf("GET %s: %w: ETag is %s, was %s", s.shown, fetch.ErrChanged, answer.Want.ETag, etag)
-	}
-	return answer, err
-}
-
-func (s *Source) readRange(ctx context.Context, off, n int64, ifMatch string) (*fetch.Range, error) {
-	call := "GET " + s.shown
-	return objstore.ReadRange(off, n, func(byteRange string, n int64) (*fetch.Range, error) {
+	get := func(byteRange string, n int64) (*fetch.Range, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%s: it is not a URL", call)
@@ -134,5 +119,17 @@ func (s *Source) readRange(ctx context.Context, off, n int64, ifMatch string) (*
 			return nil, fetch.TransportError(ctx, call, err)
 		}
 		return objstore.RangeOf(call, resp, off, n)
-	})
+	}
+	answer, err := objstore.ReadRange(off, n, get)
+	refused, ok := errors.AsType[*fetch.CallError](err)
+	if !ok || refused.Status != http.StatusPreconditionFailed || etag == "" {
+		return answer, err
+	}
+	ifMatch = ""
+	answer, err = objstore.ReadRange(off, n, get)
+	if err == nil && answer.Want.CRC64 == "" && answer.Want.MD5 == "" && !verify.SameETag(answer.Want.ETag, etag) {
+		answer.Close()
+		return nil, fmt.Errorf("%s: %w: ETag is %s, was %s", call, fetch.ErrChanged, answer.Want.ETag, etag)
+	}
+	return answer, err
 }

@@ -28,7 +28,7 @@ type Source struct {
 // was listed.
 func (s *Source) ReadRange(ctx context.Context, off, n int64, etag string) (*fetch.Range, error) {
 	ifMatch := ""
-	if !IsWeak(s.ETag) { // a weak ETag of the store's own never matches
+	if !isWeak(s.ETag) { // a weak ETag of the store's own never matches
 		ifMatch = strings.TrimPrefix(cmp.Or(etag, s.ETag), weakPrefix)
 	}
 	return ReadRange(off, n, func(byteRange string, n int64) (*fetch.Range, error) {

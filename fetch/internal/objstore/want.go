@@ -61,11 +61,11 @@ const weakPrefix = "W/"
 // Weak marks an ETag as one that names a version and is no hash of the bytes. OSS
 // and OBS know no weak ETags: If-Match takes the ETag without the mark.
 func Weak(etag string) string {
-	if etag == "" || IsWeak(etag) {
+	if etag == "" || isWeak(etag) {
 		return etag
 	}
 	return weakPrefix + etag
 }
 
-// IsWeak reports whether an ETag is no hash of the bytes.
-func IsWeak(etag string) bool { return strings.HasPrefix(etag, weakPrefix) }
+// isWeak reports whether an ETag is no hash of the bytes.
+func isWeak(etag string) bool { return strings.HasPrefix(etag, weakPrefix) }

@@ -23,13 +23,10 @@ func IsTar(head []byte) (isTar, isDamaged bool) {
 		return false, false
 	}
 	head = head[:tarBlock]
-	known := hasTarMagic(head, "ustar\x0000") || hasTarMagic(head, "ustar  \x00")
-	isTar = bytes.IndexByte(head, 0) >= 0 && (hasTarMagic(head, "ustar") || hasTarNumbers(head)) && hasTarChecksum(head)
+	magic := string(head[257:265])
+	known := magic == "ustar\x0000" || magic == "ustar  \x00"
+	isTar = bytes.IndexByte(head, 0) >= 0 && (strings.HasPrefix(magic, "ustar") || hasTarNumbers(head)) && hasTarChecksum(head)
 	return isTar, known && !isTar
-}
-
-func hasTarMagic(header []byte, magic string) bool {
-	return bytes.HasPrefix(header[257:], []byte(magic))
 }
 
 // hasTarNumbers reports whether a header has a name, and where mode, owner, group,
@@ -167,7 +164,11 @@ func (b tarHeads) check(h *tar.Header) error {
 		}
 		b = b[min(int64(len(b)), tarBlock+(size+tarBlock-1)/tarBlock*tarBlock):]
 	}
-	isOdd := len(b) == tarBlock && hasTarMagic(b, "ustar") && !hasTarMagic(b, "ustar\x00") && !hasTarMagic(b, "ustar  \x00")
+	isOdd := false
+	if len(b) == tarBlock {
+		magic := string(b[257:265])
+		isOdd = strings.HasPrefix(magic, "ustar") && magic[5] != 0 && magic != "ustar  \x00"
+	}
 	if isOdd && len(bytes.Trim(b[345:500], "\x00")) > 0 {
 		return corrupt("has a prefix of its name that only some readers see")
 	}
