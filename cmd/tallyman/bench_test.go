@@ -134,24 +134,27 @@ func fetchDirectly(flags *flag.FlagSet, args []string) error {
 }
 
 // generateFiles writes logs of some size. The suffix of a name says how: as .csv
-// or .json, and in which encoding (.zst, .gz). A .zip has 200 of .csv.
+// or .json, and in which encoding (.zst, .gz). A .zip has 200 of .csv. It prints
+// how many files and bytes that is once it is decoded.
 func generateFiles(flags *flag.FlagSet, args []string) error {
 	size := flags.Int64("size", 1<<20, "bytes of each, before it is encoded")
 	_ = flags.Parse(args)
-	g := &logGenerator{rand.New(rand.NewPCG(1, 1)), map[string]*logPool{}}
+	g := &logGenerator{random: rand.New(rand.NewPCG(1, 1)), pools: map[string]*logPool{}}
 	for _, name := range flags.Args() {
 		if err := g.file(name, *size); err != nil {
 			return err
 		}
 	}
+	fmt.Println(g.files, g.bytes)
 	return nil
 }
 
 // A logGenerator writes what looks like the log of a web service. It compresses
 // to a sixth (CSV) or an eighth (JSON) by zstd, as such logs do.
 type logGenerator struct {
-	random *rand.Rand
-	pools  map[string]*logPool // by format
+	random       *rand.Rand
+	pools        map[string]*logPool // by format
+	files, bytes int64               // before they are encoded
 }
 
 // A logPool has blocks that are used in turn: what a file is made of does not
@@ -213,7 +216,9 @@ func (g *logGenerator) log(w io.Writer, format string, size int64) error {
 			return err
 		}
 		written += int64(n)
+		g.bytes += int64(n)
 	}
+	g.files++
 	return nil
 }
 
