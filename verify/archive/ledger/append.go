@@ -24,6 +24,9 @@ type entry struct {
 
 func newEntry(line *Line) (entry, error) {
 	body, err := line.body()
+	if year := line.At.Year(); err == nil && (year < 1 || year > 9999) {
+		err = fmt.Errorf("the time of a line of kind %s is in the year %d", line.Kind, year)
+	}
 	if err == nil && len(body) > maxBody {
 		err = fmt.Errorf("%w: %s of %s has %d bytes", ErrTooLong, line.Kind, line.Key, len(body))
 	}

@@ -35,12 +35,14 @@ func (l *Ledger) find(key string, yield func(Line, error) bool) error {
 	if found, err = l.list(); err != nil {
 		return err
 	}
-	for _, side := range slices.Backward(sides) {
-		taken, err := l.taken(found.months, side.random)
-		if err != nil {
+	var taken map[string]int
+	if len(sides) > 0 {
+		if taken, err = l.taken(found.months); err != nil {
 			return err
 		}
-		for _, line := range slices.Backward(side.lines[min(taken, len(side.lines)):]) {
+	}
+	for _, side := range slices.Backward(sides) {
+		for _, line := range slices.Backward(side.lines[min(taken[side.random], len(side.lines)):]) {
 			if line.Key == key && !yield(line, nil) {
 				return errStopped
 			}

@@ -100,14 +100,14 @@ func TestIndexAndFindSayWhatTheLinesSay(t *testing.T) {
 			case 2:
 				line.Ref = `a "quoted" \ ref`
 			}
-			if n > 0 && r.IntN(10) == 0 {
+			if n > 0 && r.IntN(40) == 0 {
 				release := hold(t, l)
 				mustAppend(t, other, line, line)
 				mustIndexAll(t, l)
 				release()
 			}
 			mustAppend(t, other, line)
-			if r.IntN(4) == 0 {
+			if r.IntN(8) == 0 {
 				mustIndexAll(t, l)
 				mustFindAll(t, l)
 			}

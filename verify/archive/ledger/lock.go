@@ -12,7 +12,7 @@ import (
 
 const (
 	lockWait = 5 * time.Second // then a side file is written
-	lockPoll = time.Millisecond
+	lockPoll = 2 * time.Millisecond
 	maxAhead = 24 * time.Hour // of the clock, that a line is followed
 )
 

@@ -42,10 +42,15 @@ func (l *Ledger) readSide(random string) (*sideFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.Size() > maxLine {
+		s.bad = []*BreakError{{Break: Break{File: sidePath(random)}, Line: 1, Why: "it is longer than a side file can be"}}
+		s.badLen = info.Size()
+		return s, nil
+	}
 	lines := scanner{r: f, end: info.Size()}
 	for n := 1; lines.next(); n++ {
 		line, err := decode(lines.line)
-		if err == nil && strings.HasPrefix(line.Schema, schemaPrefix) && len(lines.line) <= maxBody {
+		if err == nil && strings.HasPrefix(line.Schema, schemaPrefix) && line.Seq == 0 && line.Prev == "" && len(lines.line) <= maxBody {
 			line.Side = random
 			s.lines = append(s.lines, line)
 			s.raw = append(s.raw, bytes.Clone(lines.line))
@@ -83,14 +88,17 @@ func (s *sideFile) first() time.Time {
 	return s.lines[0].At
 }
 
-// taken counts the lines of a side file that are in the ledger: an append may have been
-// cut short in the middle of them.
-func (l *Ledger) taken(months []string, random string) (n int, err error) {
-	text := []byte(`"side":"` + random + `"`)
-	err = l.eachLine(months, func(line []byte) {
-		if bytes.Contains(line, text) {
-			n++
+// taken counts the lines of each side file that are in the ledger, by RANDOM: an append
+// may have been cut short in the middle of them.
+func (l *Ledger) taken(months []string) (map[string]int, error) {
+	taken := map[string]int{}
+	err := l.eachLine(months, func(line []byte) {
+		if !bytes.Contains(line, []byte(`"side":"`)) {
+			return
+		}
+		if line, whole, _ := parse(line); whole && line.Side != "" {
+			taken[line.Side]++
 		}
 	})
-	return n, err
+	return taken, err
 }

@@ -5,24 +5,34 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 )
 
-// writeSide writes entries as a side file, and returns how many of them are durable.
+// writeSide writes entries as side files, each no longer than an append may be, and
+// returns how many of them are durable.
 func (l *Ledger) writeSide(entries []entry) (durable int, err error) {
-	var b []byte
 	now := time.Now()
-	for _, e := range entries {
-		if e.at.IsZero() {
-			e.at = now
+	for durable < len(entries) {
+		var b []byte
+		n := durable
+		for ; n < len(entries); n++ {
+			e := entries[n]
+			if len(b) > 0 && len(b)+len(e.body) > maxBody {
+				break
+			}
+			if e.at.IsZero() {
+				e.at = now
+			}
+			b = append(appendLine(b, 0, e.at, e.body, ""), '\n')
 		}
-		b = append(appendLine(b, 0, e.at, e.body, ""), '\n')
+		random := newRandom()
+		if err := l.writeFile(sidePath(random), "side-"+random+".new", bytes.NewReader(b)); err != nil {
+			return durable, err
+		}
+		durable = n
 	}
-	random := newRandom()
-	if err := l.writeFile(sidePath(random), "side-"+random+".new", bytes.NewReader(b)); err != nil {
-		return 0, err
-	}
-	return len(entries), nil
+	return durable, l.syncDir(filepath.Dir(l.dir)) // the holder may not have come to that
 }
 
 // entries are the lines of a side file as they are taken in. Bytes that can't be read
@@ -62,27 +72,32 @@ type waiting struct {
 // waiting reads what waits for a writer. A file that can't be read stays where it is,
 // and readers tell of it: it keeps nobody from an append.
 func (l *Ledger) waiting(h *heldFile) (all []waiting) {
+	if len(h.found.sides)+len(h.found.cuts) == 0 {
+		return nil
+	}
+	taken, err := l.taken(h.found.months)
+	if err != nil {
+		return nil
+	}
 	sides, _ := l.readSides(h.found.sides)
 	for _, side := range sides {
 		entries, err := side.entries()
-		there, err2 := l.taken(h.found.months, side.random)
-		if err != nil || err2 != nil {
+		if err != nil {
 			continue
 		}
 		settled := func() error { return l.remove(sidePath(side.random)) }
 		if side.badLen > 0 {
 			settled = func() error { return l.rename(sidePath(side.random), cutPath(side.random)) }
 		}
-		all = append(all, waiting{entries[min(there, len(entries)):], settled})
+		all = append(all, waiting{entries[min(taken[side.random], len(entries)):], settled})
 	}
 	for _, random := range h.found.cuts {
 		info, err := os.Lstat(l.path(cutPath(random) + ".new"))
-		there, err2 := l.taken(h.found.months, random)
-		if err != nil || err2 != nil {
+		if err != nil {
 			continue
 		}
 		w := waiting{settled: func() error { return l.rename(cutPath(random)+".new", cutPath(random)) }}
-		if there == 0 {
+		if taken[random] == 0 {
 			e, _ := newEntry(&Line{Kind: Torn, Cut: info.Size(), Side: random})
 			w.entries = []entry{e}
 		}
@@ -102,11 +117,6 @@ func (l *Ledger) settle(all []waiting) {
 // cut cuts a file that is locked to its good end. What is cut is kept beside it, under
 // a name that says so until a line tells of it: the next writer appends that line.
 func (l *Ledger) cut(h *heldFile, good int64) error {
-	for _, random := range h.found.cuts { // copies of what is still there, or of a part of it
-		if err := l.remove(cutPath(random) + ".new"); err != nil {
-			return err
-		}
-	}
 	random := newRandom()
 	name := cutPath(random) + ".new"
 	if err := l.writeFile(name, name, io.NewSectionReader(h, good, h.info.Size()-good)); err != nil {
@@ -119,7 +129,7 @@ func (l *Ledger) cut(h *heldFile, good int64) error {
 		return err
 	}
 	l.room = room{}
-	h.found.cuts = []string{random}
+	h.found.cuts = append(h.found.cuts, random)
 	if err := l.sync(h.File); err != nil {
 		return fmt.Errorf("cut the torn end: %w", err)
 	}
