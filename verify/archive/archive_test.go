@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"tallyman/verify/archive/internal/powercut"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -71,12 +73,12 @@ func TestTwoArchivesHaveDifferentIDs(t *testing.T) {
 func TestAnIDOutlivesAPowerCut(t *testing.T) {
 	for _, name := range []string{"", "archive"} { // which is there, and which is not
 		top, after := t.TempDir(), t.TempDir()
-		p := newPowerCutDisk(t, top)
-		a, err := openWith(filepath.Join(top, name), p.step)
+		p := powercut.New(t, top)
+		a, err := openWith(filepath.Join(top, name), p.Step)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.cutPower(after, loseUnsynced)
+		p.Cut(after, powercut.LoseUnsynced)
 		if b, err := OpenExisting(filepath.Join(after, name)); err != nil || b.ID() != a.ID() {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tallyman/verify/archive/internal/powercut"
 )
 
 const batchSize = 8
@@ -68,7 +70,7 @@ func TestEachOfABatchIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 			random := rand.New(rand.NewPCG(3, 4))
 			for at, ended := 1, false; !ended; at += 1 + random.IntN(stride) {
 				dir := t.TempDir()
-				c := &crash{at: math.MaxInt, disk: newPowerCutDisk(t, dir)}
+				c := &crash{at: math.MaxInt, disk: powercut.New(t, dir)}
 				a, err := openWith(dir, c.step)
 				if err != nil {
 					t.Fatal(err)
@@ -96,7 +98,7 @@ func TestEachOfABatchIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 				ended = c.seen < at
 				for cut := range 3 {
 					after := filepath.Join(t.TempDir(), "after")
-					c.disk.cutPower(after, func() bool { return cut > 0 && random.IntN(2) == 0 })
+					c.disk.Cut(after, func() bool { return cut > 0 && random.IntN(2) == 0 })
 					checkBatch(t, fmt.Sprintf("step %d, cut %d", at, cut), after, errs)
 				}
 			}

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"tallyman/verify/archive/internal/powercut"
 )
 
 var errCrash = errors.New("crash")
@@ -18,7 +19,7 @@ var errCrash = errors.New("crash")
 type crash struct {
 	at   int
 	once bool
-	disk *powerCutDisk
+	disk *powercut.Disk
 	mu   sync.Mutex
 	seen int
 }
@@ -30,15 +31,15 @@ func (c *crash) step(op, path string) error {
 	if c.seen == c.at || c.seen > c.at && !c.once {
 		return fmt.Errorf("%s %s: %w", op, path, errCrash)
 	}
-	return c.disk.step(op, path)
+	return c.disk.Step(op, path)
 }
 
 // atEachStep runs attempts at an export that crash at their first change to the
 // disk, at the second, and so on, until one ends without a crash.
-func atEachStep(t *testing.T, once bool, then func(t *testing.T, dir string, p *powerCutDisk, landed bool)) {
+func atEachStep(t *testing.T, once bool, then func(t *testing.T, dir string, p *powercut.Disk, landed bool)) {
 	for at, ended := 1, false; !ended; at++ {
 		dir := t.TempDir()
-		c := &crash{at: at, once: once, disk: newPowerCutDisk(t, dir)}
+		c := &crash{at: at, once: once, disk: powercut.New(t, dir)}
 		a, err := openWith(dir, c.step)
 		if err == nil {
 			_, err = land(a, threeObjects())
@@ -81,7 +82,7 @@ func checkWholeOrAbsent(t *testing.T, dir string, step func(op, path string) err
 }
 
 func TestAnExportIsWholeOrAbsentAfterACrash(t *testing.T) {
-	atEachStep(t, false, func(t *testing.T, dir string, _ *powerCutDisk, landed bool) {
+	atEachStep(t, false, func(t *testing.T, dir string, _ *powercut.Disk, landed bool) {
 		if there := checkWholeOrAbsent(t, dir, nil); landed && !there {
 			t.Error("it had landed")
 		}
@@ -89,28 +90,19 @@ func TestAnExportIsWholeOrAbsentAfterACrash(t *testing.T) {
 }
 
 func TestAnExportIsWholeOrAbsentAfterAnIOError(t *testing.T) {
-	atEachStep(t, true, func(t *testing.T, dir string, _ *powerCutDisk, landed bool) {
+	atEachStep(t, true, func(t *testing.T, dir string, _ *powercut.Disk, landed bool) {
 		if there := checkWholeOrAbsent(t, dir, nil); landed && !there {
 			t.Error("it had landed")
 		}
 	})
 }
 
-// loseUnsynced is a power cut that keeps nothing that was not synced.
-func loseUnsynced() bool { return false }
-
-// keepAtRandom is a power cut that keeps half of what was not synced.
-func keepAtRandom() func() bool {
-	r := rand.New(rand.NewPCG(1, 2))
-	return func() bool { return r.IntN(2) == 0 }
-}
-
 func TestAnExportIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
-	for _, survives := range []func() bool{loseUnsynced, keepAtRandom()} {
+	for _, survives := range []func() bool{powercut.LoseUnsynced, powercut.KeepAtRandom()} {
 		for _, once := range []bool{false, true} {
-			atEachStep(t, once, func(t *testing.T, _ string, p *powerCutDisk, landed bool) {
+			atEachStep(t, once, func(t *testing.T, _ string, p *powercut.Disk, landed bool) {
 				after := filepath.Join(t.TempDir(), "after")
-				p.cutPower(after, survives)
+				p.Cut(after, survives)
 				if there := checkWholeOrAbsent(t, after, nil); landed && !there {
 					t.Error("it had landed")
 				}
@@ -126,8 +118,8 @@ func TestALandedExportOutlivesACrashAndALaterPowerCut(t *testing.T) {
 		t.Skip("one goroutine, a thousand times")
 	}
 	for _, once := range []bool{false, true} {
-		atEachStep(t, once, func(t *testing.T, dir string, p *powerCutDisk, _ bool) {
-			checkWholeOrAbsent(t, dir, p.step)
+		atEachStep(t, once, func(t *testing.T, dir string, p *powercut.Disk, _ bool) {
+			checkWholeOrAbsent(t, dir, p.Step)
 			mustHaveSurvived(t, p)
 		})
 	}
@@ -155,14 +147,14 @@ func TestAnExportThatIsSaidToHaveLandedIsDurable(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		p := newPowerCutDisk(t, dir)
+		p := powercut.New(t, dir)
 		renamed := false
 		a, err := openWith(dir, func(op, path string) error {
 			if renamed {
 				return errCrash
 			}
 			renamed = path == filepath.Join(dir, testKey)
-			return p.step(op, path)
+			return p.Step(op, path)
 		})
 		if err == nil {
 			_, err = land(a, threeObjects())
@@ -170,7 +162,7 @@ func TestAnExportThatIsSaidToHaveLandedIsDurable(t *testing.T) {
 		if !errors.Is(err, errCrash) {
 			t.Fatal(err)
 		}
-		a, _ = openWith(dir, p.step)
+		a, _ = openWith(dir, p.Step)
 		if err := ask(a); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -180,10 +172,10 @@ func TestAnExportThatIsSaidToHaveLandedIsDurable(t *testing.T) {
 
 // mustHaveSurvived checks that the export is there after a power cut that keeps
 // only what was synced.
-func mustHaveSurvived(t *testing.T, p *powerCutDisk) {
+func mustHaveSurvived(t *testing.T, p *powercut.Disk) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "after")
-	p.cutPower(dir, loseUnsynced)
+	p.Cut(dir, powercut.LoseUnsynced)
 	a := mustOpen(t, dir)
 	if _, err := a.Landed(testKey); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/verify"
 	"tallyman/verify/archive"
+	"tallyman/verify/archive/internal/powercut"
 	"tallyman/worker"
 )
 
@@ -22,7 +23,7 @@ import (
 type fault struct {
 	at   int
 	once bool
-	disk *archive.PowerCutDisk // that the other steps are told to, or nil
+	disk *powercut.Disk // that the other steps are told to, or nil
 
 	mu    sync.Mutex
 	seen  int
@@ -155,17 +156,17 @@ func (y *testStore) checkNext(t *testing.T, dir string, keep fetch.Keep, landed 
 func TestAFetchIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 	t.Parallel()
 	kinds(t, []bool{false}, func(t *testing.T, keep fetch.Keep, once bool) {
-		y, keepAtRandom := newTestStore(t), archive.KeepAtRandom()
+		y, keepAtRandom := newTestStore(t), powercut.KeepAtRandom()
 		eachFault(t, every, func(t *testing.T, at int) int {
 			dir := t.TempDir()
-			f := &fault{at: at, once: once, disk: archive.NewPowerCutDisk(t, dir)}
+			f := &fault{at: at, once: once, disk: powercut.New(t, dir)}
 			a, err := archive.OpenWith(dir, f.step)
 			if err == nil {
 				_, err = y.fetch(a, keep)
 			}
-			for _, survives := range []func() bool{archive.LoseUnsynced, keepAtRandom} {
+			for _, survives := range []func() bool{powercut.LoseUnsynced, keepAtRandom} {
 				after := filepath.Join(t.TempDir(), "after")
-				f.disk.CutPower(after, survives)
+				f.disk.Cut(after, survives)
 				y.checkAfterPowerCut(t, after, keep, err == nil)
 			}
 			return f.seen

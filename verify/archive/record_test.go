@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/verify/archive/internal/powercut"
+
 	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 )
@@ -317,11 +319,11 @@ func tryRecord(a *Archive) (saved State, err error) {
 
 // atEachStepOfARecord runs tryRecord with a crash at its first change to the disk, at
 // the second, and so on, for a new export and for one that was received in part.
-func atEachStepOfARecord(t *testing.T, once bool, then func(t *testing.T, dir string, p *powerCutDisk, saved State)) {
+func atEachStepOfARecord(t *testing.T, once bool, then func(t *testing.T, dir string, p *powercut.Disk, saved State)) {
 	for _, isNew := range []bool{true, false} {
 		for at, ended := 1, false; !ended; at++ {
 			dir := t.TempDir()
-			c := &crash{at: at, once: once, disk: newPowerCutDisk(t, dir)}
+			c := &crash{at: at, once: once, disk: powercut.New(t, dir)}
 			a := mustOpenIn(t, dir, c.disk, isNew)
 			a.disk.step = c.step
 			saved, err := tryRecord(a)
@@ -335,9 +337,9 @@ func atEachStepOfARecord(t *testing.T, once bool, then func(t *testing.T, dir st
 	}
 }
 
-func mustOpenIn(t *testing.T, dir string, p *powerCutDisk, isNew bool) *Archive {
+func mustOpenIn(t *testing.T, dir string, p *powercut.Disk, isNew bool) *Archive {
 	t.Helper()
-	a, err := openWith(dir, p.step)
+	a, err := openWith(dir, p.Step)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +382,7 @@ func oldOrNew(t *testing.T, dir string, saved State) {
 
 func TestAStateIsWholeOldOrNewAfterACrash(t *testing.T) {
 	for _, once := range []bool{false, true} {
-		atEachStepOfARecord(t, once, func(t *testing.T, dir string, _ *powerCutDisk, saved State) { oldOrNew(t, dir, saved) })
+		atEachStepOfARecord(t, once, func(t *testing.T, dir string, _ *powercut.Disk, saved State) { oldOrNew(t, dir, saved) })
 	}
 }
 
@@ -388,11 +390,11 @@ func TestAStateThatWasSavedIsThereAfterAPowerCut(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine, a thousand times")
 	}
-	for _, survives := range []func() bool{loseUnsynced, keepAtRandom()} {
+	for _, survives := range []func() bool{powercut.LoseUnsynced, powercut.KeepAtRandom()} {
 		for _, once := range []bool{false, true} {
-			atEachStepOfARecord(t, once, func(t *testing.T, _ string, p *powerCutDisk, saved State) {
+			atEachStepOfARecord(t, once, func(t *testing.T, _ string, p *powercut.Disk, saved State) {
 				after := filepath.Join(t.TempDir(), "after")
-				p.cutPower(after, survives)
+				p.Cut(after, survives)
 				oldOrNew(t, after, saved)
 			})
 		}
@@ -405,8 +407,8 @@ func TestAStateThatARecordFoundIsThereAfterAPowerCut(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine, a thousand times")
 	}
-	atEachStepOfARecord(t, false, func(t *testing.T, dir string, p *powerCutDisk, _ State) {
-		a, err := openWith(dir, p.step)
+	atEachStepOfARecord(t, false, func(t *testing.T, dir string, p *powercut.Disk, _ State) {
+		a, err := openWith(dir, p.Step)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -414,7 +416,7 @@ func TestAStateThatARecordFoundIsThereAfterAPowerCut(t *testing.T) {
 		d.Close()
 		d.State.Phase = "" // a Save that was cut short may have left the old one
 		after := filepath.Join(t.TempDir(), "after")
-		p.cutPower(after, loseUnsynced)
+		p.Cut(after, powercut.LoseUnsynced)
 		oldOrNew(t, after, d.State)
 	})
 }

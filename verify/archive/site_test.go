@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"tallyman/verify/archive/internal/powercut"
 )
 
 // sites are ways to prepare the place of an archive in a directory.
@@ -171,7 +173,7 @@ func TestTheMakingOfAnArchiveIsWholeOrAbsent(t *testing.T) {
 		for at, ended := 1, tt.want > SiteExports; !ended; at++ {
 			dir := filepath.Join(t.TempDir(), "archive")
 			tt.prepare(t, dir)
-			c := &crash{at: at, disk: newPowerCutDisk(t, dir)}
+			c := &crash{at: at, disk: powercut.New(t, dir)}
 			_, err := openWith(dir, c.step)
 			if ended = c.seen < at; ended && err != nil {
 				t.Fatalf("%s, without a crash: %v", tt.name, err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/internal/powercut"
 )
 
 // landWires is land with kept wires. The content is the first half of each wire, and
@@ -88,7 +89,7 @@ func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
 		for _, once := range []bool{false, true} {
 			for at, ended := 1, false; !ended; at++ {
 				dir := t.TempDir()
-				c := &crash{at: at, once: once, disk: newPowerCutDisk(t, dir)}
+				c := &crash{at: at, once: once, disk: powercut.New(t, dir)}
 				a, err := openWith(dir, c.step)
 				if err == nil {
 					_, err = landWires(a, threeObjects(), content)
@@ -97,7 +98,7 @@ func TestAWireIsKeptWholeOrNotAtAll(t *testing.T) {
 					t.Fatalf("an attempt without a crash: %v", err)
 				}
 				after := filepath.Join(t.TempDir(), "after")
-				c.disk.cutPower(after, keepAtRandom())
+				c.disk.Cut(after, powercut.KeepAtRandom())
 				for _, dir := range []string{dir, after} {
 					a = mustOpen(t, dir)
 					if err := a.Recheck(t.Context(), testKey, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,11 @@
-package archive
+//go:build unix
+
+// Package powercut knows what a power cut would leave of a directory, for tests of what
+// writes durable files and announces each change.
+package powercut
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -8,10 +13,10 @@ import (
 	"testing"
 )
 
-// A powerCutDisk knows what a power cut would leave of a directory: the bytes of
+// A Disk knows what a power cut would leave of a directory: the bytes of
 // each file and the names of each directory as they were at the last sync. What was
 // not synced may be there all the same, or not.
-type powerCutDisk struct {
+type Disk struct {
 	mu    sync.Mutex
 	root  string
 	files map[uint64][]byte
@@ -24,8 +29,9 @@ type inode struct {
 	dir    bool
 }
 
-func newPowerCutDisk(t testing.TB, root string) *powerCutDisk {
-	p := &powerCutDisk{root: root, files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: map[uint64]*os.File{}}
+// New returns the Disk of a directory, nothing of which is durable yet.
+func New(t testing.TB, root string) *Disk {
+	p := &Disk{root: root, files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: map[uint64]*os.File{}}
 	t.Cleanup(func() {
 		for _, f := range p.held {
 			f.Close()
@@ -36,7 +42,7 @@ func newPowerCutDisk(t testing.TB, root string) *powerCutDisk {
 
 func number(info os.FileInfo) uint64 { return info.Sys().(*syscall.Stat_t).Ino }
 
-func (p *powerCutDisk) inode(path string) inode {
+func (p *Disk) inode(path string) inode {
 	info, err := os.Lstat(path)
 	if err != nil {
 		panic(err)
@@ -50,7 +56,7 @@ func (p *powerCutDisk) inode(path string) inode {
 	return inode{n, info.IsDir()}
 }
 
-func (p *powerCutDisk) namesIn(dir string) map[string]inode {
+func (p *Disk) namesIn(dir string) map[string]inode {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		panic(err)
@@ -62,8 +68,8 @@ func (p *powerCutDisk) namesIn(dir string) map[string]inode {
 	return names
 }
 
-// step is told of the syncs just before they are made.
-func (p *powerCutDisk) step(op, path string) error {
+// Step is told of the syncs just before they are made.
+func (p *Disk) Step(op, path string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch op {
@@ -81,10 +87,10 @@ func (p *powerCutDisk) step(op, path string) error {
 	return nil
 }
 
-// cutPower writes to dir what a power cut would leave. survives decides for each file
+// Cut writes to dir what a power cut would leave. survives decides for each file
 // and directory whether it is there as it was at last, or as it was synced.
-func (p *powerCutDisk) cutPower(dir string, survives func() bool) {
-	after := powerCutDisk{files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: p.held}
+func (p *Disk) Cut(dir string, survives func() bool) {
+	after := Disk{files: map[uint64][]byte{}, names: map[uint64]map[string]inode{}, held: p.held}
 	after.record(p.root)
 	for n := range after.files {
 		if !survives() {
@@ -110,7 +116,7 @@ func (p *powerCutDisk) cutPower(dir string, survives func() bool) {
 }
 
 // record notes everything below a directory as it is.
-func (p *powerCutDisk) record(dir string) {
+func (p *Disk) record(dir string) {
 	names := p.namesIn(dir)
 	p.names[p.inode(dir).number] = names
 	for name, node := range names {
@@ -127,7 +133,7 @@ func (p *powerCutDisk) record(dir string) {
 	}
 }
 
-func (p *powerCutDisk) write(number uint64, dir string) {
+func (p *Disk) write(number uint64, dir string) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		panic(err)
 	}
@@ -141,4 +147,13 @@ func (p *powerCutDisk) write(number uint64, dir string) {
 			panic(err)
 		}
 	}
+}
+
+// LoseUnsynced is a power cut that keeps nothing that was not synced.
+func LoseUnsynced() bool { return false }
+
+// KeepAtRandom is a power cut that keeps half of what was not synced.
+func KeepAtRandom() func() bool {
+	r := rand.New(rand.NewPCG(1, 2))
+	return func() bool { return r.IntN(2) == 0 }
 }
