@@ -23,6 +23,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
+	"tallyman/fetch/sandbox"
 	"tallyman/fetch/web"
 	"tallyman/verify/archive"
 )
@@ -30,7 +31,7 @@ import (
 // benchTools are what .ci/bench needs and no package has: the test binary is
 // one of them when it is called by the name "bench".
 var benchTools = map[string]func(*flag.FlagSet, []string) error{
-	"address": printAddress, "generate": generateFiles, "serve": serveFiles, "fetch": fetchDirectly,
+	"address": printAddress, "generate": generateFiles, "serve": serveFiles, "fetch": fetchDirectly, "jobs": serveJobs,
 }
 
 func benchMain() {
@@ -98,6 +99,23 @@ func (c slowConn) Write(p []byte) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// serveJobs is a cloud of SLS jobs that do not end, job-1 and so on, until it is
+// killed. It prints its endpoint.
+func serveJobs(flags *flag.FlagSet, args []string) error {
+	jobs := flags.Int("jobs", 1000, "how many there are")
+	_ = flags.Parse(args)
+	cloud := sandbox.New(sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret})
+	for i := range *jobs {
+		cloud.AddJob(testProject, sandbox.Job{Name: fmt.Sprintf("job-%d", i+1), Statuses: []string{sandbox.JobRunning}})
+	}
+	endpoint, _, err := cloud.Start()
+	if err != nil {
+		return err
+	}
+	fmt.Println(endpoint)
+	select {}
 }
 
 // fetchDirectly fetches references without a queue, as a program does that calls
