@@ -16,7 +16,7 @@ func fieldsOf(line []byte) (f fields, ok bool) {
 }
 
 const (
-	beforeSeq = `{"schema":"` + schema + `","seq":`
+	beforeSeq = `{"schema":"` + Schema + `","seq":`
 	sideAfter = len(`,"side":"0123456789abcdef"`)
 	prevAfter = len(`,"prev":""}`) + 64
 )

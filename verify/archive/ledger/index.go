@@ -54,6 +54,9 @@ var classes = map[Kind]class{
 	Asked: {phase: true}, Failed: {phase: true}, Cancelled: {phase: true},
 }
 
+// IsPresence reports whether lines of the kind say if an export is in its place.
+func (k Kind) IsPresence() bool { return classes[k].presence }
+
 // Index returns the index of the ledger as it is now. The first call reads the whole
 // ledger, and each later one what was appended since. It is the same Index each time.
 // It does not check the chain: lines that can't be read are not in it.

@@ -67,7 +67,7 @@ func TestLinesComeBackAsTheyWereAppended(t *testing.T) {
 	mustAppend(t, l, want[1:]...)
 	got := mustRead(t, l)
 	for i := range got {
-		if got[i].Seq != int64(i+1) || got[i].At.IsZero() || got[i].Schema != schema {
+		if got[i].Seq != int64(i+1) || got[i].At.IsZero() || got[i].Schema != Schema {
 			t.Errorf("line %d is %+v", i, got[i])
 		}
 		got[i] = event(got[i])

@@ -34,8 +34,10 @@ const (
 
 var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed}
 
+// Schema names the form of the lines.
+const Schema = "tallyman.ledger/v1"
+
 const (
-	schema       = "tallyman.ledger/v1"
 	schemaPrefix = "tallyman.ledger/"
 	timeLayout   = "2006-01-02T15:04:05.000Z"
 
@@ -148,7 +150,7 @@ func (l *Line) body() ([]byte, error) {
 // appendLine appends a line without its newline. seq is 0 in a side file, which has
 // no chain.
 func appendLine(b []byte, seq int64, at time.Time, body []byte, prev string) []byte {
-	b = append(b, `{"schema":"`+schema+`",`...)
+	b = append(b, `{"schema":"`+Schema+`",`...)
 	if seq > 0 {
 		b = strconv.AppendInt(append(b, `"seq":`...), seq, 10)
 		b = append(b, ',')
