@@ -14,7 +14,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
+
+	"tallyman/verify/archive/ledger"
 )
 
 // Errors that a caller may branch on.
@@ -49,6 +52,8 @@ type Archive struct {
 	measure    func(dir string) (diskSpace, bool) // false if the system can't say
 	reserved   reservations
 	commits    commits
+	ledger     *ledger.Ledger
+	finds      atomic.Int32 // in the ledger
 }
 
 // Open opens the archive in dir. id is the ID that it must have, or "" for any: an
@@ -103,7 +108,7 @@ func (a *Archive) readIdentity() error {
 	if err := json.Unmarshal(text, &i); err != nil || i.ID == "" {
 		return fmt.Errorf("%w: read %s: no archive ID in it", ErrDamaged, path)
 	}
-	a.id = i.ID
+	a.id, a.ledger = i.ID, ledger.Open(filepath.Join(a.dir, ledgerDir), sha256.Sum256(text), a.disk.step)
 	return nil
 }
 
@@ -146,7 +151,7 @@ func (a *Archive) All() iter.Seq2[string, error] {
 			switch {
 			case err != nil || key == ".":
 				return err
-			case key == ingestDir:
+			case key == ingestDir || key == ledgerDir:
 				return fs.SkipDir
 			case !d.IsDir() || !isBag(a.Path(key)):
 				return nil

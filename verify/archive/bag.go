@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,19 +31,20 @@ const declaration = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 var tagFiles = []string{bagDeclaration, bagInfo, manifest, tagManifest, receiptFile}
 
 // writeBag writes the tag files around the content of the export, and removes
-// everything else. It returns them open, since they are not durable yet.
-func (in *Ingest) writeBag(r *Receipt) (files []*os.File, err error) {
+// everything else. It returns them open, since they are not durable yet, and the
+// SHA-256 of the tag manifest, in hex.
+func (in *Ingest) writeBag(r *Receipt) (files []*os.File, bag string, err error) {
 	if err := in.cleanBag(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	receipt, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var content []string // the lines of the manifest, ordered by the names of the files
 	for o, err := range in.objects.all() {
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		for _, f := range o.Files {
 			content = append(content, fmt.Sprintf("%s  %s/%s\n", f.SHA256, dataDir, f.Path))
@@ -67,10 +69,10 @@ func (in *Ingest) writeBag(r *Receipt) (files []*os.File, err error) {
 		sum := sha256.New()
 		f, err := in.archive.disk.create(in.path(bagDir, name), tags[name], sum)
 		if err != nil {
-			return files, err
+			return files, "", err
 		}
-		files = append(files, f)
-		fmt.Fprintf(&sums, "%x  %s\n", sum.Sum(nil), name)
+		files, bag = append(files, f), hex.EncodeToString(sum.Sum(nil))
+		fmt.Fprintf(&sums, "%s  %s\n", bag, name)
 	}
-	return files, nil
+	return files, bag, nil
 }

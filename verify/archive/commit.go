@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"tallyman/verify/archive/ledger"
 )
 
 // Commit makes the export land: when Commit returns, the export is under its
@@ -28,9 +30,9 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	if r, err = in.newReceipt(s); err != nil {
 		return nil, err
 	}
-	files, err := in.writeBag(r)
+	files, bag, err := in.writeBag(r)
 	c := &commitment{
-		bag: in.path(bagDir), final: in.archive.Path(in.key), files: files, err: err,
+		bag: in.path(bagDir), final: in.archive.Path(in.key), files: files, line: landedLine(r, bag), err: err,
 	}
 	if err == nil {
 		in.archive.commit(c)
@@ -49,8 +51,9 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 type commitment struct {
 	bag   string     // its directory
 	final string     // where it is to be
-	files []*os.File // of the bag, written and not durable; those that are nil are
-	done  bool       // the commit has ended, by err
+	files []*os.File // of the bag, written and not durable
+	line  ledger.Line
+	done  bool // the commit has ended, by err
 	err   error
 }
 
@@ -87,9 +90,10 @@ func (a *Archive) commit(c *commitment) {
 	a.commits.waiting = nil
 	a.commits.mu.Unlock()
 	a.syncBags(batch)
-	parents := map[string]error{} // that have new names, and whether these are durable
+	full := a.ledger.Reserve(int64(len(batch)) * lineSize) // else the lines may not fit once the bags are in their places
+	parents := map[string]error{}                          // that have new names, and whether these are durable
 	for _, c := range batch {
-		if c.err == nil {
+		if c.err = errors.Join(c.err, full); c.err == nil {
 			c.err = a.moveBag(c)
 		}
 		if c.err == nil {
@@ -99,13 +103,29 @@ func (a *Archive) commit(c *commitment) {
 	for dir := range parents {
 		parents[dir] = a.syncNames(dir)
 	}
+	var lines []ledger.Line
 	for _, c := range batch {
 		if c.err == nil {
 			c.err = parents[filepath.Dir(c.final)]
 		}
+		if c.err == nil {
+			lines = append(lines, c.line)
+		}
+	}
+	var unsaid error
+	if len(lines) > 0 {
+		unsaid = a.ledger.Append(lines...)
+	}
+	for _, c := range batch {
+		if c.err == nil && unsaid != nil {
+			c.err = fmt.Errorf("write the ledger: %w", unsaid)
+		}
 		c.done = true
 	}
 }
+
+// lineSize is more bytes than most lines have that say that an export landed.
+const lineSize = 1 << 10
 
 // moveBag gives a bag its final name.
 func (a *Archive) moveBag(c *commitment) error {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tallyman/verify/archive/internal/powercut"
+	"tallyman/verify/archive/ledger"
 )
 
 const batchSize = 8
@@ -127,6 +128,15 @@ func checkBatch(t *testing.T, where, dir string, errs []error) {
 			t.Errorf("%s: %d, of which the commit gave %v: %v", where, i, committed, err)
 		}
 		if err := a.Recheck(t.Context(), batchKey(i), nil); err != nil {
+			t.Errorf("%s: %v", where, err)
+		}
+		bag, err := hashTagManifest(a.Path(batchKey(i)))
+		if line, _ := a.presence(batchKey(i)); err != nil || line == nil || line.Bag != bag || line.Kind != ledger.Landed {
+			t.Errorf("%s: the ledger has %+v, and the bag is %s, %v", where, line, bag, err)
+		}
+	}
+	for _, err := range a.ledger.All() {
+		if err != nil {
 			t.Errorf("%s: %v", where, err)
 		}
 	}

@@ -10,6 +10,7 @@
 //	    receipt.json                what was promised, and whether it held
 //	    objects.jsonl               its objects, if there are more than 100
 //	    data/...                    the content files
+//	.ledger/YYYY-MM.jsonl           what landed and what was seen to go; see [ledger]
 //	.ingest/HASH/                   an export that has not landed
 //	    lock                        locked while a process works on the export
 //	    state.json                  the record's state, durable
@@ -56,7 +57,7 @@
 //   - Reservation: disk space that an object may still fill and that other
 //     objects of this process therefore cannot have.
 //   - Commit: the steps that make an export land: write the tag files, sync, one
-//     rename, sync.
+//     rename, sync, and its line in the ledger.
 //   - Batch: exports that are ready at the same time and share the syncs of their
 //     commits.
 //   - Bag: the directory of an export that landed, in the BagIt format.
@@ -80,8 +81,9 @@
 //	Commit writes tag files    not synced; the next attempt writes them anew
 //	Commit syncs them          with their directories, and those of the other bags of its batch
 //	Commit renames bag/        the export is complete; whoever locks it next syncs the parents,
-//	                           removes .ingest/HASH and says that it has landed
-//	Commit syncs the parents   the export is complete and durable; .ingest/HASH is removed likewise
+//	                           appends its line, removes .ingest/HASH and says that it has landed
+//	Commit syncs the parents   the export is complete and durable; likewise
+//	Commit appends its line    the export has landed; .ingest/HASH is removed likewise
 //
 // A small file that changes, such as state.json, is written beside itself with the
 // suffix .new and renamed: a crash leaves the old or the new bytes. The first

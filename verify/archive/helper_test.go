@@ -214,6 +214,10 @@ func mustHaveLanded(t testing.TB, a *Archive, e export) {
 	if err := bagtest.Check(a.Path(testKey)); err != nil {
 		t.Error(err)
 	}
+	bag, err := hashTagManifest(a.Path(testKey))
+	if line, _ := a.presence(testKey); err != nil || line == nil || line.Bag != bag {
+		t.Errorf("the ledger has %+v, and the bag is %s, %v", line, bag, err)
+	}
 	if left, _ := filepath.Glob(filepath.Join(a.dir, ingestDir, testHash, "*")); len(left) > 0 {
 		t.Errorf("%v are left", left)
 	}

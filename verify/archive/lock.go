@@ -164,6 +164,9 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 		if err := disk.syncParents(filepath.Dir(l.archive.Path(l.key)), l.archive.dir); err != nil {
 			return State{}, err
 		}
+		if err := l.archive.completeLine(l.key); err != nil {
+			return State{}, err
+		}
 		return State{}, errors.Join(ErrLanded, l.remove())
 	}
 	first := l.path(firstStateFile)

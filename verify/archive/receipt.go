@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/ledger"
 )
 
 const receiptSchema = "tallyman.receipt/v1"
@@ -28,6 +29,7 @@ const maxListed = 100
 // held. It is receipt.json of the bag.
 type Receipt struct {
 	Schema    string         `json:"schema"`
+	Ledger    string         `json:"ledger,omitempty"` // the schema of the ledger that has a line of it; "": it landed before there were ledgers
 	Reference string         `json:"reference"`
 	Key       string         `json:"key"`
 	FirstSeen time.Time      `json:"first_seen"`
@@ -243,7 +245,7 @@ var errNoObjects = errors.New("the export has no objects")
 // as was promised, or can't be counted.
 func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	r := &Receipt{
-		Schema: receiptSchema, Reference: s.Reference, Key: in.key,
+		Schema: receiptSchema, Ledger: ledger.Schema, Reference: s.Reference, Key: in.key,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
 		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer,
 		Hidden: in.Hidden,
