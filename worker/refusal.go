@@ -70,6 +70,7 @@ var redisRefusals = []redisRefusal{
 	{"max number of clients", ErrRedis, true, "it takes no more clients: raise its maxclients, or end some"},
 	{"OOM", ErrRedis, false, "it is out of memory: give it more, or a larger maxmemory"},
 	{"MISCONF", ErrRedis, false, "it can't write to its disk: see its log"},
+	{"WRONGTYPE", ErrRedis, false, "a key of the queue holds something else"},
 	{"LOADING", ErrRedis, true, "it is reading what it knew before it was started"},
 }
 

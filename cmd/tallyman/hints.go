@@ -134,6 +134,7 @@ var hints = []struct {
 	{"not-ready", when{}, "run again later, or wait longer with --wait"},
 	{"open-files", when{}, "raise the limit of open files (ulimit -n), or lower --parallel"},
 	{"proxy", when{}, "check the user and the password in HTTPS_PROXY and what the proxy allows, or name the host in NO_PROXY to do without it"},
+	{"redis", when{test: func(f failure) bool { return f.err != nil && strings.Contains(f.err.Error(), "WRONGTYPE") }}, "give the queue a Redis, or a database of it, that nothing else uses: redis://HOST/DB; tallyman requeue fills it"},
 	{"redis", when{}, "see that Redis runs, and run again"},
 	{"throttled", when{}, "run again later: what was received is kept"},
 	{"tls", when{test: isType[x509.HostnameError]}, "see that the host is spelt right, and that nothing answers in its place, such as the login page of a network"},

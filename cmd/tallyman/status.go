@@ -70,7 +70,8 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		c.away = err
 	}
 	if c.away != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Redis is away: %s\nThis is what the archive alone knows: exports that no worker has seen yet are not among it.\n", redact.Text(c.away.Error()))
+		fmt.Fprintf(cmd.ErrOrStderr(), "Redis is away: %s\nThis is what the archive alone knows: exports that no worker has seen yet are not among it.\nhint: %s\n",
+			redact.Text(c.away.Error()), hint("", c.away))
 	}
 	if c.reader == nil {
 		client.Queue = nil
