@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ type patience struct {
 	worker bool // what has failed is asked for again
 
 	answered atomic.Bool // it was Redis that answered, at least once
+	refused  sync.Map    // when a command was refused last, by its keyspace
 }
 
 const (
@@ -36,6 +38,10 @@ const (
 	lastPause = time.Second
 	// outageAfter is how long a command has to wait until it is worth a line.
 	outageAfter = 2 * time.Second
+	// refusalMemory is for how long the answers to other commands do not end the
+	// outage after one was refused: a Redis that takes no writes still answers reads.
+	// Each of a worker's loops asks more often.
+	refusalMemory = 10 * time.Second
 )
 
 // DialHook implements redis.Hook.
@@ -52,19 +58,22 @@ func (p *patience) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		who, began := keyspace(cmd), time.Now()
 		for try := 1; ; try++ {
 			err := next(ctx, cmd)
-			if err == nil {
-				p.answered.Store(true)
-				p.outage.Passed(who)
-				return nil
-			}
-			if ctx.Err() != nil || errors.Is(err, redis.ErrClosed) {
+			if err != nil && (ctx.Err() != nil || errors.Is(err, redis.ErrClosed)) {
 				return err
 			}
-			refusal := findRefusal(err.Error())
-			if refusal == nil && isA[redis.Error](err) && !fromSentinels(err) { // the answer to the command
+			var refusal *redisRefusal
+			if err != nil {
+				refusal = findRefusal(err.Error())
+			}
+			if err == nil || refusal == nil && isA[redis.Error](err) && !fromSentinels(err) { // the answer to the command
 				p.answered.Store(true)
-				p.outage.Passed(who)
+				if refused, ok := p.refused.Load(who); !ok || try > 1 || time.Since(refused.(time.Time)) > refusalMemory {
+					p.outage.Passed(who)
+				}
 				return err
+			}
+			if refusal != nil {
+				p.refused.Store(who, time.Now())
 			}
 			err = p.explain(err)
 			waited := time.Since(began)
