@@ -64,13 +64,16 @@ const (
 	empty              // nothing: the last segment of a place
 )
 
-// label is what may stand in a host name between two dots.
-var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+// label is what may stand in a host name between two dots, if it is no longer than
+// maxLabel.
+var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+const maxLabel = 128
 
 // check reports what is wrong with the value of a segment or an option.
 func (k Kind) check(name, value string) error {
 	switch {
-	case k == Label && !label.MatchString(value):
+	case k == Label && (len(value) > maxLabel || !label.MatchString(value)):
 		return fmt.Errorf("%s is %q, want letters, digits, dashes and dots", name, value)
 	case k == Text && (value == "" || value == "." || value == ".."):
 		return fmt.Errorf("%s is %q", name, value)

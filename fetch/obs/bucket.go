@@ -25,12 +25,11 @@ type bucketAddress struct {
 	hint      string // of the Selection
 }
 
-// What regions and buckets may be: they become part of a host name, but for
-// buckets with dots.
-var (
-	regions = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	buckets = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-)
+// buckets matches the names of buckets, if they are no longer than maxBucket. They
+// become part of a host name, but for those with dots.
+var buckets = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]+[a-z0-9]$`)
+
+const maxBucket = 63
 
 // address finds out where a bucket is asked. It sends nothing.
 func (s *Store) address(region, bucket string) (*bucketAddress, error) {
@@ -39,9 +38,9 @@ func (s *Store) address(region, bucket string) (*bucketAddress, error) {
 	}
 	at := &bucketAddress{region: region, bucket: bucket}
 	switch {
-	case !buckets.MatchString(bucket):
+	case len(bucket) > maxBucket || !buckets.MatchString(bucket):
 		return nil, objstore.Usagef("bucket %q: want 3 to 63 lower-case letters, digits, dashes and dots", bucket)
-	case region != "" && !regions.MatchString(region):
+	case region != "" && !objstore.IsLabel(region):
 		return nil, objstore.Usagef("region %q: want lower-case letters, digits and dashes", region)
 	case s.Endpoint == "" && region == "":
 		return nil, ErrNoRegion

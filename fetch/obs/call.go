@@ -169,7 +169,7 @@ func elsewhere(endpoint, regionHint string) string {
 		return ""
 	}
 	region := host[i+len("obs."):]
-	if !regions.MatchString(region) {
+	if !objstore.IsLabel(region) {
 		return ""
 	}
 	return objstore.Elsewhere("obs."+region+".myhuaweicloud.com", region, regionHint)

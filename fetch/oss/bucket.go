@@ -2,7 +2,6 @@ package oss
 
 import (
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
@@ -27,9 +26,6 @@ type bucketAddress struct {
 // networks are the parts of an endpoint's name for Store.Network.
 var networks = map[string]string{"internal": "-internal"}
 
-// label matches regions and buckets, which become part of a host name.
-var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-
 // address finds out where a bucket is asked. It sends nothing.
 func (s *Store) address(region, bucket string) (*bucketAddress, error) {
 	if region == "" {
@@ -37,9 +33,9 @@ func (s *Store) address(region, bucket string) (*bucketAddress, error) {
 	}
 	at := &bucketAddress{region: strings.TrimPrefix(region, "oss-"), bucket: bucket}
 	switch {
-	case len(bucket) < 3 || !label.MatchString(bucket):
+	case len(bucket) < 3 || !objstore.IsLabel(bucket):
 		return nil, objstore.Usagef("bucket %q: want 3 to 63 lower-case letters, digits and dashes", bucket)
-	case at.region != "" && !label.MatchString(at.region):
+	case at.region != "" && !objstore.IsLabel(at.region):
 		return nil, objstore.Usagef("region %q: want lower-case letters, digits and dashes", region)
 	case s.Signature == "v4" && at.region == "":
 		return nil, ErrNoRegion

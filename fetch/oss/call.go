@@ -128,7 +128,7 @@ var meanings = map[string]objstore.Meaning{
 func elsewhere(endpoint, regionHint string) string {
 	host, ok := strings.CutSuffix(endpoint, ".aliyuncs.com")
 	region, named := strings.CutPrefix(strings.TrimSuffix(host, "-internal"), "oss-")
-	if !ok || !named || !label.MatchString(region) {
+	if !ok || !named || !objstore.IsLabel(region) {
 		return ""
 	}
 	return objstore.Elsewhere(endpoint, region, regionHint)

@@ -22,6 +22,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Text masks the secrets in a text. It is meant for errors, logs and reports.
@@ -36,9 +37,9 @@ import (
 func Text(s string) string {
 	s = urlPattern.ReplaceAllStringFunc(Known(s), URL)
 	lower := strings.ToLower(s)
-	for _, l := range leaks {
+	for i, l := range leaks {
 		if slices.ContainsFunc(l.marks, func(mark string) bool { return strings.Contains(lower, mark) }) {
-			s = l.pattern.ReplaceAllString(s, l.replacement)
+			s = leakPatterns()[i].ReplaceAllString(s, l.replacement)
 		}
 	}
 	return s
@@ -54,23 +55,32 @@ var urlPattern = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://|\?)[^\s"<>]*[^\
 // marks. A value ends at a quote.
 var leaks = []struct {
 	marks       []string // in lower case
-	pattern     *regexp.Regexp
+	pattern     string
 	replacement string
 }{
 	// The user name and the password of an escaped URL.
-	{[]string{"%40", "%2540", `:\/\/`}, regexp.MustCompile(`(?i)((?:%(?:25)*3a|:)(?:(?:%(?:25)*2f){2}|(?:\\/){2}))` +
-		`(?:(?:[^\s"'<>\\/@%]|%(?:25)*(?:[013-9a-f][0-9a-f]|2[0-9a-e]|4[1-9a-f]))*(?:@|%(?:25)*40))+`), "$1"},
+	{[]string{"%40", "%2540", `:\/\/`}, `(?i)((?:%(?:25)*3a|:)(?:(?:%(?:25)*2f){2}|(?:\\/){2}))` +
+		`(?:(?:[^\s"'<>\\/@%]|%(?:25)*(?:[013-9a-f][0-9a-f]|2[0-9a-e]|4[1-9a-f]))*(?:@|%(?:25)*40))+`, "$1"},
 	// A parameter of a query. Its equals sign may be escaped.
-	{[]string{"signature", "token", "secret", "credential", "passw", "accesskeyid", "auth_key"}, regexp.MustCompile(`(?i)` +
+	{[]string{"signature", "token", "secret", "credential", "passw", "accesskeyid", "auth_key"}, `(?i)` +
 		`((?:oss|aws)accesskeyid|auth_key|[a-z0-9_.-]*(?:signature|token|secret|credential|passwd|password))` +
-		`(?:=|%(?:25)*3d|\\+u003d|&#(?:61|x3d);)(?:[^\s"'<>&;,\\]|` + escapedInJSON + `)+`), "$1"},
+		`(?:=|%(?:25)*3d|\\+u003d|&#(?:61|x3d);)(?:[^\s"'<>&;,\\]|` + escapedInJSON + `)+`, "$1"},
 	// A header, as it is sent, as package fmt prints it, or in JSON. The value of
 	// a token is one word; that of an authorization or a cookie may be several.
-	{[]string{"-token"}, regexp.MustCompile(headerStart + tokenHeaders + headerSent + tokenHeaders + headerInJSON +
-		valueByte + valueByte + `*`), "${1}" + mask},
-	{[]string{"authorization", "cookie"}, regexp.MustCompile(headerStart + loginHeaders + headerSent + loginHeaders + headerInJSON +
-		valueByte + `(?:[^"\]<>\\\r\n]|` + escapedInJSON + `)*`), "${1}" + mask},
+	{[]string{"-token"}, headerStart + tokenHeaders + headerSent + tokenHeaders + headerInJSON +
+		valueByte + valueByte + `*`, "${1}" + mask},
+	{[]string{"authorization", "cookie"}, headerStart + loginHeaders + headerSent + loginHeaders + headerInJSON +
+		valueByte + `(?:[^"\]<>\\\r\n]|` + escapedInJSON + `)*`, "${1}" + mask},
 }
+
+// leakPatterns are those of leaks, in their order. They take milliseconds to compile,
+// and few processes meet a mark.
+var leakPatterns = sync.OnceValue(func() (all []*regexp.Regexp) {
+	for _, l := range leaks {
+		all = append(all, regexp.MustCompile(l.pattern))
+	}
+	return all
+})
 
 const (
 	tokenHeaders = `(?:x-(?:auth|subject)-token|(?:x-[a-z]+-)?security-token)`

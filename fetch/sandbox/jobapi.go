@@ -197,7 +197,10 @@ type jobRequest struct {
 	Configuration jobConfiguration `json:"configuration"`
 }
 
-var jobName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}[a-z0-9]$`)
+// jobName matches the names of jobs, if they are no longer than maxJobName.
+var jobName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*[a-z0-9]$`)
+
+const maxJobName = 64
 
 // createJob makes a job that starts, runs and succeeds, one step a call.
 func (c *Cloud) createJob(q jobCall) (any, *apierr.Error) {
@@ -212,7 +215,7 @@ func (c *Cloud) createJob(q jobCall) (any, *apierr.Error) {
 		valid     bool
 		parameter string
 	}{
-		{jobName.MatchString(r.Name), "name"},
+		{len(r.Name) <= maxJobName && jobName.MatchString(r.Name), "name"},
 		{r.DisplayName != "", "displayName"},
 		{f.Logstore != "", "logstore"},
 		{f.Query != "", "query"},

@@ -11,6 +11,7 @@ import (
 	"iter"
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -90,3 +91,9 @@ func HoldsWord(text, word string) bool {
 		from = i + 1
 	}
 }
+
+var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// IsLabel reports whether a name of a region or a bucket can be a label of a host's
+// name: 1 to 63 lower-case letters, digits and dashes, with no dash at its ends.
+func IsLabel(name string) bool { return len(name) <= 63 && label.MatchString(name) }
