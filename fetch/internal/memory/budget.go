@@ -183,23 +183,28 @@ func (b *Budget) grant() {
 
 // reclaim frees what is dropped and what is idle, if a request that waits fits then.
 // It takes a garbage collection: until then the process would have the memory
-// twice.
+// twice. What is given back meanwhile seems to be too little to those who give it, so
+// reclaim looks again.
 func (b *Budget) reclaim() {
 	b.mu.Lock()
-	unused := b.dropped + b.idleBytes
-	fits := func(r *request) bool { return b.held-unused+r.bytes <= b.Limit }
-	if unused == 0 || !slices.ContainsFunc(b.waiting, fits) {
+	defer b.mu.Unlock()
+	for {
+		unused := b.dropped + b.idleBytes
+		fits := func(r *request) bool { return b.held-unused+r.bytes <= b.Limit }
+		if unused == 0 || !slices.ContainsFunc(b.waiting, fits) {
+			return
+		}
+		b.dropped, b.idle, b.idleBytes = 0, nil, 0
 		b.mu.Unlock()
-		return
+		collect()
+		b.mu.Lock()
+		b.held -= unused
+		b.grant()
 	}
-	b.dropped, b.idle, b.idleBytes = 0, nil, 0
-	b.mu.Unlock()
-	debug.FreeOSMemory()
-	b.mu.Lock()
-	b.held -= unused
-	b.grant()
-	b.mu.Unlock()
 }
+
+// collect frees what nothing refers to. A test overwrites it.
+var collect = debug.FreeOSMemory
 
 // isShort reports whether someone waits.
 func (b *Budget) isShort() bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -141,4 +142,38 @@ func TestTheBudgetIsNeverExceeded(t *testing.T) {
 	if left := b.idleBytes + b.dropped; b.held != left || len(b.waiting) > 0 || b.idleBytes > maxIdle {
 		t.Errorf("%d bytes are held, %d are idle or dropped; %d wait", b.held, left, len(b.waiting))
 	}
+}
+
+// Who gives memory back while a collection is under way sees too little to collect:
+// what that collection frees still counts as lent. Nobody may come back to it later.
+func TestWhatIsGivenBackDuringACollectionIsCollectedToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &Budget{Limit: 100}
+		lend := func(bytes int64) chan *loan {
+			lent := make(chan *loan, 1)
+			go func() {
+				if l, err := b.take(t.Context(), &request{bytes: bytes, decoder: true}, nil); err == nil {
+					l.decoder = &zstd.Decoder{}
+					lent <- l
+				}
+			}()
+			synctest.Wait()
+			return lent
+		}
+		unfit, small, smaller := <-lend(50), <-lend(30), <-lend(20)
+		next, large := lend(20), lend(70) // which wait
+		defer func() { collect = debug.FreeOSMemory }()
+		collect = func() {
+			collect = func() {}
+			b.give(small) // and next gets it
+			synctest.Wait()
+			b.give(<-next)
+			b.give(smaller)
+		}
+		b.give(unfit) // and next, for which it is too large, fits once it is collected
+		synctest.Wait()
+		if len(large) == 0 {
+			t.Errorf("of %d bytes, %d are held and %d idle, and a request for 70 waits", b.Limit, b.held, b.idleBytes)
+		}
+	})
 }
