@@ -12,6 +12,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(childVar); dir != "" {
+		if err := child(dir, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if _, err := os.Stat("/dev/shm"); err == nil && os.Getenv("TMPDIR") == "" { // the tests make thousands of fsyncs
 		os.Setenv("TMPDIR", "/dev/shm")
 	}
