@@ -61,9 +61,17 @@ type Export struct {
 	Objects  iter.Seq2[Object, error]
 	Snapshot bool // Objects is what is there now: later attempts keep to what the first one saw
 
+	Window  *Window  `json:",omitempty"` // that the job was asked for, or nil if it does not say
 	Records int64    // over all objects, or verify.Unknown
 	Doubts  []string // reasons to look twice at what landed
 	Answer  any      // for the receipt: the provider's answer, without a secret, as it marshals to JSON
+}
+
+// A Window is the time that an export spans.
+type Window struct {
+	Place    Ref       `json:"-"` // that has the export, or zero if its scheme has no places
+	Group    string    // of the windows that can be compared with each other, such as those of one log store and query
+	From, To time.Time // in whole seconds; To is the first second that is not in it
 }
 
 // An Object is one remote file of an export.

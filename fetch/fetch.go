@@ -15,6 +15,7 @@ import (
 	"tallyman/fetch/internal/memory"
 	"tallyman/fetch/internal/unpack"
 	"tallyman/verify/archive"
+	"tallyman/verify/archive/ledger"
 )
 
 // A Fetcher fetches exports into an archive. Its methods may be called by many
@@ -120,10 +121,14 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	if err != nil {
 		return nil, err
 	}
-	return in.Commit(archive.Summary{
+	summary := archive.Summary{
 		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
 		Records: export.Records, Doubts: slices.Concat(export.Doubts, doubts), Answer: export.Answer,
-	})
+	}
+	if w := export.Window; w != nil {
+		summary.Window = &ledger.Window{Group: w.Group, From: w.From.Unix(), To: w.To.Unix()}
+	}
+	return in.Commit(summary)
 }
 
 // Poll asks the job that ref names once, and fetches nothing. It returns nil if

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"tallyman/fetch/redact"
@@ -262,18 +263,45 @@ func (r *Ref) parsePromises(fragment string) error {
 				return errors.New("#crc64: want CRC-64/XZ in decimal, as OSS gives it")
 			}
 			r.want.CRC64 = strconv.FormatUint(n, 10)
+		case "from":
+			r.from, err = parseSecond(name, value)
+		case "to":
+			r.to, err = parseSecond(name, value)
 		default:
-			if nearest := Nearest(name, []string{"sha256", "md5", "crc64", "size", "records"}); nearest != "" {
+			if nearest := Nearest(name, []string{"sha256", "md5", "crc64", "size", "records", "from", "to"}); nearest != "" {
 				return fmt.Errorf("unknown promise #%s: did you mean #%s=?", name, nearest)
 			}
-			return fmt.Errorf("unknown promise #%s, want sha256, md5, crc64, size or records", name)
+			return fmt.Errorf("unknown promise #%s, want sha256, md5, crc64, size, records, from or to", name)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	switch {
+	case seen["from"] != seen["to"]:
+		return errors.New("#from and #to are promised together: want both, or neither")
+	case seen["to"] && r.from >= r.to:
+		return errors.New("#from: want a time before #to")
+	}
 	return nil
 }
+
+// parseSecond reads a time as seconds since 1970. A date is its first second in UTC.
+func parseSecond(name, value string) (int64, error) {
+	value, err := url.PathUnescape(value)
+	if n, notCount := strconv.ParseInt(value, 10, 64); err == nil && notCount == nil && 0 <= n && n <= maxSecond {
+		return n, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, value); err == nil && t.Nanosecond() == 0 && 0 <= t.Unix() && t.Unix() <= maxSecond {
+			return t.Unix(), nil
+		}
+	}
+	return 0, fmt.Errorf("#%s: want a time like 2026-11-01T08:00:00Z, a date, or seconds since 1970", name)
+}
+
+// maxSecond is the last second that RFC 3339 can tell.
+const maxSecond = 253402300799
 
 func parseCount(name, value string) (int64, error) {
 	n, err := strconv.ParseUint(value, 10, 63)

@@ -24,6 +24,7 @@ type Ref struct {
 	newOnly  bool     // of the objects under a prefix, those that no bag has
 	want     verify.Want
 	count    int64
+	from, to int64 // seconds since 1970: the window that the reference promises, or 0
 }
 
 // Scheme is the name of the reference's scheme, or "" of the zero Ref.
@@ -52,6 +53,19 @@ func (r Ref) Want() verify.Want { return r.want }
 
 // Records is how many records the reference promises, or verify.Unknown.
 func (r Ref) Records() int64 { return r.count }
+
+// Window is the time that a URL promises to span, or nil. The files of one directory
+// of its host are one group.
+func (r Ref) Window() *Window {
+	if r.to == 0 {
+		return nil
+	}
+	directory, _, _ := strings.Cut(r.Scheme()+"://"+strings.Join(r.parts, "/"), "?")
+	return &Window{
+		Group: directory[:strings.LastIndexByte(directory, '/')+1],
+		From:  time.Unix(r.from, 0).UTC(), To: time.Unix(r.to, 0).UTC(),
+	}
+}
 
 // Signed reports whether the reference is a URL whose query is a secret. Such
 // a reference must not leave the process.
@@ -89,6 +103,9 @@ func (r Ref) String() string {
 	}
 	if r.count != verify.Unknown {
 		promises = append(promises, fmt.Sprintf("records=%d", r.count))
+	}
+	if w := r.Window(); w != nil {
+		promises = append(promises, "from="+w.From.Format(time.RFC3339)+"&to="+w.To.Format(time.RFC3339))
 	}
 	if len(promises) > 0 {
 		s += "#" + strings.Join(promises, "&")

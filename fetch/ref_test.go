@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -188,7 +189,18 @@ func TestParseRefRefuses(t *testing.T) {
 		{"https://h/a#size=1&", "unknown promise"},
 		{"https://h/a#SIZE=1", "unknown promise #SIZE: did you mean #size=?"},
 		{"https://h/a#recrods=1", "did you mean #records=?"},
-		{"https://h/a#sha1=1", "unknown promise #sha1, want sha256, md5, crc64, size or records"},
+		{"https://h/a#from=2026-11-01", "#from and #to are promised together"},
+		{"https://h/a#to=2026-11-01", "#from and #to are promised together"},
+		{"https://h/a#from=2026-11-01&to=2026-11-01", "#from: want a time before #to"},
+		{"https://h/a#from=2026-11-02&to=1", "#from: want a time before #to"},
+		{"https://h/a#from=2026-11-31&to=2026-12-02", "#from: want a time like"},
+		{"https://h/a#from=-1&to=1", "#from: want a time like"},
+		{"https://h/a#from=0&to=2026-11-01T00:00:00.5Z", "#to: want a time like"},
+		{"https://h/a#from=0&to=2026-11-01T00:00:00", "#to: want a time like"},
+		{"https://h/a#from=0&to=1793491200000", "#to: want a time like"},
+		{"https://h/a#from=0&to=", "#to: want a time like"},
+		{"https://h/a#form=1", "unknown promise #form: did you mean #from=?"},
+		{"https://h/a#sha1=1", "unknown promise #sha1, want sha256, md5, crc64, size, records, from or to"},
 	} {
 		ref, err := ParseRef(tt.in)
 		if err == nil {
@@ -240,6 +252,37 @@ func TestTheFragmentOfAURLPromises(t *testing.T) {
 		}
 		if ref.Key() != "https/h/a" || ref.URL() != "https://h/a" {
 			t.Errorf("%s: Key %s, URL %s: a promise is no part of them", tt.in, ref.Key(), ref.URL())
+		}
+	}
+}
+
+func TestTheFragmentOfAURLPromisesAWindow(t *testing.T) {
+	november := &Window{Group: "https://h/d/", From: time.Unix(1793491200, 0).UTC(), To: time.Unix(1793491200+86400, 0).UTC()}
+	const canonical = "#from=2026-11-01T00:00:00Z&to=2026-11-02T00:00:00Z"
+	for _, tt := range []struct {
+		path, fragment, canonical string
+		want                      *Window
+	}{
+		{"d/a", "", "", nil},
+		{"d/a", "#size=1", "#size=1", nil},
+		{"d/a", "#from=2026-11-01&to=2026-11-02", canonical, november},
+		{"d/a", "#to=2026-11-02&from=2026-11-01", canonical, november},
+		{"d/a", "#from=1793491200&to=1793577600", canonical, november},
+		{"d/a", "#from=2026-11-01T08:00:00+08:00&to=2026-11-02T00:00:00.000Z", canonical, november},
+		{"d/a", "#from=2026-11-01T08%3A00%3A00%2B08%3A00&to=2026-11-02", canonical, november},
+		{"d/a?b=/c", "#from=2026-11-01&to=2026-11-02", canonical, november},
+		{"d/a?Signature=x/y", "#from=2026-11-01&to=2026-11-02", canonical, november},
+		{"a", "#records=3&from=0&to=1", "#records=3&from=1970-01-01T00:00:00Z&to=1970-01-01T00:00:01Z", &Window{Group: "https://h/", From: time.Unix(0, 0).UTC(), To: time.Unix(1, 0).UTC()}},
+	} {
+		ref := parse(t, "https://h/"+tt.path+tt.fragment)
+		if diff := cmp.Diff(tt.want, ref.Window(), cmp.AllowUnexported(Ref{}), cmp.AllowUnexported(Scheme{})); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", tt.fragment, diff)
+		}
+		if got := ref.String(); !strings.HasSuffix(got, tt.canonical) || parse(t, got).String() != got {
+			t.Errorf("%s: String %s, want %s at its end", tt.fragment, got, tt.canonical)
+		}
+		if plain := parse(t, "https://h/"+tt.path); ref.Key() != plain.Key() || ref.URL() != plain.URL() {
+			t.Errorf("%s: Key %s, URL %s: a promise is no part of them", tt.fragment, ref.Key(), ref.URL())
 		}
 	}
 }

@@ -1,11 +1,14 @@
 package sls
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"strings"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
@@ -15,6 +18,10 @@ type job struct {
 	Status        api.LenientString `json:"status"`
 	CreateTime    api.LenientString `json:"createTime"` // seconds since 1970
 	Configuration struct {
+		LogStore        api.LenientString `json:"logstore"`
+		FromTime        api.LenientString `json:"fromTime"` // seconds since 1970
+		ToTime          api.LenientString `json:"toTime"`   // likewise: the first that is not asked for
+		Query           api.LenientString `json:"query"`
 		AllowInComplete api.LenientString `json:"allowInComplete"`
 		Sink            struct {
 			ContentType api.LenientString `json:"contentType"`
@@ -74,6 +81,25 @@ func (j *job) export(a *api.Answer) *fetch.Export {
 		export.Doubts = append(export.Doubts, fmt.Sprintf("logCount is exactly %d, as if cut there", cutAt))
 	}
 	return export
+}
+
+// longGroup is the length past which a query is hashed: a line of the ledger holds it.
+const longGroup = 1 << 10
+
+// window returns the time that a job was asked for, or nil if it does not say. The
+// windows of one log store and query are one group.
+func (j *job) window(ref fetch.Ref) *fetch.Window {
+	c := j.Configuration
+	from, to := c.FromTime.Seconds(), c.ToTime.Seconds()
+	if from.IsZero() || !from.Before(to) || c.LogStore == "" {
+		return nil
+	}
+	group := string(c.LogStore) + " " + cmp.Or(strings.TrimSpace(redact.Text(string(c.Query))), "*") // no name of a log store has a space
+	if len(group) > longGroup {
+		group = fmt.Sprintf("%s query %x", c.LogStore, sha256.Sum256([]byte(group)))
+	}
+	place, _ := ref.Place()
+	return &fetch.Window{Place: place, Group: group, From: from, To: to}
 }
 
 // contents maps contentType to what counts the records.

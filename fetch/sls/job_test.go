@@ -13,6 +13,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
@@ -105,6 +106,47 @@ func TestAJobThatSucceededIsReadLeniently(t *testing.T) {
 				t.Errorf("export (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTheWindowOfAJobIsThatOfItsLogStoreAndQuery(t *testing.T) {
+	type window struct {
+		Place, Group string
+		From, To     int64
+	}
+	for _, c := range []struct {
+		name, configuration string
+		want                *window
+	}{
+		{"numbers", `"logstore": "access", "fromTime": 1722409860, "toTime": 1722411060, "query": "status: 500"`,
+			&window{"sls://cn-hangzhou/ali-test-project/", "access status: 500", 1722409860, 1722411060}},
+		{"strings", `"logstore": "access", "fromTime": "1722409860", "toTime": "1722411060", "query": " status: 500\n"`,
+			&window{"sls://cn-hangzhou/ali-test-project/", "access status: 500", 1722409860, 1722411060}},
+		{"an empty query asks for all", `"logstore": "access", "fromTime": 1, "toTime": 2, "query": ""`, &window{"sls://cn-hangzhou/ali-test-project/", "access *", 1, 2}},
+		{"so does none", `"logstore": "access", "fromTime": 1, "toTime": 2`, &window{"sls://cn-hangzhou/ali-test-project/", "access *", 1, 2}},
+		{"a secret in a query is left out", `"logstore": "access", "fromTime": 1, "toTime": 2, "query": "https://h/p?Signature=canary"`,
+			&window{"sls://cn-hangzhou/ali-test-project/", "access " + redact.Text("https://h/p?Signature=canary"), 1, 2}},
+		{"a long query is hashed", `"logstore": "access", "fromTime": 1, "toTime": 2, "query": "` + strings.Repeat("a", 2000) + `"`,
+			&window{"sls://cn-hangzhou/ali-test-project/", "access query c6872e1a3c79211adcc265425203122c0a4cf9e473d479c8f08b264aafa1ed78", 1, 2}},
+		{"no log store", `"fromTime": 1722409860, "toTime": 1722411060`, nil},
+		{"no end", `"logstore": "access", "fromTime": 1722409860`, nil},
+		{"no beginning", `"logstore": "access", "toTime": 1722409860`, nil},
+		{"no time between them", `"logstore": "access", "fromTime": 1722409860, "toTime": 1722409860`, nil},
+		{"the end before the beginning", `"logstore": "access", "fromTime": 1722411060, "toTime": 1722409860`, nil},
+		{"milliseconds", `"logstore": "access", "fromTime": 1722409860000, "toTime": 1722411060000`, nil},
+		{"other types", `"logstore": {}, "fromTime": [], "toTime": true`, nil},
+	} {
+		export, err := answering(200, succeeded(`"configuration": {`, `"configuration": {`+c.configuration+`, `)).Export(t.Context(), parseRef(t, jobRef))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got *window
+		if w := export.Window; w != nil {
+			got = &window{w.Place.String(), w.Group, w.From.Unix(), w.To.Unix()}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", c.name, diff)
+		}
 	}
 }
 

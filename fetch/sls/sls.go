@@ -107,6 +107,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if export.State != fetch.Ready {
 		return export, nil
 	}
+	export.Window = j.window(ref)
 	name, hasURL := api.FileName(string(j.ExecutionDetails.FilePath), ref.Parts()[2])
 	switch {
 	case hasURL: // even if there is a bucket

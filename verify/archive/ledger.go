@@ -19,7 +19,7 @@ const ledgerDir = ".ledger"
 func landedLine(r *Receipt, bag string) ledger.Line {
 	return ledger.Line{
 		Kind: ledger.Landed, Ref: r.Reference, Key: r.Key, Bag: bag,
-		Bytes: r.Bytes, Records: r.Records, Doubts: r.Doubts,
+		Bytes: r.Bytes, Records: r.Records, Window: r.Window, Doubts: r.Doubts,
 	}
 }
 

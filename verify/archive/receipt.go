@@ -43,6 +43,7 @@ type Receipt struct {
 	Checks    []verify.Check `json:"checks"`            // of the export as a whole
 	Objects   []Object       `json:"objects,omitempty"` // none where they are many: see objects.jsonl
 	Answer    any            `json:"answer,omitempty"`  // the provider's answer, without its secrets
+	Window    *ledger.Window `json:"window,omitempty"`  // that the job was asked for, if it says so
 
 	// Hidden is what HashHidden gives for the part of the reference that is not
 	// shown.
@@ -233,7 +234,8 @@ type Summary struct {
 	Reference string
 	Status    string
 	RequestID string
-	Records   int64 // promised, or verify.Unknown
+	Window    *ledger.Window // or nil if it is not known
+	Records   int64          // promised, or verify.Unknown
 	Doubts    []string
 	Answer    any
 }
@@ -247,7 +249,7 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	r := &Receipt{
 		Schema: receiptSchema, Ledger: ledger.Schema, Reference: s.Reference, Key: in.key,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
-		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer,
+		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer, Window: s.Window,
 		Hidden: in.Hidden,
 		Doubts: append([]string{}, s.Doubts...), Checks: []verify.Check{},
 	}

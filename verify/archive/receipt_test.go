@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/verify"
+	"tallyman/verify/archive/ledger"
 )
 
 // landCSV lands an export of one object with that body. Its job promises want.
@@ -169,6 +172,36 @@ func TestAnExportThatHasNotLandedHasNoReceipt(t *testing.T) {
 	for _, err := range []error{receipt, landed, a.Recheck(t.Context(), testKey, nil)} {
 		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+// The line of the ledger has the window, also if a crash kept it from being written
+// and the next to come makes it of the receipt.
+func TestTheWindowOfAnExportIsInItsReceiptAndItsLine(t *testing.T) {
+	window := &ledger.Window{Group: "access *", From: 1722409860, To: 1722411060}
+	for _, want := range []*ledger.Window{window, nil} {
+		a := mustOpen(t, t.TempDir())
+		in := mustBegin(t, a)
+		if err := receive(in, "o.csv", "a\n"); err != nil {
+			t.Fatal(err)
+		}
+		r, err := in.Commit(Summary{Reference: testRef, Window: want, Records: verify.Unknown})
+		if err := errors.Join(err, in.Close()); err != nil {
+			t.Fatal(err)
+		}
+		line, err := a.presence(testKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := a.Receipt(testKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for where, got := range map[string]*ledger.Window{"receipt": r.Window, "receipt on disk": kept.Window, "line": line.Window, "line made of the receipt": landedLine(kept, "").Window} {
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: (-want +got)\n%s", where, diff)
+			}
 		}
 	}
 }
