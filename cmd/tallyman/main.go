@@ -23,7 +23,13 @@ import (
 	"tallyman/worker"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	stdout := os.Stdout
+	// Libraries of the vendors print some of what they read to it, such as the answer of
+	// the command that gives the credentials of a profile: neither ours nor to be shown.
+	os.Stdout, _ = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	os.Exit(run(os.Args[1:], stdout, os.Stderr))
+}
 
 // run is the program, and returns its exit code.
 func run(args []string, stdout, stderr io.Writer) int {
