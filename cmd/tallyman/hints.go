@@ -45,8 +45,8 @@ type when struct {
 // and matches. So for each cause, the rows for some of its errors come before the one
 // for all. A cause that is missing here, and a hint that is "", leave all to the error.
 //
-// In a hint, REF is the reference, PLACE the place that it is in, HOST the host that was
-// refused, and DIR the directory of the archive.
+// In a hint, REF is the reference, PLACE the place that it is in, NEAREST the region that
+// it may mean, HOST the host that was refused, and DIR the directory of the archive.
 var hints = []struct {
 	cause worker.Cause // "" is any
 	when  when
@@ -120,6 +120,9 @@ var hints = []struct {
 	{"job-failed", when{}, "export it anew"},
 	{"network", when{is: fetch.ErrProxyAway}, "see that the proxy in HTTPS_PROXY runs, or name the host in NO_PROXY to do without it"},
 	{"network", when{is: fetch.ErrNoSuchHost, test: isURL}, "check how the host is spelt, and that this machine has a network and a name server"},
+	{"network", when{is: fetch.ErrNoSuchHost, test: func(f failure) bool { return nearestRegion(f.ref) != "" }},
+		"did you mean the region NEAREST? If not, see how the rest is spelt, and that this machine has a network and a name server"},
+	{"network", when{is: fetch.ErrNoSuchHost, test: func(f failure) bool { return f.ref.IsPrefix() }}, "check how the region and the bucket are spelt, and that this machine has a network and a name server"},
 	{"network", when{is: fetch.ErrNoSuchHost}, "check how the region and the project are spelt, and that this machine has a network and a name server"},
 	{"network", when{}, hintRunAgain},
 	{"not-found", when{says: "ProjectNotExist"}, "check the name of the project, and its region: a project is known in its own region alone"},
@@ -223,7 +226,7 @@ func (f failure) fill(hint string) string {
 	if strings.Contains(f.ref.String(), separator) {
 		separator = "&"
 	}
-	words := []string{"REF#md5=…", cli.ShellQuote(f.ref.String() + separator + "md5=…"), "REF", cli.ShellQuote(f.ref.String())}
+	words := []string{"NEAREST", nearestRegion(f.ref), "REF#md5=…", cli.ShellQuote(f.ref.String() + separator + "md5=…"), "REF", cli.ShellQuote(f.ref.String())}
 	if place, ok := f.ref.Place(); ok {
 		words = append(words, "PLACE", cli.ShellQuote(place.String()))
 	}

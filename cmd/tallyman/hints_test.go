@@ -109,6 +109,14 @@ func TestAHintFitsTheError(t *testing.T) {
 
 		// What is between here and the source.
 		{job, &fetch.CallError{Kind: fetch.ErrNoSuchHost}, "check how the region and the project are spelt, and that this machine has a network and a name server"},
+		{"sls://cn-hangzhuo/p/j", &fetch.CallError{Kind: fetch.ErrNoSuchHost}, hintNearest("cn-hangzhou")},
+		{"sls://cn-hangzhuo/p/", &fetch.CallError{Kind: fetch.ErrNoSuchHost}, hintNearest("cn-hangzhou")},
+		{"dms://cn-bejing/1/k", &fetch.CallError{Kind: fetch.ErrNoSuchHost}, hintNearest("cn-beijing")},
+		{"dbs://cn_shanghai/i/t", &fetch.CallError{Kind: fetch.ErrNoSuchHost}, hintNearest("cn-shanghai")},
+		{"dis://cn-norht-4/t/f", &fetch.CallError{Kind: fetch.ErrNoSuchHost}, hintNearest("cn-north-4")},
+		{"oss://cn-hangzhuo/p/?region=us-wset-1", &fetch.CallError{Kind: fetch.ErrNoSuchHost}, hintNearest("us-west-1")},
+		{"oss://cn-hangzhuo/p/?region=us-west-1", &fetch.CallError{Kind: fetch.ErrNoSuchHost}, "check how the region and the bucket are spelt, and that this machine has a network and a name server"},
+		{"sls://xx-atlantis-1/p/j", &fetch.CallError{Kind: fetch.ErrNoSuchHost}, "check how the region and the project are spelt, and that this machine has a network and a name server"},
 		{url, &fetch.CallError{Kind: fetch.ErrNoSuchHost}, "check how the host is spelt, and that this machine has a network and a name server"},
 		{url, &fetch.CallError{Kind: fetch.ErrProxyAway}, "see that the proxy in HTTPS_PROXY runs, or name the host in NO_PROXY to do without it"},
 		{url, &fetch.CallError{Kind: fetch.ErrProxy}, "check the user and the password in HTTPS_PROXY and what the proxy allows, or name the host in NO_PROXY to do without it"},
@@ -166,4 +174,9 @@ func TestWhatARetryCanNotHelpGetsAnotherCommand(t *testing.T) {
 			t.Errorf("%s, %s: %q, want %q", test.reference, test.cause, got, test.want)
 		}
 	}
+}
+
+// hintNearest is what is said of a host that is not there, if a region is near.
+func hintNearest(region string) string {
+	return "did you mean the region " + region + "? If not, see how the rest is spelt, and that this machine has a network and a name server"
 }
