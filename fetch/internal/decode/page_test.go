@@ -117,7 +117,10 @@ func TestANameSaysWhatAFileIsForAndItsFirstBytesHowItIsEncoded(t *testing.T) {
 		{"x.z01", zip, "x.z01", "part of a split zip", false},
 		{"x.Z99", "PK\x07\x08" + zip, "x.Z99", "part of a split zip", false},
 		{"x.zx01", "PK\x01\x02", "x.zx01", "part of a split zip", false},
-		{"x.z02", random, "x.z02", "", false},
+		{"x.z02", random, "x.z02", "part of a split zip", false},
+		{"x.z03", csv, "x.z03", "part of a split zip", false}, // of one that is stored
+		{"x.zx02.gz", packed(random), "x.zx02", "part of a split zip", false},
+		{"x.z002", random, "x.z002", "", false},
 		{"x.z01.gz", packed(zip), "x.z01", "part of a split zip", false},
 		{"x.tar.gz", packed(csv), "x.tar", "decodes to something else", false},
 		{"x.tgz", packed(csv), "x.tar", "decodes to something else", false},
