@@ -146,3 +146,20 @@ func TestAClosedPipeEndsNoFetch(t *testing.T) {
 	}
 	isWhole(t, dir)
 }
+
+// Where standard output is closed, the Go runtime opens /dev/null in its place before
+// main begins. That it has done so can't be told from what daemon(3) does, so it is
+// taken for an output that nobody wants, and its loss for no failure.
+func TestAClosedStdoutIsTakenForDevNull(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "archive")
+	for _, args := range [][]string{{"version"}, {"help"}, {"init", dir}, {"status", "--archive", dir}, {"verify", "--archive", dir}} {
+		p := command(t, args...)
+		p.Args = append([]string{"sh", "-c", `exec "$0" "$@" >&-`, commandPath(t)}, args...)
+		p.Path = "/bin/sh"
+		p.runs(t, 0)
+		if p.stdout.Len() > 0 || strings.Contains(p.stderr.String(), "standard output") {
+			t.Errorf("%q says %q and %q", args, &p.stdout, &p.stderr)
+		}
+	}
+}
