@@ -128,7 +128,11 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	if w := export.Window; w != nil {
 		summary.Window = &ledger.Window{Group: w.Group, From: w.From.Unix(), To: w.To.Unix()}
 	}
-	return in.Commit(summary)
+	receipt, err = in.Commit(summary)
+	if errors.Is(err, archive.ErrLanded) { // by an earlier version, which does not see the lock
+		return f.Landed(ctx, ref)
+	}
+	return receipt, err
 }
 
 // Poll asks the job that ref names once, and fetches nothing. It returns nil if

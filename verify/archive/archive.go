@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"tallyman/verify/archive/internal/rangelock"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -52,6 +53,7 @@ type Archive struct {
 	measure    func(dir string) (diskSpace, bool) // false if the system can't say
 	reserved   reservations
 	commits    commits
+	run        run
 	ledger     *ledger.Ledger
 	finds      atomic.Int32 // in the ledger
 }
@@ -80,6 +82,7 @@ type identity struct {
 }
 
 func (a *Archive) open(id string, may Site) error {
+	a.run.locks = rangelock.New(a.runsPath(locksFile))
 	err := a.readIdentity()
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := a.makeWithin(id, may); err != nil {

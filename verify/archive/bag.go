@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -34,8 +35,13 @@ var tagFiles = []string{bagDeclaration, bagInfo, manifest, tagManifest, receiptF
 // everything else. It returns them open, since they are not durable yet, and the
 // SHA-256 of the tag manifest, in hex.
 func (in *Ingest) writeBag(r *Receipt) (files []*os.File, bag string, err error) {
-	if err := in.cleanBag(); err != nil {
+	if _, err := in.openBag(); err != nil {
 		return nil, "", err
+	}
+	if in.file != nil {
+		if err := in.cleanBag(); err != nil {
+			return nil, "", err
+		}
 	}
 	receipt, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -67,7 +73,7 @@ func (in *Ingest) writeBag(r *Receipt) (files []*os.File, bag string, err error)
 	tags[tagManifest] = &sums
 	for _, name := range names {
 		sum := sha256.New()
-		f, err := in.archive.disk.create(in.path(bagDir, name), tags[name], sum)
+		f, err := in.archive.disk.create(filepath.Join(in.bag, name), tags[name], sum)
 		if err != nil {
 			return files, "", err
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -32,18 +33,23 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	}
 	files, bag, err := in.writeBag(r)
 	c := &commitment{
-		bag: in.path(bagDir), final: in.archive.Path(in.key), files: files, line: landedLine(r, bag), err: err,
+		bag: in.bag, final: in.archive.Path(in.key), files: append(in.unsynced, files...), line: landedLine(r, bag), err: err,
 	}
 	if err == nil {
 		in.archive.commit(c)
 	}
-	for _, f := range files {
+	for _, f := range c.files {
 		c.err = errors.Join(c.err, f.Close())
 	}
+	in.unsynced = nil
 	if c.err != nil {
 		return nil, c.err
 	}
-	_ = in.remove() // the export has landed; if this fails, the next to lock the export removes what is left
+	if in.file == nil {
+		in.bag = "" // it has moved
+	} else {
+		_ = in.remove() // the export has landed; if this fails, the next to lock the export removes what is left
+	}
 	return r, nil
 }
 
@@ -89,11 +95,32 @@ func (a *Archive) commit(c *commitment) {
 	batch := a.commits.waiting
 	a.commits.waiting = nil
 	a.commits.mu.Unlock()
-	a.syncBags(batch)
-	full := a.ledger.Reserve(int64(len(batch)) * lineSize) // else the lines may not fit once the bags are in their places
-	parents := map[string]error{}                          // that have new names, and whether these are durable
+	a.commitBatch(batch)
 	for _, c := range batch {
-		if c.err = errors.Join(c.err, full); c.err == nil {
+		c.done = true
+	}
+}
+
+// commitBatch commits exports, and sets the error of each that may not be durable in
+// its place. Each step is made for all of them before the next.
+func (a *Archive) commitBatch(batch []*commitment) {
+	failed := func(why string, err error) {
+		for _, c := range batch {
+			if c.err == nil && err != nil {
+				c.err = fmt.Errorf("%s: %w", why, err)
+			}
+		}
+	}
+	lines := slices.Clone(a.run.unsaid)
+	for _, c := range batch {
+		lines = append(lines, c.line)
+	}
+	failed("write down the batch", a.run.writeBatch(a.disk, lines))
+	a.syncBags(batch)
+	failed("make room in the ledger", a.ledger.Reserve(int64(len(lines))*lineSize))
+	parents := map[string]error{} // that have new names, and whether these are durable
+	for _, c := range batch {
+		if c.err == nil {
 			c.err = a.moveBag(c)
 		}
 		if c.err == nil {
@@ -103,25 +130,27 @@ func (a *Archive) commit(c *commitment) {
 	for dir := range parents {
 		parents[dir] = a.syncNames(dir)
 	}
-	var lines []ledger.Line
 	for _, c := range batch {
 		if c.err == nil {
 			c.err = parents[filepath.Dir(c.final)]
 		}
 		if c.err == nil {
-			lines = append(lines, c.line)
+			a.run.unsaid = append(a.run.unsaid, c.line)
 		}
 	}
-	var unsaid error
-	if len(lines) > 0 {
-		unsaid = a.ledger.Append(lines...)
+	failed("write the ledger", a.appendUnsaid())
+}
+
+// appendUnsaid appends the lines of exports that are durable in their places.
+func (a *Archive) appendUnsaid() error {
+	if len(a.run.unsaid) == 0 {
+		return nil
 	}
-	for _, c := range batch {
-		if c.err == nil && unsaid != nil {
-			c.err = fmt.Errorf("write the ledger: %w", unsaid)
-		}
-		c.done = true
+	err := a.ledger.Append(a.run.unsaid...)
+	if err == nil {
+		a.run.unsaid = nil
 	}
+	return err
 }
 
 // lineSize is more bytes than most lines have that say that an export landed.
@@ -139,8 +168,9 @@ func (a *Archive) moveBag(c *commitment) error {
 	return err
 }
 
-// syncBags makes the bags durable, or sets the error of those that are not. If it
-// can't sync the file system, it syncs each file, which says whose bytes are lost.
+// syncBags makes the bags durable and what is written down of the batch, or sets the
+// error of those that are not. If it can't sync the file system, it syncs each file,
+// which says whose bytes are lost.
 func (a *Archive) syncBags(batch []*commitment) {
 	if len(batch) >= minWholeSync && a.commits.whole.sync(a.disk) == nil {
 		return
@@ -148,6 +178,15 @@ func (a *Archive) syncBags(batch []*commitment) {
 	var syncs errgroup.Group
 	syncs.SetLimit(maxSyncs)
 	var mu sync.Mutex // of the errors
+	syncs.Go(func() error {
+		err := a.run.syncBatch(a.disk)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range batch {
+			c.err = errors.Join(c.err, err)
+		}
+		return nil
+	})
 	for _, c := range batch {
 		failed := func(err error) error {
 			if err != nil {

@@ -96,13 +96,17 @@ func (p *Partial) create(name string) (file *os.File, err error) {
 	if !fs.ValidPath(name) || name == "." || len(name) > maxName || stripped || strings.ContainsFunc(name, escaped) {
 		return nil, ErrName
 	}
-	if err := p.in.archive.disk.step("create", p.in.path(bagDir, dataDir, name)); err != nil {
+	root, err := p.in.openBag()
+	if err != nil {
 		return nil, err
 	}
 	local := filepath.FromSlash(name)
-	err = p.in.root.MkdirAll(filepath.Dir(local), 0o755)
+	if err := p.in.archive.disk.step("create", filepath.Join(root.Name(), local)); err != nil {
+		return nil, err
+	}
+	err = root.MkdirAll(filepath.Dir(local), 0o755)
 	if err == nil {
-		file, err = p.in.root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
+		file, err = root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
 	}
 	for _, cause := range []error{fs.ErrExist, syscall.ENOTDIR, syscall.ENAMETOOLONG} {
 		if errors.Is(err, cause) {
@@ -137,13 +141,21 @@ func (c *contentFile) Write(b []byte) (n int, err error) {
 
 var errCutShort = errors.New("not all of it was written")
 
-// Close makes the bytes of the file durable, and the file one of the object's.
+// Close makes the bytes of the file durable, or leaves that to the commit, and the
+// file one of the object's.
 func (c *contentFile) Close() error {
 	err := errCutShort
 	if c.err == nil {
-		err = c.partial.in.archive.disk.sync(c.file)
+		err = nil
+		startWriteBack(c.file, c.started, c.size-c.started)
 	}
-	if err = errors.Join(err, c.file.Close()); err != nil {
+	if err != nil || !c.partial.in.holdOpen(c.file) {
+		if err == nil {
+			err = c.partial.in.archive.disk.sync(c.file)
+		}
+		err = errors.Join(err, c.file.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("close %s: %w", c.name, err)
 	}
 	count := c.counter.Count()

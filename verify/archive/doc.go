@@ -11,8 +11,13 @@
 //	    objects.jsonl               its objects, if there are more than 100
 //	    data/...                    the content files
 //	.ledger/YYYY-MM.jsonl           what landed and what was seen to go; see [ledger]
-//	.ingest/HASH/                   an export that has not landed
-//	    lock                        locked while a process works on the export
+//	.ingest/run/                    there while a process receives or commits
+//	    locks                       a byte of it is locked for each export that is received
+//	    RANDOM/                     what one process has in hand
+//	        batch.jsonl             locked while it works: the batch that it commits
+//	        HASH/                   the bag of an export of one small object
+//	.ingest/HASH/                   an export of which something is kept for later attempts
+//	    lock                        locked while a process works on the export, as earlier versions do
 //	    state.json                  the record's state, durable
 //	    first.json                  present while the first state.json may not be durable
 //	    counts.json                 the record's counters, not durable
@@ -37,7 +42,11 @@
 //   - Attempt: one try at receiving an export, by one process. What it received
 //     is kept for the next.
 //   - Site: what there is in the place of an archive.
-//   - Ingest: an export that an attempt receives, under the export's lock.
+//   - Ingest: an export that an attempt receives, under the export's lock. It
+//     persists what later attempts take up in .ingest/HASH. An object of up to 256 KiB
+//     that is the only one of its export is received in memory, and persisted only if
+//     the attempt fails.
+//   - Run: what one process has in .ingest/run while any of its Ingests is open.
 //   - Partial: one object that is being received.
 //   - Wire: the bytes of an object as transferred. [verify.Wire] reads them, and
 //     its io.EOF says that they are proven.
@@ -79,11 +88,13 @@
 //	a kept wire is linked      synced before its link; likewise
 //	an object is done          a line of the object index, synced: the next attempt keeps the object
 //	Commit writes tag files    not synced; the next attempt writes them anew
-//	Commit syncs them          with their directories, and those of the other bags of its batch
-//	Commit renames bag/        the export is complete; whoever locks it next syncs the parents,
-//	                           appends its line, removes .ingest/HASH and says that it has landed
+//	Commit lists its batch     a batch.jsonl whose bags have no final names; the next process removes it
+//	Commit syncs bag and list  with their directories, and those of the other bags of the batch
+//	Commit renames the bag     the export is complete; who looks for it, and the next process, find it
+//	                           in the batch, sync the parents and append its line
 //	Commit syncs the parents   the export is complete and durable; likewise
-//	Commit appends its line    the export has landed; .ingest/HASH is removed likewise
+//	Commit appends its line    the export has landed; the next to lock it removes .ingest/HASH, and
+//	                           the next process .ingest/run/RANDOM
 //
 // A small file that changes, such as state.json, is written beside itself with the
 // suffix .new and renamed: a crash leaves the old or the new bytes. The first

@@ -222,7 +222,7 @@ func FuzzStateAndPins(f *testing.F) {
 	f.Add([]byte(`{"Key":"k","KEY":"l"}`), []byte("[]"), []byte(`{"name":"a"}{"name":"a"}{"total":2}{"total":2}`))
 	f.Fuzz(func(t *testing.T, state, counters, pins []byte) {
 		a := mustOpen(t, t.TempDir())
-		in := mustBegin(t, a)
+		in := mustPersist(t, a)
 		defer in.Close()
 		for name, text := range map[string][]byte{stateFile: state, countsFile: counters, pinsFile: pins} {
 			rewriteOrMake(t, filepath.Join(ingestOf(a), name), text)

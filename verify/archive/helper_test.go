@@ -86,6 +86,16 @@ func mustBegin(t testing.TB, a *Archive) *Ingest {
 	return in
 }
 
+// mustPersist begins an export whose ingest directory is made at once.
+func mustPersist(t testing.TB, a *Archive) *Ingest {
+	t.Helper()
+	in := mustBegin(t, a)
+	if err := in.persist(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
 func mustPartial(t testing.TB, in *Ingest, name string, want verify.Want) *Partial {
 	t.Helper()
 	p, err := in.Partial(context.Background(), name, want)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 
 	"tallyman/verify"
 )
@@ -23,10 +24,20 @@ type Ingest struct {
 	// taken up only if what the store says proves that it is of the same version.
 	Hidden string
 
+	// Single says that the export is one object. If that is small, nothing of it is
+	// written that a later attempt would take up, unless this one fails. It is set
+	// before anything is received.
+	Single bool
+
 	exportLock
-	root         *os.Root // of bag/data: no content is created outside it
+	reference    string
+	mu           sync.Mutex
+	bag          string     // the directory of the bag, or "": not made yet
+	root         *os.Root   // of its data: no content is created outside it
+	unsynced     []*os.File // of the bag, written and not durable
 	state        State
 	objects      objectIndex
+	entered      bool // leaveRun is to be called
 	cleanOnClose bool // Close is to drop the content that the object index does not list
 }
 
@@ -35,37 +46,125 @@ type Ingest struct {
 // attempt or a Record has the lock, and with ErrLanded if the export has landed,
 // which is then durable. The caller closes the Ingest.
 func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest, err error) {
-	in = &Ingest{}
+	in = &Ingest{reference: reference, objects: objectIndex{entries: map[string]objectEntry{}}}
 	defer func() {
 		if err != nil {
-			in.Close()
-			in, err = nil, fmt.Errorf("begin %s: %w", reference, err)
+			err = fmt.Errorf("begin %s: %w", reference, errors.Join(err, in.Close()))
+			in = nil
 		}
 	}()
 	a.commits.whole.open(a.dir)
-	if in.exportLock, in.state, err = a.lockExport(reference, key); err != nil {
+	if in.exportLock, err = a.lockKey(key); err != nil {
 		return in, err
 	}
-	data := in.path(bagDir, dataDir)
+	_, left := os.Lstat(in.dir) // by an earlier attempt
+	landed, err := a.landed(key)
+	if err != nil {
+		return in, err
+	}
+	if landed || !errors.Is(left, fs.ErrNotExist) || !in.ranged {
+		return in, in.persist(ctx)
+	}
+	if err := a.enterRun(); err != nil {
+		return in, err
+	}
+	in.entered = true
+	in.state = newState(reference, key)
+	return in, nil
+}
+
+// persist makes the ingest directory, which outlives this attempt, unless it has done
+// so before. It fails as Begin does.
+func (in *Ingest) persist(ctx context.Context) (err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.file != nil {
+		return nil
+	}
+	if in.state, err = in.lockIngest(in.reference); err != nil {
+		return err
+	}
+	if !in.entered {
+		if err := in.archive.enterRun(); err != nil {
+			return err
+		}
+		in.entered = true
+	}
+	if err := in.dropBag(); err != nil {
+		return err
+	}
+	in.bag = in.path(bagDir)
+	data := filepath.Join(in.bag, dataDir)
 	for _, dir := range []string{in.path(partsDir), data} {
-		if err := a.disk.mkdirs(dir); err != nil {
-			return in, err
+		if err := in.archive.disk.mkdirs(dir); err != nil {
+			return err
 		}
 	}
 	if in.root, err = os.OpenRoot(data); err != nil {
-		return in, err
+		return err
 	}
-	if err := in.objects.load(ctx, a.disk, in.path(objectsFile), in.root); err != nil {
-		return in, err
+	if err := in.objects.load(ctx, in.archive.disk, in.path(objectsFile), in.root); err != nil {
+		return err
 	}
 	in.cleanOnClose = true
-	return in, in.cleanBag()
+	return in.cleanBag()
+}
+
+// openBag returns the root of the bag's data. If nothing was persisted, the bag is made
+// in the directory of the process.
+func (in *Ingest) openBag() (_ *os.Root, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.root != nil {
+		return in.root, nil
+	}
+	in.bag = filepath.Join(in.archive.run.dir, hashName(in.key))
+	data := filepath.Join(in.bag, dataDir)
+	if err := in.archive.disk.step("mkdir", data); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		return nil, err
+	}
+	in.root, err = os.OpenRoot(data)
+	return in.root, err
+}
+
+// dropBag removes a bag that was made in the directory of the process.
+func (in *Ingest) dropBag() (err error) {
+	for _, f := range in.unsynced {
+		err = errors.Join(err, f.Close())
+	}
+	if in.root != nil {
+		err = errors.Join(err, in.root.Close())
+	}
+	if in.bag != "" && in.bag != in.path(bagDir) {
+		err = errors.Join(err, in.archive.disk.removeAll(in.bag))
+	}
+	in.unsynced, in.root, in.bag = nil, nil, ""
+	return err
+}
+
+// maxUnsynced is how many content files of an export are held open for the sync of its
+// batch. More are synced when they are closed.
+const maxUnsynced = 4
+
+// holdOpen takes over a content file, which is written, until the export is committed.
+// It does so only where nothing is persisted that says that the file is durable.
+func (in *Ingest) holdOpen(f *os.File) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.file != nil || len(in.unsynced) == maxUnsynced {
+		return false
+	}
+	in.unsynced = append(in.unsynced, f)
+	return true
 }
 
 // cleanBag removes from the bag all but the files of the objects that are done.
 // Attempts that were cut short left the rest.
 func (in *Ingest) cleanBag() error {
-	bag := in.path(bagDir)
+	bag := in.bag
 	keep := map[string]bool{".": true, dataDir: true}
 	for o, err := range in.objects.all() {
 		if err != nil {
@@ -117,14 +216,14 @@ func (in *Ingest) Close() error {
 	if in.cleanOnClose {
 		err = in.cleanBag()
 	}
-	if in.root != nil {
-		err = errors.Join(err, in.root.Close())
-	}
+	err = errors.Join(err, in.dropBag())
 	if in.objects.file != nil {
 		err = errors.Join(err, in.objects.file.Close())
 	}
-	if in.file != nil {
-		err = errors.Join(err, in.close())
+	err = errors.Join(err, in.close())
+	if in.entered {
+		err = errors.Join(err, in.archive.leaveRun())
+		in.entered = false
 	}
 	return err
 }
@@ -155,6 +254,9 @@ func (in *Ingest) Pin(objects iter.Seq2[Pinned, error]) (err error) {
 			err = fmt.Errorf("pin: %w", err)
 		}
 	}()
+	if err := in.persist(context.Background()); err != nil {
+		return err
+	}
 	disk, draft := in.archive.disk, in.path(pinsFile+".new")
 	if err := disk.step("write", draft); err != nil {
 		return err

@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,64 +23,109 @@ const (
 	maxLockTries = 1000
 )
 
-// An exportLock is the ingest directory of an export, locked against every
-// other attempt.
+// An exportLock is an export, locked against every other attempt.
 type exportLock struct {
 	archive *Archive
 	key     string
-	dir     string
-	file    *flock.Flock // its Close lets another attempt lock the export
+	ranged  bool         // a byte of .ingest/run/locks is locked
+	dir     string       // of the ingest
+	file    *flock.Flock // the lock's file in it, which earlier versions know, or nil while nothing is in there
 
 	maxElement int // bytes that an element of a path may have in the file system
 }
 
 var errKey = errors.New("no export can have that key")
 
-// lockExport locks an export and returns its state, which it writes if there is
-// none. It fails with ErrBusy. If the export has landed, it clears up what is
-// left of the ingest and fails with ErrLanded.
+// lockExport locks an export and its ingest directory, and returns its state, which
+// it writes if there is none. It fails with ErrBusy. If the export has landed, it
+// clears up what is left of the ingest and fails with ErrLanded.
 func (a *Archive) lockExport(reference, key string) (l exportLock, s State, err error) {
-	if !fs.ValidPath(key) || key == "." {
-		return l, s, fmt.Errorf("%w: %q", errKey, key)
+	if l, err = a.lockKey(key); err == nil {
+		s, err = l.lockIngest(reference)
 	}
+	if err != nil {
+		err = errors.Join(err, l.close())
+	}
+	return l, s, err
+}
+
+// lockKey locks an export, but for attempts of earlier versions. It fails with
+// ErrBusy. The caller closes the lock even then.
+func (a *Archive) lockKey(key string) (l exportLock, err error) {
 	l = exportLock{archive: a, key: key, dir: a.ingestPath(key), maxElement: 255}
+	if !fs.ValidPath(key) || key == "." {
+		return l, fmt.Errorf("%w: %q", errKey, key)
+	}
 	if space, ok := a.measure(a.dir); ok && space.maxElement > 0 {
 		l.maxElement = space.maxElement
 	}
 	if err := checkPath(a.Path(key), key, l.maxElement); err != nil {
-		return l, s, err
+		return l, err
 	}
-	if l.file, err = a.lockDir(l.dir); err != nil {
-		return l, s, err
+	can := false
+	if l.ranged, can, err = a.tryLock(key); err == nil && can && !l.ranged {
+		err = ErrBusy
+	}
+	return l, err
+}
+
+// lockIngest locks the ingest directory too, and returns the state of the export,
+// which it writes if there is none. It fails as lockExport does.
+func (l *exportLock) lockIngest(reference string) (s State, err error) {
+	if l.file, err = l.archive.lockDir(l.dir); err != nil {
+		return s, err
 	}
 	if s, err = l.readOrCreate(reference); err != nil {
 		if errors.Is(err, ErrFileSystem) {
 			err = errors.Join(err, l.remove())
 		}
-		err = errors.Join(err, l.close())
-		l.file = nil
+		err = errors.Join(err, l.closeIngest())
 	}
-	return l, s, err
+	return s, err
 }
 
-// close lets another attempt lock the export. Some file systems keep a file that is
+// closeIngest unlocks the ingest directory. Some file systems keep a file that is
 // removed while it is open under a hidden name, NFS for one, so that only now a
 // directory that was to be removed is empty.
-func (l exportLock) close() error {
+func (l *exportLock) closeIngest() error {
+	if l.file == nil {
+		return nil
+	}
 	err := l.file.Close()
+	l.file = nil
 	_ = os.Remove(l.dir) // which fails if anything is in it
 	return err
 }
 
-// lockDir makes a directory and locks it against every other attempt, in this
+// close lets another attempt lock the export.
+func (l *exportLock) close() error {
+	err := l.closeIngest()
+	if l.ranged {
+		err = errors.Join(err, l.archive.run.locks.Unlock(lockOffset(l.key)))
+		l.ranged = false
+	}
+	return err
+}
+
+// lockOffset is the byte of .ingest/run/locks that is the lock of an export.
+func lockOffset(key string) int64 {
+	sum := sha256.Sum256([]byte(key))
+	return int64(binary.BigEndian.Uint64(sum[:8]) >> 2)
+}
+
+// lockDir makes a directory and locks it by its lock's file.
+func (a *Archive) lockDir(dir string) (*flock.Flock, error) {
+	return a.lockFile(filepath.Join(dir, lockFile))
+}
+
+// lockFile makes a file and its directory, and locks it against every other attempt, in this
 // process and in others. The attempt that held the lock before may have removed
 // its file, so a lock counts only if its file is still the one at the path. A
 // process that only asks whether the lock is held, as Busy does, is waited for,
 // but not for ever: it may be stopped.
-func (a *Archive) lockDir(dir string) (*flock.Flock, error) {
-	path := filepath.Join(dir, lockFile)
+func (a *Archive) lockFile(path string) (*flock.Flock, error) {
 	for tries := 0; ; {
-		if err := a.disk.mkdirs(dir); err != nil {
+		if err := a.disk.mkdirs(filepath.Dir(path)); err != nil {
 			return nil, err
 		}
 		if err := a.disk.step("lock", path); err != nil {
@@ -136,7 +183,11 @@ func isAt(lock *flock.Flock, path string) bool {
 // Busy reports whether an attempt or a Record holds the lock of an export now.
 // It keeps nobody from the lock.
 func (a *Archive) Busy(key string) bool {
-	return isLocked(filepath.Join(a.ingestPath(key), lockFile))
+	if isLocked(filepath.Join(a.ingestPath(key), lockFile)) {
+		return true
+	}
+	locked, err := a.run.locks.Locked(lockOffset(key))
+	return err == nil && locked
 }
 
 // isLocked asks by a shared lock, which only an attempt's exclusive one prevents.
@@ -164,7 +215,12 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 		if err := disk.syncParents(filepath.Dir(l.archive.Path(l.key)), l.archive.dir); err != nil {
 			return State{}, err
 		}
-		if err := l.archive.completeLine(l.key); err != nil {
+		if _, err = os.Lstat(l.path(stateFile)); err == nil { // of the attempt that renamed it
+			err = l.archive.completeLine(l.key)
+		} else {
+			_, err = l.archive.inBatch(l.key)
+		}
+		if err != nil {
 			return State{}, err
 		}
 		return State{}, errors.Join(ErrLanded, l.remove())
@@ -175,7 +231,7 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 		return State{}, err
 	}
 	if err != nil || state.Key != l.key {
-		state = State{Schema: stateSchema, Reference: reference, Key: l.key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
+		state = newState(reference, l.key)
 		if err := disk.writeJSON(first, state); err != nil {
 			return State{}, err
 		}

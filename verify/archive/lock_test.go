@@ -141,7 +141,7 @@ func TestALockWhoseFileIsRemovedIsStillExclusive(t *testing.T) {
 
 func TestALockOnARemovedFileDoesNotCount(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	in := mustBegin(t, a)
+	in := mustPersist(t, a)
 	defer in.Close()
 	if err := os.Remove(in.path(lockFile)); err != nil {
 		t.Fatal(err)
@@ -299,8 +299,12 @@ func TestAFileSystemWithoutHardLinksKeepsNothing(t *testing.T) {
 	}
 	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
 	a.disk = none
-	if _, err := a.Begin(context.Background(), testRef, "sls/a"); !errors.Is(err, ErrFileSystem) {
-		t.Errorf("begin: %v", err)
+	in := mustBegin(t, a)
+	if _, err := in.Partial(t.Context(), "a.csv", promise("")); !errors.Is(err, ErrFileSystem) {
+		t.Errorf("receive: %v", err)
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
 	}
 	if entries, err := os.ReadDir(filepath.Join(a.dir, ingestDir)); len(entries) > 0 || err != nil {
 		t.Errorf("%v is left, %v", entries, err)

@@ -34,7 +34,8 @@ type objectIndex struct {
 type objectEntry struct {
 	off    int64
 	size   int
-	wanted bool // this attempt's export has the object
+	line   []byte // of an object that is done and not persisted, else nil
+	wanted bool   // this attempt's export has the object
 }
 
 // load opens the index and checks it. An object is dropped, to be received
@@ -79,8 +80,10 @@ func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Ro
 
 // read reads an object and its line.
 func (x *objectIndex) read(name string) (o Object, line []byte, err error) {
-	line = make([]byte, x.entries[name].size)
-	_, err = x.file.ReadAt(line, x.entries[name].off)
+	if line = x.entries[name].line; line == nil {
+		line = make([]byte, x.entries[name].size)
+		_, err = x.file.ReadAt(line, x.entries[name].off)
+	}
 	if err == nil {
 		err = json.Unmarshal(line, &o)
 	}
@@ -95,13 +98,18 @@ func (x *objectIndex) read(name string) (o Object, line []byte, err error) {
 const syncInterval = time.Second
 
 // add writes the entry of an object that is done and that this attempt wants.
-// The line is durable, unless another was synced a moment ago.
+// The line is durable, unless another was synced a moment ago. If nothing of the
+// export is persisted, the entry is kept in memory.
 func (x *objectIndex) add(d disk, o Object) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	b, err := json.Marshal(o)
 	if err != nil {
 		return err
+	}
+	if x.file == nil {
+		x.entries[o.Name] = objectEntry{line: append(b, '\n'), wanted: true}
+		return nil
 	}
 	if err := d.step("write", x.file.Name()); err != nil {
 		return err
@@ -120,7 +128,7 @@ func (x *objectIndex) add(d disk, o Object) error {
 			return err
 		}
 	}
-	x.entries[o.Name] = objectEntry{end + 1, len(b) + 1, true}
+	x.entries[o.Name] = objectEntry{off: end + 1, size: len(b) + 1, wanted: true}
 	return nil
 }
 

@@ -62,11 +62,8 @@ func (p *Part) Write(b []byte) (written int, err error) {
 		if known {
 			next = next[:min(int64(len(next)), p.indexed+partial.indexEvery-p.n)]
 		}
-		if err := partial.in.archive.disk.step("write", partial.file.Name()); err != nil {
-			return written, err
-		}
 		var n int
-		n, err = partial.file.WriteAt(next, p.off+p.n)
+		n, err = receivedBytes{partial}.WriteAt(next, p.off+p.n)
 		written += n
 		p.crc.Write(next[:n])
 		partial.mu.Lock()

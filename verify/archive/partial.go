@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 
 	"tallyman/verify"
@@ -23,7 +25,8 @@ type Partial struct {
 
 	in         *Ingest
 	name       string
-	file       *os.File
+	memory     []byte   // what is received of a small object, in place of the files, which are nil then
+	file       *os.File // both are nil too before the first answer of the store, unless something is persisted
 	index      *os.File
 	indexEvery int64       // bytes of a part after which it gets an entry of the part index, which a kill then does not lose
 	keep       *wireKeeper // or nil
@@ -72,21 +75,66 @@ func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p
 		return p, err
 	}
 	for _, f := range done.Files {
-		if err := disk.removeAll(in.path(bagDir, dataDir, filepath.FromSlash(f.Path))); err != nil {
+		if err := disk.removeAll(filepath.Join(in.bag, dataDir, filepath.FromSlash(f.Path))); err != nil {
 			return p, err
 		}
 	}
-	path := in.path(partsDir, hashName(name))
-	if err := disk.step("create", path); err != nil {
-		return p, err
+	if in.Single && in.file == nil {
+		return p, nil
 	}
-	if p.file, err = os.OpenFile(path+".wire", os.O_CREATE|os.O_RDWR, 0o644); err != nil {
-		return p, err
-	}
-	if p.index, err = os.OpenFile(path+partIndexSuffix, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
+	if err := p.openFiles(ctx); err != nil {
 		return p, err
 	}
 	return p, p.load(ctx)
+}
+
+// openFiles opens the file of the received bytes and the part index.
+func (p *Partial) openFiles(ctx context.Context) (err error) {
+	if err := p.in.persist(ctx); err != nil {
+		return err
+	}
+	path := p.in.path(partsDir, hashName(p.name))
+	if err := p.in.archive.disk.step("create", path); err != nil {
+		return err
+	}
+	if p.file, err = os.OpenFile(path+".wire", os.O_CREATE|os.O_RDWR, 0o644); err != nil {
+		return err
+	}
+	p.index, err = os.OpenFile(path+partIndexSuffix, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
+	return err
+}
+
+// maxInMemory is how many bytes an object has at most, as transferred, that is received
+// in memory.
+const maxInMemory = 256 << 10
+
+// choose decides where the bytes are received, once the store has said how many there
+// are.
+func (p *Partial) choose(size int64) error {
+	switch {
+	case p.file != nil || p.memory != nil:
+		return nil
+	case p.in.file == nil && size >= 0 && size <= maxInMemory:
+		p.memory = make([]byte, size)
+		return nil
+	}
+	return p.openFiles(context.Background())
+}
+
+// spill writes what was received in memory to the files, for the next attempt.
+func (p *Partial) spill() error {
+	if err := p.openFiles(context.Background()); err != nil {
+		return err
+	}
+	err := p.addToIndex(partEntry{Store: new(promised(p.store)), Job: promised(p.job), Hidden: p.in.Hidden})
+	for _, part := range p.parts {
+		if bytes := p.memory[part.off:][:part.n]; err == nil && len(bytes) > 0 {
+			_, err = p.file.WriteAt(bytes, part.off)
+			crc := strconv.FormatUint(crc64.Checksum(bytes, verify.ECMA), 10)
+			err = errors.Join(err, p.addToIndex(partEntry{Off: part.off, Len: part.n, CRC64: crc}))
+		}
+	}
+	return err
 }
 
 // load takes over the entries of the part index that are of the promised version
@@ -137,6 +185,9 @@ func (p *Partial) adopt(job, store verify.Want) bool {
 // empty drops what was received. The index goes first: without it the bytes mean
 // nothing.
 func (p *Partial) empty() error {
+	if p.index == nil {
+		return nil
+	}
 	if err := p.in.archive.disk.step("empty", p.index.Name()); err != nil {
 		return err
 	}
@@ -148,9 +199,13 @@ func (p *Partial) empty() error {
 }
 
 // Received is how many bytes are here.
-func (p *Partial) Received() (n int64) {
+func (p *Partial) Received() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.received()
+}
+
+func (p *Partial) received() (n int64) {
 	for _, part := range p.parts {
 		n += part.n
 	}
@@ -198,7 +253,7 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 		return err
 	}
 	p.Discard() // the content is what is kept
-	if p.keep == nil || p.keep.path == "" {
+	if p.keep == nil || p.keep.path == "" || p.file == nil {
 		return nil
 	}
 	file := p.file // handed over to the bag, where it is read-only
@@ -229,8 +284,11 @@ func (p *Partial) Close() (err error) {
 		_, mismatch := errors.AsType[*verify.Mismatch](verdict)
 		useless = useless || mismatch || errors.Is(verdict, verify.ErrUnproven)
 	}
-	if useless {
+	switch {
+	case useless:
 		err = p.empty()
+	case p.memory != nil && p.received() > 0:
+		err, useless = p.spill(), true // no part is left to be listed
 	}
 	for _, part := range p.parts {
 		if err == nil && !useless && !part.complete && part.size != verify.Unknown {

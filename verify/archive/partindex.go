@@ -59,6 +59,9 @@ func readPartIndex(r io.Reader) iter.Seq2[partEntry, error] {
 
 // addToIndex adds a line to the part index.
 func (p *Partial) addToIndex(e partEntry) error {
+	if p.index == nil { // the object is in memory
+		return nil
+	}
 	line, err := json.Marshal(e)
 	if err != nil {
 		return err

@@ -83,6 +83,9 @@ func (p *Partial) AddPromise(store verify.Want) error {
 	if p.answered {
 		return nil
 	}
+	if err := p.choose(want.Size); err != nil {
+		return err
+	}
 	p.store, p.answered, p.want = store, true, want
 	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job), Hidden: p.in.Hidden})
 }

@@ -211,9 +211,15 @@ func (a *Archive) Landed(key string) (*Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = os.Lstat(a.ingestPath(key))
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
+	line, err := a.presence(key)
+	unfinished := false
+	if err == nil && line == nil {
+		unfinished, err = a.inBatch(key)
+	}
+	if err == nil && !unfinished {
+		if _, err = os.Lstat(a.ingestPath(key)); errors.Is(err, fs.ErrNotExist) {
+			return r, nil
+		}
 	}
 	if err == nil {
 		err = a.disk.syncParents(filepath.Dir(a.Path(key)), a.dir)

@@ -153,7 +153,7 @@ func TestAnObjectOfNoBytesLandsWithoutItsStore(t *testing.T) {
 
 func TestAReceiptSaysWhenTheExportWasFirstSeen(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
-	in := mustBegin(t, a)
+	in := mustPersist(t, a)
 	in.state.FirstSeen = time.Date(2025, 8, 1, 2, 3, 4, 0, time.UTC)
 	if err := errors.Join(a.disk.writeJSON(in.path("state.json"), in.state), in.Close()); err != nil {
 		t.Fatal(err)

@@ -48,6 +48,10 @@ type State struct {
 	Next      time.Time       `json:"next,omitzero"` // when it is tried again
 }
 
+func newState(reference, key string) State {
+	return State{Schema: stateSchema, Reference: reference, Key: key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
+}
+
 // Counters is what counts.json says: what changes too often to be made durable.
 // A process that dies loses nothing of it; after a power cut it may be zero.
 type Counters struct {
@@ -201,6 +205,9 @@ func (a *Archive) States() iter.Seq2[State, error] {
 			var names []string
 			names, err = dir.Readdirnames(namesPerRead)
 			for _, name := range names {
+				if name == runsDir {
+					continue
+				}
 				s, err := readState(filepath.Join(a.dir, ingestDir, name))
 				if errors.Is(err, fs.ErrNotExist) {
 					_ = os.Remove(filepath.Join(a.dir, ingestDir, name)) // if it is empty, it was left behind, or its lock is yet to be made, which is tried again

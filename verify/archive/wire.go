@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,10 +86,23 @@ func (r *tailReader) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// receivedBytes reads the file of a Partial.
+// receivedBytes reads and writes what is received of an object.
 type receivedBytes struct{ partial *Partial }
 
+func (r receivedBytes) WriteAt(b []byte, off int64) (int, error) {
+	if r.partial.memory != nil {
+		return copy(r.partial.memory[off:], b), nil
+	}
+	if err := r.partial.in.archive.disk.step("write", r.partial.file.Name()); err != nil {
+		return 0, err
+	}
+	return r.partial.file.WriteAt(b, off)
+}
+
 func (r receivedBytes) ReadAt(b []byte, off int64) (int, error) {
+	if r.partial.memory != nil {
+		return bytes.NewReader(r.partial.memory).ReadAt(b, off)
+	}
 	if err := r.partial.in.archive.disk.step("read", r.partial.file.Name()); err != nil {
 		return 0, err
 	}
@@ -136,26 +151,17 @@ func (p *Partial) linkWire(codec string) (err error) {
 			err = fmt.Errorf("keep %s: %w", name, err)
 		}
 	}()
-	disk := p.in.archive.disk
 	placeholder, err := p.create(name) // which checks the name and makes its directories
 	if err != nil {
 		return err
 	}
-	p.keep.path = p.in.path(bagDir, dataDir, filepath.FromSlash(name))
-	if err := placeholder.Close(); err != nil {
-		return err
+	p.keep.path = filepath.Join(p.in.bag, dataDir, filepath.FromSlash(name))
+	if p.file == nil {
+		err = p.writeWire(placeholder)
+	} else {
+		err = errors.Join(placeholder.Close(), p.linkFile())
 	}
-	if err := disk.sync(p.file); err != nil {
-		p.Discard() // the bytes may be lost although they can be read, and a second fsync would not say so
-		return err
-	}
-	if err := disk.removeAll(p.keep.path); err != nil {
-		return err
-	}
-	err = disk.link(p.file.Name(), p.keep.path)
-	if errors.Is(err, fs.ErrExist) { // another object of that name made its placeholder just now
-		return fmt.Errorf("%w: %w", ErrName, err)
-	} else if err != nil {
+	if err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -165,4 +171,38 @@ func (p *Partial) linkWire(codec string) (err error) {
 		Wire: true, Records: verify.Unknown,
 	})
 	return nil
+}
+
+// linkFile gives the file of the received bytes a second name in the bag, in place of
+// what is there.
+func (p *Partial) linkFile() error {
+	disk := p.in.archive.disk
+	if err := disk.sync(p.file); err != nil {
+		p.Discard() // the bytes may be lost although they can be read, and a second fsync would not say so
+		return err
+	}
+	if err := disk.removeAll(p.keep.path); err != nil {
+		return err
+	}
+	err := disk.link(p.file.Name(), p.keep.path)
+	if errors.Is(err, fs.ErrExist) { // another object of that name made its placeholder just now
+		return fmt.Errorf("%w: %w", ErrName, err)
+	}
+	return err
+}
+
+// writeWire writes an object that is in memory to its file in the bag.
+func (p *Partial) writeWire(file *os.File) error {
+	disk := p.in.archive.disk
+	err := disk.step("write", file.Name())
+	if err == nil {
+		_, err = file.Write(p.memory)
+	}
+	if err == nil && p.in.holdOpen(file) {
+		return nil
+	}
+	if err == nil {
+		err = disk.sync(file)
+	}
+	return errors.Join(err, file.Close())
 }
