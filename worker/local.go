@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"tallyman/fetch"
 	"tallyman/verify/archive"
@@ -73,7 +74,7 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 	}
 	l.mu.Unlock()
 	if !asked {
-		err := ResetBudget(l.worker.Archive, ref, Options{})
+		err := l.begin(ctx, ref)
 		// The task of the last request may be in the queue for a moment longer than
 		// the export took.
 		for added := false; err == nil && !added; {
@@ -99,6 +100,26 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 		return nil, context.Cause(ctx)
 	case <-l.done:
 		return nil, cmp.Or(l.err, fetch.ErrDrained)
+	}
+}
+
+// begin gives an export a new budget. A patient caller waits for what keeps that from
+// being written down as for what keeps an attempt from landing, and no longer in all.
+func (l *Local) begin(ctx context.Context, ref fetch.Ref) error {
+	asked, r := time.Now(), &run{w: l.worker, ref: ref}
+	for {
+		err := resetBudget(l.worker.Archive, ref, Options{}, asked)
+		outcome := Classify(err)
+		if err == nil || r.budget(outcome, false) != endless {
+			return err
+		}
+		again, waits := errors.AsType[*snoozeError](r.waitOut(nil, err, outcome))
+		if !waits {
+			return err
+		}
+		if err := fetch.Sleep(ctx, again.delay); err != nil {
+			return err
+		}
 	}
 }
 

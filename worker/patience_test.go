@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -215,5 +218,63 @@ func TestAnHourOfRetryAfterIsTold(t *testing.T) {
 	}
 	if len(told) != 2 || told[0] != "throttled: GET: throttled: waiting for that to pass; the service asks for 1h0m0s more" {
 		t.Errorf("told %q", told)
+	}
+}
+
+// A disk that is full when an export is asked for is waited out by who is patient, as
+// one that is full later on. Only root may mount one.
+func TestADiskThatIsFullAtTheBeginningIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		patient bool
+		wait    time.Duration
+		room    time.Duration // until there is some
+		ended   time.Duration
+		err     error
+		told    int
+	}{
+		"patient":   {true, 24 * time.Hour, 90 * time.Minute, 90 * time.Minute, nil, 3},
+		"too long":  {true, 10 * time.Minute, time.Hour, 10 * time.Minute, syscall.ENOSPC, 1},
+		"impatient": {false, 24 * time.Hour, time.Hour, 0, syscall.ENOSPC, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, ref := t.TempDir(), parseRef(t, jobRef)
+			if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir).CombinedOutput(); err != nil {
+				t.Skipf("no file system can be mounted here: %s", out)
+			}
+			t.Cleanup(func() { exec.Command("umount", dir).Run() })
+			a, err := archive.Open(dir, "", archive.SiteEmpty)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fill := filepath.Join(dir, "fill")
+			if err := os.WriteFile(fill, make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				var told []OutageEvent
+				s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{
+					Wait: tt.wait, Patient: tt.patient, PollInterval: 2 * time.Second, TaskCheckInterval: 30 * time.Second,
+					OnOutage: func(e OutageEvent) { told = append(told, e) },
+				}
+				s.setUp(t, w)
+				w.Archive = a
+				l := StartLocal(w)
+				defer l.Close()
+				time.AfterFunc(tt.room, func() { os.Remove(fill) })
+				_, err := l.Fetch(t.Context(), ref)
+				if took := time.Since(s.began); !errors.Is(err, tt.err) || took < tt.ended || took > tt.ended+2*maxPollInterval {
+					t.Errorf("it ended after %v with %v", took, err)
+				}
+				if len(told) != tt.told || tt.err == nil && told[len(told)-1].Err != nil {
+					t.Errorf("told %+v", told)
+				}
+				state, _, err := a.State(ref.Key())
+				if tt.err == nil && (err != nil || state.Attempts != 0 || time.Since(state.Asked) < tt.room) {
+					t.Errorf("%+v, %v", state, err)
+				}
+			})
+		})
 	}
 }

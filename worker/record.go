@@ -30,12 +30,17 @@ var (
 // job, as if it had just been asked for. It fails with archive.ErrBusy while the
 // export is being fetched, and with archive.ErrLanded once it has landed.
 func ResetBudget(a *archive.Archive, ref fetch.Ref, o Options) error {
+	return resetBudget(a, ref, o, time.Now())
+}
+
+func resetBudget(a *archive.Archive, ref fetch.Ref, o Options, asked time.Time) error {
 	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		return err
 	}
 	defer d.Close()
 	resetRecord(d, o.forRef(ref))
+	d.State.Asked = asked.UTC()
 	return d.Save()
 }
 
