@@ -104,7 +104,9 @@ func (p *Partial) create(name string) (file *os.File, err error) {
 	if err := p.in.archive.disk.step("create", filepath.Join(root.Name(), local)); err != nil {
 		return nil, err
 	}
-	err = root.MkdirAll(filepath.Dir(local), 0o755)
+	if dir := filepath.Dir(local); dir != "." {
+		err = root.MkdirAll(dir, 0o755)
+	}
 	if err == nil {
 		file, err = root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
 	}

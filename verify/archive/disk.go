@@ -82,13 +82,17 @@ func (d disk) sync(f *os.File) error {
 // short may have left. The bytes go to the hashes, too. Neither they nor the name are
 // durable yet. The caller closes the file.
 func (d disk) create(path string, content io.WriterTo, hashes ...io.Writer) (f *os.File, err error) {
-	if err := d.removeAll(path); err != nil {
-		return nil, err
-	}
 	if err := d.step("write", path); err != nil {
 		return nil, err
 	}
-	if f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly); err != nil {
+	f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
+	if errors.Is(err, fs.ErrExist) {
+		if err := d.removeAll(path); err != nil {
+			return nil, err
+		}
+		f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
+	}
+	if err != nil {
 		return nil, err
 	}
 	w := bufio.NewWriter(f)
