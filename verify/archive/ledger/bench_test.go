@@ -17,7 +17,7 @@ var million = sync.OnceValue(func() string {
 			panic(err)
 		}
 	}
-	must(os.RemoveAll(dir))
+	must(os.RemoveAll(dir)) // of an earlier run
 	must(os.MkdirAll(dir, 0o755))
 	f, err := os.Create(filepath.Join(dir, "2026-12.jsonl"))
 	must(err)

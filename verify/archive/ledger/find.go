@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -24,20 +23,13 @@ func (l *Ledger) Find(key string) iter.Seq2[Line, error] {
 }
 
 func (l *Ledger) find(key string, yield func(Line, error) bool) error {
-	found, err := l.list()
+	months, sides, err := l.listAll()
 	if err != nil {
-		return err
-	}
-	sides, err := l.readSides(found.sides) // first, as in readAll
-	if err != nil {
-		return err
-	}
-	if found, err = l.list(); err != nil {
 		return err
 	}
 	var taken map[string]int
 	if len(sides) > 0 {
-		if taken, err = l.taken(found.months); err != nil {
+		if taken, err = l.taken(months); err != nil {
 			return err
 		}
 	}
@@ -48,26 +40,20 @@ func (l *Ledger) find(key string, yield func(Line, error) bool) error {
 			}
 		}
 	}
-	text := &bytes.Buffer{}
-	encoder := json.NewEncoder(text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(key); err != nil {
-		return err
-	}
-	s := search{key: key, text: append([]byte(`"key":`), bytes.TrimSpace(text.Bytes())...), yield: yield}
-	for i, month := range slices.Backward(found.months) {
-		if err := s.file(l, month, i == len(found.months)-1); err != nil {
+	s := search{key: key, yield: yield}
+	for i, month := range slices.Backward(months) {
+		if err := s.file(l, month, i == len(months)-1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// A search looks for the lines of a key by their text alone.
+// A search looks for the lines of a key.
 type search struct {
 	key   string
-	text  []byte
 	yield func(Line, error) bool
+	buf   []byte
 }
 
 // file searches one file from its end, in chunks that begin and end with lines.
@@ -92,7 +78,8 @@ func (s *search) file(l *Ledger, month string, isLast bool) error {
 	size := int64(findChunk)
 	for end > 0 {
 		start := max(0, end-size)
-		b := make([]byte, end-start)
+		s.buf = slices.Grow(s.buf[:0], int(end-start))
+		b := s.buf[:end-start]
 		if n, err := f.ReadAt(b, start); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		} else if n < len(b) { // cut by a writer meanwhile
@@ -118,21 +105,15 @@ func (s *search) file(l *Ledger, month string, isLast bool) error {
 // chunk searches whole lines, and yields the last first.
 func (s *search) chunk(b []byte) error {
 	var lines []Line
-	for at := 0; ; {
-		i := bytes.Index(b[at:], s.text)
-		if i < 0 {
-			break
+	for len(b) > 0 {
+		line, rest, _ := bytes.Cut(b, []byte{'\n'})
+		b = rest
+		if f, ok := fieldsOf(line); !ok || string(f.key) != s.key {
+			continue
 		}
-		at += i
-		begin := bytes.LastIndexByte(b[:at], '\n') + 1
-		end := len(b)
-		if i := bytes.IndexByte(b[at:], '\n'); i >= 0 {
-			end = at + i
-		}
-		if line, whole, err := parse(b[begin:end]); whole && err == nil && line.Key == s.key {
+		if line, whole, err := parse(line); whole && err == nil && line.Key == s.key {
 			lines = append(lines, line)
 		}
-		at = end
 	}
 	for _, line := range slices.Backward(lines) {
 		if !s.yield(line, nil) {

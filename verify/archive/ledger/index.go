@@ -19,7 +19,8 @@ type Index struct {
 
 	mu    sync.RWMutex
 	files []indexedFile
-	keys  map[string]places
+	keys  map[string]int32 // an index of last
+	last  []places
 	taken map[string]int    // lines of side files that were taken in, by RANDOM
 	sides map[string]Latest // of the keys that have lines in side files
 }
@@ -37,7 +38,12 @@ type indexedFile struct {
 // and its offset in it.
 type places struct{ presence, phase int64 }
 
-const offsetBits = 44
+const (
+	offsetBits = 44
+
+	bytesPerKey = 700     // about: two lines each
+	maxRoom     = 2 << 30 // of files, for the keys of which room is made at once
+)
 
 // Latest are the last lines of a key, or nil if there is none.
 type Latest struct {
@@ -65,18 +71,11 @@ func (l *Ledger) Index() (*Index, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ledger = l
-	found, err := l.list()
+	months, sides, err := l.listAll()
 	if err != nil {
 		return nil, err
 	}
-	sides, err := l.readSides(found.sides) // first, as in readAll
-	if err != nil {
-		return nil, err
-	}
-	if found, err = l.list(); err != nil {
-		return nil, err
-	}
-	if err := x.refresh(found.months); err != nil {
+	if err := x.refresh(months); err != nil {
 		x.reset()
 		return nil, err
 	}
@@ -91,7 +90,7 @@ func (l *Ledger) Index() (*Index, error) {
 	return x, nil
 }
 
-func (x *Index) reset() { x.files, x.keys, x.taken = nil, nil, nil }
+func (x *Index) reset() { x.files, x.keys, x.last, x.taken = nil, nil, nil, nil }
 
 // refresh reads what is new in the files, or all of them if what was read is not there
 // any more.
@@ -100,11 +99,17 @@ func (x *Index) refresh(months []string) error {
 		x.reset()
 	}
 	if x.keys == nil {
-		x.keys, x.taken = map[string]places{}, map[string]int{}
+		size := int64(0)
+		for _, month := range months {
+			if info, err := os.Lstat(x.ledger.path(month)); err == nil {
+				size += info.Size()
+			}
+		}
+		x.keys, x.taken = make(map[string]int32, min(size, maxRoom)/bytesPerKey), map[string]int{}
 	}
-	for i, month := range months {
+	for i := max(0, len(x.files)-1); i < len(months); i++ {
 		if i == len(x.files) {
-			x.files = append(x.files, indexedFile{name: month})
+			x.files = append(x.files, indexedFile{name: months[i]})
 		}
 		if err := x.read(i, i == len(months)-1); err != nil {
 			return err
@@ -113,26 +118,31 @@ func (x *Index) refresh(months []string) error {
 	return nil
 }
 
-// isPrefix reports whether what was read of the files is as it was.
+// isPrefix reports whether what was read of the files is as it was. Nobody writes to a
+// file behind which another was begun.
 func (x *Index) isPrefix(months []string) bool {
 	if len(x.files) > len(months) {
 		return false
 	}
 	for i, file := range x.files {
-		if file.name != months[i] {
+		info, err := os.Lstat(x.ledger.path(months[i]))
+		if err != nil || file.name != months[i] || !os.SameFile(info, file.info) || info.Size() < file.end {
 			return false
+		}
+		if i < len(x.files)-1 {
+			if info.Size() != file.info.Size() || !info.ModTime().Equal(file.info.ModTime()) {
+				return false
+			}
+			continue
 		}
 		f, err := os.Open(x.ledger.path(file.name))
 		if err != nil {
 			return false
 		}
-		info, err := f.Stat()
 		there := make([]byte, len(file.last))
-		if err == nil {
-			_, err = f.ReadAt(there, file.lastAt)
-		}
+		_, err = f.ReadAt(there, file.lastAt)
 		f.Close()
-		if err != nil || !os.SameFile(info, file.info) || info.Size() < file.end || !bytes.Equal(there, file.last) {
+		if err != nil || !bytes.Equal(there, file.last) {
 			return false
 		}
 	}
@@ -180,17 +190,18 @@ func (x *Index) add(line []byte, at int64) {
 	if !known || len(f.key) == 0 {
 		return
 	}
-	p, known := x.keys[string(f.key)]
+	n, known := x.keys[string(f.key)]
 	if !known {
-		p = places{-1, -1}
+		n = int32(len(x.last))
+		x.keys[string(f.key)] = n
+		x.last = append(x.last, places{-1, -1})
 	}
 	if is.presence {
-		p.presence = at
+		x.last[n].presence = at
 	}
 	if is.phase {
-		p.phase = at
+		x.last[n].phase = at
 	}
-	x.keys[string(f.key)] = p
 }
 
 // overlay notes a line of a side file, which comes after all others.
@@ -232,10 +243,11 @@ func (x *Index) Lookup(key string) (Latest, error) {
 
 // lookup is Lookup without side files.
 func (x *Index) lookup(key string) (latest Latest, err error) {
-	p, ok := x.keys[key]
+	n, ok := x.keys[key]
 	if !ok {
 		return Latest{}, nil
 	}
+	p := x.last[n]
 	if latest.Presence, err = x.lineAt(p.presence, key); err != nil {
 		return Latest{}, err
 	}

@@ -37,23 +37,16 @@ func (l *Ledger) All() iter.Seq2[Line, error] {
 var errStopped = errors.New("stopped")
 
 func (l *Ledger) readAll(yield func(Line, error) bool) error {
-	found, err := l.list()
+	months, sides, err := l.listAll()
 	if err != nil {
-		return err
-	}
-	sides, err := l.readSides(found.sides) // first: their lines may be taken in meanwhile, and then they are read there
-	if err != nil {
-		return err
-	}
-	if found, err = l.list(); err != nil {
 		return err
 	}
 	c := chain{last: last{hash: l.genesis}, yield: yield, taken: map[string]int{}}
-	if c.named, err = l.namedBreaks(found.months); err != nil {
+	if c.named, err = l.namedBreaks(months); err != nil {
 		return err
 	}
-	for i, month := range found.months {
-		if err := l.readMonth(&c, month, i == len(found.months)-1); err != nil {
+	for i, month := range months {
+		if err := l.readMonth(&c, month, i == len(months)-1); err != nil {
 			return err
 		}
 	}

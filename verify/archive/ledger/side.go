@@ -63,6 +63,19 @@ func (l *Ledger) readSide(random string) (*sideFile, error) {
 	return s, lines.err
 }
 
+// listAll lists the files and reads the side files. It lists the files again behind
+// those: lines that are taken in meanwhile are in a file, even in a new one.
+func (l *Ledger) listAll() (months []string, sides []*sideFile, err error) {
+	found, err := l.list()
+	if err != nil || len(found.sides) == 0 {
+		return found.months, nil, err
+	}
+	if sides, err = l.readSides(found.sides); err == nil {
+		found, err = l.list()
+	}
+	return found.months, sides, err
+}
+
 // readSides reads the side files, in the order of their first lines' times. Those that
 // are taken in meanwhile are not there.
 func (l *Ledger) readSides(randoms []string) ([]*sideFile, error) {

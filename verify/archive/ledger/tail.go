@@ -57,6 +57,9 @@ func (l *Ledger) tailOf(name string) (t tail, size int64, err error) {
 // readTail finds the last good line of a file between two offsets, of which the first
 // is the beginning of a line. Lines behind a hole in the last append are not good.
 func readTail(r io.ReaderAt, from, size int64) (tail, error) {
+	if size <= from {
+		return tail{good: from}, nil
+	}
 	start := max(from, size-2*maxWrite)
 	b := make([]byte, size-start)
 	if n, err := r.ReadAt(b, start); err != nil && !errors.Is(err, io.EOF) {
