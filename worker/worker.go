@@ -114,6 +114,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var background sync.WaitGroup
+	defer background.Wait()
+	adopting, stopAdopting := context.WithCancel(ctx)
+	defer stopAdopting()
+	background.Go(func() { w.adopt(adopting) })
 	if w.local == nil {
 		err = w.recoverTasks(ctx)
 	} else {
@@ -136,6 +141,18 @@ func (w *Worker) Run(ctx context.Context) error {
 		all.Wait()
 	}
 	return err
+}
+
+// adopt has the ledger take in what landed before it. A worker also looks for what
+// others of an earlier version have landed since.
+func (w *Worker) adopt(ctx context.Context) {
+	adopted, err := w.Archive.IsAdopted()
+	if err == nil && (!adopted || w.local == nil) {
+		err = w.Archive.Adopt(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		w.Log.Warn("the ledger lacks what landed before it: the next worker goes on", "error", err)
+	}
 }
 
 // minDrainTimeout is what a task whose context has ended gets to write down where

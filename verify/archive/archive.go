@@ -56,6 +56,8 @@ type Archive struct {
 	run        run
 	ledger     *ledger.Ledger
 	finds      atomic.Int32 // in the ledger
+
+	adoptAtOnce int // 0 means defaultAdoptAtOnce
 }
 
 // Open opens the archive in dir. id is the ID that it must have, or "" for any: an

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"os"
+	"slices"
 )
 
 // A BreakError says that the ledger is damaged at a place.
@@ -71,30 +72,60 @@ func (l *Ledger) readAll(yield func(Line, error) bool) error {
 // namedBreaks are the breaks that lines of the kind adopted name.
 func (l *Ledger) namedBreaks(months []string) (map[Break]bool, error) {
 	named := map[Break]bool{}
-	err := l.eachLine(months, func(b []byte) {
+	err := l.eachLine(months, func(b []byte) bool {
 		if !bytes.Contains(b, []byte(`"break":`)) {
-			return
+			return true
 		}
 		if line, _, err := parse(b); err == nil && line.Kind == Adopted && line.Break != nil {
 			named[*line.Break] = true
 		}
+		return true
 	})
 	return named, err
 }
 
-// eachLine reads the lines of files in order, whatever they are.
-func (l *Ledger) eachLine(months []string, do func(line []byte)) error {
+// Through reports whether an adopted line says that all that landed before the ledger
+// has its line. There it is near the beginning, so it is looked for from there.
+func (l *Ledger) Through() (through bool, err error) {
+	found, err := l.list()
+	if err != nil {
+		return false, err
+	}
+	sides, err := l.readSides(found.sides) // first, as in readAll
+	if err != nil {
+		return false, err
+	}
+	for _, side := range sides {
+		if slices.ContainsFunc(side.lines, func(line Line) bool { return line.Kind == Adopted && line.Through }) {
+			return true, nil
+		}
+	}
+	if found, err = l.list(); err != nil {
+		return false, err
+	}
+	err = l.eachLine(found.months, func(b []byte) bool {
+		if bytes.Contains(b, []byte(`"through":true`)) {
+			line, whole, err := parse(b)
+			through = whole && err == nil && line.Kind == Adopted && line.Through
+		}
+		return !through
+	})
+	return through, err
+}
+
+// eachLine reads the lines of files in order, whatever they are, until do wants no more.
+func (l *Ledger) eachLine(months []string, do func(line []byte) bool) error {
 	for _, month := range months {
 		f, err := os.Open(l.path(month))
 		if err != nil {
 			return err
 		}
-		lines := scanner{r: f, end: math.MaxInt64}
-		for lines.next() {
-			do(lines.line)
+		lines, more := scanner{r: f, end: math.MaxInt64}, true
+		for more && lines.next() {
+			more = do(lines.line)
 		}
 		f.Close()
-		if lines.err != nil {
+		if lines.err != nil || !more {
 			return lines.err
 		}
 	}

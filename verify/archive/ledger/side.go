@@ -105,13 +105,14 @@ func (s *sideFile) first() time.Time {
 // may have been cut short in the middle of them.
 func (l *Ledger) taken(months []string) (map[string]int, error) {
 	taken := map[string]int{}
-	err := l.eachLine(months, func(line []byte) {
+	err := l.eachLine(months, func(line []byte) bool {
 		if !bytes.Contains(line, []byte(`"side":"`)) {
-			return
+			return true
 		}
 		if line, whole, _ := parse(line); whole && line.Side != "" {
 			taken[line.Side]++
 		}
+		return true
 	})
 	return taken, err
 }
