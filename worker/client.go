@@ -53,13 +53,13 @@ func (c *Client) Enqueue(ctx context.Context, ref fetch.Ref, o EnqueueOptions) (
 	}
 	receipt, err := FindReceipt(c.Archive, ref)
 	switch {
-	case receipt != nil && !o.Again.IsZero():
+	case (receipt != nil || err != nil) && !o.Again.IsZero():
 		ref = NextRevision(c.Archive, ref, o.Again)
 	case receipt != nil && receipt.Hidden != "":
 		return Submission{}, fmt.Errorf("enqueue %s: compare it with %w: that landed for a query, which is hidden, and may be another file", ref, fetch.ErrReceiptMismatch)
 	case receipt != nil:
 		return Submission{State: StateLanded}, fetch.CheckReceipt(ref, receipt)
-	case err != nil && o.Again.IsZero():
+	case err != nil:
 		return Submission{}, err
 	}
 	if c.Archive != nil {
@@ -166,10 +166,15 @@ func (c *Client) Cancel(ctx context.Context, ref fetch.Ref) error {
 	}
 }
 
-// CheckKnown fails with ErrUnknownExport unless the archive has seen the export.
+// CheckKnown fails with ErrUnknownExport unless the archive has seen the export, and
+// with an *archive.Damage if what landed is damaged or gone.
 func (c *Client) CheckKnown(ref fetch.Ref) error {
 	_, _, err := c.Archive.State(ref.Key())
-	if receipt, _ := FindReceipt(c.Archive, ref); receipt == nil && err != nil {
+	receipt, damage := FindReceipt(c.Archive, ref)
+	if isA[*archive.Damage](damage) {
+		return damage
+	}
+	if receipt == nil && err != nil {
 		return fmt.Errorf("%s: %w", ref, ErrUnknownExport)
 	}
 	return nil

@@ -28,12 +28,16 @@ var (
 
 // ResetBudget gives an export a new budget of attempts and a new wait for its
 // job, as if it had just been asked for. It fails with archive.ErrBusy while the
-// export is being fetched, and with archive.ErrLanded once it has landed.
+// export is being fetched, with archive.ErrLanded once it has landed, and with an
+// *archive.Damage if what landed is damaged or gone.
 func ResetBudget(a *archive.Archive, ref fetch.Ref, o Options) error {
 	return resetBudget(a, ref, o, time.Now())
 }
 
 func resetBudget(a *archive.Archive, ref fetch.Ref, o Options, asked time.Time) error {
+	if _, err := a.Receipt(ref.Key()); isA[*archive.Damage](err) {
+		return err
+	}
 	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func (q *Queue) requeueMissing(ctx context.Context, a *archive.Archive, state ar
 	if !ok || o.Signed || !isPending(state) {
 		return false, nil // only another version, or a person, can bring it back
 	}
-	if _, err := a.Landed(ref.Key()); err == nil {
+	if _, err := a.Landed(ref.Key()); err == nil || isA[*archive.Damage](err) { // what is damaged or gone is never fetched anew by itself
 		return false, nil
 	}
 	queued, err := q.Queued(ref.Hash())

@@ -25,6 +25,9 @@ func (r *run) recordFailure(failure error) error {
 	if local && errors.Is(failure, archive.ErrBusy) {
 		return r.endWithFailure(failure) // another process has it, which says nothing of the export
 	}
+	if isA[*archive.Damage](failure) {
+		return r.endWithFailure(failure) // the ledger says so, and a record would be of an export that has not landed
+	}
 	outcome := Classify(failure)
 	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
 	budget := r.budget(outcome, err == nil && d.Counters.Polls > 0)

@@ -99,14 +99,17 @@ func (s *StatusReader) Export(ref fetch.Ref) (Status, error) {
 func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
 		a := s.client.Archive
-		for key, err := range a.All() {
-			if err := cmp.Or(err, context.Cause(ctx)); err != nil {
-				yield(Status{}, err)
-				return
-			}
-			receipt, err := a.Receipt(key)
-			if !yield(landedStatus("", key, receipt, err), nil) {
-				return
+		damaged := map[string]bool{}
+		for _, keys := range []iter.Seq2[string, error]{a.All(), a.Absent()} {
+			for key, err := range keys {
+				if err := cmp.Or(err, context.Cause(ctx)); err != nil {
+					yield(Status{}, err)
+					return
+				}
+				receipt, err := a.Receipt(key)
+				if damaged[key] = err != nil; !yield(landedStatus("", key, receipt, err), nil) {
+					return
+				}
 			}
 		}
 		for record, err := range a.States() {
@@ -120,15 +123,15 @@ func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
 				continue
 			}
 			_, counters, err := a.State(ref.Key())
-			if err == nil && !yield(s.pendingStatus(ref, record, counters), nil) { // it may have landed meanwhile
+			if err == nil && !damaged[ref.Key()] && !yield(s.pendingStatus(ref, record, counters), nil) { // it may have landed meanwhile
 				return
 			}
 			delete(s.tasks, ref.Hash())
 		}
 		for _, task := range s.tasks {
-			receipt, _ := FindReceipt(a, task.Ref)
+			receipt, err := FindReceipt(a, task.Ref)
 			unseen := Status{Reference: task.Ref.String(), Key: task.Ref.Key(), State: StateQueued}
-			if receipt == nil && !yield(unseen, nil) {
+			if receipt == nil && err == nil && !yield(unseen, nil) {
 				return
 			}
 		}
@@ -137,6 +140,9 @@ func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
 
 // landedStatus is of an export that has a bag. The error is of reading it.
 func landedStatus(reference, key string, receipt *archive.Receipt, err error) Status {
+	if damage, ok := errors.AsType[*archive.Damage](err); ok {
+		reference = cmp.Or(reference, damage.Reference)
+	}
 	if err != nil {
 		return Status{Reference: reference, Key: key, State: StateFailed, Cause: Classify(err).Cause, Message: redact.Text(err.Error())}
 	}

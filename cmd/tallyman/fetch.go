@@ -114,10 +114,10 @@ func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 		receipt, err = c.lister.fetcher.Landed(ctx, ref)
 	}
 	switch {
-	case errors.Is(err, fetch.ErrReceiptMismatch):
+	case errors.Is(err, fetch.ErrReceiptMismatch), !c.again && errors.Is(err, archive.ErrDamaged):
 		c.report.End(ref, nil, err)
 		return
-	case c.again && !errors.Is(err, fs.ErrNotExist): // even if it is damaged
+	case c.again && !errors.Is(err, fs.ErrNotExist): // even if it is damaged or gone
 		ref = worker.NextRevision(c.archive, ref, c.began)
 	case err == nil:
 		changes, err := c.lister.changes(ctx, ref)

@@ -98,6 +98,7 @@ var hints = []struct {
 	{"corrupt", when{says: webPage}, "the store, or something between, sent a web page in place of the file: see that no proxy or log-in page answers for it, and run again"},
 	{"corrupt", when{}, "the file arrived as the source has it: export it anew, or keep it as it came: --keep wire"},
 	{"crashed", when{}, "see what ends the worker, such as too little memory, then try again: tallyman retry"},
+	{"damaged", when{test: isType[*archive.Damage]}, "put it back from a copy and run 'tallyman verify', or fetch it beside what was there: tallyman fetch --again REF"},
 	{"damaged", when{}, "see what is wrong: tallyman verify"},
 	{"disk", when{test: func(f failure) bool { return siteOf(f.err) == archive.SiteNowhere }}, "see that its disk is mounted"},
 	{"disk", when{test: func(f failure) bool { return siteOf(f.err) == archive.SiteExports }}, "put archive.json back from a copy, or make it anew with the ID that it had: tallyman init DIR"},

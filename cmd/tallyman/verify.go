@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +28,11 @@ func newVerifyCommand(a *app) *cobra.Command {
 		Short: "Check that what landed is still as it was then",
 		Long: `Verify proves that each file of a bag has the bytes that landed, and that no file
 was added: of all exports of the archive, of those that are named, or of the bags at
-a path, or below it, such as a copy. No archive has to be around these.`,
+a path, or below it, such as a copy. No archive has to be around these.
+
+In the archive it also holds the bags against the ledger, the list of what landed:
+one that is gone, or that is another than landed, is damage, and so is a line of the
+ledger that was removed or changed. What it finds is written down in the ledger.`,
 		Example: `  tallyman verify
   tallyman verify --part 1/7     # on Mondays; the whole archive in a week
   tallyman verify sls://cn-hangzhou/ali-test-project/download-123
@@ -67,7 +73,7 @@ func (a *app) verify(cmd *cobra.Command, args []string) error {
 		c.archive = store
 	}
 	c.bar = cli.NewRecheckBar(cmd.OutOrStdout(), cmd.ErrOrStderr(), a.Quiet || a.JSON)
-	err := c.recheckAll(cmd.Context(), paths, keys)
+	err := c.checkAll(cmd.Context(), paths, keys)
 	c.bar.Close()
 	if err != nil {
 		return err
@@ -75,22 +81,64 @@ func (a *app) verify(cmd *cobra.Command, args []string) error {
 	return c.exit(cmd.ErrOrStderr())
 }
 
+// checkAll checks bags and, if nothing is named, the ledger.
+func (c *verifyCommand) checkAll(ctx context.Context, paths, keys []string) error {
+	if c.archive == nil {
+		return c.recheckAll(ctx, paths, keys)
+	}
+	c.audit = c.archive.Audit()
+	defer c.audit.Close()
+	if len(paths)+len(keys) == 0 {
+		if err := c.checkLedger(); err != nil {
+			return err
+		}
+		if err := c.archive.Adopt(ctx); ctx.Err() == nil {
+			c.audit.Unwritten = err
+		}
+	}
+	return c.recheckAll(ctx, paths, keys)
+}
+
+// checkLedger prints what is wrong with the ledger itself.
+func (c *verifyCommand) checkLedger() error {
+	report, err := c.audit.CheckLedger()
+	if err != nil {
+		return err
+	}
+	for _, b := range report.Breaks {
+		c.breaks++
+		line := recheckLine{Path: filepath.Join(c.app.Archive, ".ledger", b.File), State: "damaged", Problems: []string{fmt.Sprintf("line %d: %s", b.Line, b.Why)}}
+		c.print(line)
+	}
+	if report.Torn > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("the last %d bytes of the ledger are of a line that was not written to its end: the next line takes their place", report.Torn))
+	}
+	if !report.Ahead.IsZero() {
+		c.notes = append(c.notes, "the last line of the ledger is of "+report.Ahead.Format(time.RFC3339)+": see that the clocks are right")
+	}
+	return nil
+}
+
 // verifyCommand is a run of the command. It counts the exports by how they
 // fare.
 type verifyCommand struct {
 	app     *app
 	archive *archive.Archive // nil if only paths are named
+	audit   *archive.Audit   // likewise
 	bar     *cli.RecheckBar
 
 	whole, damaged, absent int
+	gone                   int // of those that are absent: they had landed
+	newer, busy, breaks    int
+	notes                  []string // of the ledger
 }
 
 // recheckLine is what --json prints of an export.
 type recheckLine struct {
 	Schema   string   `json:"schema"`
 	Key      string   `json:"key"`            // "" for a damaged bag that was named by its path
-	Path     string   `json:"path,omitempty"` // of a bag that was named so
-	State    string   `json:"state"`          // "whole", "damaged" or "absent"
+	Path     string   `json:"path,omitempty"` // of a bag that was named so, or of a file of the ledger
+	State    string   `json:"state"`          // "whole", "damaged", "absent", "newer" (than the ledger) or "busy"
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -126,6 +174,14 @@ func (c *verifyCommand) bags(paths, keys []string) iter.Seq2[recheckLine, error]
 				return
 			}
 		}
+		if len(paths)+len(keys) > 0 {
+			return
+		}
+		for key, err := range c.archive.Absent() {
+			if (err != nil || c.app.Shard.Value.Has(key)) && !yield(recheckLine{Key: key}, err) {
+				return
+			}
+		}
 	}
 }
 
@@ -146,7 +202,7 @@ func (c *verifyCommand) recheckAll(ctx context.Context, paths, keys []string) er
 		case line.State == "absent":
 			err = fs.ErrNotExist
 		case line.Path == "":
-			err = c.archive.Recheck(ctx, line.Key, c.bar.Read)
+			err = c.audit.Recheck(ctx, line.Key, c.bar.Read)
 		default:
 			line.Key, err = archive.RecheckBag(ctx, line.Path, c.bar.Read)
 		}
@@ -161,10 +217,13 @@ func (c *verifyCommand) recheckAll(ctx context.Context, paths, keys []string) er
 // tell prints how an export fares: err is of its recheck. It returns err if that could
 // not be done.
 func (c *verifyCommand) tell(line recheckLine, err error) error {
-	line.Schema, line.State = "tallyman.recheck/v1", "whole"
-	damage, damaged := errors.AsType[*archive.Damage](err)
+	damage, isDamage := errors.AsType[*archive.Damage](err)
 	switch {
-	case damaged:
+	case isDamage && damage.Absent:
+		c.absent++
+		c.gone++
+		line.State, line.Problems = "absent", damage.Problems
+	case isDamage:
 		c.damaged++
 		line.State, line.Problems = "damaged", damage.Problems
 	case errors.Is(err, fs.ErrNotExist):
@@ -173,11 +232,24 @@ func (c *verifyCommand) tell(line recheckLine, err error) error {
 		if line.Path != "" {
 			line.Problems[0] = "there is no bag"
 		}
+	case errors.Is(err, archive.ErrNewer):
+		c.newer++
+		line.State, line.Problems = "newer", []string{archive.ErrNewer.Error()}
+	case errors.Is(err, archive.ErrBusy):
+		c.busy++
+		line.State, line.Problems = "busy", []string{"it is landing now"}
 	case err != nil:
 		return err
 	default:
 		c.whole++
+		line.State = "whole"
 	}
+	c.print(line)
+	return nil
+}
+
+func (c *verifyCommand) print(line recheckLine) {
+	line.Schema = "tallyman.recheck/v1"
 	switch {
 	case c.app.JSON:
 		_ = cli.PrintJSON(c.bar.Stdout, line)
@@ -186,21 +258,37 @@ func (c *verifyCommand) tell(line recheckLine, err error) error {
 	case !c.app.Quiet:
 		fmt.Fprintf(c.bar.Stdout, "%-7s  %s\n", line.State, cmp.Or(line.Path, line.Key))
 	}
-	return nil
 }
 
 func (c *verifyCommand) exit(stderr io.Writer) error {
 	if !c.app.Quiet {
-		fmt.Fprintf(stderr, "%d whole, %d damaged, %d absent\n", c.whole, c.damaged, c.absent)
+		sums := fmt.Sprintf("%d whole, %d damaged, %d absent", c.whole, c.damaged, c.absent)
+		for _, more := range []struct {
+			n    int
+			what string
+		}{{c.newer, "%d newer than the ledger"}, {c.busy, "%d landing now"}, {c.breaks, "%d damaged in the ledger"}} {
+			if more.n > 0 {
+				sums += ", " + fmt.Sprintf(more.what, more.n)
+			}
+		}
+		fmt.Fprintln(stderr, sums)
+	}
+	for _, note := range c.notes {
+		fmt.Fprintln(stderr, note)
+	}
+	if c.audit != nil && c.audit.Unwritten != nil {
+		fmt.Fprintf(stderr, "not recorded: %v\n", c.audit.Unwritten)
 	}
 	switch {
-	case c.damaged > 0:
+	case c.damaged+c.gone+c.breaks > 0:
 		hint := hintDamagedBags
 		if c.archive == nil {
 			hint = hintDamagedCopy
 		}
 		cli.PrintHint(stderr, hint)
 		return cli.ExitError(worker.ExitDamaged)
+	case c.newer > 0:
+		return cli.ExitError(worker.ExitDoubts)
 	case c.absent > 0:
 		return cli.ExitError(worker.ExitUnknown)
 	}

@@ -73,8 +73,14 @@
 //   - Receipt: the file of the bag that says what was promised and whether it
 //     held.
 //   - Doubt: a reason to look twice at an export that landed.
+//   - Presence: what the last line of the ledger says of whether an export is in its
+//     place.
+//   - Adoption: giving lines to what landed before there was a ledger.
+//   - Audit: rechecks that hold the bags against the ledger, and the ledger's own chain.
 //   - Recheck: hashing a bag again to prove that it is as it was when it landed.
-//   - Damage: what a recheck found wrong.
+//   - Damage: what a recheck found wrong, or that an export is absent: it landed and has
+//     no bag.
+//   - Newer: of a bag that landed after the last line of the ledger.
 //   - Durable: still there after a power cut.
 //
 // # Commit

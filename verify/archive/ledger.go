@@ -33,7 +33,7 @@ func (a *Archive) presence(key string) (*ledger.Line, error) {
 	if a.finds.Add(1) > maxFinds {
 		index, err := a.ledger.Index()
 		if err != nil {
-			return nil, fmt.Errorf("read the ledger: %w", err)
+			return nil, unreadableLedger(err)
 		}
 		latest, err := index.Lookup(key)
 		if err != nil {
@@ -44,12 +44,20 @@ func (a *Archive) presence(key string) (*ledger.Line, error) {
 	for line, err := range a.ledger.Find(key) {
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("read the ledger: %w", err)
+			return nil, unreadableLedger(err)
 		case line.Kind.IsPresence():
 			return &line, nil
 		}
 	}
 	return nil, nil
+}
+
+// unreadableLedger explains why the ledger can't be read.
+func unreadableLedger(err error) error {
+	if errors.Is(err, fs.ErrNotExist) { // not wrapped: it would say that an export has not landed
+		return fmt.Errorf("%w: read the ledger: %s", ErrDamaged, err.Error())
+	}
+	return fmt.Errorf("read the ledger: %w", err)
 }
 
 // completeLine appends the line of an export that is in its place, and whose commit

@@ -125,24 +125,40 @@ func (o Object) Counts() (counts []verify.Count) {
 }
 
 // Receipt reads the receipt of an export that landed. It fails with
-// fs.ErrNotExist if the export has not landed, and with ErrDamaged if the receipt
-// can't be read.
+// fs.ErrNotExist if the export has not landed, with a *Damage if the ledger says that
+// it was damaged when it was last looked at, or that it landed and it is not there, and
+// with ErrDamaged if the receipt can't be read.
 func (a *Archive) Receipt(key string) (*Receipt, error) {
-	landed, err := a.landed(key)
-	if err != nil {
-		return nil, fmt.Errorf("read receipt: %w", err)
+	r, _, err := a.receipt(key)
+	return r, err
+}
+
+// receipt is Receipt, with the last line of the ledger that says where the export is.
+func (a *Archive) receipt(key string) (_ *Receipt, last *ledger.Line, err error) {
+	if last, err = a.presence(key); err != nil { // first: a commit writes its line once the bag is in its place
+		return nil, nil, err
 	}
-	if !landed {
-		return nil, fmt.Errorf("read receipt of %s: %w", key, fs.ErrNotExist)
+	landed, err := a.landed(key)
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("read receipt: %w", err)
+	case !landed && last != nil:
+		return nil, nil, a.absence(last)
+	case !landed:
+		return nil, nil, fmt.Errorf("read receipt of %s: %w", key, fs.ErrNotExist)
+	case last != nil && last.Kind == ledger.Damaged:
+		return nil, nil, &Damage{Key: key, Reference: last.Ref, Problems: last.Problems}
+	case last != nil && last.Kind == ledger.Absent:
+		return nil, nil, &Damage{Key: key, Reference: last.Ref, Problems: []string{fmt.Sprintf("it was gone on %s, and what is there now was not checked", day(last))}}
 	}
 	r, err := readReceipt(a.Path(key))
 	if err == nil && r.Key != key {
 		err = fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return r, nil
+	return r, last, nil
 }
 
 // readReceipt reads the receipt of the bag in dir.
@@ -207,13 +223,12 @@ func (a *Archive) Listed(key string) iter.Seq2[Pinned, error] {
 // when Landed returns the receipt, the export is durable, even if its commit was
 // cut short after the rename.
 func (a *Archive) Landed(key string) (*Receipt, error) {
-	r, err := a.Receipt(key)
+	r, line, err := a.receipt(key)
 	if err != nil {
 		return nil, err
 	}
-	line, err := a.presence(key)
 	unfinished := false
-	if err == nil && line == nil {
+	if line == nil {
 		unfinished, err = a.inBatch(key)
 	}
 	if err == nil && !unfinished {

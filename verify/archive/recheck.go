@@ -16,34 +16,23 @@ import (
 
 // A Damage says what is wrong with an export that landed. It is an ErrDamaged.
 type Damage struct {
-	Key      string
-	Problems []string
+	Key       string
+	Reference string // "" if it is not known
+	Absent    bool   // there is no bag in its place
+	Problems  []string
 }
 
 // Error names the export and each problem.
 func (d *Damage) Error() string {
-	return fmt.Sprintf("%s is damaged: %s", d.Key, strings.Join(d.Problems, "; "))
+	state := "damaged"
+	if d.Absent {
+		state = "absent"
+	}
+	return fmt.Sprintf("%s is %s: %s", d.Key, state, strings.Join(d.Problems, "; "))
 }
 
 // Is reports whether target is ErrDamaged.
 func (d *Damage) Is(target error) bool { return target == ErrDamaged }
-
-// Recheck proves that an export is as it was when it landed: every file of its
-// bag is there with the bytes that the manifests list, and no other file is. It
-// opens nothing outside the bag. It calls onRead, if there is one, with the number of
-// bytes of each read of a file. It fails with a *Damage that says what is wrong, with
-// fs.ErrNotExist if the export has not landed, or with the error of ctx.
-func (a *Archive) Recheck(ctx context.Context, key string, onRead func(bytes int)) error {
-	landed, err := a.landed(key)
-	if err == nil && !landed {
-		err = fs.ErrNotExist
-	}
-	if err != nil {
-		return fmt.Errorf("recheck %s: %w", key, err)
-	}
-	_, err = recheck(ctx, a.Path(key), key, onRead)
-	return err
-}
 
 // RecheckBag is Recheck for a bag at any path, such as a copy. It returns the key of
 // the export, or "" if the bag is damaged. The Key of a *Damage is the path then.
@@ -59,7 +48,7 @@ func recheck(ctx context.Context, path, key string, onRead func(bytes int)) (_ s
 		if err != nil {
 			err = fmt.Errorf("recheck %s: %w", name, err)
 		} else if len(b.problems) > 0 {
-			err = &Damage{name, b.problems}
+			err = &Damage{Key: name, Problems: b.problems}
 		}
 	}()
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {

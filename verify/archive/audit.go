@@ -1,0 +1,291 @@
+package archive
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"slices"
+	"time"
+
+	"tallyman/verify/archive/ledger"
+)
+
+// ErrNewer is of a bag that has no line in the ledger and landed after all that have one:
+// it was copied here later than the ledger, or the end of the ledger is lost.
+var ErrNewer = errors.New("it landed after the last line of this ledger")
+
+// An Audit holds the bags of an archive against its ledger, and writes down there what is
+// damaged, absent and whole again. It is for one goroutine.
+type Audit struct {
+	// Unwritten says why something that was found is not in the ledger, or is nil.
+	Unwritten error
+
+	archive *Archive
+	newest  *time.Time // when the last export landed that has a line; nil: it was not looked for
+	found   []ledger.Line
+}
+
+// Audit begins an Audit. The caller closes it.
+func (a *Archive) Audit() *Audit { return &Audit{archive: a} }
+
+// Recheck is Audit.Recheck of one export, of which nothing is written down.
+func (a *Archive) Recheck(ctx context.Context, key string, onRead func(bytes int)) error {
+	return a.Audit().Recheck(ctx, key, onRead)
+}
+
+// Absent yields the keys of the exports that have a line in the ledger and no bag, in
+// order. It ends after the first error.
+func (a *Archive) Absent() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		index, err := a.ledger.Index()
+		if err != nil {
+			yield("", unreadableLedger(err))
+			return
+		}
+		for _, key := range slices.Sorted(index.Keys()) {
+			if isBag(a.Path(key)) {
+				continue
+			}
+			latest, err := index.Lookup(key)
+			if (err != nil || latest.Presence != nil) && !yield(key, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Recheck proves that an export is as it was when it landed: every file of its bag is
+// there with the bytes that the manifests list, no other file is, and it is the bag that
+// the ledger says landed. It opens nothing outside the bag. It calls onRead, if there is
+// one, with the number of bytes of each read of a file.
+//
+// It fails with a *Damage that says what is wrong, with fs.ErrNotExist if the export has
+// not landed, with ErrBusy if the bag is whole and its commit is under way, with ErrNewer
+// if it is whole and newer than the ledger, or with the error of ctx.
+func (u *Audit) Recheck(ctx context.Context, key string, onRead func(bytes int)) error {
+	a := u.archive
+	last, err := a.presence(key) // first: a commit writes its line once the bag is in its place
+	if errors.Is(err, ErrDamaged) {
+		return &Damage{Key: key, Problems: []string{err.Error()}}
+	}
+	landed := false
+	if err == nil {
+		landed, err = a.landed(key)
+	}
+	if err == nil && !landed {
+		if last != nil {
+			absent := a.absence(last)
+			u.note(key, last, absent)
+			return absent
+		}
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return fmt.Errorf("recheck %s: %w", key, err)
+	}
+	_, err = recheck(ctx, a.Path(key), key, onRead)
+	damage, damaged := errors.AsType[*Damage](err)
+	if err != nil && !damaged {
+		return err
+	}
+	last, problem, err := u.compare(key, last)
+	if err != nil && !damaged {
+		return err
+	}
+	if problem != "" {
+		if !damaged {
+			damage = &Damage{Key: key}
+		}
+		damage.Problems = append(damage.Problems, problem)
+	}
+	u.note(key, last, damage)
+	if damage != nil {
+		return damage
+	}
+	return nil
+}
+
+// compare compares a bag with the last line of it, and says in what it differs. If it has
+// no line yet since its commit was cut short, compare completes that. It fails with ErrBusy
+// if the commit is under way, and with ErrNewer.
+func (u *Audit) compare(key string, last *ledger.Line) (_ *ledger.Line, problem string, err error) {
+	a := u.archive
+	r, err := readReceipt(a.Path(key))
+	if err != nil { // a problem already
+		return last, "", nil
+	}
+	if last == nil && r.Ledger != "" {
+		if last, err = u.settle(key, r); last == nil && err == nil {
+			return nil, "it has no line in the ledger that says that it landed", nil
+		}
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	switch bag, err := hashTagManifest(a.Path(key)); {
+	case last == nil || err != nil || bag == last.Bag: // it landed before there was a ledger, or is damaged
+	case last.Bag != "":
+		problem = "it is another bag than " + a.landing(last)
+	case r.Ledger != "":
+		problem = "it has no line in the ledger that says that it landed"
+	}
+	return last, problem, nil
+}
+
+// sameTime is how far apart exports may land whose lines are in any order.
+const sameTime = 100 * time.Millisecond
+
+// settle looks for the line of a bag that had none when it was looked for, and has a
+// commit that was cut short completed. It fails with ErrBusy if the commit is under way,
+// and with ErrNewer.
+func (u *Audit) settle(key string, r *Receipt) (*ledger.Line, error) {
+	a := u.archive
+	committing, err := a.inBatch(key)
+	if _, none := os.Lstat(a.ingestPath(key)); err == nil && none == nil {
+		var lock exportLock
+		if lock, _, err = a.lockExport(r.Reference, key); err == nil {
+			err = lock.close()
+		}
+	}
+	last, unread := a.presence(key)
+	switch {
+	case last != nil || unread != nil:
+		return last, unread
+	case errors.Is(err, ErrBusy) || err == nil && (committing || a.Busy(key)):
+		return nil, fmt.Errorf("recheck %s: %w", key, ErrBusy)
+	case err != nil && !errors.Is(err, ErrLanded): // its line can't be written
+		u.Unwritten = cmp.Or(u.Unwritten, err)
+		line := landedLine(r, "")
+		line.Bag, err = hashTagManifest(a.Path(key))
+		return &line, err
+	}
+	if u.newest == nil {
+		newest, err := a.newestLanding()
+		if err != nil {
+			return nil, err
+		}
+		u.newest = &newest
+	}
+	if r.Landed.After(u.newest.Add(-sameTime)) {
+		return nil, fmt.Errorf("recheck %s: %w", key, ErrNewer)
+	}
+	return nil, nil
+}
+
+// newestLanding is when the export landed that has the last line of one that did.
+func (a *Archive) newestLanding() (time.Time, error) {
+	var newest ledger.Line
+	for line, err := range a.ledger.All() {
+		if _, broken := errors.AsType[*ledger.BreakError](err); err != nil && !broken {
+			return time.Time{}, unreadableLedger(err)
+		}
+		if line.Kind == ledger.Landed || line.Kind == ledger.Restored {
+			newest = line
+		}
+	}
+	if r, err := readReceipt(a.Path(newest.Key)); newest.Key != "" && err == nil && r.Key == newest.Key {
+		return r.Landed, nil
+	}
+	return newest.At, nil
+}
+
+// landing says when the export landed that a line speaks of.
+func (a *Archive) landing(last *ledger.Line) string {
+	for line, err := range a.ledger.Find(last.Key) {
+		switch {
+		case err != nil:
+		case line.Kind == ledger.Landed || line.Kind == ledger.Restored:
+			return "landed on " + day(&line)
+		case line.Kind == ledger.Adopted:
+			return "was there on " + day(&line)
+		}
+	}
+	return "was there on " + day(last)
+}
+
+func day(line *ledger.Line) string { return line.At.UTC().Format("2006-01-02 15:04:05 MST") }
+
+// absence is the Damage of an export that is not in its place, by the last line of it.
+func (a *Archive) absence(last *ledger.Line) *Damage {
+	return &Damage{Key: last.Key, Reference: last.Ref, Absent: true, Problems: []string{"it " + a.landing(last) + ", and is gone"}}
+}
+
+const (
+	maxFound    = 1000 // lines that an Audit keeps before it writes them
+	maxProblems = 20   // of a line
+)
+
+// note has a line written of what was found of an export, unless the last line says so,
+// and adds what that knows to the damage.
+func (u *Audit) note(key string, last *ledger.Line, damage *Damage) {
+	line := ledger.Line{Kind: ledger.Damaged, Key: key}
+	switch {
+	case damage == nil:
+		line.Kind = ledger.Healed
+		if last == nil || last.Kind != ledger.Damaged && last.Kind != ledger.Absent {
+			return
+		}
+	case damage.Absent:
+		line.Kind = ledger.Absent
+	}
+	if last != nil {
+		if damage != nil {
+			damage.Reference = last.Ref
+		}
+		line.Ref, line.Bag = last.Ref, last.Bag
+		if last.Kind == line.Kind {
+			return
+		}
+	}
+	switch {
+	case line.Kind == ledger.Healed && line.Bag == "":
+		line.Bag, _ = hashTagManifest(u.archive.Path(key))
+	case line.Kind == ledger.Damaged:
+		line.Problems = damage.Problems[:min(len(damage.Problems), maxProblems)]
+	}
+	if u.found = append(u.found, line); len(u.found) == maxFound {
+		u.write()
+	}
+}
+
+func (u *Audit) write() {
+	u.Unwritten = cmp.Or(u.Unwritten, u.archive.ledger.Append(u.found...))
+	u.found = nil
+}
+
+// Close writes down what was found. What could not be written is told by Unwritten.
+func (u *Audit) Close() { u.write() }
+
+// A LedgerReport says how the ledger itself is.
+type LedgerReport struct {
+	Breaks []*ledger.BreakError // places where lines were lost or changed
+	Torn   int64                // bytes at its end that an append that was cut short left
+	Ahead  time.Time            // of the last line, if that is more than a day ahead of the clock
+}
+
+// CheckLedger reads the whole ledger.
+func (u *Audit) CheckLedger() (r LedgerReport, err error) {
+	if r.Torn, err = u.archive.ledger.Torn(); err != nil {
+		return r, unreadableLedger(err)
+	}
+	var last time.Time
+	for line, err := range u.archive.ledger.All() {
+		broken, ok := errors.AsType[*ledger.BreakError](err)
+		switch {
+		case ok:
+			r.Breaks = append(r.Breaks, broken)
+		case err != nil:
+			return r, unreadableLedger(err)
+		case line.Seq > 0:
+			last = line.At
+		}
+	}
+	if last.After(time.Now().Add(24 * time.Hour)) {
+		r.Ahead = last
+	}
+	return r, nil
+}
