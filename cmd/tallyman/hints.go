@@ -167,8 +167,11 @@ const (
 	hintReport   = "this is a mistake in tallyman: please report it"
 
 	// hintDamagedBags says what to do about bags that verify found damaged.
-	hintDamagedBags = "move the damaged bags out of the archive and fetch them again"
+	hintDamagedBags = "put back what is damaged or gone from a copy, or fetch it again (fetch --again); if it is meant to be as it is: tallyman verify --adopt REF --reason TEXT"
 )
+
+// hintNewerBags says what to do about bags that are newer than the ledger.
+const hintNewerBags = "if these bags are meant to be here: tallyman verify --adopt REF --reason TEXT"
 
 // hintDamagedCopy is hintDamagedBags for bags that were named by their path.
 const hintDamagedCopy = "copy the damaged bags again from where they are whole, or fetch them again"

@@ -36,6 +36,7 @@ ledger that was removed or changed. What it finds is written down in the ledger.
 		Example: `  tallyman verify
   tallyman verify --part 1/7     # on Mondays; the whole archive in a week
   tallyman verify sls://cn-hangzhou/ali-test-project/download-123
+  tallyman verify --adopt --reason 'put back from the copy of 1 December'
   tallyman verify /media/copy/archive/sls/cn-hangzhou`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
@@ -44,6 +45,8 @@ ledger that was removed or changed. What it finds is written down in the ledger.
 	}
 	a.Shard = flagvalue.New("K/N", "", flagvalue.ParseShard)
 	cmd.Flags().Var(&a.Shard, "part", "only the `K/N`th part of the archive")
+	cmd.Flags().BoolVar(&a.Adopt, "adopt", false, "take bags that are whole for what landed, where the ledger says\notherwise, and its damage as told; needs --reason")
+	cmd.Flags().StringVar(&a.Reason, "reason", "", "with --adopt, the `TEXT` that the ledger keeps of why")
 	return cmd
 }
 
@@ -63,6 +66,12 @@ func (a *app) verify(cmd *cobra.Command, args []string) error {
 		default:
 			return cli.Usagef("%s is neither a reference, such as sls://REGION/PROJECT/JOB, nor a directory: %w", arg, statErr)
 		}
+	}
+	switch {
+	case a.Adopt != (a.Reason != ""):
+		return cli.Usagef("--adopt and --reason go together: the ledger keeps the reason")
+	case a.Adopt && len(paths) > 0:
+		return cli.Usagef("--adopt is of exports of the archive, and %s is a path: name them by their references", paths[0])
 	}
 	c := &verifyCommand{app: a}
 	if len(keys) > 0 || len(args) == 0 {
@@ -105,10 +114,18 @@ func (c *verifyCommand) checkLedger() error {
 	if err != nil {
 		return err
 	}
+	state := "damaged"
+	if c.app.Adopt {
+		if err := c.audit.AdoptBreaks(report.Breaks, c.app.Reason); err != nil {
+			return err
+		}
+		state = "adopted"
+	}
 	for _, b := range report.Breaks {
-		c.breaks++
-		line := recheckLine{Path: filepath.Join(c.app.Archive, ".ledger", b.File), State: "damaged", Problems: []string{fmt.Sprintf("line %d: %s", b.Line, b.Why)}}
-		c.print(line)
+		c.print(recheckLine{Path: filepath.Join(c.app.Archive, ".ledger", b.File), State: state, Problems: []string{fmt.Sprintf("line %d: %s", b.Line, b.Why)}})
+	}
+	if c.breaks = len(report.Breaks); c.app.Adopt {
+		c.adopted, c.breaks = c.breaks, 0
 	}
 	if report.Torn > 0 {
 		c.notes = append(c.notes, fmt.Sprintf("the last %d bytes of the ledger are of a line that was not written to its end: the next line takes their place", report.Torn))
@@ -130,6 +147,7 @@ type verifyCommand struct {
 	whole, damaged, absent int
 	gone                   int // of those that are absent: they had landed
 	newer, busy, breaks    int
+	adopted                int
 	notes                  []string // of the ledger
 }
 
@@ -138,7 +156,7 @@ type recheckLine struct {
 	Schema   string   `json:"schema"`
 	Key      string   `json:"key"`            // "" for a damaged bag that was named by its path
 	Path     string   `json:"path,omitempty"` // of a bag that was named so, or of a file of the ledger
-	State    string   `json:"state"`          // "whole", "damaged", "absent", "newer" (than the ledger) or "busy"
+	State    string   `json:"state"`          // "whole", "damaged", "absent", "newer" (than the ledger), "busy" or "adopted"
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -201,6 +219,11 @@ func (c *verifyCommand) recheckAll(ctx context.Context, paths, keys []string) er
 		switch {
 		case line.State == "absent":
 			err = fs.ErrNotExist
+		case line.Path == "" && c.app.Adopt:
+			var adopted bool
+			if adopted, err = c.audit.Adopt(ctx, line.Key, c.app.Reason, c.bar.Read); adopted {
+				line.State = "adopted"
+			}
 		case line.Path == "":
 			err = c.audit.Recheck(ctx, line.Key, c.bar.Read)
 		default:
@@ -240,6 +263,9 @@ func (c *verifyCommand) tell(line recheckLine, err error) error {
 		line.State, line.Problems = "busy", []string{"it is landing now"}
 	case err != nil:
 		return err
+	case line.State == "adopted":
+		c.adopted++
+		line.Problems = []string{c.app.Reason}
 	default:
 		c.whole++
 		line.State = "whole"
@@ -266,7 +292,7 @@ func (c *verifyCommand) exit(stderr io.Writer) error {
 		for _, more := range []struct {
 			n    int
 			what string
-		}{{c.newer, "%d newer than the ledger"}, {c.busy, "%d landing now"}, {c.breaks, "%d damaged in the ledger"}} {
+		}{{c.adopted, "%d adopted"}, {c.newer, "%d newer than the ledger"}, {c.busy, "%d landing now"}, {c.breaks, "%d damaged in the ledger"}} {
 			if more.n > 0 {
 				sums += ", " + fmt.Sprintf(more.what, more.n)
 			}
@@ -288,6 +314,7 @@ func (c *verifyCommand) exit(stderr io.Writer) error {
 		cli.PrintHint(stderr, hint)
 		return cli.ExitError(worker.ExitDamaged)
 	case c.newer > 0:
+		cli.PrintHint(stderr, hintNewerBags)
 		return cli.ExitError(worker.ExitDoubts)
 	case c.absent > 0:
 		return cli.ExitError(worker.ExitUnknown)

@@ -3,7 +3,10 @@ package archive
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 
 	"tallyman/verify/archive/ledger"
 )
@@ -79,4 +82,54 @@ func (a *Archive) adoptedLine(key string) (line ledger.Line, ok bool) {
 	line = landedLine(r, bag)
 	line.Kind = ledger.Adopted
 	return line, err == nil
+}
+
+// Adopt takes the bag of an export for the one that landed, for a reason that a person
+// gives, if it is whole: a copy that was put back, or a bag whose line was lost. It
+// reports whether the ledger did not say so already. It fails as Recheck does, but for
+// what the ledger alone says.
+func (u *Audit) Adopt(ctx context.Context, key, reason string, onRead func(bytes int)) (adopted bool, err error) {
+	a := u.archive
+	last, err := a.presence(key)
+	if err != nil && !errors.Is(err, ErrDamaged) { // its line may be damaged
+		return false, err
+	}
+	if landed, err := a.landed(key); !landed {
+		if err == nil && last != nil {
+			return false, a.absence(last)
+		}
+		return false, fmt.Errorf("adopt %s: %w", key, cmp.Or(err, fs.ErrNotExist))
+	}
+	if _, err := recheck(ctx, a.Path(key), key, onRead); err != nil {
+		return false, err
+	}
+	last, problem, err := u.compare(key, last)
+	if err != nil && !errors.Is(err, ErrNewer) {
+		return false, err
+	}
+	gone := last != nil && slices.Contains([]ledger.Kind{ledger.Damaged, ledger.Absent}, last.Kind)
+	if problem == "" && err == nil && last != nil && !gone {
+		return false, nil
+	}
+	r, unread := readReceipt(a.Path(key))
+	bag, unhashed := hashTagManifest(a.Path(key))
+	if err := errors.Join(unread, unhashed); err != nil {
+		return false, err
+	}
+	line := landedLine(r, bag)
+	line.Kind, line.Reason = ledger.Adopted, reason
+	if gone {
+		line.Kind = ledger.Restored
+	}
+	return true, a.ledger.Append(line)
+}
+
+// AdoptBreaks names places where the ledger is damaged in a line each, for a reason that
+// a person gives. They are no damage from then on.
+func (u *Audit) AdoptBreaks(breaks []*ledger.BreakError, reason string) error {
+	var lines []ledger.Line
+	for _, b := range breaks {
+		lines = append(lines, ledger.Line{Kind: ledger.Adopted, Reason: reason, Break: &b.Break})
+	}
+	return u.archive.ledger.Append(lines...)
 }

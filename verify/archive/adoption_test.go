@@ -8,8 +8,11 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -179,5 +182,64 @@ func TestAdoptionEndsWithItsContext(t *testing.T) {
 	}
 	if adopted, err := a.IsAdopted(); adopted || err != nil {
 		t.Errorf("%v, %v", adopted, err)
+	}
+}
+
+func TestAPersonAdoptsWhatIsWholeAndNothingElse(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(t *testing.T, a *Archive)
+		want   []string // what is left
+		last   string   // of the ledger
+	}{
+		{"a bag that is as it landed", func(*testing.T, *Archive) {}, nil, "landed three"},
+		{"a line that is lost", editLedger(func(lines []string) []string { return lines[:2] }), nil, "adopted three"},
+		{"a line that was removed", editLedger(func(lines []string) []string { return slices.Delete(lines, 1, 2) }), nil, "adopted two"},
+		{"a bag that is another", func(t *testing.T, a *Archive) {
+			edit(t, filepath.Join(a.Path(keyOf("two")), "data/two.csv"), flip)
+			remakeManifests(t, a.Path(keyOf("two")))
+		}, nil, "adopted two"},
+		{"a bag that was seen to be another", func(t *testing.T, a *Archive) {
+			edit(t, filepath.Join(a.Path(keyOf("two")), "data/two.csv"), flip)
+			remakeManifests(t, a.Path(keyOf("two")))
+			audit(t, a)
+		}, nil, "restored two"},
+		{"a bag that is damaged", func(t *testing.T, a *Archive) { edit(t, filepath.Join(a.Path(keyOf("two")), "data/two.csv"), flip) },
+			[]string{"two is damaged: data/two.csv has other bytes than when it landed"}, "damaged two"},
+		{"a bag that is gone", func(t *testing.T, a *Archive) { os.RemoveAll(a.Path(keyOf("two"))) },
+			[]string{"two is absent: it landed on DATE, and is gone"}, "absent two"},
+		{"the bag of another export", func(t *testing.T, a *Archive) { os.Rename(a.Path(keyOf("two")), a.Path(keyOf("four"))) }, []string{
+			"four is damaged: the archive is damaged: four has the receipt of another export; it has no line in the ledger that says that it landed",
+			"two is absent: it landed on DATE, and is gone",
+		}, "absent two"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := mustOpen(t, t.TempDir())
+				for _, name := range auditedNames {
+					landNamed(t, a, name)
+					time.Sleep(time.Second)
+				}
+				tt.change(t, a)
+				a = mustOpen(t, a.dir)
+				u := a.Audit()
+				report, err := u.CheckLedger()
+				if err == nil {
+					err = u.AdoptBreaks(report.Breaks, "it was me")
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, key := range append(keys(t, a), keyOf("two")) {
+					_, _ = u.Adopt(t.Context(), key, "it was me", nil)
+				}
+				if diff := cmp.Diff(tt.want, audit(t, mustOpen(t, a.dir))); diff != "" {
+					t.Error(diff)
+				}
+				if lines := ledgerLines(t, a); lines[len(lines)-1] != tt.last {
+					t.Errorf("the ledger ends with %q", lines)
+				}
+			})
+		})
 	}
 }

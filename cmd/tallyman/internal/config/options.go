@@ -94,6 +94,8 @@ type Options struct {
 	States       flagvalue.Value[[]fetch.State]   // discover; none is any
 	Missing      bool                             // discover
 	Shard        flagvalue.Value[flagvalue.Shard] // verify
+	Adopt        bool                             // verify
+	Reason       string                           // verify
 	Listen       string                           // sandbox
 
 	// Of the configuration file alone.
