@@ -69,10 +69,26 @@ func checkNoSecrets(t testing.TB, a *archive.Archive, client redis.UniversalClie
 func dumpRedis(t testing.TB, client redis.UniversalClient) string {
 	t.Helper()
 	var all strings.Builder
-	for _, key := range client.Keys(t.Context(), "*").Val() {
-		ctx := t.Context()
-		fmt.Fprintln(&all, key, client.Get(ctx, key).Val(), client.HGetAll(ctx, key).Val(), client.LRange(ctx, key, 0, -1).Val(),
-			client.SMembers(ctx, key).Val(), client.ZRange(ctx, key, 0, -1).Val())
+	ctx := t.Context()
+	for _, key := range client.Keys(ctx, "*").Val() {
+		var held any // a command of another type would be waited for
+		switch client.Type(ctx, key).Val() {
+		case "string":
+			held = client.Get(ctx, key).Val()
+		case "hash":
+			held = client.HGetAll(ctx, key).Val()
+		case "list":
+			held = client.LRange(ctx, key, 0, -1).Val()
+		case "set":
+			held = client.SMembers(ctx, key).Val()
+		case "zset":
+			held = client.ZRange(ctx, key, 0, -1).Val()
+		case "none": // it was removed meanwhile
+			continue
+		default:
+			t.Errorf("%s holds something else", key)
+		}
+		fmt.Fprintln(&all, key, held)
 	}
 	return all.String()
 }

@@ -79,9 +79,9 @@ func TestImportsRunInOneLine(t *testing.T) {
 				return below(path, module+"/fetch/redact", module+"/fetch/hostguard")
 			},
 			func(dep listedPackage) bool { return !dep.Standard }},
-		{"the archive imports verify and a lock", exactly("verify/archive"),
+		{"the archive imports verify, locks and a group of goroutines", exactly("verify/archive"),
 			func(dep listedPackage) bool {
-				return !dep.Standard && !below(dep.ImportPath, module+"/verify", "github.com/gofrs/flock", "golang.org/x/sys")
+				return !dep.Standard && !below(dep.ImportPath, module+"/verify", "github.com/gofrs/flock", "golang.org/x/sync/errgroup", "golang.org/x/sys")
 			}},
 		{"the ledger imports a lock alone", exactly("verify/archive/ledger"),
 			func(dep listedPackage) bool {
