@@ -124,6 +124,20 @@ func (u *Audit) Adopt(ctx context.Context, key, reason string, onRead func(bytes
 	return true, a.ledger.Append(line)
 }
 
+// adoptLedger names the place where the ledger begins if it was there before the
+// archive.json that was just made, in place of one that was lost: the first line follows
+// from that.
+func (a *Archive) adoptLedger() error {
+	for _, err := range a.ledger.All() {
+		b, broken := errors.AsType[*ledger.BreakError](err)
+		if !broken || b.SeqBefore > 0 {
+			return err
+		}
+		return a.ledger.Append(ledger.Line{Kind: ledger.Adopted, Reason: identityFile + " was made anew", Break: &b.Break})
+	}
+	return nil
+}
+
 // AdoptBreaks names places where the ledger is damaged in a line each, for a reason that
 // a person gives. They are no damage from then on.
 func (u *Audit) AdoptBreaks(breaks []*ledger.BreakError, reason string) error {

@@ -90,7 +90,9 @@ func (a *Archive) open(id string, may Site) error {
 		if err := a.makeWithin(id, may); err != nil {
 			return err
 		}
-		err = a.readIdentity()
+		if err = a.readIdentity(); err == nil && a.Made {
+			err = a.adoptLedger()
+		}
 	}
 	switch {
 	case err != nil:
