@@ -84,7 +84,7 @@ func Run(ctx context.Context, wire io.ReadCloser, t Target) (Result, error) {
 	}()
 	encoded, giveBack := borrowReader(ahead)
 	defer giveBack()
-	f, err := detectFormat(encoded)
+	f, err := d.detectFormat(encoded)
 	switch {
 	case err != nil:
 	case !d.opens(f):

@@ -81,12 +81,12 @@ const lz4Memory = 2 * 4 << 20
 
 // detectFormat returns the format of an object, or nil if it is not encoded. It
 // discards skippable frames at the start, which some encoders write: zstd and
-// lz4 have the same ones.
-func detectFormat(encoded *bufio.Reader) (*format, error) {
+// lz4 have the same ones. Of an object that is kept as it is they are content.
+func (d *decoding) detectFormat(encoded *bufio.Reader) (*format, error) {
 	skipped := false
 	for {
 		head, err := encoded.Peek(magicSize + 4)
-		if !isSkippable(head) {
+		if !isSkippable(head) || !d.opens(&formats[0]) {
 			break // the next read returns the error, if there is one
 		}
 		if err == nil {

@@ -96,6 +96,7 @@ func TestANameSaysWhatAFileIsForAndItsFirstBytesHowItIsEncoded(t *testing.T) {
 		{"x.unheard", zip, "x.unheard", "", false},
 		{"report.xlsx.gz", packed(zip), "report.xlsx", "", false},
 		{"image.svgz", gz, "image.svgz", "", false},
+		{"image.svgz", "\x50\x2a\x4d\x18\x03\x00\x00\x00xyz" + gz, "image.svgz", "", false},
 		{"x.csv", zip, "x.csv.zip", "but zip", false},
 		{"x.csv", xz, "x.csv.xz", "not what its name says, but xz", false},
 		{"x.csv.gz", packed(gz), "x.csv.gz", "not what its name says, but gzip", false},
@@ -138,6 +139,9 @@ func TestANameSaysWhatAFileIsForAndItsFirstBytesHowItIsEncoded(t *testing.T) {
 		}
 		if _, sizeErr := result.Accept(verify.CheckSize); (sizeErr != nil) != tt.needsHash {
 			t.Errorf("%s of %.9q, only its size is proven: %v", tt.name, tt.body, sizeErr)
+		}
+		if result.Codec == "" && out.String() != tt.body {
+			t.Errorf("%s of %.9q is kept as %q", tt.name, tt.body, out.String())
 		}
 	}
 }
