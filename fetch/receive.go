@@ -245,12 +245,13 @@ type output struct {
 
 // Create makes a content file, or only counts its records if the content is not
 // kept.
-func (o output) Create(name, declared string) (io.WriteCloser, error) {
-	create, names := o.Partial.Create, o.transfer.object.names
+func (o output) Create(name, declared string, isWire bool) (file io.WriteCloser, err error) {
+	names := o.transfer.object.names
 	if o.transfer.Keep == KeepWire || o.transfer.Keep != KeepBoth && names.KeepEncoded() && name == names.File() {
-		create = o.CreateCounted
+		file, err = o.CreateCounted(name, declared)
+	} else {
+		file, err = o.Partial.Create(name, declared, isWire)
 	}
-	file, err := create(name, declared)
 	return file, nameError(err)
 }
 

@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -55,17 +56,18 @@ type Wire struct {
 	r      io.Reader
 
 	crc   hash.Hash64
+	sha   hash.Hash
 	md5   hash.Hash // nil where nothing calls for it
-	sha   hash.Hash // likewise
 	parts []*partsHash
-	found Result // without its CRC64
+	found Result // without its hashes
 }
 
-// A Result is what a Wire found out. Size and CRC64 are those of the bytes that
+// A Result is what a Wire found out. Size and hashes are those of the bytes that
 // were read; the rest is there once Read has ended.
 type Result struct {
-	Size  int64
-	CRC64 string // CRC-64/XZ in decimal
+	Size   int64
+	CRC64  string // CRC-64/XZ in decimal
+	SHA256 string // in hex
 
 	Verdict error   // that ended Read: io.EOF if every promise held
 	Checks  []Check // each promise and its verdict
@@ -74,13 +76,10 @@ type Result struct {
 
 // NewWire returns a Wire that reads from r. The object's name is for messages.
 func NewWire(object string, want Want, r io.Reader) *Wire {
-	w := &Wire{object: object, want: want, r: r, crc: crc64.New(ECMA)}
+	w := &Wire{object: object, want: want, r: r, crc: crc64.New(ECMA), sha: sha256.New()}
 	tag := parseETag(want.ETag)
 	if want.MD5 != "" || tag.form == etagMD5 {
 		w.md5 = md5.New()
-	}
-	if want.SHA256 != "" {
-		w.sha = sha256.New()
 	}
 	if tag.form == etagParts && want.CRC64 == "" && want.MD5 == "" && want.SHA256 == "" {
 		w.parts = guessParts(want.Size, tag.parts)
@@ -97,11 +96,9 @@ func (w *Wire) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
 	w.found.Size += int64(n)
 	w.crc.Write(p[:n])
+	w.sha.Write(p[:n])
 	if w.md5 != nil {
 		w.md5.Write(p[:n])
-	}
-	if w.sha != nil {
-		w.sha.Write(p[:n])
 	}
 	for _, parts := range w.parts {
 		parts.Write(p[:n])
@@ -136,7 +133,7 @@ func (w *Wire) verdict() error {
 		checks = append(checks, Check{Check: CheckSize, Want: strconv.FormatInt(w.want.Size, 10), Got: strconv.FormatInt(found.Size, 10)})
 	}
 	if w.want.SHA256 != "" {
-		checks = append(checks, Check{Check: CheckSHA256, Want: w.want.SHA256, Got: fmt.Sprintf("%x", w.sha.Sum(nil))})
+		checks = append(checks, Check{Check: CheckSHA256, Want: w.want.SHA256, Got: found.SHA256})
 	}
 	if w.want.CRC64 != "" {
 		checks = append(checks, Check{Check: CheckCRC64, Want: w.want.CRC64, Got: found.CRC64})
@@ -198,6 +195,6 @@ func (w *Wire) checkETag(tag etag, c *Check) {
 // Result is what was found out so far.
 func (w *Wire) Result() Result {
 	found := w.found
-	found.CRC64 = strconv.FormatUint(w.crc.Sum64(), 10)
+	found.CRC64, found.SHA256 = strconv.FormatUint(w.crc.Sum64(), 10), hex.EncodeToString(w.sha.Sum(nil))
 	return found
 }

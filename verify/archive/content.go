@@ -67,8 +67,8 @@ type contentFile struct {
 	name    string
 	file    *os.File
 	size    int64
-	started int64 // bytes whose writing back has been started
-	sum     hash.Hash
+	started int64     // bytes whose writing back has been started
+	sum     hash.Hash // nil if the content is hashed as the wire
 	counter *verify.Counter
 	err     error // of the first write that failed
 }
@@ -77,9 +77,10 @@ type contentFile struct {
 // export. Several may be open at once; each is for one goroutine. The name is
 // slash-separated and must be local and new, or Create fails with ErrName.
 // declared is the content type that the job declared, as verify.NewCounter takes
-// it. The file counts once Close has returned nil, which it does not do if a
+// it. isWire says that the content will be all of the bytes as transferred, whose hash
+// it then has. The file counts once Close has returned nil, which it does not do if a
 // write failed.
-func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
+func (p *Partial) Create(name, declared string, isWire bool) (io.WriteCloser, error) {
 	file, err := p.create(name)
 	if err != nil {
 		return nil, fmt.Errorf("create %.200q: %w", name, err)
@@ -87,7 +88,11 @@ func (p *Partial) Create(name, declared string) (io.WriteCloser, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.writing++
-	return &contentFile{partial: p, name: name, file: file, sum: sha256.New(), counter: verify.NewCounter(declared, name)}, nil
+	c := &contentFile{partial: p, name: name, file: file, counter: verify.NewCounter(declared, name)}
+	if !isWire {
+		c.sum = sha256.New()
+	}
+	return c, nil
 }
 
 func (p *Partial) create(name string) (file *os.File, err error) {
@@ -136,7 +141,9 @@ func (c *contentFile) Write(b []byte) (n int, err error) {
 		startWriteBack(c.file, c.started, c.size-c.started)
 		c.started = c.size
 	}
-	c.sum.Write(b[:n])
+	if c.sum != nil {
+		c.sum.Write(b[:n])
+	}
 	c.counter.Write(b[:n])
 	return n, c.err
 }
@@ -161,12 +168,13 @@ func (c *contentFile) Close() error {
 		return fmt.Errorf("close %s: %w", c.name, err)
 	}
 	count := c.counter.Count()
+	f := File{Path: c.name, Size: c.size, Format: count.Format, Records: count.Rows, Header: c.counter.Header()}
+	if c.sum != nil {
+		f.SHA256 = hex.EncodeToString(c.sum.Sum(nil))
+	}
 	c.partial.mu.Lock()
 	defer c.partial.mu.Unlock()
-	c.partial.files = append(c.partial.files, File{
-		Path: c.name, Size: c.size, SHA256: hex.EncodeToString(c.sum.Sum(nil)),
-		Format: count.Format, Records: count.Rows, Header: c.counter.Header(),
-	})
+	c.partial.files = append(c.partial.files, f)
 	c.partial.writing--
 	return nil
 }

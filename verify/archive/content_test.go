@@ -41,7 +41,7 @@ func TestContentNamesStayInTheBagAndFitItsManifest(t *testing.T) {
 		"", ".", "..", "/", "../x", "a/../../x", "a/../x", "./x", "a//x", "a/", "/etc/x", "out/x", "up/x", "up", "out",
 		"a\nb", "a\rb", "a\tb", "a\x00b", "a\x7fb", "100%", "%0A", `a\b`, `..\x`, "a\xff", "\xc3", "a ", "a/b\u3000", strings.Repeat("x", 300),
 	} {
-		_, err := p.Create(name, "")
+		_, err := p.Create(name, "", false)
 		if escapes := err != nil && strings.Contains(err.Error(), "path escapes from parent"); !escapes && !errors.Is(err, ErrName) {
 			t.Errorf("create %q: %v, want %v", name, err, ErrName)
 		}
@@ -59,11 +59,11 @@ func TestOneNameIsOneFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []*Partial{p, proven(t, in, "other")} {
-		if _, err := p.Create("a/b.csv", ""); !errors.Is(err, fs.ErrExist) {
+		if _, err := p.Create("a/b.csv", "", false); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%v", err)
 		}
 		for _, name := range []string{"a", "a/b.csv/c"} { // a directory as a file, and a file as a directory
-			if _, err := p.Create(name, ""); !errors.Is(err, ErrName) {
+			if _, err := p.Create(name, "", false); !errors.Is(err, ErrName) {
 				t.Errorf("create %q: %v, want %v", name, err, ErrName)
 			}
 		}
@@ -77,9 +77,9 @@ func TestFinishNeedsProofAndClosedFiles(t *testing.T) {
 	}{
 		"no wire":          {func(_ *Ingest, p *Partial) error { p.wire = nil; return nil }, errUnproven},
 		"a wire not read":  {func(_ *Ingest, p *Partial) error { p.Wire(t.Context()); return nil }, errUnproven},
-		"a file left open": {func(_ *Ingest, p *Partial) error { _, err := p.Create("x", ""); return err }, errNotClosed},
+		"a file left open": {func(_ *Ingest, p *Partial) error { _, err := p.Create("x", "", false); return err }, errNotClosed},
 		"a file cut short": {func(in *Ingest, p *Partial) error {
-			w, err := p.Create("x", "")
+			w, err := p.Create("x", "", false)
 			in.archive.disk.step = func(string, string) error { return errCrash }
 			w.Write([]byte("lost"))
 			in.archive.disk.step = func(string, string) error { return nil }

@@ -60,7 +60,7 @@ func receiveExport(ctx context.Context, a *archive.Archive, reference, key, body
 			return err
 		}
 	}
-	content, err := partial.Create("export.csv", "csv")
+	content, err := partial.Create("export.csv", "csv", false)
 	if err != nil {
 		return err
 	}

@@ -176,7 +176,7 @@ func decode(p *Partial, name string) error {
 }
 
 func create(p *Partial, name string, body []byte) error {
-	w, err := p.Create(name, "")
+	w, err := p.Create(name, "", false)
 	if err != nil {
 		return err
 	}

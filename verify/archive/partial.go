@@ -237,8 +237,14 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 		}
 	}
 	found := p.wire.Result()
+	for i, f := range p.files {
+		if f.SHA256 == "" && f.Size != found.Size {
+			return errNotWire
+		}
+		p.files[i].SHA256 = cmp.Or(f.SHA256, found.SHA256)
+	}
 	object := Object{
-		Name: p.name, Size: found.Size, CRC64: found.CRC64,
+		Name: p.name, Size: found.Size, CRC64: found.CRC64, WireSHA256: found.SHA256,
 		Job: promised(p.job), Store: promised(p.store),
 		Checks: found.Checks, Proof: found.Proof,
 		Codec: codec, Files: p.files, Counted: p.counted, Doubts: p.doubts, Hidden: p.in.Hidden,
@@ -264,6 +270,7 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 var (
 	errUnproven  = errors.New("its bytes are not proven")
 	errNotClosed = errors.New("a content file is not closed, or was cut short")
+	errNotWire   = errors.New("a content file does not have all of the bytes as transferred")
 )
 
 // Discard marks what was received as useless, as when the store has another

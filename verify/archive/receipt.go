@@ -49,6 +49,14 @@ type Receipt struct {
 	// shown.
 	Hidden string `json:"hidden,omitempty"`
 
+	// What took part in it, as far as it is known. Receipts of earlier versions have
+	// none of these.
+	Version  string `json:"version,omitempty"`  // of the program
+	Endpoint string `json:"endpoint,omitempty"` // the host that was asked for the job, or for what is in the bucket
+	Profile  string `json:"profile,omitempty"`  // the name of the credentials; none for those that the vendor's tools use by themselves
+	Host     string `json:"host,omitempty"`     // the machine that committed it
+	Attempts int    `json:"attempts,omitempty"` // it took, this one included, since it was last asked for
+
 	// Headers is how many of the Records are header rows, as far as that is known:
 	// by the promise of records, or else since they read so. HeadersCounted says that
 	// the promise holds only if they count as records. Receipts of earlier versions
@@ -75,15 +83,16 @@ func (r *Receipt) Rows(noun string) string {
 
 // An Object of a receipt is one remote file as it was transferred.
 type Object struct {
-	Name   string         `json:"name"`
-	Size   int64          `json:"size"`
-	CRC64  string         `json:"crc64"` // as received
-	Job    Promise        `json:"job"`   // what the job promised
-	Store  Promise        `json:"store"` // what the store promised
-	Checks []verify.Check `json:"checks"`
-	Proof  string         `json:"proof,omitempty"` // the check that proves the bytes, or "": their size alone was promised
-	Codec  string         `json:"codec,omitempty"`
-	Files  []File         `json:"files"`
+	Name       string         `json:"name"`
+	Size       int64          `json:"size"`
+	CRC64      string         `json:"crc64"`                 // as received
+	WireSHA256 string         `json:"wire_sha256,omitempty"` // as received; earlier versions did not tell
+	Job        Promise        `json:"job"`                   // what the job promised
+	Store      Promise        `json:"store"`                 // what the store promised
+	Checks     []verify.Check `json:"checks"`
+	Proof      string         `json:"proof,omitempty"` // the check that proves the bytes, or "": their size alone was promised
+	Codec      string         `json:"codec,omitempty"`
+	Files      []File         `json:"files"`
 
 	// Counted is what was decoded to prove and to count it, and not kept.
 	Counted []Counted `json:"counted,omitempty"`
@@ -259,6 +268,8 @@ type Summary struct {
 	Records   int64          // promised, or verify.Unknown
 	Doubts    []string
 	Answer    any
+
+	Version, Endpoint, Profile string // as in a Receipt
 }
 
 var errNoObjects = errors.New("the export has no objects")
@@ -267,10 +278,12 @@ var errNoObjects = errors.New("the export has no objects")
 // are many, they are not listed in it. It is a doubt if their records are not as many
 // as was promised, or can't be counted.
 func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
+	host, _ := os.Hostname() // "" if the system has none
 	r := &Receipt{
 		Schema: receiptSchema, Ledger: ledger.Schema, Reference: s.Reference, Key: in.key,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
 		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer, Window: s.Window,
+		Version: s.Version, Endpoint: s.Endpoint, Profile: s.Profile, Host: host, Attempts: in.state.Attempts + 1,
 		Hidden: in.Hidden,
 		Doubts: append([]string{}, s.Doubts...), Checks: []verify.Check{},
 	}

@@ -3,11 +3,8 @@ package archive
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -23,11 +20,7 @@ import (
 // or ctx ends. Its io.EOF is the verdict; see [verify.Wire]. A Partial has one
 // Wire, which is made after the first AddPromise and read by one goroutine.
 func (p *Partial) Wire(ctx context.Context) *verify.Wire {
-	var bytes io.Reader = &tailReader{ctx: ctx, partial: p}
-	if p.keep != nil {
-		bytes = io.TeeReader(bytes, p.keep.sum)
-	}
-	p.wire = verify.NewWire(p.name, p.Want(), bytes)
+	p.wire = verify.NewWire(p.name, p.Want(), &tailReader{ctx: ctx, partial: p})
 	return p.wire
 }
 
@@ -123,7 +116,6 @@ func (p *Partial) ReaderAt() (io.ReaderAt, int64, error) {
 // A wireKeeper keeps the wire of an object as a file of the bag.
 type wireKeeper struct {
 	name func(codec string) string
-	sum  hash.Hash
 	path string // of the file in the bag, once it is there
 }
 
@@ -132,7 +124,7 @@ type wireKeeper struct {
 // codec; if it is "", they are not kept after all. If content of the object has that
 // name, ".wire" is added. KeepWire is called before Wire.
 func (p *Partial) KeepWire(name func(codec string) string) {
-	p.keep = &wireKeeper{name: name, sum: sha256.New()}
+	p.keep = &wireKeeper{name: name}
 }
 
 // linkWire gives the Partial's file a second name, in the bag. The first stays
@@ -166,10 +158,8 @@ func (p *Partial) linkWire(codec string) (err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.files = append(p.files, File{
-		Path: name, Size: p.wire.Result().Size, SHA256: hex.EncodeToString(p.keep.sum.Sum(nil)),
-		Wire: true, Records: verify.Unknown,
-	})
+	found := p.wire.Result()
+	p.files = append(p.files, File{Path: name, Size: found.Size, SHA256: found.SHA256, Wire: true, Records: verify.Unknown})
 	return nil
 }
 

@@ -49,8 +49,9 @@ type Target struct {
 // and of the files, is a local error.
 type Output interface {
 	// Create makes a content file. declared is the type of its content if the job
-	// declares one ("csv"), else "". For a zip, many goroutines call it at once.
-	Create(name, declared string) (io.WriteCloser, error)
+	// declares one ("csv"), else "". isWire says that its content will be all of the
+	// bytes as transferred. For a zip, many goroutines call it at once.
+	Create(name, declared string, isWire bool) (io.WriteCloser, error)
 
 	// ReaderAt returns the bytes as transferred and their number. It is called
 	// once the wire has ended. It fails if that was not with io.EOF: then the
@@ -169,7 +170,7 @@ func (d *decoding) writeContent(ctx context.Context, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	file, err := d.Output.Create(d.contentName(suffix), d.Names.Content)
+	file, err := d.Output.Create(d.contentName(suffix), d.Names.Content, d.result.Codec == "")
 	if err != nil {
 		return outputError(err)
 	}
@@ -247,7 +248,7 @@ type discarded struct{ io.Writer }
 func (discarded) Close() error { return nil }
 
 func (d *decoding) createEntry(entry string) (io.WriteCloser, error) {
-	out, err := d.Output.Create(d.Names.Entry(entry), "")
+	out, err := d.Output.Create(d.Names.Entry(entry), "", false)
 	if err != nil {
 		return nil, outputError(err)
 	}

@@ -23,7 +23,7 @@ type file struct {
 
 var errFull = errors.New("the file is full")
 
-func (f *file) Create(name, declared string) (io.WriteCloser, error) {
+func (f *file) Create(name, declared string, _ bool) (io.WriteCloser, error) {
 	f.name, f.declared = name, declared
 	return f, f.createErr
 }
