@@ -54,6 +54,7 @@ type Export struct {
 	Message   string // what the provider says of a failure, or ""
 	Percent   int    // -1 where the provider does not say
 	RequestID string // the provider's name for this answer, or ""
+	Endpoint  string // the host that was asked, as in a URL
 
 	// Objects are there once the export is Ready. Each range over it starts from the
 	// first object. An error that comes with the name of an object is about that

@@ -34,6 +34,9 @@ type Fetcher struct {
 	// once. It may be nil.
 	Progress func(Progress)
 
+	Version string           // of the program, for receipts
+	Profile func(Ref) string // the name of the credentials for a reference, for receipts; nil: none
+
 	Keep   Keep          // what of an object goes into the bag; "" means KeepContent
 	Limit  *rate.Limiter // of bytes a second, over all that the Fetcher does; nil: none
 	Limits unpack.Limits // of what a container may unpack to
@@ -124,6 +127,10 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	summary := archive.Summary{
 		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
 		Records: export.Records, Doubts: slices.Concat(export.Doubts, doubts), Answer: export.Answer,
+		Version: f.Version, Endpoint: export.Endpoint,
+	}
+	if f.Profile != nil {
+		summary.Profile = f.Profile(ref)
 	}
 	if w := export.Window; w != nil {
 		summary.Window = &ledger.Window{Group: w.Group, From: w.From.Unix(), To: w.To.Unix()}

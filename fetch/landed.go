@@ -247,8 +247,8 @@ func CheckReceipt(ref Ref, receipt *archive.Receipt) error {
 // hashesOf returns the size of an object that landed and its hashes, as far as they
 // are known.
 func hashesOf(object archive.Object) verify.Want {
-	landed := verify.Want{Size: object.Size, MD5: cmp.Or(object.Job.MD5, object.Store.MD5), CRC64: object.CRC64, SHA256: object.Job.SHA256}
-	for _, f := range object.Files { // a file that is as it was transferred has the hash of that
+	landed := verify.Want{Size: object.Size, MD5: cmp.Or(object.Job.MD5, object.Store.MD5), CRC64: object.CRC64, SHA256: cmp.Or(object.WireSHA256, object.Job.SHA256)}
+	for _, f := range object.Files { // of earlier versions: a file that is as it was transferred has the hash of that
 		if f.Wire || object.Codec == "" && len(object.Files) == 1 {
 			landed.SHA256 = f.SHA256
 		}

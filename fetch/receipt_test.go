@@ -5,10 +5,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"tallyman/fetch"
 	"tallyman/verify"
+	"tallyman/verify/archive"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestALandedExportIsCheckedAgainstNewPromises(t *testing.T) {
@@ -69,6 +74,73 @@ func TestALandedExportIsCheckedAgainstNewPromises(t *testing.T) {
 			t.Errorf("%s: the store was asked", name)
 		}
 		checkLanded(t, f, ref.Key(), rows)
+	}
+}
+
+// A receipt says who took part and what was received, whatever of it is kept, and
+// the hash of the bytes as received is that of no other bytes.
+func TestAReceiptSaysWhoTookPartAndWhatWasReceived(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		codec, suffix string // "" is none
+		keep          fetch.Keep
+		files         []archive.File
+		counted       []archive.Counted
+	}{
+		{"", "", fetch.KeepContent, []archive.File{{Path: "export.csv"}}, nil},
+		{"", "", fetch.KeepBoth, []archive.File{{Path: "export.csv"}}, nil},
+		{"zstd", ".zst", fetch.KeepContent, []archive.File{{Path: "export.csv"}}, nil},
+		{"zstd", ".zst", fetch.KeepBoth, []archive.File{{Path: "export.csv"}, {Path: "export.csv.zst", Wire: true}}, nil},
+		{"zstd", ".zst", fetch.KeepWire, []archive.File{{Path: "export.csv.zst", Wire: true}}, []archive.Counted{{Name: "export.csv", Format: "csv", Records: 82, Header: true}}},
+	} {
+		wire := encode(t, tt.codec, rows)
+		size, sum, sha := int64(len(wire)), fmt.Sprintf("%x", md5.Sum(wire)), fmt.Sprintf("%x", sha256.Sum256(wire))
+		s := serve(t, wire)
+		f, _ := newFetcher(t, t.TempDir())
+		f.Version, f.Keep, f.Profile = "v1.2.3", tt.keep, func(ref fetch.Ref) string { return "of-" + ref.Scheme() }
+		ref := s.ref(t, "export.csv"+tt.suffix, "")
+		got, err := f.Fetch(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &archive.Receipt{
+			Schema: "tallyman.receipt/v1", Ledger: "tallyman.ledger/v1", Reference: ref.String(), Key: ref.Key(), FirstSeen: got.FirstSeen, Landed: got.Landed,
+			Doubts: []string{}, Checks: []verify.Check{}, Records: 82, Headers: 1, Files: len(tt.files),
+			Version: "v1.2.3", Endpoint: strings.TrimPrefix(s.URL, "http://"), Profile: "of-http", Host: host, Attempts: 1,
+		}
+		object := archive.Object{
+			Name: "export.csv" + tt.suffix, Size: size, CRC64: crcOf(wire), WireSHA256: sha, Codec: tt.codec, Proof: verify.CheckCRC64,
+			Store: archive.Promise{Size: &size, ETag: etagOf(wire), CRC64: crcOf(wire)}, Counted: tt.counted,
+			Checks: []verify.Check{
+				{Check: verify.CheckSize, Want: fmt.Sprint(size), Got: fmt.Sprint(size), Verdict: verify.Held},
+				{Check: verify.CheckCRC64, Want: crcOf(wire), Got: crcOf(wire), Verdict: verify.Held},
+				{Check: verify.CheckETag, Want: etagOf(wire), Got: sum, Verdict: verify.Held},
+			},
+		}
+		for _, file := range tt.files {
+			file.Size, file.SHA256, file.Records = size, sha, verify.Unknown
+			if !file.Wire {
+				file.Size, file.SHA256 = int64(len(rows)), fmt.Sprintf("%x", sha256.Sum256(rows))
+				file.Format, file.Records, file.Header = "csv", 82, true
+			}
+			want.Bytes += file.Size
+			object.Files = append(object.Files, file)
+		}
+		want.Objects = []archive.Object{object}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, kept %s (-want +got):\n%s", ref, tt.keep, diff)
+		}
+		if read, err := f.Archive.Receipt(ref.Key()); err != nil || !cmp.Equal(got, read) {
+			t.Errorf("%s, kept %s, is read as %+v, %v", ref, tt.keep, read, err)
+		}
+		for promise, holds := range map[string]bool{"#sha256=" + sha: true, "#sha256=" + wrongMD5 + wrongMD5: false} {
+			if _, err := f.Landed(t.Context(), s.ref(t, "export.csv"+tt.suffix, promise)); holds != (err == nil) || holds == isMismatch(err) {
+				t.Errorf("%s, kept %s, and then %s: %v", ref, tt.keep, promise, err)
+			}
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"tallyman/fetch"
+	"tallyman/fetch/fetchtest"
+	"tallyman/verify"
 	"tallyman/verify/archive"
 )
 
@@ -270,4 +273,28 @@ func testPanic(t *testing.T, asked, local bool) {
 		t.Errorf("%+v, %+v", state, counters)
 	}
 	checkNoSecrets(t, w.Archive, p.client, s)
+}
+
+// The receipt counts the attempts since the export was asked for.
+func TestAReceiptCountsTheAttemptsThatItTook(t *testing.T) {
+	t.Parallel()
+	for failures := range 3 {
+		a, answers := openArchive(t), 0
+		file := fetchtest.NewFile("a.csv", []byte("id\n1\n"))
+		file.Answer = func(_ int64, answer io.ReadCloser) io.ReadCloser {
+			if answers++; answers <= failures {
+				answer = io.NopCloser(strings.NewReader("id\n2\n")) // which is not what was promised
+			}
+			return answer
+		}
+		p := &fetchtest.Memory{Files: []*fetchtest.File{file}, Records: verify.Unknown}
+		l := StartLocal(&Worker{Archive: a, Fetcher: newFetcher(p, a), PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, PollInterval: checkInterval, TaskCheckInterval: checkInterval})
+		receipt, err := l.Fetch(t.Context(), parseRef(t, jobRef))
+		if closeErr := l.Close(); err != nil || closeErr != nil {
+			t.Fatal(err, closeErr)
+		}
+		if receipt.Attempts != failures+1 {
+			t.Errorf("after %d failures it says %d attempts", failures, receipt.Attempts)
+		}
+	}
 }

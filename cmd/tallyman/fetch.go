@@ -169,6 +169,7 @@ func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provide
 	f := &fetch.Fetcher{
 		Providers: providers, StatusCaches: fetch.StatusCaches(providers, func(ref fetch.Ref) string { return fmt.Sprint(a.Place(ref)) }), Archive: store,
 		Parallel: a.Parallel, PartSize: a.PartSize.Value, Progress: progress,
+		Version: buildVersion(debug.ReadBuildInfo()), Profile: func(ref fetch.Ref) string { return a.Place(ref).Profile },
 		Keep: fetch.Keep(a.Keep.Value), MinRate: cmp.Or(a.MinRate.Value, -1),
 		MaxSize: a.MaxSize.Value, MaxDecoded: a.MaxDecoded.Value, MaxMemory: a.MaxMemory.Value, Soft: ctx,
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -47,6 +49,10 @@ func TestStraightPath(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("%d bytes landed, which are not the %d of the export", len(got), len(want))
+	}
+	receipt, err := os.ReadFile(filepath.Join(bag, "receipt.json"))
+	if version := fmt.Sprintf(`"version": %q`, buildVersion(debug.ReadBuildInfo())); err != nil || !bytes.Contains(receipt, []byte(version)) {
+		t.Errorf("the receipt is %s, %v; want %s in it", receipt, err, version)
 	}
 	if cloud.Counts().Jobs[testProject+"/nightly"].Requests < 2 {
 		t.Error("the file came in one request, want several ranges")

@@ -109,7 +109,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	done, all := t.tables()
 	export := &fetch.Export{
 		State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Percent: -1,
-		RequestID: t.answer.RequestID, Records: verify.Unknown, Answer: exportAnswer{Task: t.answer.Scrubbed()},
+		RequestID: t.answer.RequestID, Endpoint: t.answer.Host, Records: verify.Unknown, Answer: exportAnswer{Task: t.answer.Scrubbed()},
 	}
 	if all > 0 && done <= all {
 		export.Percent = int(float64(done) / float64(all) * 100)

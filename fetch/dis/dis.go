@@ -89,6 +89,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 		Status:    r.status(),
 		Percent:   -1,
 		RequestID: r.answer.RequestID,
+		Endpoint:  r.answer.Host,
 		Records:   r.Records.Count(),
 		Answer:    exportAnswer{Row: r.answer.Scrubbed()},
 	}

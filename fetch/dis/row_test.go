@@ -52,7 +52,7 @@ func TestARowThatSucceededIsReadLeniently(t *testing.T) {
 		{"fields that we don't know are no matter", []string{`"num": 0`, `"new": [{"a": 1}]`}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			want := fetch.Export{State: fetch.Ready, Status: "state 0", Percent: -1, Records: 32943, RequestID: "R1"}
+			want := fetch.Export{State: fetch.Ready, Status: "state 0", Percent: -1, Records: 32943, RequestID: "R1", Endpoint: "dis.cn-north-4.myhuaweicloud.com"}
 			wantObject := fetch.Object{
 				Name: fileName, Content: verify.Text("\n"), Want: verify.Want{Size: 30718683, ETag: `W/"1"`},
 				Source: fetchtest.Opened("obs://landing/logs/2025/08/30/15/" + fileName),

@@ -140,6 +140,7 @@ func (d *download) export(a *api.Answer) *fetch.Export {
 		Status:    api.OneLine(status),
 		Percent:   -1,
 		RequestID: a.RequestID,
+		Endpoint:  a.Host,
 		Records:   d.StatusResult.TotalCount.Count(),
 		Answer:    a.Scrubbed("DownloadUrl"),
 	}

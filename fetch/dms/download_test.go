@@ -69,7 +69,7 @@ func TestADownloadThatSucceededIsReadLeniently(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			want := fetch.Export{State: fetch.Ready, Status: "DOWNLOAD_SUCCESS", Percent: -1, Records: 69, RequestID: "R1"}
+			want := fetch.Export{State: fetch.Ready, Status: "DOWNLOAD_SUCCESS", Percent: -1, Records: 69, RequestID: "R1", Endpoint: "dms-enterprise.cn-hangzhou.aliyuncs.com"}
 			wantObject := fetch.Object{
 				Name: "1_REDO_31201_207.zip", Want: verify.NoPromise(),
 				Source: fetchtest.Opened("https://h.example/d/1_REDO_31201_207.zip?Signature=canary"),
@@ -120,6 +120,7 @@ func TestStatusesBecomeStates(t *testing.T) {
 				t.Error("there are objects")
 			}
 			c.want.Records, c.want.Percent, got.Answer = verify.Unknown, -1, nil
+			c.want.Endpoint = "dms-enterprise.cn-hangzhou.aliyuncs.com"
 			if diff := cmp.Diff(c.want, *got); diff != "" {
 				t.Errorf("export (-want +got):\n%s", diff)
 			}

@@ -62,6 +62,7 @@ func (j *job) export(a *api.Answer) *fetch.Export {
 		Message:   api.OneLine(string(j.ExecutionDetails.ErrorMessage)),
 		Percent:   int(j.ExecutionDetails.Progress.Count()),
 		RequestID: a.RequestID,
+		Endpoint:  a.Host,
 		Records:   j.ExecutionDetails.LogCount.Count(),
 		Answer:    a.Scrubbed("filePath"),
 	}

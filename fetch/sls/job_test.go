@@ -82,7 +82,7 @@ func TestAJobThatSucceededIsReadLeniently(t *testing.T) {
 		{"a URL is used even if there is a bucket", []string{`"bucket": ""`, `"bucket": "b"`}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			want := fetch.Export{State: fetch.Ready, Status: "SUCCEEDED", Percent: 100, Records: 123}
+			want := fetch.Export{State: fetch.Ready, Status: "SUCCEEDED", Percent: 100, Endpoint: "ali-test-project.cn-hangzhou.log.aliyuncs.com", Records: 123}
 			wantObject := fetch.Object{
 				Name: "download-123.csv.zst", Content: "csv",
 				Want:   verify.Want{Size: 123456, ETag: "EXSFGSDASDASDG123ASD"},
@@ -177,7 +177,7 @@ func TestStatusesBecomeStates(t *testing.T) {
 			if got.Objects != nil {
 				t.Error("there are objects")
 			}
-			c.want.Records, got.Answer = verify.Unknown, nil
+			c.want.Records, c.want.Endpoint, got.Answer = verify.Unknown, "ali-test-project.cn-hangzhou.log.aliyuncs.com", nil
 			if diff := cmp.Diff(c.want, *got); diff != "" {
 				t.Errorf("export (-want +got):\n%s", diff)
 			}

@@ -53,7 +53,7 @@ func (p *Provider) Export(_ context.Context, ref fetch.Ref) (*fetch.Export, erro
 	}
 	object := fetch.Object{Name: source.name(), Want: ref.Want(), Source: source}
 	return &fetch.Export{
-		State: fetch.Ready, Percent: -1, Window: ref.Window(), Records: ref.Records(),
+		State: fetch.Ready, Percent: -1, Endpoint: ref.Parts()[0], Window: ref.Window(), Records: ref.Records(),
 		Objects: func(yield func(fetch.Object, error) bool) { yield(object, nil) },
 	}, nil
 }

@@ -32,6 +32,7 @@ const (
 // An Answer is what a service answered to one call.
 type Answer struct {
 	Call      string // its name in errors
+	Host      string // that was asked
 	Status    int
 	Header    http.Header
 	Body      []byte
@@ -48,7 +49,7 @@ func Send(call string, client *http.Client, req *http.Request, maxBody int, secr
 	redact.Add(secrets...)
 	ctx, cancel := context.WithTimeout(req.Context(), callTimeout)
 	defer cancel()
-	a := &Answer{Call: call}
+	a := &Answer{Call: call, Host: req.URL.Host}
 	resp, err := Transport(client).RoundTrip(req.WithContext(ctx))
 	if err == nil {
 		defer resp.Body.Close()

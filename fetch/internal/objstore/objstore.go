@@ -59,8 +59,9 @@ type Location struct {
 
 // Snapshot returns an export of the objects at a location, which is ready.
 func Snapshot(objects iter.Seq2[fetch.Object, error], at Location) *fetch.Export {
+	_, host, _ := strings.Cut(at.Endpoint, "://")
 	return &fetch.Export{
-		State: fetch.Ready, Percent: -1, Records: verify.Unknown,
+		State: fetch.Ready, Percent: -1, Endpoint: host, Records: verify.Unknown,
 		Objects: objects, Snapshot: true, Answer: at,
 	}
 }
