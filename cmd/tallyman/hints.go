@@ -104,7 +104,7 @@ var hints = []struct {
 	{"disk", when{test: func(f failure) bool { return siteOf(f.err) == archive.SiteExports }}, "put archive.json back from a copy, or make it anew with the ID that it had: tallyman init DIR"},
 	{"disk", when{test: isType[*archive.NoArchiveError]}, "see that it is the right directory, and that its disk is mounted; to make an archive of it: tallyman init DIR"},
 	{"disk", when{is: archive.ErrOtherID}, "see that the right disk is mounted there; --archive-id names the archive that is meant"},
-	{"disk", when{is: archive.ErrFileSystem}, "put the archive on a file system that has hard links and locks: a local one of Linux or macOS, or NFSv4"},
+	{"disk", when{is: archive.ErrFileSystem}, "put the archive on a file system that has hard links, and locks that hold for all who use it: a local one of Linux or macOS, or NFSv4"},
 	{"disk", when{is: syscall.ENOTDIR}, "see that the archive can be written to, and run again: a file is where a directory ought to be"},
 	{"disk", when{is: syscall.EROFS}, "see that the archive can be written to, and run again: its file system is read-only"},
 	{"disk", when{is: syscall.EIO}, "see what the system says of this disk (dmesg), before anything is written to it"},

@@ -28,12 +28,15 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 			r, err = nil, fmt.Errorf("commit: %w", err)
 		}
 	}()
+	if err := in.checkLock(); err != nil {
+		return nil, err
+	}
 	if r, err = in.newReceipt(s); err != nil {
 		return nil, err
 	}
 	files, bag, err := in.writeBag(r)
 	c := &commitment{
-		bag: in.bag, final: in.archive.Path(in.key), files: append(in.unsynced, files...), line: landedLine(r, bag), err: err,
+		in: in, bag: in.bag, final: in.archive.Path(in.key), files: append(in.unsynced, files...), line: landedLine(r, bag), err: err,
 	}
 	if err == nil {
 		in.archive.commit(c)
@@ -55,6 +58,7 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 
 // A commitment is an export whose bag is written and has to land.
 type commitment struct {
+	in    *Ingest
 	bag   string     // its directory
 	final string     // where it is to be
 	files []*os.File // of the bag, written and not durable
@@ -158,10 +162,10 @@ const lineSize = 1 << 10
 
 // moveBag gives a bag its final name.
 func (a *Archive) moveBag(c *commitment) error {
-	if err := a.disk.mkdirs(filepath.Dir(c.final)); err != nil {
-		return err
+	err := errors.Join(a.disk.mkdirs(filepath.Dir(c.final)), c.in.checkLock())
+	if err == nil {
+		err = a.disk.rename(c.bag, c.final)
 	}
-	err := a.disk.rename(c.bag, c.final)
 	if errors.Is(err, fs.ErrExist) { // an attempt of an earlier version did not see the lock
 		return errors.Join(ErrLanded, err)
 	}

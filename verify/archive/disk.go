@@ -126,7 +126,7 @@ func (d disk) rename(from, to string) error {
 }
 
 // ErrFileSystem is of a file system that lacks what an archive needs: hard links, or
-// locks.
+// locks that hold for all who use it.
 var ErrFileSystem = errors.New("the archive needs a file system")
 
 // link gives a file a second name, which is not durable yet. FAT, which has no

@@ -3,6 +3,7 @@ package archive
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type Ingest struct {
 
 	exportLock
 	reference    string
+	token        string // what this attempt wrote to the lock's file of the ingest directory
 	mu           sync.Mutex
 	bag          string     // the directory of the bag, or "": not made yet
 	root         *os.Root   // of its data: no content is created outside it
@@ -84,6 +86,13 @@ func (in *Ingest) persist(ctx context.Context) (err error) {
 	if in.state, err = in.lockIngest(in.reference); err != nil {
 		return err
 	}
+	if err := in.archive.disk.step("write", in.path(lockFile)); err != nil {
+		return err
+	}
+	in.token = rand.Text()
+	if err := os.WriteFile(in.path(lockFile), []byte(in.token), 0o600); err != nil {
+		return err
+	}
 	if !in.entered {
 		if err := in.archive.enterRun(); err != nil {
 			return err
@@ -108,6 +117,20 @@ func (in *Ingest) persist(ctx context.Context) (err error) {
 	}
 	in.cleanOnClose = true
 	return in.cleanBag()
+}
+
+// checkLock fails with ErrFileSystem if another attempt has persisted something since
+// this one did. Where each machine, or each mount, has locks of its own, a lock keeps
+// nobody out.
+func (in *Ingest) checkLock() error {
+	if in.file == nil {
+		return nil
+	}
+	token, err := os.ReadFile(in.path(lockFile))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && string(token) != in.token {
+		return fmt.Errorf("%w whose locks hold for all who use it: another attempt has begun while this one had the lock %s", ErrFileSystem, in.path(lockFile))
+	}
+	return err
 }
 
 // openBag returns the root of the bag's data. If nothing was persisted, the bag is made
@@ -213,7 +236,7 @@ func (in *Ingest) Done(name string, want verify.Want) bool {
 // removed.
 func (in *Ingest) Close() error {
 	var err error
-	if in.cleanOnClose {
+	if in.cleanOnClose && in.checkLock() == nil { // else the content is another attempt's
 		err = in.cleanBag()
 	}
 	err = errors.Join(err, in.dropBag())

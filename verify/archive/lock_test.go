@@ -274,6 +274,40 @@ func TestAnIngestGoesWhenItsLockIsClosed(t *testing.T) {
 	}
 }
 
+// Some network file systems have locks of their own on each machine. The attempt that
+// began first lands nothing then and leaves alone what the second has; the second lands.
+func TestAnAttemptLandsNothingOnceAnotherHasItsLock(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	first := mustPersist(t, a)
+	if err := receive(first, "a.csv", rows(100)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{first.path(lockFile), a.runsPath(locksFile)} { // so that the second locks other files
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	second := mustPersist(t, mustOpen(t, a.dir))
+	p := mustPartial(t, second, "b.csv", promise(rows(30)))
+	if err := create(p, "b.csv", []byte(rows(30))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Commit(Summary{Reference: testRef}); !errors.Is(err, ErrFileSystem) || !strings.Contains(err.Error(), "another attempt has begun") {
+		t.Errorf("the first: %v", err)
+	}
+	first.cleanOnClose = true // as if it had failed before its commit
+	first.Close()
+	if _, err := os.Stat(second.path(bagDir, dataDir, "b.csv")); err != nil {
+		t.Errorf("of the second: %v", err)
+	}
+	p.Close()
+	second.Close()
+	if _, err := land(a, threeObjects()); err != nil {
+		t.Fatal(err)
+	}
+	mustHaveLanded(t, a, threeObjects())
+}
+
 // A file system without hard links is refused before there is an archive on it, and
 // by what was copied to it, and keeps nothing of that.
 func TestAFileSystemWithoutHardLinksKeepsNothing(t *testing.T) {
