@@ -115,8 +115,11 @@ func (u *Audit) Recheck(ctx context.Context, key string, onRead func(bytes int))
 func (u *Audit) compare(key string, last *ledger.Line) (_ *ledger.Line, problem string, err error) {
 	a := u.archive
 	r, err := readReceipt(a.Path(key))
-	if err != nil { // a problem already
+	if errors.Is(err, ErrDamaged) { // a problem already
 		return last, "", nil
+	}
+	if err != nil {
+		return nil, "", err
 	}
 	if last == nil && r.Ledger != "" {
 		if last, err = u.settle(key, r); last == nil && err == nil {
@@ -126,8 +129,11 @@ func (u *Audit) compare(key string, last *ledger.Line) (_ *ledger.Line, problem 
 			return nil, "", err
 		}
 	}
-	switch bag, err := hashTagManifest(a.Path(key)); {
-	case last == nil || err != nil || bag == last.Bag: // it landed before there was a ledger, or is damaged
+	bag, err := hashTagManifest(a.Path(key))
+	switch {
+	case last == nil || errors.Is(err, ErrDamaged) || err == nil && bag == last.Bag: // it landed before there was a ledger, or is damaged
+	case err != nil:
+		return nil, "", err
 	case last.Bag != "":
 		problem = "it is another bag than " + a.landing(last)
 	case r.Ledger != "":

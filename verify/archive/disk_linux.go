@@ -40,7 +40,7 @@ func startWriteBack(f *os.File, off, n int64) {
 
 // wholeSyncTypes are the file systems whose syncfs tells of bytes that are lost, on
 // Linux since 5.8.
-var wholeSyncTypes = []int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}
+var wholeSyncTypes = []uint32{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}
 
 // openWhole opens the directory by which syncWhole syncs its file system. It returns
 // nil if that would not tell of each byte that is lost.
@@ -48,7 +48,7 @@ func openWhole(dir string) *os.File {
 	var s unix.Statfs_t
 	var u unix.Utsname
 	var major, minor int
-	if unix.Statfs(dir, &s) != nil || !slices.Contains(wholeSyncTypes, int64(s.Type)) || unix.Uname(&u) != nil {
+	if unix.Statfs(dir, &s) != nil || !slices.Contains(wholeSyncTypes, uint32(s.Type)) || unix.Uname(&u) != nil {
 		return nil
 	}
 	n, _ := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)

@@ -68,8 +68,11 @@ func (a *Archive) completeLine(key string) error {
 		return err
 	}
 	r, err := readReceipt(a.Path(key))
-	if err != nil || r.Ledger == "" { // damaged, or of an earlier version, which has no ledger
+	if errors.Is(err, ErrDamaged) || err == nil && r.Ledger == "" { // or of an earlier version, which has no ledger
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	bag, err := hashTagManifest(a.Path(key))
 	if err != nil {
