@@ -85,6 +85,7 @@ func (a *attempt) receiveEach(ctx context.Context, export *Export, pass int, lef
 	if export.Snapshot {
 		targets = a.pinned(export, pass > 1)
 	}
+	first := true
 	for object, err := range targets {
 		if receiving.Err() != nil {
 			break
@@ -101,6 +102,9 @@ func (a *attempt) receiveEach(ctx context.Context, export *Export, pass int, lef
 		left.mu.Unlock()
 		if isLeftOut {
 			continue
+		}
+		if first { // none is being received
+			a.in.Single, first = object.names.Only, false
 		}
 		group.Go(func() error { return drained.hold(left.take(object, a.receive(receiving, object))) })
 	}

@@ -44,7 +44,6 @@ const maxIgnoredRanges = 2
 func (a *attempt) newTransfer(ctx context.Context, object target) (*transfer, error) {
 	soft, stop := a.softly(ctx) // what is here is hashed again
 	defer stop()
-	a.in.Single = object.names.Only
 	partial, err := a.in.Partial(soft, object.Name, object.Want)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,7 +65,13 @@ func openWith(dir string, step func(op, path string) error) (*Archive, error) {
 	if step == nil {
 		step = func(string, string) error { return nil }
 	}
-	a := &Archive{dir: filepath.Clean(dir), disk: disk{step: step}, measure: measureDisk}
+	var mu sync.Mutex // a commit syncs several files at once
+	one := func(op, path string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return step(op, path)
+	}
+	a := &Archive{dir: filepath.Clean(dir), disk: disk{step: one}, measure: measureDisk}
 	return a, a.open("", SiteExports)
 }
 

@@ -42,6 +42,8 @@ type objectEntry struct {
 // again, if its files are not as its last line says. A line that was cut short is
 // ignored.
 func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Root) (err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.entries = map[string]objectEntry{}
 	if err := d.step("create", path); err != nil {
 		return err
