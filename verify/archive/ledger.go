@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -8,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"tallyman/verify/archive/ledger"
 )
@@ -90,4 +93,141 @@ func hashTagManifest(bag string) (string, error) {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), err
+}
+
+// defaultAdoptAtOnce is how many lines an adoption appends at once: others may wait to
+// write to the ledger.
+const defaultAdoptAtOnce = 1000
+
+// IsAdopted reports whether all that landed before there was a ledger has its line in it.
+func (a *Archive) IsAdopted() (bool, error) {
+	through, err := a.ledger.Through()
+	if err != nil {
+		return false, fmt.Errorf("read the ledger: %w", err)
+	}
+	return through, nil
+}
+
+// Adopt writes a line in the ledger of each export that landed before there was one, or
+// by a version that has none, and at last one that says that this is done. It reads
+// receipts and tag manifests, and no content; a bag whose receipt can't be read gets no
+// line. If it fails, or ctx ends, the next call goes on from there.
+func (a *Archive) Adopt(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("adopt what landed before the ledger: %w", err)
+		}
+	}()
+	through, err := a.ledger.Through()
+	if err != nil {
+		return err
+	}
+	index, err := a.ledger.Index()
+	if err != nil {
+		return err
+	}
+	var lines []ledger.Line
+	for key, err := range a.All() {
+		if err := cmp.Or(err, context.Cause(ctx)); err != nil {
+			return err
+		}
+		if latest, err := index.Lookup(key); err != nil || latest.Presence != nil {
+			continue // a line that can't be read is damage, which this does not hide
+		}
+		line, ok := a.adoptedLine(key)
+		if !ok {
+			continue
+		}
+		if lines = append(lines, line); len(lines) < cmp.Or(a.adoptAtOnce, defaultAdoptAtOnce) {
+			continue
+		}
+		if err := a.ledger.Append(lines...); err != nil {
+			return err
+		}
+		lines = nil
+		if index, err = a.ledger.Index(); err != nil { // another process may adopt as well
+			return err
+		}
+	}
+	if !through {
+		lines = append(lines, ledger.Line{Kind: ledger.Adopted, Through: true})
+	}
+	return a.ledger.Append(lines...)
+}
+
+// adoptedLine is the line of an export that has none, unless that is damage: because it
+// landed when there was a ledger, or because its bag can't be read.
+func (a *Archive) adoptedLine(key string) (line ledger.Line, ok bool) {
+	r, err := readReceipt(a.Path(key))
+	if err != nil || r.Ledger != "" || r.Key != key {
+		return line, false
+	}
+	bag, err := hashTagManifest(a.Path(key))
+	line = landedLine(r, bag)
+	line.Kind = ledger.Adopted
+	return line, err == nil
+}
+
+// Adopt takes the bag of an export for the one that landed, for a reason that a person
+// gives, if it is whole: a copy that was put back, or a bag whose line was lost. It
+// reports whether the ledger did not say so already. It fails as Recheck does, but for
+// what the ledger alone says.
+func (u *Audit) Adopt(ctx context.Context, key, reason string, onRead func(bytes int)) (adopted bool, err error) {
+	a := u.archive
+	last, err := a.presence(key)
+	if err != nil && !errors.Is(err, ErrDamaged) { // its line may be damaged
+		return false, err
+	}
+	if landed, err := a.landed(key); !landed {
+		if err == nil && last != nil {
+			return false, a.absence(last)
+		}
+		return false, fmt.Errorf("adopt %s: %w", key, cmp.Or(err, fs.ErrNotExist))
+	}
+	if _, err := recheck(ctx, a.Path(key), key, onRead); err != nil {
+		return false, err
+	}
+	last, problem, err := u.compare(key, last)
+	if err != nil && !errors.Is(err, ErrNewer) {
+		return false, err
+	}
+	gone := last != nil && slices.Contains([]ledger.Kind{ledger.Damaged, ledger.Absent}, last.Kind)
+	if problem == "" && err == nil && last != nil && !gone {
+		return false, nil
+	}
+	r, unread := readReceipt(a.Path(key))
+	bag, unhashed := hashTagManifest(a.Path(key))
+	if err := errors.Join(unread, unhashed); err != nil {
+		return false, err
+	}
+	line := landedLine(r, bag)
+	line.Kind, line.Reason = ledger.Adopted, reason
+	if gone {
+		line.Kind = ledger.Restored
+	}
+	return true, a.ledger.Append(line)
+}
+
+// adoptLedger names the place where the ledger begins if it was there before the
+// archive.json that was just made, in place of one that was lost: the first line follows
+// from that.
+func (a *Archive) adoptLedger() error {
+	for _, err := range a.ledger.All() {
+		b, broken := errors.AsType[*ledger.BreakError](err)
+		if !broken || b.SeqBefore > 0 {
+			return err
+		}
+		return a.ledger.Append(ledger.Line{Kind: ledger.Adopted, Reason: identityFile + " was made anew", Break: &b.Break})
+	}
+	return nil
+}
+
+// AdoptBreaks names places where the ledger is damaged in a line each, for a reason that
+// a person gives. They are no damage from then on.
+func (u *Audit) AdoptBreaks(breaks []*ledger.BreakError, reason string) error {
+	var lines []ledger.Line
+	for _, b := range breaks {
+		lines = append(lines, ledger.Line{Kind: ledger.Adopted, Reason: reason, Break: &b.Break})
+	}
+	return u.archive.ledger.Append(lines...)
 }
