@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"os"
 	"slices"
 )
 
@@ -58,23 +57,11 @@ type search struct {
 
 // file searches one file from its end, in chunks that begin and end with lines.
 func (s *search) file(l *Ledger, month string, isLast bool) error {
-	f, err := os.Open(l.path(month))
+	f, end, err := l.openMonth(month, isLast)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	end := info.Size()
-	if isLast {
-		tail, err := readTail(f, 0, end)
-		if err != nil {
-			return err
-		}
-		end = tail.good
-	}
 	size := int64(findChunk)
 	for end > 0 {
 		start := max(0, end-size)

@@ -141,25 +141,34 @@ type chain struct {
 	yield   func(Line, error) bool
 }
 
+// openMonth opens one file, and says where its last good line ends. The caller closes
+// the file.
+func (l *Ledger) openMonth(month string, isLast bool) (f *os.File, end int64, err error) {
+	if f, err = os.Open(l.path(month)); err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		end = info.Size()
+	}
+	if err == nil && isLast {
+		var at tail
+		at, err = readTail(f, 0, end)
+		end = at.good
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, end, nil
+}
+
 // readMonth reads one file.
 func (l *Ledger) readMonth(c *chain, month string, isLast bool) error {
-	f, err := os.Open(l.path(month))
+	f, end, err := l.openMonth(month, isLast)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	end := info.Size()
-	if isLast {
-		tail, err := readTail(f, 0, end)
-		if err != nil {
-			return err
-		}
-		end = tail.good
-	}
 	lines := scanner{r: f, end: end}
 	n := 1
 	for ; lines.next(); n++ {
