@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 
 	"tallyman/verify/archive/internal/rangelock"
@@ -55,7 +54,6 @@ type Archive struct {
 	commits    commits
 	run        run
 	ledger     *ledger.Ledger
-	finds      atomic.Int32 // in the ledger
 
 	adoptAtOnce int // 0 means defaultAdoptAtOnce
 }

@@ -26,33 +26,23 @@ func landedLine(r *Receipt, bag string) ledger.Line {
 	}
 }
 
-// maxFinds is how many keys are searched for in the ledger before an index of all of
-// it is made, which takes as long as a few of them.
-const maxFinds = 8
-
 // presence returns the last line of the ledger that says whether an export is in its
 // place, or nil if there is none.
 func (a *Archive) presence(key string) (*ledger.Line, error) {
-	if a.finds.Add(1) > maxFinds {
-		index, err := a.ledger.Index()
-		if err != nil {
-			return nil, unreadableLedger(err)
-		}
-		latest, err := index.Lookup(key)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-		return latest.Presence, nil
+	latest, err := a.latest(key)
+	return latest.Presence, err
+}
+
+// latest returns the last lines of an export.
+func (a *Archive) latest(key string) (ledger.Latest, error) {
+	latest, err := a.ledger.Latest(key)
+	if _, broken := errors.AsType[*ledger.BreakError](err); broken {
+		return latest, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	for line, err := range a.ledger.Find(key) {
-		switch {
-		case err != nil:
-			return nil, unreadableLedger(err)
-		case line.Kind.IsPresence():
-			return &line, nil
-		}
+	if err != nil {
+		return latest, unreadableLedger(err)
 	}
-	return nil, nil
+	return latest, nil
 }
 
 // unreadableLedger explains why the ledger can't be read.

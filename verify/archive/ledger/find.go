@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"iter"
+	"os"
 	"slices"
 )
 
@@ -15,37 +17,127 @@ const findChunk = 4 << 20
 // that can't be read are not among them.
 func (l *Ledger) Find(key string) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		if err := l.find(key, yield); err != nil && !errors.Is(err, errStopped) {
+		if _, err := l.find(key, known{}, yield); err != nil && !errors.Is(err, errStopped) {
 			yield(Line{}, err)
 		}
 	}
 }
 
-func (l *Ledger) find(key string, yield func(Line, error) bool) error {
+// A known is what a search found of a key in the files, and how far it read.
+type known struct {
+	Latest
+	month string // the last that was there
+	file  os.FileInfo
+	end   int64 // of its last good line
+}
+
+// maxKnown is how many keys are searched for alone, before an index of all is made.
+const maxKnown = 8
+
+// Latest returns the last lines of a key. A few keys are searched for from the end of
+// the ledger, and later only in what was appended since; for more of them the Index is
+// made, which takes as long as a few searches. It fails as Index.Lookup does.
+func (l *Ledger) Latest(key string) (Latest, error) {
+	l.mu.Lock()
+	before, again := l.known[key]
+	many := !again && len(l.known) == maxKnown
+	l.mu.Unlock()
+	if many {
+		index, err := l.Index()
+		if err != nil {
+			return Latest{}, err
+		}
+		return index.Lookup(key)
+	}
+	if file, err := os.Lstat(l.path(before.month)); err != nil || before.file == nil || !os.SameFile(file, before.file) || file.Size() < before.end {
+		before = known{}
+	}
+	var files, sides Latest
+	now, err := l.find(key, before, func(line Line, _ error) bool {
+		latest := &files
+		if line.Seq == 0 {
+			latest = &sides
+		}
+		latest.add(&line)
+		return files.Presence == nil || files.Phase == nil
+	})
+	if err != nil && !errors.Is(err, errStopped) {
+		return Latest{}, err
+	}
+	now.Latest = files.or(before.Latest)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known == nil {
+		l.known = map[string]known{}
+	}
+	if _, again := l.known[key]; again || len(l.known) < maxKnown {
+		l.known[key] = now
+	}
+	return sides.or(now.Latest), nil
+}
+
+// add notes a line that comes before those that were added.
+func (l *Latest) add(line *Line) {
+	is := classes[line.Kind]
+	if is.presence && l.Presence == nil {
+		l.Presence = line
+	}
+	if is.phase && l.Phase == nil {
+		l.Phase = line
+	}
+}
+
+// or returns l, and what it lacks from an earlier one.
+func (l Latest) or(earlier Latest) Latest {
+	return Latest{cmp.Or(l.Presence, earlier.Presence), cmp.Or(l.Phase, earlier.Phase)}
+}
+
+// find yields the lines of a key, the newest first, that are not in side files only and
+// that a search before did not read. It says how far it read.
+func (l *Ledger) find(key string, before known, yield func(Line, error) bool) (now known, err error) {
 	months, sides, err := l.listAll()
 	if err != nil {
-		return err
+		return now, err
 	}
 	var taken map[string]int
 	if len(sides) > 0 {
 		if taken, err = l.taken(months); err != nil {
-			return err
+			return now, err
 		}
 	}
 	for _, side := range slices.Backward(sides) {
 		for _, line := range slices.Backward(side.lines[min(taken[side.random], len(side.lines)):]) {
 			if line.Key == key && !yield(line, nil) {
-				return errStopped
+				return now, errStopped
 			}
 		}
 	}
 	s := search{key: key, yield: yield}
 	for i, month := range slices.Backward(months) {
-		if err := s.file(l, month, i == len(months)-1); err != nil {
-			return err
+		if month < before.month {
+			break
+		}
+		from, isLast := int64(0), i == len(months)-1
+		if month == before.month {
+			from = before.end
+		}
+		f, end, err := l.openMonth(month, from, isLast)
+		if err != nil {
+			return now, err
+		}
+		if isLast {
+			now.month, now.end = month, end
+			now.file, err = f.Stat()
+		}
+		if err == nil {
+			err = s.file(f, from, end)
+		}
+		f.Close()
+		if err != nil {
+			return now, err
 		}
 	}
-	return nil
+	return now, nil
 }
 
 // A search looks for the lines of a key.
@@ -55,16 +147,12 @@ type search struct {
 	buf   []byte
 }
 
-// file searches one file from its end, in chunks that begin and end with lines.
-func (s *search) file(l *Ledger, month string, isLast bool) error {
-	f, end, err := l.openMonth(month, isLast)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+// file searches a file between two offsets from its end, in chunks that begin and end
+// with lines.
+func (s *search) file(f *os.File, from, end int64) error {
 	size := int64(findChunk)
-	for end > 0 {
-		start := max(0, end-size)
+	for end > from {
+		start := max(from, end-size)
 		s.buf = slices.Grow(s.buf[:0], int(end-start))
 		b := s.buf[:end-start]
 		if n, err := f.ReadAt(b, start); err != nil && !errors.Is(err, io.EOF) {

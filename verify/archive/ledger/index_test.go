@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -82,7 +83,22 @@ func mustFindAll(t testing.TB, l *Ledger) {
 	}
 }
 
-func TestIndexAndFindSayWhatTheLinesSay(t *testing.T) {
+// mustKnow checks that Latest says what All says, of a few keys and of many.
+func mustKnow(t testing.TB, l *Ledger) {
+	t.Helper()
+	want := latest(t, l)
+	keys := append(slices.Sorted(maps.Keys(want)), "no such key")
+	for name, l := range map[string]*Ledger{"again": l, "new": Open(l.dir, genesis, nil)} {
+		for _, key := range keys {
+			got, err := l.Latest(key)
+			if diff := cmp.Diff(want[key], got); diff != "" || err != nil {
+				t.Fatalf("%s: %s: %v %s", name, key, err, diff)
+			}
+		}
+	}
+}
+
+func TestIndexFindAndLatestSayWhatTheLinesSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // frozen holders cost no time
 		l := newLedger(t)
 		other := Open(l.dir, genesis, nil)
@@ -104,23 +120,27 @@ func TestIndexAndFindSayWhatTheLinesSay(t *testing.T) {
 				release := hold(t, l)
 				mustAppend(t, other, line, line)
 				mustIndexAll(t, l)
+				mustKnow(t, l)
 				release()
 			}
 			mustAppend(t, other, line)
 			if r.IntN(8) == 0 {
 				mustIndexAll(t, l)
 				mustFindAll(t, l)
+				mustKnow(t, l)
 			}
 		}
 		mustIndexAll(t, l)
 	})
 }
 
-// An index is made anew if what it read is not there any more.
-func TestAnIndexIsOfTheFilesThatAreThere(t *testing.T) {
+// An index is made anew, and a key searched for anew, if what was read is not there any
+// more.
+func TestIndexAndLatestAreOfTheFilesThatAreThere(t *testing.T) {
 	w := chained(t, 6)
 	l := write(t, map[string][]byte{"2026-11.jsonl": join(w[:3]...), "2026-12.jsonl": join(w[3:5]...)})
 	mustIndexAll(t, l)
+	mustKnow(t, l)
 	for _, step := range []struct {
 		name   string
 		change func() error
@@ -139,5 +159,6 @@ func TestAnIndexIsOfTheFilesThatAreThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustIndexAll(t, l)
+		mustKnow(t, l)
 	}
 }

@@ -22,8 +22,9 @@ type Ledger struct {
 	// path. It does nothing, but in tests.
 	step func(op, path string) error
 
-	mu    sync.Mutex // guards queue
+	mu    sync.Mutex // guards queue and known
 	queue []*appending
+	known map[string]known // by key
 
 	writer sync.Mutex // held by the goroutine that writes for all others
 	end    place      // known from the append before, or zero

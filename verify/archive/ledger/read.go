@@ -141,9 +141,9 @@ type chain struct {
 	yield   func(Line, error) bool
 }
 
-// openMonth opens one file, and says where its last good line ends. The caller closes
-// the file.
-func (l *Ledger) openMonth(month string, isLast bool) (f *os.File, end int64, err error) {
+// openMonth opens one file, and says where its last good line ends, which may be the one
+// before from. The caller closes the file.
+func (l *Ledger) openMonth(month string, from int64, isLast bool) (f *os.File, end int64, err error) {
 	if f, err = os.Open(l.path(month)); err != nil {
 		return nil, 0, err
 	}
@@ -153,7 +153,7 @@ func (l *Ledger) openMonth(month string, isLast bool) (f *os.File, end int64, er
 	}
 	if err == nil && isLast {
 		var at tail
-		at, err = readTail(f, 0, end)
+		at, err = readTail(f, from, end)
 		end = at.good
 	}
 	if err != nil {
@@ -164,7 +164,7 @@ func (l *Ledger) openMonth(month string, isLast bool) (f *os.File, end int64, er
 
 // readMonth reads one file.
 func (l *Ledger) readMonth(c *chain, month string, isLast bool) error {
-	f, end, err := l.openMonth(month, isLast)
+	f, end, err := l.openMonth(month, 0, isLast)
 	if err != nil {
 		return err
 	}
