@@ -77,28 +77,44 @@ func (w *Worker) discoverHandler(ctx context.Context) asynq.Handler {
 		}
 		err = d.run(taskCtx)
 		log := w.Log.With("place", d.place.String(), "listed", d.listed, "enqueued", d.enqueued.Load())
+		if err != nil && taskCtx.Err() != nil {
+			return snooze(0, err)
+		}
+		known, _ := w.outages.LoadOrStore(d.place.String(), &Outage{What: d.place.String(), Tell: w.logListingOutage})
+		outage, id := known.(*Outage), t.ResultWriter().TaskID()
 		if err == nil {
+			outage.Passed(id)
 			log.Info("listed")
 			return nil
-		}
-		if taskCtx.Err() != nil {
-			return snooze(0, err)
 		}
 		outcome := Classify(err)
 		failed := []any{"cause", string(outcome.Cause), "error", safeText(err)}
 		if outcome.Budget == once || errors.Is(err, ErrPanicked) {
+			outage.Passed(id)
 			log.Warn("not listed", failed...)
 			return nil
 		}
-		n, _ := asynq.GetRetryCount(taskCtx)
-		level := slog.LevelWarn
-		if n > 0 {
-			level = slog.LevelDebug // it has been said
+		level := slog.LevelDebug
+		if outage.Failed(id, err) == 0 { // it begins
+			level = slog.LevelWarn
 		}
+		n, _ := asynq.GetRetryCount(taskCtx)
 		pause := max(min(outcome.delay(false, n+1), maxPollInterval), fetch.RetryAfter(err))
 		log.Log(taskCtx, level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
 		return &snoozeError{delay: pause, message: safeText(err), countsAsFailure: true}
 	})
+}
+
+// logListingOutage logs that a place could not be listed for another hour, and that it
+// answers again. That an outage begins is logged with its run.
+func (w *Worker) logListingOutage(e OutageEvent) {
+	lasted := e.Lasted.Round(time.Second)
+	switch {
+	case e.Err == nil:
+		w.Log.Warn("it is over: the place answers again", "place", e.What, "lasted", lasted)
+	case lasted > 0:
+		w.Log.Warn("still not listed", "place", e.What, "cause", string(Classify(e.Err).Cause), "error", safeText(e.Err), "lasted", lasted)
+	}
 }
 
 // A discoverRun is one run of a discover: it lists a place and enqueues new jobs.

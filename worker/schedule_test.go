@@ -106,12 +106,40 @@ func TestATemporaryFailureOfAListingIsRetried(t *testing.T) {
 						t.Errorf("list %d is %v after the one before", i+1, pause)
 					}
 				}
-				if n := r.countLog("not listed yet"); n != 1 {
-					t.Errorf("that it fails was told of %d times", n)
+				if begins, ends := r.countLog("not listed yet"), r.countLog("it is over: the place answers again"); begins != 1 || ends != 1 {
+					t.Errorf("that it fails was told of %d times, and that this is over %d times", begins, ends)
 				}
 			})
 		})
 	}
+}
+
+// A place that is away for hours is told when that begins, hourly, and when it is over.
+func TestAnOutageOfAPlaceIsToldHourly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hours of simulated time")
+	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, r := newFakeRedis(t), newFakeLister(t, "job")
+		until := time.Now().Add(2*time.Hour + 30*time.Minute)
+		r.BeforeList = func(context.Context, int) error {
+			if time.Now().Before(until) {
+				return networkErr
+			}
+			return nil
+		}
+		w := r.worker(NewQueue(p.client), everyEntry(t, 24*time.Hour))
+		w.TaskCheckInterval = 20 * time.Second
+		defer startWorker(t, w)()
+		time.Sleep(3 * time.Hour)
+		r.checkLanded(t, "job")
+		for says, want := range map[string]int{"not listed yet": 1, "still not listed": 2, "it is over: the place answers again": 1} {
+			if n := r.countLog(says); n != want {
+				t.Errorf("%d lines say %q, want %d", n, says, want)
+			}
+		}
+	})
 }
 
 func TestAPermanentFailureOfAListingWaitsUntilItIsDue(t *testing.T) {
