@@ -23,7 +23,7 @@ func TestCancellationEndsAFetchAtEachStage(t *testing.T) {
 		"in the body of a store without ranges":   inTurn(ignoreRange, stall(1500)),
 		"while skipping in such a body":           after(1, inTurn(ignoreRange, stall(100))),
 		"while backing off from the first answer": refuse(503, ""),
-		"while backing off from a later one":      after(1, refuse(503, "", "Retry-After", "600")),
+		"while backing off from a later one":      after(1, refuse(503, "", "Retry-After", "9")),
 		"while backing off from a body cut short": cut(500),
 	} {
 		t.Run(name, func(t *testing.T) {

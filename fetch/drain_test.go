@@ -285,7 +285,7 @@ func TestDrainEndsWaitsAndRetriesNothing(t *testing.T) {
 		took   time.Duration
 	}{
 		"throttled": {func(context.Context, int64) error {
-			return &fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}
+			return &fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: 9 * time.Second}
 		}, 0},
 		"failing":     {func(context.Context, int64) error { return fetch.ErrTemporary }, 0},
 		"stalled":     {blockUntilDone, 59 * time.Minute}, // IdleTimeout after the request began

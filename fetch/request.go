@@ -100,7 +100,7 @@ func (t *transfer) skip(answer *Range, n int64) error {
 const (
 	maxTries         = 4
 	defaultRetryWait = 200 * time.Millisecond
-	maxRetryAfter    = 50 // times the first wait: the most that a store's Retry-After counts
+	maxRetryAfter    = 10 * time.Second // a store that asks for more ends the attempt
 )
 
 // retry calls do again after a failure that may pass, until it has failed
@@ -124,12 +124,13 @@ func (t *transfer) retry(ctx context.Context, received func() int64, do func() e
 		if _, slow := errors.AsType[*SlowError](err); !slow && received() > before {
 			failures, wait = 0, first
 		}
-		if failures++; failures == maxTries {
+		asked := RetryAfter(err)
+		if failures++; failures == maxTries || asked > maxRetryAfter {
 			return err
 		}
 		t.report(0, fmt.Sprintf("%v: trying again", err))
 		soft, stop := t.softly(ctx)
-		ended := Sleep(soft, max(wait, min(RetryAfter(err), maxRetryAfter*first)))
+		ended := Sleep(soft, max(wait, asked))
 		stop()
 		if ended != nil {
 			return ended

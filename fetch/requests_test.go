@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/fetch"
 	"tallyman/verify"
 )
 
@@ -151,5 +152,16 @@ func TestAMismatchInTheFirstAnswerEndsTheRequests(t *testing.T) {
 	_, err := f.Fetch(context.Background(), s.ref(t, "export.csv", "#size=9"))
 	if mismatch, ok := errors.AsType[*verify.Mismatch](err); s.count.Load() != 1 || !ok || mismatch.Check != verify.CheckSize {
 		t.Errorf("%d requests, %v, want 1 and a mismatch of %s", s.count.Load(), err, verify.CheckSize)
+	}
+}
+
+// Who asks for an hour is not asked again meanwhile: the caller may wait for so long.
+func TestAStoreThatAsksForAnHourEndsTheAttempt(t *testing.T) {
+	t.Parallel()
+	s := serve(t, rows)
+	s.respond = refuse(503, "", "Retry-After", "3600")
+	f, _ := newFetcher(t, t.TempDir())
+	if _, err := f.Fetch(t.Context(), s.ref(t, "export.csv", "")); fetch.RetryAfter(err) != time.Hour || s.count.Load() != 1 {
+		t.Errorf("%v after %d requests", err, s.count.Load())
 	}
 }

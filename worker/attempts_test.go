@@ -108,7 +108,7 @@ func TestEachCauseHasItsNumberOfAttempts(t *testing.T) {
 		for _, asked := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", asked ", asked), func(t *testing.T) {
 				s := &scriptedFetcher{ends: []error{test.err}, polled: asked}
-				if err := s.runLocal(t, &Worker{TaskCheckInterval: test.wake}); !errors.Is(err, test.err) {
+				if err := s.runLocal(t, &Worker{Wait: 24 * time.Hour, TaskCheckInterval: test.wake}); !errors.Is(err, test.err) {
 					t.Errorf("ended with %v", err)
 				}
 				checkPauses(t, s.pauses(), test.pauses, second+2*test.wake)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -218,6 +219,40 @@ func TestAnHourOfRetryAfterIsTold(t *testing.T) {
 	}
 	if len(told) != 2 || told[0] != "throttled: GET: throttled: waiting for that to pass; the service asks for 1h0m0s more" {
 		t.Errorf("told %q", told)
+	}
+}
+
+// Nobody waits for longer than the wait that is left since a service asks, nor tries
+// again before, and the person is told at once.
+func TestARetryAfterIsHonouredWithinTheWait(t *testing.T) {
+	t.Parallel()
+	for _, attempts := range []int{0, 20} {
+		var told []string
+		s := &scriptedFetcher{ends: []error{&fetch.CallError{Call: "GET", Kind: fetch.ErrThrottled, RetryAfter: time.Hour}}}
+		w := &Worker{Wait: 10 * time.Minute, PollInterval: 2 * time.Second, TaskCheckInterval: 5 * time.Second, Patient: true, Attempts: attempts}
+		w.OnOutage = func(e OutageEvent) { told = append(told, e.String()) }
+		if err := s.runLocal(t, w); !errors.Is(err, s.ends[0]) || len(s.times) != 2 || s.pauses()[0].Round(time.Minute) != 10*time.Minute {
+			t.Errorf("%v; %v apart", err, s.pauses())
+		}
+		if said := strings.Join(append(told, s.notes...), "\n"); !strings.Contains(said, "the service asks ") || !strings.Contains(said, " 1h0m0s") {
+			t.Errorf("told %q", said)
+		}
+	}
+}
+
+// Without a wait, a short one is honoured and a long one ends the attempts at once.
+func TestARetryAfterWithoutAWait(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[time.Duration]int{3 * time.Second: 10, time.Hour: 1} {
+		s := &scriptedFetcher{ends: []error{&fetch.CallError{Call: "GET", Kind: fetch.ErrThrottled, RetryAfter: asked}}}
+		if err := s.runLocal(t, &Worker{}); !errors.Is(err, s.ends[0]) || len(s.times) != want {
+			t.Errorf("asked for %v: %d attempts, want %d: %v", asked, len(s.times), want, err)
+		}
+		for _, pause := range s.pauses() {
+			if pause < asked {
+				t.Errorf("asked for %v, and waited for %v", asked, pause)
+			}
+		}
 	}
 }
 

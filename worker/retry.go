@@ -16,6 +16,7 @@ import (
 const (
 	maxPollInterval = time.Minute     // that polls back off to, and retries of what costs an export nothing
 	busyInterval    = 5 * time.Second // between looks whether another attempt has ended
+	maxLocalPause   = 5 * time.Second // that who waits for an export bears whatever the wait is
 )
 
 // recordFailure writes down an attempt after which the export has not landed, and
@@ -157,11 +158,20 @@ func (r *run) useAttempt(d *archive.Record, failure error, outcome Outcome, budg
 	d.State.Attempts++
 	d.State.Failures[string(outcome.Cause)]++
 	n := d.State.Failures[string(outcome.Cause)]
-	if n >= budget {
+	asked, left := fetch.RetryAfter(failure), Forever
+	if r.w.local != nil {
+		left = max(r.waitLeft(d.State.Asked), 0)
+	}
+	pause := outcome.delay(r.w.local != nil, n)
+	if n >= budget || asked > maxLocalPause && left == 0 {
 		return r.giveUp(d, failure)
 	}
-	pause := max(outcome.delay(r.w.local != nil, n), fetch.RetryAfter(failure))
-	r.note(fmt.Sprintf("attempt %d of %d failed: %v; the next in %v", n, budget, failure, pause))
+	note := fmt.Sprintf("attempt %d of %d failed: %v", n, budget, failure)
+	if asked > pause {
+		note += fmt.Sprintf("; the service asks to wait %v", asked.Round(time.Second))
+		pause = max(pause, min(asked, max(left, maxLocalPause)))
+	}
+	r.note(fmt.Sprintf("%s; the next in %v", note, pause))
 	d.State.Next = time.Now().UTC().Add(pause)
 	_ = saveFailure(d, failure) // if it can't be saved, the export has an attempt more
 	return &snoozeError{delay: pause, message: safeText(failure), countsAsFailure: true}
@@ -214,7 +224,7 @@ func (o Outcome) delay(local bool, n int) time.Duration {
 	case local && o.Budget == few:
 		return time.Duration(n) * time.Second
 	case local:
-		return backoff(250*time.Millisecond, n, 5*time.Second)
+		return backoff(250*time.Millisecond, n, maxLocalPause)
 	}
 	return jitter(backoff(time.Second, n, 15*time.Minute))
 }

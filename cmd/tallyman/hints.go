@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
@@ -46,7 +47,8 @@ type when struct {
 // for all. A cause that is missing here, and a hint that is "", leave all to the error.
 //
 // In a hint, REF is the reference, PLACE the place that it is in, NEAREST the region that
-// it may mean, HOST the host that was refused, and DIR the directory of the archive.
+// it may mean, HOST the host that was refused, WAIT how long the service asks to wait, and
+// DIR the directory of the archive.
 var hints = []struct {
 	cause worker.Cause // "" is any
 	when  when
@@ -125,6 +127,7 @@ var hints = []struct {
 		"did you mean the region NEAREST? If not, see how the rest is spelt, and that this machine has a network and a name server"},
 	{"network", when{is: fetch.ErrNoSuchHost, test: func(f failure) bool { return f.ref.IsPrefix() }}, "check how the region and the bucket are spelt, and that this machine has a network and a name server"},
 	{"network", when{is: fetch.ErrNoSuchHost}, "check how the region and the project are spelt, and that this machine has a network and a name server"},
+	{"network", when{test: asksToWait}, hintPutOff},
 	{"network", when{}, hintRunAgain},
 	{"not-found", when{says: "ProjectNotExist"}, "check the name of the project, and its region: a project is known in its own region alone"},
 	{"not-found", when{says: "not one of https"}, "look at the job in the provider's console: its file can be fetched by https alone"},
@@ -140,6 +143,7 @@ var hints = []struct {
 	{"proxy", when{}, "check the user and the password in HTTPS_PROXY and what the proxy allows, or name the host in NO_PROXY to do without it"},
 	{"redis", when{test: func(f failure) bool { return f.err != nil && strings.Contains(f.err.Error(), "WRONGTYPE") }}, "give the queue a Redis, or a database of it, that nothing else uses: redis://HOST/DB; tallyman requeue fills it"},
 	{"redis", when{}, "see that Redis runs, and run again"},
+	{"throttled", when{test: asksToWait}, hintPutOff},
 	{"throttled", when{}, "run again later: what was received is kept"},
 	{"tls", when{test: isType[x509.HostnameError]}, "see that the host is spelt right, and that nothing answers in its place, such as the login page of a network"},
 	{"tls", when{test: func(f failure) bool {
@@ -162,6 +166,7 @@ var hints = []struct {
 
 const (
 	hintRunAgain = "run again: what was received is kept"
+	hintPutOff   = "run again after WAIT, as the service asks: what was received is kept"
 	webPage      = "a page of HTML"
 	hintNoTLS    = "the server speaks no TLS on that port: see that the port is right"
 	hintReport   = "this is a mistake in tallyman: please report it"
@@ -230,7 +235,7 @@ func (f failure) fill(hint string) string {
 	if strings.Contains(f.ref.String(), separator) {
 		separator = "&"
 	}
-	words := []string{"NEAREST", nearestRegion(f.ref), "REF#md5=…", cli.ShellQuote(f.ref.String() + separator + "md5=…"), "REF", cli.ShellQuote(f.ref.String())}
+	words := []string{"WAIT", fetch.RetryAfter(f.err).Round(time.Second).String(), "NEAREST", nearestRegion(f.ref), "REF#md5=…", cli.ShellQuote(f.ref.String() + separator + "md5=…"), "REF", cli.ShellQuote(f.ref.String())}
 	if place, ok := f.ref.Place(); ok {
 		words = append(words, "PLACE", cli.ShellQuote(place.String()))
 	}
@@ -294,6 +299,8 @@ func isHostKnown(f failure) bool {
 }
 
 func isURL(f failure) bool { return f.ref.Scheme() == "https" || f.ref.Scheme() == "http" }
+
+func asksToWait(f failure) bool { return fetch.RetryAfter(f.err) > time.Second }
 
 func isInPlace(f failure) bool {
 	_, ok := f.ref.Place()

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
@@ -51,6 +52,9 @@ func TestAHintFitsTheError(t *testing.T) {
 		{job, &fetch.LimitError{Limit: fetch.LimitEntries}, "if you trust the source, allow more: --max-entries"},
 		{job, &fetch.LimitError{Limit: fetch.LimitMemory}, "give decoders more memory: --max-memory"},
 		{job, fmt.Errorf("%w: no such key", fetch.ErrRefused), ""},
+
+		{job, &fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}, "run again after 1h0m0s, as the service asks: what was received is kept"},
+		{job, &fetch.CallError{Kind: fetch.ErrTemporary, RetryAfter: time.Hour}, "run again after 1h0m0s, as the service asks: what was received is kept"},
 
 		// A wrong key, and its kinds.
 		{job, denied("SignatureNotMatch", "Signature 4549 is not matched."), "check the credentials: the secret is not the one of this access key, or a part of it is missing"},

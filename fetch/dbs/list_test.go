@@ -386,7 +386,7 @@ func TestAThrottledListingWaits(t *testing.T) {
 	}{
 		{"once", 1, "7000", 130, 7 * time.Second, nil},
 		{"with waits of our own", 4, "", 130, 7500 * time.Millisecond, nil},
-		{"but not for hours", 1, "7200000", 130, 30 * time.Second, nil},
+		{"but not for hours", 1, "7200000", 50, 0, fetch.ErrThrottled},
 		{"and not for ever", 5, "", 50, 7500 * time.Millisecond, fetch.ErrThrottled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

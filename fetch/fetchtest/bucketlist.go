@@ -169,7 +169,7 @@ func (b Bucket) retries(t *testing.T) {
 	for _, c := range append([]Retry{
 		{"when the store is throttled", 503, "", b.Throttled, 4, wait, fetch.ErrThrottled},
 		{"as late as the store asks", 503, "3", "", 4, 9 * time.Second, fetch.ErrTemporary},
-		{"after ten seconds at most", 429, "3600", "", 4, 30 * time.Second, fetch.ErrThrottled},
+		{"not meanwhile if it asks for more than ten seconds", 429, "3600", "", 1, 0, fetch.ErrThrottled},
 		{"when the store fails", 500, "", "InternalError", 4, wait, fetch.ErrTemporary},
 		{"but not if it is refused", 403, "", "AccessDenied", 1, 0, fetch.ErrAuth},
 		{"but not if there is no bucket", 404, "", "NoSuchBucket", 1, 0, fetch.ErrNotFound},

@@ -318,7 +318,7 @@ func TestAThrottledListingWaitsAsLongAsTheServiceAsks(t *testing.T) {
 	}{
 		{"once", 1, "7", 250, 7 * time.Second, nil},
 		{"with waits of our own", 4, "", 250, 7500 * time.Millisecond, nil},
-		{"but not for hours", 1, "7200", 250, 30 * time.Second, nil},
+		{"but not for hours", 1, "7200", 100, 0, fetch.ErrThrottled},
 		{"and not for ever", 5, "", 100, 7500 * time.Millisecond, fetch.ErrThrottled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -26,7 +26,8 @@ func TestRetryRepeatsTemporaryFailures(t *testing.T) {
 		{"one that is throttled is made again", []error{failing(fetch.ErrThrottled, 0)}, 2, ServiceBackoff.First},
 		{"the waits double", []error{failing(fetch.ErrTemporary, 0), failing(fetch.ErrThrottled, 0), failing(fetch.ErrTemporary, 0)}, 4, 7 * ServiceBackoff.First},
 		{"the service's wish counts if it is longer", []error{failing(fetch.ErrThrottled, 3*time.Second), failing(fetch.ErrThrottled, time.Millisecond)}, 3, 3*time.Second + 2*ServiceBackoff.First},
-		{"but not without bound", []error{failing(fetch.ErrThrottled, time.Hour)}, 2, ServiceBackoff.Longest},
+		{"up to a bound", []error{failing(fetch.ErrThrottled, ServiceBackoff.Longest)}, 2, ServiceBackoff.Longest},
+		{"and beyond it no call is made meanwhile", []error{failing(fetch.ErrThrottled, time.Hour)}, 1, 0},
 		{"what goes on failing ends", []error{failing(fetch.ErrTemporary, 0), failing(fetch.ErrTemporary, 0), failing(fetch.ErrTemporary, 0), failing(fetch.ErrTemporary, 0), failing(fetch.ErrThrottled, 0)}, ServiceBackoff.Tries, 15 * ServiceBackoff.First},
 		{"a refusal ends what has failed before", []error{failing(fetch.ErrTemporary, 0), failing(fetch.ErrAuth, 0)}, 2, ServiceBackoff.First},
 	} {
