@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"tallyman/verify/archive/internal/rangelock"
@@ -84,6 +85,7 @@ type identity struct {
 func (a *Archive) open(id string, may Site) error {
 	a.run.locks = rangelock.New(a.runsPath(locksFile))
 	err := a.readIdentity()
+	a.commits.whole = sync.OnceValue(func() *os.File { return openWhole(a.dir) })
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := a.makeWithin(id, may); err != nil {
 			return err

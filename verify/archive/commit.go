@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -81,7 +80,10 @@ type commits struct {
 	mu      sync.Mutex
 	waiting []*commitment
 	durable sync.Map // of the fs.FileInfo of a directory whose name is durable, by its path
-	whole   wholeSync
+
+	// whole opens the directory by which the file system is synced as a whole, or returns
+	// nil if it can't be. It is called before the first write: errors count that come after.
+	whole func() *os.File
 }
 
 const (
@@ -184,8 +186,10 @@ func (a *Archive) moveBag(c *commitment) error {
 // error of those that are not. If it can't sync the file system, it syncs each file,
 // which says whose bytes are lost.
 func (a *Archive) syncBags(batch []*commitment) {
-	if len(batch) >= minWholeSync && a.commits.whole.sync(a.disk) == nil {
-		return
+	if root := a.commits.whole(); root != nil && len(batch) >= minWholeSync {
+		if a.disk.step("syncfs", root.Name()) == nil && syncWhole(root) == nil {
+			return
+		}
 	}
 	var syncs errgroup.Group
 	syncs.SetLimit(maxSyncs)
@@ -237,30 +241,6 @@ func (a *Archive) syncNames(dir string) error {
 			return nil
 		}
 	}
-}
-
-// A wholeSync syncs a file system as a whole, where that tells of bytes that are lost.
-type wholeSync struct {
-	opened sync.Once
-	root   atomic.Pointer[os.File] // nil if it can't be done. Errors count that come after it was opened
-}
-
-var errNoWholeSync = errors.New("the file system can't be synced as a whole")
-
-// open is called before the first write.
-func (w *wholeSync) open(dir string) {
-	w.opened.Do(func() { w.root.Store(openWhole(dir)) })
-}
-
-func (w *wholeSync) sync(d disk) error {
-	root := w.root.Load()
-	if root == nil {
-		return errNoWholeSync
-	}
-	if err := d.step("syncfs", root.Name()); err != nil {
-		return err
-	}
-	return syncWhole(root)
 }
 
 // The files of a bag, as RFC 8493 names them, and our own.

@@ -2,7 +2,10 @@
 
 package archive
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // measureDisk can't say.
 func measureDisk(string) (diskSpace, bool) { return diskSpace{}, false }
@@ -11,4 +14,4 @@ func startWriteBack(*os.File, int64, int64) {}
 
 func openWhole(string) *os.File { return nil }
 
-func syncWhole(*os.File) error { return errNoWholeSync }
+func syncWhole(*os.File) error { return errors.ErrUnsupported }

@@ -55,7 +55,7 @@ func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest,
 			in = nil
 		}
 	}()
-	a.commits.whole.open(a.dir)
+	a.commits.whole()
 	if in.exportLock, err = a.lockKey(key); err != nil {
 		return in, err
 	}
