@@ -118,7 +118,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer background.Wait()
 	adopting, stopAdopting := context.WithCancel(ctx)
 	defer stopAdopting()
-	background.Go(func() { w.adopt(adopting) })
+	if !w.Archive.Made { // else nothing landed before
+		background.Go(func() { w.adopt(adopting) })
+	}
 	if w.local == nil {
 		err = w.recoverTasks(ctx)
 	} else {

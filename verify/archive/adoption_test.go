@@ -93,12 +93,15 @@ func ledgerLines(t testing.TB, a *Archive) (lines []string) {
 
 func TestWhatLandedBeforeTheLedgerIsAdoptedOnce(t *testing.T) {
 	a, _ := mustLand(t, t.TempDir(), threeObjects())
+	if adopted, err := a.IsAdopted(); !adopted || err != nil {
+		t.Errorf("before anything landed that is to be adopted: %v, %v", adopted, err)
+	}
 	plantEarlier(t, a.dir, "a", "b")
 	for range 2 {
 		if err := a.Adopt(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"landed download-123", "adopted a", "adopted b", "adopted through"}
+		want := []string{"adopted through", "landed download-123", "adopted a", "adopted b"}
 		if diff := cmp.Diff(want, ledgerLines(t, a)); diff != "" {
 			t.Fatal(diff)
 		}
@@ -215,7 +218,7 @@ func TestAPersonAdoptsWhatIsWholeAndNothingElse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := mustOpen(t, t.TempDir())
+				a := mustReopen(t)
 				for _, name := range auditedNames {
 					landNamed(t, a, name)
 					time.Sleep(time.Second)

@@ -45,9 +45,10 @@ type Archive struct {
 	// not change.
 	Made bool
 
-	dir  string
-	id   string
-	disk disk
+	dir   string
+	id    string
+	disk  disk
+	fresh bool // Made where nothing was, and no line of the ledger says so yet; under commits.turn
 
 	indexEvery int64                              // 0 means defaultIndexEvery
 	measure    func(dir string) (diskSpace, bool) // false if the system can't say
@@ -84,13 +85,13 @@ type identity struct {
 
 func (a *Archive) open(id string, may Site) error {
 	a.run.locks = rangelock.New(a.runsPath(locksFile))
-	err := a.readIdentity()
 	a.commits.whole = sync.OnceValue(func() *os.File { return openWhole(a.dir) })
+	err := a.readIdentity()
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := a.makeWithin(id, may); err != nil {
 			return err
 		}
-		if err = a.readIdentity(); err == nil && a.Made {
+		if err = a.readIdentity(); err == nil && a.Made && !a.fresh {
 			err = a.adoptLedger()
 		}
 	}

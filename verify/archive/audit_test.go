@@ -155,7 +155,7 @@ func TestAnAuditSeesWhatIsGoneOrAnother(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := mustOpen(t, t.TempDir())
+				a := mustReopen(t)
 				for _, name := range auditedNames {
 					landNamed(t, a, name)
 					time.Sleep(time.Second)
@@ -188,7 +188,7 @@ func ledgerText(a *Archive) (text string) {
 
 func TestAMonthOfTheLedgerThatIsGoneIsSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := mustOpen(t, t.TempDir())
+		a := mustReopen(t)
 		for _, name := range auditedNames {
 			landNamed(t, a, name)
 			time.Sleep(32 * 24 * time.Hour)
@@ -206,7 +206,7 @@ func TestAMonthOfTheLedgerThatIsGoneIsSeen(t *testing.T) {
 
 func TestExportsThatLandTogetherAreNewerInAnyOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := mustOpen(t, t.TempDir())
+		a := mustReopen(t)
 		landNamed(t, a, auditedNames...)
 		editLedger(func(lines []string) []string { return []string{lines[0]} })(t, a)
 		want := []string{"three it landed after the last line of this ledger", "two it landed after the last line of this ledger"}

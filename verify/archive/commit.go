@@ -155,14 +155,19 @@ func (a *Archive) commitBatch(batch []*commitment) {
 	failed("write the ledger", a.appendUnsaid())
 }
 
-// appendUnsaid appends the lines of exports that are durable in their places.
+// appendUnsaid appends the lines of exports that are durable in their places. In an
+// archive that was just made, the first says that nothing landed before.
 func (a *Archive) appendUnsaid() error {
-	if len(a.run.unsaid) == 0 {
+	lines := a.run.unsaid
+	if len(lines) == 0 {
 		return nil
 	}
-	err := a.ledger.Append(a.run.unsaid...)
+	if a.fresh {
+		lines = append([]ledger.Line{{Kind: ledger.Adopted, Through: true}}, lines...)
+	}
+	err := a.ledger.Append(lines...)
 	if err == nil {
-		a.run.unsaid = nil
+		a.run.unsaid, a.fresh = nil, false
 	}
 	return err
 }

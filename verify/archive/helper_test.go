@@ -133,6 +133,13 @@ func land(a *Archive, e export) (*Receipt, error) {
 	return in.Commit(Summary{Reference: testRef, Status: "SUCCEEDED", Records: verify.Unknown})
 }
 
+// mustReopen opens an archive that was made before, so that the first line of its ledger
+// is of what lands in it.
+func mustReopen(t testing.TB) *Archive {
+	t.Helper()
+	return mustOpen(t, mustOpen(t, t.TempDir()).dir)
+}
+
 func mustLand(t testing.TB, dir string, e export) (*Archive, string) {
 	t.Helper()
 	a := mustOpen(t, dir)

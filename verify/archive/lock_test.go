@@ -320,11 +320,10 @@ func TestAFileSystemWithoutHardLinksKeepsNothing(t *testing.T) {
 	for _, inside := range []bool{false, true} {
 		parent := t.TempDir()
 		a := &Archive{dir: filepath.Join(parent, "archive"), disk: none}
-		make := a.makeBeside
 		if inside {
-			a.dir, make = parent, a.makeInside
+			a.dir = parent
 		}
-		if err := make(identity{identitySchema, "1"}); !errors.Is(err, ErrFileSystem) {
+		if err := a.makeWithin("1", SiteEmpty); !errors.Is(err, ErrFileSystem) {
 			t.Errorf("inside %v: %v", inside, err)
 		}
 		if entries, err := os.ReadDir(parent); len(entries) > 0 || err != nil {

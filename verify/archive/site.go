@@ -109,7 +109,9 @@ func holdsBag(dir string) (found bool) {
 	return found
 }
 
-// makeWithin makes an archive where the Site comes no later than may.
+// makeWithin makes an archive where the Site comes no later than may, unless another
+// process is first: it is built beside its place and renamed into that, or built in the
+// directory that is there.
 func (a *Archive) makeWithin(id string, may Site) error {
 	site, err := inspect(a.dir)
 	switch {
@@ -125,42 +127,28 @@ func (a *Archive) makeWithin(id string, may Site) error {
 		rand.Read(random)
 		id = hex.EncodeToString(random)
 	}
-	if site == SiteAbsent || site == SiteRemote {
-		err = a.makeBeside(identity{identitySchema, id})
-	} else {
-		err = a.makeInside(identity{identitySchema, id})
+	draft, named := a.dir, a.dir // named is the directory that gets a name
+	beside := site == SiteAbsent || site == SiteRemote
+	if beside {
+		named = filepath.Dir(a.dir)
+		draft = filepath.Join(named, draftPrefix+rand.Text())
+		defer a.disk.removeAll(draft)
+	}
+	if err = a.makeIn(draft, identity{identitySchema, id}); err == nil && beside {
+		err = a.disk.rename(draft, a.dir) // which fails if a directory is there
+	}
+	a.Made = err == nil
+	a.fresh = a.Made && site < SiteOccupied
+	switch {
+	case a.Made || errors.Is(err, fs.ErrExist):
+		err = a.disk.syncDir(named)
+	case !beside:
+		_ = os.Remove(filepath.Join(a.dir, ingestDir)) // which fails if anything is in it
 	}
 	if err != nil {
 		return fmt.Errorf("make %s: %w", a.dir, err)
 	}
 	return nil
-}
-
-// makeBeside builds an archive beside its place and renames it into that, unless
-// another process has been first.
-func (a *Archive) makeBeside(i identity) error {
-	parent := filepath.Dir(a.dir)
-	draft := filepath.Join(parent, draftPrefix+rand.Text())
-	defer a.disk.removeAll(draft)
-	if err := a.makeIn(draft, i); err != nil {
-		return err
-	}
-	err := a.disk.rename(draft, a.dir) // which fails if a directory is there
-	if a.Made = err == nil; !a.Made && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return a.disk.syncDir(parent)
-}
-
-// makeInside makes an archive of a directory that is there, unless another process
-// has been first.
-func (a *Archive) makeInside(i identity) error {
-	err := a.makeIn(a.dir, i)
-	if a.Made = err == nil; a.Made || errors.Is(err, fs.ErrExist) {
-		return a.disk.syncDir(a.dir)
-	}
-	_ = os.Remove(filepath.Join(a.dir, ingestDir)) // which fails if anything is in it
-	return err
 }
 
 // makeIn makes what an archive begins with. It fails if the file system has no hard
