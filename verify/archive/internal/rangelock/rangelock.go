@@ -99,11 +99,14 @@ func (f *File) Unlock(off int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.held, off)
-	return errors.Join(unlock(f.file, off), f.closeUnused())
+	if len(f.held) > 0 {
+		return unlock(f.file, off)
+	}
+	return f.closeUnused()
 }
 
-// closeUnused closes the file if nothing is locked by this File, and removes it and its
-// directory if nothing is by any.
+// closeUnused closes the file, which unlocks it, if nothing is locked by this File, and
+// removes it and its directory if nothing is by any.
 func (f *File) closeUnused() error {
 	if len(f.held) > 0 {
 		return nil
