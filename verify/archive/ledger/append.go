@@ -95,14 +95,19 @@ func (l *Ledger) writeLocked(entries []entry) (durable int, err error) {
 		return 0, err
 	}
 	defer h.release()
-	waiting := l.waiting(h)
+	var files []waiting
+	if len(h.found.sides)+len(h.found.cuts) > 0 {
+		files = l.waiting(h)
+	}
 	var before []entry
-	for _, w := range waiting {
+	for _, w := range files {
 		before = append(before, w.entries...)
 	}
 	durable, err = l.put(h, at, append(before, entries...))
 	if durable >= len(before) {
-		l.settle(waiting)
+		for _, w := range files {
+			_ = w.settled() // a file that stays is found by the next writer, who finds its lines, too
+		}
 	}
 	return durable - len(before), err
 }

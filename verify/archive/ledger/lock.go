@@ -134,7 +134,13 @@ func (l *Ledger) lockForWriting() (h *heldFile, at time.Time, err error) {
 		}
 		h = next
 		if err = l.takeOver(h); err == nil {
-			at = l.clock()
+			at = time.Now().UTC().Truncate(time.Millisecond)
+			switch before := l.end.at; {
+			case before.After(at.Add(maxAhead)):
+				l.ahead.Store(&before)
+			case before.After(at):
+				at = before
+			}
 			month := at.Format(monthLayout)
 			if month <= h.name {
 				return h, at, nil
@@ -148,19 +154,6 @@ func (l *Ledger) lockForWriting() (h *heldFile, at time.Time, err error) {
 			return nil, at, err
 		}
 	}
-}
-
-// clock is the time of the next line.
-func (l *Ledger) clock() time.Time {
-	now, before := time.Now().UTC().Truncate(time.Millisecond), l.end.at
-	if before.After(now.Add(maxAhead)) {
-		l.ahead.Store(&before)
-		return now
-	}
-	if before.After(now) {
-		return before
-	}
-	return now
 }
 
 // takeOver finds the end of a file that was locked, unless it is known, and cuts what
@@ -184,7 +177,7 @@ func (l *Ledger) takeOver(h *heldFile) error {
 	}
 	if end.size = tail.good; tail.found {
 		end.last = tail.last
-	} else if !known {
+	} else if !known && len(h.found.months) > 1 {
 		if end.last, err = l.lastBefore(h); err != nil {
 			return err
 		}

@@ -72,9 +72,6 @@ type waiting struct {
 // waiting reads what waits for a writer. A file that can't be read stays where it is,
 // and readers tell of it: it keeps nobody from an append.
 func (l *Ledger) waiting(h *heldFile) (all []waiting) {
-	if len(h.found.sides)+len(h.found.cuts) == 0 {
-		return nil
-	}
 	taken, err := l.taken(h.found.months)
 	if err != nil {
 		return nil
@@ -104,14 +101,6 @@ func (l *Ledger) waiting(h *heldFile) (all []waiting) {
 		all = append(all, w)
 	}
 	return all
-}
-
-// settle ends the waiting of files whose lines are durable. One that stays is found by
-// the next writer, who finds its lines, too.
-func (l *Ledger) settle(all []waiting) {
-	for _, w := range all {
-		_ = w.settled()
-	}
 }
 
 // cut cuts a file that is locked to its good end. What is cut is kept beside it, under
