@@ -199,13 +199,9 @@ func (p *Partial) empty() error {
 }
 
 // Received is how many bytes are here.
-func (p *Partial) Received() int64 {
+func (p *Partial) Received() (n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.received()
-}
-
-func (p *Partial) received() (n int64) {
 	for _, part := range p.parts {
 		n += part.n
 	}
@@ -294,7 +290,7 @@ func (p *Partial) Close() (err error) {
 	switch {
 	case useless:
 		err = p.empty()
-	case p.memory != nil && p.received() > 0:
+	case p.memory != nil && p.Received() > 0:
 		err, useless = p.spill(), true // no part is left to be listed
 	}
 	for _, part := range p.parts {
