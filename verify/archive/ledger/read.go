@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 	"os"
 	"slices"
 )
@@ -116,11 +115,11 @@ func (l *Ledger) Through() (through bool, err error) {
 // eachLine reads the lines of files in order, whatever they are, until do wants no more.
 func (l *Ledger) eachLine(months []string, do func(line []byte) bool) error {
 	for _, month := range months {
-		f, err := os.Open(l.path(month))
+		f, end, err := l.openMonth(month, 0, false)
 		if err != nil {
 			return err
 		}
-		lines, more := scanner{r: f, end: math.MaxInt64}, true
+		lines, more := scanner{r: f, end: end}, true
 		for more && lines.next() {
 			more = do(lines.line)
 		}

@@ -52,7 +52,7 @@ func (s *scanner) next() bool {
 		}
 		searched = s.fill
 		if s.fill == len(s.buf) {
-			s.buf = append(s.buf, make([]byte, max(scanBuffer, s.fill))...)
+			s.buf = append(s.buf, make([]byte, min(int64(max(scanBuffer, s.fill)), s.end-s.off))...)
 		}
 		n, err := s.r.ReadAt(s.buf[s.fill:s.fill+int(min(int64(len(s.buf)-s.fill), s.end-s.off))], s.off)
 		s.fill += n
