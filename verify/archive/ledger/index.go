@@ -9,6 +9,7 @@ import (
 	"iter"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -95,8 +96,12 @@ func (x *Index) reset() { x.files, x.keys, x.last, x.taken = nil, nil, nil, nil 
 // refresh reads what is new in the files, or all of them if what was read is not there
 // any more.
 func (x *Index) refresh(months []string) error {
-	if !x.isPrefix(months) {
+	isPrefix, more := x.isPrefix(months)
+	if !isPrefix {
 		x.reset()
+	}
+	if isPrefix && !more && x.keys != nil {
+		return nil
 	}
 	if x.keys == nil {
 		size := int64(0)
@@ -118,35 +123,37 @@ func (x *Index) refresh(months []string) error {
 	return nil
 }
 
-// isPrefix reports whether what was read of the files is as it was. Nobody writes to a
-// file behind which another was begun.
-func (x *Index) isPrefix(months []string) bool {
+// isPrefix reports whether what was read of the files is as it was, and whether there is
+// more. Nobody writes to a file behind which another was begun.
+func (x *Index) isPrefix(months []string) (ok, more bool) {
 	if len(x.files) > len(months) {
-		return false
+		return false, false
 	}
+	more = len(x.files) < len(months)
 	for i, file := range x.files {
 		info, err := os.Lstat(x.ledger.path(months[i]))
 		if err != nil || file.name != months[i] || !os.SameFile(info, file.info) || info.Size() < file.end {
-			return false
+			return false, false
 		}
-		if i < len(x.files)-1 {
-			if info.Size() != file.info.Size() || !info.ModTime().Equal(file.info.ModTime()) {
-				return false
-			}
+		if info.Size() == file.info.Size() && info.ModTime().Equal(file.info.ModTime()) {
 			continue
 		}
+		if i < len(x.files)-1 {
+			return false, false
+		}
+		more = true
 		f, err := os.Open(x.ledger.path(file.name))
 		if err != nil {
-			return false
+			return false, false
 		}
 		there := make([]byte, len(file.last))
 		_, err = f.ReadAt(there, file.lastAt)
 		f.Close()
 		if err != nil || !bytes.Equal(there, file.last) {
-			return false
+			return false, false
 		}
 	}
-	return true
+	return true, more
 }
 
 // read reads what is new in one file.
@@ -288,6 +295,25 @@ func (x *Index) lineAt(at int64, key string) (*Line, error) {
 		return nil, &BreakError{Break: Break{File: file.name, SeqAfter: line.Seq}, Why: fmt.Sprintf("at byte %d there is no line of %s", off, key)}
 	}
 	return &line, nil
+}
+
+// Unlanded returns, in order, the keys of which the last phase may be another than
+// that they landed.
+func (x *Index) Unlanded() (keys []string) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for key, n := range x.keys {
+		if p := x.last[n]; p.phase >= 0 && p.phase != p.presence { // else one line says both: it landed
+			keys = append(keys, key)
+		}
+	}
+	for key, latest := range x.sides {
+		if latest.Phase != nil && latest.Phase != latest.Presence {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // Keys returns all keys, in no order. The Index must not be refreshed meanwhile.

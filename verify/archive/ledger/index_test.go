@@ -54,6 +54,13 @@ func mustIndexAll(t testing.TB, l *Ledger) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("%s: %s", name, diff)
 		}
+		unlanded := x.Unlanded()
+		for key, of := range want {
+			isOne := slices.Contains(unlanded, key)
+			if isPhase := of.Phase != nil && !of.Phase.Kind.IsPresence(); isPhase && !isOne || of.Phase != nil && of.Phase == of.Presence && isOne {
+				t.Errorf("%s: %s is among those that have not landed: %v", name, key, isOne)
+			}
+		}
 		if of, err := x.Lookup("no such key"); of != (Latest{}) || err != nil {
 			t.Errorf("%s: %v, %v", name, of, err)
 		}
