@@ -10,11 +10,13 @@
 //	    receipt.json                what was promised, and whether it held
 //	    objects.jsonl               its objects, if there are more than 100
 //	    data/...                    the content files
-//	.ledger/YYYY-MM.jsonl           what landed and what was seen to go; see [ledger]
+//	.ledger/YYYY-MM.jsonl           what was asked for, landed, failed or was cancelled, and
+//	                                what was seen to go; see [ledger]
 //	.ingest/run/                    there while a process receives or commits
 //	    locks                       a byte of it is locked for each export that is received
 //	    RANDOM/                     what one process has in hand
 //	        batch.jsonl             locked while it works: the batch that it commits
+//	        starts.jsonl            the attempts that it began and that it ended
 //	        HASH/                   the bag of an export of one small object
 //	.ingest/HASH/                   an export of which something is kept for later attempts
 //	    lock                        locked while a process works on the export, as earlier versions do
@@ -61,8 +63,13 @@
 //     decoded.
 //   - Pin: a line that fixes one object of the export, so that later attempts
 //     receive the same objects and no others.
-//   - Record: what is known of an export that has not landed: its state, which
-//     is durable, and its counters, which a power cut may reset.
+//   - Phase: whether an export that has not landed is waiting, failed or cancelled.
+//     The ledger tells it; state.json has it, too, for versions without a ledger. If
+//     one of those wrote state.json last, what that says counts, and the next Save
+//     writes the line.
+//   - Record: what is kept of an export that has not landed: its state, which
+//     is durable, and its counters, which a power cut may reset. An export that was
+//     only asked for, and of which nothing was counted or received, has none.
 //   - Reservation: disk space that an object may still fill and that other
 //     objects of this process therefore cannot have.
 //   - Commit: the steps that make an export land: write the tag files, sync, one

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"tallyman/verify/archive/ledger"
 )
 
 const (
@@ -31,25 +33,66 @@ const (
 	Cancelled Phase = "cancelled"
 )
 
-// A State is what state.json says of an export that has not landed.
+// phases are the phases of exports that have not landed, by their lines in the ledger.
+var phases = map[ledger.Kind]Phase{ledger.Asked: Waiting, ledger.Failed: Failed, ledger.Cancelled: Cancelled}
+
+// A State is what the ledger, and state.json where something is kept, say of an export
+// that has not landed.
 type State struct {
 	Schema    string          `json:"schema"`
+	Ledger    string          `json:"ledger,omitempty"` // whose lines tell the Phase; "": an earlier version wrote this last, and it counts
 	Reference string          `json:"reference"`
 	Key       string          `json:"key"`
 	FirstSeen time.Time       `json:"first_seen"`
 	Phase     Phase           `json:"phase,omitempty"`
 	Asked     time.Time       `json:"asked,omitzero"`     // when a person last asked for it: budgets and deadlines count from then
 	Options   json.RawMessage `json:"options,omitempty"`  // of the task, the caller's own
+	Profile   string          `json:"profile,omitempty"`  // the name of the account that it is fetched with
+	Wait      string          `json:"wait,omitempty"`     // for its job, as "24h0m0s"; "": as long as whoever fetches it waits
 	Attempts  int             `json:"attempts,omitempty"` // that failed, since Asked
 	Failures  map[string]int  `json:"failures,omitempty"` // of them, by cause
 	Cause     string          `json:"cause,omitempty"`    // of the last failure
 	Message   string          `json:"message,omitempty"`
+	RequestID string          `json:"request_id,omitempty"` // of the answer behind that
 	Changed   time.Time       `json:"changed,omitzero"`
 	Next      time.Time       `json:"next,omitzero"` // when it is tried again
 }
 
 func newState(reference, key string) State {
-	return State{Schema: stateSchema, Reference: reference, Key: key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
+	return State{Schema: stateSchema, Ledger: ledger.Schema, Reference: reference, Key: key, FirstSeen: time.Now().UTC().Truncate(time.Second)}
+}
+
+// line is the line of the ledger that says how far the export is.
+func (s *State) line() ledger.Line {
+	line := ledger.Line{Ref: s.Reference, Key: s.Key, Options: s.Options}
+	switch s.Phase {
+	case Failed:
+		line.Kind, line.Cause, line.Message, line.RequestID = ledger.Failed, s.Cause, s.Message, s.RequestID
+	case Cancelled:
+		line.Kind = ledger.Cancelled
+	default:
+		line.Kind, line.At, line.Profile, line.Wait = ledger.Asked, s.Asked, s.Profile, s.Wait
+	}
+	return line
+}
+
+// follow has the State say how far the export is by its last line, or nil. A State that
+// says the same knows more.
+func (s *State) follow(line *ledger.Line) {
+	if line == nil || phases[line.Kind] == "" || phases[line.Kind] == s.Phase || s.Key != "" && s.Ledger == "" {
+		return
+	}
+	if s.Key == "" {
+		*s = State{Schema: stateSchema, Ledger: ledger.Schema, Reference: line.Ref, Key: line.Key, FirstSeen: line.At, Asked: line.At}
+	}
+	s.Phase, s.Cause, s.Message, s.RequestID = phases[line.Kind], line.Cause, line.Message, line.RequestID
+	s.Options, s.Changed, s.Next = line.Options, line.At, time.Time{}
+	switch s.Phase {
+	case Waiting:
+		s.Asked, s.Profile, s.Wait, s.Attempts, s.Failures = line.At, line.Profile, line.Wait, 0, nil
+	case Cancelled:
+		s.Cause = string(line.Kind)
+	}
 }
 
 // Counters is what counts.json says: what changes too often to be made durable.
@@ -71,11 +114,12 @@ type Record struct {
 	State    State
 	Counters Counters
 	lock     exportLock
+	told     State // the last that the ledger and state.json both know
 }
 
 // Record opens the record of an export and locks the export. Reference is the
-// text that may be shown. If nothing is known of the export, Record writes down
-// that it is wanted, which is durable when Record returns. It fails with ErrBusy
+// text that may be shown. If nothing is kept of the export, Record makes its ingest
+// directory, which is durable when Record returns. It fails with ErrBusy
 // while an attempt or another Record has the lock, and with ErrLanded if the
 // export has landed. The caller closes the Record.
 func (a *Archive) Record(reference, key string) (*Record, error) {
@@ -83,20 +127,62 @@ func (a *Archive) Record(reference, key string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the record of %s: %w", reference, err)
 	}
+	latest, err := a.latest(key)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the record of %s: %w", reference, err), lock.close())
+	}
+	state.follow(latest.Phase)
 	counters, _ := readSmall[Counters](lock.path(countsFile)) // zero if they can't be read
-	return &Record{State: state, Counters: counters, lock: lock}, nil
+	return &Record{State: state, Counters: counters, lock: lock, told: state}, nil
 }
 
-// Save writes the State and the Counters. The State is durable when Save
-// returns. If Save fails, the State on disk is the old or the new one.
+// Ask writes down that an export is wanted, by a State that has its Reference, Key,
+// Asked, Options, Profile and Wait. The export is Waiting and has a new budget then,
+// which is durable when Ask returns. It fails as Record does.
+func (a *Archive) Ask(s State) error {
+	s.Phase = Waiting
+	landed, err := a.landed(s.Key)
+	if err != nil {
+		return fmt.Errorf("ask for %s: %w", s.Reference, err)
+	}
+	if _, err := os.Lstat(a.ingestPath(s.Key)); errors.Is(err, fs.ErrNotExist) && !landed { // nothing is kept of it
+		err := ErrBusy
+		if !a.Busy(s.Key) {
+			err = a.ledger.Append(s.line())
+		}
+		if err != nil {
+			err = fmt.Errorf("ask for %s: %w", s.Reference, err)
+		}
+		return err
+	}
+	r, err := a.Record(s.Reference, s.Key)
+	if err != nil {
+		return err
+	}
+	s.Schema, s.FirstSeen, s.Changed = r.State.Schema, r.State.FirstSeen, s.Asked
+	r.State, r.Counters = s, Counters{}
+	return errors.Join(r.Save(), r.Close())
+}
+
+// Save writes the State and the Counters, and a line in the ledger if the phase is
+// another or the export was asked for again. The State is durable when Save
+// returns. If Save fails, the old or the new one is.
 func (r *Record) Save() error {
-	disk, path := r.lock.archive.disk, r.lock.path(stateFile)
-	err := disk.writeJSON(path+".new", r.State)
+	a := r.lock.archive
+	if r.State.Phase != "" && (r.State.Ledger == "" || r.State.Phase != r.told.Phase || !r.State.Asked.Equal(r.told.Asked)) {
+		if err := a.ledger.Append(r.State.line()); err != nil {
+			return fmt.Errorf("save the state of %s: write the ledger: %w", r.State.Reference, err)
+		}
+	}
+	r.State.Ledger = ledger.Schema
+	r.told = r.State
+	path := r.lock.path(stateFile)
+	err := a.disk.writeJSON(path+".new", r.State)
 	if err == nil {
-		err = disk.rename(path+".new", path)
+		err = a.disk.rename(path+".new", path)
 	}
 	if err == nil {
-		err = disk.syncDir(r.lock.dir)
+		err = a.disk.syncDir(r.lock.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("save the state of %s: %w", r.State.Reference, err)
@@ -147,7 +233,18 @@ func (r *Record) Close() error { return r.lock.close() }
 func (a *Archive) State(key string) (State, Counters, error) {
 	dir := a.ingestPath(key)
 	state, err := readState(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return State{}, Counters{}, err
+	}
+	if state.Key != key { // or it is another's
+		state, err = State{}, fmt.Errorf("read the state of %s: %w", key, fs.ErrNotExist)
+	}
+	latest, failed := a.latest(key)
+	if failed != nil {
+		return State{}, Counters{}, failed
+	}
+	state.follow(latest.Phase)
+	if state.Key == "" {
 		return State{}, Counters{}, err
 	}
 	counters, _ := readSmall[Counters](filepath.Join(dir, countsFile)) // zero if they can't be read
@@ -197,32 +294,64 @@ const namesPerRead = 512
 // concerns one export the others follow.
 func (a *Archive) States() iter.Seq2[State, error] {
 	return func(yield func(State, error) bool) {
-		dir, err := os.Open(filepath.Join(a.dir, ingestDir))
-		if err == nil {
-			defer dir.Close()
-		}
-		for err == nil {
-			var names []string
-			names, err = dir.Readdirnames(namesPerRead)
-			for _, name := range names {
-				if name == runsDir {
-					continue
-				}
-				s, err := readState(filepath.Join(a.dir, ingestDir, name))
-				if errors.Is(err, fs.ErrNotExist) {
-					_ = os.Remove(filepath.Join(a.dir, ingestDir, name)) // if it is empty, it was left behind, or its lock is yet to be made, which is tried again
-					continue
-				}
-				if err != nil {
-					err = fmt.Errorf("list exports that have not landed: %w", err)
-				}
-				if !yield(s, err) {
-					return
-				}
-			}
-		}
-		if !errors.Is(err, io.EOF) && !errors.Is(err, fs.ErrNotExist) {
+		if err := a.states(yield); err != nil {
 			yield(State{}, fmt.Errorf("list exports that have not landed: %w", err))
 		}
 	}
+}
+
+// states is States. Its error is the last.
+func (a *Archive) states(yield func(State, error) bool) error {
+	index, err := a.ledger.Index()
+	if err != nil {
+		return unreadableLedger(err)
+	}
+	kept := map[string]bool{}
+	dir, err := os.Open(filepath.Join(a.dir, ingestDir))
+	if err == nil {
+		defer dir.Close()
+	}
+	for err == nil {
+		var names []string
+		names, err = dir.Readdirnames(namesPerRead)
+		for _, name := range names {
+			if name == runsDir {
+				continue
+			}
+			s, err := readState(filepath.Join(a.dir, ingestDir, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				_ = os.Remove(filepath.Join(a.dir, ingestDir, name)) // if it is empty, it was left behind, or its lock is yet to be made, which is tried again
+				continue
+			}
+			if err == nil {
+				kept[s.Key] = kept[s.Key] || name == hashName(s.Key)
+				var latest ledger.Latest
+				latest, err = index.Lookup(s.Key)
+				s.follow(latest.Phase)
+			}
+			if err != nil {
+				err = fmt.Errorf("list exports that have not landed: %w", err)
+			}
+			if !yield(s, err) {
+				return nil
+			}
+		}
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, key := range index.Unlanded() {
+		if landed, err := a.landed(key); err == nil && landed || kept[key] {
+			continue
+		}
+		latest, err := index.Lookup(key)
+		if err != nil {
+			err = fmt.Errorf("list exports that have not landed: %w", err)
+		}
+		var s State
+		if s.follow(latest.Phase); (err != nil || s.Key != "") && !yield(s, err) {
+			return nil
+		}
+	}
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tallyman/verify/archive/internal/powercut"
+	"tallyman/verify/archive/ledger"
 
 	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
@@ -66,7 +67,7 @@ func namesIn(t testing.TB, dir string) []string {
 func fullState() State {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	return State{
-		Schema: stateSchema, Reference: testRef, Key: testKey, FirstSeen: at,
+		Schema: stateSchema, Ledger: ledger.Schema, Reference: testRef, Key: testKey, FirstSeen: at,
 		Phase: Failed, Asked: at.Add(1), Options: json.RawMessage(`{"keep":"both","n":[1,2]}`),
 		Attempts: 3, Failures: map[string]int{"network": 2, "throttled": 1},
 		Cause: "network", Message: `read "x": connection lost`,
