@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,9 +21,14 @@ import (
 )
 
 const (
-	runsDir   = "run"
-	batchFile = "batch.jsonl"
-	locksFile = "locks"
+	runsDir    = "run"
+	batchFile  = "batch.jsonl"
+	startsFile = "starts.jsonl"
+	locksFile  = "locks"
+
+	// maxStarts is how many bytes startsFile may have before what has ended is dropped
+	// from it.
+	maxStarts = 1 << 20
 )
 
 // A run is what this process has in .ingest/run: the locks of its exports, and, while
@@ -34,6 +41,10 @@ type run struct {
 	batch *os.File     // the lines of the batch that is being committed
 	named bool         // the name of batch is durable
 
+	starts  *os.File
+	started int              // bytes of starts
+	begun   map[string]start // that have not ended, by key
+
 	locks   *rangelock.File
 	noLocks atomic.Bool // the system has none of that kind
 
@@ -44,17 +55,121 @@ func (a *Archive) runsPath(elem ...string) string {
 	return filepath.Join(append([]string{a.dir, ingestDir, runsDir}, elem...)...)
 }
 
+// A start is a line of startsFile: an attempt that begins, or that has ended.
+type start struct {
+	Begin     string `json:"begin,omitempty"` // the key
+	Reference string `json:"ref,omitempty"`
+	End       string `json:"end,omitempty"` // the key
+}
+
+// Attempt notes that this process begins an attempt at an export, or asks its job. If
+// the process dies before it calls end, the next one to begin counts that in the
+// Counters of the export. end is called once.
+func (a *Archive) Attempt(reference, key string) (end func(), err error) {
+	if err := a.enterRun(); err != nil {
+		return nil, fmt.Errorf("begin an attempt at %s: %w", reference, err)
+	}
+	if err := a.run.note(a.disk, start{Begin: key, Reference: reference}); err != nil {
+		return nil, fmt.Errorf("begin an attempt at %s: %w", reference, errors.Join(err, a.leaveRun()))
+	}
+	return func() {
+		_ = a.run.note(a.disk, start{End: key}) // else it counts as one that died if this process dies
+		_ = a.leaveRun()                        // the next process clears up
+	}, nil
+}
+
+// note writes down what begins or has ended. It is not durable: a power cut is no fault
+// of an export.
+func (r *run) note(d disk, s start) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	line, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if s.End != "" {
+		delete(r.begun, s.End)
+	} else {
+		r.begun[s.Begin] = s
+	}
+	if err := d.step("write", r.starts.Name()); err != nil {
+		return err
+	}
+	n, err := r.starts.Write(append(line, '\n'))
+	if r.started += n; err != nil || r.started < maxStarts {
+		return err
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	for _, s := range r.begun {
+		err = errors.Join(err, encoder.Encode(s))
+	}
+	path := filepath.Join(r.dir, startsFile)
+	if err == nil {
+		err = os.WriteFile(path+".new", text.Bytes(), 0o644)
+	}
+	if err == nil {
+		err = d.rename(path+".new", path)
+	}
+	if err != nil {
+		return err
+	}
+	r.started = text.Len()
+	was := r.starts
+	r.starts, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	return errors.Join(err, was.Close())
+}
+
+// readStarts returns the attempts that began and did not end in the directory of a
+// process.
+func readStarts(dir string) (begun []start) {
+	text, _ := os.ReadFile(filepath.Join(dir, startsFile)) // who ends before the first has none
+	open := map[string]start{}
+	for line := range bytes.Lines(text) {
+		var s start
+		if json.Unmarshal(line, &s) == nil {
+			delete(open, s.End)
+			open[s.Begin] = s
+		}
+	}
+	delete(open, "")
+	return slices.Collect(maps.Values(open))
+}
+
+// count counts attempts that began and whose process died. It counts none of an export
+// that has landed since, or that someone has in hand.
+func (a *Archive) count(begun []start) {
+	for _, s := range begun {
+		if landed, err := a.landed(s.Begin); landed || err != nil {
+			continue
+		}
+		r, err := a.Record(s.Reference, s.Begin)
+		if err != nil {
+			continue
+		}
+		bytes, objects := a.Received(s.Begin)
+		if progress := bytes + objects; progress != r.Counters.Progress { // an object may have no bytes
+			r.Counters.Progress, r.Counters.Starts = progress, 0
+		}
+		r.Counters.Starts++
+		_ = r.SaveCounters()
+		_ = r.Close()
+	}
+}
+
 // enterRun makes the directory of this process, if it is not there, and clears up
 // behind processes that have ended. Each call is followed by one of leaveRun.
 func (a *Archive) enterRun() (err error) {
 	r := &a.run
+	var begun []start
+	defer func() { a.count(begun) }() // once r is unlocked, since that looks at batches
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.users > 0 {
 		r.users++
 		return nil
 	}
-	if err := a.clearRuns(); err != nil {
+	if begun, err = a.clearRuns(); err != nil {
 		return err
 	}
 	for r.lock == nil {
@@ -63,7 +178,11 @@ func (a *Archive) enterRun() (err error) {
 			return err
 		}
 	}
+	r.begun, r.started = map[string]start{}, 0
 	r.batch, err = os.OpenFile(r.lock.Path(), os.O_RDWR, 0)
+	if err == nil {
+		r.starts, err = os.OpenFile(filepath.Join(r.dir, startsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	}
 	if err != nil {
 		return errors.Join(err, a.dropRun())
 	}
@@ -84,24 +203,26 @@ func (a *Archive) leaveRun() error {
 
 func (a *Archive) dropRun() (err error) {
 	r := &a.run
-	if r.batch != nil {
-		err = r.batch.Close()
+	for _, f := range []*os.File{r.batch, r.starts} {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
 	}
 	if len(r.unsaid) == 0 { // else the next process appends them
 		err = errors.Join(err, a.disk.removeAll(r.dir))
 	}
 	err = errors.Join(err, r.lock.Close())
 	_ = os.Remove(a.runsPath()) // which fails if another process is at work
-	r.lock, r.batch, r.unsaid = nil, nil, nil
+	r.lock, r.batch, r.starts, r.unsaid = nil, nil, nil, nil
 	return err
 }
 
 // clearRuns finishes what processes that have ended began to commit, and removes what
-// they received.
-func (a *Archive) clearRuns() error {
+// they received. It returns the attempts that they did not end.
+func (a *Archive) clearRuns() (begun []start, err error) {
 	entries, err := os.ReadDir(a.runsPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
 		dir := a.runsPath(e.Name())
@@ -112,14 +233,16 @@ func (a *Archive) clearRuns() error {
 		if errors.Is(err, ErrBusy) {
 			continue
 		}
+		starts := readStarts(dir)
 		if err == nil {
 			err = errors.Join(a.finishBatch(dir), lock.Close())
 		}
 		if err != nil {
-			return err
+			return begun, err
 		}
+		begun = append(begun, starts...)
 	}
-	return nil
+	return begun, nil
 }
 
 // finishBatch makes those exports of a batch durable that are in their places, appends
@@ -225,7 +348,9 @@ func (a *Archive) inBatch(key string) (bool, error) {
 			defer a.commits.turn.Unlock()
 			return true, a.appendUnsaid()
 		}
-		return true, a.clearRuns()
+		begun, err := a.clearRuns()
+		a.count(begun)
+		return true, err
 	}
 	return false, nil
 }
