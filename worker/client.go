@@ -28,6 +28,8 @@ var (
 type Client struct {
 	Archive *archive.Archive // may be nil for Enqueue, which then passes over nothing
 	Queue   *Queue           // may be nil for Cancel, Failed and Status
+
+	Profile func(fetch.Ref) string // as that of a Worker
 }
 
 // A Submission is what came of asking for an export.
@@ -86,6 +88,9 @@ func (c *Client) Retry(ctx context.Context, ref fetch.Ref) (Submission, error) {
 	var o Options
 	if record, _, err := c.Archive.State(ref.Key()); err == nil {
 		_, o, _ = RefOf(record)
+	}
+	if c.Profile != nil {
+		o.Profile = c.Profile(ref)
 	}
 	err := ResetBudget(c.Archive, ref, o)
 	if errors.Is(err, archive.ErrLanded) {

@@ -108,7 +108,7 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 func (l *Local) begin(ctx context.Context, ref fetch.Ref) error {
 	asked, r := time.Now(), &run{w: l.worker, ref: ref}
 	for {
-		err := resetBudget(l.worker.Archive, ref, Options{}, asked)
+		err := r.ask(asked)
 		outcome := Classify(err)
 		if err == nil || r.budget(outcome, false) != endless {
 			return err

@@ -91,7 +91,7 @@ func TestUnreadableTasksAreQuarantined(t *testing.T) {
 		checkQuarantined(t, w.Queue, pollQueue, "another's ID", `its ID is "another's ID", want `+taskID(typePoll, ref.Hash()))
 		checkQuarantined(t, w.Queue, fetchQueue, taskID(typePoll, ref.Hash()), `want `+taskID(typeFetch, ref.Hash()))
 		checkQuarantinedCount(t, w.Queue, 2*len(poisonPayloads)+5)
-		if names := dumpArchive(t, w.Archive); strings.Contains(names, canary) || strings.Count(names, "state.json") != 1 {
+		if names := dumpArchive(t, w.Archive); strings.Contains(names, canary) || strings.Count(names, `"kind":"asked"`) != 1 {
 			t.Errorf("the archive holds %s", names)
 		}
 	})

@@ -3,6 +3,7 @@ package worker
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"time"
 
 	"tallyman/fetch"
@@ -38,14 +39,18 @@ func resetBudget(a *archive.Archive, ref fetch.Ref, o Options, asked time.Time) 
 	if _, err := a.Receipt(ref.Key()); isA[*archive.Damage](err) {
 		return err
 	}
-	d, err := a.Record(ref.String(), ref.Key())
-	if err != nil {
-		return err
+	return a.Ask(newState(ref, o, asked))
+}
+
+// newState is the state of an export that is asked for.
+func newState(ref fetch.Ref, o Options, asked time.Time) archive.State {
+	o = o.forRef(ref)
+	s := archive.State{Reference: ref.String(), Key: ref.Key(), Asked: asked.UTC(), Profile: o.Profile}
+	s.Options, _ = json.Marshal(o) // of times and a bool
+	if o.Wait > 0 {
+		s.Wait = time.Duration(o.Wait).String()
 	}
-	defer d.Close()
-	resetRecord(d, o.forRef(ref))
-	d.State.Asked = asked.UTC()
-	return d.Save()
+	return s
 }
 
 // cancelRecord drops what was received of an export, and keeps workers from
@@ -56,63 +61,66 @@ func cancelRecord(a *archive.Archive, ref fetch.Ref) error {
 		return err
 	}
 	defer d.Close()
-	resetRecord(d, Options{}.forRef(ref))
-	d.State.Phase, d.State.Cause = archive.Cancelled, "cancelled"
+	s := newState(ref, Options{}, time.Now())
+	s.Schema, s.FirstSeen, s.Changed = d.State.Schema, d.State.FirstSeen, s.Asked
+	s.Phase, s.Cause = archive.Cancelled, "cancelled"
+	d.State = s
 	return errors.Join(d.Save(), d.Discard())
 }
 
-func resetRecord(d *archive.Record, o Options) {
-	now, old := time.Now().UTC(), d.State
-	d.State = archive.State{
-		Schema: old.Schema, Reference: old.Reference, Key: old.Key, FirstSeen: old.FirstSeen,
-		Phase: archive.Waiting, Asked: now, Changed: now,
+// ask writes down that the export is wanted, as resetBudget does.
+func (r *run) ask(asked time.Time) error {
+	o := r.task.Options
+	if r.w.Profile != nil {
+		o.Profile = r.w.Profile(r.ref)
 	}
-	d.State.Options, _ = json.Marshal(o) // of times and a bool
-	d.Counters = archive.Counters{}
+	return resetBudget(r.w.Archive, r.ref, o, asked)
 }
 
 // begin writes down that an attempt begins, so that the next one knows if this
-// one does not end.
-func (r *run) begin() error {
-	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
+// one does not end. The caller calls end if there is no error.
+func (r *run) begin() (end func(), err error) {
+	a, key := r.w.Archive, r.ref.Key()
+	end, err = a.Attempt(r.ref.String(), key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer d.Close()
-	if r.isSettled(d) {
-		return errSettled
-	}
-	if d.State.Asked.IsZero() {
-		resetRecord(d, r.task.Options)
-		if err := d.Save(); err != nil {
-			return err
+	state, counters, err := a.State(key)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case r.isSettled(state):
+		err = errSettled
+	case state.Asked.IsZero():
+		err = r.ask(time.Now())
+	case counters.Starts >= maxStarts:
+		bytes, objects := a.Received(key)
+		if err = nil; bytes+objects == counters.Progress { // an object may have no bytes
+			err = errCrashed
 		}
 	}
-	bytes, objects := r.w.Archive.Received(r.ref.Key())
-	if progress := bytes + objects; progress != d.Counters.Progress { // an object may have no bytes
-		d.Counters.Progress, d.Counters.Starts = progress, 0
+	if err != nil {
+		end()
 	}
-	if d.Counters.Starts == maxStarts {
-		return errCrashed
-	}
-	d.Counters.Starts++
-	return d.SaveCounters()
+	return end, err
 }
 
 // isSettled reports whether nothing is to be done until someone asks again. A
 // caller of Local.Fetch has asked, even if another process gave up meanwhile.
-func (r *run) isSettled(d *archive.Record) bool {
-	return d.State.Phase == archive.Cancelled || d.State.Phase == archive.Failed && r.w.local == nil
+func (r *run) isSettled(s archive.State) bool {
+	return s.Phase == archive.Cancelled || s.Phase == archive.Failed && r.w.local == nil
 }
 
-// updateRecord changes the counters. It does nothing if another attempt has the
-// record by now.
-func (r *run) updateRecord(change func(*archive.Record)) {
+// updateCounters changes the counters, if there is anything in them. It does nothing
+// if another attempt has the record by now.
+func (r *run) updateCounters(change func(*archive.Counters)) {
+	if _, counters, err := r.w.Archive.State(r.ref.Key()); err != nil || counters == (archive.Counters{}) {
+		return
+	}
 	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
 	if err != nil {
 		return
 	}
 	defer d.Close()
-	change(d)
+	change(&d.Counters)
 	_ = d.SaveCounters()
 }

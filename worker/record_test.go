@@ -2,9 +2,12 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,13 +22,38 @@ import (
 	"tallyman/verify/archive"
 )
 
-// crashAttempt is an attempt that begins and never ends, since its worker dies.
+// crashAttempt is an attempt that begins and never ends, since its worker dies, of
+// which another process finds the directory.
 func crashAttempt(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	t.Helper()
-	v := &run{&Worker{Archive: a}, newTask(ref, Options{}), ref}
-	if err := v.begin(); err != nil {
+	begin := func() (end func()) {
+		t.Helper()
+		end, err := (&run{&Worker{Archive: a}, newTask(ref, Options{}), ref}).begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return end
+	}
+	end := begin()
+	runs := filepath.Join(a.Path("."), ".ingest", "run")
+	started, err := filepath.Glob(filepath.Join(runs, "*", "starts.jsonl"))
+	if len(started) != 1 {
+		t.Fatal(started, err)
+	}
+	text, err := os.ReadFile(started[0])
+	if err != nil {
 		t.Fatal(err)
 	}
+	end()
+	dead := filepath.Join(runs, "dead")
+	if err := errors.Join(os.MkdirAll(dead, 0o755), os.WriteFile(filepath.Join(dead, "starts.jsonl"), text, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	end, err = a.Attempt("sls://r/p/other", "sls/r/p/other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end()
 }
 
 func stateOf(t testing.TB, a *archive.Archive, ref fetch.Ref) (archive.State, archive.Counters) {
@@ -154,8 +182,8 @@ func TestResetBudgetGivesANewBudget(t *testing.T) {
 		}
 		state, counters := stateOf(t, w.Archive, ref)
 		want := archive.State{
-			Schema: old.Schema, Reference: old.Reference, Key: old.Key, FirstSeen: old.FirstSeen,
-			Phase: archive.Waiting, Asked: state.Asked, Changed: state.Changed, Options: state.Options,
+			Schema: old.Schema, Ledger: old.Ledger, Reference: old.Reference, Key: old.Key, FirstSeen: old.FirstSeen,
+			Phase: archive.Waiting, Asked: state.Asked, Changed: state.Changed, Options: state.Options, Wait: "1m0s",
 		}
 		if diff := cmp.Diff(want, state) + cmp.Diff(archive.Counters{}, counters); diff != "" || !state.Asked.After(old.Asked.Add(time.Hour-time.Second)) {
 			t.Errorf("asked for at %v: %s", state.Asked, diff)
@@ -230,7 +258,7 @@ func TestTheRecordTellsWhereAnExportStands(t *testing.T) {
 				t.Errorf("after %d attempts, the next is at %v", test.attempts, state.Next)
 			}
 			test.want.State.Phase = archive.Waiting
-			ignored := cmpopts.IgnoreFields(archive.State{}, "Schema", "Reference", "Key", "FirstSeen", "Asked", "Options", "Changed", "Next")
+			ignored := cmpopts.IgnoreFields(archive.State{}, "Schema", "Ledger", "Reference", "Key", "FirstSeen", "Asked", "Options", "Changed", "Next")
 			if diff := cmp.Diff(test.want, progress{state, counters}, ignored); diff != "" {
 				t.Errorf("after %d attempts: %s", test.attempts, diff)
 			}
@@ -296,5 +324,94 @@ func TestAReceiptCountsTheAttemptsThatItTook(t *testing.T) {
 		if receipt.Attempts != failures+1 {
 			t.Errorf("after %d failures it says %d attempts", failures, receipt.Attempts)
 		}
+	}
+}
+
+// ledgerOf returns the fields of the lines of an archive's ledger that are of an export.
+func ledgerOf(t testing.TB, a *archive.Archive) (lines []map[string]any) {
+	t.Helper()
+	files, _ := filepath.Glob(filepath.Join(a.Path("."), ".ledger", "*.jsonl"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			var fields map[string]any
+			if err := json.Unmarshal([]byte(line), &fields); err != nil {
+				t.Fatal(err)
+			}
+			if fields["key"] != nil {
+				lines = append(lines, fields)
+			}
+		}
+	}
+	return lines
+}
+
+func TestAnExportThatLandsAtOnceIsTwoLinesAndNoRecord(t *testing.T) {
+	t.Parallel()
+	a, ref := openArchive(t), parseRef(t, jobRef)
+	w := &Worker{
+		Archive: a, PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, PollInterval: time.Second, TaskCheckInterval: time.Millisecond,
+		Profile: func(fetch.Ref) string { return "team-a" },
+	}
+	fetcher := newFetcher(newProvider(1000), a)
+	kept := func() {
+		if dirs, _ := filepath.Glob(filepath.Join(a.Path("."), ".ingest", strings.Repeat("?", 32))); len(dirs) > 0 {
+			t.Errorf("there is a record: %q", dirs)
+		}
+	}
+	w.Fetcher = &fakeFetcher{
+		poll: func(ctx context.Context, ref fetch.Ref) error { kept(); return fetcher.Poll(ctx, ref) },
+		fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+			kept()
+			return fetcher.Fetch(ctx, ref)
+		},
+	}
+	l := StartLocal(w)
+	if _, err := l.Fetch(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kept()
+	var kinds []any
+	lines := ledgerOf(t, a)
+	for _, line := range lines {
+		kinds = append(kinds, line["kind"])
+	}
+	if diff := cmp.Diff([]any{"asked", "landed"}, kinds); diff != "" || lines[0]["profile"] != "team-a" || lines[0]["ref"] != ref.String() {
+		t.Errorf("%v %s", lines, diff)
+	}
+}
+
+func TestALineSaysWhyAnExportFailedAndThatItWasAskedForAgain(t *testing.T) {
+	t.Parallel()
+	a, ref := openArchive(t), parseRef(t, jobRef)
+	c := newClient(t, a)
+	c.Profile = func(fetch.Ref) string { return "team-b" }
+	gone := &fetch.CallError{Call: "GetExport", Status: 404, RequestID: "R-1", Kind: fetch.ErrNotFound}
+	w := &Worker{
+		Archive: a, Queue: c.Queue, PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, PollInterval: time.Second, TaskCheckInterval: time.Millisecond,
+		Fetcher: &fakeFetcher{poll: func(context.Context, fetch.Ref) error { return gone }},
+	}
+	if err := fetchByWorker(t, w, ref); !errors.Is(err, fetch.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if _, err := c.Retry(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Cancel(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	var got [][4]any
+	for _, line := range ledgerOf(t, a) {
+		got = append(got, [4]any{line["kind"], line["cause"], line["request_id"], line["profile"]})
+	}
+	want := [][4]any{{"asked", nil, nil, nil}, {"failed", "not-found", "R-1", nil}, {"asked", nil, nil, "team-b"}, {"cancelled", nil, nil, nil}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hibiken/asynq"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 )
 
@@ -43,7 +44,7 @@ func (r *run) recordFailure(failure error) error {
 		return r.endWithFailure(failure)
 	}
 	defer d.Close()
-	if r.isSettled(d) { // it was cancelled meanwhile
+	if r.isSettled(d.State) { // it was cancelled meanwhile
 		r.w.local.finish(r.ref.Hash(), nil, errSettled)
 		return nil
 	}
@@ -188,7 +189,10 @@ func (r *run) giveUp(d *archive.Record, failure error) error {
 // saveFailure saves the record with the error of the last attempt.
 func saveFailure(d *archive.Record, failure error) error {
 	outcome := Classify(failure)
-	d.State.Cause, d.State.Message = string(outcome.Cause), safeText(failure)
+	d.State.Cause, d.State.Message, d.State.RequestID = string(outcome.Cause), safeText(failure), ""
+	if call, ok := errors.AsType[*fetch.CallError](failure); ok {
+		d.State.RequestID = redact.Text(call.RequestID)
+	}
 	d.State.Changed = time.Now().UTC()
 	return d.Save()
 }

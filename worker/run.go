@@ -76,7 +76,7 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, wantType string) (again
 	case cut:
 		// It was cut short since the worker stops or has lost its lease. That
 		// says nothing of the export.
-		r.updateRecord(func(d *archive.Record) { d.Counters.Starts = 0 })
+		r.updateCounters(func(c *archive.Counters) { c.Starts = 0 })
 		return snooze(0, err)
 	}
 	return r.recordFailure(err)
@@ -86,9 +86,11 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, wantType string) (again
 // enqueues a fetch: then it returns neither a receipt nor an error. A panic is the
 // error of the attempt. It ends when the worker is to stop at once.
 func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Receipt, err error) {
-	if err := r.begin(); err != nil {
+	end, err := r.begin()
+	if err != nil {
 		return nil, err
 	}
+	defer end()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer context.AfterFunc(r.w.hardCtx, func() { stop(context.Cause(r.w.hardCtx)) })()
@@ -104,10 +106,7 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 	if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
 		return nil, err // of a job that is not ready: the task is snoozed, and takes up no slot until it comes back
 	}
-	r.updateRecord(func(d *archive.Record) { // before the fetch wants the record
-		d.Counters.Ready, d.Counters.Status = true, ""
-		d.Counters.Starts = max(d.Counters.Starts-1, 0) // the start of this poll only: an answer of the job says nothing of fetches that died
-	})
+	r.updateCounters(func(c *archive.Counters) { c.Ready, c.Status = true, "" }) // before the fetch wants the record
 	_, err = r.w.Queue.enqueueTask(ctx, typeFetch, r.ref, r.task.Options)
 	return nil, err
 }

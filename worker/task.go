@@ -47,6 +47,8 @@ type Options struct {
 	Revision time.Time `json:"again,omitzero"`   // of the reference: see fetch.Ref.Revision
 	New      bool      `json:"new,omitempty"`    // see fetch.Ref.NewOnly
 	Signed   bool      `json:"signed,omitempty"` // the reference lacks a secret that only one process knows
+
+	Profile string `json:"-"` // the name of the account, for the ledger alone: each process chooses its own
 }
 
 // A Duration is a time.Duration that is written as text in JSON, like "1h30m0s".

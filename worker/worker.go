@@ -64,7 +64,8 @@ type Worker struct {
 	Listers    map[string]fetch.Lister
 	ParseSince func(text string) (time.Time, error)
 
-	Log *slog.Logger // nil for none
+	Profile func(fetch.Ref) string // the name of the account that an export is fetched with; nil: none
+	Log     *slog.Logger           // nil for none
 
 	local     *Local          // that it works for, or nil
 	hardCtx   context.Context // ends the tasks that still run

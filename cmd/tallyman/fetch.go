@@ -151,9 +151,12 @@ func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provide
 		Fetcher:         a.newFetcher(ctx, providers, store, listener.Progress),
 		PollConcurrency: a.Parallel, FetchConcurrency: a.Parallel,
 		Wait: a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts, Patient: a.WaitGiven,
-		TaskCheckInterval: 100 * time.Millisecond, OnNote: listener.Pause, OnOutage: listener.Outage,
+		TaskCheckInterval: 100 * time.Millisecond, OnNote: listener.Pause, OnOutage: listener.Outage, Profile: a.profile,
 	})
 }
+
+// profile names the account that an export is fetched with.
+func (a *app) profile(ref fetch.Ref) string { return a.Place(ref).Profile }
 
 // newFetcher returns a Fetcher with these settings. Its attempts end soon after
 // ctx does. The memory of the process is limited to what these settings need, unless
@@ -169,7 +172,7 @@ func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provide
 	f := &fetch.Fetcher{
 		Providers: providers, StatusCaches: fetch.StatusCaches(providers, func(ref fetch.Ref) string { return fmt.Sprint(a.Place(ref)) }), Archive: store,
 		Parallel: a.Parallel, PartSize: a.PartSize.Value, Progress: progress,
-		Version: buildVersion(debug.ReadBuildInfo()), Profile: func(ref fetch.Ref) string { return a.Place(ref).Profile },
+		Version: buildVersion(debug.ReadBuildInfo()), Profile: a.profile,
 		Keep: fetch.Keep(a.Keep.Value), MinRate: cmp.Or(a.MinRate.Value, -1),
 		MaxSize: a.MaxSize.Value, MaxDecoded: a.MaxDecoded.Value, MaxMemory: a.MaxMemory.Value, Soft: ctx,
 	}

@@ -50,7 +50,7 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	providers := a.newProviders()
-	client := &worker.Client{Archive: store}
+	client := &worker.Client{Archive: store, Profile: a.profile}
 	refs, leftOut := retryable(client.Failed(worker.Cause(a.Cause))), 0
 	if a.All {
 		refs, leftOut = retryable(client.Failed("", retryIsVain...)), a.tellVain(cmd.ErrOrStderr(), client)

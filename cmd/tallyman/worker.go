@@ -152,7 +152,7 @@ func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive
 		FetchConcurrency: a.Parallel,
 		Wait:             wait, PollInterval: a.Poll.Value, Attempts: a.Attempts,
 		DrainTimeout: a.Drain.Value, TaskCheckInterval: time.Second,
-		OnNote: events.Pause, OnOutage: events.Outage, OnEnd: events.ended, Log: log,
+		OnNote: events.Pause, OnOutage: events.Outage, OnEnd: events.ended, Profile: a.profile, Log: log,
 	}
 }
 
