@@ -18,8 +18,8 @@ import (
 const (
 	lockFile = "lock"
 
-	// maxLockTries is how often lockDir tries, a millisecond apart, while only
-	// processes that ask whether the lock is held are in its way.
+	// maxLockTries is how often lockFile tries while only processes that ask whether the
+	// lock is held, or that remove an empty directory, are in its way.
 	maxLockTries = 1000
 )
 
@@ -125,7 +125,11 @@ func (a *Archive) lockDir(dir string) (*flock.Flock, error) {
 // but not for ever: it may be stopped.
 func (a *Archive) lockFile(path string) (*flock.Flock, error) {
 	for tries := 0; ; {
-		if err := a.disk.mkdirs(filepath.Dir(path)); err != nil {
+		err := a.disk.mkdirs(filepath.Dir(path))
+		if tries++; errors.Is(err, fs.ErrNotExist) && tries < maxLockTries {
+			continue // another has removed a directory above it, since it was empty
+		}
+		if err != nil {
 			return nil, err
 		}
 		if err := a.disk.step("lock", path); err != nil {
@@ -141,7 +145,7 @@ func (a *Archive) lockFile(path string) (*flock.Flock, error) {
 		}
 		if !locked {
 			lock.Close()
-			if tries++; isLocked(path) || tries > maxLockTries {
+			if isLocked(path) || tries >= maxLockTries {
 				return nil, ErrBusy
 			}
 			time.Sleep(time.Millisecond)
