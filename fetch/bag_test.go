@@ -39,7 +39,10 @@ func keySets() (sets [][]string) {
 // Whatever the keys under a prefix are, all objects land in a bag that is valid by
 // the rules of RFC 8493, each under a name of its own.
 func TestBagsOfOddKeysAreValid(t *testing.T) {
-	for _, keys := range keySets() {
+	for i, keys := range keySets() {
+		if testing.Short() && i%6 > 0 {
+			continue
+		}
 		s := fetchtest.NewMemory()
 		want := map[string]int{}
 		for i, key := range keys {
