@@ -159,6 +159,7 @@ var hints = []struct {
 	{"unknown-status", when{}, "look at the job in the provider's console"},
 	{"unproven", when{test: isURL}, "say what you know of the file: tallyman fetch REF#md5=…, or #sha256=…, #crc64=… or #size=…"},
 	{"unproven", when{}, "look at the job in the provider's console: it promises nothing of its file"},
+	{"unsafe-name", when{is: archive.ErrName}, "put the archive at a shorter path, on a file system that takes such names and tells upper from lower case"},
 	{"unsafe-name", when{}, "keep a zip or tar as it came by --keep wire, or ask for an export of plain files with plain names"},
 	{"url-expired", when{test: isURL}, "get a fresh URL"},
 	{"url-expired", when{}, "run again: the job is asked for a fresh URL"},

@@ -181,6 +181,11 @@ func (a *Archive) moveBag(c *commitment) error {
 	if err == nil {
 		err = a.disk.rename(c.bag, c.final)
 	}
+	for _, refusal := range nameRefusals {
+		if errors.Is(err, refusal) {
+			return fmt.Errorf("%w: %s", ErrName, err.Error())
+		}
+	}
 	if errors.Is(err, fs.ErrExist) { // an attempt of an earlier version did not see the lock
 		return errors.Join(ErrLanded, err)
 	}

@@ -18,8 +18,12 @@ import (
 )
 
 // ErrName says that the bag can't hold a file of that name, at all or beside the
-// files that it has.
+// files that it has, or the archive an export of that key.
 var ErrName = errors.New("no file of the bag can have that name")
+
+// nameRefusals are the errors of file systems that take no such name: some take no ":"
+// or "?", some nothing that is not UTF-8.
+var nameRefusals = []error{syscall.ENAMETOOLONG, syscall.EINVAL, syscall.EILSEQ}
 
 const (
 	// maxName is how many bytes a name may have, so that the path of the file in
@@ -106,16 +110,14 @@ func (p *Partial) create(name string) (file *os.File, err error) {
 		return nil, err
 	}
 	local := filepath.FromSlash(name)
-	if err := p.in.archive.disk.step("create", filepath.Join(root.Name(), local)); err != nil {
-		return nil, err
-	}
-	if dir := filepath.Dir(local); dir != "." {
+	err = p.in.archive.disk.step("create", filepath.Join(root.Name(), local))
+	if dir := filepath.Dir(local); err == nil && dir != "." {
 		err = root.MkdirAll(dir, 0o755)
 	}
 	if err == nil {
 		file, err = root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
 	}
-	for _, cause := range []error{fs.ErrExist, syscall.ENOTDIR, syscall.ENAMETOOLONG} {
+	for _, cause := range append([]error{fs.ErrExist, syscall.ENOTDIR}, nameRefusals...) {
 		if errors.Is(err, cause) {
 			return nil, fmt.Errorf("%w: %w", ErrName, err)
 		}

@@ -52,17 +52,22 @@ func (d disk) mkdirs(dir string) error {
 	return d.syncDir(parent)
 }
 
-// syncDir makes the names in a directory durable.
+// syncDir makes the names in a directory durable, where its file system does so when it
+// is asked: some, such as SMB, sync no directories.
 func (d disk) syncDir(dir string) error {
-	if err := d.step("syncdir", dir); err != nil {
-		return err
+	err := d.step("syncdir", dir)
+	if err == nil {
+		var f *os.File
+		if f, err = os.Open(dir); err != nil {
+			return err
+		}
+		defer f.Close()
+		err = f.Sync()
 	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
 	}
-	defer f.Close()
-	return f.Sync()
+	return err
 }
 
 // syncParents makes the names in a directory durable, and those in each

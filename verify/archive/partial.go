@@ -258,9 +258,10 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 	if p.keep == nil || p.keep.path == "" || p.file == nil {
 		return nil
 	}
-	file := p.file // handed over to the bag, where it is read-only
-	p.file = nil   // so that Close does not truncate it
-	return errors.Join(p.in.archive.disk.removeAll(file.Name()), file.Chmod(readOnly), file.Close())
+	file := p.file           // handed over to the bag
+	p.file = nil             // so that Close does not truncate it
+	_ = file.Chmod(readOnly) // which some file systems do not know, and nothing depends on
+	return errors.Join(p.in.archive.disk.removeAll(file.Name()), file.Close())
 }
 
 var (

@@ -136,7 +136,9 @@ func (o Object) Counts() (counts []verify.Count) {
 // Receipt reads the receipt of an export that landed. It fails with
 // fs.ErrNotExist if the export has not landed, with a *Damage if the ledger says that
 // it was damaged when it was last looked at, or that it landed and it is not there, and
-// with ErrDamaged if the receipt can't be read.
+// with ErrDamaged if the receipt can't be read. If the file system takes the key for that
+// of another export, as where they differ in case alone, and that has landed, it fails
+// with ErrName.
 func (a *Archive) Receipt(key string) (*Receipt, error) {
 	r, _, err := a.receipt(key)
 	return r, err
@@ -161,13 +163,17 @@ func (a *Archive) receipt(key string) (_ *Receipt, last *ledger.Line, err error)
 		return nil, nil, &Damage{Key: key, Reference: last.Ref, Problems: []string{fmt.Sprintf("it was gone on %s, and what is there now was not checked", day(last))}}
 	}
 	r, err := readReceipt(a.Path(key))
-	if err == nil && r.Key != key {
-		err = fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
-	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return r, last, nil
+	if r.Key == key {
+		return r, last, nil
+	}
+	here, err := os.Stat(a.Path(key))
+	if there, thereErr := os.Stat(a.Path(r.Key)); fs.ValidPath(r.Key) && err == nil && thereErr == nil && os.SameFile(here, there) {
+		return nil, nil, fmt.Errorf("%w: the file system takes %s for %s, which has landed", ErrName, key, r.Key)
+	}
+	return nil, nil, fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
 }
 
 // readReceipt reads the receipt of the bag in dir.

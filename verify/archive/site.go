@@ -159,6 +159,10 @@ func (a *Archive) makeIn(dir string, i identity) error {
 		return err
 	}
 	err := a.disk.writeJSON(draft, i)
+	isDraft := func(e fs.DirEntry) bool { return e.Name() == filepath.Base(draft) }
+	if entries, listErr := os.ReadDir(filepath.Dir(draft)); err == nil && listErr == nil && !slices.ContainsFunc(entries, isDraft) {
+		err = fmt.Errorf("%w that keeps the letters of a name: it has no %s now, which was made there", ErrFileSystem, draft)
+	}
 	if err == nil {
 		err = a.disk.link(draft, filepath.Join(dir, identityFile))
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // sync makes the bytes of a file durable.
@@ -17,17 +18,22 @@ func (l *Ledger) sync(f *os.File) error {
 	return f.Sync()
 }
 
-// syncDir makes the names in a directory durable.
+// syncDir makes the names in a directory durable, where its file system does so when it
+// is asked: some, such as SMB, sync no directories.
 func (l *Ledger) syncDir(dir string) error {
-	if err := l.step("syncdir", dir); err != nil {
-		return err
+	err := l.step("syncdir", dir)
+	if err == nil {
+		var f *os.File
+		if f, err = os.Open(dir); err != nil {
+			return err
+		}
+		defer f.Close()
+		err = f.Sync()
 	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
 	}
-	defer f.Close()
-	return f.Sync()
+	return err
 }
 
 // create makes an empty file of a month, durable with its name, and the directory if
