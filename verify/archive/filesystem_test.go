@@ -2,6 +2,7 @@ package archive
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -110,6 +111,56 @@ func TestAFileSystemWithoutModesHoldsAKeptWire(t *testing.T) {
 	p.KeepWire(func(string) string { return "a.csv" })
 	if err := errors.Join(err, decode(p, "b.csv")); err != nil {
 		t.Error(err)
+	}
+}
+
+// Where a file that is removed while it is open leaves a hidden one until it is closed, the
+// directory of a process can't be removed at once. That fails nothing, and who comes next
+// removes it.
+func TestADirectoryOfAProcessMayKeepAHiddenFile(t *testing.T) {
+	dir := t.TempDir()
+	runs := filepath.Join(dir, ingestDir, runsDir)
+	keeping := func(op, path string) error {
+		if op != "remove" || filepath.Dir(path) != runs {
+			return nil
+		}
+		hidden := os.WriteFile(filepath.Join(path, ".nfs0001"), nil, 0o600)
+		return errors.Join(hidden, os.Remove(filepath.Join(path, batchFile)), &fs.PathError{Op: "unlinkat", Path: path, Err: syscall.ENOTEMPTY})
+	}
+	for i, step := range []func(op, path string) error{keeping, keeping, func(string, string) error { return nil }} {
+		a, err := openWith(dir, step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := a.Begin(t.Context(), testRef, fmt.Sprint(testKey, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(runs, "*", ".nfs*")); len(left) > 0 || err != nil {
+		t.Errorf("%q are left, %v", left, err)
+	}
+}
+
+// A file system whose removed files stay hidden while they are open holds an archive:
+// exports land in it one after another, and nothing is left.
+func TestAFileSystemThatHidesRemovedFilesHoldsAnArchive(t *testing.T) {
+	dir := filepath.Join(boundWith(t), "archive")
+	for i := range 3 {
+		a := mustOpen(t, dir)
+		in, err := a.Begin(t.Context(), testRef, fmt.Sprint(testKey, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ingestDir, runsDir, "*", "*")); len(left) > 0 || err != nil {
+		t.Errorf("%q are left, %v", left, err)
 	}
 }
 

@@ -208,12 +208,25 @@ func (a *Archive) dropRun() (err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}
-	if len(r.unsaid) == 0 { // else the next process appends them
-		err = errors.Join(err, a.disk.removeAll(r.dir))
+	if len(r.unsaid) == 0 {
+		err = errors.Join(err, a.removeRun(r.dir, r.lock))
+	} else { // the next process appends them
+		err = errors.Join(err, r.lock.Close())
 	}
-	err = errors.Join(err, r.lock.Close())
 	_ = os.Remove(a.runsPath()) // which fails if another process is at work
 	r.lock, r.batch, r.starts, r.unsaid = nil, nil, nil, nil
+	return err
+}
+
+// removeRun removes the directory of a process, and then unlocks it. As in closeIngest, it
+// may be empty only now.
+func (a *Archive) removeRun(dir string, lock *flock.Flock) error {
+	err := a.disk.removeAll(dir)
+	if errors.Is(err, fs.ErrExist) { // it is not empty
+		err = nil
+	}
+	err = errors.Join(err, lock.Close())
+	_ = os.Remove(dir)
 	return err
 }
 
@@ -233,11 +246,14 @@ func (a *Archive) clearRuns() (begun []start, err error) {
 		if errors.Is(err, ErrBusy) {
 			continue
 		}
-		starts := readStarts(dir)
-		if err == nil {
-			err = errors.Join(a.finishBatch(dir), lock.Close())
-		}
 		if err != nil {
+			return begun, err
+		}
+		starts := readStarts(dir)
+		if err := a.finishBatch(dir); err != nil {
+			return begun, errors.Join(err, lock.Close())
+		}
+		if err := a.removeRun(dir, lock); err != nil {
 			return begun, err
 		}
 		begun = append(begun, starts...)
@@ -245,9 +261,8 @@ func (a *Archive) clearRuns() (begun []start, err error) {
 	return begun, nil
 }
 
-// finishBatch makes those exports of a batch durable that are in their places, appends
-// their lines, and removes the directory of the process that began it. The caller has
-// its lock.
+// finishBatch makes those exports of a batch durable that are in their places, and appends
+// their lines. The caller has the lock of the process that began it.
 func (a *Archive) finishBatch(dir string) error {
 	lines, err := readBatch(dir)
 	if err != nil {
@@ -275,11 +290,9 @@ func (a *Archive) finishBatch(dir string) error {
 		lacking = append(lacking, line)
 	}
 	if len(lacking) > 0 {
-		if err := a.ledger.Append(lacking...); err != nil {
-			return err
-		}
+		return a.ledger.Append(lacking...)
 	}
-	return a.disk.removeAll(dir)
+	return nil
 }
 
 // readBatch reads the lines of the batch in the directory of a process. A line that
