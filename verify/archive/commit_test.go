@@ -70,7 +70,11 @@ func TestEachOfABatchIsWholeOrAbsentAfterAPowerCut(t *testing.T) {
 	for name, stride := range map[string]int{"the whole file system is synced": 1, "each file is synced": 9} {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(3, 4))
-			for at, ended := 1, false; !ended; at += 1 + random.IntN(stride) {
+			between := stride
+			if testing.Short() {
+				between = 5 * stride
+			}
+			for at, ended := 1, false; !ended; at += 1 + random.IntN(between) {
 				dir := t.TempDir()
 				c := &crash{at: math.MaxInt, disk: powercut.New(t, dir)}
 				a, err := openWith(dir, c.step)

@@ -92,9 +92,14 @@ func (s *story) tell(t *testing.T) {
 }
 
 // atEachStep tells the story with a crash at its first change to files, at the second,
-// and so on, until one ends without a crash.
+// and so on, until one ends without a crash. A short run, which has the race detector,
+// has a fifth of them.
 func atEachStep(t *testing.T, once bool, then func(t *testing.T, s *story)) {
-	for at, ended := 1, false; !ended; at++ {
+	every := 1
+	if testing.Short() {
+		every = 5
+	}
+	for at, ended := 1, false; !ended; at += every {
 		synctest.Test(t, func(t *testing.T) {
 			dir := t.TempDir()
 			s := &story{dir: dir, crash: &crash{at: at, once: once, disk: powercut.New(t, dir), synced: map[string][]byte{}}}
