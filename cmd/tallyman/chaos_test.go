@@ -2,8 +2,10 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -20,6 +22,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/sandbox"
+	"tallyman/verify/archive"
 )
 
 var (
@@ -132,7 +135,7 @@ func (c *chaos) feed(t *testing.T) {
 			refs = c.add(t, n)
 		}
 		if again%50 == 0 {
-			refs = append(refs, c.unknown()...)
+			refs = append(refs, c.unknown(t)...)
 		}
 		c.ask(t, refs)
 		time.Sleep(200 * time.Millisecond)
@@ -168,12 +171,19 @@ func (c *chaos) add(t *testing.T, n int) (refs []fetch.Ref) {
 }
 
 // unknown are the exports that the archive knows nothing of.
-func (c *chaos) unknown() (refs []fetch.Ref) {
+func (c *chaos) unknown(t *testing.T) (refs []fetch.Ref) {
+	store, err := archive.OpenExisting(c.archive)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) { // no worker has made it yet
+			t.Error(err)
+		}
+		return c.exports
+	}
 	for _, ref := range c.exports {
 		if c.watch.has(filepath.Base(ref.Key())) {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(c.archive, ".ingest", ref.Hash(), "state.json")); err != nil {
+		if _, _, err := store.State(ref.Key()); err != nil {
 			refs = append(refs, ref)
 		}
 	}

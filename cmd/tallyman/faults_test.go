@@ -2,6 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +25,7 @@ var faults = []struct {
 	{"worker frozen past its lease", 2, true, func(c *chaos, _ *testing.T) bool {
 		return c.workers.freeze(c.anyone(), 35*time.Second+c.upTo(75*time.Second))
 	}},
+	{"worker frozen with the ledger's lock", 2, true, (*chaos).freezeLedger},
 	{"redis killed", 4, false, func(c *chaos, t *testing.T) bool { return c.without(t, c.upTo(3*time.Second)) }},
 	{"redis gone for a minute", 1, true, func(c *chaos, t *testing.T) bool { return c.without(t, time.Minute) }},
 	{"redis emptied", 2, false, (*chaos).empty},
@@ -65,6 +70,34 @@ func (c *chaos) pickFault() int {
 }
 
 func (c *chaos) anyone() int { return c.random.IntN(len(c.workers.workers)) }
+
+// freezeLedger freezes a worker while it holds the lock of the ledger, for longer than
+// the others wait for that.
+func (c *chaos) freezeLedger(*testing.T) bool {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		i := c.anyone()
+		if !c.hasLedger(i) || !c.workers.signal(i, syscall.SIGSTOP) {
+			continue
+		}
+		if c.hasLedger(i) { // still
+			return c.workers.freeze(i, 6*time.Second+c.upTo(20*time.Second))
+		}
+		c.workers.signal(i, syscall.SIGCONT)
+	}
+	return false
+}
+
+// hasLedger reports whether a worker holds the lock of the ledger, by what the system
+// says of all locks.
+func (c *chaos) hasLedger(i int) bool {
+	months, _ := filepath.Glob(filepath.Join(c.archive, ".ledger", "*.jsonl"))
+	locks, err := os.ReadFile("/proc/locks")
+	pid := c.workers.pid(i)
+	return err == nil && pid > 0 && slices.ContainsFunc(months, func(month string) bool {
+		info, err := os.Stat(month)
+		return err == nil && regexp.MustCompile(fmt.Sprintf(`FLOCK +ADVISORY +WRITE %d [0-9a-f]+:[0-9a-f]+:%d `, pid, info.Sys().(*syscall.Stat_t).Ino)).Match(locks)
+	})
+}
 
 // without kills Redis, and starts it again after a while with everything but what
 // it heard in its last second.

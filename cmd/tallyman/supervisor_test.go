@@ -81,6 +81,16 @@ func (f *supervisor) signal(i int, how syscall.Signal) bool {
 	return f.workers[i].Process.Signal(how) == nil
 }
 
+// pid is that of a worker, or 0.
+func (f *supervisor) pid(i int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.workers[i] == nil {
+		return 0
+	}
+	return f.workers[i].Process.Pid
+}
+
 // freeze keeps a worker from running for that long.
 func (f *supervisor) freeze(i int, long time.Duration) bool {
 	if !f.signal(i, syscall.SIGSTOP) {
