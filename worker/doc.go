@@ -12,7 +12,7 @@
 // The queue has three types of tasks:
 //
 //   - export:poll asks an export's job whether it is ready, and is snoozed until
-//     it is. Then it adds an
+//     it is. Then it adds the next, or, for a [Local], does its work itself: an
 //   - export:fetch, which makes attempts at the export until it has landed.
 //   - place:discover comes from a schedule. It lists the jobs of a place and adds
 //     an export:poll for each new one.

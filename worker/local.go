@@ -12,7 +12,8 @@ import (
 )
 
 // Local fetches exports in this process, for callers that wait for them. It is
-// a Worker with a queue that no other worker serves. It may be used by many
+// a Worker with a queue that no other worker serves, in which a poll that finds a job
+// ready fetches the export, too: FetchConcurrency is not used. It may be used by many
 // goroutines at once.
 type Local struct {
 	worker *Worker
@@ -42,7 +43,7 @@ func StartLocal(w *Worker) *Local {
 	if w.Queue == nil {
 		w.Queue, closeQueue = NewEmbeddedQueue()
 	}
-	w.local = l
+	w.local, w.Queue.pollTimeout = l, fetchTimeout
 	go func() {
 		defer close(l.done)
 		defer closeQueue()
@@ -78,7 +79,7 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 		// The task of the last request may be in the queue for a moment longer than
 		// the export took.
 		for added := false; err == nil && !added; {
-			if added, err = l.worker.Queue.Enqueue(ctx, ref, Options{}); err == nil && !added {
+			if added, err = l.worker.Queue.enqueueTask(ctx, typePoll, ref, Options{}); err == nil && !added {
 				err = fetch.Sleep(ctx, l.worker.TaskCheckInterval)
 			}
 		}

@@ -20,14 +20,15 @@ import (
 // done and what was begun is in the archive. Its methods may be called by many
 // goroutines at once.
 type Queue struct {
-	redis     redis.UniversalClient
-	client    *asynq.Client
-	inspector *asynq.Inspector
+	redis       redis.UniversalClient
+	client      *asynq.Client
+	inspector   *asynq.Inspector
+	pollTimeout time.Duration // how long a run of a poll may take
 }
 
 // NewQueue returns the queue in a Redis. The caller closes the client.
 func NewQueue(client redis.UniversalClient) *Queue {
-	return &Queue{client, asynq.NewClientFromRedisClient(client), asynq.NewInspectorFromRedisClient(client)}
+	return &Queue{client, asynq.NewClientFromRedisClient(client), asynq.NewInspectorFromRedisClient(client), pollTimeout}
 }
 
 // queues are all queues.
@@ -61,7 +62,7 @@ func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bo
 
 // enqueueTask adds a poll or a fetch, unless the export has one already.
 func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref, o Options) (added bool, err error) {
-	queue, timeout := pollQueue, pollTimeout
+	queue, timeout := pollQueue, q.pollTimeout
 	if taskType == typeFetch {
 		queue, timeout = fetchQueue, fetchTimeout
 	}

@@ -83,8 +83,9 @@ func (w *Worker) run(ctx context.Context, t *asynq.Task, wantType string) (again
 }
 
 // attempt fetches the export, or asks its job once and, if the job is ready,
-// enqueues a fetch: then it returns neither a receipt nor an error. A panic is the
-// error of the attempt. It ends when the worker is to stop at once.
+// enqueues a fetch: then it returns neither a receipt nor an error; for a Local it
+// fetches the export then. A panic is the error of the attempt. It ends when the
+// worker is to stop at once.
 func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Receipt, err error) {
 	end, err := r.begin()
 	if err != nil {
@@ -107,6 +108,9 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 		return nil, err // of a job that is not ready: the task is snoozed, and takes up no slot until it comes back
 	}
 	r.updateCounters(func(c *archive.Counters) { c.Ready, c.Status = true, "" }) // before the fetch wants the record
+	if r.w.local != nil {
+		return r.w.Fetcher.Fetch(ctx, r.ref)
+	}
 	_, err = r.w.Queue.enqueueTask(ctx, typeFetch, r.ref, r.task.Options)
 	return nil, err
 }

@@ -103,12 +103,17 @@ func (w *Worker) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	polls := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(pollQueue, w.PollConcurrency))
-	fetches := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(fetchQueue, w.FetchConcurrency))
-	handler := func(taskType string) asynq.HandlerFunc {
-		return func(ctx context.Context, t *asynq.Task) error { return w.run(ctx, t, taskType) }
+	var err error
+	var stop, shutdown []func()
+	serve := func(queue, taskType string, concurrency int) {
+		server := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(queue, concurrency))
+		err = errors.Join(err, server.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error { return w.run(ctx, t, taskType) })))
+		stop, shutdown = append(stop, server.Stop), append(shutdown, server.Shutdown)
 	}
-	err := errors.Join(polls.Start(handler(typePoll)), fetches.Start(handler(typeFetch)))
+	serve(pollQueue, typePoll, w.PollConcurrency)
+	if w.local == nil {
+		serve(fetchQueue, typeFetch, w.FetchConcurrency)
+	}
 	if scheduler != nil {
 		err = errors.Join(err, scheduler.start(ctx))
 	}
@@ -132,7 +137,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.HardStop != nil {
 		defer context.AfterFunc(w.HardStop, func() { stopHard(errWorkerStopped) })()
 	}
-	stop, shutdown := []func(){polls.Stop, fetches.Stop}, []func(){polls.Shutdown, fetches.Shutdown}
 	if scheduler != nil {
 		stop, shutdown = append(stop, scheduler.server.Stop), append(shutdown, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
 	}

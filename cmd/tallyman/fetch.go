@@ -149,8 +149,8 @@ func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provide
 	return worker.StartLocal(&worker.Worker{
 		Archive:         store,
 		Fetcher:         a.newFetcher(ctx, providers, store, listener.Progress),
-		PollConcurrency: a.Parallel, FetchConcurrency: a.Parallel,
-		Wait: a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts, Patient: a.WaitGiven,
+		PollConcurrency: a.Parallel,
+		Wait:            a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts, Patient: a.WaitGiven,
 		TaskCheckInterval: 100 * time.Millisecond, OnNote: listener.Pause, OnOutage: listener.Outage, Profile: a.profile,
 	})
 }
