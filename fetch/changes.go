@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"tallyman/verify"
 	"tallyman/verify/archive"
@@ -14,10 +16,11 @@ import (
 // landed, in all its bags.
 type Changes struct {
 	New     int      // objects that no bag has
+	LeftOut int      // objects that no bag has, since they could not land with one
 	Changed int      // objects that bags have in other versions only
 	Gone    int      // objects that a bag has, and the source has not
 	Names   []string // of the first that are new or changed, as they are listed
-	Size    int64    // of those that are new or changed, in bytes as transferred, or verify.Unknown
+	Size    int64    // of those that are new, changed or left out, in bytes as transferred, or verify.Unknown
 }
 
 // maxNames is how many objects Changes names.
@@ -30,6 +33,7 @@ func (f *Fetcher) Changes(ctx context.Context, ref Ref) (c Changes, err error) {
 	if err != nil {
 		return c, err
 	}
+	leftOut := f.leftOut(ref)
 	export, err := f.ask(ctx, f.Providers[ref.Scheme()], ref)
 	if err != nil {
 		return c, err
@@ -48,12 +52,15 @@ func (f *Fetcher) Changes(ctx context.Context, ref Ref) (c Changes, err error) {
 			continue
 		}
 		listed[object.Name] = true
-		if len(landed[object.Name]) == 0 {
-			c.New++
-		} else {
+		switch {
+		case len(landed[object.Name]) > 0:
 			c.Changed++
+		case leftOut[object.Name]:
+			c.LeftOut++
+		default:
+			c.New++
 		}
-		if len(c.Names) < maxNames {
+		if len(c.Names) < maxNames && c.New+c.Changed > len(c.Names) {
 			c.Names = append(c.Names, object.Name)
 		}
 		if object.Want.Size == verify.Unknown || c.Size == verify.Unknown {
@@ -95,6 +102,27 @@ func (f *Fetcher) landedVersions(ref Ref) (landedVersions, error) {
 		}
 	}
 	return landed, nil
+}
+
+// leftOut returns the names of the objects that doubts of the bags of a prefix name as
+// left out.
+func (f *Fetcher) leftOut(ref Ref) map[string]bool {
+	key, names := ref.unrevised().Key(), map[string]bool{}
+	revisions, _ := f.Archive.Revisions(key)
+	for _, bag := range slices.Concat([]string{key}, revisions) {
+		receipt, err := f.Archive.Receipt(bag)
+		if err != nil { // a damaged one names none
+			continue
+		}
+		for _, doubt := range receipt.Doubts {
+			rest, found := strings.CutPrefix(doubt, "incomplete: ")
+			if quoted, err := strconv.QuotedPrefix(rest); found && err == nil {
+				name, _ := strconv.Unquote(quoted)
+				names[name] = true
+			}
+		}
+	}
+	return names
 }
 
 // has reports whether a bag has the object as it is listed now.

@@ -71,6 +71,31 @@ func TestAPrefixThatHasGrownIsToldAndItsNewObjectsLand(t *testing.T) {
 	checkChanges(t, f, fetch.Changes{Gone: 3})
 }
 
+// What was left out when a prefix landed is told as that, and not as new as well. Once
+// it can land, it does so like what is new, and is left out no more.
+func TestAnObjectThatWasLeftOutIsNotNew(t *testing.T) {
+	denied := answering(fetch.ErrAuth, 1<<30)
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows), denied)
+	f := newMemoryFetcher(t, s)
+	if receipt := mustFetchPrefix(t, f, time.Time{}); !isIncomplete(receipt.Doubts, "b.csv") {
+		t.Fatalf("doubts %q", receipt.Doubts)
+	}
+	checkChanges(t, f, fetch.Changes{LeftOut: 1, Size: int64(len(rows))})
+	s.Files = append(s.Files, fetchtest.NewFile("c.csv", rows[:50]))
+	checkChanges(t, f, fetch.Changes{New: 1, LeftOut: 1, Names: []string{"c.csv"}, Size: int64(len(rows)) + 50})
+
+	s.Files = s.Files[:2]
+	if _, err := f.Fetch(t.Context(), parseRef(t, prefixRef).WithRevision(later).WithNewOnly()); !errors.Is(err, fetch.ErrAuth) {
+		t.Errorf("%v, want %v", err, fetch.ErrAuth)
+	}
+	s.Files = append(s.Files, fetchtest.NewFile("c.csv", rows[:50]))
+	denied.BeforeAnswer = nil
+	if n := len(mustFetchPrefix(t, f, later.Add(time.Hour)).Objects); n != 2 {
+		t.Errorf("%d objects landed, want the new one and the one that was left out", n)
+	}
+	checkChanges(t, f, fetch.Changes{})
+}
+
 // More objects than a receipt lists are compared as well.
 func TestChangesOfManyObjectsAreCounted(t *testing.T) {
 	s := fetchtest.NewMemory()
@@ -90,20 +115,6 @@ func TestChangesOfManyObjectsAreCounted(t *testing.T) {
 		names[i] = fmt.Sprint(100+i) + ".csv"
 	}
 	checkChanges(t, f, fetch.Changes{New: 10, Changed: 10, Gone: 10, Names: names, Size: 10*9 + 10*19})
-}
-
-// An object that was left out is not in the archive, and may land later.
-func TestAnObjectThatWasLeftOutIsNew(t *testing.T) {
-	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows), answering(fetch.ErrAuth, 1<<30))
-	f := newMemoryFetcher(t, s)
-	mustFetchPrefix(t, f, time.Time{})
-	checkChanges(t, f, fetch.Changes{New: 1, Names: []string{"b.csv"}, Size: int64(len(rows))})
-	if _, err := f.Fetch(t.Context(), parseRef(t, prefixRef).WithRevision(later).WithNewOnly()); !errors.Is(err, fetch.ErrAuth) {
-		t.Errorf("%v, want %v", err, fetch.ErrAuth)
-	}
-	s.Files[1].BeforeAnswer = nil
-	mustFetchPrefix(t, f, later)
-	checkChanges(t, f, fetch.Changes{})
 }
 
 // Where the source can't be asked, or what landed can't be read, nothing is said.

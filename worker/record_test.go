@@ -415,3 +415,19 @@ func TestALineSaysWhyAnExportFailedAndThatItWasAskedForAgain(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// A fetch of what is new under a prefix that was cut short is taken up by the next one,
+// with what it received.
+func TestACutFetchOfWhatIsNewIsTakenUp(t *testing.T) {
+	a := openArchive(t)
+	ref, other := parseRef(t, "oss://bucket/p/"), parseRef(t, "oss://bucket/p/q/")
+	began := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	cut := NextNewOnly(a, ref, began)
+	crashAttempt(t, a, cut)
+	if next := NextNewOnly(a, ref, began.Add(time.Hour)); next.Key() != cut.Key() || !next.NewOnly() {
+		t.Errorf("the next is %s, want %s", next.Key(), cut.Key())
+	}
+	if next := NextNewOnly(a, other, began.Add(time.Hour)); next.Key() == cut.Key() || !strings.HasPrefix(next.Key(), other.Key()+"@") {
+		t.Errorf("of another prefix the next is %s", next.Key())
+	}
+}

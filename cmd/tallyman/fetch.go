@@ -125,7 +125,7 @@ func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 			c.report.End(ref, nil, err)
 			return
 		}
-		if !c.lister.newOnly || !changes.HasNew() {
+		if !c.lister.newOnly || !changes.HasMore() {
 			c.report.LandedBefore(ref, receipt, changes)
 			return
 		}

@@ -43,7 +43,7 @@ func (c *planCommand) plan(ctx context.Context, ref fetch.Ref) {
 	case receipt != nil && !c.app.Again:
 		var changes *cli.Changes
 		changes, err = c.lister.changes(ctx, ref)
-		if err == nil && (!c.lister.newOnly || !changes.HasNew()) {
+		if err == nil && (!c.lister.newOnly || !changes.HasMore()) {
 			c.report.LandedBefore(ref, receipt, changes)
 			return
 		}
@@ -105,7 +105,7 @@ func (p *planLine) ask(ctx context.Context, provider fetch.Provider, ref fetch.R
 
 // addNew adds the objects that have come to a prefix since it landed.
 func (p *planLine) addNew(changes *cli.Changes) {
-	p.Objects = changes.New + changes.Changed
+	p.Objects = changes.New + changes.Changed + changes.LeftOut
 	if changes.Size != verify.Unknown {
 		p.Bytes = &changes.Size
 	}

@@ -20,10 +20,15 @@ type Changes struct {
 // HasNew reports whether something is new or has changed. It may be called on nil.
 func (c *Changes) HasNew() bool { return c != nil && c.New+c.Changed > 0 }
 
+// HasMore reports whether something may be fetched that has not landed: what is new, has
+// changed, or was left out. It may be called on nil.
+func (c *Changes) HasMore() bool { return c.HasNew() || c != nil && c.LeftOut > 0 }
+
 // changesLine is what --json prints of Changes.
 type changesLine struct {
 	New     int      `json:"new"`
 	Changed int      `json:"changed"`
+	LeftOut int      `json:"left_out,omitempty"` // when it landed, as the doubts say
 	Gone    int      `json:"gone"`
 	Names   []string `json:"names,omitempty"` // of the first that are new or have changed
 	Error   string   `json:"error,omitempty"` // why it is not known
@@ -37,7 +42,7 @@ func (c *Changes) line() *changesLine {
 	case c.Err != nil:
 		return &changesLine{Error: redact.Text(c.Err.Error())}
 	}
-	line := &changesLine{New: c.New, Changed: c.Changed, Gone: c.Gone, Names: c.Names}
+	line := &changesLine{New: c.New, Changed: c.Changed, LeftOut: c.LeftOut, Gone: c.Gone, Names: c.Names}
 	if c.HasNew() {
 		line.Command = c.Command
 	}
