@@ -203,17 +203,29 @@ func (a *Archive) Listed(key string) iter.Seq2[Pinned, error] {
 			yield(Pinned{}, err)
 			return
 		}
-		for _, o := range receipt.Objects {
-			if !yield(Pinned{Name: o.Name, Want: o.Job.want()}, nil) {
+		for o, err := range receipt.objectsIn(a.Path(key)) {
+			if !yield(Pinned{Name: o.Name, Want: o.Job.want()}, err) {
 				return
 			}
 		}
-		if len(receipt.Objects) > 0 {
+	}
+}
+
+// objectsIn yields the objects of a receipt, whose bag is in dir. It ends after the
+// first error.
+func (r *Receipt) objectsIn(dir string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		for _, o := range r.Objects {
+			if !yield(o, nil) {
+				return
+			}
+		}
+		if len(r.Objects) > 0 {
 			return
 		}
-		f, err := os.Open(filepath.Join(a.Path(key), objectsFile))
+		f, err := os.Open(filepath.Join(dir, objectsFile))
 		if err != nil {
-			yield(Pinned{}, fmt.Errorf("%w: %s", ErrDamaged, err.Error())) // not wrapped, as in Receipt
+			yield(Object{}, fmt.Errorf("%w: %s", ErrDamaged, err.Error())) // not wrapped, as in Receipt
 			return
 		}
 		defer f.Close()
@@ -227,7 +239,7 @@ func (a *Archive) Listed(key string) iter.Seq2[Pinned, error] {
 			if err != nil {
 				err = fmt.Errorf("%w: read %s: %s", ErrDamaged, f.Name(), err.Error())
 			}
-			if !yield(Pinned{Name: o.Name, Want: o.Job.want()}, err) || err != nil {
+			if !yield(o, err) || err != nil {
 				return
 			}
 		}
@@ -286,7 +298,7 @@ var errNoObjects = errors.New("the export has no objects")
 func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 	host, _ := os.Hostname() // "" if the system has none
 	r := &Receipt{
-		Schema: receiptSchema, Ledger: ledger.Schema, Reference: s.Reference, Key: in.key,
+		Schema: receiptSchema, Ledger: ledger.Schema, Reference: s.Reference, Key: in.place,
 		FirstSeen: in.state.FirstSeen, Landed: time.Now().UTC().Truncate(time.Millisecond),
 		Status: s.Status, RequestID: s.RequestID, Answer: s.Answer, Window: s.Window,
 		Version: s.Version, Endpoint: s.Endpoint, Profile: s.Profile, Host: host, Attempts: in.state.Attempts + 1,
