@@ -27,6 +27,10 @@ var (
 	ErrLanded  = errors.New("the export has landed")
 	ErrDamaged = errors.New("the archive is damaged")
 	ErrOtherID = errors.New("it is another archive")
+
+	// ErrNotRepaired is of an export that was received in place of one that is damaged or
+	// absent, and is not the same as far as that is known.
+	ErrNotRepaired = errors.New("the source has another export than landed")
 )
 
 const (
@@ -34,6 +38,7 @@ const (
 	identitySchema = "tallyman.archive/v1"
 	draftPrefix    = ".tallyman-" // of an archive that is being made
 	ingestDir      = ".ingest"
+	damagedDir     = ".damaged"
 	partsDir       = "parts"
 	bagDir         = "bag"
 )
@@ -159,7 +164,7 @@ func (a *Archive) All() iter.Seq2[string, error] {
 			switch {
 			case err != nil || key == ".":
 				return err
-			case key == ingestDir || key == ledgerDir:
+			case key == ingestDir || key == ledgerDir || key == damagedDir:
 				return fs.SkipDir
 			case !d.IsDir() || !isBag(a.Path(key)):
 				return nil
@@ -211,6 +216,23 @@ func (a *Archive) Revisions(key string) (revisions []string, err error) {
 		}
 	}
 	return revisions, nil
+}
+
+// Replaced returns how many bags lie in the archive that were damaged and replaced.
+func (a *Archive) Replaced() (n int, err error) {
+	err = fs.WalkDir(os.DirFS(a.dir), damagedDir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.Contains(d.Name(), "@") { // it is a segment of a key
+			return err
+		}
+		if n++; d.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return n, nil
+	}
+	return n, err
 }
 
 // landed reports whether an export is under its final name. A key that is too

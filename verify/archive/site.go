@@ -101,7 +101,7 @@ func holdsBag(dir string) (found bool) {
 		switch {
 		case found || seen == maxInspected:
 			return fs.SkipAll
-		case path == ingestDir:
+		case path == ingestDir || path == damagedDir:
 			return fs.SkipDir
 		}
 		return nil // even if a directory can't be read
