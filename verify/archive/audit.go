@@ -26,8 +26,12 @@ type Audit struct {
 
 	archive *Archive
 	newest  *time.Time // when the last export landed that has a line; nil: it was not looked for
-	found   []ledger.Line
+	found   []finding
 }
+
+// A finding is a line that is to be written of an export, and the last line that there
+// was when that was looked at, or nil.
+type finding struct{ line, last *ledger.Line }
 
 // Audit begins an Audit. The caller closes it.
 func (a *Archive) Audit() *Audit { return &Audit{archive: a} }
@@ -64,8 +68,9 @@ func (a *Archive) Absent() iter.Seq2[string, error] {
 // one, with the number of bytes of each read of a file.
 //
 // It fails with a *Damage that says what is wrong, with fs.ErrNotExist if the export has
-// not landed, with ErrBusy if the bag is whole and its commit is under way, with ErrNewer
-// if it is whole and newer than the ledger, or with the error of ctx.
+// not landed, with ErrBusy if the bag is whole and its commit is under way, or if it is not
+// and is being replaced, with ErrNewer if it is whole and newer than the ledger, or with the
+// error of ctx.
 func (u *Audit) Recheck(ctx context.Context, key string, onRead func(bytes int)) error {
 	a := u.archive
 	last, err := a.presence(key) // first: a commit writes its line once the bag is in its place
@@ -78,9 +83,7 @@ func (u *Audit) Recheck(ctx context.Context, key string, onRead func(bytes int))
 	}
 	if err == nil && !landed {
 		if last != nil {
-			absent := a.absence(last)
-			u.note(key, last, absent)
-			return absent
+			return u.conclude(key, last, a.absence(last))
 		}
 		err = fs.ErrNotExist
 	}
@@ -92,9 +95,12 @@ func (u *Audit) Recheck(ctx context.Context, key string, onRead func(bytes int))
 	if err != nil && !damaged {
 		return err
 	}
-	last, problem, err := u.compare(key, last)
+	compared, problem, err := u.compare(key, last)
 	if err != nil && !damaged {
 		return err
+	}
+	if err == nil {
+		last = compared
 	}
 	if problem != "" {
 		if !damaged {
@@ -102,11 +108,39 @@ func (u *Audit) Recheck(ctx context.Context, key string, onRead func(bytes int))
 		}
 		damage.Problems = append(damage.Problems, problem)
 	}
-	u.note(key, last, damage)
-	if damage != nil {
-		return damage
+	return u.conclude(key, last, damage)
+}
+
+// conclude writes down what was found of an export, or that it is whole, and returns the
+// damage. It fails with ErrBusy if an export that is not whole is being replaced.
+func (u *Audit) conclude(key string, last *ledger.Line, damage *Damage) error {
+	a := u.archive
+	if damage != nil && a.isReplaced(key, last) {
+		return fmt.Errorf("recheck %s: %w", key, ErrBusy)
 	}
-	return nil
+	u.note(key, last, damage)
+	if damage == nil {
+		return nil
+	}
+	if r, err := readReceipt(a.Path(key)); err == nil && r.Key == key {
+		damage.Reference, damage.Hidden = cmp.Or(damage.Reference, r.Reference), r.Hidden
+	}
+	return damage
+}
+
+// isReplaced reports whether an export that is not whole is being received anew, or was
+// since that line was its last.
+func (a *Archive) isReplaced(key string, last *ledger.Line) bool {
+	if locked, err := a.run.locks.Locked(lockOffset(key)); err == nil && locked && a.Busy(RepairKey(key)) {
+		return true
+	}
+	return a.hasChanged(key, last)
+}
+
+// hasChanged reports whether another line is the last of an export by now.
+func (a *Archive) hasChanged(key string, last *ledger.Line) bool {
+	now, err := a.presence(key)
+	return err == nil && now != nil && (last == nil || now.Seq != last.Seq || now.Kind != last.Kind)
 }
 
 // compare compares a bag with the last line of it, and says in what it differs. If it has
@@ -130,6 +164,9 @@ func (u *Audit) compare(key string, last *ledger.Line) (_ *ledger.Line, problem 
 		}
 	}
 	bag, err := hashTagManifest(a.Path(key))
+	if err == nil {
+		last, err = a.settleRepair(key, last, bag)
+	}
 	switch {
 	case last == nil || errors.Is(err, ErrDamaged) || err == nil && bag == last.Bag: // it landed before there was a ledger, or is damaged
 	case err != nil:
@@ -140,6 +177,18 @@ func (u *Audit) compare(key string, last *ledger.Line) (_ *ledger.Line, problem 
 		problem = "it has no line in the ledger that says that it landed"
 	}
 	return last, problem, nil
+}
+
+// settleRepair has a repair completed that put a bag in its place and was cut short before
+// its line, and returns the last line then.
+func (a *Archive) settleRepair(key string, last *ledger.Line, bag string) (*ledger.Line, error) {
+	if last == nil || last.Bag == bag {
+		return last, nil
+	}
+	if committing, err := a.inBatch(key); !committing || err != nil {
+		return last, nil // then it is told as it was before
+	}
+	return a.presence(key)
 }
 
 // sameTime is how far apart exports may land whose lines are in any order.
@@ -253,13 +302,20 @@ func (u *Audit) note(key string, last *ledger.Line, damage *Damage) {
 	case line.Kind == ledger.Damaged:
 		line.Problems = damage.Problems[:min(len(damage.Problems), maxProblems)]
 	}
-	if u.found = append(u.found, line); len(u.found) == maxFound {
+	if u.found = append(u.found, finding{&line, last}); len(u.found) == maxFound {
 		u.write()
 	}
 }
 
+// write writes down what was found, but of exports that were replaced since.
 func (u *Audit) write() {
-	u.Unwritten = cmp.Or(u.Unwritten, u.archive.ledger.Append(u.found...))
+	var lines []ledger.Line
+	for _, f := range u.found {
+		if !u.archive.hasChanged(f.line.Key, f.last) {
+			lines = append(lines, *f.line)
+		}
+	}
+	u.Unwritten = cmp.Or(u.Unwritten, u.archive.ledger.Append(lines...))
 	u.found = nil
 }
 

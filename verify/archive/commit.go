@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -41,9 +42,21 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	if r, err = in.newReceipt(s); err != nil {
 		return nil, err
 	}
+	if in.place != in.key {
+		if err := in.compare(r); err != nil {
+			return nil, err
+		}
+	}
 	files, bag, err := in.writeBag(r)
 	c := &commitment{
-		in: in, bag: in.bag, final: in.archive.Path(in.key), files: append(in.unsynced, files...), line: landedLine(r, bag), err: err,
+		in: in, bag: in.bag, final: in.archive.Path(in.place), files: append(in.unsynced, files...), line: landedLine(r, bag), err: err,
+	}
+	if in.place != in.key && err == nil {
+		c.line.Kind, c.line.Reason = ledger.Restored, "fetched anew"
+		if c.err = in.archive.disk.writeJSON(in.path(repairFile), c.line); c.err == nil {
+			c.err = in.archive.disk.syncDir(in.dir)
+		}
+		err = c.err
 	}
 	if err == nil {
 		in.archive.commit(c)
@@ -178,6 +191,9 @@ const lineSize = 1 << 10
 // moveBag gives a bag its final name.
 func (a *Archive) moveBag(c *commitment) error {
 	err := errors.Join(a.disk.mkdirs(filepath.Dir(c.final)), c.in.checkLock())
+	if err == nil && c.in.place != c.in.key {
+		err = a.putAside(c.in)
+	}
 	if err == nil {
 		err = a.disk.rename(c.bag, c.final)
 	}
@@ -188,6 +204,71 @@ func (a *Archive) moveBag(c *commitment) error {
 	}
 	if errors.Is(err, fs.ErrExist) { // an attempt of an earlier version did not see the lock
 		return errors.Join(ErrLanded, err)
+	}
+	return err
+}
+
+// putAside moves what is in the place of an export that is replaced, whatever it is,
+// and makes that durable before anything else gets the name.
+func (a *Archive) putAside(in *Ingest) error {
+	final := a.Path(in.place)
+	there, err := os.Lstat(final)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case in.former.there == nil || !os.SameFile(there, in.former.there): // it came since, from who sees no lock
+		return ErrLanded
+	}
+	for at := time.Now().UTC(); ; at = at.Add(time.Second) {
+		aside := filepath.Join(a.dir, damagedDir, filepath.FromSlash(in.place)+at.Format("@20060102T150405Z"))
+		if _, err := os.Lstat(aside); err == nil {
+			continue
+		}
+		err := a.disk.mkdirs(filepath.Dir(aside))
+		if err == nil {
+			err = a.disk.rename(final, aside)
+		}
+		if err == nil {
+			err = a.disk.syncDir(filepath.Dir(aside))
+		}
+		if err == nil {
+			err = a.disk.syncDir(filepath.Dir(final))
+		}
+		return err
+	}
+}
+
+// compare fails with ErrNotRepaired, and drops what was received, unless that is what
+// landed before, as far as it is known.
+func (in *Ingest) compare(r *Receipt) error {
+	f, why, objects := &in.former, "", 0
+	for o, err := range in.objects.all() {
+		if err != nil {
+			return err
+		}
+		objects++
+		why = cmp.Or(why, f.differs(o))
+	}
+	switch {
+	case why != "":
+	case f.objects != nil && objects != len(f.objects):
+		why = fmt.Sprintf("it had %d objects, and %d were received", len(f.objects), objects)
+	case f.files != nil && r.Files != len(f.files):
+		why = fmt.Sprintf("the bag had %d files, and would have %d", len(f.files), r.Files)
+	case f.files != nil || f.line == nil: // it is proven, or nothing is known
+	case f.line.Bytes >= 0 && r.Bytes != f.line.Bytes:
+		why = fmt.Sprintf("it had %d bytes of content, and %d were received", f.line.Bytes, r.Bytes)
+	case f.line.Records >= 0 && r.Records != f.line.Records:
+		why = fmt.Sprintf("it had %d records, and %d were received", f.line.Records, r.Records)
+	}
+	if why == "" {
+		return nil
+	}
+	err := fmt.Errorf("%w: %s", ErrNotRepaired, why)
+	if in.file != nil {
+		err = errors.Join(err, in.removeExcept(lockFile, stateFile))
 	}
 	return err
 }

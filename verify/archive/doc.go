@@ -10,6 +10,7 @@
 //	    receipt.json                what was promised, and whether it held
 //	    objects.jsonl               its objects, if there are more than 100
 //	    data/...                    the content files
+//	.damaged/KEY@TIME/              a bag that was damaged and replaced, as it was then; it is no export
 //	.ledger/YYYY-MM.jsonl           what was asked for, landed, failed or was cancelled, and
 //	                                what was seen to go; see [ledger]
 //	.ingest/run/                    there while a process receives or commits
@@ -27,6 +28,7 @@
 //	    parts/NAME.wire             the bytes of one object as transferred
 //	    parts/NAME.map              the part index of that object
 //	    objects.jsonl               the object index
+//	    repair.json                 the line that a repair ends with, before its bag is renamed
 //	    bag/                        the bag that Commit will rename
 //
 // HASH is 32 hex digits of the SHA-256 of the export's key, and NAME of the object's
@@ -87,6 +89,9 @@
 //   - Recheck: hashing a bag again to prove that it is as it was when it landed.
 //   - Damage: what a recheck found wrong, or that an export is absent: it landed and has
 //     no bag.
+//   - Repair: receiving an export anew that is damaged or absent. It has the key
+//     KEY@repair until its bag takes the place of the old one, which is put aside.
+//   - Former: what is known of the export that a repair replaces.
 //   - Newer: of a bag that landed after the last line of the ledger.
 //   - Durable: still there after a power cut.
 //
@@ -108,6 +113,16 @@
 //	Commit syncs the parents   the export is complete and durable; likewise
 //	Commit appends its line    the export has landed; the next to lock it removes .ingest/HASH, and
 //	                           the next process .ingest/run/RANDOM
+//
+// A repair is received under a key of its own, KEY@repair, while the old bag stays. If it
+// is not what landed, as far as that is known, it is dropped. Else its commit has a step
+// more:
+//
+//	it writes repair.json      durable; the bag has no final name: the next repair writes it anew
+//	it puts the old bag aside  one rename, durable before the next: the export is absent, and the next
+//	                           repair finds in .damaged what is known of it
+//	Commit renames the bag     as above; should the disk fail, and not the process, the next repair finds
+//	                           the line in repair.json
 //
 // A small file that changes, such as state.json, is written beside itself with the
 // suffix .new and renamed: a crash leaves the old or the new bytes. The first

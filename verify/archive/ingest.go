@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -12,9 +13,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/ledger"
 )
 
 // An Ingest is an export that is being received. It holds the export's lock. Its
@@ -31,6 +34,8 @@ type Ingest struct {
 	Single bool
 
 	exportLock
+	place        string // the key that the export lands under
+	former       former // what it is to replace
 	reference    string
 	token        string // what this attempt wrote to the lock's file of the ingest directory
 	mu           sync.Mutex
@@ -47,8 +52,12 @@ type Ingest struct {
 // Reference is the text that may be shown. Begin fails with ErrBusy while another
 // attempt or a Record has the lock, and with ErrLanded if the export has landed,
 // which is then durable. The caller closes the Ingest.
+//
+// A key that RepairKey made is of an export that is to replace another: that is locked
+// too, and Begin fails with ErrLanded unless the ledger says that it is damaged, or it
+// landed and is not there.
 func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest, err error) {
-	in = &Ingest{reference: reference, objects: objectIndex{entries: map[string]objectEntry{}}}
+	in = &Ingest{reference: reference, place: key, objects: objectIndex{entries: map[string]objectEntry{}}}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("begin %s: %w", reference, errors.Join(err, in.Close()))
@@ -59,12 +68,17 @@ func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest,
 	if in.exportLock, err = a.lockKey(key); err != nil {
 		return in, err
 	}
+	if place, ok := strings.CutSuffix(key, repairSuffix); ok {
+		if err := in.replace(place); err != nil {
+			return in, err
+		}
+	}
 	_, left := os.Lstat(in.dir) // by an earlier attempt
 	landed, err := a.landed(key)
 	if err != nil {
 		return in, err
 	}
-	if landed || !errors.Is(left, fs.ErrNotExist) || !in.ranged {
+	if landed || !errors.Is(left, fs.ErrNotExist) || !in.ranged || in.place != key {
 		return in, in.persist(ctx)
 	}
 	if err := a.enterRun(); err != nil {
@@ -73,6 +87,75 @@ func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest,
 	in.entered = true
 	in.state = newState(reference, key)
 	return in, nil
+}
+
+const repairSuffix = "@repair"
+
+// RepairKey is the key under which an export is received that is to replace the one with
+// that key. No reference has it.
+func RepairKey(key string) string { return key + repairSuffix }
+
+var errNothingLanded = errors.New("there is nothing to repair: it has not landed")
+
+// replace has the export land in place of another, which is damaged or absent.
+func (in *Ingest) replace(place string) (err error) {
+	a, f := in.archive, &in.former
+	if f.lock, err = a.lockKey(place); err != nil {
+		return err
+	}
+	if _, err := a.inBatch(place); err != nil { // a repair may have been cut short
+		return err
+	}
+	last, err := a.presence(place)
+	if err != nil {
+		return err
+	}
+	line, _ := readSmall[ledger.Line](in.path(repairFile)) // or the zero Line if there is none
+	bag, err := hashTagManifest(a.Path(place))
+	if err == nil && line.Bag == bag && (last == nil || last.Bag != bag) { // the disk failed behind the rename
+		if err = a.disk.syncParents(filepath.Dir(a.Path(place)), a.dir); err == nil {
+			err = a.ledger.Append(line)
+		}
+		return cmp.Or(err, ErrLanded)
+	}
+	f.there, err = os.Lstat(a.Path(place))
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case err == nil && (last == nil || last.Kind != ledger.Damaged && last.Kind != ledger.Absent):
+		return ErrLanded
+	case last == nil:
+		return errNothingLanded
+	}
+	in.place = place
+	return f.know(a, place)
+}
+
+// repairFile has the line of a repair, from before its bag is renamed. One that an
+// earlier attempt left is of another bag.
+const repairFile = "repair.json"
+
+// Had reports whether the export that this one is to replace had an object of that name,
+// as far as that is known.
+func (in *Ingest) Had(name string) bool {
+	_, ok := in.former.objects[name]
+	return ok || in.former.objects == nil
+}
+
+// Repaired is Landed of an export that is replaced, and fails with a *Damage or
+// fs.ErrNotExist until it is. It clears up what is left of an attempt to replace it.
+func (a *Archive) Repaired(key string) (*Receipt, error) {
+	r, err := a.Landed(key)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(a.ingestPath(RepairKey(key))); err == nil {
+		if lock, _, err := a.lockExport(r.Reference, RepairKey(key)); err == nil {
+			_ = lock.remove() // if this fails, the next call removes what is left
+			lock.close()
+		}
+	}
+	return r, nil
 }
 
 // persist makes the ingest directory, which outlives this attempt, unless it has done
@@ -244,6 +327,9 @@ func (in *Ingest) Close() error {
 		err = errors.Join(err, in.objects.file.Close())
 	}
 	err = errors.Join(err, in.close())
+	if in.former.lock.ranged {
+		err = errors.Join(err, in.former.lock.close())
+	}
 	if in.entered {
 		err = errors.Join(err, in.archive.leaveRun())
 		in.entered = false

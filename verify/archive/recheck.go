@@ -9,15 +9,21 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+
+	"tallyman/verify/archive/internal/remains"
+	"tallyman/verify/archive/ledger"
 )
 
 // A Damage says what is wrong with an export that landed. It is an ErrDamaged.
 type Damage struct {
 	Key       string
 	Reference string // "" if it is not known
+	Hidden    string // as in the receipt, if that can be read
 	Absent    bool   // there is no bag in its place
 	Problems  []string
 }
@@ -225,4 +231,89 @@ func (b *bagCheck) open(path string) (*os.File, error) {
 		return nil, errNotRegular
 	}
 	return b.root.Open(path)
+}
+
+// A former is what is known of an export that is to be replaced.
+type former struct {
+	lock    exportLock
+	there   fs.FileInfo       // what is in its place, or nil
+	line    *ledger.Line      // that says that it landed, or nil
+	objects map[string]Object // by name, or nil: not known
+	files   map[string]string // SHA-256 by path in the bag, or nil: not known
+}
+
+// know finds out what landed: by the ledger, and by what of the bag is as that says. The
+// bag may have been put aside before.
+func (f *former) know(a *Archive, key string) error {
+	for line, err := range a.ledger.Find(key) {
+		if err != nil {
+			return unreadableLedger(err)
+		}
+		if line.Kind == ledger.Landed || line.Kind == ledger.Adopted || line.Kind == ledger.Restored {
+			f.line = &line
+			break
+		}
+	}
+	dirs, bag := []string{a.Path(key)}, ""
+	if f.line != nil && f.line.Bag != "" {
+		bag = f.line.Bag
+		aside := filepath.Join(a.dir, damagedDir, filepath.FromSlash(path.Dir(key)))
+		entries, _ := os.ReadDir(aside) // none if nothing was put aside
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), path.Base(key)+"@") {
+				dirs = append(dirs, filepath.Join(aside, e.Name()))
+			}
+		}
+	}
+	for _, dir := range dirs {
+		if believed := remains.Believed(dir, bag); len(believed) > 0 {
+			return f.read(dir, key, believed)
+		}
+	}
+	return nil
+}
+
+// differs says in what an object differs from what is known of it, or "".
+func (f *former) differs(o Object) string {
+	if was, ok := f.objects[o.Name]; f.objects != nil && !ok {
+		return fmt.Sprintf("%q was not in it", o.Name)
+	} else if ok && (was.Size != o.Size || was.CRC64 != o.CRC64 || was.WireSHA256 != "" && was.WireSHA256 != o.WireSHA256) {
+		return fmt.Sprintf("%q has other bytes, %d in place of %d", o.Name, o.Size, was.Size)
+	}
+	for _, file := range o.Files {
+		if f.files != nil && f.files[path.Join(dataDir, file.Path)] != file.SHA256 {
+			return fmt.Sprintf("the bag had no %q with these bytes, or it is kept otherwise now", file.Path)
+		}
+	}
+	return ""
+}
+
+// read reads which objects and files a bag had, by those of its tag files that are
+// believed.
+func (f *former) read(dir, key string, believed map[string]bool) error {
+	if r, err := readReceipt(dir); believed[receiptFile] && err == nil && r.Key == key && (len(r.Objects) > 0 || believed[objectsFile]) {
+		f.objects, f.files = map[string]Object{}, map[string]string{}
+		for o, err := range r.objectsIn(dir) {
+			if err != nil {
+				return err
+			}
+			for _, file := range o.Files {
+				f.files[dataDir+"/"+file.Path] = file.SHA256
+			}
+			f.objects[o.Name] = Object{Size: o.Size, CRC64: o.CRC64, WireSHA256: o.WireSHA256}
+		}
+	}
+	if f.files != nil || !believed[manifest] {
+		return nil
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	b := bagCheck{root: root, listed: map[string]string{}}
+	if b.readManifest(manifest, true) && len(b.problems) == 0 {
+		f.files = b.listed
+	}
+	return nil
 }

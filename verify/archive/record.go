@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -145,7 +146,8 @@ func (a *Archive) Ask(s State) error {
 	if err != nil {
 		return fmt.Errorf("ask for %s: %w", s.Reference, err)
 	}
-	if _, err := os.Lstat(a.ingestPath(s.Key)); errors.Is(err, fs.ErrNotExist) && !landed { // nothing is kept of it
+	repairs := strings.HasSuffix(s.Key, repairSuffix)
+	if _, err := os.Lstat(a.ingestPath(s.Key)); errors.Is(err, fs.ErrNotExist) && !landed && !repairs { // nothing is kept of it
 		err := ErrBusy
 		if !a.Busy(s.Key) {
 			err = a.ledger.Append(s.line())
@@ -165,11 +167,12 @@ func (a *Archive) Ask(s State) error {
 }
 
 // Save writes the State and the Counters, and a line in the ledger if the phase is
-// another or the export was asked for again. The State is durable when Save
-// returns. If Save fails, the old or the new one is.
+// another or the export was asked for again; of a repair the ledger tells only that it
+// was made. The State is durable when Save returns. If Save fails, the old or the new one
+// is.
 func (r *Record) Save() error {
 	a := r.lock.archive
-	if r.State.Phase != "" && (r.State.Ledger == "" || r.State.Phase != r.told.Phase || !r.State.Asked.Equal(r.told.Asked)) {
+	if repairs := strings.HasSuffix(r.State.Key, repairSuffix); r.State.Phase != "" && !repairs && (r.State.Ledger == "" || r.State.Phase != r.told.Phase || !r.State.Asked.Equal(r.told.Asked)) {
 		if err := a.ledger.Append(r.State.line()); err != nil {
 			return fmt.Errorf("save the state of %s: write the ledger: %w", r.State.Reference, err)
 		}
