@@ -134,3 +134,39 @@ func TestChangesThatCannotBeKnownAreAnError(t *testing.T) {
 		t.Errorf("%v, want %v", err, archive.ErrDamaged)
 	}
 }
+
+// What is damaged of a prefix is repaired by the objects that it had: what has come since is
+// left out, and one that has changed since is refused. The job is not asked if another
+// attempt has repaired it.
+func TestAPrefixIsRepairedByTheObjectsThatItHad(t *testing.T) {
+	s := fetchtest.NewMemory(fetchtest.NewFile("a.csv", rows), fetchtest.NewFile("b.csv", rows[:50]))
+	f := newMemoryFetcher(t, s)
+	mustFetchPrefix(t, f, time.Time{})
+	ref, first := parseRef(t, prefixRef).WithRepair(), s.Files
+	if receipt, err := f.Fetch(t.Context(), ref); err != nil || receipt.Key != prefixKey {
+		t.Errorf("of one that is whole: %+v, %v", receipt, err)
+	}
+	if err := os.Remove(filepath.Join(f.Archive.Path(prefixKey), "data", "a.csv")); err != nil {
+		t.Fatal(err)
+	}
+	audit := f.Archive.Audit()
+	if err := audit.Recheck(t.Context(), prefixKey, nil); !errors.Is(err, archive.ErrDamaged) {
+		t.Fatal(err)
+	}
+	audit.Close()
+	s.Files = []*fetchtest.File{first[0], fetchtest.NewFile("b.csv", rows[1:51]), fetchtest.NewFile("c.csv", rows)}
+	if _, err := f.Fetch(t.Context(), ref); !errors.Is(err, archive.ErrNotRepaired) {
+		t.Errorf("of one that has changed: %v", err)
+	}
+	s.Files[1] = first[1]
+	if receipt, err := f.Fetch(t.Context(), ref); err != nil || receipt.Key != prefixKey || len(receipt.Objects) != 2 {
+		t.Errorf("%+v, %v", receipt, err)
+	}
+	if diff := cmp.Diff(map[string]string{"a.csv": string(rows), "b.csv": string(rows[:50])}, filesOfKey(t, f, prefixKey)); diff != "" {
+		t.Errorf("the bag (-want +got)\n%s", diff)
+	}
+	s.Err = fetch.ErrTemporary
+	if err := f.Poll(t.Context(), ref); err != nil {
+		t.Errorf("the job was asked: %v", err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
+	"io/fs"
 	"slices"
 	"strconv"
 	"sync"
@@ -41,8 +42,17 @@ func (e *OtherFileError) Unwrap() []error { return []error{ErrReceiptMismatch, e
 // the promises of ref or by what the store says now. It returns the receipt of the
 // same file, an *OtherFileError if there is none, or, if that can't be told any more,
 // the receipt with the doubt "not compared".
+//
+// An export that is to be repaired has landed once what it replaces is whole.
 func (f *Fetcher) Landed(ctx context.Context, ref Ref) (*archive.Receipt, error) {
 	receipt, err := f.Archive.Landed(ref.Key())
+	if ref.repair && errors.Is(err, fs.ErrNotExist) {
+		repaired := ref
+		repaired.repair = false
+		if whole, damage := f.Archive.Repaired(repaired.Key()); damage == nil { // by another attempt
+			ref, receipt, err = repaired, whole, nil
+		}
+	}
 	if err == nil && receipt.Hidden != f.Archive.HashHidden(ref.query) {
 		receipt, err = f.landedFile(ctx, ref, receipt)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tallyman/verify"
+	"tallyman/verify/archive"
 )
 
 // A Ref names an export: a job of a service, the objects under a prefix of a
@@ -22,6 +23,7 @@ type Ref struct {
 	query    string   // of a signed URL: a secret, in memory only
 	revision string   // when what had landed was to be fetched once more, or ""
 	newOnly  bool     // of the objects under a prefix, those that no bag has
+	repair   bool     // in place of what landed, which is damaged or absent
 	want     verify.Want
 	count    int64
 	from, to int64 // seconds since 1970: the window that the reference promises, or 0
@@ -124,7 +126,11 @@ func (r Ref) Key() string {
 	if r.option != "" && slices.ContainsFunc(r.scheme.Options, func(o Option) bool { return o.Name == r.option && o.Identifies }) {
 		segments[len(segments)-1] = escapeSegment(r.parts[len(r.parts)-1] + "?" + r.option + "=" + r.value)
 	}
-	return strings.Join(segments, "/") + r.revision
+	key := strings.Join(segments, "/") + r.revision
+	if r.repair {
+		return archive.RepairKey(key)
+	}
+	return key
 }
 
 // Hash is 32 hex digits of the SHA-256 of Key.
@@ -170,8 +176,40 @@ func (r Ref) Revision() time.Time {
 
 // unrevised returns the reference without its revision.
 func (r Ref) unrevised() Ref {
-	r.revision, r.newOnly = "", false
+	r.revision, r.newOnly, r.repair = "", false, false
 	return r
+}
+
+// WithRepair returns a reference to the same export, to be fetched in place of what
+// landed, which is damaged or absent. It has another Key while it is fetched; its receipt
+// has the one that landed.
+func (r Ref) WithRepair() Ref {
+	r.repair = true
+	return r
+}
+
+// Repair reports whether r is of WithRepair.
+func (r Ref) Repair() bool { return r.repair }
+
+// RefAt returns the reference of what landed under a key. text is the reference as it may
+// be shown, or "" if that is not known. It reports whether there is one.
+func RefAt(key, text string) (Ref, bool) {
+	first, at, _ := strings.Cut(key, "@")
+	if scheme, rest, _ := strings.Cut(first, "/"); text == "" {
+		path, err := url.PathUnescape(strings.TrimSuffix(rest, "%")) // the name of what is empty
+		if err != nil {
+			return Ref{}, false
+		}
+		text = scheme + "://" + path
+	}
+	ref, err := ParseRef(text)
+	if err != nil {
+		return Ref{}, false
+	}
+	if t, err := time.Parse(revisionLayout, "@"+at); err == nil {
+		ref = ref.WithRevision(t)
+	}
+	return ref, ref.Key() == key
 }
 
 // WithNewOnly returns a reference to those objects under a prefix that no bag of it

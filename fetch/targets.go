@@ -104,7 +104,7 @@ func nameAll(ref Ref, objects iter.Seq2[Object, error]) iter.Seq2[target, error]
 // pins returns the objects that the first attempt saw. The first attempt pins
 // what is there, and fails if nothing is: what is written later would never be
 // seen. Objects that other bags of the prefix have are not pinned if only new ones
-// are wanted.
+// are wanted, nor are those that came after what a repair replaces.
 func (a *attempt) pins(export *Export) (map[string]archive.Pinned, error) {
 	pins, err := a.in.Pins()
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -119,7 +119,7 @@ func (a *attempt) pins(export *Export) (map[string]archive.Pinned, error) {
 	err = a.in.Pin(func(yield func(archive.Pinned, error) bool) {
 		none := true
 		for object, err := range export.Objects {
-			if err == nil && landed.has(object) {
+			if err == nil && (landed.has(object) || !a.in.Had(object.Name)) {
 				continue
 			}
 			none = false

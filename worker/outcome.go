@@ -75,6 +75,7 @@ var outcomes = []struct {
 	{errSettled, nil, Outcome{"cancelled", ExitInterrupted, once}},
 	{archive.ErrBusy, nil, Outcome{"busy", ExitBusy, external}},
 	{archive.ErrDamaged, nil, Outcome{"damaged", ExitDamaged, once}},
+	{archive.ErrNotRepaired, nil, Outcome{"damaged", ExitDamaged, once}},
 	{archive.ErrOtherID, nil, Outcome{"disk", ExitUsage, once}},
 	{nil, isA[*archive.NoArchiveError], Outcome{"disk", ExitUsage, once}},
 	{syscall.EMFILE, nil, Outcome{"open-files", ExitTemporary, transient}},

@@ -40,6 +40,7 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 		{context.Canceled, "cancelled", 130, 1},
 		{archive.ErrBusy, "busy", 11, 1},
 		{archive.ErrDamaged, "damaged", 12, 1},
+		{archive.ErrNotRepaired, "damaged", 12, 1},
 		{&archive.Damage{Key: "k"}, "damaged", 12, 1},
 		{archive.ErrOtherID, "disk", 2, 1},
 		{&archive.NoArchiveError{Dir: "d", Site: archive.SiteEmpty}, "disk", 2, 1},

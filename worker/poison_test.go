@@ -147,13 +147,13 @@ func checkQuarantined(t testing.TB, q *Queue, queue, id, says string) {
 func TestATaskIsReadAsItWasWritten(t *testing.T) {
 	again := parseRef(t, jobRef).WithRevision(parseTime("2026-03-04T05:06:07Z"))
 	for _, ref := range []fetch.Ref{
-		parseRef(t, jobRef), again, again.WithNewOnly(), parseRef(t, "oss://bucket/a/../<&>.csv?region=cn-hangzhou"), parseRef(t, "dms://cn-hangzhou/1/key?tid=2"),
+		parseRef(t, jobRef), again, again.WithNewOnly(), parseRef(t, jobRef).WithRepair(), again.WithRepair(), parseRef(t, "oss://bucket/a/../<&>.csv?region=cn-hangzhou"), parseRef(t, "dms://cn-hangzhou/1/key?tid=2"),
 		parseRef(t, "https://h.example/a%20b.csv?x=1#size=5"),
 	} {
 		for _, wait := range []Duration{0, 1, Duration(Forever)} {
 			want := newTask(ref, Options{Wait: wait})
 			task, got, err := parseTask(payloadOf(want))
-			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Revision().Equal(ref.Revision()) || got.NewOnly() != ref.NewOnly() {
+			if err != nil || got.Key() != ref.Key() || got.String() != ref.String() || !got.Revision().Equal(ref.Revision()) || got.NewOnly() != ref.NewOnly() || got.Repair() != ref.Repair() {
 				t.Errorf("%s: %s, %v", ref, got, err)
 			}
 			if diff := cmp.Diff(want, task); diff != "" || task.Wait != wait {

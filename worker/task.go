@@ -46,6 +46,7 @@ type Options struct {
 
 	Revision time.Time `json:"again,omitzero"`   // of the reference: see fetch.Ref.Revision
 	New      bool      `json:"new,omitempty"`    // see fetch.Ref.NewOnly
+	Repair   bool      `json:"repair,omitempty"` // see fetch.Ref.Repair
 	Signed   bool      `json:"signed,omitempty"` // the reference lacks a secret that only one process knows
 
 	Profile string `json:"-"` // the name of the account, for the ledger alone: each process chooses its own
@@ -81,18 +82,20 @@ func payloadOf[T Task | discoverTask](task T) []byte {
 
 // forRef returns the options with what the reference's text does not tell.
 func (o Options) forRef(ref fetch.Ref) Options {
-	o.Revision, o.New, o.Signed = ref.Revision(), ref.NewOnly(), ref.Signed()
+	o.Revision, o.New, o.Repair, o.Signed = ref.Revision(), ref.NewOnly(), ref.Repair(), ref.Signed()
 	return o
 }
 
 // applyTo returns the reference with what its text does not tell.
 func (o Options) applyTo(ref fetch.Ref) fetch.Ref {
-	if o.Revision.IsZero() {
-		return ref
+	if !o.Revision.IsZero() {
+		ref = ref.WithRevision(o.Revision)
+		if o.New {
+			ref = ref.WithNewOnly()
+		}
 	}
-	ref = ref.WithRevision(o.Revision)
-	if o.New {
-		ref = ref.WithNewOnly()
+	if o.Repair {
+		ref = ref.WithRepair()
 	}
 	return ref
 }
