@@ -142,6 +142,16 @@ func TestAReadOnlyArchiveLosesNothing(t *testing.T) {
 	if again := job.served() - before; again > job.size/2+inFlight {
 		t.Errorf("%d bytes of %d were fetched then", again, job.size)
 	}
+	if err := os.RemoveAll(filepath.Join(archive, "sls", "cn-hangzhou", testProject, slowName, "data")); err != nil {
+		t.Fatal(err)
+	}
+	remount(t, dir, "ro")
+	p = command(t, "verify", "--repair", "--archive", archive, "--endpoint", "sls="+job.endpoint, "--allow-host", "127.0.0.1")
+	p.runs(t, 12)
+	if says := "nothing can be repaired here: the archive can't be written to"; !strings.Contains(p.stderr.String(), says) {
+		t.Errorf("it does not say %q: %s", says, &p.stderr)
+	}
+	remount(t, dir, "rw")
 }
 
 // A file system with room for bytes, and for no more files.

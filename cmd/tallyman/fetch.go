@@ -25,8 +25,9 @@ func newFetchCommand(a *app) *cobra.Command {
 		Short: "Wait for exports, fetch them, verify them, and let them land",
 		Long: `Fetch waits until the job of each export is done, streams the result, verifies it
 and lets it land in the archive. What has landed before is skipped, so running it
-again tries only what failed. A prefix of a bucket that has landed is listed once
-more: what is new under it is told (exit code 9), and --new fetches it.
+again tries only what failed. What is damaged or gone is told (exit code 12), and
+--repair fetches it anew. A prefix of a bucket that has landed is listed once more:
+what is new under it is told (exit code 9), and --new fetches it.
 
 With -f, references come from a file too, one a line. Empty lines, and lines that
 begin with #, are skipped. The whole file is checked before anything is fetched.
@@ -42,7 +43,8 @@ up to 1024 of them at the same time; a bad line counts as an export that failed.
 	a.AddReferences(f)
 	f.BoolVar(&a.DryRun, "dry-run", false, "ask each job once, print what would be fetched,\nand write nothing")
 	f.BoolVar(&a.New, "new", false, "of a prefix that has landed, fetch what is new or has changed\nsince, into a new bag KEY@TIME; the old bag stays")
-	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again", "new")
+	f.BoolVar(&a.Repair, "repair", false, "check what has landed, and fetch anew, into its place, what is\ndamaged or gone; the old bag is put aside in .damaged")
+	cli.GroupFlags(f, "What to fetch", "file", "dry-run", "again", "new", "repair")
 	a.AddCreate(f)
 	a.AddTransfer(f)
 	a.AddWait(f)
@@ -56,6 +58,9 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 	}
 	if a.Again && a.New {
 		return cli.Usagef("--again fetches all of an export once more, --new what has come to a prefix since: use one of them")
+	}
+	if a.Repair && (a.Again || a.New || a.DryRun) {
+		return cli.Usagef("--repair fetches into the place of what has landed: it goes with none of --again, --new and --dry-run")
 	}
 	providers := a.newProviders()
 	refs, err := a.references(cmd, args, providers)
@@ -84,7 +89,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 	defer report.Close()
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
-	c := &fetchCommand{queue, store, report, a.newPrefixLister(cmd.Context(), providers, store), a.Again, time.Now()}
+	c := &fetchCommand{queue, store, report, a.newPrefixLister(cmd.Context(), providers, store), a.Again, a.Repair, time.Now()}
 	forEachReference(cmd.Context(), refs, maxConcurrentReferences, report, c.fetch)
 	return report.Exit()
 }
@@ -100,6 +105,7 @@ type fetchCommand struct {
 	report  *cli.Report
 	lister  *prefixLister
 	again   bool
+	repair  bool
 	began   time.Time
 }
 
@@ -108,6 +114,18 @@ type fetchCommand struct {
 func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 	var receipt *archive.Receipt
 	var err error
+	if c.repair {
+		switch damaged, err := checkDamage(ctx, c.archive, ref); {
+		case err != nil:
+			c.report.End(ref, nil, err)
+			return
+		case damaged:
+			receipt, err = c.queue.Fetch(ctx, ref.WithRepair())
+			c.report.End(ref, receipt, err)
+			return
+		}
+		_, _ = c.archive.Repaired(ref.Key()) // clears up behind a repair that failed before it was put back
+	}
 	if c.again {
 		receipt, err = c.archive.Landed(ref.Key())
 	} else { // it compares what landed for another query

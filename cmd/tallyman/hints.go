@@ -78,6 +78,8 @@ var hints = []struct {
 	{"", when{is: worker.ErrNoRedisCertificate}, "name the certificate to show, and its key, by --redis-cert FILE and --redis-key FILE"},
 	{"", when{is: worker.ErrUnsuitableRedis}, ""},
 	{"", when{is: worker.ErrOtherArchive}, ""},
+	{"", when{is: errUnstoredSecret}, "name it by a fresh URL: tallyman fetch --repair URL"},
+	{"", when{is: errUnknownReference}, "name it by its reference: tallyman fetch --repair REFERENCE"},
 
 	{"auth-denied", when{says: "has none"}, "check the credentials: places: in the configuration file names the profile"},
 	{"auth-denied", when{says: "there are none"}, "check the credentials that this process sees: variables must be exported, and a service has a home of its own"},
@@ -100,7 +102,8 @@ var hints = []struct {
 	{"corrupt", when{says: webPage}, "the store, or something between, sent a web page in place of the file: see that no proxy or log-in page answers for it, and run again"},
 	{"corrupt", when{}, "the file arrived as the source has it: export it anew, or keep it as it came: --keep wire"},
 	{"crashed", when{}, "see what ends the worker, such as too little memory, then try again: tallyman retry"},
-	{"damaged", when{test: isType[*archive.Damage]}, "put it back from a copy and run 'tallyman verify', or fetch it beside what was there: tallyman fetch --again REF"},
+	{"damaged", when{is: archive.ErrNotRepaired}, "put it back from a copy and run 'tallyman verify'; what the source has now can be fetched beside it: tallyman fetch --again REF"},
+	{"damaged", when{test: isType[*archive.Damage]}, "fetch it anew: tallyman fetch --repair REF; or put it back from a copy and run 'tallyman verify', or fetch it beside what was there: tallyman fetch --again REF"},
 	{"damaged", when{}, "see what is wrong: tallyman verify"},
 	{"disk", when{test: func(f failure) bool { return siteOf(f.err) == archive.SiteNowhere }}, "see that its disk is mounted"},
 	{"disk", when{test: func(f failure) bool { return siteOf(f.err) == archive.SiteExports }}, "put archive.json back from a copy, or make it anew with the ID that it had: tallyman init DIR"},
@@ -173,7 +176,10 @@ const (
 	hintReport   = "this is a mistake in tallyman: please report it"
 
 	// hintDamagedBags says what to do about bags that verify found damaged.
-	hintDamagedBags = "put back what is damaged or gone from a copy, or fetch it again (fetch --again); if it is meant to be as it is: tallyman verify --adopt REF --reason TEXT"
+	hintDamagedBags = "fetch anew what is damaged or gone: tallyman verify --repair; or put it back from a copy; if it is meant to be as it is: tallyman verify --adopt REF --reason TEXT"
+
+	// hintNotRepaired is hintDamagedBags for what is left of a repair.
+	hintNotRepaired = "put back what could not be repaired from a copy; if it is meant to be as it is: tallyman verify --adopt REF --reason TEXT"
 )
 
 // hintNewerBags says what to do about bags that are newer than the ledger.

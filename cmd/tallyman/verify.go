@@ -32,10 +32,14 @@ a path, or below it, such as a copy. No archive has to be around these.
 
 In the archive it also holds the bags against the ledger, the list of what landed:
 one that is gone, or that is another than landed, is damage, and so is a line of the
-ledger that was removed or changed. What it finds is written down in the ledger.`,
+ledger that was removed or changed. What it finds is written down in the ledger.
+
+With --repair, what is damaged or gone is fetched anew, if its source still has the
+same bytes. The damaged bag is put aside in .damaged, and nothing is deleted.`,
 		Example: `  tallyman verify
   tallyman verify --part 1/7     # on Mondays; the whole archive in a week
   tallyman verify sls://cn-hangzhou/ali-test-project/download-123
+  tallyman verify --repair
   tallyman verify --adopt --reason 'put back from the copy of 1 December'
   tallyman verify /media/copy/archive/sls/cn-hangzhou`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -44,19 +48,27 @@ ledger that was removed or changed. What it finds is written down in the ledger.
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd, args) },
 	}
 	a.Shard = flagvalue.New("K/N", "", flagvalue.ParseShard)
-	cmd.Flags().Var(&a.Shard, "part", "only the `K/N`th part of the archive")
-	cmd.Flags().BoolVar(&a.Adopt, "adopt", false, "take bags that are whole for what landed, where the ledger says\notherwise, and its damage as told; needs --reason")
-	cmd.Flags().StringVar(&a.Reason, "reason", "", "with --adopt, the `TEXT` that the ledger keeps of why")
+	f := cmd.Flags()
+	f.Var(&a.Shard, "part", "only the `K/N`th part of the archive")
+	f.BoolVar(&a.Adopt, "adopt", false, "take bags that are whole for what landed, where the ledger says\notherwise, and its damage as told; needs --reason")
+	f.StringVar(&a.Reason, "reason", "", "with --adopt, the `TEXT` that the ledger keeps of why")
+	f.BoolVar(&a.Repair, "repair", false, "fetch anew what is damaged or gone")
+	cli.GroupFlags(f, "What to verify", "part", "adopt", "reason", "repair")
+	a.AddTransfer(f)
+	a.AddWait(f)
+	a.AddCalls(f)
 	return cmd
 }
 
 func (a *app) verify(cmd *cobra.Command, args []string) error {
 	var keys, paths []string
+	named := map[string]fetch.Ref{}
 	for _, arg := range args {
 		ref, err := fetch.ParseRef(arg)
 		switch info, statErr := os.Stat(arg); {
 		case err == nil:
 			keys = append(keys, ref.Key())
+			named[ref.Key()] = ref
 		case statErr == nil && info.IsDir():
 			paths = append(paths, arg)
 		case statErr == nil:
@@ -67,11 +79,8 @@ func (a *app) verify(cmd *cobra.Command, args []string) error {
 			return cli.Usagef("%s is neither a reference, such as sls://REGION/PROJECT/JOB, nor a directory: %w", arg, statErr)
 		}
 	}
-	switch {
-	case a.Adopt != (a.Reason != ""):
-		return cli.Usagef("--adopt and --reason go together: the ledger keeps the reason")
-	case a.Adopt && len(paths) > 0:
-		return cli.Usagef("--adopt is of exports of the archive, and %s is a path: name them by their references", paths[0])
+	if err := a.checkVerify(paths); err != nil {
+		return err
 	}
 	c := &verifyCommand{app: a}
 	if len(keys) > 0 || len(args) == 0 {
@@ -84,10 +93,32 @@ func (a *app) verify(cmd *cobra.Command, args []string) error {
 	c.bar = cli.NewRecheckBar(cmd.OutOrStdout(), cmd.ErrOrStderr(), a.Quiet || a.JSON)
 	err := c.checkAll(cmd.Context(), paths, keys)
 	c.bar.Close()
+	if err == nil && len(c.toRepair) > 0 {
+		err = c.repairAll(cmd, named)
+	}
 	if err != nil {
 		return err
 	}
 	return c.exit(cmd.ErrOrStderr())
+}
+
+// checkVerify returns a UsageError if flags don't go together, or with paths.
+func (a *app) checkVerify(paths []string) error {
+	switch {
+	case a.Adopt != (a.Reason != ""):
+		return cli.Usagef("--adopt and --reason go together: the ledger keeps the reason")
+	case a.Adopt && a.Repair:
+		return cli.Usagef("--adopt takes bags as they are, and --repair fetches them anew: use one of them")
+	case (a.Adopt || a.Repair) && len(paths) > 0:
+		flag := "--adopt"
+		if a.Repair {
+			flag = "--repair"
+		}
+		return cli.Usagef("%s is of exports of the archive, and %s is a path: name them by their references", flag, paths[0])
+	case a.Repair:
+		return a.Check()
+	}
+	return nil
 }
 
 // checkAll checks bags and, if nothing is named, the ledger.
@@ -148,7 +179,9 @@ type verifyCommand struct {
 	gone                   int // of those that are absent: they had landed
 	newer, busy, breaks    int
 	adopted                int
-	notes                  []string // of the ledger
+	repaired, notRepaired  int
+	toRepair               []*archive.Damage // what --repair is to mend
+	notes                  []string          // of the ledger
 }
 
 // recheckLine is what --json prints of an export.
@@ -241,6 +274,9 @@ func (c *verifyCommand) recheckAll(ctx context.Context, paths, keys []string) er
 // not be done.
 func (c *verifyCommand) tell(line recheckLine, err error) error {
 	damage, isDamage := errors.AsType[*archive.Damage](err)
+	if isDamage && c.app.Repair {
+		c.toRepair = append(c.toRepair, damage)
+	}
 	switch {
 	case isDamage && damage.Absent:
 		c.absent++
@@ -292,12 +328,17 @@ func (c *verifyCommand) exit(stderr io.Writer) error {
 		for _, more := range []struct {
 			n    int
 			what string
-		}{{c.adopted, "%d adopted"}, {c.newer, "%d newer than the ledger"}, {c.busy, "%d landing now"}, {c.breaks, "%d damaged in the ledger"}} {
+		}{{c.adopted, "%d adopted"}, {c.newer, "%d newer than the ledger"}, {c.busy, "%d landing now"}, {c.breaks, "%d damaged in the ledger"}, {c.repaired, "%d repaired"}, {c.notRepaired, "%d not repaired"}} {
 			if more.n > 0 {
 				sums += ", " + fmt.Sprintf(more.what, more.n)
 			}
 		}
 		fmt.Fprintln(stderr, sums)
+		if c.archive != nil {
+			if n, err := c.archive.Replaced(); n > 0 && err == nil {
+				fmt.Fprintf(stderr, "%s, damaged and replaced, in %s\n", cli.Plural(int64(n), "old bag"), filepath.Join(c.app.Archive, ".damaged"))
+			}
+		}
 	}
 	for _, note := range c.notes {
 		fmt.Fprintln(stderr, note)
@@ -306,17 +347,20 @@ func (c *verifyCommand) exit(stderr io.Writer) error {
 		fmt.Fprintf(stderr, "not recorded: %v\n", c.audit.Unwritten)
 	}
 	switch {
-	case c.damaged+c.gone+c.breaks > 0:
+	case c.damaged+c.gone+c.breaks > c.repaired:
 		hint := hintDamagedBags
-		if c.archive == nil {
+		switch {
+		case c.archive == nil:
 			hint = hintDamagedCopy
+		case c.app.Repair:
+			hint = hintNotRepaired
 		}
 		cli.PrintHint(stderr, hint)
 		return cli.ExitError(worker.ExitDamaged)
 	case c.newer > 0:
 		cli.PrintHint(stderr, hintNewerBags)
 		return cli.ExitError(worker.ExitDoubts)
-	case c.absent > 0:
+	case c.absent > c.gone:
 		return cli.ExitError(worker.ExitUnknown)
 	}
 	return nil

@@ -50,6 +50,7 @@ type Report struct {
 	doubted     int
 	planned     int
 	cancelled   int // by the command cancel
+	repaired    int
 	failed      int
 	notReady    int
 	idle        int  // exports whose attempts this call's end interrupted
@@ -197,6 +198,46 @@ func (r *Report) LandedBefore(ref fetch.Ref, receipt *archive.Receipt, changes *
 	}
 	r.before++
 	r.land(receipt, true, changes)
+}
+
+// repairLine is what --json prints of an export that was damaged or absent.
+type repairLine struct {
+	Schema    string       `json:"schema"`
+	Reference string       `json:"reference"` // or the key, if it is not known
+	Key       string       `json:"key"`
+	State     string       `json:"state"` // "repaired" or "not-repaired"
+	Cause     worker.Cause `json:"cause,omitempty"`
+	Message   string       `json:"message,omitempty"`
+	Hint      string       `json:"hint,omitempty"`
+}
+
+// Repaired reports an export that was damaged or absent: it was fetched anew, or err says
+// why it was not.
+func (r *Report) Repaired(reference, key string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	line := repairLine{Schema: "tallyman.repair/v1", Reference: redact.Text(reference), Key: key, State: "repaired"}
+	text := "repaired  " + line.Reference
+	if err != nil {
+		line.State, line.Cause, line.Message, line.Hint = "not-repaired", Classify(err).Cause, redact.Text(err.Error()), r.output.Hint(reference, err)
+		text = fmt.Sprintf("not repaired  %s: %s", line.Reference, strings.TrimPrefix(line.Message, reference+": "))
+	} else {
+		r.repaired++
+	}
+	switch {
+	case r.output.JSON:
+		_ = PrintJSON(r.stdout, line)
+	case err != nil || !r.output.Quiet:
+		fmt.Fprintln(r.stdout, text)
+	}
+	PrintHint(r.stderr, line.Hint)
+}
+
+// CountRepaired returns how many exports were repaired.
+func (r *Report) CountRepaired() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.repaired
 }
 
 // Reject reports a line that names no export, or that the list of references

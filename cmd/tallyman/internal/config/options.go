@@ -95,6 +95,7 @@ type Options struct {
 	Missing      bool                             // discover
 	Shard        flagvalue.Value[flagvalue.Shard] // verify
 	Adopt        bool                             // verify
+	Repair       bool                             // verify, fetch
 	Reason       string                           // verify
 	Listen       string                           // sandbox
 
