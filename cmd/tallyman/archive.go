@@ -46,12 +46,14 @@ func (a *app) openExisting() (*archive.Archive, error) {
 	return store, err
 }
 
+var errNoArchive = errors.New("there is no archive")
+
 // openRequired returns the archive of --archive, or a UsageError if there is
 // none.
 func (a *app) openRequired() (*archive.Archive, error) {
 	store, err := a.openExisting()
 	if err == nil && store == nil {
-		err = cli.Usagef("--archive %s: there is no archive", a.Archive)
+		err = cli.Usagef("--archive %s: %w", a.Archive, errNoArchive)
 	}
 	return store, err
 }

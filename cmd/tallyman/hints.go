@@ -56,6 +56,7 @@ var hints = []struct {
 }{
 	{"", when{test: func(f failure) bool { return isType[*cli.OutputError](f) && errors.Is(f.err, syscall.EPIPE) }}, "let what reads the output read all of it, and run again"},
 	{"", when{test: isType[*cli.OutputError]}, "make room for the output, and run again"},
+	{"", when{is: errNoArchive}, "see that --archive or TALLYMAN_ARCHIVE names the right directory, and that its disk is mounted; the first fetch makes an archive, and so does tallyman init"},
 	{"", when{is: fetch.ErrDrained}, hintRunAgain},
 	{"", when{is: context.Canceled}, hintRunAgain},
 	{"unsafe-name", when{is: syscall.ENAMETOOLONG}, "put the archive at a shorter path, on a file system that takes longer names"},
