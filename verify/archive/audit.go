@@ -185,10 +185,10 @@ func (a *Archive) settleRepair(key string, last *ledger.Line, bag string) (*ledg
 	if last == nil || last.Bag == bag {
 		return last, nil
 	}
-	if committing, err := a.inBatch(key); !committing || err != nil {
-		return last, nil // then it is told as it was before
+	if committing, unsaid := a.inBatch(key); committing && unsaid == nil {
+		return a.presence(key)
 	}
-	return a.presence(key)
+	return last, nil // it is told as it was before
 }
 
 // sameTime is how far apart exports may land whose lines are in any order.
