@@ -43,7 +43,11 @@ func (l *Ledger) create(month string) error {
 		if err := l.step("mkdir", l.dir); err != nil {
 			return err
 		}
-		if err := os.Mkdir(l.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := os.Mkdir(l.dir, 0o755)
+		if err == nil {
+			err = giveAway(l.dir)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
@@ -61,7 +65,9 @@ func (l *Ledger) create(month string) error {
 	if err != nil {
 		return err
 	}
-	err = l.sync(f)
+	if err = giveAway(path); err == nil {
+		err = l.sync(f)
+	}
 	return errors.Join(err, f.Close(), l.syncDir(l.dir), l.syncDir(filepath.Dir(l.dir)))
 }
 
@@ -78,6 +84,9 @@ func (l *Ledger) writeFile(name, temporary string, content io.Reader) (err error
 	}
 	if err = l.step("write", path); err == nil {
 		_, err = io.Copy(f, content)
+	}
+	if err == nil {
+		err = giveAway(path)
 	}
 	if err == nil {
 		err = l.sync(f)

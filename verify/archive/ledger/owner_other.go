@@ -1,0 +1,5 @@
+//go:build !unix
+
+package ledger
+
+func giveAway(string) error { return nil }
