@@ -88,22 +88,19 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopHard(nil)
 	w.hardCtx = hardCtx
 	w.Log = cmp.Or(w.Log, slog.New(slog.DiscardHandler))
+	var err error
 	if w.local == nil {
-		if err := w.Queue.CheckRedis(ctx); err != nil {
-			return err
-		}
-		if err := w.Queue.Register(ctx, w.Archive.ID()); err != nil {
-			return err
+		if err = w.Queue.CheckRedis(ctx); err == nil {
+			err = w.Queue.Register(ctx, w.Archive.ID())
 		}
 	}
 	var scheduler *scheduler // nil if there is none to keep
-	if len(w.Schedule) > 0 {
-		var err error
-		if scheduler, err = w.newScheduler(); err != nil {
-			return err
-		}
+	if err == nil && len(w.Schedule) > 0 {
+		scheduler, err = w.newScheduler()
 	}
-	var err error
+	if err != nil {
+		return err
+	}
 	var stop, shutdown []func()
 	serve := func(queue, taskType string, concurrency int) {
 		server := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(queue, concurrency))
@@ -116,6 +113,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	if scheduler != nil {
 		err = errors.Join(err, scheduler.start(ctx))
+		stop, shutdown = append(stop, scheduler.server.Stop), append(shutdown, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
 	}
 	if err != nil {
 		return err
@@ -132,13 +130,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	} else {
 		<-ctx.Done()
 	}
-	// The last quarter of DrainTimeout is for tasks to write down where they are.
-	defer time.AfterFunc(w.DrainTimeout*3/4, func() { stopHard(errWorkerStopped) }).Stop()
+	defer time.AfterFunc(w.DrainTimeout*3/4, func() { stopHard(errWorkerStopped) }).Stop() // the rest is for tasks to write down where they are
 	if w.HardStop != nil {
 		defer context.AfterFunc(w.HardStop, func() { stopHard(errWorkerStopped) })()
-	}
-	if scheduler != nil {
-		stop, shutdown = append(stop, scheduler.server.Stop), append(shutdown, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
 	}
 	for _, functions := range [][]func(){stop, shutdown} {
 		var all sync.WaitGroup
