@@ -105,19 +105,18 @@ func (r *run) note(d disk, s start) error {
 		err = errors.Join(err, encoder.Encode(s))
 	}
 	path := filepath.Join(r.dir, startsFile)
-	if err == nil {
-		err = os.WriteFile(path+".new", text.Bytes(), 0o644)
+	f, failed := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err = errors.Join(err, failed); err != nil {
+		return err
 	}
-	if err == nil {
+	if _, err = f.Write(text.Bytes()); err == nil {
 		err = d.rename(path+".new", path)
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, f.Close())
 	}
-	r.started = text.Len()
-	was := r.starts
-	r.starts, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	return errors.Join(err, was.Close())
+	f, r.starts, r.started = r.starts, f, text.Len()
+	return f.Close()
 }
 
 // readStarts returns the attempts that began and did not end in the directory of a
