@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
@@ -54,9 +56,14 @@ same bytes. The damaged bag is put aside in .damaged, and nothing is deleted.`,
 	f.StringVar(&a.Reason, "reason", "", "with --adopt, the `TEXT` that the ledger keeps of why")
 	f.BoolVar(&a.Repair, "repair", false, "fetch anew what is damaged or gone")
 	cli.GroupFlags(f, "What to verify", "part", "adopt", "reason", "repair")
-	a.AddTransfer(f)
-	a.AddWait(f)
-	a.AddCalls(f)
+	repair := pflag.NewFlagSet("", pflag.ContinueOnError)
+	a.AddTransfer(repair)
+	a.AddWait(repair)
+	a.AddCalls(repair)
+	repair.VisitAll(func(flag *pflag.Flag) {
+		_ = repair.SetAnnotation(flag.Name, config.OnlyWith, []string{"repair"}) // there is such a flag
+	})
+	f.AddFlagSet(repair)
 	return cmd
 }
 

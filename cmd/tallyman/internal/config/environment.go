@@ -14,6 +14,10 @@ import (
 	"tallyman/fetch"
 )
 
+// OnlyWith is an annotation of a flag that counts only with the flag of that name. What
+// the environment says of it is not read otherwise.
+const OnlyWith = "tallyman_only_with"
+
 // Complete sets the flags that were not given, from the environment and then
 // from the configuration file. A variable that is empty counts as not set. The
 // file may set each flag in known, those of every command, by its name; values
@@ -21,11 +25,20 @@ import (
 // UsageError.
 func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
 	redisGiven := flags.Changed("redis")
+	variable := func(flag string) string { return "TALLYMAN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
+	counts := func(flag string) bool {
+		f := flags.Lookup(flag)
+		if f == nil {
+			return false
+		}
+		with := f.Annotations[OnlyWith]
+		return len(with) == 0 || flags.Changed(with[0]) || os.Getenv(variable(with[0])) != ""
+	}
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "TALLYMAN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		value := os.Getenv(name)
-		if value == "" || f.Changed || f.Name == "redis" || err != nil {
+		if value == "" || f.Changed || f.Name == "redis" || err != nil || !counts(f.Name) {
 			return
 		}
 		if setErr := flags.Set(f.Name, value); setErr != nil {
@@ -38,7 +51,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 	if err := o.checkNames(flags, known); err != nil {
 		return err
 	}
-	if flags.Lookup("endpoint") != nil {
+	if counts("endpoint") {
 		for _, provider := range o.providers {
 			name := "TALLYMAN_ENDPOINT_" + strings.ToUpper(provider)
 			value := os.Getenv(name)
