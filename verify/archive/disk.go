@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/internal/dirsync"
 )
 
 // readOnly is the mode of the files of a bag. The process that creates a file
@@ -52,22 +53,9 @@ func (d disk) mkdirs(dir string) error {
 	return d.syncDir(parent)
 }
 
-// syncDir makes the names in a directory durable, where its file system does so when it
-// is asked: some, such as SMB, sync no directories.
+// syncDir makes the names in a directory durable, as dirsync.Sync does.
 func (d disk) syncDir(dir string) error {
-	err := d.step("syncdir", dir)
-	if err == nil {
-		var f *os.File
-		if f, err = os.Open(dir); err != nil {
-			return err
-		}
-		defer f.Close()
-		err = f.Sync()
-	}
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	return err
+	return dirsync.Sync(d.step, dir)
 }
 
 // syncParents makes the names in a directory durable, and those in each

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+	"tallyman/verify/archive/internal/dirsync"
 )
 
 // sync makes the bytes of a file durable.
@@ -18,22 +18,9 @@ func (l *Ledger) sync(f *os.File) error {
 	return f.Sync()
 }
 
-// syncDir makes the names in a directory durable, where its file system does so when it
-// is asked: some, such as SMB, sync no directories.
+// syncDir makes the names in a directory durable, as dirsync.Sync does.
 func (l *Ledger) syncDir(dir string) error {
-	err := l.step("syncdir", dir)
-	if err == nil {
-		var f *os.File
-		if f, err = os.Open(dir); err != nil {
-			return err
-		}
-		defer f.Close()
-		err = f.Sync()
-	}
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	return err
+	return dirsync.Sync(l.step, dir)
 }
 
 // create makes an empty file of a month, durable with its name, and the directory if
