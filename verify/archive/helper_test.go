@@ -122,6 +122,11 @@ func land(a *Archive, e export) (*Receipt, error) {
 		return nil, err
 	}
 	defer in.Close()
+	return commitAll(in, e)
+}
+
+// commitAll receives what an attempt lacks of an export, and commits it.
+func commitAll(in *Ingest, e export) (*Receipt, error) {
 	for _, name := range e.names() {
 		if in.Done(name, promise(e[name])) {
 			continue

@@ -27,15 +27,7 @@ func repair(a *Archive, e export) (*Receipt, error) {
 		return nil, err
 	}
 	defer in.Close()
-	for _, name := range e.names() {
-		if in.Done(name, promise(e[name])) {
-			continue
-		}
-		if err := receive(in, name, e[name]); err != nil {
-			return nil, err
-		}
-	}
-	return in.Commit(Summary{Reference: testRef, Status: "SUCCEEDED", Records: verify.Unknown})
+	return commitAll(in, e)
 }
 
 // rot changes a byte of the bag, and has an audit see it.
