@@ -21,24 +21,15 @@ const OnlyWith = "tallyman_only_with"
 // Complete sets the flags that were not given, from the environment and then
 // from the configuration file. A variable that is empty counts as not set. The
 // file may set each flag in known, those of every command, by its name; values
-// for other commands are tried out on known. It is called if there is a file. What is wrong with a setting is a
-// UsageError.
+// for other commands are tried out on known, which is called if there is a file. What
+// is wrong with a setting is a UsageError.
 func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
 	redisGiven := flags.Changed("redis")
-	variable := func(flag string) string { return "TALLYMAN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
-	counts := func(flag string) bool {
-		f := flags.Lookup(flag)
-		if f == nil {
-			return false
-		}
-		with := f.Annotations[OnlyWith]
-		return len(with) == 0 || flags.Changed(with[0]) || os.Getenv(variable(with[0])) != ""
-	}
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)
 		value := os.Getenv(name)
-		if value == "" || f.Changed || f.Name == "redis" || err != nil || !counts(f.Name) {
+		if value == "" || f.Changed || f.Name == "redis" || err != nil || !counts(flags, f) {
 			return
 		}
 		if setErr := flags.Set(f.Name, value); setErr != nil {
@@ -51,9 +42,9 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 	if err := o.checkNames(flags, known); err != nil {
 		return err
 	}
-	if counts("endpoint") {
+	if f := flags.Lookup("endpoint"); f != nil && counts(flags, f) {
 		for _, provider := range o.providers {
-			name := "TALLYMAN_ENDPOINT_" + strings.ToUpper(provider)
+			name := variable("endpoint-" + provider)
 			value := os.Getenv(name)
 			if value == "" || o.Endpoints.Value[provider] != "" {
 				continue
@@ -88,12 +79,23 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 	return nil
 }
 
+// variable is the name of a flag in the environment.
+func variable(flag string) string {
+	return "TALLYMAN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// counts reports whether what the environment says of a flag is read; see OnlyWith.
+func counts(flags *pflag.FlagSet, f *pflag.Flag) bool {
+	with := f.Annotations[OnlyWith]
+	return len(with) == 0 || flags.Changed(with[0]) || os.Getenv(variable(with[0])) != ""
+}
+
 // checkNames returns a UsageError if a variable of the environment is like that of a
 // setting, and is none: it would count for nothing. Others may be anybody's.
 func (o *Options) checkNames(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
 	for _, pair := range os.Environ() {
-		variable, value, _ := strings.Cut(pair, "=")
-		text, isOurs := strings.CutPrefix(variable, "TALLYMAN_")
+		key, value, _ := strings.Cut(pair, "=")
+		text, isOurs := strings.CutPrefix(key, "TALLYMAN_")
 		name := strings.ReplaceAll(strings.ToLower(text), "_", "-")
 		if !isOurs || value == "" || flags.Lookup(name) != nil {
 			continue
@@ -103,7 +105,7 @@ func (o *Options) checkNames(flags *pflag.FlagSet, known func() map[string]*pfla
 			names = append(names, "endpoint-"+provider)
 		}
 		if nearest := fetch.Nearest(name, names); nearest != "" && nearest != name {
-			return cli.Usagef("%s: there is no such setting: did you mean TALLYMAN_%s?", variable, strings.ToUpper(strings.ReplaceAll(nearest, "-", "_")))
+			return cli.Usagef("%s: there is no such setting: did you mean %s?", key, variable(nearest))
 		}
 	}
 	return nil
