@@ -55,7 +55,7 @@ func TestPollsOfManyJobsAreSpread(t *testing.T) {
 func TestTheLastPollIsAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	s := &scriptedFetcher{ends: []error{jobRunning}}
-	err := s.runLocal(t, &Worker{Wait: 10 * time.Second, PollInterval: 4 * time.Second})
+	err := s.runLocal(t, &Worker{Wait: 10 * time.Second, PollInterval: 5 * time.Second})
 	if Classify(err).Exit != ExitNotReady {
 		t.Errorf("ended with %v", err)
 	}

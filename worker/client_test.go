@@ -13,9 +13,7 @@ import (
 
 func newClient(t *testing.T, a *archive.Archive) *Client {
 	t.Helper()
-	q, stop := NewEmbeddedQueue()
-	t.Cleanup(stop)
-	return &Client{Archive: a, Queue: q}
+	return &Client{Archive: a, Queue: NewQueue(newFakeRedis(t).client)}
 }
 
 // statesOf returns the states of all exports, by reference.

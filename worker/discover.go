@@ -60,49 +60,58 @@ func Match(pattern, text string) bool {
 	return false
 }
 
-// discoverHandler handles the tasks of the schedule until ctx ends: then a
-// listing is cut short, since to list a place again costs nothing. It logs how a
-// run went, and returns what the queue is told. A run that was cut short, since
-// the worker stops or has lost its lease, begins again at once. One that failed in
-// a way that may pass is tried again until it does not. Any other waits until it
-// is due.
+// discoverHandler handles the tasks of the schedule until ctx ends: then a listing is
+// cut short, since to list a place again costs nothing.
 func (w *Worker) discoverHandler(ctx context.Context) asynq.Handler {
 	return asynq.HandlerFunc(func(taskCtx context.Context, t *asynq.Task) error {
 		taskCtx, stop := context.WithCancelCause(taskCtx)
 		defer stop(nil)
 		defer context.AfterFunc(ctx, func() { stop(errWorkerStopped) })()
-		d, err := w.newDiscoverRun(t)
+		task, place, err := readDiscoverTask(t)
+		var d *discoverRun
+		if err == nil {
+			d, err = w.newDiscoverRun(task, place)
+		}
 		if err != nil {
 			return w.quarantineTask(err)
 		}
-		err = d.run(taskCtx)
-		log := w.Log.With("place", d.place.String(), "listed", d.listed, "enqueued", d.enqueued.Load())
-		if err != nil && taskCtx.Err() != nil {
-			return snooze(0, err)
-		}
-		known, _ := w.outages.LoadOrStore(d.place.String(), &Outage{What: d.place.String(), Tell: w.logListingOutage})
-		outage, id := known.(*Outage), t.ResultWriter().TaskID()
-		if err == nil {
-			outage.Passed(id)
-			log.Info("listed")
-			return nil
-		}
-		outcome := Classify(err)
-		failed := []any{"cause", string(outcome.Cause), "error", safeText(err)}
-		if outcome.Budget == once || errors.Is(err, ErrPanicked) {
-			outage.Passed(id)
-			log.Warn("not listed", failed...)
-			return nil
-		}
-		level := slog.LevelDebug
-		if outage.Failed(id, err) == 0 { // it begins
-			level = slog.LevelWarn
-		}
 		n, _ := asynq.GetRetryCount(taskCtx)
-		pause := max(min(outcome.delay(false, n+1), maxPollInterval), fetch.RetryAfter(err))
-		log.Log(taskCtx, level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
-		return &snoozeError{delay: pause, message: safeText(err), countsAsFailure: true}
+		return d.try(taskCtx, t.ResultWriter().TaskID(), n+1)
 	})
+}
+
+// try lists the place, logs how that went, and returns a *snoozeError if it is to be
+// tried again before it is due. A run that was cut short, since the worker stops or has
+// lost its lease, begins again at once. One that failed in a way that may pass is tried
+// again until it does not. Any other waits until it is due. n counts the tries since it
+// was due.
+func (d *discoverRun) try(ctx context.Context, id string, n int) error {
+	w, err := d.w, d.run(ctx)
+	log := w.Log.With("place", d.place.String(), "listed", d.listed, "enqueued", d.enqueued.Load())
+	if err != nil && ctx.Err() != nil {
+		return snooze(0, err)
+	}
+	known, _ := w.outages.LoadOrStore(d.place.String(), &Outage{What: d.place.String(), Tell: w.logListingOutage})
+	outage := known.(*Outage)
+	if err == nil {
+		outage.Passed(id)
+		log.Info("listed")
+		return nil
+	}
+	outcome := Classify(err)
+	failed := []any{"cause", string(outcome.Cause), "error", safeText(err)}
+	if outcome.Budget == once || errors.Is(err, ErrPanicked) {
+		outage.Passed(id)
+		log.Warn("not listed", failed...)
+		return nil
+	}
+	level := slog.LevelDebug
+	if outage.Failed(id, err) == 0 { // it begins
+		level = slog.LevelWarn
+	}
+	pause := max(min(outcome.delay(false, n), maxPollInterval), fetch.RetryAfter(err))
+	log.Log(ctx, level, "not listed yet", append(failed, "next", pause.Round(time.Second).String())...)
+	return &snoozeError{delay: pause, message: safeText(err), countsAsFailure: true}
 }
 
 // logListingOutage logs that a place could not be listed for another hour, and that it
@@ -129,11 +138,7 @@ type discoverRun struct {
 	enqueued atomic.Int64
 }
 
-func (w *Worker) newDiscoverRun(t *asynq.Task) (*discoverRun, error) {
-	task, place, err := readDiscoverTask(t)
-	if err != nil {
-		return nil, err
-	}
+func (w *Worker) newDiscoverRun(task discoverTask, place fetch.Ref) (*discoverRun, error) {
 	d := &discoverRun{w: w, task: task, place: place, lister: w.Listers[place.Scheme()], filter: Filter{Match: task.Match}}
 	if d.lister == nil {
 		return nil, fmt.Errorf("%w: this worker can't list %s places", errBadTask, place.Scheme())
@@ -142,6 +147,7 @@ func (w *Worker) newDiscoverRun(t *asynq.Task) (*discoverRun, error) {
 		return nil, fmt.Errorf("%w: since: %w", errBadTask, errors.ErrUnsupported)
 	}
 	if task.Since != "" {
+		var err error
 		if d.filter.Since, err = w.ParseSince(task.Since); err != nil {
 			return nil, fmt.Errorf("%w: since: %w", errBadTask, err)
 		}
@@ -186,7 +192,7 @@ func (d *discoverRun) run(ctx context.Context) (err error) {
 			if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !isPending(record) {
 				return err
 			}
-			added, err := d.w.Queue.Enqueue(groupCtx, job.Ref, Options{Wait: d.task.Wait})
+			added, err := d.w.enqueue(groupCtx, job.Ref, Options{Wait: d.task.Wait})
 			if added {
 				d.enqueued.Add(1)
 			}
@@ -194,4 +200,13 @@ func (d *discoverRun) run(ctx context.Context) (err error) {
 		})
 	}
 	return nil
+}
+
+// enqueue has this worker, or another one of its Queue, wait for an export's job and
+// fetch it.
+func (w *Worker) enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bool, err error) {
+	if w.Queue == nil {
+		return w.dispatcher.enqueue(ref, o), nil
+	}
+	return w.Queue.Enqueue(ctx, ref, o)
 }

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hibiken/asynq"
-
 	"tallyman/fetch"
 )
 
@@ -78,7 +76,7 @@ func TestJobsAreEnqueuedWhileThePlaceIsListed(t *testing.T) {
 				}
 			}
 		})
-		s, err := w.newDiscoverRun(asynq.NewTask(typeDiscover, payloadOf(w.Schedule[0].task())))
+		s, err := w.newDiscoverRun(w.Schedule[0].task(), w.Schedule[0].Place)
 		if err != nil {
 			t.Fatal(err)
 		}

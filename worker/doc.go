@@ -2,18 +2,20 @@
 // attempts at them, and knows what each way to fail means.
 //
 // A [Worker] serves a [Queue] in Redis; any number of workers on any number of
-// machines may serve the same one, with the same archive. A [Client] asks for
-// exports and tells how they fare. [Local] is a worker with a queue in its own
-// process, for callers that wait. [Classify] is the one table from an error to
-// its cause, and to what follows.
+// machines may serve the same one, with the same archive. A worker without a Queue
+// has its tasks in its own process: those of its schedule, or, as a [Local], those of
+// callers that wait. A [Client] asks for exports and tells how they fare. [Classify]
+// is the one table from an error to its cause, and to what follows: asynq and the
+// dispatcher both run what it says.
 //
 // # Tasks
 //
 // The queue has three types of tasks:
 //
 //   - export:poll asks an export's job whether it is ready, and is snoozed until
-//     it is. Then it adds the next, or, for a [Local], does its work itself: an
-//   - export:fetch, which makes attempts at the export until it has landed.
+//     it is. Then it adds an export:fetch; without a Queue it fetches the export
+//     itself.
+//   - export:fetch makes attempts at the export until it has landed.
 //   - place:discover comes from a schedule. It lists the jobs of a place and adds
 //     an export:poll for each new one.
 //
@@ -43,6 +45,8 @@
 //     scheduler enqueues a discover task when it is due.
 //   - recoverer: the part of a worker that brings back what is missing from the
 //     queue ([Queue.Requeue]), and quarantines what would block it.
+//   - dispatcher: runs the tasks of a worker without a Queue, each when it is due and
+//     a slot is free.
 //   - orphaned: a task whose worker has died, so that its lease has ended. asynq
 //     gives it to another worker.
 //   - quarantined: a task that can't be read, and that no worker takes any more.

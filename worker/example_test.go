@@ -30,7 +30,7 @@ func ExampleLocal() {
 		Archive:         a,
 		Fetcher:         &fetch.Fetcher{Archive: a, Providers: map[string]fetch.Provider{"sls": provider}},
 		PollConcurrency: 4, FetchConcurrency: 2,
-		Wait: time.Hour, PollInterval: 2 * time.Second, TaskCheckInterval: 100 * time.Millisecond,
+		Wait: time.Hour, PollInterval: 2 * time.Second,
 	})
 	defer local.Close()
 

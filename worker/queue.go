@@ -20,15 +20,14 @@ import (
 // done and what was begun is in the archive. Its methods may be called by many
 // goroutines at once.
 type Queue struct {
-	redis       redis.UniversalClient
-	client      *asynq.Client
-	inspector   *asynq.Inspector
-	pollTimeout time.Duration // how long a run of a poll may take
+	redis     redis.UniversalClient
+	client    *asynq.Client
+	inspector *asynq.Inspector
 }
 
 // NewQueue returns the queue in a Redis. The caller closes the client.
 func NewQueue(client redis.UniversalClient) *Queue {
-	return &Queue{client, asynq.NewClientFromRedisClient(client), asynq.NewInspectorFromRedisClient(client), pollTimeout}
+	return &Queue{client, asynq.NewClientFromRedisClient(client), asynq.NewInspectorFromRedisClient(client)}
 }
 
 // queues are all queues.
@@ -62,7 +61,7 @@ func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bo
 
 // enqueueTask adds a poll or a fetch, unless the export has one already.
 func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref, o Options) (added bool, err error) {
-	queue, timeout := pollQueue, q.pollTimeout
+	queue, timeout := pollQueue, pollTimeout
 	if taskType == typeFetch {
 		queue, timeout = fetchQueue, fetchTimeout
 	}

@@ -70,7 +70,7 @@ func cancelRecord(a *archive.Archive, ref fetch.Ref) error {
 
 // ask writes down that the export is wanted, as resetBudget does.
 func (r *run) ask(asked time.Time) error {
-	o := r.task.Options
+	o := r.options
 	if r.w.Profile != nil {
 		o.Profile = r.w.Profile(r.ref)
 	}
@@ -107,7 +107,7 @@ func (r *run) begin() (end func(), err error) {
 // isSettled reports whether nothing is to be done until someone asks again. A
 // caller of Local.Fetch has asked, even if another process gave up meanwhile.
 func (r *run) isSettled(s archive.State) bool {
-	return s.Phase == archive.Cancelled || s.Phase == archive.Failed && r.w.local == nil
+	return s.Phase == archive.Cancelled || s.Phase == archive.Failed && !r.forCaller
 }
 
 // updateCounters changes the counters, if there is anything in them. It does nothing

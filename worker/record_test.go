@@ -28,7 +28,7 @@ func crashAttempt(t testing.TB, a *archive.Archive, ref fetch.Ref) {
 	t.Helper()
 	begin := func() (end func()) {
 		t.Helper()
-		end, err := (&run{&Worker{Archive: a}, newTask(ref, Options{}), ref}).begin()
+		end, err := (&run{w: &Worker{Archive: a}, ref: ref}).begin()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +316,7 @@ func TestAReceiptCountsTheAttemptsThatItTook(t *testing.T) {
 			return answer
 		}
 		p := &fetchtest.Memory{Files: []*fetchtest.File{file}, Records: verify.Unknown}
-		l := StartLocal(&Worker{Archive: a, Fetcher: newFetcher(p, a), PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, PollInterval: checkInterval, TaskCheckInterval: checkInterval})
+		l := StartLocal(&Worker{Archive: a, Fetcher: newFetcher(p, a), PollConcurrency: 1, FetchConcurrency: 1, Wait: Forever, PollInterval: checkInterval})
 		receipt, err := l.Fetch(t.Context(), parseRef(t, jobRef))
 		if closeErr := l.Close(); err != nil || closeErr != nil {
 			t.Fatal(err, closeErr)

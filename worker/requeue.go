@@ -47,11 +47,8 @@ func (q *Queue) Requeue(ctx context.Context, a *archive.Archive) (int, error) {
 }
 
 func (q *Queue) requeueMissing(ctx context.Context, a *archive.Archive, state archive.State) (bool, error) {
-	ref, o, ok := RefOf(state)
-	if !ok || o.Signed || !isPending(state) {
-		return false, nil // only another version, or a person, can bring it back
-	}
-	if _, err := a.Landed(ref.Key()); err == nil || isA[*archive.Damage](err) { // what is damaged or gone is never fetched anew by itself
+	ref, o, ok := requeuable(a, state)
+	if !ok {
 		return false, nil
 	}
 	queued, err := q.Queued(ref.Hash())
@@ -69,6 +66,17 @@ func (q *Queue) requeueMissing(ctx context.Context, a *archive.Archive, state ar
 		return false, err
 	}
 	return q.Enqueue(ctx, ref, o)
+}
+
+// requeuable returns an export that its state says is still to be fetched, unless only
+// another version, or a person, can bring it back.
+func requeuable(a *archive.Archive, state archive.State) (ref fetch.Ref, o Options, ok bool) {
+	ref, o, ok = RefOf(state)
+	if !ok || o.Signed || !isPending(state) {
+		return ref, o, false
+	}
+	_, err := a.Landed(ref.Key())
+	return ref, o, err != nil && !isA[*archive.Damage](err) // what is damaged or gone is never fetched anew by itself
 }
 
 // isPending reports whether workers are still to fetch an export.

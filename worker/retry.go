@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hibiken/asynq"
-
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
@@ -20,11 +18,11 @@ const (
 	maxLocalPause   = 5 * time.Second // that who waits for an export bears whatever the wait is
 )
 
-// recordFailure writes down an attempt after which the export has not landed, and
-// returns what the queue is told.
+// recordFailure writes down an attempt after which the export has not landed. It
+// returns a *snoozeError if there is to be another, else the error that the export has
+// failed with.
 func (r *run) recordFailure(failure error) error {
-	local := r.w.local != nil
-	if local && errors.Is(failure, archive.ErrBusy) {
+	if r.forCaller && errors.Is(failure, archive.ErrBusy) {
 		return r.endWithFailure(failure) // another process has it, which says nothing of the export
 	}
 	if isA[*archive.Damage](failure) {
@@ -34,7 +32,7 @@ func (r *run) recordFailure(failure error) error {
 	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
 	budget := r.budget(outcome, err == nil && d.Counters.Polls > 0)
 	if err != nil { // another attempt has the record or has landed the export, or the disk fails
-		taken := errors.Is(err, archive.ErrLanded) || !local && errors.Is(err, archive.ErrBusy)
+		taken := errors.Is(err, archive.ErrLanded) || !r.forCaller && errors.Is(err, archive.ErrBusy)
 		switch {
 		case taken && !errors.Is(failure, archive.ErrDamaged):
 			return snooze(jitter(busyInterval), failure)
@@ -45,8 +43,7 @@ func (r *run) recordFailure(failure error) error {
 	}
 	defer d.Close()
 	if r.isSettled(d.State) { // it was cancelled meanwhile
-		r.w.local.finish(r.ref.Hash(), nil, errSettled)
-		return nil
+		return errSettled
 	}
 	d.Counters.Starts = 0
 	if notReady, ok := errors.AsType[*fetch.NotReadyError](failure); ok {
@@ -59,11 +56,11 @@ func (r *run) recordFailure(failure error) error {
 // who waits for the job already, waits for what passes by itself too.
 func (r *run) budget(outcome Outcome, waiting bool) int {
 	n, most := outcome.Budget.Worker, r.w.Attempts
-	if r.w.local != nil {
+	if r.forCaller {
 		n = outcome.Budget.Command
 	}
 	switch {
-	case most == 0 && r.w.local != nil && (r.w.Patient || waiting) && slices.Contains(outageCauses, outcome.Cause):
+	case most == 0 && r.forCaller && (r.w.Patient || waiting) && slices.Contains(outageCauses, outcome.Cause):
 		return endless
 	case most == 0 || n == 1 || n == endless:
 		return n
@@ -101,7 +98,7 @@ func (r *run) waitForJob(d *archive.Record, notReady *fetch.NotReadyError) error
 	}
 	_ = save()
 	pause := min(r.pollDelay(d.State.Asked, notReady), left)
-	if max(r.w.PollInterval, pause) < time.Second {
+	if r.w.Queue != nil && max(r.w.PollInterval, pause) < time.Second {
 		pause = 0 // asynq counts whole seconds, and a second is longer than the wait that was asked for
 	}
 	return snooze(pause, notReady)
@@ -110,8 +107,8 @@ func (r *run) waitForJob(d *archive.Record, notReady *fetch.NotReadyError) error
 // waitLeft is what is left of the wait of an export.
 func (r *run) waitLeft(asked time.Time) time.Duration {
 	wait := r.w.Wait
-	if r.task.Wait > 0 {
-		wait = time.Duration(r.task.Wait)
+	if r.options.Wait > 0 {
+		wait = time.Duration(r.options.Wait)
 	}
 	if wait == Forever {
 		return Forever
@@ -129,7 +126,7 @@ func (r *run) waitOut(d *archive.Record, failure error, outcome Outcome) error {
 		lasted = o.(*Outage).Failed(r.ref.Hash(), failure)
 	}
 	pause := max(r.pollDelay(time.Now().Add(-lasted), failure), time.Second)
-	if r.w.local == nil {
+	if !r.forCaller {
 		return snooze(pause, failure)
 	}
 	asked := time.Now().Add(-lasted)
@@ -160,10 +157,10 @@ func (r *run) useAttempt(d *archive.Record, failure error, outcome Outcome, budg
 	d.State.Failures[string(outcome.Cause)]++
 	n := d.State.Failures[string(outcome.Cause)]
 	asked, left := fetch.RetryAfter(failure), Forever
-	if r.w.local != nil {
+	if r.forCaller {
 		left = max(r.waitLeft(d.State.Asked), 0)
 	}
-	pause := outcome.delay(r.w.local != nil, n)
+	pause := outcome.delay(r.forCaller, n)
 	if n >= budget || asked > maxLocalPause && left == 0 {
 		return r.giveUp(d, failure)
 	}
@@ -197,14 +194,10 @@ func saveFailure(d *archive.Record, failure error) error {
 	return d.Save()
 }
 
-// endWithFailure tells that an export has failed. In a queue that outlives the
-// worker, asynq archives the task, where others look for what failed.
+// endWithFailure tells that an export has failed.
 func (r *run) endWithFailure(failure error) error {
 	r.notifyEnd(nil, failure)
-	if r.w.local != nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %s: %w", Classify(failure).Cause, safeText(failure), asynq.SkipRetry)
+	return failure
 }
 
 // pollDelay is the wait until a job is asked again. It is the poll interval and
@@ -223,11 +216,11 @@ func (r *run) pollDelay(asked time.Time, err error) time.Duration {
 
 // delay is the wait after attempt n, from 1 on: shorter where someone waits for
 // the export.
-func (o Outcome) delay(local bool, n int) time.Duration {
+func (o Outcome) delay(forCaller bool, n int) time.Duration {
 	switch {
-	case local && o.Budget == few:
+	case forCaller && o.Budget == few:
 		return time.Duration(n) * time.Second
-	case local:
+	case forCaller:
 		return backoff(250*time.Millisecond, n, maxLocalPause)
 	}
 	return jitter(backoff(time.Second, n, 15*time.Minute))

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,76 +17,93 @@ import (
 
 // A run is one run of a task of an export.
 type run struct {
-	w    *Worker
-	task Task
-	ref  fetch.Ref
+	w         *Worker
+	ref       fetch.Ref // with the secret of a signed URL
+	options   Options
+	forCaller bool // a caller of Local.Fetch waits for the export
+
+	// ready is called once the job is ready, and returns when the export is to be
+	// fetched, or with the error that try is to end with.
+	ready func(ctx context.Context) error
 }
 
-// run makes an attempt at an export by a task that must be of a type, and writes
-// down what came of it. Its error tells the queue when to run the task again. A
-// panic outside the attempt is a mistake in this package, not a failure of the
-// export: its task comes back.
-func (w *Worker) run(ctx context.Context, t *asynq.Task, wantType string) (again error) {
-	defer func() {
-		if x := recover(); x != nil {
-			text := safeText(fmt.Errorf("%w: %v", ErrPanicked, x))
-			w.Log.Warn("a task panicked", "panic", text, "stack", string(debug.Stack()))
-			again = snooze(maxPollInterval, errors.New(text))
-		}
-	}()
+// What ends a run, beside a receipt, a *snoozeError, and the error that the export has
+// failed with.
+var (
+	errEnqueued = errors.New("the job is ready, and another task fetches the export")
+	errCut      = errors.New("the attempt was cut short") // since the worker stops or has lost its lease, which says nothing of the export
+)
+
+// handle runs a task that asynq gives to this worker, and that must be of a type. Its
+// error tells asynq when to run the task again. In a queue, a task that has failed is
+// archived, where others look for it.
+func (w *Worker) handle(ctx context.Context, t *asynq.Task, wantType string) error {
 	task, ref, err := checkTask(wantType, t.Type(), t.ResultWriter().TaskID(), t.Payload())
 	if err != nil {
 		return w.quarantineTask(err)
 	}
-	r := &run{w, task, ref}
-	if l := w.local; l != nil {
-		l.mu.Lock()
-		if waiter := l.waiters[ref.Hash()]; waiter != nil {
-			r.ref = waiter.ref // as it was given to Fetch: the task's lacks the secret of a signed URL
-		}
-		l.mu.Unlock()
+	r := &run{w: w, ref: ref, options: task.Options}
+	r.ready = func(ctx context.Context) error {
+		_, err := w.Queue.enqueueTask(ctx, typeFetch, ref, task.Options)
+		return cmp.Or(err, errEnqueued)
 	}
-	receipt, err := w.Archive.Landed(ref.Key())
+	_, err = r.try(ctx, wantType)
+	switch {
+	case err == nil, isA[*snoozeError](err):
+		return err
+	case errors.Is(err, errEnqueued), errors.Is(err, errSettled):
+		return nil
+	case errors.Is(err, errCut):
+		return snooze(0, err)
+	}
+	return fmt.Errorf("%s: %s: %w", Classify(err).Cause, safeText(err), asynq.SkipRetry)
+}
+
+// try makes an attempt at the export, and writes down what came of it. A *snoozeError
+// tells when the next is to be made. A panic outside the attempt is a mistake in this
+// package, not a failure of the export: its task comes back.
+func (r *run) try(ctx context.Context, taskType string) (receipt *archive.Receipt, err error) {
+	w := r.w
+	defer func() {
+		if x := recover(); x != nil {
+			text := safeText(fmt.Errorf("%w: %v", ErrPanicked, x))
+			w.Log.Warn("a task panicked", "panic", text, "stack", string(debug.Stack()))
+			receipt, err = nil, snooze(maxPollInterval, errors.New(text))
+		}
+	}()
+	receipt, err = w.Archive.Landed(r.ref.Key())
 	if err == nil && r.ref.Signed() {
 		receipt, err = w.Fetcher.Fetch(ctx, r.ref) // it may have landed for another query
 	}
 	if receipt != nil || errors.Is(err, fetch.ErrReceiptMismatch) {
-		w.local.finish(ref.Hash(), receipt, err)
-		return nil
+		return receipt, err
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		receipt, err = r.attempt(ctx, wantType)
+		receipt, err = r.attempt(ctx, taskType)
 	}
 	cut := err != nil && (ctx.Err() != nil || w.hardCtx.Err() != nil || errors.Is(err, fetch.ErrDrained))
 	cause := Classify(err).Cause
 	w.outages.Range(func(of, outage any) bool {
 		if !cut && of != cause {
-			outage.(*Outage).Passed(ref.Hash())
+			outage.(*Outage).Passed(r.ref.Hash())
 		}
 		return true
 	})
 	switch {
-	case err == nil && receipt == nil:
-		return nil
 	case err == nil:
 		r.notifyEnd(receipt, nil)
-		return nil
-	case errors.Is(err, errSettled):
-		w.local.finish(ref.Hash(), nil, errSettled)
-		return nil
+		return receipt, nil
+	case errors.Is(err, errEnqueued), errors.Is(err, errSettled):
+		return nil, err
 	case cut:
-		// It was cut short since the worker stops or has lost its lease. That
-		// says nothing of the export.
 		r.updateCounters(func(c *archive.Counters) { c.Starts = 0 })
-		return snooze(0, err)
+		return nil, fmt.Errorf("%w: %w", errCut, err)
 	}
-	return r.recordFailure(err)
+	return nil, r.recordFailure(err)
 }
 
-// attempt fetches the export, or asks its job once and, if the job is ready,
-// enqueues a fetch: then it returns neither a receipt nor an error; for a Local it
-// fetches the export then. A panic is the error of the attempt. It ends when the
-// worker is to stop at once.
+// attempt fetches the export, by a poll only once its job is ready. A panic is the
+// error of the attempt. It ends when the worker is to stop at once.
 func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Receipt, err error) {
 	end, err := r.begin()
 	if err != nil {
@@ -101,18 +119,16 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 		}
 	}()
 	defer fetch.Recover(&err)
-	if taskType == typeFetch {
-		return r.w.Fetcher.Fetch(ctx, r.ref)
+	if taskType == typePoll {
+		if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
+			return nil, err // of a job that is not ready: the task is snoozed, and takes up no slot until it comes back
+		}
+		r.updateCounters(func(c *archive.Counters) { c.Ready, c.Status = true, "" }) // before the fetch wants the record
+		if err := r.ready(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
-		return nil, err // of a job that is not ready: the task is snoozed, and takes up no slot until it comes back
-	}
-	r.updateCounters(func(c *archive.Counters) { c.Ready, c.Status = true, "" }) // before the fetch wants the record
-	if r.w.local != nil {
-		return r.w.Fetcher.Fetch(ctx, r.ref)
-	}
-	_, err = r.w.Queue.enqueueTask(ctx, typeFetch, r.ref, r.task.Options)
-	return nil, err
+	return r.w.Fetcher.Fetch(ctx, r.ref)
 }
 
 // quarantineTask has asynq archive a task that can't be read, so that no worker
@@ -122,11 +138,9 @@ func (w *Worker) quarantineTask(err error) error {
 	return fmt.Errorf("bad-task: %s: %w", safeText(err), asynq.SkipRetry)
 }
 
-// notifyEnd tells those who wait for the export, and OnEnd, how it fared.
+// notifyEnd tells OnEnd how the export fared.
 func (r *run) notifyEnd(receipt *archive.Receipt, err error) {
-	hash := r.ref.Hash()
-	r.w.lastNotes.Delete(hash)
-	r.w.local.finish(hash, receipt, err)
+	r.w.lastNotes.Delete(r.ref.Hash())
 	if r.w.OnEnd != nil {
 		r.w.OnEnd(r.ref, receipt, err)
 	}

@@ -98,6 +98,44 @@ func (e ScheduleEntry) interval(now time.Time) time.Duration {
 	return max(shortest, 0)
 }
 
+// next is when the entry is due after it was at last, and not before now.
+func (e ScheduleEntry) next(last, now time.Time) time.Time {
+	times, err := parseCron(e.Cron)
+	if err != nil {
+		return last.Add((now.Sub(last)/e.Every + 1) * e.Every)
+	}
+	return times.Next(now)
+}
+
+// keep lists an entry's place in a worker that has no Queue, whenever it is due and a
+// slot is free, until ctx ends.
+func (w *Worker) keep(ctx context.Context, e ScheduleEntry, slots chan struct{}) {
+	due := time.Now()
+	if e.Cron != "" {
+		due = e.next(due, due)
+	}
+	for ; fetch.Sleep(ctx, time.Until(due)) == nil; due = e.next(due, time.Now()) {
+		for n := 1; ; n++ {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			d, err := w.newDiscoverRun(e.task(), e.Place)
+			if err == nil {
+				err = d.try(ctx, e.id(), n)
+			} else {
+				w.Log.Warn("not listed", "place", e.Place.String(), "error", safeText(err))
+			}
+			<-slots
+			again, snoozed := errors.AsType[*snoozeError](err)
+			if !snoozed || fetch.Sleep(ctx, again.delay) != nil {
+				break
+			}
+		}
+	}
+}
+
 // A schedule is a Worker's schedule as asynq asks for it.
 type schedule []*asynq.PeriodicTaskConfig
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"sync"
@@ -25,7 +26,7 @@ type Fetcher interface {
 
 // A Worker serves a queue. Its fields must not change once it runs.
 type Worker struct {
-	Queue   *Queue
+	Queue   *Queue // nil if the worker is to have its tasks in its own process, which no other can reach
 	Archive *archive.Archive
 	Fetcher Fetcher
 
@@ -44,7 +45,7 @@ type Worker struct {
 	// context has ended too. It may be nil.
 	HardStop context.Context
 
-	TaskCheckInterval time.Duration // the longest that a task which is due is not noticed
+	TaskCheckInterval time.Duration // the longest that a task of the Queue which is due is not noticed
 
 	// OnNote is told what a person should know while an export goes on, and
 	// OnEnd how each export fared. They may be nil, and are called by many
@@ -67,10 +68,11 @@ type Worker struct {
 	Profile func(fetch.Ref) string // the name of the account that an export is fetched with; nil: none
 	Log     *slog.Logger           // nil for none
 
-	local     *Local          // that it works for, or nil
-	hardCtx   context.Context // ends the tasks that still run
-	lastNotes sync.Map        // the last note, by the hash of the export
-	outages   sync.Map        // of *Outage, by the Cause
+	local      bool            // it works for a Local
+	dispatcher *dispatcher     // runs its tasks if there is no Queue
+	hardCtx    context.Context // ends the tasks that still run
+	lastNotes  sync.Map        // the last note, by the hash of the export
+	outages    sync.Map        // of *Outage, by the Cause
 }
 
 // Forever is a Wait without an end.
@@ -88,33 +90,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopHard(nil)
 	w.hardCtx = hardCtx
 	w.Log = cmp.Or(w.Log, slog.New(slog.DiscardHandler))
-	var err error
-	if w.local == nil {
-		if err = w.Queue.CheckRedis(ctx); err == nil {
-			err = w.Queue.Register(ctx, w.Archive.ID())
-		}
+	start := w.startServers
+	if w.Queue == nil {
+		start = w.startDispatcher
 	}
-	var scheduler *scheduler // nil if there is none to keep
-	if err == nil && len(w.Schedule) > 0 {
-		scheduler, err = w.newScheduler()
-	}
-	if err != nil {
-		return err
-	}
-	var stop, shutdown []func()
-	serve := func(queue, taskType string, concurrency int) {
-		server := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(queue, concurrency))
-		err = errors.Join(err, server.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error { return w.run(ctx, t, taskType) })))
-		stop, shutdown = append(stop, server.Stop), append(shutdown, server.Shutdown)
-	}
-	serve(pollQueue, typePoll, w.PollConcurrency)
-	if w.local == nil {
-		serve(fetchQueue, typeFetch, w.FetchConcurrency)
-	}
-	if scheduler != nil {
-		err = errors.Join(err, scheduler.start(ctx))
-		stop, shutdown = append(stop, scheduler.server.Stop), append(shutdown, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
-	}
+	stop, err := start(ctx)
 	if err != nil {
 		return err
 	}
@@ -125,7 +105,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if !w.Archive.Made { // else nothing landed before
 		background.Go(func() { w.adopt(adopting) })
 	}
-	if w.local == nil {
+	if w.Queue != nil {
 		err = w.recoverTasks(ctx)
 	} else {
 		<-ctx.Done()
@@ -134,21 +114,95 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.HardStop != nil {
 		defer context.AfterFunc(w.HardStop, func() { stopHard(errWorkerStopped) })()
 	}
-	for _, functions := range [][]func(){stop, shutdown} {
-		var all sync.WaitGroup
-		for _, f := range functions {
-			all.Go(f)
-		}
-		all.Wait()
-	}
+	stop()
 	return err
+}
+
+// startServers has asynq run the tasks of the Queue until stop is called, which
+// returns when those that run have ended.
+func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
+	if err = w.Queue.CheckRedis(ctx); err == nil {
+		err = w.Queue.Register(ctx, w.Archive.ID())
+	}
+	var scheduler *scheduler // nil if there is none to keep
+	if err == nil && len(w.Schedule) > 0 {
+		scheduler, err = w.newScheduler()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var stops, shutdowns []func()
+	serve := func(queue, taskType string, concurrency int) {
+		server := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(queue, concurrency))
+		err = errors.Join(err, server.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error { return w.handle(ctx, t, taskType) })))
+		stops, shutdowns = append(stops, server.Stop), append(shutdowns, server.Shutdown)
+	}
+	serve(pollQueue, typePoll, w.PollConcurrency)
+	serve(fetchQueue, typeFetch, w.FetchConcurrency)
+	if scheduler != nil {
+		err = errors.Join(err, scheduler.start(ctx))
+		stops, shutdowns = append(stops, scheduler.server.Stop), append(shutdowns, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
+	}
+	return func() {
+		for _, functions := range [][]func(){stops, shutdowns} {
+			var all sync.WaitGroup
+			for _, f := range functions {
+				all.Go(f)
+			}
+			all.Wait()
+		}
+	}, err
+}
+
+// startDispatcher has a dispatcher run the tasks of this process until ctx ends. Unless
+// it is for a Local, they are those of the schedule, and of the exports that the archive
+// knows of. stop returns when those that run have ended.
+func (w *Worker) startDispatcher(ctx context.Context) (stop func(), err error) {
+	var background sync.WaitGroup
+	if !w.local {
+		w.dispatcher = newDispatcher(w)
+		for _, e := range w.Schedule {
+			if e.Cron != "" {
+				err = errors.Join(err, CheckCron(e.Cron))
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("keep the schedule: %w", err)
+		}
+		slots := make(chan struct{}, discoverConcurrency)
+		for _, e := range w.Schedule {
+			background.Go(func() { w.keep(ctx, e, slots) })
+		}
+		background.Go(func() { w.resume(ctx) })
+	}
+	background.Go(func() { w.dispatcher.dispatch(ctx) })
+	return func() {
+		background.Wait()
+		w.dispatcher.wait(max(w.DrainTimeout, minDrainTimeout))
+	}, nil
+}
+
+// resume has the dispatcher go on with the exports that the archive knows of.
+func (w *Worker) resume(ctx context.Context) {
+	for state, err := range w.Archive.States() {
+		if err != nil {
+			w.Log.Warn("an export that the archive knows of can't be looked up", "error", safeText(err))
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if ref, o, ok := requeuable(w.Archive, state); ok {
+			w.dispatcher.enqueue(ref, o)
+		}
+	}
 }
 
 // adopt has the ledger take in what landed before it. A worker also looks for what
 // others of an earlier version have landed since.
 func (w *Worker) adopt(ctx context.Context) {
 	adopted, err := w.Archive.IsAdopted()
-	if err == nil && (!adopted || w.local == nil) {
+	if err == nil && (!adopted || !w.local) {
 		err = w.Archive.Adopt(ctx)
 	}
 	if err != nil && ctx.Err() == nil {

@@ -161,15 +161,14 @@ type listener interface {
 	Outage(worker.OutageEvent)
 }
 
-// startLocal starts a queue in this process, and a worker that serves it. The
-// caller must close it.
+// startLocal starts a worker for callers in this process. The caller must close it.
 func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provider, store *archive.Archive, listener listener) *worker.Local {
 	return worker.StartLocal(&worker.Worker{
 		Archive:         store,
 		Fetcher:         a.newFetcher(ctx, providers, store, listener.Progress),
-		PollConcurrency: a.Parallel,
+		PollConcurrency: a.Parallel, FetchConcurrency: a.Parallel,
 		Wait:            a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts, Patient: a.WaitGiven,
-		TaskCheckInterval: 100 * time.Millisecond, OnNote: listener.Pause, OnOutage: listener.Outage, Profile: a.profile,
+		OnNote: listener.Pause, OnOutage: listener.Outage, Profile: a.profile,
 	})
 }
 

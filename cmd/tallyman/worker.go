@@ -67,12 +67,12 @@ func (a *app) worker(cmd *cobra.Command) error {
 	}
 	log := a.newLogger(cmd)
 	var queue *worker.Queue
-	var closeQueue func()
-	var err error
-	if a.Redis.Value == "" && len(a.Schedule) > 0 { // it finds its jobs by itself
-		queue, closeQueue = worker.NewEmbeddedQueue()
-	} else if queue, closeQueue, err = a.openQueue(cmd, nil, log, 0); err != nil {
-		return err
+	closeQueue := func() {}
+	if a.Redis.Value != "" || len(a.Schedule) == 0 { // else it finds its jobs by itself
+		var err error
+		if queue, closeQueue, err = a.openQueue(cmd, nil, log, 0); err != nil {
+			return err
+		}
 	}
 	ended := true
 	defer func() {

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,10 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
-	"github.com/redis/go-redis/v9"
 
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
@@ -187,24 +184,17 @@ func (y *testStore) key(t testing.TB) string {
 	return ref.Key()
 }
 
-// work fetches the export through a worker with a queue in this process.
+// work fetches the export by a worker in this process.
 func (y *testStore) work(a *archive.Archive) error {
 	ref, err := fetch.ParseRef(storeRef)
 	if err != nil {
 		return err
 	}
-	inside := miniredis.NewMiniRedis()
-	client := redis.NewClient(&redis.Options{
-		Addr: "127.0.0.1:0", Dialer: func(context.Context, string, string) (net.Conn, error) { return inside.Dial() }, DisableIdentity: true,
+	local := worker.StartLocal(&worker.Worker{
+		Archive: a, Fetcher: y.fetcher(a, ""), PollConcurrency: 1, FetchConcurrency: 1, Wait: time.Minute, PollInterval: time.Millisecond,
 	})
-	defer inside.Close()
-	defer client.Close()
-	queue := worker.StartLocal(&worker.Worker{
-		Queue: worker.NewQueue(client), Archive: a, Fetcher: y.fetcher(a, ""), PollConcurrency: 1, FetchConcurrency: 1,
-		Wait: time.Minute, PollInterval: time.Millisecond, TaskCheckInterval: time.Millisecond,
-	})
-	_, err = queue.Fetch(context.Background(), ref)
-	return errors.Join(err, queue.Close())
+	_, err = local.Fetch(context.Background(), ref)
+	return errors.Join(err, local.Close())
 }
 
 // checkWhole checks the content of the export that landed, and rechecks its bag.
