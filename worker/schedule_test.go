@@ -39,6 +39,20 @@ func cronEntry(t testing.TB, cron string) ScheduleEntry {
 // maxRunTime is how long a listing and its exports take at most, if nothing fails.
 const maxRunTime = 20 * time.Second
 
+// onEachScheduler runs a test with a queue in a fake Redis, and with none, in which case
+// a dispatcher keeps the schedule.
+func onEachScheduler(t *testing.T, do func(*testing.T, *Queue)) {
+	t.Parallel()
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) { do(t, NewQueue(newFakeRedis(t).client)) })
+	})
+	t.Run("in-process", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) { do(t, nil) })
+	})
+}
+
 func TestNewJobsAreEnqueuedOnceByTwoWorkers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -88,16 +102,15 @@ func TestATemporaryFailureOfAListingIsRetried(t *testing.T) {
 		"network": networkErr, "throttled": &fetch.CallError{Call: "List", Kind: fetch.ErrThrottled, RetryAfter: 90 * time.Second}, "redis": ErrRedis,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				p, r := newFakeRedis(t), newFakeLister(t, "job")
+			onEachScheduler(t, func(t *testing.T, q *Queue) {
+				r := newFakeLister(t, "job")
 				r.BeforeList = func(_ context.Context, n int) error {
 					if n <= 5 {
 						return err
 					}
 					return nil
 				}
-				defer startWorker(t, r.worker(NewQueue(p.client), everyEntry(t, 24*time.Hour)))()
+				defer startWorker(t, r.worker(q, everyEntry(t, 24*time.Hour)))()
 				time.Sleep(9 * time.Minute)
 				r.checkLanded(t, "job")
 				r.checkListings(t, 6, 6, max(fetch.RetryAfter(err), time.Second*9/10))
@@ -119,9 +132,8 @@ func TestAnOutageOfAPlaceIsToldHourly(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hours of simulated time")
 	}
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p, r := newFakeRedis(t), newFakeLister(t, "job")
+	onEachScheduler(t, func(t *testing.T, q *Queue) {
+		r := newFakeLister(t, "job")
 		until := time.Now().Add(2*time.Hour + 30*time.Minute)
 		r.BeforeList = func(context.Context, int) error {
 			if time.Now().Before(until) {
@@ -129,7 +141,7 @@ func TestAnOutageOfAPlaceIsToldHourly(t *testing.T) {
 			}
 			return nil
 		}
-		w := r.worker(NewQueue(p.client), everyEntry(t, 24*time.Hour))
+		w := r.worker(q, everyEntry(t, 24*time.Hour))
 		w.TaskCheckInterval = 20 * time.Second
 		defer startWorker(t, w)()
 		time.Sleep(3 * time.Hour)
@@ -149,16 +161,15 @@ func TestAPermanentFailureOfAListingWaitsUntilItIsDue(t *testing.T) {
 		"unknown": func() error { return errors.New("what") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				p, r := newFakeRedis(t), newFakeLister(t, "job")
+			onEachScheduler(t, func(t *testing.T, q *Queue) {
+				r := newFakeLister(t, "job")
 				r.BeforeList = func(_ context.Context, n int) error {
 					if n <= 2 {
 						return fail()
 					}
 					return nil
 				}
-				defer startWorker(t, r.worker(NewQueue(p.client), everyEntry(t, 2*time.Minute)))()
+				defer startWorker(t, r.worker(q, everyEntry(t, 2*time.Minute)))()
 				time.Sleep(4*time.Minute + maxRunTime)
 				r.checkListings(t, 3, 3, 2*time.Minute-maxRunTime)
 				r.checkLanded(t, "job")
@@ -171,9 +182,8 @@ func TestAPermanentFailureOfAListingWaitsUntilItIsDue(t *testing.T) {
 }
 
 func TestDiscoverEnqueuesOnlyNewJobs(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p, r := newFakeRedis(t), newFakeLister(t, "nightly-old")
+	onEachScheduler(t, func(t *testing.T, q *Queue) {
+		r := newFakeLister(t, "nightly-old")
 		time.Sleep(3 * time.Hour)
 		r.add(t, "nightly-landed", "nightly-failed", "nightly-cancelled", "hourly", "nightly-new")
 		if _, err := r.f.Fetch(t.Context(), parseRef(t, jobPlace+"nightly-landed")); err != nil {
@@ -183,13 +193,12 @@ func TestDiscoverEnqueuesOnlyNewJobs(t *testing.T) {
 			t.Fatal(err)
 		}
 		failed := &scriptedFetcher{ends: []error{fetch.ErrAuth}}
-		if err := fetchByWorker(t, newWorker(NewQueue(p.dial()), r.a, failed), parseRef(t, jobPlace+"nightly-failed")); !errors.Is(err, fetch.ErrAuth) {
+		if err := fetchByWorker(t, newWorker(NewQueue(newFakeRedis(t).client), r.a, failed), parseRef(t, jobPlace+"nightly-failed")); !errors.Is(err, fetch.ErrAuth) {
 			t.Fatal(err)
 		}
-		p.FlushAll() // so that only the archive knows of the exports
 		e := everyEntry(t, time.Minute)
 		e.Since, e.Match, e.Wait = "2h", "nightly-*", 24*time.Hour
-		defer startWorker(t, r.worker(NewQueue(p.client), e))()
+		defer startWorker(t, r.worker(q, e))()
 		time.Sleep(time.Minute + maxRunTime)
 		r.checkLanded(t, "nightly-new")
 		if r.countLog("listed=6 enqueued=1") != 1 || r.countLog("listed=6 enqueued=0") != 1 {
@@ -199,9 +208,8 @@ func TestDiscoverEnqueuesOnlyNewJobs(t *testing.T) {
 }
 
 func TestSinceIsReadAtEachRun(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p, r, e := newFakeRedis(t), newFakeLister(t, "missed"), everyEntry(t, time.Minute)
+	onEachScheduler(t, func(t *testing.T, q *Queue) {
+		r, e := newFakeLister(t, "missed"), everyEntry(t, time.Minute)
 		e.Since = "90s"
 		r.BeforeList = func(_ context.Context, n int) error { // the first listing that succeeds is too late for it
 			if n <= 2 {
@@ -209,7 +217,7 @@ func TestSinceIsReadAtEachRun(t *testing.T) {
 			}
 			return nil
 		}
-		defer startWorker(t, r.worker(NewQueue(p.client), e))()
+		defer startWorker(t, r.worker(q, e))()
 		time.Sleep(90 * time.Second)
 		r.add(t, "seen")
 		time.Sleep(time.Minute)
@@ -241,9 +249,8 @@ func TestCronIsInTheTimeOfTheWorker(t *testing.T) {
 	if testing.Short() {
 		t.Skip("hours of simulated time")
 	}
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p, r, began := newFakeRedis(t), newFakeLister(t), time.Now()
+	onEachScheduler(t, func(t *testing.T, q *Queue) {
+		r, began := newFakeLister(t), time.Now()
 		daily := func(zone string, clock *time.Location, in time.Duration) ScheduleEntry {
 			return cronEntry(t, zone+began.Add(in).In(clock).Format("4 15 * * *"))
 		}
@@ -251,8 +258,9 @@ func TestCronIsInTheTimeOfTheWorker(t *testing.T) {
 			daily("", time.Local, 2*time.Minute),
 			daily("CRON_TZ=Asia/Tokyo ", time.FixedZone("", 9*60*60), 4*time.Minute),
 		}
-		for range 2 {
-			defer startWorker(t, r.worker(NewQueue(p.dial()), entries...))()
+		defer startWorker(t, r.worker(q, entries...))()
+		if q != nil { // another worker keeps it, too
+			defer startWorker(t, r.worker(NewQueue(q.redis), entries...))()
 		}
 		time.Sleep(6 * time.Minute)
 		r.checkListings(t, 2, 2, time.Minute)

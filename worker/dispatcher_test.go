@@ -1,0 +1,161 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+)
+
+// No more exports are polled at once, or fetched at once, than there are slots; the
+// jobs that are found ready while all fetches are taken keep at most the slots of polls.
+func TestADispatcherKeepsToItsSlots(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const exports, polls, fetches = 40, 3, 2
+		var polling, fetching, ahead, most [2]atomic.Int64
+		enter := func(of *atomic.Int64, peak *atomic.Int64) (leave func()) {
+			peak.Store(max(peak.Load(), of.Add(1)))
+			time.Sleep(time.Second)
+			return func() { of.Add(-1) }
+		}
+		w := &Worker{Archive: openArchive(t), PollConcurrency: polls, FetchConcurrency: fetches, Wait: time.Hour, PollInterval: time.Second}
+		w.Fetcher = &fakeFetcher{
+			poll: func(context.Context, fetch.Ref) error {
+				enter(&polling[0], &most[0])()
+				ahead[0].Add(1)
+				ahead[1].Store(max(ahead[1].Load(), ahead[0].Load()))
+				return nil
+			},
+			fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) {
+				ahead[0].Add(-1)
+				enter(&fetching[0], &most[1])()
+				return &archive.Receipt{}, nil
+			},
+		}
+		l := StartLocal(w)
+		defer l.Close()
+		var all sync.WaitGroup
+		for n := range exports {
+			all.Go(func() {
+				if _, err := l.Fetch(t.Context(), parseRef(t, fmt.Sprint(jobRef, n))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if most[0].Load() != polls || most[1].Load() != fetches || ahead[1].Load() > polls {
+			t.Errorf("%d were polled at once, %d fetched, and %d were ready and waited", most[0].Load(), most[1].Load(), ahead[1].Load())
+		}
+	})
+}
+
+// A job that is not ready takes no slot until it is due, and those that are due longest
+// are polled first.
+func TestADispatcherPollsWhatIsDueInItsOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const exports = 50
+		var mu sync.Mutex
+		polled := map[string][]time.Time{}
+		w := &Worker{Archive: openArchive(t), PollConcurrency: 1, FetchConcurrency: 1, Wait: time.Hour, PollInterval: 2 * time.Second}
+		w.Fetcher = &fakeFetcher{poll: func(_ context.Context, ref fetch.Ref) error {
+			mu.Lock()
+			defer mu.Unlock()
+			polled[ref.String()] = append(polled[ref.String()], time.Now())
+			return jobRunning
+		}}
+		l := StartLocal(w)
+		defer l.Close()
+		var all sync.WaitGroup
+		began := time.Now()
+		for n := range exports {
+			all.Go(func() {
+				if _, err := l.Fetch(t.Context(), parseRef(t, fmt.Sprint(jobRef, n))); Classify(err).Exit != ExitNotReady {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if lasted := time.Since(began); lasted < time.Hour || lasted > time.Hour+time.Minute {
+			t.Errorf("the last wait ended after %v", lasted)
+		}
+		for ref, times := range polled {
+			for n := 1; n < len(times); n++ {
+				if pause := times[n].Sub(times[n-1]); pause > maxPollInterval*11/10+time.Second {
+					t.Errorf("%s was not polled for %v", ref, pause)
+				}
+			}
+		}
+	})
+}
+
+// A worker without a Queue goes on with what the archive says is still to be fetched.
+func TestAWorkerWithoutAQueueGoesOnWithWhatTheArchiveKnows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := openArchive(t)
+		w := newWorker(nil, a, newFetcher(newProvider(0), a))
+		asked, cancelled := parseRef(t, jobRef+"asked"), parseRef(t, jobRef+"cancelled")
+		for _, ref := range []fetch.Ref{asked, cancelled} {
+			if err := ResetBudget(a, ref, Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := cancelRecord(a, cancelled); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan fetch.Ref, 10)
+		w.OnEnd = func(ref fetch.Ref, _ *archive.Receipt, _ error) { ended <- ref }
+		stop := startWorker(t, w)
+		time.Sleep(time.Minute)
+		stop()
+		mustLand(t, a, asked)
+		if len(ended) != 1 || (<-ended).String() != asked.String() {
+			t.Error("more than what was asked for was fetched")
+		}
+	})
+}
+
+// When its context ends, a worker without a Queue gives what runs DrainTimeout, and what
+// does not end then goes on after the next start.
+func TestAWorkerWithoutAQueueDrains(t *testing.T) {
+	t.Parallel()
+	for takes, lands := range map[time.Duration]bool{5 * time.Second: true, time.Hour: false} {
+		synctest.Test(t, func(t *testing.T) {
+			a, ref := openArchive(t), parseRef(t, jobRef)
+			if err := ResetBudget(a, ref, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			real := newFetcher(newProvider(0), a)
+			w := newWorker(nil, a, &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+				if err := fetch.Sleep(ctx, takes); err != nil {
+					return nil, err
+				}
+				return real.Fetch(context.WithoutCancel(ctx), ref)
+			}})
+			w.DrainTimeout = 20 * time.Second
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			if err := w.Run(ctx); err != nil {
+				t.Error(err)
+			}
+			if _, err := a.Landed(ref.Key()); (err == nil) != lands {
+				t.Errorf("of one that takes %v: %v", takes, err)
+			}
+			if !lands {
+				w = newWorker(nil, a, real)
+				stop := startWorker(t, w)
+				time.Sleep(time.Minute)
+				stop()
+			}
+			mustLand(t, a, ref)
+		})
+	}
+}
