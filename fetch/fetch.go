@@ -86,6 +86,24 @@ type Progress struct {
 	Note   string // what a person should know: "the URL has expired: asking the job again"
 }
 
+// WithReceived returns a context that has Fetch call received once the whole export is
+// there and verified, and only its commit is left. That waits for the disk alone, and is
+// shared by exports that are ready at the same time: who limits how many are fetched at
+// once may begin with another then.
+func WithReceived(ctx context.Context, received func()) context.Context {
+	return context.WithValue(ctx, receivedKey{}, received)
+}
+
+// Received calls the function that WithReceived was given, if any: a Fetch says so that
+// only its commit is left.
+func Received(ctx context.Context) {
+	if received, ok := ctx.Value(receivedKey{}).(func()); ok {
+		received()
+	}
+}
+
+type receivedKey struct{}
+
 // Fetch makes one attempt at the export that ref names and returns its
 // receipt. What has landed before is not fetched again; if ref promises
 // otherwise than what landed, that is an ErrReceiptMismatch and a
@@ -135,6 +153,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	if w := export.Window; w != nil {
 		summary.Window = &ledger.Window{Group: w.Group, From: w.From.Unix(), To: w.To.Unix()}
 	}
+	Received(ctx)
 	receipt, err = in.Commit(summary)
 	if errors.Is(err, archive.ErrLanded) { // by an earlier version, which does not see the lock
 		return f.Landed(ctx, ref)

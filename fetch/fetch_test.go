@@ -141,3 +141,22 @@ func TestAnObjectReplacedBetweenAttemptsStartsOver(t *testing.T) {
 	}
 	checkLanded(t, f, ref.Key(), s.body)
 }
+
+// WithReceived's function is called once an export is verified, before it has landed,
+// and not for one that fails.
+func TestReceivedIsCalledBetweenTheVerdictAndTheCommit(t *testing.T) {
+	s := serve(t, rows)
+	f, _ := newFetcher(t, t.TempDir())
+	for promise, want := range map[string]int{"": 1, "#md5=00000000000000000000000000000000": 0} {
+		ref, calls := s.ref(t, fmt.Sprint("export", want, ".csv"), promise), 0
+		ctx := fetch.WithReceived(t.Context(), func() {
+			calls++
+			if _, err := f.Archive.Landed(ref.Key()); err == nil {
+				t.Error("it has landed already")
+			}
+		})
+		if _, err := f.Fetch(ctx, ref); (err == nil) != (want == 1) || calls != want {
+			t.Errorf("%s: %d calls, %v", ref, calls, err)
+		}
+	}
+}

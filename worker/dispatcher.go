@@ -14,11 +14,13 @@ import (
 // A dispatcher runs the tasks of a Worker that has no queue in Redis: each when it is
 // due and one of PollConcurrency slots is free, those that have been due longest first.
 // A task whose job is ready keeps its slot until one of FetchConcurrency is free, so
-// that no more jobs are asked ahead than can be fetched soon. Its methods may be called
-// by many goroutines at once.
+// that no more jobs are asked ahead than can be fetched soon. An export that was
+// received and only waits for its commit takes neither, since many that commit together
+// share the work of the disk. Its methods may be called by many goroutines at once.
 type dispatcher struct {
 	w       *Worker
 	fetches chan struct{} // a slot for each fetch at once
+	commits chan struct{} // and for each commit that takes none of those
 	changed chan struct{} // a task was added, or a slot is free
 
 	mu      sync.Mutex
@@ -33,6 +35,7 @@ type localTask struct {
 	ref     fetch.Ref // with the secret of a signed URL
 	options Options
 	due     time.Time
+	begun   bool   // it has run before
 	asker   *asker // nil if it is for no caller
 }
 
@@ -43,9 +46,13 @@ type asker struct {
 	err     error
 }
 
+// maxCommits is how many exports may commit at once beside those that are fetched.
+const maxCommits = 32
+
 func newDispatcher(w *Worker) *dispatcher {
 	return &dispatcher{
-		w: w, fetches: make(chan struct{}, max(w.FetchConcurrency, 1)), changed: make(chan struct{}, 1), tasks: map[string]*localTask{},
+		w: w, fetches: make(chan struct{}, max(w.FetchConcurrency, 1)), commits: make(chan struct{}, maxCommits),
+		changed: make(chan struct{}, 1), tasks: map[string]*localTask{},
 	}
 }
 
@@ -126,19 +133,28 @@ func (d *dispatcher) dispatch(ctx context.Context) {
 
 // run runs a task once, and schedules it again if it is to run again.
 func (d *dispatcher) run(t *localTask) {
-	leavePoll, leaveFetch := sync.OnceFunc(d.leavePoll), func() {}
-	r := &run{w: d.w, ref: t.ref, options: t.options, forCaller: t.asker != nil}
-	r.ready = func(ctx context.Context) error {
+	leavePoll, leaveFetch, leaveCommit := sync.OnceFunc(d.leavePoll), func() {}, func() {}
+	r := &run{w: d.w, ref: t.ref, options: t.options, forCaller: t.asker != nil, justAsked: t.asker != nil && !t.begun}
+	t.begun = true
+	r.ready = func(ctx context.Context) (context.Context, error) {
 		select {
 		case d.fetches <- struct{}{}:
-			leaveFetch = func() { <-d.fetches }
-			leavePoll()
-			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx, context.Cause(ctx)
 		}
+		leaveFetch = sync.OnceFunc(func() { <-d.fetches })
+		leavePoll()
+		return fetch.WithReceived(ctx, func() {
+			select {
+			case d.commits <- struct{}{}:
+				leaveCommit = func() { <-d.commits }
+				leaveFetch()
+			default: // those that commit are many already
+			}
+		}), nil
 	}
 	receipt, err := r.try(d.w.hardCtx, typePoll)
+	leaveCommit()
 	leaveFetch()
 	leavePoll()
 	switch again, snoozed := errors.AsType[*snoozeError](err); {

@@ -56,6 +56,41 @@ func TestADispatcherKeepsToItsSlots(t *testing.T) {
 	})
 }
 
+// What only waits for its commit takes no slot, up to maxCommits: those that are fetched
+// go on, and many commit together.
+func TestWhatCommitsTakesNoSlot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const exports, fetches = maxCommits + 10, 2
+		var receiving, committing, mostReceiving, mostCommitting atomic.Int64
+		w := &Worker{Archive: openArchive(t), PollConcurrency: 4, FetchConcurrency: fetches, Wait: time.Hour, PollInterval: time.Second}
+		w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) {
+			mostReceiving.Store(max(mostReceiving.Load(), receiving.Add(1)))
+			time.Sleep(time.Second)
+			receiving.Add(-1)
+			mostCommitting.Store(max(mostCommitting.Load(), committing.Add(1)))
+			fetch.Received(ctx)
+			time.Sleep(time.Hour)
+			committing.Add(-1)
+			return &archive.Receipt{}, nil
+		}}
+		l := StartLocal(w)
+		defer l.Close()
+		var all sync.WaitGroup
+		for n := range exports {
+			all.Go(func() {
+				if _, err := l.Fetch(t.Context(), parseRef(t, fmt.Sprint(jobRef, n))); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if mostReceiving.Load() != fetches || mostCommitting.Load() != maxCommits+fetches {
+			t.Errorf("%d were received at once, and %d waited for their commits", mostReceiving.Load(), mostCommitting.Load())
+		}
+	})
+}
+
 // A job that is not ready takes no slot until it is due, and those that are due longest
 // are polled first.
 func TestADispatcherPollsWhatIsDueInItsOrder(t *testing.T) {

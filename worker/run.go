@@ -21,10 +21,11 @@ type run struct {
 	ref       fetch.Ref // with the secret of a signed URL
 	options   Options
 	forCaller bool // a caller of Local.Fetch waits for the export
+	justAsked bool // by this process: it has not landed, and there is nothing to know of it
 
-	// ready is called once the job is ready, and returns when the export is to be
-	// fetched, or with the error that try is to end with.
-	ready func(ctx context.Context) error
+	// ready is called once the job is ready. It returns when the export is to be
+	// fetched, with the context for that, or with the error that try is to end with.
+	ready func(ctx context.Context) (context.Context, error)
 }
 
 // What ends a run, beside a receipt, a *snoozeError, and the error that the export has
@@ -43,9 +44,9 @@ func (w *Worker) handle(ctx context.Context, t *asynq.Task, wantType string) err
 		return w.quarantineTask(err)
 	}
 	r := &run{w: w, ref: ref, options: task.Options}
-	r.ready = func(ctx context.Context) error {
+	r.ready = func(ctx context.Context) (context.Context, error) {
 		_, err := w.Queue.enqueueTask(ctx, typeFetch, ref, task.Options)
-		return cmp.Or(err, errEnqueued)
+		return ctx, cmp.Or(err, errEnqueued)
 	}
 	_, err = r.try(ctx, wantType)
 	switch {
@@ -71,7 +72,10 @@ func (r *run) try(ctx context.Context, taskType string) (receipt *archive.Receip
 			receipt, err = nil, snooze(maxPollInterval, errors.New(text))
 		}
 	}()
-	receipt, err = w.Archive.Landed(r.ref.Key())
+	err = fs.ErrNotExist
+	if !r.justAsked {
+		receipt, err = w.Archive.Landed(r.ref.Key())
+	}
 	if err == nil && r.ref.Signed() {
 		receipt, err = w.Fetcher.Fetch(ctx, r.ref) // it may have landed for another query
 	}
@@ -123,8 +127,10 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 		if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
 			return nil, err // of a job that is not ready: the task is snoozed, and takes up no slot until it comes back
 		}
-		r.updateCounters(func(c *archive.Counters) { c.Ready, c.Status = true, "" }) // before the fetch wants the record
-		if err := r.ready(ctx); err != nil {
+		if !r.justAsked {
+			r.updateCounters(func(c *archive.Counters) { c.Ready, c.Status = true, "" }) // before the fetch wants the record
+		}
+		if ctx, err = r.ready(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -137,14 +138,18 @@ func fetchDirectly(flags *flag.FlagSet, args []string) error {
 	urls := &web.Provider{Hosts: hosts, Client: hosts.Client()}
 	f := &fetch.Fetcher{Providers: map[string]fetch.Provider{"http": urls}, Archive: store, Parallel: *parallel}
 	g, ctx := errgroup.WithContext(context.Background())
-	g.SetLimit(*parallel)
+	slots := make(chan struct{}, *parallel)
+	g.SetLimit(*parallel + 56) // those that commit take no slot
 	for line := range strings.Lines(string(refs)) {
 		g.Go(func() error {
 			ref, err := fetch.ParseRef(strings.TrimSpace(line))
 			if err != nil {
 				return err
 			}
-			_, err = f.Fetch(ctx, ref)
+			slots <- struct{}{}
+			leave := sync.OnceFunc(func() { <-slots })
+			defer leave()
+			_, err = f.Fetch(fetch.WithReceived(ctx, leave), ref)
 			return err
 		})
 	}

@@ -167,7 +167,7 @@ func (a *app) startLocal(ctx context.Context, providers map[string]fetch.Provide
 		Archive:         store,
 		Fetcher:         a.newFetcher(ctx, providers, store, listener.Progress),
 		PollConcurrency: a.Parallel, FetchConcurrency: a.Parallel,
-		Wait:            a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts, Patient: a.WaitGiven,
+		Wait: a.Wait.Value, PollInterval: a.Poll.Value, Attempts: a.Attempts, Patient: a.WaitGiven,
 		OnNote: listener.Pause, OnOutage: listener.Outage, Profile: a.profile,
 	})
 }
