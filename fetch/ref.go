@@ -140,11 +140,14 @@ func (r Ref) Hash() string { return fmt.Sprintf("%x", sha256.Sum256([]byte(r.Key
 // systems allow 255 bytes, and names with a suffix must fit too.
 const longSegment = 180
 
+// segmentEscaper replaces what url.PathEscape leaves and names of the archive hold.
+var segmentEscaper = strings.NewReplacer("~", "%7E", "@", "%40")
+
 // escapeSegment makes one file name of any text. A tilde in the result stands
 // only before the hash of a text that was too long. It holds no @ and does not
 // begin with a dot, so it can't be taken for a name that the archive makes.
 func escapeSegment(s string) string {
-	e := strings.NewReplacer("~", "%7E", "@", "%40").Replace(url.PathEscape(s))
+	e := segmentEscaper.Replace(url.PathEscape(s))
 	if e == "" {
 		return "%"
 	}

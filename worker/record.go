@@ -85,6 +85,9 @@ func (r *run) begin() (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.justAsked {
+		return end, nil
+	}
 	state, counters, err := a.State(key)
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):

@@ -158,7 +158,9 @@ func (c *contentFile) Close() error {
 	err := errCutShort
 	if c.err == nil {
 		err = nil
-		startWriteBack(c.file, c.started, c.size-c.started)
+		if c.started > 0 { // else it is small, and its sync comes at once
+			startWriteBack(c.file, c.started, c.size-c.started)
+		}
 	}
 	if err != nil || !c.partial.in.holdOpen(c.file) {
 		if err == nil {
