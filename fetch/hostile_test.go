@@ -254,6 +254,9 @@ func legal(d mutation, format string) bool { return slices.Contains(strings.Fiel
 
 // The store has the file so, and promises its hash.
 func TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it decodes much")
+	}
 	for format, half := range halves(t) {
 		for _, d := range mutations {
 			t.Run(format+"/"+d.name, func(t *testing.T) {
@@ -275,6 +278,9 @@ func TestMutatedFilesAreCorruptUnlessTheirFormatAllowsIt(t *testing.T) {
 
 // A file that was damaged in transfer is a mismatch, never a corrupt file.
 func TestAMismatchIsReportedBeforeWhatTheDecoderFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it decodes much")
+	}
 	for format, half := range halves(t) {
 		whole := slices.Concat(half[0], half[1])
 		for _, d := range mutations {
@@ -346,6 +352,9 @@ func repeated(t testing.TB, codec string, size, n int) []byte {
 }
 
 func TestBombsAreRefusedWithTheLimitThatTheyExceed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it decodes much")
+	}
 	zeros := make([]byte, 3<<20)
 	for name, tt := range map[string]struct {
 		body []byte
@@ -403,6 +412,9 @@ func TestTarOfUnknownLengthLands(t *testing.T) {
 }
 
 func TestContentWithinTheLimitLands(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it decodes much")
+	}
 	zeros := make([]byte, 3<<20)
 	for name, tt := range map[string]struct {
 		body []byte
@@ -427,6 +439,9 @@ func TestContentWithinTheLimitLands(t *testing.T) {
 }
 
 func TestTheRatioCountsAllEntriesTogether(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it decodes much")
+	}
 	var entries []file
 	for i := range 70 {
 		entries = append(entries, file{fmt.Sprint(i), make([]byte, 1<<20)})

@@ -286,6 +286,9 @@ func TestBytesThatFailedToSyncAreReceivedAgain(t *testing.T) {
 
 // An object whose name is too long is refused before it is requested.
 func TestNamesTooLongForTheDiskAreRefusedBeforeTheTransfer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it writes long paths")
+	}
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		object  string

@@ -15,6 +15,9 @@ var oneObject = export{"a.csv": rows(100)}
 // A crash, or a power cut, at each step of a repair leaves the export as it was told
 // before, or whole; the next repair ends it; and the old bag is never lost.
 func TestARepairIsWholeOrNotMadeAfterACrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("each of its steps is cut")
+	}
 	for name, tt := range map[string]struct {
 		once   bool // an I/O error, and no crash
 		powers []func() bool

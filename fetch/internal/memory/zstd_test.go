@@ -52,6 +52,9 @@ func contentOf(t testing.TB, file []byte, budget *Budget) ([]byte, error) {
 }
 
 func TestAllFramesAreRead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it decodes much")
+	}
 	long := bytes.Repeat([]byte("1,two\n"), 100_000)
 	var files [][]byte
 	for _, checksum := range []bool{true, false} {

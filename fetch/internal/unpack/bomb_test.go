@@ -92,6 +92,9 @@ func quotedOverlap(t testing.TB, n int) []byte {
 }
 
 func TestOverlapBombsAreRefusedBeforeInflating(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it decodes much")
+	}
 	for _, c := range []struct {
 		name, says string
 		bomb       []byte

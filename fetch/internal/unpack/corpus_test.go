@@ -160,6 +160,9 @@ func corpus(t testing.TB, format string) map[string][]byte {
 // A container with a flipped bit is refused, unless the bit is in something that
 // is ignored: times, owners, hints. The content never changes.
 func TestFlippedBitsNeverChangeTheContent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it decodes much")
+	}
 	second, third := methodOf(methodDeflate), methodOf(methodZstd)
 	second.name, second.descriptor = "b", 16
 	third.name, third.zip64 = "d/c", true
