@@ -87,14 +87,14 @@ type Progress struct {
 }
 
 // WithReceived returns a context that has Fetch call received once the whole export is
-// there and verified, and only its commit is left. That waits for the disk alone, and is
-// shared by exports that are ready at the same time: who limits how many are fetched at
-// once may begin with another then.
+// there and verified, and only its commit is left. The commit waits for the disk alone, and
+// is shared by exports that are ready at the same time: a caller that limits its fetches
+// may then begin another. received is called once at most, and must not wait.
 func WithReceived(ctx context.Context, received func()) context.Context {
 	return context.WithValue(ctx, receivedKey{}, received)
 }
 
-// Received calls the function that WithReceived was given, if any: a Fetch says so that
+// Received calls the function that WithReceived was given, if any. A Fetch calls it when
 // only its commit is left.
 func Received(ctx context.Context) {
 	if received, ok := ctx.Value(receivedKey{}).(func()); ok {

@@ -205,7 +205,13 @@ func (d *discoverRun) run(ctx context.Context) (err error) {
 // enqueue has this worker, or another one of its Queue, wait for an export's job and
 // fetch it.
 func (w *Worker) enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bool, err error) {
-	if w.Queue == nil {
+	if w.Queue == nil { // what it has in memory alone would be forgotten when it ends
+		if _, _, err := w.Archive.State(ref.Key()); errors.Is(err, fs.ErrNotExist) {
+			err = (&run{w: w, ref: ref, options: o}).ask(time.Now())
+			if err != nil {
+				return false, err
+			}
+		}
 		return w.dispatcher.enqueue(ref, o), nil
 	}
 	return w.Queue.Enqueue(ctx, ref, o)

@@ -19,9 +19,10 @@ import (
 // share the work of the disk. Its methods may be called by many goroutines at once.
 type dispatcher struct {
 	w       *Worker
-	fetches chan struct{} // a slot for each fetch at once
-	commits chan struct{} // and for each commit that takes none of those
-	changed chan struct{} // a task was added, or a slot is free
+	softCtx context.Context // of dispatch
+	fetches chan struct{}   // a slot for each fetch at once
+	commits chan struct{}   // and for each commit that takes none of those
+	changed chan struct{}   // a task was added, or a slot is free
 
 	mu      sync.Mutex
 	tasks   map[string]*localTask // by the hash of the export
@@ -35,8 +36,8 @@ type localTask struct {
 	ref     fetch.Ref // with the secret of a signed URL
 	options Options
 	due     time.Time
-	begun   bool   // it has run before
-	asker   *asker // nil if it is for no caller
+	asked   time.Time // when the archive was told of it, if it has not run since
+	asker   *asker    // nil if it is for no caller
 }
 
 // An asker is for all the callers of Local.Fetch who wait for one export.
@@ -131,29 +132,47 @@ func (d *dispatcher) dispatch(ctx context.Context) {
 	}
 }
 
-// run runs a task once, and schedules it again if it is to run again.
+// justNow is how long after it was asked for an export need not be looked up again.
+const justNow = time.Second
+
+// run runs a task once, and schedules it again if it is to run again. If all slots of
+// fetches are taken when the job is ready, the attempt ends, and the next one begins
+// with a slot: meanwhile the export may have been cancelled.
 func (d *dispatcher) run(t *localTask) {
 	leavePoll, leaveFetch, leaveCommit := sync.OnceFunc(d.leavePoll), func() {}, func() {}
-	r := &run{w: d.w, ref: t.ref, options: t.options, forCaller: t.asker != nil, justAsked: t.asker != nil && !t.begun}
-	t.begun = true
-	r.ready = func(ctx context.Context) (context.Context, error) {
-		select {
-		case d.fetches <- struct{}{}:
-		case <-ctx.Done():
-			return ctx, context.Cause(ctx)
-		}
+	ctx, r := d.w.hardCtx, &run{w: d.w, ref: t.ref, options: t.options, forCaller: t.asker != nil}
+	begin := func(ctx context.Context) context.Context { // with a slot of a fetch
 		leaveFetch = sync.OnceFunc(func() { <-d.fetches })
 		leavePoll()
-		return fetch.WithReceived(ctx, func() {
+		return fetch.WithReceived(ctx, sync.OnceFunc(func() {
 			select {
 			case d.commits <- struct{}{}:
 				leaveCommit = func() { <-d.commits }
 				leaveFetch()
 			default: // those that commit are many already
 			}
-		}), nil
+		}))
 	}
-	receipt, err := r.try(d.w.hardCtx, typePoll)
+	r.ready = func(ctx context.Context) (context.Context, error) {
+		select {
+		case d.fetches <- struct{}{}:
+			return begin(ctx), nil
+		default:
+			return ctx, errReady
+		}
+	}
+	r.justAsked = time.Since(t.asked) < justNow
+	receipt, err := r.try(ctx, typePoll)
+	if errors.Is(err, errReady) {
+		select {
+		case d.fetches <- struct{}{}:
+			r.justAsked = time.Since(t.asked) < justNow
+			receipt, err = r.try(begin(ctx), typeFetch)
+		case <-d.softCtx.Done():
+			err = errCut
+		}
+	}
+	t.asked = time.Time{}
 	leaveCommit()
 	leaveFetch()
 	leavePoll()
@@ -174,7 +193,8 @@ func (d *dispatcher) leavePoll() {
 	d.change()
 }
 
-// wait returns once no task runs, or after a time.
+// wait returns once no task runs and the worker's other goroutines have ended, or after
+// a time.
 func (d *dispatcher) wait(atMost time.Duration) {
 	ended := make(chan struct{})
 	go func() {

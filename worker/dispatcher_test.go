@@ -62,71 +62,141 @@ func TestWhatCommitsTakesNoSlot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const exports, fetches = maxCommits + 10, 2
-		var receiving, committing, mostReceiving, mostCommitting atomic.Int64
+		var mu sync.Mutex
+		var now, most struct{ receiving, committing int }
+		change := func(receiving, committing int) {
+			mu.Lock()
+			defer mu.Unlock()
+			now.receiving, now.committing = now.receiving+receiving, now.committing+committing
+			most.receiving, most.committing = max(most.receiving, now.receiving), max(most.committing, now.committing)
+		}
 		w := &Worker{Archive: openArchive(t), PollConcurrency: 4, FetchConcurrency: fetches, Wait: time.Hour, PollInterval: time.Second}
 		w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) {
-			mostReceiving.Store(max(mostReceiving.Load(), receiving.Add(1)))
+			change(1, 0)
 			time.Sleep(time.Second)
-			receiving.Add(-1)
-			mostCommitting.Store(max(mostCommitting.Load(), committing.Add(1)))
+			change(-1, 1)
 			fetch.Received(ctx)
+			fetch.Received(ctx) // which takes no second slot
 			time.Sleep(time.Hour)
-			committing.Add(-1)
+			change(0, -1)
 			return &archive.Receipt{}, nil
 		}}
-		l := StartLocal(w)
-		defer l.Close()
-		var all sync.WaitGroup
-		for n := range exports {
-			all.Go(func() {
-				if _, err := l.Fetch(t.Context(), parseRef(t, fmt.Sprint(jobRef, n))); err != nil {
-					t.Error(err)
-				}
-			})
+		fetchMany(t, w, exports, 0)
+		if most.receiving != fetches || most.committing != maxCommits+fetches {
+			t.Errorf("%d were received at once, and %d waited for their commits", most.receiving, most.committing)
 		}
-		all.Wait()
-		if mostReceiving.Load() != fetches || mostCommitting.Load() != maxCommits+fetches {
-			t.Errorf("%d were received at once, and %d waited for their commits", mostReceiving.Load(), mostCommitting.Load())
+		if free := len(w.dispatcher.fetches) + len(w.dispatcher.commits); free != 0 || w.dispatcher.polling != 0 {
+			t.Errorf("%d slots of fetches and %d of polls are taken in the end", free, w.dispatcher.polling)
 		}
 	})
 }
 
-// A job that is not ready takes no slot until it is due, and those that are due longest
-// are polled first.
+// fetchMany fetches exports by a Local, all at once, and fails the test unless each ends
+// with an exit code.
+func fetchMany(t *testing.T, w *Worker, exports, exit int) {
+	t.Helper()
+	l := StartLocal(w)
+	defer l.Close()
+	var all sync.WaitGroup
+	for n := range exports {
+		all.Go(func() {
+			if _, err := l.Fetch(t.Context(), parseRef(t, fmt.Sprint(jobRef, n))); Classify(err).Exit != exit {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A job that is not ready takes no slot until it is due, and those that have been due
+// longest are polled first, so that none is left behind.
 func TestADispatcherPollsWhatIsDueInItsOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const exports = 10
+		const exports = 10 // each poll takes a second, so that all of them take ten
 		var mu sync.Mutex
 		polled := map[string][]time.Time{}
 		w := &Worker{Archive: openArchive(t), PollConcurrency: 1, FetchConcurrency: 1, Wait: 20 * time.Minute, PollInterval: 2 * time.Second}
 		w.Fetcher = &fakeFetcher{poll: func(_ context.Context, ref fetch.Ref) error {
 			mu.Lock()
-			defer mu.Unlock()
 			polled[ref.String()] = append(polled[ref.String()], time.Now())
+			mu.Unlock()
+			time.Sleep(time.Second)
 			return jobRunning
 		}}
-		l := StartLocal(w)
-		defer l.Close()
-		var all sync.WaitGroup
 		began := time.Now()
-		for n := range exports {
-			all.Go(func() {
-				if _, err := l.Fetch(t.Context(), parseRef(t, fmt.Sprint(jobRef, n))); Classify(err).Exit != ExitNotReady {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
+		fetchMany(t, w, exports, ExitNotReady)
 		if lasted := time.Since(began); lasted < 20*time.Minute || lasted > 21*time.Minute {
 			t.Errorf("the last wait ended after %v", lasted)
 		}
 		for ref, times := range polled {
 			for n := 1; n < len(times); n++ {
-				if pause := times[n].Sub(times[n-1]); pause > maxPollInterval*11/10+time.Second {
+				if pause := times[n].Sub(times[n-1]); pause > maxPollInterval*11/10+(exports+1)*time.Second {
 					t.Errorf("%s was not polled for %v", ref, pause)
 				}
 			}
+		}
+	})
+}
+
+// What is cancelled while it waits for a slot, before its job was asked or after, is not
+// fetched.
+func TestWhatIsCancelledWhileItWaitsForASlotIsNotFetched(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &Worker{Archive: openArchive(t), PollConcurrency: 1, FetchConcurrency: 1, Wait: time.Hour, PollInterval: time.Second}
+		var mu sync.Mutex
+		fetched := 0
+		w.Fetcher = &fakeFetcher{fetch: func(context.Context, fetch.Ref) (*archive.Receipt, error) {
+			mu.Lock()
+			fetched++
+			mu.Unlock()
+			time.Sleep(time.Hour)
+			return &archive.Receipt{}, nil
+		}}
+		l := StartLocal(w)
+		defer l.Close()
+		var all sync.WaitGroup
+		ends := make([]error, 3)
+		for n := range ends {
+			all.Go(func() { _, ends[n] = l.Fetch(t.Context(), parseRef(t, fmt.Sprint(jobRef, n))) })
+			time.Sleep(time.Minute) // the first is fetched, the second is ready, the third not asked for
+		}
+		for n := 1; n < len(ends); n++ {
+			if err := (&Client{Archive: w.Archive}).Cancel(t.Context(), parseRef(t, fmt.Sprint(jobRef, n))); err != nil {
+				t.Error(err)
+			}
+		}
+		all.Wait()
+		if fetched != 1 || ends[0] != nil || Classify(ends[1]).Cause != "cancelled" || Classify(ends[2]).Cause != "cancelled" {
+			t.Errorf("%d were fetched, and they ended with %v", fetched, ends)
+		}
+	})
+}
+
+// What a worker without a Queue has discovered is known to the archive, before its turn
+// comes.
+func TestWhatIsDiscoveredWithoutAQueueIsInTheArchive(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeLister(t, "one", "two", "three", "four", "five")
+		w := r.worker(nil, everyEntry(t, time.Hour))
+		w.PollConcurrency, w.FetchConcurrency = 1, 1
+		w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, _ fetch.Ref) (*archive.Receipt, error) {
+			return nil, fetch.Sleep(ctx, time.Hour)
+		}}
+		stop := startWorker(t, w)
+		time.Sleep(time.Minute)
+		known := 0
+		for state, err := range r.a.States() {
+			if err != nil || state.Phase != archive.Waiting {
+				t.Errorf("%+v, %v", state, err)
+			}
+			known++
+		}
+		stop()
+		if known != 5 {
+			t.Errorf("%d are known", known)
 		}
 	})
 }

@@ -33,8 +33,8 @@ func StartLocal(w *Worker) *Local {
 	return l
 }
 
-// Close stops the worker, which gives what runs DrainTimeout to end, and returns
-// when all has ended. Calls of Fetch that still wait fail with fetch.ErrDrained.
+// Close stops the worker, which gives what runs DrainTimeout to end, and returns when
+// that has ended or the time is over. Calls of Fetch that still wait fail with fetch.ErrDrained.
 func (l *Local) Close() error {
 	l.stop()
 	<-l.done
@@ -50,15 +50,12 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 	d := l.worker.dispatcher
 	t, added := d.add(&localTask{ref: ref, asker: &asker{ended: make(chan struct{})}})
 	if added {
-		var receipt *archive.Receipt
-		err := l.begin(ctx, ref)
-		if errors.Is(err, archive.ErrLanded) {
-			receipt, err = l.worker.Fetcher.Fetch(ctx, ref) // which compares it
-		}
+		receipt, err := l.ask(ctx, ref)
 		if receipt != nil || err != nil {
 			d.end(t, receipt, err)
 		} else {
-			d.schedule(t, time.Now())
+			t.asked = time.Now()
+			d.schedule(t, t.asked)
 		}
 	}
 	select {
@@ -70,8 +67,22 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-l.done:
-		return nil, cmp.Or(l.err, fetch.ErrDrained)
+		select {
+		case <-t.asker.ended: // at the same time
+			return t.asker.receipt, t.asker.err
+		default:
+			return nil, cmp.Or(l.err, fetch.ErrDrained)
+		}
 	}
+}
+
+// ask asks for an export, and returns its receipt if it has landed.
+func (l *Local) ask(ctx context.Context, ref fetch.Ref) (receipt *archive.Receipt, err error) {
+	defer fetch.Recover(&err)
+	if err = l.begin(ctx, ref); errors.Is(err, archive.ErrLanded) {
+		return l.worker.Fetcher.Fetch(ctx, ref) // which compares it
+	}
+	return nil, err
 }
 
 // begin gives an export a new budget. A patient caller waits for what keeps that from

@@ -21,18 +21,19 @@ type run struct {
 	ref       fetch.Ref // with the secret of a signed URL
 	options   Options
 	forCaller bool // a caller of Local.Fetch waits for the export
-	justAsked bool // by this process: it has not landed, and there is nothing to know of it
+	justAsked bool // by this process, less than justNow ago: it had not landed, and there was nothing to know of it
 
-	// ready is called once the job is ready. It returns when the export is to be
-	// fetched, with the context for that, or with the error that try is to end with.
+	// ready is called once the job is ready. It returns the context to fetch the export
+	// with, or the error that try is to end with: it must not wait, since the attempt has
+	// begun.
 	ready func(ctx context.Context) (context.Context, error)
 }
 
 // What ends a run, beside a receipt, a *snoozeError, and the error that the export has
 // failed with.
 var (
-	errEnqueued = errors.New("the job is ready, and another task fetches the export")
-	errCut      = errors.New("the attempt was cut short") // since the worker stops or has lost its lease, which says nothing of the export
+	errReady = errors.New("the job is ready, and the export is fetched by another run")
+	errCut   = errors.New("the attempt was cut short") // since the worker stops or has lost its lease, which says nothing of the export
 )
 
 // handle runs a task that asynq gives to this worker, and that must be of a type. Its
@@ -46,13 +47,13 @@ func (w *Worker) handle(ctx context.Context, t *asynq.Task, wantType string) err
 	r := &run{w: w, ref: ref, options: task.Options}
 	r.ready = func(ctx context.Context) (context.Context, error) {
 		_, err := w.Queue.enqueueTask(ctx, typeFetch, ref, task.Options)
-		return ctx, cmp.Or(err, errEnqueued)
+		return ctx, cmp.Or(err, errReady)
 	}
 	_, err = r.try(ctx, wantType)
 	switch {
 	case err == nil, isA[*snoozeError](err):
 		return err
-	case errors.Is(err, errEnqueued), errors.Is(err, errSettled):
+	case errors.Is(err, errReady), errors.Is(err, errSettled):
 		return nil
 	case errors.Is(err, errCut):
 		return snooze(0, err)
@@ -97,7 +98,7 @@ func (r *run) try(ctx context.Context, taskType string) (receipt *archive.Receip
 	case err == nil:
 		r.notifyEnd(receipt, nil)
 		return receipt, nil
-	case errors.Is(err, errEnqueued), errors.Is(err, errSettled):
+	case errors.Is(err, errReady), errors.Is(err, errSettled):
 		return nil, err
 	case cut:
 		r.updateCounters(func(c *archive.Counters) { c.Starts = 0 })

@@ -30,8 +30,8 @@ type Worker struct {
 	Archive *archive.Archive
 	Fetcher Fetcher
 
-	PollConcurrency  int // jobs asked at once
-	FetchConcurrency int // exports fetched at once
+	PollConcurrency  int // jobs asked at once, and, without a Queue, those that are ready and wait to be fetched
+	FetchConcurrency int // exports fetched at once; without a Queue, some that only commit come to that
 
 	Wait         time.Duration // for a job to become ready, unless its task tells; Forever
 	PollInterval time.Duration // between the first two polls of a job; later ones are further apart
@@ -82,7 +82,8 @@ var errWorkerStopped = errors.New("the worker stops")
 
 // Run serves the queue until ctx ends: that is the soft stop. Run takes no task
 // from then on, and gives those that run DrainTimeout to end. What they received
-// is kept, and their tasks go back to the queue. Run fails at its start with
+// is kept, and their tasks go back to the queue; without one, the next Run goes on
+// with them. Run fails at its start with
 // ErrOtherArchive, ErrUnsuitableRedis or ErrRedis if it can't work with Redis. If
 // Redis goes away later, Run goes on.
 func (w *Worker) Run(ctx context.Context) error {
@@ -156,11 +157,14 @@ func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 
 // startDispatcher has a dispatcher run the tasks of this process until ctx ends. Unless
 // it is for a Local, they are those of the schedule, and of the exports that the archive
-// knows of. stop returns when those that run have ended.
+// knows of. stop returns when those that run have ended, or DrainTimeout is over.
 func (w *Worker) startDispatcher(ctx context.Context) (stop func(), err error) {
-	var background sync.WaitGroup
 	if !w.local {
 		w.dispatcher = newDispatcher(w)
+	}
+	d := w.dispatcher
+	d.softCtx = ctx
+	if !w.local {
 		for _, e := range w.Schedule {
 			if e.Cron != "" {
 				err = errors.Join(err, CheckCron(e.Cron))
@@ -171,29 +175,35 @@ func (w *Worker) startDispatcher(ctx context.Context) (stop func(), err error) {
 		}
 		slots := make(chan struct{}, discoverConcurrency)
 		for _, e := range w.Schedule {
-			background.Go(func() { w.keep(ctx, e, slots) })
+			d.runs.Go(func() { w.keep(ctx, e, slots) })
 		}
-		background.Go(func() { w.resume(ctx) })
+		d.runs.Go(func() { w.resume(ctx) })
 	}
-	background.Go(func() { w.dispatcher.dispatch(ctx) })
-	return func() {
-		background.Wait()
-		w.dispatcher.wait(max(w.DrainTimeout, minDrainTimeout))
-	}, nil
+	d.runs.Go(func() { d.dispatch(ctx) })
+	return func() { d.wait(max(w.DrainTimeout, minDrainTimeout)) }, nil
 }
 
-// resume has the dispatcher go on with the exports that the archive knows of.
+// resume has the dispatcher go on with the exports that the archive knows of. It tries
+// again until all could be looked up.
 func (w *Worker) resume(ctx context.Context) {
-	for state, err := range w.Archive.States() {
-		if err != nil {
-			w.Log.Warn("an export that the archive knows of can't be looked up", "error", safeText(err))
-			continue
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if ref, o, ok := requeuable(w.Archive, state); ok {
-			w.dispatcher.enqueue(ref, o)
+	told := ""
+	for failed := true; failed && ctx.Err() == nil; _ = fetch.Sleep(ctx, recoverInterval) {
+		failed = false
+		for state, err := range w.Archive.States() {
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				if text := safeText(err); text != told {
+					w.Log.Warn("an export that the archive knows of can't be looked up: it is tried again", "error", text)
+					told = text
+				}
+				failed = true
+				continue
+			}
+			if ref, o, ok := requeuable(w.Archive, state); ok {
+				w.dispatcher.enqueue(ref, o)
+			}
 		}
 	}
 }
