@@ -98,11 +98,13 @@ func (e ScheduleEntry) interval(now time.Time) time.Duration {
 	return max(shortest, 0)
 }
 
-// next is when the entry is due after it was at last, and not before now.
+// next is the first time after now that the entry is due; last is when it was due
+// before. It is zero if there is none.
 func (e ScheduleEntry) next(last, now time.Time) time.Time {
 	times, err := parseCron(e.Cron)
 	if err != nil {
-		return last.Add((now.Sub(last)/e.Every + 1) * e.Every)
+		every := max(e.Every, time.Second)
+		return last.Add((max(now.Sub(last), 0)/every + 1) * every)
 	}
 	return times.Next(now)
 }
@@ -114,7 +116,7 @@ func (w *Worker) keep(ctx context.Context, e ScheduleEntry, slots chan struct{})
 	if e.Cron != "" {
 		due = e.next(due, due)
 	}
-	for ; fetch.Sleep(ctx, time.Until(due)) == nil; due = e.next(due, time.Now()) {
+	for ; !due.IsZero() && sleepUntil(ctx, due) == nil; due = e.next(due, time.Now()) {
 		for n := 1; ; n++ {
 			select {
 			case slots <- struct{}{}:
@@ -123,7 +125,9 @@ func (w *Worker) keep(ctx context.Context, e ScheduleEntry, slots chan struct{})
 			}
 			d, err := w.newDiscoverRun(e.task(), e.Place)
 			if err == nil {
-				err = d.try(ctx, e.id(), n)
+				listing, end := context.WithTimeout(ctx, discoverTimeout)
+				err = d.try(listing, e.id(), n)
+				end()
 			} else {
 				w.Log.Warn("not listed", "place", e.Place.String(), "error", safeText(err))
 			}
@@ -132,6 +136,17 @@ func (w *Worker) keep(ctx context.Context, e ScheduleEntry, slots chan struct{})
 			if !snoozed || fetch.Sleep(ctx, again.delay) != nil {
 				break
 			}
+		}
+	}
+}
+
+// sleepUntil sleeps until a time of the clock on the wall, which may be set meanwhile.
+func sleepUntil(ctx context.Context, due time.Time) error {
+	due = due.Round(0) // without the reading of the monotonic clock
+	for {
+		left := time.Until(due)
+		if err := fetch.Sleep(ctx, min(left, time.Minute)); err != nil || left <= 0 {
+			return err
 		}
 	}
 }
