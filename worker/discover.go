@@ -192,7 +192,7 @@ func (d *discoverRun) run(ctx context.Context) (err error) {
 			if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !isPending(record) {
 				return err
 			}
-			added, err := d.w.enqueue(groupCtx, job.Ref, Options{Wait: d.task.Wait})
+			added, err := d.enqueue(groupCtx, job.Ref, err == nil)
 			if added {
 				d.enqueued.Add(1)
 			}
@@ -203,16 +203,18 @@ func (d *discoverRun) run(ctx context.Context) (err error) {
 }
 
 // enqueue has this worker, or another one of its Queue, wait for an export's job and
-// fetch it.
-func (w *Worker) enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bool, err error) {
-	if w.Queue == nil { // what it has in memory alone would be forgotten when it ends
-		if _, _, err := w.Archive.State(ref.Key()); errors.Is(err, fs.ErrNotExist) {
-			err = (&run{w: w, ref: ref, options: o}).ask(time.Now())
-			if err != nil {
-				return false, err
-			}
-		}
-		return w.dispatcher.enqueue(ref, o), nil
+// fetch it. known says that the archive has a record of it. Without a Queue the archive is
+// told first, since what is in memory alone is forgotten when the worker ends.
+func (d *discoverRun) enqueue(ctx context.Context, ref fetch.Ref, known bool) (added bool, err error) {
+	w, o := d.w, Options{Wait: d.task.Wait}
+	if w.Queue != nil {
+		return w.Queue.Enqueue(ctx, ref, o)
 	}
-	return w.Queue.Enqueue(ctx, ref, o)
+	if !known {
+		err = (&run{w: w, ref: ref, options: o}).ask(time.Now())
+	}
+	if err != nil && !errors.Is(err, archive.ErrBusy) && !errors.Is(err, archive.ErrLanded) { // of which its own run tells
+		return false, err
+	}
+	return w.dispatcher.enqueue(ref, o), nil
 }

@@ -201,6 +201,29 @@ func TestWhatIsDiscoveredWithoutAQueueIsInTheArchive(t *testing.T) {
 	})
 }
 
+// A job that another process has just begun with keeps none behind it from being listed.
+func TestABusyExportEndsNoListing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeLister(t, "one", "busy", "three")
+		busy := parseRef(t, jobPlace+"busy")
+		in, err := r.a.Begin(t.Context(), busy.String(), busy.Key()) // without a record, in this process or another
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer startWorker(t, r.worker(nil, everyEntry(t, time.Hour)))()
+		time.Sleep(time.Minute)
+		if r.countLog("msg=listed") != 1 || len(r.listedAt()) != 1 {
+			t.Errorf("it said %s", &r.log)
+		}
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Minute)
+		r.checkLanded(t, "one", "busy", "three")
+	})
+}
+
 // A worker without a Queue goes on with what the archive says is still to be fetched.
 func TestAWorkerWithoutAQueueGoesOnWithWhatTheArchiveKnows(t *testing.T) {
 	t.Parallel()

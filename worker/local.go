@@ -34,7 +34,8 @@ func StartLocal(w *Worker) *Local {
 }
 
 // Close stops the worker, which gives what runs DrainTimeout to end, and returns when
-// that has ended or the time is over. Calls of Fetch that still wait fail with fetch.ErrDrained.
+// that has ended or the time is over. Calls of Fetch that still wait fail with
+// fetch.ErrDrained.
 func (l *Local) Close() error {
 	l.stop()
 	<-l.done

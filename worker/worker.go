@@ -161,10 +161,6 @@ func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 func (w *Worker) startDispatcher(ctx context.Context) (stop func(), err error) {
 	if !w.local {
 		w.dispatcher = newDispatcher(w)
-	}
-	d := w.dispatcher
-	d.softCtx = ctx
-	if !w.local {
 		for _, e := range w.Schedule {
 			if e.Cron != "" {
 				err = errors.Join(err, CheckCron(e.Cron))
@@ -175,10 +171,12 @@ func (w *Worker) startDispatcher(ctx context.Context) (stop func(), err error) {
 		}
 		slots := make(chan struct{}, discoverConcurrency)
 		for _, e := range w.Schedule {
-			d.runs.Go(func() { w.keep(ctx, e, slots) })
+			w.dispatcher.runs.Go(func() { w.keep(ctx, e, slots) })
 		}
-		d.runs.Go(func() { w.resume(ctx) })
+		w.dispatcher.runs.Go(func() { w.resume(ctx) })
 	}
+	d := w.dispatcher
+	d.softCtx = ctx
 	d.runs.Go(func() { d.dispatch(ctx) })
 	return func() { d.wait(max(w.DrainTimeout, minDrainTimeout)) }, nil
 }
