@@ -24,6 +24,7 @@
 //   - Side file: a file of lines that wait for the next writer to take them in.
 //   - Presence: whether an export is in its place, by the last line that says so.
 //   - Phase: how far an export is, by the last line that says so.
+//   - Removed: taken out of the lists by a person; it is neither in its place nor missed.
 //
 // # Append
 //

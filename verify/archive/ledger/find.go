@@ -17,10 +17,28 @@ const findChunk = 4 << 20
 // that can't be read are not among them.
 func (l *Ledger) Find(key string) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		if _, err := l.find(key, known{}, yield); err != nil && !errors.Is(err, errStopped) {
+		if _, err := l.find(ofKey(key), known{}, yield); err != nil && !errors.Is(err, errStopped) {
 			yield(Line{}, err)
 		}
 	}
+}
+
+// Last returns the last line of a kind that speaks of a reference, or nil if there is none.
+// It reads the ledger from its end, and no further than to that line.
+func (l *Ledger) Last(kind Kind, ref string) (last *Line, err error) {
+	mark := []byte(`"kind":"` + string(kind) + `"`)
+	wanted := search{
+		maybe: func(line []byte) bool { return bytes.Contains(line, mark) },
+		is:    func(line *Line) bool { return line.Kind == kind && line.Ref == ref },
+	}
+	_, err = l.find(wanted, known{}, func(line Line, _ error) bool {
+		last = &line
+		return false
+	})
+	if errors.Is(err, errStopped) {
+		err = nil
+	}
+	return last, err
 }
 
 // A known is what a search found of a key in the files, and how far it read.
@@ -53,7 +71,7 @@ func (l *Ledger) Latest(key string) (Latest, error) {
 		before = known{}
 	}
 	var files, sides Latest
-	now, err := l.find(key, before, func(line Line, _ error) bool {
+	now, err := l.find(ofKey(key), before, func(line Line, _ error) bool {
 		latest := &files
 		if line.Seq == 0 {
 			latest = &sides
@@ -92,9 +110,9 @@ func (l Latest) or(earlier Latest) Latest {
 	return Latest{cmp.Or(l.Presence, earlier.Presence), cmp.Or(l.Phase, earlier.Phase)}
 }
 
-// find yields the lines of a key, the newest first, that are not in side files only and
-// that a search before did not read. It says how far it read.
-func (l *Ledger) find(key string, before known, yield func(Line, error) bool) (now known, err error) {
+// find yields the lines that are searched for, the newest first, that are not in side
+// files only and that a search before did not read. It says how far it read.
+func (l *Ledger) find(s search, before known, yield func(Line, error) bool) (now known, err error) {
 	months, sides, err := l.listAll()
 	if err != nil {
 		return now, err
@@ -107,12 +125,12 @@ func (l *Ledger) find(key string, before known, yield func(Line, error) bool) (n
 	}
 	for _, side := range slices.Backward(sides) {
 		for _, line := range slices.Backward(side.lines[min(taken[side.random], len(side.lines)):]) {
-			if line.Key == key && !yield(line, nil) {
+			if s.is(&line) && !yield(line, nil) {
 				return now, errStopped
 			}
 		}
 	}
-	s := search{key: key, yield: yield}
+	s.yield = yield
 	for i, month := range slices.Backward(months) {
 		if month < before.month {
 			break
@@ -140,11 +158,23 @@ func (l *Ledger) find(key string, before known, yield func(Line, error) bool) (n
 	return now, nil
 }
 
-// A search looks for the lines of a key.
+// A search looks for some lines.
 type search struct {
-	key   string
+	maybe func(line []byte) bool // reports whether a line is worth reading
+	is    func(*Line) bool       // reports whether it is one of them
 	yield func(Line, error) bool
 	buf   []byte
+}
+
+// ofKey searches for the lines of a key.
+func ofKey(key string) search {
+	return search{
+		maybe: func(line []byte) bool {
+			f, ok := fieldsOf(line)
+			return ok && string(f.key) == key
+		},
+		is: func(line *Line) bool { return line.Key == key },
+	}
 }
 
 // file searches a file between two offsets from its end, in chunks that begin and end
@@ -183,10 +213,10 @@ func (s *search) chunk(b []byte) error {
 	for len(b) > 0 {
 		line, rest, _ := bytes.Cut(b, []byte{'\n'})
 		b = rest
-		if f, ok := fieldsOf(line); !ok || string(f.key) != s.key {
+		if !s.maybe(line) {
 			continue
 		}
-		if line, whole, err := parse(line); whole && err == nil && line.Key == s.key {
+		if line, whole, err := parse(line); whole && err == nil && s.is(&line) {
 			lines = append(lines, line)
 		}
 	}

@@ -48,15 +48,15 @@ const (
 
 // Latest are the last lines of a key, or nil if there is none.
 type Latest struct {
-	Presence *Line // landed, adopted, restored, damaged, absent or healed
-	Phase    *Line // asked, failed, cancelled, landed, adopted or restored
+	Presence *Line // landed, adopted, restored, damaged, absent, healed or removed
+	Phase    *Line // asked, failed, cancelled, landed, adopted, restored or removed
 }
 
 // A class says of which last lines a kind can be.
 type class struct{ presence, phase bool }
 
 var classes = map[Kind]class{
-	Landed: {true, true}, Adopted: {true, true}, Restored: {true, true},
+	Landed: {true, true}, Adopted: {true, true}, Restored: {true, true}, Removed: {true, true},
 	Damaged: {presence: true}, Absent: {presence: true}, Healed: {presence: true},
 	Asked: {phase: true}, Failed: {phase: true}, Cancelled: {phase: true},
 }
@@ -298,12 +298,12 @@ func (x *Index) lineAt(at int64, key string) (*Line, error) {
 }
 
 // Unlanded returns, in order, the keys of which the last phase may be another than
-// that they landed.
+// that they landed or were removed.
 func (x *Index) Unlanded() (keys []string) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for key, n := range x.keys {
-		if p := x.last[n]; p.phase >= 0 && p.phase != p.presence { // else one line says both: it landed
+		if p := x.last[n]; p.phase >= 0 && p.phase != p.presence { // else one line says both: it landed, or was removed
 			keys = append(keys, key)
 		}
 	}

@@ -90,6 +90,29 @@ func mustFindAll(t testing.TB, l *Ledger) {
 	}
 }
 
+// The last line of a kind is found by its reference, in side files too, and no other.
+func TestTheLastLineOfAKindIsFoundByItsReference(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(t)
+		other := Open(l.dir, genesis, nil)
+		listed := func(ref string, found int64) Line { return Line{Kind: Listed, Ref: ref, Found: found} }
+		mustAppend(t, l, listed("sls://r/a/", 1), listed("sls://r/b/", 2), landed(1), listed("sls://r/a/", 3), Line{Kind: Accepted, Ref: "sls://r/b/"})
+		for ref, found := range map[string]int64{"sls://r/a/": 3, "sls://r/b/": 2} {
+			if last, err := l.Last(Listed, ref); err != nil || last == nil || last.Found != found {
+				t.Errorf("%s: %+v, %v", ref, last, err)
+			}
+		}
+		if last, err := l.Last(Listed, "sls://r/"); last != nil || err != nil {
+			t.Errorf("a place that was not listed: %+v, %v", last, err)
+		}
+		defer hold(t, l)()
+		mustAppend(t, other, listed("sls://r/b/", 4))
+		if last, err := l.Last(Listed, "sls://r/b/"); err != nil || last == nil || last.Found != 4 {
+			t.Errorf("in a side file: %+v, %v", last, err)
+		}
+	})
+}
+
 // mustKnow checks that Latest says what All says, of a few keys and of many.
 func mustKnow(t testing.TB, l *Ledger) {
 	t.Helper()

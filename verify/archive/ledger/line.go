@@ -30,9 +30,13 @@ const (
 	Damaged   Kind = "damaged"   // an export is not as it landed
 	Absent    Kind = "absent"    // an export is not in its place
 	Healed    Kind = "healed"    // an export that was damaged is whole
+	Rechecked Kind = "rechecked" // a run of rechecks has ended
+	Listed    Kind = "listed"    // a place was listed, or could not be
+	Accepted  Kind = "accepted"  // a person takes a doubt, a failure or a gap as it is
+	Removed   Kind = "removed"   // a person takes an export out of the archive's lists
 )
 
-var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed}
+var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed, Rechecked, Listed, Accepted, Removed}
 
 // Schema names the form of the lines.
 const Schema = "tallyman.ledger/v1"
@@ -55,25 +59,35 @@ type Line struct {
 	At     time.Time `json:"at"`     // UTC, in milliseconds
 	Kind   Kind      `json:"kind"`
 
-	Ref     string   `json:"ref,omitempty"`     // the export's reference
+	Ref     string   `json:"ref,omitempty"`     // the export's reference, or the place that was listed, rechecked or accepted
 	Key     string   `json:"key,omitempty"`     // its path in the archive
 	Bag     string   `json:"bag,omitempty"`     // SHA-256 of its tagmanifest-sha256.txt, in hex
 	Bytes   int64    `json:"bytes,omitempty"`   // of content, as in the receipt, or Unknown; always there if landed, adopted or restored
 	Records int64    `json:"records,omitempty"` // counted, as in the receipt, or Unknown; likewise
 	Window  *Window  `json:"window,omitempty"`
-	Doubts  []string `json:"doubts,omitempty"` // reasons to look twice, as in the receipt
+	Doubts  []string `json:"doubts,omitempty"` // reasons to look twice, as in the receipt; accepted: those that are
 
-	Profile string          `json:"profile,omitempty"` // asked: the name of the account
+	Profile string          `json:"profile,omitempty"` // asked, listed: the name of the account
 	Wait    string          `json:"wait,omitempty"`    // asked: how long it is waited for, as "24h0m0s"
 	Options json.RawMessage `json:"options,omitempty"` // asked: the caller's own
 
-	Cause     string `json:"cause,omitempty"`      // failed: one of a closed list
-	Message   string `json:"message,omitempty"`    // failed: the error's text, without secrets
-	RequestID string `json:"request_id,omitempty"` // failed: of the provider's answer
+	Cause     string `json:"cause,omitempty"`      // failed: one of a closed list; listed: why that failed; accepted: of the failure that is
+	Message   string `json:"message,omitempty"`    // likewise: the error's text, without secrets
+	RequestID string `json:"request_id,omitempty"` // failed, listed: of the provider's answer
+
+	Found   int64 `json:"found,omitempty"`   // listed: how many exports the place has; always there if it has no cause
+	New     int64 `json:"new,omitempty"`     // likewise: of them, those that the archive did not know
+	Missing int64 `json:"missing,omitempty"` // listed: of those, the ones that nobody was asked to fetch
+
+	Part    string `json:"part,omitempty"`    // rechecked: which part, as "1/7"; "": all
+	Checked int64  `json:"checked,omitempty"` // rechecked: how many exports; always there
+	Worst   string `json:"worst,omitempty"`   // rechecked: the worst that was found: whole, newer, absent or damaged
 
 	Problems []string `json:"problems,omitempty"` // damaged: what a recheck found
 	Through  bool     `json:"through,omitempty"`  // adopted: all that landed before the ledger has its line
 	Reason   string   `json:"reason,omitempty"`   // a person's
+	By       string   `json:"by,omitempty"`       // accepted, removed: the name of that person
+	Deleted  bool     `json:"deleted,omitempty"`  // removed: with its bag
 	Cut      int64    `json:"cut,omitempty"`      // torn: how many bytes
 	Break    *Break   `json:"break,omitempty"`    // adopted: the break that it names
 
@@ -105,7 +119,7 @@ func (l *Line) counted() bool {
 // body is the part of a line between at and prev as JSON: from kind to the last of
 // its own fields.
 func (l *Line) body() ([]byte, error) {
-	counted := l.counted()
+	counted, listed := l.counted(), l.Kind == Listed && l.Cause == ""
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -128,9 +142,17 @@ func (l *Line) body() ([]byte, error) {
 		{"cause", l.Cause, l.Cause != ""},
 		{"message", l.Message, l.Message != ""},
 		{"request_id", l.RequestID, l.RequestID != ""},
+		{"found", l.Found, l.Found != 0 || listed},
+		{"new", l.New, l.New != 0 || listed},
+		{"missing", l.Missing, l.Missing != 0},
+		{"part", l.Part, l.Part != ""},
+		{"checked", l.Checked, l.Checked != 0 || l.Kind == Rechecked},
+		{"worst", l.Worst, l.Worst != ""},
 		{"problems", l.Problems, len(l.Problems) > 0},
 		{"through", true, l.Through},
 		{"reason", l.Reason, l.Reason != ""},
+		{"by", l.By, l.By != ""},
+		{"deleted", true, l.Deleted},
 		{"cut", l.Cut, l.Cut != 0},
 		{"break", l.Break, l.Break != nil},
 		{"side", l.Side, l.Side != ""},
