@@ -91,6 +91,7 @@ func (d *discoverRun) try(ctx context.Context, id string, n int) error {
 	if err != nil && ctx.Err() != nil {
 		return snooze(0, err)
 	}
+	d.record(err)
 	known, _ := w.outages.LoadOrStore(d.place.String(), &Outage{What: d.place.String(), Tell: w.logListingOutage})
 	outage := known.(*Outage)
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 )
 
@@ -126,4 +127,31 @@ func (r *run) updateCounters(change func(*archive.Counters)) {
 	defer d.Close()
 	change(&d.Counters)
 	_ = d.SaveCounters()
+}
+
+// RecordListing writes down in an archive how a place was listed, and the error that this
+// ended with, if any.
+func RecordListing(a *archive.Archive, l archive.Listing, failure error) error {
+	if failure != nil {
+		l.Found, l.New, l.Missing = 0, 0, 0
+		l.Cause, l.Message = string(Classify(failure).Cause), safeText(failure)
+		if call, ok := errors.AsType[*fetch.CallError](failure); ok {
+			l.RequestID = redact.Text(call.RequestID)
+		}
+	}
+	return a.RecordListing(l)
+}
+
+// record writes down how the place was listed, unless it was a Redis that failed.
+func (d *discoverRun) record(failure error) {
+	if errors.Is(failure, ErrRedis) {
+		return
+	}
+	l := archive.Listing{Place: d.place.String(), Found: d.listed, New: int(d.enqueued.Load())}
+	if d.w.Profile != nil {
+		l.Profile = d.w.Profile(d.place)
+	}
+	if err := RecordListing(d.w.Archive, l, failure); err != nil {
+		d.w.Log.Warn("how a place was listed is not recorded", "place", l.Place, "error", safeText(err))
+	}
 }

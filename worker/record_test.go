@@ -327,7 +327,8 @@ func TestAReceiptCountsTheAttemptsThatItTook(t *testing.T) {
 	}
 }
 
-// ledgerOf returns the fields of the lines of an archive's ledger that are of an export.
+// ledgerOf returns the fields of the lines of an archive's ledger that are of an export or
+// of a place.
 func ledgerOf(t testing.TB, a *archive.Archive) (lines []map[string]any) {
 	t.Helper()
 	files, _ := filepath.Glob(filepath.Join(a.Path("."), ".ledger", "*.jsonl"))
@@ -341,7 +342,7 @@ func ledgerOf(t testing.TB, a *archive.Archive) (lines []map[string]any) {
 			if err := json.Unmarshal([]byte(line), &fields); err != nil {
 				t.Fatal(err)
 			}
-			if fields["key"] != nil {
+			if fields["ref"] != nil {
 				lines = append(lines, fields)
 			}
 		}

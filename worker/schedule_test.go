@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/alicebob/miniredis/v2/server"
 
 	"tallyman/fetch"
@@ -404,4 +406,32 @@ func TestCheckCronRefusesTimesThatNeverCome(t *testing.T) {
 	if err := w.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "keep the schedule: ") {
 		t.Errorf("a worker with a time that can't be read ended with %v", err)
 	}
+}
+
+// Each listing of the schedule leaves its outcome in the ledger, with what is new, or the
+// error; a Redis that is away says nothing of the place.
+func TestAListingOfTheScheduleIsInTheLedger(t *testing.T) {
+	onEachScheduler(t, func(t *testing.T, q *Queue) {
+		r := newFakeLister(t, "job")
+		refused := &fetch.CallError{Call: "List", Kind: fetch.ErrAuth, RequestID: "R-1"}
+		r.BeforeList = func(_ context.Context, n int) error {
+			return []error{nil, refused, ErrRedis, refused, refused, nil}[min(n, 6)-1]
+		}
+		w := r.worker(q, everyEntry(t, 2*time.Minute))
+		w.Profile = func(fetch.Ref) string { return "team-a" }
+		defer startWorker(t, w)()
+		time.Sleep(10*time.Minute + maxRunTime)
+		var got []string
+		for _, line := range ledgerOf(t, r.a) {
+			if line["kind"] == "listed" {
+				got = append(got, fmt.Sprint(line["ref"], line["profile"], line["found"], line["new"], line["cause"], line["request_id"]))
+			}
+		}
+		want := []string{
+			fmt.Sprint(jobPlace, "team-a", 1, 1, nil, nil), fmt.Sprint(jobPlace, "team-a", nil, nil, "auth-denied", "R-1"), fmt.Sprint(jobPlace, "team-a", 1, 0, nil, nil),
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"tallyman/verify/archive/ledger"
 )
@@ -196,6 +197,34 @@ func (u *Audit) Adopt(ctx context.Context, key, reason string, onRead func(bytes
 		line.Kind = ledger.Restored
 	}
 	return true, a.ledger.Append(line)
+}
+
+// A Listing is how a place was listed.
+type Listing struct {
+	Place   string // its reference
+	Profile string // the name of the account
+	Found   int    // how many exports were listed
+	New     int    // of them, those that the archive did not know
+	Missing int    // of those, the ones that nobody was asked to fetch
+
+	Cause, Message, RequestID string // of the error that it ended with; without a Message there was none
+}
+
+// RecordListing writes down how a place was listed, unless what was written last, less than a
+// day ago, says the same and nothing was new.
+func (a *Archive) RecordListing(l Listing) error {
+	last, err := a.ledger.Last(ledger.Listed, l.Place)
+	if err != nil {
+		return unreadableLedger(err)
+	}
+	same := last != nil && (last.Message == "") == (l.Message == "") && last.Cause == l.Cause && last.Missing == int64(l.Missing)
+	if same && l.New == 0 && time.Since(last.At) < 24*time.Hour {
+		return nil
+	}
+	return a.ledger.Append(ledger.Line{
+		Kind: ledger.Listed, Ref: l.Place, Profile: l.Profile, Found: int64(l.Found), New: int64(l.New), Missing: int64(l.Missing),
+		Cause: l.Cause, Message: l.Message, RequestID: l.RequestID,
+	})
 }
 
 // adoptLedger names the place where the ledger begins if it was there before the

@@ -75,7 +75,7 @@ type Line struct {
 	Message   string `json:"message,omitempty"`    // likewise: the error's text, without secrets
 	RequestID string `json:"request_id,omitempty"` // failed, listed: of the provider's answer
 
-	Found   int64 `json:"found,omitempty"`   // listed: how many exports the place has; always there if it has no cause
+	Found   int64 `json:"found,omitempty"`   // listed: how many exports the place has; always there if it has no message
 	New     int64 `json:"new,omitempty"`     // likewise: of them, those that the archive did not know
 	Missing int64 `json:"missing,omitempty"` // listed: of those, the ones that nobody was asked to fetch
 
@@ -119,7 +119,7 @@ func (l *Line) counted() bool {
 // body is the part of a line between at and prev as JSON: from kind to the last of
 // its own fields.
 func (l *Line) body() ([]byte, error) {
-	counted, listed := l.counted(), l.Kind == Listed && l.Cause == ""
+	counted, listed := l.counted(), l.Kind == Listed && l.Message == ""
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
