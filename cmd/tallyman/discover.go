@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"syscall"
@@ -33,6 +34,8 @@ A job that has failed or expired can't be fetched, tonight or any night. With
 --state ready,running,pending such jobs are left out, and the last line on stderr
 says how many of them have not landed. --missing leaves out what is in the archive.
 A place that can't be listed is told of, and the others are listed all the same.
+If there is an archive, its ledger keeps how each place was listed, for 'tallyman
+status', but with --dry-run.
 
 Places are the projects of SLS; the instances of DBS, whose jobs are download
 tasks; and the dump tasks of DIS, whose jobs are the files that they delivered.
@@ -55,7 +58,7 @@ In a pipe, set -o pipefail, so that the shell reports a list that was cut short.
 	a.States = flagvalue.New("STATE", "", flagvalue.ParseStates)
 	f.Var(&a.States, "state", "only jobs in `STATE`, or in one of several with commas: ready,\nrunning, pending, failed, expired or unknown")
 	f.BoolVar(&a.Missing, "missing", false, "only jobs that have not landed in the archive")
-	f.Bool("dry-run", false, "changes nothing: discover never writes")
+	f.BoolVar(&a.DryRun, "dry-run", false, "write nothing down in the archive")
 	cli.GroupFlags(f, "What to list", "since", "until", "match", "state", "missing", "dry-run")
 	a.AddCalls(f)
 	return cmd
@@ -85,11 +88,9 @@ func (a *app) discover(cmd *cobra.Command, args []string) error {
 		}
 	}
 	c := &discoverCommand{app: a, stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
-	if a.JSON || a.Missing || len(a.States.Value) > 0 {
-		var err error
-		if c.archive, err = a.openExisting(); err != nil {
-			return err
-		}
+	var err error
+	if c.archive, err = a.openExisting(); err != nil && (a.ArchiveID != "" || a.JSON || a.Missing || len(a.States.Value) > 0) {
+		return err
 	}
 	return c.listAll(cmd.Context(), a.newProviders(), places)
 }
@@ -101,6 +102,8 @@ type discoverCommand struct {
 	stderr  io.Writer
 	archive *archive.Archive // to look up what has landed, or nil
 	lost    int              // jobs that --state leaves out, and that can land no more
+
+	found, unknown int // of the place that is listed: its jobs, and those that the archive does not know
 }
 
 // listAll lists places one after the other. If one can't be listed it says so, with the
@@ -109,6 +112,7 @@ func (c *discoverCommand) listAll(ctx context.Context, providers map[string]fetc
 	exit := worker.ExitLanded
 	for _, place := range places {
 		err := c.list(ctx, providers[place.Scheme()].(fetch.Lister), place) // every provider that has places is one
+		c.record(ctx, place, err)
 		_, isExit := errors.AsType[cli.ExitError](err)
 		_, isOutput := errors.AsType[*cli.OutputError](err)
 		switch {
@@ -136,6 +140,20 @@ func (c *discoverCommand) listAll(ctx context.Context, providers map[string]fetc
 	return nil
 }
 
+// record writes down in the archive, if there is one that can be written to, how a place
+// was listed. A list that nobody read to its end tells nothing of the place.
+func (c *discoverCommand) record(ctx context.Context, place fetch.Ref, failure error) {
+	_, isExit := errors.AsType[cli.ExitError](failure)
+	_, isOutput := errors.AsType[*cli.OutputError](failure)
+	if c.archive == nil || c.app.DryRun || isExit || isOutput || ctx.Err() != nil {
+		return
+	}
+	l := archive.Listing{Place: place.String(), Profile: c.app.Place(place).Profile, Found: c.found, New: c.unknown, Missing: c.unknown}
+	if err := worker.RecordListing(c.archive, l, failure); err != nil && !c.app.Quiet && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
+		fmt.Fprintf(c.stderr, "not recorded: %s\n", redact.Text(err.Error()))
+	}
+}
+
 // includes reports whether --state and --missing let a job pass, which has landed or
 // not. It counts those that can land no more.
 func (c *discoverCommand) includes(listed fetch.Listed, landed bool) bool {
@@ -153,10 +171,16 @@ func (c *discoverCommand) includes(listed fetch.Listed, landed bool) bool {
 // has read enough and closes it.
 func (c *discoverCommand) list(ctx context.Context, lister fetch.Lister, place fetch.Ref) error {
 	filter := worker.Filter{Since: c.app.Since.Value, Until: c.app.Until.Value, Match: c.app.Match}
+	c.found, c.unknown = 0, 0
 	for listed, err := range lister.List(ctx, place, filter.Since) {
 		var receipt *archive.Receipt
 		if err == nil && c.archive != nil && filter.Includes(listed) {
-			receipt, _ = worker.FindReceipt(c.archive, listed.Ref) // a damaged bag counts as not landed
+			var damage error
+			receipt, damage = worker.FindReceipt(c.archive, listed.Ref) // a damaged bag counts as not landed
+			c.found++
+			if _, _, unknown := c.archive.State(listed.Ref.Key()); receipt == nil && damage == nil && errors.Is(unknown, fs.ErrNotExist) {
+				c.unknown++
+			}
 		}
 		switch {
 		case err != nil || !filter.Includes(listed) || !c.includes(listed, receipt != nil):

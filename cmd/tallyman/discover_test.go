@@ -1,16 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
+	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
@@ -110,3 +116,54 @@ func TestPlacesAreListedTogether(t *testing.T) {
 		}
 	}
 }
+
+// How a place was listed is in the ledger of an archive that is at hand, and is not with
+// --dry-run, or if nobody read the list to its end.
+func TestAListingByDiscoverIsInTheLedger(t *testing.T) {
+	place, err := fetch.ParsePlace("sls://r/p/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := []fetch.Listed{listed(t, "known", time.Now()), listed(t, "new", time.Now())}
+	refused := &fetch.CallError{Call: "List", Kind: fetch.ErrAuth, RequestID: "R-1"}
+	for name, test := range map[string]struct {
+		dry    bool
+		err    error
+		stdout io.Writer
+		want   string // of the line
+	}{
+		"jobs":     {want: `"ref":"sls://r/p/","profile":"team-a","found":2,"new":1,"missing":1,`},
+		"an error": {err: refused, want: `"ref":"sls://r/p/","profile":"team-a","cause":"auth-denied","message":"List: access denied (request R-1)","request_id":"R-1",`},
+		"dry run":  {dry: true},
+		"a closed pipe": {stdout: writerFunc(func([]byte) (int, error) {
+			return 0, &cli.OutputError{Err: syscall.EPIPE}
+		})},
+	} {
+		dir := t.TempDir()
+		store, err := archive.Open(dir, "", archive.SiteOccupied)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Ask(archive.State{Reference: jobs[0].Ref.String(), Key: jobs[0].Ref.Key(), Asked: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		a := newApp()
+		a.DryRun, a.Places = test.dry, []config.Place{{Match: "sls://r/", Profile: "team-a"}}
+		c := &discoverCommand{app: a, stdout: cmp.Or(test.stdout, io.Discard), stderr: io.Discard, archive: store}
+		_ = c.listAll(t.Context(), map[string]fetch.Provider{"sls": &fakePlace{jobs: jobs, err: test.err}}, []fetch.Ref{place})
+		files, _ := filepath.Glob(filepath.Join(dir, ".ledger", "*.jsonl"))
+		text, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, got, _ := strings.Cut(string(text), `"kind":"listed",`)
+		if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" {
+			t.Errorf("%s: the ledger has %s", name, text)
+		}
+	}
+}
+
+// writerFunc is an io.Writer.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
