@@ -17,7 +17,6 @@ import (
 	"sync"
 	"syscall"
 
-	"tallyman/verify/archive/internal/rangelock"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -89,7 +88,6 @@ type identity struct {
 }
 
 func (a *Archive) open(id string, may Site) error {
-	a.run.locks = rangelock.New(a.runsPath(locksFile))
 	a.commits.whole = sync.OnceValue(func() *os.File { return openWhole(a.dir) })
 	err := a.readIdentity()
 	if errors.Is(err, fs.ErrNotExist) {

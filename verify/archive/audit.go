@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"tallyman/verify/archive/internal/rangelock"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -131,7 +132,7 @@ func (u *Audit) conclude(key string, last *ledger.Line, damage *Damage) error {
 // isReplaced reports whether an export that is not whole is being received anew, or was
 // since that line was its last.
 func (a *Archive) isReplaced(key string, last *ledger.Line) bool {
-	if locked, err := a.run.locks.Locked(lockOffset(key)); err == nil && locked && a.Busy(RepairKey(key)) {
+	if locked, err := rangelock.IsLocked(a.runsPath(locksFile), lockOffset(key)); err == nil && locked && a.Busy(RepairKey(key)) {
 		return true
 	}
 	return a.hasChanged(key, last)

@@ -136,7 +136,7 @@ func TestAnExportThatIsSaidToHaveLandedIsDurable(t *testing.T) {
 	for name, ask := range map[string]func(*Archive) error{
 		"Landed": func(a *Archive) error { _, err := a.Landed(testKey); return err },
 		"Landed, while another attempt has the lock": func(a *Archive) error {
-			lock, err := a.lockDir(filepath.Join(a.dir, ingestDir, testHash))
+			lock, err := a.lockFile(filepath.Join(a.dir, ingestDir, testHash, lockFile))
 			if err != nil {
 				return err
 			}

@@ -78,7 +78,7 @@ func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest,
 	if err != nil {
 		return in, err
 	}
-	if landed || !errors.Is(left, fs.ErrNotExist) || !in.ranged || in.place != key {
+	if landed || !errors.Is(left, fs.ErrNotExist) || in.ranged == nil || in.place != key {
 		return in, in.persist(ctx)
 	}
 	if err := a.enterRun(); err != nil {
@@ -326,10 +326,7 @@ func (in *Ingest) Close() error {
 	if in.objects.file != nil {
 		err = errors.Join(err, in.objects.file.Close())
 	}
-	err = errors.Join(err, in.close())
-	if in.former.lock.ranged {
-		err = errors.Join(err, in.former.lock.close())
-	}
+	err = errors.Join(err, in.close(), in.former.lock.close())
 	if in.entered {
 		err = errors.Join(err, in.archive.leaveRun())
 		in.entered = false

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"tallyman/verify/archive/internal/rangelock"
 )
 
 const (
@@ -27,9 +29,9 @@ const (
 type exportLock struct {
 	archive *Archive
 	key     string
-	ranged  bool         // a byte of .ingest/run/locks is locked
-	dir     string       // of the ingest
-	file    *flock.Flock // the lock's file in it, which earlier versions know, or nil while nothing is in there
+	ranged  *rangelock.Lock // of a byte of .ingest/run/locks, or nil where the system has no such locks
+	dir     string          // of the ingest
+	file    *flock.Flock    // the lock's file in it, which earlier versions know, or nil while nothing is in there
 
 	maxElement int // bytes that an element of a path may have in the file system
 }
@@ -59,12 +61,21 @@ func (a *Archive) lockKey(key string) (l exportLock, err error) {
 	if space, ok := a.measure(a.dir); ok && space.maxElement > 0 {
 		l.maxElement = space.maxElement
 	}
-	if err := checkPath(a.Path(key), key, l.maxElement); err != nil {
+	if err := checkPath(a.Path(key), key, l.maxElement); err != nil || a.run.noLocks.Load() {
 		return l, err
 	}
-	can := false
-	if l.ranged, can, err = a.tryLock(key); err == nil && can && !l.ranged {
-		err = ErrBusy
+	if err := a.disk.mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
+		return l, err
+	}
+	if err := a.disk.step("lock", a.runsPath(locksFile)); err != nil {
+		return l, err
+	}
+	switch l.ranged, err = rangelock.TryLock(a.runsPath(locksFile), lockOffset(key)); {
+	case errors.Is(err, errors.ErrUnsupported): // then the lock's file of the ingest directory has to do
+		a.run.noLocks.Store(true)
+		return l, nil
+	case err == nil && l.ranged == nil:
+		return l, ErrBusy
 	}
 	return l, err
 }
@@ -72,38 +83,34 @@ func (a *Archive) lockKey(key string) (l exportLock, err error) {
 // lockIngest locks the ingest directory too, and returns the state of the export,
 // which it writes if there is none. It fails as lockExport does.
 func (l *exportLock) lockIngest(reference string) (s State, err error) {
-	if l.file, err = l.archive.lockDir(l.dir); err != nil {
+	file, err := l.archive.lockFile(l.path(lockFile))
+	if err != nil {
 		return s, err
 	}
 	if s, err = l.readOrCreate(reference); err != nil {
 		if errors.Is(err, ErrFileSystem) {
 			err = errors.Join(err, l.remove())
 		}
-		err = errors.Join(err, l.closeIngest())
+		err = errors.Join(err, file.Close())
+		_ = os.Remove(l.dir) // as in close
+		return s, err
 	}
-	return s, err
+	l.file = file
+	return s, nil
 }
 
-// closeIngest unlocks the ingest directory. Some file systems keep a file that is
-// removed while it is open under a hidden name, NFS for one, so that only now a
-// directory that was to be removed is empty.
-func (l *exportLock) closeIngest() error {
-	if l.file == nil {
-		return nil
+// close lets another attempt lock the export. Some file systems keep a file that is
+// removed while it is open under a hidden name, NFS for one, so that only once the lock's
+// file is closed a directory that was to be removed is empty.
+func (l *exportLock) close() (err error) {
+	if l.file != nil {
+		err = l.file.Close()
+		_ = os.Remove(l.dir) // which fails if anything is in it
 	}
-	err := l.file.Close()
-	l.file = nil
-	_ = os.Remove(l.dir) // which fails if anything is in it
-	return err
-}
-
-// close lets another attempt lock the export.
-func (l *exportLock) close() error {
-	err := l.closeIngest()
-	if l.ranged {
-		err = errors.Join(err, l.archive.run.locks.Unlock(lockOffset(l.key)))
-		l.ranged = false
+	if l.ranged != nil {
+		err = errors.Join(err, l.ranged.Close())
 	}
+	l.file, l.ranged = nil, nil
 	return err
 }
 
@@ -111,11 +118,6 @@ func (l *exportLock) close() error {
 func lockOffset(key string) int64 {
 	sum := sha256.Sum256([]byte(key))
 	return int64(binary.BigEndian.Uint64(sum[:8]) >> 2)
-}
-
-// lockDir makes a directory and locks it by its lock's file.
-func (a *Archive) lockDir(dir string) (*flock.Flock, error) {
-	return a.lockFile(filepath.Join(dir, lockFile))
 }
 
 // lockFile makes a file and its directory, and locks it against every other attempt, in this
@@ -151,7 +153,8 @@ func (a *Archive) lockFile(path string) (*flock.Flock, error) {
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		if isAt(lock, path) {
+		held, _ := lock.Stat() // nil is no file that is there
+		if there, err := os.Lstat(path); err == nil && os.SameFile(held, there) {
 			return lock, nil
 		}
 		lock.Close()
@@ -174,23 +177,13 @@ func lockError(path string, err error) error {
 	return &fs.PathError{Op: "lock", Path: path, Err: err}
 }
 
-// isAt reports whether the file of a lock is still the one at the path.
-func isAt(lock *flock.Flock, path string) bool {
-	locked, err := lock.Stat()
-	if err != nil {
-		return false
-	}
-	there, err := os.Lstat(path)
-	return err == nil && os.SameFile(locked, there)
-}
-
 // Busy reports whether an attempt or a Record holds the lock of an export now.
 // It keeps nobody from the lock.
 func (a *Archive) Busy(key string) bool {
 	if isLocked(filepath.Join(a.ingestPath(key), lockFile)) {
 		return true
 	}
-	locked, err := a.run.locks.Locked(lockOffset(key))
+	locked, err := rangelock.IsLocked(a.runsPath(locksFile), lockOffset(key))
 	return err == nil && locked
 }
 

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"tallyman/verify/archive/internal/rangelock"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -149,7 +150,7 @@ func (a *Archive) Ask(s State) error {
 	repairs := strings.HasSuffix(s.Key, repairSuffix)
 	if _, err := os.Lstat(a.ingestPath(s.Key)); errors.Is(err, fs.ErrNotExist) && !landed && !repairs { // nothing is kept of it
 		err := ErrBusy
-		if !a.Busy(s.Key) {
+		if locked, _ := rangelock.IsLocked(a.runsPath(locksFile), lockOffset(s.Key)); !locked {
 			err = a.ledger.Append(s.line())
 		}
 		if err != nil {

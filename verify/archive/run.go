@@ -16,7 +16,6 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"tallyman/verify/archive/internal/rangelock"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -31,8 +30,8 @@ const (
 	maxStarts = 1 << 20
 )
 
-// A run is what this process has in .ingest/run: the locks of its exports, and, while
-// any of its Ingests is open, a directory of its own.
+// A run is what this process has in .ingest/run while any of its Ingests is open: a
+// directory of its own.
 type run struct {
 	mu    sync.Mutex
 	users int // Ingests that are open
@@ -45,8 +44,7 @@ type run struct {
 	started int              // bytes of starts
 	begun   map[string]start // that have not ended, by key
 
-	locks   *rangelock.File
-	noLocks atomic.Bool // the system has none of that kind
+	noLocks atomic.Bool // the system has no locks of bytes
 
 	unsaid []ledger.Line // of exports in their places, that could not be appended yet; under commits.turn
 }
@@ -217,8 +215,8 @@ func (a *Archive) dropRun() (err error) {
 	return err
 }
 
-// removeRun removes the directory of a process, and then unlocks it. As in closeIngest, it
-// may be empty only now.
+// removeRun removes the directory of a process, and then unlocks it. As in exportLock.close,
+// it may be empty only now.
 func (a *Archive) removeRun(dir string, lock *flock.Flock) error {
 	err := a.disk.removeAll(dir)
 	if errors.Is(err, fs.ErrExist) { // it is not empty
@@ -365,25 +363,4 @@ func (a *Archive) inBatch(key string) (bool, error) {
 		return true, err
 	}
 	return false, nil
-}
-
-// tryLock locks an export against every other attempt of this version. It reports
-// whether it did, and whether the system can: else the lock's file of the ingest
-// directory has to do.
-func (a *Archive) tryLock(key string) (locked, can bool, err error) {
-	if a.run.noLocks.Load() {
-		return false, false, nil
-	}
-	if err := a.disk.mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
-		return false, false, err
-	}
-	if err := a.disk.step("lock", a.runsPath(locksFile)); err != nil {
-		return false, false, err
-	}
-	locked, err = a.run.locks.TryLock(lockOffset(key))
-	if errors.Is(err, errors.ErrUnsupported) {
-		a.run.noLocks.Store(true)
-		return false, false, nil
-	}
-	return locked, true, err
 }

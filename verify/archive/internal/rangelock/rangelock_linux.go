@@ -21,10 +21,6 @@ func lock(f *os.File, off, n int64) (bool, error) {
 	return err == nil, err
 }
 
-func unlock(f *os.File, off int64) error {
-	return control(f, unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK, Whence: io.SeekStart, Start: off, Len: 1})
-}
-
 // isLocked reports whether a lock of the byte is in the way. One of all bytes is not:
 // whoever has it looks whether the file is of use, and is about to close it.
 func isLocked(f *os.File, off int64) (bool, error) {

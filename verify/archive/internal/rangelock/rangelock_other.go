@@ -9,6 +9,4 @@ import (
 
 func lock(*os.File, int64, int64) (bool, error) { return false, errors.ErrUnsupported }
 
-func unlock(*os.File, int64) error { return errors.ErrUnsupported }
-
 func isLocked(*os.File, int64) (bool, error) { return false, errors.ErrUnsupported }
