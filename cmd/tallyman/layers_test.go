@@ -83,9 +83,9 @@ func TestImportsRunInOneLine(t *testing.T) {
 			func(dep listedPackage) bool {
 				return !dep.Standard && !below(dep.ImportPath, module+"/verify", "github.com/gofrs/flock", "golang.org/x/sync/errgroup", "golang.org/x/sys")
 			}},
-		{"the ledger imports locks and the sync of a directory", exactly("verify/archive/ledger"),
+		{"the ledger imports locks and what makes files durable", exactly("verify/archive/ledger"),
 			func(dep listedPackage) bool {
-				return !dep.Standard && !below(dep.ImportPath, module+"/verify/archive/ledger", module+"/verify/archive/internal/dirsync", "github.com/gofrs/flock", "golang.org/x/sys")
+				return !dep.Standard && !below(dep.ImportPath, module+"/verify/archive/ledger", module+"/verify/archive/internal/durable", "github.com/gofrs/flock", "golang.org/x/sys")
 			}},
 		{"what decodes knows no archive and no network",
 			func(path string) bool { return below(path, decoding...) },

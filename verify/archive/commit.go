@@ -54,7 +54,7 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	if in.place != in.key && err == nil {
 		c.line.Kind, c.line.Reason = ledger.Restored, "fetched anew"
 		if c.err = in.archive.disk.writeJSON(in.path(repairFile), c.line); c.err == nil {
-			c.err = in.archive.disk.syncDir(in.dir)
+			c.err = in.archive.disk.step.SyncDir(in.dir)
 		}
 		err = c.err
 	}
@@ -155,7 +155,7 @@ func (a *Archive) commitBatch(batch []*commitment) {
 		}
 	}
 	for dir := range parents {
-		parents[dir] = a.syncNames(dir)
+		parents[dir] = a.disk.syncParents(dir, a.dir, &a.commits.durable)
 	}
 	for _, c := range batch {
 		if c.err == nil {
@@ -231,10 +231,10 @@ func (a *Archive) putAside(in *Ingest) error {
 			err = a.disk.rename(final, aside)
 		}
 		if err == nil {
-			err = a.disk.syncDir(filepath.Dir(aside))
+			err = a.disk.step.SyncDir(filepath.Dir(aside))
 		}
 		if err == nil {
-			err = a.disk.syncDir(filepath.Dir(final))
+			err = a.disk.step.SyncDir(filepath.Dir(final))
 		}
 		return err
 	}
@@ -304,34 +304,16 @@ func (a *Archive) syncBags(batch []*commitment) {
 			return nil
 		}
 		for _, f := range c.files {
-			syncs.Go(func() error { return failed(a.disk.sync(f)) })
+			syncs.Go(func() error { return failed(a.disk.step.Sync(f)) })
 		}
 		_ = failed(filepath.WalkDir(c.bag, func(path string, e fs.DirEntry, err error) error {
 			if err == nil && e.IsDir() {
-				syncs.Go(func() error { return failed(a.disk.syncDir(path)) })
+				syncs.Go(func() error { return failed(a.disk.step.SyncDir(path)) })
 			}
 			return err
 		}))
 	}
 	_ = syncs.Wait()
-}
-
-// syncNames makes the names in a directory durable, and its own in the directories
-// above it. Those need it once in a process, unless another directory is there since.
-func (a *Archive) syncNames(dir string) error {
-	for at := dir; ; at = filepath.Dir(at) {
-		if err := a.disk.syncDir(at); err != nil || at == a.dir {
-			return err
-		}
-		info, err := os.Lstat(at)
-		if err != nil {
-			return err
-		}
-		known, ok := a.commits.durable.Swap(at, info)
-		if ok && os.SameFile(known.(fs.FileInfo), info) {
-			return nil
-		}
-	}
 }
 
 // The files of a bag, as RFC 8493 names them, and our own.

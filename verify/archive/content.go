@@ -164,7 +164,7 @@ func (c *contentFile) Close() error {
 	}
 	if err != nil || !c.partial.in.holdOpen(c.file) {
 		if err == nil {
-			err = c.partial.in.archive.disk.sync(c.file)
+			err = c.partial.in.archive.disk.step.Sync(c.file)
 		}
 		err = errors.Join(err, c.file.Close())
 	}

@@ -17,7 +17,7 @@ import (
 	"syscall"
 
 	"tallyman/verify"
-	"tallyman/verify/archive/internal/dirsync"
+	"tallyman/verify/archive/internal/durable"
 )
 
 // readOnly is the mode of the files of a bag. The process that creates a file
@@ -27,9 +27,7 @@ const readOnly = 0o444
 // A disk makes each change that an archive makes to files, and announces each
 // read that proves something.
 type disk struct {
-	// step is told each of them before, by its name and the path. It does nothing,
-	// but in tests, which see, fail or cut short each of them.
-	step func(op, path string) error
+	step durable.Step
 }
 
 // mkdirs makes a directory and its parents, each durable in its own parent.
@@ -50,31 +48,30 @@ func (d disk) mkdirs(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // another attempt may have been first
 		return err
 	}
-	return d.syncDir(parent)
-}
-
-// syncDir makes the names in a directory durable, as dirsync.Sync does.
-func (d disk) syncDir(dir string) error {
-	return dirsync.Sync(d.step, dir)
+	return d.step.SyncDir(parent)
 }
 
 // syncParents makes the names in a directory durable, and those in each
 // directory above it, up to top. A name that exists may still not be durable: the
-// attempt that made it may have been cut short.
-func (d disk) syncParents(dir, top string) error {
+// attempt that made it may have been cut short. done has the fs.FileInfo of directories
+// above of which this process has made the names durable, by their paths, and gets the
+// others; nil knows none.
+func (d disk) syncParents(dir, top string, done *sync.Map) error {
 	for ; ; dir = filepath.Dir(dir) {
-		if err := d.syncDir(dir); err != nil || dir == top {
+		if err := d.step.SyncDir(dir); err != nil || dir == top {
 			return err
 		}
+		if done == nil {
+			continue
+		}
+		info, err := os.Lstat(dir)
+		if err != nil {
+			return err
+		}
+		if known, ok := done.Swap(dir, info); ok && os.SameFile(known.(fs.FileInfo), info) {
+			return nil
+		}
 	}
-}
-
-// sync makes what was written to a file durable.
-func (d disk) sync(f *os.File) error {
-	if err := d.step("sync", f.Name()); err != nil {
-		return err
-	}
-	return f.Sync()
 }
 
 // create writes a file, read-only, and replaces one that an attempt that was cut
@@ -113,7 +110,7 @@ func (d disk) writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.sync(f), f.Close())
+	return errors.Join(d.step.Sync(f), f.Close())
 }
 
 // rename moves a file or a directory. The new name is not durable yet.

@@ -113,7 +113,7 @@ func (in *Ingest) replace(place string) (err error) {
 	line, _ := readSmall[ledger.Line](in.path(repairFile)) // or the zero Line if there is none
 	bag, err := hashTagManifest(a.Path(place))
 	if err == nil && line.Bag == bag && (last == nil || last.Bag != bag) { // the disk failed behind the rename
-		if err = a.disk.syncParents(filepath.Dir(a.Path(place)), a.dir); err == nil {
+		if err = a.disk.syncParents(filepath.Dir(a.Path(place)), a.dir, nil); err == nil {
 			err = a.ledger.Append(line)
 		}
 		return cmp.Or(err, ErrLanded)

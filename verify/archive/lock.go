@@ -209,7 +209,7 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 		return State{}, err
 	}
 	if landed {
-		if err := disk.syncParents(filepath.Dir(l.archive.Path(l.key)), l.archive.dir); err != nil {
+		if err := disk.syncParents(filepath.Dir(l.archive.Path(l.key)), l.archive.dir, nil); err != nil {
 			return State{}, err
 		}
 		if _, err = os.Lstat(l.path(stateFile)); err == nil { // of the attempt that renamed it
@@ -246,7 +246,7 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if err := disk.syncParents(l.dir, l.archive.dir); err != nil { // the directories exist, which does not say that they are durable
+	if err := disk.syncParents(l.dir, l.archive.dir, nil); err != nil { // the directories exist, which does not say that they are durable
 		return State{}, err
 	}
 	return state, disk.removeAll(first)

@@ -124,7 +124,7 @@ func (x *objectIndex) add(d disk, o Object) error {
 		return err
 	}
 	if time.Since(x.synced) >= syncInterval {
-		err := d.sync(x.file)
+		err := d.step.Sync(x.file)
 		x.synced = time.Now()
 		if err != nil {
 			return err

@@ -264,7 +264,7 @@ func (a *Archive) Landed(key string) (*Receipt, error) {
 		}
 	}
 	if err == nil {
-		err = a.disk.syncParents(filepath.Dir(a.Path(key)), a.dir)
+		err = a.disk.syncParents(filepath.Dir(a.Path(key)), a.dir, nil)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make %s durable: %w", key, err)

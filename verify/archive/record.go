@@ -186,7 +186,7 @@ func (r *Record) Save() error {
 		err = a.disk.rename(path+".new", path)
 	}
 	if err == nil {
-		err = a.disk.syncDir(r.lock.dir)
+		err = a.disk.step.SyncDir(r.lock.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("save the state of %s: %w", r.State.Reference, err)
@@ -221,7 +221,7 @@ func (r *Record) Discard() error {
 	r.Counters = Counters{}
 	err := r.lock.removeExcept(lockFile, stateFile)
 	if err == nil {
-		err = r.lock.archive.disk.syncDir(r.lock.dir)
+		err = r.lock.archive.disk.step.SyncDir(r.lock.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("discard what was received of %s: %w", r.State.Reference, err)

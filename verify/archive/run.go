@@ -281,7 +281,7 @@ func (a *Archive) finishBatch(dir string) error {
 		if known != nil && known.Bag == bag {
 			continue
 		}
-		if err := a.disk.syncParents(filepath.Dir(a.Path(line.Key)), a.dir); err != nil {
+		if err := a.disk.syncParents(filepath.Dir(a.Path(line.Key)), a.dir, nil); err != nil {
 			return err
 		}
 		lacking = append(lacking, line)
@@ -330,10 +330,10 @@ func (r *run) writeBatch(d disk, lines []ledger.Line) error {
 
 // syncBatch makes what writeBatch has written durable.
 func (r *run) syncBatch(d disk) error {
-	if err := d.sync(r.batch); err != nil || r.named {
+	if err := d.step.Sync(r.batch); err != nil || r.named {
 		return err
 	}
-	err := d.syncParents(r.dir, filepath.Dir(filepath.Dir(r.dir)))
+	err := d.syncParents(r.dir, filepath.Dir(filepath.Dir(r.dir)), nil)
 	r.named = err == nil
 	return err
 }

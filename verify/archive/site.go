@@ -141,7 +141,7 @@ func (a *Archive) makeWithin(id string, may Site) error {
 	a.fresh = a.Made && site < SiteOccupied
 	switch {
 	case a.Made || errors.Is(err, fs.ErrExist):
-		err = a.disk.syncDir(named)
+		err = a.disk.step.SyncDir(named)
 	case !beside:
 		_ = os.Remove(filepath.Join(a.dir, ingestDir)) // which fails if anything is in it
 	}
@@ -166,5 +166,5 @@ func (a *Archive) makeIn(dir string, i identity) error {
 	if err == nil {
 		err = a.disk.link(draft, filepath.Join(dir, identityFile))
 	}
-	return errors.Join(err, a.disk.removeAll(draft), a.disk.syncDir(dir))
+	return errors.Join(err, a.disk.removeAll(draft), a.disk.step.SyncDir(dir))
 }

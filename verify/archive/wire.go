@@ -167,7 +167,7 @@ func (p *Partial) linkWire(codec string) (err error) {
 // what is there.
 func (p *Partial) linkFile() error {
 	disk := p.in.archive.disk
-	if err := disk.sync(p.file); err != nil {
+	if err := disk.step.Sync(p.file); err != nil {
 		p.Discard() // the bytes may be lost although they can be read, and a second fsync would not say so
 		return err
 	}
@@ -192,7 +192,7 @@ func (p *Partial) writeWire(file *os.File) error {
 		return nil
 	}
 	if err == nil {
-		err = disk.sync(file)
+		err = disk.step.Sync(file)
 	}
 	return errors.Join(err, file.Close())
 }

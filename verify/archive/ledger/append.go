@@ -152,7 +152,7 @@ func (l *Ledger) writeAt(h *heldFile, b []byte) error {
 		_, err = h.WriteAt(b, end)
 	}
 	if err == nil {
-		err = l.sync(h.File)
+		err = l.step.Sync(h.File)
 	}
 	if err != nil {
 		l.end = place{}

@@ -7,21 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"tallyman/verify/archive/internal/dirsync"
 )
-
-// sync makes the bytes of a file durable.
-func (l *Ledger) sync(f *os.File) error {
-	if err := l.step("sync", f.Name()); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-// syncDir makes the names in a directory durable, as dirsync.Sync does.
-func (l *Ledger) syncDir(dir string) error {
-	return dirsync.Sync(l.step, dir)
-}
 
 // create makes an empty file of a month, durable with its name, and the directory if
 // it lacks. Another writer may be first.
@@ -53,9 +39,9 @@ func (l *Ledger) create(month string) error {
 		return err
 	}
 	if err = giveAway(path); err == nil {
-		err = l.sync(f)
+		err = l.step.Sync(f)
 	}
-	return errors.Join(err, f.Close(), l.syncDir(l.dir), l.syncDir(filepath.Dir(l.dir)))
+	return errors.Join(err, f.Close(), l.step.SyncDir(l.dir), l.step.SyncDir(filepath.Dir(l.dir)))
 }
 
 // writeFile makes a file of a new name, durable with that name: it is written under a
@@ -76,13 +62,13 @@ func (l *Ledger) writeFile(name, temporary string, content io.Reader) (err error
 		err = giveAway(path)
 	}
 	if err == nil {
-		err = l.sync(f)
+		err = l.step.Sync(f)
 	}
 	if err = errors.Join(err, f.Close()); err == nil && name != temporary {
 		err = l.rename(temporary, name)
 	}
 	if err == nil {
-		err = l.syncDir(l.dir)
+		err = l.step.SyncDir(l.dir)
 	}
 	return err
 }

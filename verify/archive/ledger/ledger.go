@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tallyman/verify/archive/internal/durable"
 )
 
 // A Ledger is the ledger in a directory. Its methods may be called at once, from many
@@ -18,9 +20,7 @@ import (
 type Ledger struct {
 	dir     string
 	genesis string
-	// step is told of each change to files before it is made, by its name and the
-	// path. It does nothing, but in tests.
-	step func(op, path string) error
+	step    durable.Step // is told of each change to files
 
 	mu    sync.Mutex // guards queue and known
 	queue []*appending

@@ -145,7 +145,7 @@ func (l *Ledger) lockForWriting() (h *heldFile, at time.Time, err error) {
 			if month <= h.name {
 				return h, at, nil
 			}
-			if err = l.sync(h.File); err == nil {
+			if err = l.step.Sync(h.File); err == nil {
 				err = l.create(month)
 			}
 		}
@@ -167,7 +167,7 @@ func (l *Ledger) takeOver(h *heldFile) error {
 	end := place{file: h.name, info: h.info, last: last{hash: l.genesis}}
 	if known { // what is before was read
 		end.size, end.last = l.end.size, l.end.last
-	} else if err := errors.Join(l.syncDir(l.dir), l.syncDir(filepath.Dir(l.dir))); err != nil {
+	} else if err := errors.Join(l.step.SyncDir(l.dir), l.step.SyncDir(filepath.Dir(l.dir))); err != nil {
 		return err // whoever made the names may have crashed before they were durable
 	}
 	l.end = place{}

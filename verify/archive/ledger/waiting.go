@@ -32,7 +32,7 @@ func (l *Ledger) writeSide(entries []entry) (durable int, err error) {
 		}
 		durable = n
 	}
-	return durable, l.syncDir(filepath.Dir(l.dir)) // the holder may not have come to that
+	return durable, l.step.SyncDir(filepath.Dir(l.dir)) // the holder may not have come to that
 }
 
 // entries are the lines of a side file as they are taken in. Bytes that can't be read
@@ -119,7 +119,7 @@ func (l *Ledger) cut(h *heldFile, good int64) error {
 	}
 	l.room = room{}
 	h.found.cuts = append(h.found.cuts, random)
-	if err := l.sync(h.File); err != nil {
+	if err := l.step.Sync(h.File); err != nil {
 		return fmt.Errorf("cut the torn end: %w", err)
 	}
 	return nil
