@@ -27,6 +27,10 @@ type Want struct {
 // NoPromise is a Want that promises nothing.
 func NoPromise() Want { return Want{Size: Unknown} }
 
+// HasHash reports whether a hash of the bytes is promised, so that a Wire fails if they
+// are not those that are wanted.
+func (w Want) HasHash() bool { return w.SHA256 != "" || w.MD5 != "" || w.CRC64 != "" }
+
 // Merge joins two promises about the same object. If they contradict each other,
 // it fails with a *Mismatch that has w's as what was wanted and other's as what
 // was got. Of two ETags it keeps the one that says more about the bytes, or w's.

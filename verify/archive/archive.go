@@ -89,29 +89,14 @@ type identity struct {
 
 func (a *Archive) open(id string, may Site) error {
 	a.commits.whole = sync.OnceValue(func() *os.File { return openWhole(a.dir) })
-	err := a.readIdentity()
+	path := filepath.Join(a.dir, identityFile)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := a.makeWithin(id, may); err != nil {
 			return err
 		}
-		if err = a.readIdentity(); err == nil && a.Made && !a.fresh {
-			err = a.adoptLedger()
-		}
+		text, err = os.ReadFile(path)
 	}
-	switch {
-	case err != nil:
-		return err
-	case id != "" && id != a.id:
-		return fmt.Errorf("%w: %s has %s, and %s was asked for", ErrOtherID, a.dir, a.id, id)
-	case may == SiteArchive:
-		return nil // it may be on a disk that is read-only
-	}
-	return a.disk.mkdirs(filepath.Join(a.dir, ingestDir))
-}
-
-func (a *Archive) readIdentity() error {
-	path := filepath.Join(a.dir, identityFile)
-	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -120,7 +105,18 @@ func (a *Archive) readIdentity() error {
 		return fmt.Errorf("%w: read %s: no archive ID in it", ErrDamaged, path)
 	}
 	a.id, a.ledger = i.ID, ledger.Open(filepath.Join(a.dir, ledgerDir), sha256.Sum256(text), a.disk.step)
-	return nil
+	if a.Made && !a.fresh {
+		if err := a.adoptLedger(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case id != "" && id != a.id:
+		return fmt.Errorf("%w: %s has %s, and %s was asked for", ErrOtherID, a.dir, a.id, id)
+	case may == SiteArchive:
+		return nil // it may be on a disk that is read-only
+	}
+	return a.disk.mkdirs(filepath.Join(a.dir, ingestDir))
 }
 
 // ID is the archive's random name, the same for all processes that open it.

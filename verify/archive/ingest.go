@@ -309,7 +309,7 @@ func (in *Ingest) Done(name string, want verify.Want) bool {
 	if err == nil {
 		_, err = want.Merge(name, o.Store.want())
 	}
-	e.wanted = err == nil && SameVersion(want, o.Job.want()) && (isHashed(want) || o.Hidden == in.Hidden)
+	e.wanted = err == nil && SameVersion(want, o.Job.want()) && (want.HasHash() || o.Hidden == in.Hidden)
 	in.objects.entries[name] = e
 	return e.wanted
 }
@@ -383,7 +383,7 @@ func (in *Ingest) Pin(objects iter.Seq2[Pinned, error]) (err error) {
 		}
 		total++
 	}
-	if err := errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), disk.sync(f)); err != nil {
+	if err := errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), disk.step.Sync(f)); err != nil {
 		return err
 	}
 	return disk.rename(draft, in.path(pinsFile))

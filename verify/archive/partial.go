@@ -56,7 +56,7 @@ type Partial struct {
 // closes the Partial when all who use it have ended.
 func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p *Partial, err error) {
 	disk := in.archive.disk
-	p = &Partial{in: in, name: name, job: want, want: want, store: verify.NoPromise(), hashed: isHashed(want), indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
+	p = &Partial{in: in, name: name, job: want, want: want, store: verify.NoPromise(), hashed: want.HasHash(), indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
 	p.moved.L, p.reserved.all = &p.mu, &in.archive.reserved
 	defer func() {
 		if err != nil {
@@ -82,14 +82,23 @@ func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p
 	if in.Single && in.file == nil {
 		return p, nil
 	}
-	if err := p.openFiles(ctx); err != nil {
+	if err := p.open(ctx, verify.Unknown); err != nil {
 		return p, err
 	}
 	return p, p.load(ctx)
 }
 
-// openFiles opens the file of the received bytes and the part index.
-func (p *Partial) openFiles(ctx context.Context) (err error) {
+// maxInMemory is how many bytes an object has at most, as transferred, that is received
+// in memory.
+const maxInMemory = 256 << 10
+
+// open opens the file of the received bytes and the part index. An object that is known
+// to be small gets memory in place of them, if nothing is persisted.
+func (p *Partial) open(ctx context.Context, size int64) (err error) {
+	if p.in.file == nil && size >= 0 && size <= maxInMemory {
+		p.memory = make([]byte, size)
+		return nil
+	}
 	if err := p.in.persist(ctx); err != nil {
 		return err
 	}
@@ -104,26 +113,9 @@ func (p *Partial) openFiles(ctx context.Context) (err error) {
 	return err
 }
 
-// maxInMemory is how many bytes an object has at most, as transferred, that is received
-// in memory.
-const maxInMemory = 256 << 10
-
-// choose decides where the bytes are received, once the store has said how many there
-// are.
-func (p *Partial) choose(size int64) error {
-	switch {
-	case p.file != nil || p.memory != nil:
-		return nil
-	case p.in.file == nil && size >= 0 && size <= maxInMemory:
-		p.memory = make([]byte, size)
-		return nil
-	}
-	return p.openFiles(context.Background())
-}
-
 // spill writes what was received in memory to the files, for the next attempt.
 func (p *Partial) spill() error {
-	if err := p.openFiles(context.Background()); err != nil {
+	if err := p.open(context.Background(), verify.Unknown); err != nil {
 		return err
 	}
 	err := p.addToIndex(partEntry{Store: new(promised(p.store)), Job: promised(p.job), Hidden: p.in.Hidden})
@@ -383,16 +375,14 @@ func (p *Partial) AddPromise(store verify.Want) error {
 	if p.answered {
 		return nil
 	}
-	if err := p.choose(want.Size); err != nil {
-		return err
+	if p.file == nil && p.memory == nil {
+		if err := p.open(context.Background(), want.Size); err != nil {
+			return err
+		}
 	}
 	p.store, p.answered, p.want = store, true, want
 	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job), Hidden: p.in.Hidden})
 }
-
-// isHashed reports whether a promise of the job is a hash, so that the Wire fails if
-// the bytes are not those that are wanted.
-func isHashed(w verify.Want) bool { return w.MD5 != "" || w.CRC64 != "" || w.SHA256 != "" }
 
 // Want is all that is promised of the object so far, by the job and the store.
 func (p *Partial) Want() verify.Want {

@@ -140,40 +140,35 @@ func (o Object) Counts() (counts []verify.Count) {
 // of another export, as where they differ in case alone, and that has landed, it fails
 // with ErrName.
 func (a *Archive) Receipt(key string) (*Receipt, error) {
-	r, _, err := a.receipt(key)
-	return r, err
-}
-
-// receipt is Receipt, with the last line of the ledger that says where the export is.
-func (a *Archive) receipt(key string) (_ *Receipt, last *ledger.Line, err error) {
-	if last, err = a.presence(key); err != nil { // first: a commit writes its line once the bag is in its place
-		return nil, nil, err
+	last, err := a.presence(key) // first: a commit writes its line once the bag is in its place
+	if err != nil {
+		return nil, err
 	}
 	landed, err := a.landed(key)
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("read receipt: %w", err)
+		return nil, fmt.Errorf("read receipt: %w", err)
 	case !landed && last != nil:
-		return nil, nil, a.absence(last)
+		return nil, a.absence(last)
 	case !landed:
-		return nil, nil, fmt.Errorf("read receipt of %s: %w", key, fs.ErrNotExist)
+		return nil, fmt.Errorf("read receipt of %s: %w", key, fs.ErrNotExist)
 	case last != nil && last.Kind == ledger.Damaged:
-		return nil, nil, &Damage{Key: key, Reference: last.Ref, Problems: last.Problems}
+		return nil, &Damage{Key: key, Reference: last.Ref, Problems: last.Problems}
 	case last != nil && last.Kind == ledger.Absent:
-		return nil, nil, &Damage{Key: key, Reference: last.Ref, Problems: []string{fmt.Sprintf("it was gone on %s, and what is there now was not checked", day(last))}}
+		return nil, &Damage{Key: key, Reference: last.Ref, Problems: []string{fmt.Sprintf("it was gone on %s, and what is there now was not checked", day(last))}}
 	}
 	r, err := readReceipt(a.Path(key))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if r.Key == key {
-		return r, last, nil
+		return r, nil
 	}
 	here, err := os.Stat(a.Path(key))
 	if there, thereErr := os.Stat(a.Path(r.Key)); fs.ValidPath(r.Key) && err == nil && thereErr == nil && os.SameFile(here, there) {
-		return nil, nil, fmt.Errorf("%w: the file system takes %s for %s, which has landed", ErrName, key, r.Key)
+		return nil, fmt.Errorf("%w: the file system takes %s for %s, which has landed", ErrName, key, r.Key)
 	}
-	return nil, nil, fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
+	return nil, fmt.Errorf("%w: %s has the receipt of another export", ErrDamaged, key)
 }
 
 // readReceipt reads the receipt of the bag in dir.
@@ -250,12 +245,13 @@ func (r *Receipt) objectsIn(dir string) iter.Seq2[Object, error] {
 // when Landed returns the receipt, the export is durable, even if its commit was
 // cut short after the rename.
 func (a *Archive) Landed(key string) (*Receipt, error) {
-	r, line, err := a.receipt(key)
+	r, err := a.Receipt(key)
 	if err != nil {
 		return nil, err
 	}
 	unfinished := false
-	if line == nil {
+	line, err := a.presence(key)
+	if err == nil && line == nil {
 		unfinished, err = a.inBatch(key)
 	}
 	if err == nil && !unfinished {

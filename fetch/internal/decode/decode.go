@@ -235,12 +235,7 @@ var errZipAndTar = errors.New("it is a zip and a tar, with two contents")
 // all of its content. It is not asked if a hash was promised, which proves more.
 func (d *decoding) isSoundZip(ctx context.Context, read *bufio.Reader) bool {
 	discard := func(string) (io.WriteCloser, error) { return localFile{discarded{io.Discard}}, nil }
-	return !d.isHashed() && d.unzip(ctx, read, discard) == nil
-}
-
-// isHashed reports whether a hash of the object was promised.
-func (d *decoding) isHashed() bool {
-	return d.Promised.MD5 != "" || d.Promised.CRC64 != "" || d.Promised.SHA256 != "" || d.Promised.ETag != ""
+	return !d.Promised.HasHash() && d.Promised.ETag == "" && d.unzip(ctx, read, discard) == nil
 }
 
 type discarded struct{ io.Writer }

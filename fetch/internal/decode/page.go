@@ -87,7 +87,7 @@ var htmlKinds = []string{".doc", ".htm", ".html", ".shtml", ".xht", ".xhtml", ".
 func (d *decoding) checkErrorPage(content *bufio.Reader, head []byte) error {
 	start := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n")
 	isMarked := bytes.HasPrefix(start, []byte("<")) || bytes.HasPrefix(start, []byte("{"))
-	isPromised := d.isHashed() || d.Promised.Size > 0 || d.Records == 1 && d.Names.Only && d.isJSON()
+	isPromised := d.Promised.HasHash() || d.Promised.ETag != "" || d.Promised.Size > 0 || d.Records == 1 && d.Names.Only && d.isJSON()
 	if isPromised || !isMarked && (len(head) > maxPageText || !patterns().errorText.Match(start)) {
 		return nil
 	}
