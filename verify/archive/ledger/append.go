@@ -59,18 +59,13 @@ func (l *Ledger) Append(lines ...Line) error {
 
 	l.writer.Lock() // while this waits, another may write these lines with its own
 	defer l.writer.Unlock()
-	if !a.done {
-		l.mu.Lock()
-		all := l.queue
-		l.queue = nil
-		l.mu.Unlock()
-		l.write(all)
+	if a.done {
+		return a.err
 	}
-	return a.err
-}
-
-// write writes the lines of all who wait, and tells each whether its own are durable.
-func (l *Ledger) write(all []*appending) {
+	l.mu.Lock()
+	all := l.queue
+	l.queue = nil
+	l.mu.Unlock()
 	var entries []entry
 	for _, a := range all {
 		entries = append(entries, a.entries...)
@@ -85,6 +80,7 @@ func (l *Ledger) write(all []*appending) {
 			a.err = err
 		}
 	}
+	return a.err
 }
 
 // writeLocked appends entries under the lock, behind the lines that wait in files, and

@@ -17,7 +17,8 @@ const findChunk = 4 << 20
 // that can't be read are not among them.
 func (l *Ledger) Find(key string) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		if _, err := l.find(ofKey(key), known{}, yield); err != nil && !errors.Is(err, errStopped) {
+		_, err := l.find(key, known{}, func(line Line) bool { return line.Key != key || yield(line, nil) })
+		if err != nil && !errors.Is(err, errStopped) {
 			yield(Line{}, err)
 		}
 	}
@@ -26,14 +27,11 @@ func (l *Ledger) Find(key string) iter.Seq2[Line, error] {
 // Last returns the last line of a kind that speaks of a reference, or nil if there is none.
 // It reads the ledger from its end, and no further than to that line.
 func (l *Ledger) Last(kind Kind, ref string) (last *Line, err error) {
-	mark := []byte(`"kind":"` + string(kind) + `"`)
-	wanted := search{
-		maybe: func(line []byte) bool { return bytes.Contains(line, mark) },
-		is:    func(line *Line) bool { return line.Kind == kind && line.Ref == ref },
-	}
-	_, err = l.find(wanted, known{}, func(line Line, _ error) bool {
-		last = &line
-		return false
+	_, err = l.find(`"kind":"`+string(kind)+`"`, known{}, func(line Line) bool {
+		if line.Kind == kind && line.Ref == ref {
+			last = &line
+		}
+		return last == nil
 	})
 	if errors.Is(err, errStopped) {
 		err = nil
@@ -41,7 +39,7 @@ func (l *Ledger) Last(kind Kind, ref string) (last *Line, err error) {
 	return last, err
 }
 
-// A known is what a search found of a key in the files, and how far it read.
+// A known is what a search found of a key, and how far it read in the files.
 type known struct {
 	Latest
 	month string // the last that was there
@@ -70,19 +68,21 @@ func (l *Ledger) Latest(key string) (Latest, error) {
 	if file, err := os.Lstat(l.path(before.month)); err != nil || before.file == nil || !os.SameFile(file, before.file) || file.Size() < before.end {
 		before = known{}
 	}
-	var files, sides Latest
-	now, err := l.find(ofKey(key), before, func(line Line, _ error) bool {
-		latest := &files
-		if line.Seq == 0 {
-			latest = &sides
+	var found Latest
+	now, err := l.find(key, before, func(line Line) bool {
+		is := classes[line.Kind]
+		if is.presence && line.Key == key {
+			found.Presence = cmp.Or(found.Presence, &line)
 		}
-		latest.add(&line)
-		return files.Presence == nil || files.Phase == nil
+		if is.phase && line.Key == key {
+			found.Phase = cmp.Or(found.Phase, &line)
+		}
+		return found.Presence == nil || found.Phase == nil
 	})
 	if err != nil && !errors.Is(err, errStopped) {
 		return Latest{}, err
 	}
-	now.Latest = files.or(before.Latest)
+	now.Latest = Latest{cmp.Or(found.Presence, before.Presence), cmp.Or(found.Phase, before.Phase)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known == nil {
@@ -91,28 +91,13 @@ func (l *Ledger) Latest(key string) (Latest, error) {
 	if _, again := l.known[key]; again || len(l.known) < maxKnown {
 		l.known[key] = now
 	}
-	return sides.or(now.Latest), nil
+	return now.Latest, nil
 }
 
-// add notes a line that comes before those that were added.
-func (l *Latest) add(line *Line) {
-	is := classes[line.Kind]
-	if is.presence && l.Presence == nil {
-		l.Presence = line
-	}
-	if is.phase && l.Phase == nil {
-		l.Phase = line
-	}
-}
-
-// or returns l, and what it lacks from an earlier one.
-func (l Latest) or(earlier Latest) Latest {
-	return Latest{cmp.Or(l.Presence, earlier.Presence), cmp.Or(l.Phase, earlier.Phase)}
-}
-
-// find yields the lines that are searched for, the newest first, that are not in side
-// files only and that a search before did not read. It says how far it read.
-func (l *Ledger) find(s search, before known, yield func(Line, error) bool) (now known, err error) {
+// find yields lines, the newest first: those that are in side files only, and those that
+// a search before did not read and that may have the text in them. It says how far it
+// read.
+func (l *Ledger) find(text string, before known, yield func(Line) bool) (now known, err error) {
 	months, sides, err := l.listAll()
 	if err != nil {
 		return now, err
@@ -125,12 +110,11 @@ func (l *Ledger) find(s search, before known, yield func(Line, error) bool) (now
 	}
 	for _, side := range slices.Backward(sides) {
 		for _, line := range slices.Backward(side.lines[min(taken[side.random], len(side.lines)):]) {
-			if s.is(&line) && !yield(line, nil) {
+			if !yield(line) {
 				return now, errStopped
 			}
 		}
 	}
-	s.yield = yield
 	for i, month := range slices.Backward(months) {
 		if month < before.month {
 			break
@@ -148,7 +132,7 @@ func (l *Ledger) find(s search, before known, yield func(Line, error) bool) (now
 			now.file, err = f.Stat()
 		}
 		if err == nil {
-			err = s.file(f, from, end)
+			err = findBack(f, from, end, []byte(text), yield)
 		}
 		f.Close()
 		if err != nil {
@@ -158,33 +142,13 @@ func (l *Ledger) find(s search, before known, yield func(Line, error) bool) (now
 	return now, nil
 }
 
-// A search looks for some lines.
-type search struct {
-	maybe func(line []byte) bool // reports whether a line is worth reading
-	is    func(*Line) bool       // reports whether it is one of them
-	yield func(Line, error) bool
-	buf   []byte
-}
-
-// ofKey searches for the lines of a key.
-func ofKey(key string) search {
-	return search{
-		maybe: func(line []byte) bool {
-			f, ok := fieldsOf(line)
-			return ok && string(f.key) == key
-		},
-		is: func(line *Line) bool { return line.Key == key },
-	}
-}
-
-// file searches a file between two offsets from its end, in chunks that begin and end
-// with lines.
-func (s *search) file(f *os.File, from, end int64) error {
-	size := int64(findChunk)
-	for end > from {
+// findBack reads a file between two offsets from its end, in chunks that begin and end
+// with lines, and yields those that have the text in them. One with an escape may have it.
+func findBack(f *os.File, from, end int64, text []byte, yield func(Line) bool) error {
+	var b []byte
+	for size := int64(findChunk); end > from; {
 		start := max(from, end-size)
-		s.buf = slices.Grow(s.buf[:0], int(end-start))
-		b := s.buf[:end-start]
+		b = slices.Grow(b[:0], int(end-start))[:end-start]
 		if n, err := f.ReadAt(b, start); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		} else if n < len(b) { // cut by a writer meanwhile
@@ -192,38 +156,25 @@ func (s *search) file(f *os.File, from, end int64) error {
 			continue
 		}
 		first := 0
-		if start > 0 {
+		if start > from {
 			first = bytes.IndexByte(b[:len(b)-1], '\n') + 1
 			if first == 0 && size <= maxLine {
 				size *= 2
 				continue
 			}
 		}
-		if err := s.chunk(b[first:]); err != nil {
-			return err
+		for rest := b[first:]; len(rest) > 0; {
+			begin := bytes.LastIndexByte(rest[:len(rest)-1], '\n') + 1
+			line := bytes.TrimSuffix(rest[begin:], []byte{'\n'})
+			rest = rest[:begin]
+			if !bytes.Contains(line, text) && bytes.IndexByte(line, '\\') < 0 {
+				continue
+			}
+			if line, whole, err := parse(line); whole && err == nil && !yield(line) {
+				return errStopped
+			}
 		}
 		end, size = start+int64(first), findChunk
-	}
-	return nil
-}
-
-// chunk searches whole lines, and yields the last first.
-func (s *search) chunk(b []byte) error {
-	var lines []Line
-	for len(b) > 0 {
-		line, rest, _ := bytes.Cut(b, []byte{'\n'})
-		b = rest
-		if !s.maybe(line) {
-			continue
-		}
-		if line, whole, err := parse(line); whole && err == nil && s.is(&line) {
-			lines = append(lines, line)
-		}
-	}
-	for _, line := range slices.Backward(lines) {
-		if !s.yield(line, nil) {
-			return errStopped
-		}
 	}
 	return nil
 }

@@ -37,27 +37,35 @@ func (h *heldFile) release() {
 }
 
 // lockLast locks the last file, which it makes if there is none. It fails with errHeld.
-func (l *Ledger) lockLast() (*heldFile, error) {
+func (l *Ledger) lockLast() (h *heldFile, err error) {
 	deadline := time.Now().Add(lockWait)
 	for {
 		found, err := l.list()
+		if err == nil && len(found.months) == 0 {
+			h.release()
+			if h, err = nil, l.create(time.Now().UTC().Format(monthLayout)); err == nil {
+				continue
+			}
+		}
 		if err != nil {
+			h.release()
 			return nil, err
 		}
-		if len(found.months) == 0 {
-			if err := l.create(time.Now().UTC().Format(monthLayout)); err != nil {
-				return nil, err
+		last := found.months[len(found.months)-1]
+		if h != nil { // it is the last still, or another was begun meanwhile
+			if there, err := os.Lstat(l.path(last)); err == nil && h.name == last && os.SameFile(there, h.info) {
+				h.found = found
+				return h, nil
 			}
-			continue
+			h.release()
 		}
-		h, err := l.lockFile(found.months[len(found.months)-1], deadline)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return h, err
+		if h, err = l.lockFile(last, deadline); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
 	}
 }
 
-// lockFile locks a file. It fails with fs.ErrNotExist if that is not the last any more.
+// lockFile locks a file. It fails with fs.ErrNotExist if that is not there any more.
 func (l *Ledger) lockFile(name string, deadline time.Time) (*heldFile, error) {
 	path := l.path(name)
 	if err := l.step("lock", path); err != nil {
@@ -85,34 +93,16 @@ func (l *Ledger) lockFile(name string, deadline time.Time) (*heldFile, error) {
 		return nil, err
 	}
 	h := &heldFile{File: f, name: name, lock: lock}
-	if err := l.isLast(h); err != nil {
+	h.info, err = f.Stat()
+	locked, lockErr := lock.Stat()
+	if err = errors.Join(err, lockErr); err == nil && !os.SameFile(locked, h.info) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
 		h.release()
 		return nil, err
 	}
 	return h, nil
-}
-
-// isLast fails with fs.ErrNotExist if a file that was locked is not the last any more.
-func (l *Ledger) isLast(h *heldFile) (err error) {
-	if h.info, err = h.Stat(); err != nil {
-		return err
-	}
-	locked, err := h.lock.Stat()
-	if err != nil {
-		return err
-	}
-	if h.found, err = l.list(); err != nil {
-		return err
-	}
-	there, err := os.Lstat(h.Name())
-	if err != nil {
-		return err
-	}
-	n := len(h.found.months)
-	if n == 0 || h.found.months[n-1] != h.name || !os.SameFile(locked, h.info) || !os.SameFile(locked, there) {
-		return fs.ErrNotExist
-	}
-	return nil
 }
 
 func lockError(path string, err error) error {
