@@ -125,7 +125,7 @@ func (a *Archive) Adopt(ctx context.Context) (err error) {
 		if latest, err := index.Lookup(key); err != nil || latest.Presence != nil {
 			continue // a line that can't be read is damage, which this does not hide
 		}
-		line, ok := a.adoptedLine(key)
+		line, _, ok := a.adoptedLine(key)
 		if !ok {
 			continue
 		}
@@ -146,17 +146,91 @@ func (a *Archive) Adopt(ctx context.Context) (err error) {
 	return a.ledger.Append(lines...)
 }
 
-// adoptedLine is the line of an export that has none, unless that is damage: because it
-// landed when there was a ledger, or because its bag can't be read.
-func (a *Archive) adoptedLine(key string) (line ledger.Line, ok bool) {
+// adoptedLine is the line of an export that has none, and its receipt, unless that is
+// damage: because it landed when there was a ledger, or because its bag can't be read.
+func (a *Archive) adoptedLine(key string) (line ledger.Line, r *Receipt, ok bool) {
 	r, err := readReceipt(a.Path(key))
 	if err != nil || r.Ledger != "" || r.Key != key {
-		return line, false
+		return line, nil, false
 	}
 	bag, err := hashTagManifest(a.Path(key))
 	line = landedLine(r, bag)
 	line.Kind = ledger.Adopted
-	return line, err == nil
+	return line, r, err == nil
+}
+
+// Ledger is the archive's ledger, for a reader that keeps an index of it.
+func (a *Archive) Ledger() *ledger.Ledger { return a.ledger }
+
+// Settle appends the lines that the ledger lacks: of exports whose commit was cut short,
+// and, as Adopt does, of those that landed before there was a ledger. Where it can't it
+// returns the lines, with the times when the exports landed, and why in unwritten.
+func (a *Archive) Settle(ctx context.Context) (lacking []ledger.Line, unwritten, err error) {
+	begun, unwritten := a.clearRuns()
+	a.count(begun)
+	if unwritten != nil {
+		if lacking, err = a.unfinished(); err != nil {
+			return nil, unwritten, err
+		}
+	}
+	through, err := a.IsAdopted()
+	if through || err != nil {
+		return lacking, unwritten, err
+	}
+	var index *ledger.Index
+	for key, err := range a.All() {
+		if index == nil && err == nil {
+			adoption := a.Adopt(ctx)
+			if adoption == nil || ctx.Err() != nil {
+				return lacking, unwritten, context.Cause(ctx)
+			}
+			unwritten = cmp.Or(unwritten, adoption)
+			index, err = a.ledger.Index()
+		}
+		if err := cmp.Or(err, context.Cause(ctx)); err != nil {
+			return nil, unwritten, err
+		}
+		if latest, err := index.Lookup(key); err != nil || latest.Presence != nil {
+			continue
+		}
+		if line, r, ok := a.adoptedLine(key); ok {
+			line.At = r.Landed
+			lacking = append(lacking, line)
+		}
+	}
+	return lacking, unwritten, nil
+}
+
+// unfinished returns the lines of the batches of processes that have ended, of exports
+// that are in their places and have no line.
+func (a *Archive) unfinished() (lines []ledger.Line, err error) {
+	entries, err := os.ReadDir(a.runsPath())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		if isLocked(a.runsPath(e.Name(), batchFile)) {
+			continue
+		}
+		batch, err := readBatch(a.runsPath(e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range batch {
+			bag, err := hashTagManifest(a.Path(line.Key))
+			if err != nil || bag != line.Bag {
+				continue
+			}
+			if known, err := a.presence(line.Key); err != nil || known != nil && known.Bag == bag {
+				continue
+			}
+			if r, err := readReceipt(a.Path(line.Key)); err == nil {
+				line.At = r.Landed
+			}
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
 }
 
 // Adopt takes the bag of an export for the one that landed, for a reason that a person
