@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"tallyman/verify/archive/ledger"
 )
 
@@ -40,6 +42,13 @@ type row struct {
 	counts bool
 }
 
+// rowColumns are the columns of a row, in the order of values and of readRow.
+const rowColumns = "key, ref, place, stands, presence, phase, first_asked, asked, landed, changed, at, cause, message, request_id, bytes, records, " +
+	"time_window, doubts, open, bag, profile, wait, attempts, accepted, accepted_at, accepted_by, accepted_reason, accepted_doubts, lines"
+
+// plainRef is the reference that is not kept, since it follows from the key.
+const plainRef = "replace(substr(key, 1, instr(key, '/')), '/', '://') || substr(key, instr(key, '/') + 1)"
+
 func (r *row) reference() string {
 	if r.ref != "" {
 		return r.ref
@@ -61,6 +70,31 @@ func (r *row) isAccepted() bool {
 		return r.doubts != "" && r.open == 0
 	}
 	return r.acceptedAt != 0
+}
+
+// values are the columns of the row. Texts that are mostly empty are NULL then.
+func (r *row) values() []any {
+	var ref any
+	if r.ref != "" {
+		ref = r.ref
+	}
+	return []any{
+		r.key, ref, r.place, string(r.stands), string(r.presence), string(r.phase), r.firstAsked, r.asked, r.landed, r.changed, r.at(), r.cause, r.message, r.requestID, r.bytes, r.records,
+		r.window, r.doubts, int64(r.open), r.bag, r.profile, r.wait, int64(r.attempts), r.isAccepted(), r.acceptedAt, r.acceptedBy, r.acceptedReason, r.acceptedDoubts, r.lines,
+	}
+}
+
+// readRow reads rowid and rowColumns.
+func readRow(s *sqlite3.Stmt) *row {
+	text, n := s.ColumnText, s.ColumnInt64
+	r := &row{
+		id: n(0), key: text(1), ref: text(2), place: n(3), stands: Phase(text(4)), presence: Phase(text(5)), phase: Phase(text(6)),
+		firstAsked: n(7), asked: n(8), landed: n(9), changed: n(10), cause: text(12), message: text(13), requestID: text(14), bytes: n(15), records: n(16),
+		window: text(17), doubts: text(18), open: s.ColumnInt(19), bag: text(20), profile: text(21), wait: text(22), attempts: s.ColumnInt(23),
+		acceptedAt: n(25), acceptedBy: text(26), acceptedReason: text(27), acceptedDoubts: text(28), lines: s.ColumnBlob(29, nil),
+	}
+	r.before, r.was, r.counts = r.sumKey(), r.sum(), true
+	return r
 }
 
 // sumKey says in which sum the row is counted.
