@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -74,4 +75,21 @@ func (p *places) add(name string) *placeRow {
 		p.rows[name], p.names[row.id] = row, name
 	}
 	return row
+}
+
+// readPlaces reads the places that the file has.
+func (c *Catalog) readPlaces() error {
+	c.places = places{map[string]*placeRow{}, map[int64]string{}}
+	for row, err := range c.query("SELECT id, name, listing FROM places") {
+		if err != nil {
+			return err
+		}
+		p := &placeRow{id: row.ColumnInt64(0), Place: Place{Name: row.ColumnText(1)}}
+		if err := json.Unmarshal([]byte(row.ColumnText(2)), &p.Place); err != nil {
+			return err
+		}
+		p.kept = true
+		c.places.rows[p.Name], c.places.names[p.id] = p, p.Name
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"encoding/binary"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 
@@ -138,6 +139,20 @@ func jsonOf(v any) string {
 // addLine notes where a line of the row is.
 func (r *row) addLine(file int, at int64) {
 	r.lines = binary.AppendUvarint(binary.AppendUvarint(r.lines, uint64(file)), uint64(at))
+}
+
+// linesIn yields the number of the file and the offset of each line that was noted.
+func linesIn(b []byte) iter.Seq2[int, int64] {
+	return func(yield func(int, int64) bool) {
+		for len(b) > 0 {
+			file, n := binary.Uvarint(b)
+			at, m := binary.Uvarint(b[max(n, 0):])
+			if n <= 0 || m <= 0 || !yield(int(file), int64(at)) {
+				return
+			}
+			b = b[n+m:]
+		}
+	}
 }
 
 // windowOf is a window as it is kept.
