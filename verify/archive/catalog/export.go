@@ -1,7 +1,17 @@
 package catalog
 
 import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"iter"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"tallyman/verify/archive/ledger"
 )
 
 // A Phase says how an export stands.
@@ -28,6 +38,37 @@ type Acceptance struct {
 	Reason string
 }
 
+// An Export is what the ledger says of an export. Times are zero, and texts "", where it
+// says nothing.
+type Export struct {
+	Ref   string
+	Key   string
+	Place string
+	Phase Phase
+
+	FirstAsked time.Time
+	Asked      time.Time // when it was last asked for
+	Landed     time.Time // when it first landed, or was found to have landed before there was a ledger
+	Changed    time.Time // of the last line that changed the phase
+	When       time.Time // Landed if that is the phase, or else Changed
+
+	Cause     string // of a failure; "damaged" and "cancelled" of those phases
+	Message   string // of a failure or of damage
+	RequestID string
+
+	Bytes   int64 // of content, or ledger.Unknown
+	Records int64 // counted, or ledger.Unknown
+	Window  *ledger.Window
+	Bag     string // SHA-256 of the tag manifest, in hex
+	Profile string // that it was last asked for with
+	Wait    string // that it was last asked for with, as "24h0m0s"
+
+	Doubts   []string    // as they were told when it landed
+	Open     int         // how many of the doubts are not accepted
+	Accepted *Acceptance // of what is wrong with it; nil where that, or a part of the doubts, is not accepted
+	Attempts int         // how often it landed or failed
+}
+
 // An Order is what exports are ordered by, before their keys.
 type Order string
 
@@ -38,6 +79,198 @@ const (
 	ByBytes   Order = "bytes"
 	ByRecords Order = "records"
 )
+
+// A Filter says which exports are wanted: those that meet all of its fields that are
+// set.
+type Filter struct {
+	Places []string // that are in one of these
+	Phases []Phase  // that stand so; none is all but Removed
+	Causes []string
+	Prefix string    // whose reference begins so
+	Match  string    // the name of which, behind the last slash of the reference, matches this GLOB of SQLite
+	Text   string    // whose reference, cause or message has this text; of ASCII letters the case counts for nothing
+	Since  time.Time // whose When is this or later
+	Until  time.Time // whose When is before this
+
+	Doubts     bool // with open doubts
+	Unaccepted bool // that are not accepted
+	MinRecords int64
+	MaxRecords *int64 // nil is any; 0 finds those that are empty
+
+	Order Order
+	Desc  bool // the last first
+	Skip  int
+	Limit int // 0 is all
+}
+
+// where is the filter as a condition, and the values of its parameters.
+func (f *Filter) where() (string, []any) {
+	var conditions []string
+	var args []any
+	add := func(condition string, values ...any) {
+		conditions, args = append(conditions, condition), append(args, values...)
+	}
+	in := func(what string, n int) string {
+		return what + " (" + strings.TrimSuffix(strings.Repeat("?,", n), ",") + ")"
+	}
+	// By the places even where all are meant, so that the index by place and time is used.
+	switch timed := !f.Since.IsZero() || !f.Until.IsZero(); {
+	case len(f.Places) > 0:
+		add("place IN (SELECT id FROM places WHERE " + in("name IN", len(f.Places)) + ")")
+		for _, place := range f.Places {
+			args = append(args, place)
+		}
+	case timed:
+		add("place IN (SELECT id FROM places)")
+	}
+	if !f.Since.IsZero() {
+		add("at >= ?", f.Since.UnixMilli())
+	}
+	if !f.Until.IsZero() {
+		add("at < ?", f.Until.UnixMilli())
+	}
+	switch {
+	case len(f.Phases) == 0:
+		add("phase <> 'removed'")
+	default:
+		if !slices.Contains(f.Phases, Landed) {
+			add("phase <> 'landed'") // as the index by cause says
+		}
+		add(in("phase IN", len(f.Phases)))
+		for _, phase := range f.Phases {
+			args = append(args, string(phase))
+		}
+	}
+	if len(f.Causes) > 0 {
+		add(in("cause IN", len(f.Causes)))
+		for _, cause := range f.Causes {
+			args = append(args, cause)
+		}
+	}
+	const ref = "coalesce(ref, " + plainRef + ")"
+	if f.Prefix != "" {
+		add("substr("+ref+", 1, ?) = ?", int64(len([]rune(f.Prefix))), f.Prefix)
+	}
+	if f.Match != "" {
+		add("substr("+ref+", length(rtrim("+ref+", replace("+ref+", '/', ''))) + 1) GLOB ?", f.Match)
+	}
+	if f.Text != "" {
+		add("instr(lower("+ref+" || char(10) || cause || char(10) || message), lower(?)) > 0", f.Text)
+	}
+	if f.Doubts {
+		add("open > 0")
+	}
+	if f.Unaccepted {
+		add("NOT accepted")
+	}
+	if f.MinRecords > 0 {
+		add("records >= ?", f.MinRecords)
+	}
+	if f.MaxRecords != nil {
+		add("records BETWEEN 0 AND ?", *f.MaxRecords)
+	}
+	return strings.Join(conditions, " AND "), args
+}
+
+// Exports yields the exports that a filter lets pass. It ends after the first error.
+func (c *Catalog) Exports(f Filter) iter.Seq2[Export, error] {
+	return func(yield func(Export, error) bool) {
+		where, args := f.where()
+		desc := ""
+		if f.Desc {
+			desc = " DESC"
+		}
+		order := "key" + desc
+		if f.Order != ByKey {
+			order = string(f.Order) + desc + ", " + order
+		}
+		limit := int64(-1)
+		if f.Limit > 0 {
+			limit = int64(f.Limit)
+		}
+		args = append(args, limit, int64(f.Skip))
+		for row, err := range c.query("SELECT rowid, "+rowColumns+" FROM exports WHERE "+where+" ORDER BY "+order+" LIMIT ? OFFSET ?", args...) {
+			var e Export
+			if err == nil {
+				e, err = c.exportOf(row)
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Count counts the exports that a filter lets pass, and adds up their bytes and records
+// as far as they are known.
+func (c *Catalog) Count(f Filter) (Sum, error) {
+	where, args := f.where()
+	var sum Sum
+	for row, err := range c.query("SELECT count(*), total(max(bytes, 0)), total(max(records, 0)) FROM exports WHERE "+where, args...) {
+		if err != nil {
+			return Sum{}, err
+		}
+		sum = Sum{row.ColumnInt64(0), int64(row.ColumnFloat(1)), int64(row.ColumnFloat(2))}
+	}
+	return sum, nil
+}
+
+// Export returns the export of a key. It fails with fs.ErrNotExist if the ledger has no
+// line of it.
+func (c *Catalog) Export(key string) (Export, error) {
+	for row, err := range c.query("SELECT rowid, "+rowColumns+" FROM exports WHERE key = ?", key) {
+		if err != nil {
+			return Export{}, err
+		}
+		return c.exportOf(row)
+	}
+	return Export{}, fmt.Errorf("look up %s: %w", key, fs.ErrNotExist)
+}
+
+// exportOf makes an Export of a row.
+func (c *Catalog) exportOf(stmt *sqlite3.Stmt) (e Export, err error) {
+	r := readRow(stmt)
+	e = Export{
+		Ref: r.reference(), Key: r.key, Place: c.places.names[r.place], Phase: r.phase,
+		FirstAsked: timeOf(r.firstAsked), Asked: timeOf(r.asked), Landed: timeOf(r.landed), Changed: timeOf(r.changed), When: timeOf(r.at()),
+		Cause: r.cause, Message: r.message, RequestID: r.requestID, Bytes: r.bytes, Records: r.records, Bag: r.bag,
+		Profile: r.profile, Wait: r.wait, Open: r.open, Attempts: r.attempts,
+	}
+	if r.isAccepted() {
+		e.Accepted = &Acceptance{timeOf(r.acceptedAt), r.acceptedBy, r.acceptedReason}
+	}
+	for text, to := range map[string]any{r.window: &e.Window, r.doubts: &e.Doubts} {
+		if text != "" && err == nil {
+			err = json.Unmarshal([]byte(text), to)
+		}
+	}
+	return e, err
+}
+
+// Events returns the lines of the ledger that tell of an export, the oldest first. Those
+// that wait in side files, or could not be appended, are the last.
+func (c *Catalog) Events(key string) (lines []ledger.Line, err error) {
+	var places []byte
+	for row, err := range c.query("SELECT lines FROM exports WHERE key = ?", key) {
+		if err != nil {
+			return nil, err
+		}
+		places = row.ColumnBlob(0, nil)
+	}
+	for file, at := range linesIn(places) {
+		line, err := c.archive.Ledger().LineAt(c.files[file], at)
+		if err != nil {
+			return nil, fmt.Errorf("read the ledger: %w", err)
+		}
+		lines = append(lines, line)
+	}
+	for _, line := range c.unwritten {
+		if line.Key == key {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}
 
 func timeOf(ms int64) time.Time {
 	if ms == 0 {

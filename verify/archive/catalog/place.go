@@ -2,6 +2,9 @@ package catalog
 
 import (
 	"encoding/json"
+	"iter"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -92,4 +95,97 @@ func (c *Catalog) readPlaces() error {
 		c.places.rows[p.Name], c.places.names[p.id] = p, p.Name
 	}
 	return nil
+}
+
+// Places yields each place that has exports or was listed, by name. Exports of no place,
+// and rechecks of the whole archive, are of the place "".
+func (c *Catalog) Places() iter.Seq2[Place, error] {
+	return func(yield func(Place, error) bool) {
+		all := map[int64]*Place{}
+		for _, row := range c.places.rows {
+			p := row.Place
+			p.Phases, p.Settled = map[Phase]Sum{}, map[Phase]Sum{}
+			all[row.id] = &p
+		}
+		for row, err := range c.query("SELECT place, phase, open, accepted, sum(n), sum(bytes), sum(records) FROM sums GROUP BY 1, 2, 3, 4 HAVING sum(n) > 0") {
+			if err != nil {
+				yield(Place{}, err)
+				return
+			}
+			p, phase := all[row.ColumnInt64(0)], Phase(row.ColumnText(1))
+			sum := Sum{row.ColumnInt64(4), row.ColumnInt64(5), row.ColumnInt64(6)}
+			of := p.Phases[phase]
+			of.add(sum, 1)
+			p.Phases[phase] = of
+			if row.ColumnBool(2) {
+				p.Doubts.add(sum, 1)
+			}
+			if row.ColumnBool(3) {
+				settled := p.Settled[phase]
+				settled.add(sum, 1)
+				p.Settled[phase] = settled
+			}
+		}
+		for row, err := range c.query("SELECT id, (SELECT max(at) FROM exports WHERE place = places.id AND phase = 'landed') FROM places") {
+			if err != nil {
+				yield(Place{}, err)
+				return
+			}
+			all[row.ColumnInt64(0)].LastLanded = timeOf(row.ColumnInt64(1))
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.places.rows)) {
+			p := all[c.places.rows[name].id]
+			if !yield(*p, nil) {
+				return
+			}
+		}
+	}
+}
+
+// A Cause is what exports of one phase have in common that failed, or are damaged, absent
+// or cancelled.
+type Cause struct {
+	Phase    Phase
+	Cause    string
+	Exports  int64
+	Accepted int64     // of these
+	First    time.Time // when the first of them changed
+	Last     time.Time // when the last did
+	Sample   Export    // the last
+}
+
+// Causes yields what is wrong with the exports that a filter lets pass, those with the
+// most exports first. Its order and its limits count for nothing.
+func (c *Catalog) Causes(f Filter) iter.Seq2[Cause, error] {
+	return func(yield func(Cause, error) bool) {
+		if len(f.Phases) == 0 {
+			f.Phases = []Phase{Failed, Damaged, Absent, Cancelled}
+		}
+		where, args := f.where()
+		var causes []Cause
+		for row, err := range c.query("SELECT phase, cause, count(*), sum(accepted), min(at), max(at) FROM exports WHERE "+where+" GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2", args...) {
+			if err != nil {
+				yield(Cause{}, err)
+				return
+			}
+			causes = append(causes, Cause{
+				Phase: Phase(row.ColumnText(0)), Cause: row.ColumnText(1), Exports: row.ColumnInt64(2), Accepted: row.ColumnInt64(3),
+				First: timeOf(row.ColumnInt64(4)), Last: timeOf(row.ColumnInt64(5)),
+			})
+		}
+		for _, cause := range causes {
+			sample := f
+			sample.Phases, sample.Causes, sample.Order, sample.Desc, sample.Limit, sample.Skip = []Phase{cause.Phase}, []string{cause.Cause}, ByWhen, true, 1, 0
+			for e, err := range c.Exports(sample) {
+				if err != nil {
+					yield(Cause{}, err)
+					return
+				}
+				cause.Sample = e
+			}
+			if !yield(cause, nil) {
+				return
+			}
+		}
+	}
 }
