@@ -1,15 +1,30 @@
 package catalog
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/ledger"
 )
+
+// Options say where a catalog is, and how its exports are grouped.
+type Options struct {
+	// Dir is the directory for the files of catalogs. It is made. "" keeps the catalog
+	// in memory.
+	Dir string
+
+	// PlaceOf returns the place of an export by its reference and its key, or "" if it is
+	// in none. It must say the same each time; nil finds the part of the reference up to its
+	// last slash.
+	PlaceOf func(ref, key string) string
+}
 
 // A Catalog answers from one state of the ledger. It is for one goroutine at a time.
 type Catalog struct {
@@ -40,14 +55,206 @@ type Catalog struct {
 	unwritten []ledger.Line // that are in no file of the ledger
 }
 
+// Open opens the catalog of an archive, and reads on in the ledger. What is wrong with its
+// file or with the directory is no error: see the fields of Catalog. The caller closes it.
+func Open(ctx context.Context, a *archive.Archive, o Options) (*Catalog, error) {
+	c := &Catalog{archive: a, placeOf: o.PlaceOf}
+	if c.placeOf == nil {
+		c.placeOf = func(ref, _ string) string { return ref[:lastSlash(ref)+1] }
+	}
+	c.file, c.InMemory = fileOf(a, o.Dir)
+	if err := c.Refresh(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func lastSlash(s string) int {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == '/' {
+			return i
+		}
+	}
+	return -1
+}
+
+// Close closes the catalog. It may be called twice.
+func (c *Catalog) Close() error {
+	err := c.conn.Close()
+	c.conn, c.reading = nil, false
+	return err
+}
+
+// Refresh reads what was appended to the ledger since, and waits for none who does the
+// same. It fails if the ledger can't be read, or with the error of ctx.
+func (c *Catalog) Refresh(ctx context.Context) error {
+	lacking, unrecorded, err := c.archive.Settle(ctx)
+	if err != nil {
+		return err
+	}
+	c.Unrecorded = unrecorded
+	if c.unwritten, err = c.archive.Ledger().Waiting(); err != nil {
+		return fmt.Errorf("read the ledger: %w", err)
+	}
+	c.unwritten = append(c.unwritten, lacking...)
+	for range 3 { // it may be made anew, and then by another process
+		if err = c.open(ctx); err == nil {
+			err = c.follow(ctx)
+		}
+		if !isStale(err) {
+			return err
+		}
+		if err := c.rebuild(ctx, err); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
 // errStale is of a file that is to be made anew.
 var errStale = errors.New("it is to be made anew")
+
+// isStale reports whether the file is to be made anew: because of what is in it, or
+// because of another ledger than it was made of.
+func isStale(err error) bool {
+	return errors.Is(err, errStale) || errors.Is(err, ledger.ErrMoved) || isDamaged(err)
+}
+
+// isDamaged reports whether the file has bytes that nobody wrote to it.
+func isDamaged(err error) bool {
+	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) || errors.Is(err, sqlite3.IOERR_SHORT_READ) || errors.Is(err, sqlite3.IOERR_DATA)
+}
+
+// follow folds what is new in the ledger, and begins to read.
+func (c *Catalog) follow(ctx context.Context) error {
+	if err := c.exec(endRead(c.reading) + dropOverlay); err != nil {
+		return err
+	}
+	c.reading = false
+	if err := c.exec("BEGIN"); err != nil {
+		return err
+	}
+	c.reading = true
+	if err := c.readState(); err != nil {
+		return err
+	}
+	isNew, overlay := false, false
+	for _, err := range c.archive.Ledger().Since(c.position) {
+		if err != nil {
+			return fmt.Errorf("read the ledger: %w", err)
+		}
+		isNew = true
+		break
+	}
+	if isNew {
+		err := c.update(ctx)
+		if overlay = errors.Is(err, sqlite3.BUSY) || errors.Is(err, sqlite3.READONLY) || errors.Is(err, sqlite3.FULL); err != nil && !overlay {
+			return err
+		}
+	}
+	if !overlay && len(c.unwritten) == 0 {
+		return nil
+	}
+	return c.overlay(ctx, overlay)
+}
+
+func endRead(reading bool) string {
+	if reading {
+		return "ROLLBACK;"
+	}
+	return ""
+}
 
 func (c *Catalog) exec(sql string) error {
 	if err := c.conn.Exec(sql); err != nil {
 		return c.explain(err)
 	}
 	return nil
+}
+
+// update folds what is new into the file, and goes on reading what that has then. If it
+// fails, it reads what it did before.
+func (c *Catalog) update(ctx context.Context) error {
+	if err := c.exec("ROLLBACK; BEGIN IMMEDIATE"); err != nil {
+		return errors.Join(err, c.exec("BEGIN"), c.readState())
+	}
+	err := c.readState()
+	if err == nil {
+		err = c.fold(ctx, false)
+	}
+	if err == nil {
+		err = c.exec("COMMIT; BEGIN")
+	}
+	if err != nil {
+		_ = c.conn.Exec("ROLLBACK") // which the error may have done
+		return errors.Join(err, c.exec("BEGIN"), c.readState())
+	}
+	return c.readState()
+}
+
+// overlay folds what is in no file of the ledger, and, if all is set, what the file of
+// the catalog lacks, into tables of this connection.
+func (c *Catalog) overlay(ctx context.Context, all bool) error {
+	if err := c.exec(overlaySchema); err != nil {
+		return err
+	}
+	if all {
+		if err := c.fold(ctx, true); err != nil {
+			return err
+		}
+	}
+	w, err := c.newWriter(true)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	for _, line := range c.unwritten {
+		if err := w.add(&line, 0, -1); err != nil {
+			return err
+		}
+	}
+	return w.flush()
+}
+
+// fold folds the lines of the ledger behind the position.
+func (c *Catalog) fold(ctx context.Context, overlay bool) error {
+	w, err := c.newWriter(overlay)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	number := int64(-1)
+	for line, err := range c.archive.Ledger().Since(c.position) {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("read the ledger: %w", err)
+		}
+		if number < 0 || line.File != c.files[number] {
+			number = c.numberOf(line.File)
+		}
+		c.position = line.Position()
+		c.watch(&line.Line)
+		if err := w.add(&line.Line, int(number), line.At); err != nil {
+			return err
+		}
+	}
+	if err := w.flush(); err != nil || overlay {
+		return err
+	}
+	c.moveMark()
+	return c.writeState(w)
+}
+
+// numberOf is the number of a file of the ledger.
+func (c *Catalog) numberOf(name string) int64 {
+	i := slices.Index(c.files, name)
+	if i < 0 {
+		i = len(c.files)
+		c.files = append(c.files, name)
+	}
+	return int64(i)
 }
 
 // A CutError says that lines of the ledger are lost that a catalog has read.
@@ -136,4 +343,19 @@ func (c *Catalog) writeState(w *writer) error {
 	}
 	s := state{ID: c.archive.ID(), Path: c.file.root, Position: c.position, Mark: c.mark, Cut: c.Cut}
 	return w.execSQL("INSERT OR REPLACE INTO meta VALUES ('state', ?)", jsonOf(s))
+}
+
+// busyWait is how long another process may keep the file while it folds.
+const busyWait = 3 * time.Second
+
+// connect opens a database.
+func (c *Catalog) connect(path, pragmas string) (err error) {
+	c.path = path
+	if c.conn, err = sqlite3.OpenFlags(path, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE); err != nil {
+		return c.explain(err)
+	}
+	if err = c.conn.BusyTimeout(busyWait); err != nil {
+		return c.explain(err)
+	}
+	return c.exec("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; " + pragmas)
 }
