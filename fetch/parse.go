@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -102,9 +103,9 @@ func CheckPattern(pattern string) error {
 		if i >= len(segments) {
 			return fmt.Errorf("no reference has so many parts: want %s", ref.scheme.form(segments))
 		}
-		kind, literal := segments[i].Kind, wildcards.ReplaceAllString(part, "")
+		kind, literal := segments[i].Kind, wildcards().ReplaceAllString(part, "")
 		switch {
-		case part == "" && i < len(parts)-1 && kind != Rest, kind == Label && labelled.MatchString(literal):
+		case part == "" && i < len(parts)-1 && kind != Rest, kind == Label && labelled().MatchString(literal):
 			return fmt.Errorf("no %s is %q", segments[i].Name, part)
 		case kind == Number && strings.Trim(literal, "0123456789") != "":
 			return fmt.Errorf("no %s is %q, which is no number", segments[i].Name, part)
@@ -114,8 +115,8 @@ func CheckPattern(pattern string) error {
 }
 
 var (
-	wildcards = regexp.MustCompile(`[*?]|\[[^\]]*\]|\\.`)
-	labelled  = regexp.MustCompile(`[^A-Za-z0-9._-]`) // what is no part of a Label
+	wildcards = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[*?]|\[[^\]]*\]|\\.`) })
+	labelled  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^A-Za-z0-9._-]`) }) // what is no part of a Label
 )
 
 // cutScheme returns a reference, or a place, that has only its scheme yet, and what
@@ -189,7 +190,7 @@ func (r *Ref) split(path string, segments []Segment) error {
 	return nil
 }
 
-var urlHost = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
+var urlHost = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`) })
 
 // parseURL reads a URL. What it does not show in an error may be a secret.
 func (r *Ref) parseURL(s string) error {
@@ -199,7 +200,7 @@ func (r *Ref) parseURL(s string) error {
 		return errors.New("it is not a URL")
 	case u.User != nil:
 		return errors.New("a URL with a user name or a password is refused: it would be kept on disk")
-	case !urlHost.MatchString(u.Host):
+	case !urlHost().MatchString(u.Host):
 		return fmt.Errorf("want %s://HOST/PATH, with letters, digits, dashes and dots in HOST", r.scheme.Name)
 	}
 	path := u.RawPath // as it was given: EscapedPath loses a %2F in it where another byte should be escaped and is not

@@ -66,14 +66,14 @@ const (
 
 // label is what may stand in a host name between two dots, if it is no longer than
 // maxLabel.
-var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+var label = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`) })
 
 const maxLabel = 128
 
 // check reports what is wrong with the value of a segment or an option.
 func (k Kind) check(name, value string) error {
 	switch {
-	case k == Label && (len(value) > maxLabel || !label.MatchString(value)):
+	case k == Label && (len(value) > maxLabel || !label().MatchString(value)):
 		return fmt.Errorf("%s is %q, want letters, digits, dashes and dots", name, value)
 	case k == Text && (value == "" || value == "." || value == ".."):
 		return fmt.Errorf("%s is %q", name, value)
@@ -95,9 +95,8 @@ func (s *Scheme) form(segments []Segment) string {
 }
 
 var (
-	schemesMu  sync.RWMutex
-	schemes    = map[string]*Scheme{}
-	schemeName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
+	schemesMu sync.RWMutex
+	schemes   = map[string]*Scheme{}
 )
 
 // RegisterScheme makes ParseRef and ParsePlace read the references of a
@@ -106,9 +105,10 @@ var (
 func RegisterScheme(s Scheme) (name string) {
 	schemesMu.Lock()
 	defer schemesMu.Unlock()
+	notInName := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') }
 	isRest := func(p Segment) bool { return p.Kind == Rest }
 	switch {
-	case !schemeName.MatchString(s.Name), len(s.Segments) < 2, slices.ContainsFunc(s.Segments[:len(s.Segments)-1], isRest):
+	case s.Name == "", s.Name[0] <= '9', strings.ContainsFunc(s.Name, notInName), len(s.Segments) < 2, slices.ContainsFunc(s.Segments[:len(s.Segments)-1], isRest):
 		panic(fmt.Sprintf("fetch: the scheme %+v is not well-formed", s))
 	case schemes[s.Name] != nil:
 		panic(fmt.Sprintf("fetch: the scheme %s is registered twice", s.Name))

@@ -105,7 +105,7 @@ func (r *references) all(ctx context.Context, file bool) iter.Seq2[fetch.Ref, er
 		next := func(l line) (more bool) {
 			ref, err, seenBefore := fetch.Ref{}, l.err, false
 			if err == nil {
-				if at := comment.FindStringIndex(l.text); at != nil && l.file != "" {
+				if at := comment().FindStringIndex(l.text); at != nil && l.file != "" {
 					err = cli.Usagef("a comment must be on a line of its own: did you mean %s? (A reference that holds a # like this one can be an argument)", redact.URL(l.text[:at[0]]))
 				} else if ref, err = r.app.reference(l.text, r.providers); err == nil {
 					var same bool
@@ -202,7 +202,7 @@ func (l line) errorAt(err error) error {
 
 // comment matches what looks like a comment behind a reference, where the names of few
 // exports go on.
-var comment = regexp.MustCompile(`\s+#(\s.*)?$|(\t|\s\s)\s*#.*$`)
+var comment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\s+#(\s.*)?$|(\t|\s\s)\s*#.*$`) })
 
 // maxLine is the longest line in bytes, more than any reference is.
 const maxLine = 1 << 20

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/huaweicloud/huaweicloud-sdk-go-obs/obs"
 
@@ -27,7 +28,7 @@ type bucketAddress struct {
 
 // buckets matches the names of buckets, if they are no longer than maxBucket. They
 // become part of a host name, but for those with dots.
-var buckets = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]+[a-z0-9]$`)
+var buckets = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9.-]+[a-z0-9]$`) })
 
 const maxBucket = 63
 
@@ -38,7 +39,7 @@ func (s *Store) address(region, bucket string) (*bucketAddress, error) {
 	}
 	at := &bucketAddress{region: region, bucket: bucket}
 	switch {
-	case len(bucket) > maxBucket || !buckets.MatchString(bucket):
+	case len(bucket) > maxBucket || !buckets().MatchString(bucket):
 		return nil, objstore.Usagef("bucket %q: want 3 to 63 lower-case letters, digits, dashes and dots", bucket)
 	case region != "" && !objstore.IsLabel(region):
 		return nil, objstore.Usagef("region %q: want lower-case letters, digits and dashes", region)

@@ -74,14 +74,14 @@ func Add(secrets ...string) {
 func AddQuery(query string) {
 	for _, parameter := range parameters(query) {
 		name, value, _ := strings.Cut(parameter, "=")
-		if unescaped, err := url.QueryUnescape(value); err == nil && credentialNames.MatchString(name) {
+		if unescaped, err := url.QueryUnescape(value); err == nil && credentialNames().MatchString(name) {
 			Add(unescaped)
 		}
 	}
 }
 
 // credentialNames are the parameters whose values are secrets by themselves.
-var credentialNames = regexp.MustCompile(`(?i)(signature|token|auth_key|password|secret)$`)
+var credentialNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)(signature|token|auth_key|password|secret)$`) })
 
 // Known replaces known secrets in a text by "***", and changes nothing else. It
 // is meant for output that programs read. See [Add] for which secrets are known.

@@ -35,7 +35,7 @@ import (
 //
 // Text may be called by many goroutines at once.
 func Text(s string) string {
-	s = urlPattern.ReplaceAllStringFunc(Known(s), URL)
+	s = urlPattern().ReplaceAllStringFunc(Known(s), URL)
 	lower := strings.ToLower(s)
 	for i, l := range leaks {
 		if slices.ContainsFunc(l.marks, func(mark string) bool { return strings.Contains(lower, mark) }) {
@@ -48,7 +48,9 @@ func Text(s string) string {
 // urlPattern matches a URL, or a query without one. The match ends before a
 // character that no URL contains. It leaves out punctuation at the end, and a
 // backslash that belongs to a quote.
-var urlPattern = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://|\?)[^\s"<>]*[^\s"<>'.,:;!)\\]`)
+var urlPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://|\?)[^\s"<>]*[^\s"<>'.,:;!)\\]`)
+})
 
 // leaks are patterns of secrets outside of URLs, or in URLs that are escaped.
 // The patterns are slow, so each is only tried on texts that contain one of its
@@ -108,7 +110,7 @@ func URL(s string) string {
 	if scheme, rest, ok := strings.Cut(address, "://"); ok {
 		host, path, slash := strings.Cut(rest, "/")
 		host = host[strings.LastIndexByte(host, '@')+1:]
-		if !hostPattern.MatchString(host) {
+		if !hostPattern().MatchString(host) {
 			return scheme + "://…"
 		}
 		address = scheme + "://" + host
@@ -131,7 +133,7 @@ func URL(s string) string {
 // hostPattern matches a host with its port, or several. A text that does not
 // match is the start of a password with a slash, a question mark or a number
 // sign in it.
-var hostPattern = regexp.MustCompile(`^((\[[^\]]*\]|[^\[\]:]*)(:[0-9]*)?(,|$))+$`)
+var hostPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^((\[[^\]]*\]|[^\[\]:]*)(:[0-9]*)?(,|$))+$`) })
 
 // SecretQuery reports whether a query holds a secret, either as a parameter or
 // in a URL that is the value of one. A query that can't be parsed counts as
@@ -144,7 +146,7 @@ func SecretQuery(query string) bool {
 		}
 		name, nameErr := url.QueryUnescape(name)
 		value, valueErr := url.QueryUnescape(value)
-		if nameErr != nil || valueErr != nil || secretNames.MatchString(name) {
+		if nameErr != nil || valueErr != nil || secretNames().MatchString(name) {
 			return true
 		}
 		if _, inner, ok := strings.Cut(value, "?"); ok && SecretQuery(inner) {
@@ -156,7 +158,9 @@ func SecretQuery(query string) bool {
 
 // secretNames are the parameters of signed URLs (OSS V1, V2 and V4, OBS, S3,
 // content networks), and common names for tokens and passwords.
-var secretNames = regexp.MustCompile(`(?i)^(sig|sign|auth|auth[_-]?(key|info)|authorization|expires|policy|passwd|pwd|key-pair-id|api_?key|access_?key|(oss|aws)?accesskeyid|x-(oss|obs|amz|goog)-.*|.*(signature|token|secret|credential|password))$`)
+var secretNames = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^(sig|sign|auth|auth[_-]?(key|info)|authorization|expires|policy|passwd|pwd|key-pair-id|api_?key|access_?key|(oss|aws)?accesskeyid|x-(oss|obs|amz|goog)-.*|.*(signature|token|secret|credential|password))$`)
+})
 
 // parameters splits a query and its fragment at more characters than servers
 // do, so that a secret is found wherever it is.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"tallyman/fetch/sandbox/internal/apierr"
@@ -198,7 +199,7 @@ type jobRequest struct {
 }
 
 // jobName matches the names of jobs, if they are no longer than maxJobName.
-var jobName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*[a-z0-9]$`)
+var jobName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*[a-z0-9]$`) })
 
 const maxJobName = 64
 
@@ -215,7 +216,7 @@ func (c *Cloud) createJob(q jobCall) (any, *apierr.Error) {
 		valid     bool
 		parameter string
 	}{
-		{len(r.Name) <= maxJobName && jobName.MatchString(r.Name), "name"},
+		{len(r.Name) <= maxJobName && jobName().MatchString(r.Name), "name"},
 		{r.DisplayName != "", "displayName"},
 		{f.Logstore != "", "logstore"},
 		{f.Query != "", "query"},

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"tallyman/fetch/redact"
@@ -24,13 +25,13 @@ func OneLine(s string) string {
 
 // anyQuery matches all that may be a query in a text of unknown form, where URLs
 // may be escaped in a way that redact.Text does not recognize.
-var anyQuery = regexp.MustCompile(`\?[^\s"'<>]*`)
+var anyQuery = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\?[^\s"'<>]*`) })
 
 const excerptLength = 100
 
 // Excerpt returns the beginning of an answer that can't be read, for an error.
 func (a *Answer) Excerpt() string {
-	text := anyQuery.ReplaceAllString(redact.Text(string(a.Body)), "?")
+	text := anyQuery().ReplaceAllString(redact.Text(string(a.Body)), "?")
 	runes := []rune(strings.Join(strings.Fields(OneLine(text)), " "))
 	return string(runes[:min(len(runes), excerptLength)])
 }

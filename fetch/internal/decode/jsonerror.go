@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -34,9 +35,11 @@ var errorFields = struct{ code, message, request, nested, data, other []string }
 
 var (
 	// successCode are the codes of answers that are no errors.
-	successCode = regexp.MustCompile(`(?i)^(?:0+|2\d\d|ok|success|succeeded)$`)
+	successCode = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^(?:0+|2\d\d|ok|success|succeeded)$`) })
 	// errorWord tells an error from a record that has the fields of one.
-	errorWord = regexp.MustCompile(`(?i)err|denied|expir|forbid|unauthor|not ?(?:found|exist)|no ?such|invalid|fail|exception|throttl|time-?d? ?out|unavailable|missing|mismatch|拒绝|过期|失效|错误|权限|不存在`)
+	errorWord = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)err|denied|expir|forbid|unauthor|not ?(?:found|exist)|no ?such|invalid|fail|exception|throttl|time-?d? ?out|unavailable|missing|mismatch|拒绝|过期|失效|错误|权限|不存在`)
+	})
 )
 
 // parseJSON reads the fields of a JSON error. It reports whether the body is one:
@@ -70,14 +73,14 @@ func (e *PageError) parseJSON(body []byte, mayBeRecord bool) bool {
 		}
 	}
 	e.readFields(fields)
-	failed := fields["success"] == false || fields["ok"] == false || e.Code != "" && !successCode.MatchString(e.Code)
+	failed := fields["success"] == false || fields["ok"] == false || e.Code != "" && !successCode().MatchString(e.Code)
 	switch text := e.Code + " " + e.Message; {
 	case hasError:
 		return e.Code+e.Message != ""
 	case !failed && (e.Code != "" || !patterns().errorText.MatchString(e.Message)), e.Message == "":
 		return false
 	default:
-		return !mayBeRecord || errorWord.MatchString(text) || patterns().errorText.MatchString(text)
+		return !mayBeRecord || errorWord().MatchString(text) || patterns().errorText.MatchString(text)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"tallyman/fetch/internal/unpack"
 	"tallyman/verify"
@@ -121,7 +122,7 @@ func (d *decoding) identify(head []byte) string {
 }
 
 // partOfZip matches the extensions of the parts of a split zip but for the last.
-var partOfZip = regexp.MustCompile(`^\.zx?\d\d$`)
+var partOfZip = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\.zx?\d\d$`) })
 
 // tarBlock is the size of a block of a tar.
 const tarBlock = 512

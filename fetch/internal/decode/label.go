@@ -71,7 +71,7 @@ func (d *decoding) checkLabel(found string, head []byte) (suffix string, err err
 	isLie := len(claimed) > 0 && !slices.Contains(claimed, found)
 	isOwn := !slices.Contains(tableKinds, l.kind) && (!isDecoded || l.kind != "" && containers["."+found] != "") // as report.xlsx is zip
 	switch {
-	case partOfZip.MatchString(l.kind) && (found == "" || bytes.HasPrefix(head, []byte("PK"))): // only the first part need begin so
+	case partOfZip().MatchString(l.kind) && (found == "" || bytes.HasPrefix(head, []byte("PK"))): // only the first part need begin so
 		d.result.doubt = fmt.Sprintf("misnamed: %s is named as a part of a split zip, which can't be checked alone", d.Names.Object)
 	case found == "" && !isDecoded:
 		return "", d.checkUnknown(l, head)

@@ -13,6 +13,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -54,7 +55,7 @@ var unsafeRunes = []*unicode.RangeTable{unicode.Cc, unicode.Zl, unicode.Zp, unic
 
 // variable is what bagit-python takes for a variable of the environment, and so
 // for a name that leads out of the bag, if there is such a variable.
-var variable = regexp.MustCompile(`^\$(?:\{|[A-Z_][A-Z0-9_]*\b)`)
+var variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\$(?:\{|[A-Z_][A-Z0-9_]*\b)`) })
 
 // escapeElement escapes one element of a name, which may be the first.
 func escapeElement(e string, portable, first bool) string {
@@ -75,7 +76,7 @@ func escapeElement(e string, portable, first bool) string {
 		var r rune
 		r, n = utf8.DecodeRuneInString(e[at:])
 		switch {
-		case r == utf8.RuneError && n == 1, r == '%', r == '\\', r == '$' && variable.MatchString(e[at:]), unicode.In(r, unsafeRunes...),
+		case r == utf8.RuneError && n == 1, r == '%', r == '\\', r == '$' && variable().MatchString(e[at:]), unicode.In(r, unsafeRunes...),
 			at >= end, at == 0 && isStartUnsafe, portable && (strings.ContainsRune(`:*?"<>|`, r) || unicode.Is(unicode.Cf, r)):
 			if escaped.Len() == 0 {
 				escaped.WriteString(e[:at])

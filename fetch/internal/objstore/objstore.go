@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"tallyman/fetch"
@@ -93,8 +94,8 @@ func HoldsWord(text, word string) bool {
 	}
 }
 
-var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+var label = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`) })
 
 // IsLabel reports whether a name of a region or a bucket can be a label of a host's
 // name: 1 to 63 lower-case letters, digits and dashes, with no dash at its ends.
-func IsLabel(name string) bool { return len(name) <= 63 && label.MatchString(name) }
+func IsLabel(name string) bool { return len(name) <= 63 && label().MatchString(name) }

@@ -1,7 +1,6 @@
 package unpack
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -15,8 +14,6 @@ const (
 	maxName     = 4096      // bytes of a name
 	maxAllNames = 256 << 20 // bytes of all names together
 )
-
-var drive = regexp.MustCompile(`^[A-Za-z]:`)
 
 // overlong are the forms of ".", "/" and "\" that are no UTF-8, and that careless
 // readers decode.
@@ -32,7 +29,7 @@ func checkName(name string) error {
 		return unsafeName("name has %d bytes, more than %d", len(name), maxName)
 	case strings.Contains(name, "\x00"):
 		return unsafeName("name holds %#U", 0)
-	case drive.MatchString(name):
+	case len(name) > 1 && name[1] == ':' && (name[0]|0x20 >= 'a' && name[0]|0x20 <= 'z'):
 		return unsafeName("name begins with a drive")
 	case name == "~", strings.HasPrefix(name, "~") && strings.ContainsAny(name, `/\`):
 		return unsafeName("name is in a home directory to shells")

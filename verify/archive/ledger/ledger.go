@@ -49,9 +49,9 @@ func Open(dir string, genesis [sha256.Size]byte, step func(op, path string) erro
 const monthLayout = "2006-01.jsonl"
 
 var (
-	monthName = regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])\.jsonl$`)
-	sideName  = regexp.MustCompile(`^side-([0-9a-f]{16})\.jsonl$`)
-	cutName   = regexp.MustCompile(`^torn-([0-9a-f]{16})\.new$`)
+	monthName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d{4}-(0[1-9]|1[0-2])\.jsonl$`) })
+	sideName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^side-([0-9a-f]{16})\.jsonl$`) })
+	cutName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^torn-([0-9a-f]{16})\.new$`) })
 )
 
 // A listing is the names of the files that count, in order.
@@ -71,11 +71,11 @@ func (l *Ledger) list() (listing, error) {
 		if !e.Type().IsRegular() {
 			continue
 		}
-		if monthName.MatchString(e.Name()) {
+		if monthName().MatchString(e.Name()) {
 			found.months = append(found.months, e.Name())
-		} else if m := sideName.FindStringSubmatch(e.Name()); m != nil {
+		} else if m := sideName().FindStringSubmatch(e.Name()); m != nil {
 			found.sides = append(found.sides, m[1])
-		} else if m := cutName.FindStringSubmatch(e.Name()); m != nil {
+		} else if m := cutName().FindStringSubmatch(e.Name()); m != nil {
 			found.cuts = append(found.cuts, m[1])
 		}
 	}

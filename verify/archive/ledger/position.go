@@ -81,7 +81,7 @@ func (l *Ledger) since(from Position, yield func(Placed, error) bool) error {
 
 // LineAt returns the line at an offset of a file, such as a Position has.
 func (l *Ledger) LineAt(file string, at int64) (Line, error) {
-	if !monthName.MatchString(file) {
+	if !monthName().MatchString(file) {
 		return Line{}, ErrMoved
 	}
 	f, err := os.Open(l.path(file))

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -66,17 +67,18 @@ func terminal(w io.Writer) *os.File {
 type LibraryLog struct{ To *slog.Logger }
 
 // quoted matches what the verb %q prints.
-var quoted = regexp.MustCompile(`"(\\.|[^"\\])*("|$)`)
+var quoted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"(\\.|[^"\\])*("|$)`) })
 
 // Write implements io.Writer. It never fails.
 func (l *LibraryLog) Write(p []byte) (int, error) {
-	l.To.Debug("library: " + redact.Text(quoted.ReplaceAllLiteralString(strings.TrimSpace(string(p)), `"…"`)))
+	l.To.Debug("library: " + redact.Text(quoted().ReplaceAllLiteralString(strings.TrimSpace(string(p)), `"…"`)))
 	return len(p), nil
 }
 
-// secretVariable matches names of variables that hold a secret. It does not
-// match names like CREDENTIALS_FILE, which say where a secret is.
-var secretVariable = regexp.MustCompile(`(?i)(secret|secret_?(access_?)?key|passwd|password|passphrase|token|_sk|api_?key|private_?key)$`)
+// secretVariables are the ends of names of variables that hold a secret, in lower
+// case and without underscores inside. Names like CREDENTIALS_FILE, which say where a
+// secret is, end otherwise.
+var secretVariables = []string{"secret", "secretkey", "secretaccesskey", "passwd", "password", "passphrase", "token", "apikey", "privatekey"}
 
 // HideEnvironment makes the secrets of the environment known, so that they are
 // removed from all output: the values of variables whose names say that they
@@ -84,11 +86,13 @@ var secretVariable = regexp.MustCompile(`(?i)(secret|secret_?(access_?)?key|pass
 func HideEnvironment(environ []string, public string) {
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
-		if secretVariable.MatchString(name) && value != public {
+		lower := strings.ToLower(name)
+		isSecret := func(end string) bool { return strings.HasSuffix(strings.ReplaceAll(lower, "_", ""), end) }
+		if value != public && (strings.HasSuffix(lower, "_sk") || slices.ContainsFunc(secretVariables, isSecret)) {
 			redact.Add(strings.TrimSpace(value))
 		}
 		isURL := strings.Contains(value, "://")
-		if !isURL && !strings.HasSuffix(strings.ToLower(name), "_proxy") {
+		if !isURL && !strings.HasSuffix(lower, "_proxy") {
 			continue
 		}
 		if !isURL { // proxies may lack the scheme

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -73,7 +74,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 	if o.Archive == "" {
 		return cli.Usagef("--archive: must be a directory, and is empty")
 	}
-	if o.ArchiveID != "" && !archiveID.MatchString(o.ArchiveID) {
+	if o.ArchiveID != "" && !archiveID().MatchString(o.ArchiveID) {
 		return cli.Usagef("--archive-id %s: must be 32 hexadecimal digits, as 'tallyman init' prints them", o.ArchiveID)
 	}
 	return nil
@@ -112,4 +113,4 @@ func (o *Options) checkNames(flags *pflag.FlagSet, known func() map[string]*pfla
 }
 
 // archiveID matches the IDs of archives.
-var archiveID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+var archiveID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{32}$`) })

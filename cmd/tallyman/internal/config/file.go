@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -97,7 +98,9 @@ func (r *fileReader) read(text []byte) error {
 }
 
 // secretName matches keys under which somebody may keep a secret.
-var secretName = regexp.MustCompile(`(?i)secret|passw|credential|access[-_ ]?key|api[-_ ]?key|private[-_ ]?key|token|^(ak|sk|pwd)$`)
+var secretName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)secret|passw|credential|access[-_ ]?key|api[-_ ]?key|private[-_ ]?key|token|^(ak|sk|pwd)$`)
+})
 
 // forEach calls do for each key of a mapping. It refuses keys of secrets.
 func (r *fileReader) forEach(node ast.Node, do func(key, value ast.Node, name string) error) error {
@@ -108,7 +111,7 @@ func (r *fileReader) forEach(node ast.Node, do func(key, value ast.Node, name st
 	for entries := mapping.MapRange(); entries.Next(); {
 		key := entries.Key()
 		name := key.GetToken().Value
-		if secretName.MatchString(name) && !strings.HasSuffix(name, "-file") {
+		if secretName().MatchString(name) && !strings.HasSuffix(name, "-file") {
 			return r.errorAt(key, "%s: a secret must not be in this file: keep it in a profile of ~/.aliyun/config.json, "+
 				"as `aliyun configure` makes it, or of ~/.huaweicloud/credentials, or in ALIBABA_CLOUD_ACCESS_KEY_ID and "+
 				"ALIBABA_CLOUD_ACCESS_KEY_SECRET, or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK; places: can name the profile", name)

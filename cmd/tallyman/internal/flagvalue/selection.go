@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"tallyman/fetch"
 )
@@ -61,8 +62,8 @@ func ParseStates(text string) (parsed []fetch.State, err error) {
 type Bucket struct{ Name, Region string }
 
 var (
-	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]+[a-z0-9]$`)
-	regionName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	bucketName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9-]+[a-z0-9]$`) })
+	regionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`) })
 )
 
 // maxLabel is how long either may be.
@@ -71,7 +72,7 @@ const maxLabel = 63
 // ParseBucket parses BUCKET or BUCKET@REGION.
 func ParseBucket(text string) (Bucket, error) {
 	name, region, hasRegion := strings.Cut(text, "@")
-	if max(len(name), len(region)) > maxLabel || !bucketName.MatchString(name) || hasRegion && !regionName.MatchString(region) {
+	if max(len(name), len(region)) > maxLabel || !bucketName().MatchString(name) || hasRegion && !regionName().MatchString(region) {
 		return Bucket{}, errors.New("must be BUCKET or BUCKET@REGION, like my-backups@cn-hangzhou")
 	}
 	return Bucket{name, region}, nil

@@ -5,11 +5,14 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 // inWords matches a number of one unit, such as "2 days".
-var inWords = regexp.MustCompile(`(?i)^(\d+) ?(w)eeks?$|^(\d+) ?(d)ays?$|^(\d+) ?(h)ours?$|^(\d+) ?(m)in(?:ute)?s?$|^(\d+) ?(s)ec(?:ond)?s?$`)
+var inWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^(\d+) ?(w)eeks?$|^(\d+) ?(d)ays?$|^(\d+) ?(h)ours?$|^(\d+) ?(m)in(?:ute)?s?$|^(\d+) ?(s)ec(?:ond)?s?$`)
+})
 
 // ParseDuration parses a length of time that is not negative: weeks, then days,
 // then a duration as Go writes it, each of which may be missing, such as 1w2d3h; or
@@ -18,7 +21,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	const day = 24 * time.Hour
 	var days time.Duration
 	rest := text
-	if words := inWords.FindStringSubmatch(text); words != nil {
+	if words := inWords().FindStringSubmatch(text); words != nil {
 		rest = strings.ToLower(strings.Join(words[1:], "")) // one number and its unit's letter
 	}
 	for _, unit := range []struct {
