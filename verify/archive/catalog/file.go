@@ -229,8 +229,8 @@ func (c *Catalog) makeFile(ctx context.Context, number int) (err error) {
 	if err == nil {
 		err = c.foldAll(ctx)
 	}
-	if err == nil {
-		err = c.exec("PRAGMA journal_mode = WAL")
+	if err == nil { // what is rare is found by its index only if that is known to be short
+		err = c.exec("PRAGMA analysis_limit = 1000; ANALYZE; PRAGMA journal_mode = WAL")
 	}
 	if err == nil {
 		err = c.Close()
