@@ -1,11 +1,7 @@
 package main
 
 import (
-	"cmp"
-	"strings"
-
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
 	"tallyman/cmd/tallyman/internal/cli"
 )
@@ -23,13 +19,7 @@ func newManCommand(root *cobra.Command) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text := cmp.Or(page.Long, page.Short+".")
-			if notes := page.Annotations[cli.NotesAnnotation]; notes != "" {
-				text += "\n\n" + notes
-			}
-			page.Long = strings.ReplaceAll(text, "\n  ", "\n      ") // Markdown fills lines that are indented less
-			header := &doc.GenManHeader{Source: "tallyman", Manual: "Tallyman Manual"}
-			return doc.GenMan(page, header, cmd.OutOrStdout())
+			return cli.PrintManual(cmd.OutOrStdout(), page)
 		},
 	}
 }
