@@ -15,6 +15,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"tallyman/cmd/tallyman/internal/cli"
@@ -47,6 +48,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	output := &cli.RedactingWriter{To: stdout, Redact: redact.Known, Final: true}
 	stderr = &cli.RedactingWriter{To: stderr, Redact: redact.Text}
 	log.SetOutput(io.Discard) // until prepare knows who wants to hear libraries
+	if slices.Equal(args, []string{"--version"}) {
+		args = []string{"version"} // which makes no other command
+	}
 	root := newRoot(output, args...)
 	root.SetArgs(args)
 	root.SetErr(stderr)
