@@ -221,6 +221,7 @@ func TestFilter(t *testing.T) {
 		"until":                   {Filter{Until: begin.Add(3 * time.Hour)}, "a b"},
 		"doubts":                  {Filter{Doubts: true}, "b"},
 		"prefix":                  {Filter{Prefix: "sls://cn-hangzhou/q/n"}, "nightly-e"},
+		"key":                     {Filter{Key: "sls/cn-hangzhou/p/a"}, "a"},
 		"match":                   {Filter{Match: "night*"}, "nightly-e"},
 		"match of the name alone": {Filter{Match: "*p*"}, ""},
 		"text of a message":       {Filter{Text: "bad gzip"}, "nightly-e"},

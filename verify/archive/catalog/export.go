@@ -86,6 +86,7 @@ type Filter struct {
 	Places []string // that are in one of these
 	Phases []Phase  // that stand so; none is all but Removed
 	Causes []string
+	Key    string    // the export of this key, and what landed beside it later
 	Prefix string    // whose reference begins so
 	Match  string    // the name of which, behind the last slash of the reference, matches this GLOB of SQLite
 	Text   string    // whose reference, cause or message has this text; of ASCII letters the case counts for nothing
@@ -148,6 +149,9 @@ func (f *Filter) where() (string, []any) {
 		}
 	}
 	const ref = "coalesce(ref, " + plainRef + ")"
+	if f.Key != "" {
+		add("(key = ? OR key > ? AND key < ?)", f.Key, f.Key+"@", f.Key+"A") // A follows @
+	}
 	if f.Prefix != "" {
 		add("substr("+ref+", 1, ?) = ?", int64(len([]rune(f.Prefix))), f.Prefix)
 	}

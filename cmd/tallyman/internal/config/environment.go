@@ -55,7 +55,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 			}
 		}
 	}
-	for _, path := range []*string{&o.Archive, &o.RedisCA, &o.RedisPasswordFile, &o.References, &o.File} {
+	for _, path := range []*string{&o.Archive, &o.RedisCA, &o.RedisPasswordFile, &o.References, &o.File, &o.CacheDir} {
 		if !strings.HasPrefix(*path, "~") {
 			continue
 		}

@@ -20,6 +20,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
 	"tallyman/fetch/redact"
+	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
 )
 
@@ -85,6 +86,9 @@ type Options struct {
 	DBSBucket    flagvalue.Value[flagvalue.Bucket] // that DBS tasks wrote to: the service does not tell its name
 	DISSignature flagvalue.Value[string]
 
+	// Of commands that read the archive by its catalog.
+	CacheDir string // "": that of the user
+
 	// Of single commands.
 	Cause        string                           // retry, cancel
 	Yes          bool                             // cancel
@@ -97,6 +101,12 @@ type Options struct {
 	Adopt        bool                             // verify
 	Repair       bool                             // verify, fetch
 	Reason       string                           // verify
+	InPlaces     []string                         // find
+	Phases       flagvalue.Value[[]catalog.Phase] // find
+	Causes       []string                         // find
+	Text         string                           // find
+	Doubts       bool                             // find
+	Records      flagvalue.Value[flagvalue.Range] // find
 	Listen       string                           // sandbox
 
 	// Of the configuration file alone.
@@ -190,6 +200,12 @@ func (o *Options) AddQueue(f *pflag.FlagSet) {
 func (o *Options) AddSince(f *pflag.FlagSet, what string) {
 	o.Since = flagvalue.New("TIME", "", flagvalue.ParseTime)
 	f.Var(&o.Since, "since", "only "+what+" since `TIME`: a duration ago,\nyesterday, a weekday, a date, or a time (RFC 3339)")
+}
+
+// AddCatalog adds the flag of commands that read the archive by its catalog.
+func (o *Options) AddCatalog(f *pflag.FlagSet) {
+	f.StringVar(&o.CacheDir, "cache-dir", "", "keep the catalog of the archive in `DIR`\n(default: tallyman in the user's directory of caches)")
+	cli.GroupFlags(f, "Where the catalog is", "cache-dir")
 }
 
 // AddCalls adds the flags of commands that call the services.

@@ -2,9 +2,12 @@ package flagvalue
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"tallyman/verify/archive/catalog"
 )
 
 func TestSizesAreReadInTheirUnits(t *testing.T) {
@@ -103,5 +106,33 @@ func TestABucketMayHaveARegion(t *testing.T) {
 		if got, err := ParseBucket(text); err == nil {
 			t.Errorf("%q was taken as %+v", text, got)
 		}
+	}
+}
+
+func TestARangeHasOneEndOrTwo(t *testing.T) {
+	for text, want := range map[string]Range{"": {}, "5": {true, 5, 5}, "5..": {true, 5, math.MaxInt64}, "..5": {true, 0, 5}, "2..5": {true, 2, 5}, "0": {true, 0, 0}} {
+		if got, err := ParseRange(text); got != want || err != nil {
+			t.Errorf("%q is %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"x", "-1", "5..1", "1..2..3", "1,2", "-3..5"} {
+		if got, err := ParseRange(text); err == nil {
+			t.Errorf("%q is %+v", text, got)
+		}
+	}
+}
+
+func TestPhasesAreNamedAsPeopleDo(t *testing.T) {
+	all, err := ParsePhases("all")
+	if len(all) != len(catalog.Phases) || err != nil {
+		t.Errorf("%q, %v", all, err)
+	}
+	for _, phase := range catalog.Phases {
+		if got, err := ParsePhases("landed, " + FormatPhase(phase)); len(got) != 2 || got[1] != phase || err != nil {
+			t.Errorf("%s is shown as %s, which is %q, %v", phase, FormatPhase(phase), got, err)
+		}
+	}
+	if got, err := ParsePhases("landed,all"); err == nil {
+		t.Errorf("%q", got)
 	}
 }

@@ -1,14 +1,17 @@
 package flagvalue
 
 import (
+	"cmp"
 	"errors"
 	"hash/fnv"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 
 	"tallyman/fetch"
+	"tallyman/verify/archive/catalog"
 )
 
 // Shard is one of several parts of the archive. Each key is in exactly one of
@@ -55,6 +58,67 @@ func ParseStates(text string) (parsed []fetch.State, err error) {
 		parsed = append(parsed, state)
 	}
 	return parsed, nil
+}
+
+// phases are the phases of exports by the words that a person has for them.
+var phases = map[string]catalog.Phase{
+	"landed": catalog.Landed, "waiting": catalog.Asked, "failed": catalog.Failed, "cancelled": catalog.Cancelled,
+	"damaged": catalog.Damaged, "absent": catalog.Absent, "removed": catalog.Removed,
+}
+
+// ParsePhases parses the phases of exports, with commas between them, or all.
+func ParsePhases(text string) (parsed []catalog.Phase, err error) {
+	for word := range strings.SplitSeq(text, ",") {
+		phase, ok := phases[strings.TrimSpace(word)]
+		switch {
+		case text == "all":
+			return catalog.Phases, nil
+		case !ok:
+			return nil, errors.New("must be landed, waiting, failed, cancelled, damaged, absent or removed, some of them with commas, or all")
+		}
+		parsed = append(parsed, phase)
+	}
+	return parsed, nil
+}
+
+// FormatPhase returns the word that a person has for a phase.
+func FormatPhase(phase catalog.Phase) string {
+	if phase == catalog.Asked {
+		return "waiting"
+	}
+	return string(phase)
+}
+
+// A Range is a range of numbers. It has all if Given is not set.
+type Range struct {
+	Given    bool
+	Min, Max int64
+}
+
+// ParseRange parses N, or N..M with either of them, or none. The empty text is the zero
+// Range.
+func ParseRange(text string) (r Range, err error) {
+	if text == "" {
+		return r, nil
+	}
+	from, to, isRange := strings.Cut(text, "..")
+	r = Range{true, 0, math.MaxInt64}
+	parse := func(text string, n *int64) {
+		if text != "" || !isRange {
+			var failed error
+			*n, failed = strconv.ParseInt(text, 10, 64)
+			err = cmp.Or(err, failed)
+		}
+	}
+	parse(from, &r.Min)
+	if !isRange {
+		to = from
+	}
+	parse(to, &r.Max)
+	if err != nil || r.Min < 0 || r.Min > r.Max {
+		return Range{}, errors.New("must be N, N.., ..M or N..M")
+	}
+	return r, nil
 }
 
 // Bucket names a bucket and the region it is in. An empty Region is the region
