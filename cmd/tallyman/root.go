@@ -31,7 +31,7 @@ type subcommand struct {
 var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"discover", newDiscoverCommand},
-	{"verify", newVerifyCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+	{"verify", newVerifyCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"version", newVersionCommand},
 }
 
@@ -272,6 +272,8 @@ func addCompletions(cmd *cobra.Command) {
 		switch f.Name {
 		case "since":
 			values = []string{"1d", "2d", "7d", "yesterday", "fri"}
+		case "phase":
+			values = []string{"landed", "waiting", "failed", "cancelled", "damaged", "absent", "removed", "all"}
 		case "state":
 			values = []string{"ready", "running", "pending", "failed", "expired", "unknown"}
 		}
