@@ -10,11 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/internal/remains"
+	"tallyman/verify/archive/ledger"
 )
 
 // ErrName says that the bag can't hold a file of that name, at all or beside the
@@ -210,3 +213,120 @@ func (p *Partial) Uncounted() {
 	defer p.mu.Unlock()
 	p.counted = []Counted{{Name: p.name, Records: verify.Unknown}}
 }
+
+// Contents are the content files of an export that landed, as its manifest lists them,
+// for which the ledger vouches. The caller closes them.
+type Contents struct {
+	Paths []string // below data/, in order
+	key   string
+	check bagCheck
+}
+
+// Contents opens the content files of an export. It fails with fs.ErrNotExist if the
+// export has not landed, and with a *Damage if it is gone or its manifest is not as it was
+// then. Other damage is of the files that have it.
+func (a *Archive) Contents(key string) (*Contents, error) {
+	last, err := a.presence(key)
+	if err != nil {
+		return nil, err
+	}
+	landed, err := a.landed(key)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the content of %s: %w", key, err)
+	case !landed && last != nil && last.Kind != ledger.Removed:
+		return nil, a.absence(last)
+	case !landed:
+		return nil, fmt.Errorf("read the content of %s: %w", key, fs.ErrNotExist)
+	}
+	bag := ""
+	if last != nil {
+		bag = last.Bag
+	}
+	c := &Contents{key: key, check: bagCheck{listed: map[string]string{}}}
+	if !remains.Believed(a.Path(key), bag)[manifest] {
+		return nil, &Damage{Key: key, Problems: []string{manifest + " is not as it was when it landed"}}
+	}
+	if c.check.root, err = os.OpenRoot(a.Path(key)); err != nil {
+		return nil, err
+	}
+	if c.check.readManifest(manifest, true); len(c.check.problems) > 0 {
+		return nil, errors.Join(&Damage{Key: key, Problems: c.check.problems}, c.Close())
+	}
+	for path := range c.check.listed {
+		c.Paths = append(c.Paths, strings.TrimPrefix(path, dataDir+"/"))
+	}
+	slices.Sort(c.Paths)
+	return c, nil
+}
+
+// Close ends the reading of files.
+func (c *Contents) Close() error { return c.check.root.Close() }
+
+// SHA256 is the hash of a file as it landed, in hex, or "" if there is none of that path.
+func (c *Contents) SHA256(path string) string { return c.check.listed[dataDir+"/"+path] }
+
+// Open opens a file. Its io.EOF says that all of its bytes are as they landed; if they are
+// not, the last of them are not returned, and the error is a *Damage. The caller closes
+// it.
+func (c *Contents) Open(path string) (io.ReadCloser, error) {
+	f, err := c.check.open(dataDir + "/" + path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) {
+		return nil, &Damage{Key: c.key, Problems: []string{fmt.Sprintf("%s/%s is missing", dataDir, path)}}
+	}
+	if err != nil {
+		return nil, err
+	}
+	damage := &Damage{Key: c.key, Problems: []string{fmt.Sprintf("%s/%s has other bytes than when it landed", dataDir, path)}}
+	r := &provenFile{file: f, hash: sha256.New(), want: c.SHA256(path), damage: damage, next: make([]byte, heldBack), spare: make([]byte, heldBack)}
+	r.fill()
+	return r, nil
+}
+
+// heldBack is how many bytes of a file are not returned before those behind them are
+// read: of a file that has no more, none before all are proven.
+const heldBack = 1 << 20
+
+// A provenFile is a file whose io.EOF is a verdict.
+type provenFile struct {
+	file        *os.File
+	hash        hash.Hash
+	want        string
+	damage      *Damage
+	ready, next []byte // to be returned, and behind that
+	spare       []byte // of ready, once that is returned
+	err         error  // behind what is ready
+}
+
+// fill reads what comes next. At the end it comes to the verdict.
+func (r *provenFile) fill() {
+	n, err := io.ReadFull(r.file, r.next[:cap(r.next)])
+	r.next = r.next[:n]
+	r.hash.Write(r.next)
+	switch {
+	case n > 0 && (err == nil || errors.Is(err, io.ErrUnexpectedEOF)):
+	case !errors.Is(err, io.EOF):
+		r.err = err
+	case hex.EncodeToString(r.hash.Sum(nil)) != r.want:
+		r.ready, r.err = nil, r.damage
+	default:
+		r.err = io.EOF
+	}
+}
+
+// Read implements io.Reader.
+func (r *provenFile) Read(p []byte) (int, error) {
+	for len(r.ready) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		r.ready, r.next, r.spare = r.next, r.spare, r.next
+		r.fill()
+	}
+	n := copy(p, r.ready)
+	r.ready = r.ready[n:]
+	return n, nil
+}
+
+// Close ends the reading.
+func (r *provenFile) Close() error { return r.file.Close() }
