@@ -31,7 +31,8 @@ type subcommand struct {
 var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"discover", newDiscoverCommand},
-	{"verify", newVerifyCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+	{"verify", newVerifyCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
+	{"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"version", newVersionCommand},
 }
 
