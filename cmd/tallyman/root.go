@@ -32,7 +32,7 @@ var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"discover", newDiscoverCommand},
 	{"verify", newVerifyCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
-	{"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+	{"cat", newCatCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"version", newVersionCommand},
 }
 
@@ -116,7 +116,7 @@ source, 8 not ready within --wait, 9 landed with doubts, 10 disk, 11 busy,
 12 archive damaged, 130 interrupted.`
 
 // argumentKinds are what the words in the usage of commands stand for.
-var argumentKinds = map[string]string{"REF": "export", "PLACE": "place", "DIR": "directory"}
+var argumentKinds = map[string]string{"REF": "export", "REF[:FILE": "export", "PLACE": "place", "DIR": "directory"}
 
 // usageArgs makes a failed check of arguments a UsageError that says which argument is
 // missing, with an example, or that there are too many.
