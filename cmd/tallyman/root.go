@@ -32,7 +32,7 @@ var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"discover", newDiscoverCommand},
 	{"verify", newVerifyCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
-	{"cat", newCatCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"version", newVersionCommand},
 }
 

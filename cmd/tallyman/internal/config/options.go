@@ -107,6 +107,7 @@ type Options struct {
 	Text         string                           // find
 	Doubts       bool                             // find
 	Records      flagvalue.Value[flagvalue.Range] // find
+	Link         bool                             // export
 	Listen       string                           // sandbox
 
 	// Of the configuration file alone.
