@@ -141,17 +141,24 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 // newHelpCommand returns the command help, which refuses the name of no command.
 func newHelpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "Show what a command does",
+		Use:   "help [COMMAND|json]",
+		Short: "Show what a command does, or what --json prints",
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 			for _, cmd := range root.Commands() {
 				if len(args) == 0 && cmd.IsAvailableCommand() {
 					names = append(names, cobra.CompletionWithDesc(cmd.Name(), cmd.Short))
 				}
 			}
+			if len(args) == 0 {
+				names = append(names, cobra.CompletionWithDesc("json", "The fields of all that --json prints"))
+			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(help *cobra.Command, args []string) error {
+			if slices.Equal(args, []string{"json"}) {
+				_, err := io.WriteString(help.OutOrStdout(), jsonPage)
+				return err
+			}
 			cmd, err := findCommand(root, args)
 			if err != nil {
 				return err
