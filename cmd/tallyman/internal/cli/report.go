@@ -261,6 +261,13 @@ func (r *Report) Planned(plan any, text string) {
 	fmt.Fprintln(r.stdout, text)
 }
 
+// cancelledLine is what --json prints of an export that is not wanted any more.
+type cancelledLine struct {
+	Schema    string `json:"schema"`
+	Reference string `json:"reference"`
+	State     string `json:"state"` // "cancelled", or "landed" if it was too late
+}
+
 // Cancelled reports one export that was cancelled, or that had landed before it
 // could be.
 func (r *Report) Cancelled(ref fetch.Ref, landed bool) {
@@ -274,11 +281,7 @@ func (r *Report) Cancelled(ref fetch.Ref, landed bool) {
 		r.cancelled++
 	}
 	r.mu.Unlock()
-	r.Print(struct {
-		Schema    string `json:"schema"`
-		Reference string `json:"reference"`
-		State     string `json:"state"`
-	}{"tallyman.cancelled/v1", ref.String(), state}, fmt.Sprintf("%-9s %s", state, ref))
+	r.Print(cancelledLine{"tallyman.cancelled/v1", ref.String(), state}, fmt.Sprintf("%-9s %s", state, ref))
 }
 
 // Print prints one line to stdout: object with --json, else text unless the
