@@ -32,14 +32,19 @@ func placeOf(reference, _ string) string {
 	return ref.Scheme() + "://" + ref.Parts()[0] + "/"
 }
 
-// openCatalog opens the catalog of an archive, and tells what is odd about it. The caller
-// closes it, and returns its Cut, if it has one, behind all that it tells.
-func (a *app) openCatalog(cmd *cobra.Command, store *archive.Archive) (*catalog.Catalog, error) {
+// catalogOptions say where the catalog is.
+func (a *app) catalogOptions() catalog.Options {
 	dir := a.CacheDir
 	if user, err := os.UserCacheDir(); dir == "" && err == nil {
 		dir = filepath.Join(user, "tallyman")
 	}
-	c, err := catalog.Open(cmd.Context(), store, catalog.Options{Dir: dir, PlaceOf: placeOf})
+	return catalog.Options{Dir: dir, PlaceOf: placeOf}
+}
+
+// openCatalog opens the catalog of an archive, and tells what is odd about it. The caller
+// closes it, and returns its Cut, if it has one, behind all that it tells.
+func (a *app) openCatalog(cmd *cobra.Command, store *archive.Archive) (*catalog.Catalog, error) {
+	c, err := catalog.Open(cmd.Context(), store, a.catalogOptions())
 	if err != nil {
 		return nil, err
 	}

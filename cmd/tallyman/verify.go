@@ -21,6 +21,7 @@ import (
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
+	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
 )
 
@@ -56,6 +57,7 @@ same bytes. The damaged bag is put aside in .damaged, and nothing is deleted.`,
 	f.StringVar(&a.Reason, "reason", "", "with --adopt, the `TEXT` that the ledger keeps of why")
 	f.BoolVar(&a.Repair, "repair", false, "fetch anew what is damaged or gone")
 	cli.GroupFlags(f, "What to verify", "part", "adopt", "reason", "repair")
+	a.AddCatalog(f)
 	repair := pflag.NewFlagSet("", pflag.ContinueOnError)
 	a.AddTransfer(repair)
 	a.AddWait(repair)
@@ -136,7 +138,7 @@ func (c *verifyCommand) checkAll(ctx context.Context, paths, keys []string) erro
 	c.audit = c.archive.Audit()
 	defer c.audit.Close()
 	if len(paths)+len(keys) == 0 {
-		if err := c.checkLedger(); err != nil {
+		if err := c.checkLedger(ctx); err != nil {
 			return err
 		}
 		if err := c.archive.Adopt(ctx); ctx.Err() == nil {
@@ -147,9 +149,19 @@ func (c *verifyCommand) checkAll(ctx context.Context, paths, keys []string) erro
 }
 
 // checkLedger prints what is wrong with the ledger itself.
-func (c *verifyCommand) checkLedger() error {
+func (c *verifyCommand) checkLedger(ctx context.Context) error {
 	report, err := c.audit.CheckLedger()
 	if err != nil {
+		return err
+	}
+	known, err := catalog.OpenExisting(ctx, c.archive, c.app.catalogOptions())
+	if err != nil {
+		return err
+	}
+	if known != nil && known.Cut != nil {
+		report.Breaks = append(report.Breaks, known.Cut.Break())
+	}
+	if err := known.Close(); err != nil {
 		return err
 	}
 	state := "damaged"
@@ -160,7 +172,11 @@ func (c *verifyCommand) checkLedger() error {
 		state = "adopted"
 	}
 	for _, b := range report.Breaks {
-		c.print(recheckLine{Path: filepath.Join(c.app.Archive, ".ledger", b.File), State: state, Problems: []string{fmt.Sprintf("line %d: %s", b.Line, b.Why)}})
+		problem := b.Why
+		if b.Line > 0 {
+			problem = fmt.Sprintf("line %d: %s", b.Line, b.Why)
+		}
+		c.print(recheckLine{Path: filepath.Join(c.app.Archive, ".ledger", b.File), State: state, Problems: []string{problem}})
 	}
 	if c.breaks = len(report.Breaks); c.app.Adopt {
 		c.adopted, c.breaks = c.breaks, 0

@@ -69,6 +69,15 @@ func Open(ctx context.Context, a *archive.Archive, o Options) (*Catalog, error) 
 	return c, nil
 }
 
+// OpenExisting is Open for a caller who wants to know what an earlier one knew: it returns
+// nil if there is no file.
+func OpenExisting(ctx context.Context, a *archive.Archive, o Options) (*Catalog, error) {
+	if f, _ := fileOf(a, o.Dir); f.prefix == "" || f.newest() == 0 {
+		return nil, nil
+	}
+	return Open(ctx, a, o)
+}
+
 func lastSlash(s string) int {
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i] == '/' {
@@ -78,8 +87,11 @@ func lastSlash(s string) int {
 	return -1
 }
 
-// Close closes the catalog. It may be called twice.
+// Close closes the catalog. It may be called twice, and on nil.
 func (c *Catalog) Close() error {
+	if c == nil {
+		return nil
+	}
 	err := c.conn.Close()
 	c.conn, c.reading = nil, false
 	return err
