@@ -43,7 +43,7 @@ func (a *Archive) Recheck(ctx context.Context, key string, onRead func(bytes int
 }
 
 // Absent yields the keys of the exports that have a line in the ledger and no bag, in
-// order. It ends after the first error.
+// order, but for those that were removed. It ends after the first error.
 func (a *Archive) Absent() iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		index, err := a.ledger.Index()
@@ -56,7 +56,8 @@ func (a *Archive) Absent() iter.Seq2[string, error] {
 				continue
 			}
 			latest, err := index.Lookup(key)
-			if (err != nil || latest.Presence != nil) && !yield(key, nil) {
+			missed := latest.Presence != nil && latest.Presence.Kind != ledger.Removed
+			if (err != nil || missed) && !yield(key, nil) {
 				return
 			}
 		}
@@ -69,7 +70,7 @@ func (a *Archive) Absent() iter.Seq2[string, error] {
 // one, with the number of bytes of each read of a file.
 //
 // It fails with a *Damage that says what is wrong, with fs.ErrNotExist if the export has
-// not landed, with ErrBusy if the bag is whole and its commit is under way, or if it is not
+// not landed, with a *RemovedError if it was removed, with ErrBusy if the bag is whole and its commit is under way, or if it is not
 // and is being replaced, with ErrNewer if it is whole and newer than the ledger, or with the
 // error of ctx.
 func (u *Audit) Recheck(ctx context.Context, key string, onRead func(bytes int)) error {
@@ -78,11 +79,21 @@ func (u *Audit) Recheck(ctx context.Context, key string, onRead func(bytes int))
 	if errors.Is(err, ErrDamaged) {
 		return &Damage{Key: key, Problems: []string{err.Error()}}
 	}
+	if err == nil && last != nil && last.Kind == ledger.Removed {
+		last, err = a.settleRemoved(key, last)
+	}
+	removed := err == nil && last != nil && last.Kind == ledger.Removed
 	landed := false
 	if err == nil {
 		landed, err = a.landed(key)
 	}
-	if err == nil && !landed {
+	if removed && landed && !a.Busy(key) {
+		return u.conclude(key, last, &Damage{Key: key, Problems: []string{newRemovedError(last).Error() + ", and a bag is in its place"}})
+	}
+	if err == nil && (!landed || removed) {
+		if removed {
+			return fmt.Errorf("recheck %s: %w", key, newRemovedError(last))
+		}
 		if last != nil {
 			return u.conclude(key, last, a.absence(last))
 		}

@@ -221,8 +221,14 @@ func (a *Archive) putAside(in *Ingest) error {
 	case in.former.there == nil || !os.SameFile(there, in.former.there): // it came since, from who sees no lock
 		return ErrLanded
 	}
+	return a.moveAside(in.place)
+}
+
+// moveAside moves what is in the place of an export to where it is kept as it is.
+func (a *Archive) moveAside(key string) error {
+	final := a.Path(key)
 	for at := time.Now().UTC(); ; at = at.Add(time.Second) {
-		aside := filepath.Join(a.dir, damagedDir, filepath.FromSlash(in.place)+at.Format("@20060102T150405Z"))
+		aside := filepath.Join(a.dir, damagedDir, filepath.FromSlash(key)+at.Format("@20060102T150405Z"))
 		if _, err := os.Lstat(aside); err == nil {
 			continue
 		}

@@ -19,6 +19,7 @@
 //	        batch.jsonl             locked while it works: the batch that it commits
 //	        starts.jsonl            the attempts that it began and that it ended
 //	        HASH/                   the bag of an export of one small object
+//	        removed-HASH/           a removal that it makes, with the bag on its way out
 //	.ingest/HASH/                   an export of which something is kept for later attempts
 //	    lock                        locked while a process works on the export, as earlier versions do
 //	    state.json                  the record's state, durable
@@ -93,6 +94,10 @@
 //     KEY@repair until its bag takes the place of the old one, which is put aside.
 //   - Former: what is known of the export that a repair replaces.
 //   - Newer: of a bag that landed after the last line of the ledger.
+//   - Removal: taking an export out of the lists, for a reason that a person gives. It is
+//     not missed then, and only who asks for it by name gets it again.
+//   - Acceptance: that a person takes a doubt, a failure or a place that can't be listed as
+//     it is. It is bound to that one, and never holds for a later one.
 //   - Durable: still there after a power cut.
 //
 // # Commit
@@ -123,6 +128,13 @@
 //	                           repair finds in .damaged what is known of it
 //	Commit renames the bag     as above; should the disk fail, and not the process, the next repair finds
 //	                           the line in repair.json
+//
+// A removal, too, is finished by the next process if it is cut short:
+//
+//	it writes removed-HASH     durable; the ledger was not told: the next process removes it
+//	it appends its line        the export counts as removed; the next process goes on
+//	it moves the bag into it   one rename, durable; a damaged bag that is to be kept goes to .damaged
+//	it removes .ingest/HASH    and then removed-HASH; the next process goes on
 //
 // A small file that changes, such as state.json, is written beside itself with the
 // suffix .new and renamed: a crash leaves the old or the new bytes. The first

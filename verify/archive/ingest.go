@@ -124,7 +124,7 @@ func (in *Ingest) replace(place string) (err error) {
 		return err
 	case err == nil && (last == nil || last.Kind != ledger.Damaged && last.Kind != ledger.Absent):
 		return ErrLanded
-	case last == nil:
+	case last == nil || last.Kind == ledger.Removed:
 		return errNothingLanded
 	}
 	in.place = place

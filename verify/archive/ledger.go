@@ -58,7 +58,7 @@ func unreadableLedger(err error) error {
 // was cut short before it had one. The caller has the export's lock.
 func (a *Archive) completeLine(key string) error {
 	line, err := a.presence(key)
-	if line != nil || err != nil {
+	if line != nil && line.Kind != ledger.Removed || err != nil {
 		return err
 	}
 	r, err := readReceipt(a.Path(key))
@@ -244,7 +244,10 @@ func (u *Audit) Adopt(ctx context.Context, key, reason string, onRead func(bytes
 		return false, err
 	}
 	if landed, err := a.landed(key); !landed {
-		if err == nil && last != nil {
+		switch {
+		case err == nil && last != nil && last.Kind == ledger.Removed:
+			return false, newRemovedError(last)
+		case err == nil && last != nil:
 			return false, a.absence(last)
 		}
 		return false, fmt.Errorf("adopt %s: %w", key, cmp.Or(err, fs.ErrNotExist))
@@ -256,7 +259,7 @@ func (u *Audit) Adopt(ctx context.Context, key, reason string, onRead func(bytes
 	if err != nil && !errors.Is(err, ErrNewer) {
 		return false, err
 	}
-	gone := last != nil && slices.Contains([]ledger.Kind{ledger.Damaged, ledger.Absent}, last.Kind)
+	gone := last != nil && slices.Contains([]ledger.Kind{ledger.Damaged, ledger.Absent, ledger.Removed}, last.Kind)
 	if problem == "" && err == nil && last != nil && !gone {
 		return false, nil
 	}

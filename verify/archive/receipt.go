@@ -134,7 +134,7 @@ func (o Object) Counts() (counts []verify.Count) {
 }
 
 // Receipt reads the receipt of an export that landed. It fails with
-// fs.ErrNotExist if the export has not landed, with a *Damage if the ledger says that
+// fs.ErrNotExist if the export has not landed, a *RemovedError if it was removed, with a *Damage if the ledger says that
 // it was damaged when it was last looked at, or that it landed and it is not there, and
 // with ErrDamaged if the receipt can't be read. If the file system takes the key for that
 // of another export, as where they differ in case alone, and that has landed, it fails
@@ -144,10 +144,19 @@ func (a *Archive) Receipt(key string) (*Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if last != nil && last.Kind == ledger.Removed {
+		if last, err = a.settleRemoved(key, last); err != nil {
+			return nil, err
+		}
+	}
 	landed, err := a.landed(key)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read receipt: %w", err)
+	case last != nil && last.Kind == ledger.Removed && (!landed || a.Busy(key)):
+		return nil, fmt.Errorf("read receipt of %s: %w", key, newRemovedError(last))
+	case last != nil && last.Kind == ledger.Removed:
+		return nil, &Damage{Key: key, Reference: last.Ref, Problems: []string{newRemovedError(last).Error() + ", and what is in its place now was not checked"}}
 	case !landed && last != nil:
 		return nil, a.absence(last)
 	case !landed:

@@ -33,10 +33,11 @@ const (
 	Waiting   Phase = "waiting" // to land
 	Failed    Phase = "failed"
 	Cancelled Phase = "cancelled"
+	Removed   Phase = "removed" // a person took it out of the lists
 )
 
 // phases are the phases of exports that have not landed, by their lines in the ledger.
-var phases = map[ledger.Kind]Phase{ledger.Asked: Waiting, ledger.Failed: Failed, ledger.Cancelled: Cancelled}
+var phases = map[ledger.Kind]Phase{ledger.Asked: Waiting, ledger.Failed: Failed, ledger.Cancelled: Cancelled, ledger.Removed: Removed}
 
 // A State is what the ledger, and state.json where something is kept, say of an export
 // that has not landed.

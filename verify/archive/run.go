@@ -46,6 +46,8 @@ type run struct {
 
 	noLocks atomic.Bool // the system has no locks of bytes
 
+	unfinished bool // a removal, which the next process goes on with
+
 	unsaid []ledger.Line // of exports in their places, that could not be appended yet; under commits.turn
 }
 
@@ -205,13 +207,13 @@ func (a *Archive) dropRun() (err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}
-	if len(r.unsaid) == 0 {
+	if len(r.unsaid) == 0 && !r.unfinished {
 		err = errors.Join(err, a.removeRun(r.dir, r.lock))
-	} else { // the next process appends them
+	} else { // the next process goes on
 		err = errors.Join(err, r.lock.Close())
 	}
 	_ = os.Remove(a.runsPath()) // which fails if another process is at work
-	r.lock, r.batch, r.starts, r.unsaid = nil, nil, nil, nil
+	r.lock, r.batch, r.starts, r.unsaid, r.unfinished = nil, nil, nil, nil, false
 	return err
 }
 
@@ -227,8 +229,9 @@ func (a *Archive) removeRun(dir string, lock *flock.Flock) error {
 	return err
 }
 
-// clearRuns finishes what processes that have ended began to commit, and removes what
-// they received. It returns the attempts that they did not end.
+// clearRuns finishes what processes that have ended began to commit or to remove, and
+// removes what they received. It returns the attempts that they did not end. A removal that
+// can't be finished keeps nobody from an attempt.
 func (a *Archive) clearRuns() (begun []start, err error) {
 	entries, err := os.ReadDir(a.runsPath())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -249,6 +252,12 @@ func (a *Archive) clearRuns() (begun []start, err error) {
 		starts := readStarts(dir)
 		if err := a.finishBatch(dir); err != nil {
 			return begun, errors.Join(err, lock.Close())
+		}
+		if err := a.finishRemovals(dir); err != nil {
+			if err := lock.Close(); err != nil {
+				return begun, err
+			}
+			continue
 		}
 		if err := a.removeRun(dir, lock); err != nil {
 			return begun, err
