@@ -34,7 +34,7 @@ type Client struct {
 
 // A Submission is what came of asking for an export.
 type Submission struct {
-	State ExportState // StateQueued, StateKnown, StateLanded, StateFailed or StateCancelled
+	State ExportState // StateQueued, StateKnown, StateLanded, StateFailed, StateCancelled or StateRemoved
 	Cause Cause       // of StateFailed
 }
 
@@ -163,6 +163,31 @@ func (c *Client) Cancel(ctx context.Context, ref fetch.Ref) error {
 		}
 		err := cancelRecord(c.Archive, ref)
 		if !errors.Is(err, archive.ErrBusy) || time.Now().After(end) {
+			return err
+		}
+		if err := fetch.Sleep(ctx, cancelInterval); err != nil {
+			return err
+		}
+	}
+}
+
+// Remove takes an export out of the queue and out of the archive's lists, as
+// archive.Remove does. It fails as that does, and with ErrUnknownExport.
+func (c *Client) Remove(ctx context.Context, ref fetch.Ref, r archive.Removal) error {
+	_, _, err := c.Archive.State(ref.Key())
+	receipt, damage := FindReceipt(c.Archive, ref)
+	if receipt == nil && damage == nil && err != nil {
+		return fmt.Errorf("%s: %w", ref, ErrUnknownExport)
+	}
+	r.Reference, r.Key = ref.String(), ref.Key()
+	for end := time.Now().Add(cancelTimeout); ; {
+		if c.Queue != nil {
+			if _, err := c.Queue.Remove(ref.Hash()); err != nil {
+				return err
+			}
+		}
+		err := c.Archive.Remove(r)
+		if !errors.Is(err, archive.ErrBusy) || c.Queue == nil || time.Now().After(end) {
 			return err
 		}
 		if err := fetch.Sleep(ctx, cancelInterval); err != nil {

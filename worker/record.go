@@ -111,7 +111,7 @@ func (r *run) begin() (end func(), err error) {
 // isSettled reports whether nothing is to be done until someone asks again. A
 // caller of Local.Fetch has asked, even if another process gave up meanwhile.
 func (r *run) isSettled(s archive.State) bool {
-	return s.Phase == archive.Cancelled || s.Phase == archive.Failed && !r.forCaller
+	return s.Phase == archive.Cancelled || s.Phase == archive.Removed || s.Phase == archive.Failed && !r.forCaller
 }
 
 // updateCounters changes the counters, if there is anything in them. It does nothing

@@ -432,3 +432,33 @@ func TestACutFetchOfWhatIsNewIsTakenUp(t *testing.T) {
 		t.Errorf("of another prefix the next is %s", next.Key())
 	}
 }
+
+// What a person took out of the lists is not put back into the queue, nor fetched by a
+// worker that has its task; who asks for it gets it.
+func TestWhatIsRemovedIsFetchedOnlyIfAskedFor(t *testing.T) {
+	t.Parallel()
+	a, ref := openArchive(t), parseRef(t, jobRef)
+	if err := ResetBudget(a, ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	c := &Client{Archive: a}
+	if err := c.Remove(t.Context(), parseRef(t, jobPlace+"never-seen"), archive.Removal{}); !errors.Is(err, ErrUnknownExport) {
+		t.Errorf("of one that nobody knows: %v", err)
+	}
+	if err := c.Remove(t.Context(), ref, archive.Removal{By: "ann", Reason: "so"}); err != nil {
+		t.Fatal(err)
+	}
+	state, _, err := a.State(ref.Key())
+	if err != nil || isPending(state) || !(&run{}).isSettled(state) || !(&run{forCaller: true}).isSettled(state) {
+		t.Errorf("it is still to be fetched: %+v, %v", state, err)
+	}
+	if s, err := c.Enqueue(t.Context(), ref, EnqueueOptions{}); s.State != StateRemoved || err != nil {
+		t.Errorf("it was enqueued: %+v, %v", s, err)
+	}
+	if err := ResetBudget(a, ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if state, _, err := a.State(ref.Key()); err != nil || !isPending(state) {
+		t.Errorf("asked for again, it is %+v, %v", state, err)
+	}
+}

@@ -81,7 +81,7 @@ func requeuable(a *archive.Archive, state archive.State) (ref fetch.Ref, o Optio
 
 // isPending reports whether workers are still to fetch an export.
 func isPending(state archive.State) bool {
-	return state.Phase != archive.Failed && state.Phase != archive.Cancelled
+	return state.Phase != archive.Failed && state.Phase != archive.Cancelled && state.Phase != archive.Removed
 }
 
 // RefOf reads the reference and the options of a record. It is not ok if this

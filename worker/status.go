@@ -26,6 +26,8 @@ const (
 	StateFailed    ExportState = "failed"    // no attempt is left, or its bag is damaged
 	StateCancelled ExportState = "cancelled" // until it is asked for again
 
+	StateRemoved ExportState = "removed" // from the lists, by a person
+
 	StateKnown ExportState = "known" // of a Submission: it was in the queue before
 )
 

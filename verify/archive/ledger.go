@@ -304,6 +304,48 @@ func (a *Archive) RecordListing(l Listing) error {
 	})
 }
 
+// An Acceptance says what a person takes as it is: the doubts of an export that landed, the
+// failure of one that did not, why a place can't be listed, or a window of it.
+type Acceptance struct {
+	Reference string         // of the export or of the place
+	Key       string         // of the export; "": it is a place
+	Doubts    []string       // of an export that landed: all that are accepted, also from before
+	Cause     string         // of the failure, or of the error of the place
+	Message   string         // of the failure
+	Window    *ledger.Window // of a place
+	By        string         // who
+	Reason    string         // and why
+}
+
+// ErrOtherFailure is of a failure that is not the one that a person has seen.
+var ErrOtherFailure = errors.New("it has failed otherwise, or was asked for again, since")
+
+// Accept writes down what a person takes as it is. It is bound to those doubts, to that
+// failure, error or window, and never to later ones. It fails with ErrOtherFailure if the
+// failure is another by now, and with ErrBusy while an attempt is under way.
+func (a *Archive) Accept(c Acceptance) error {
+	line := ledger.Line{
+		Kind: ledger.Accepted, Ref: c.Reference, Key: c.Key, Doubts: c.Doubts, Cause: c.Cause, Message: c.Message, Window: c.Window, By: c.By, Reason: c.Reason,
+	}
+	if c.Key == "" || len(c.Doubts) > 0 {
+		return a.ledger.Append(line)
+	}
+	d, err := a.Record(c.Reference, c.Key) // under the lock nobody else says how far it is
+	if err != nil {
+		return err
+	}
+	switch {
+	case d.State.Phase != Failed || d.State.Cause != c.Cause || d.State.Message != c.Message:
+		err = fmt.Errorf("accept %s: %w", c.Reference, ErrOtherFailure)
+	case d.State.Ledger == "": // an earlier version wrote it, and no line says that it failed
+		err = d.Save()
+	}
+	if err == nil {
+		err = a.ledger.Append(line)
+	}
+	return errors.Join(err, d.Close())
+}
+
 // adoptLedger names the place where the ledger begins if it was there before the
 // archive.json that was just made, in place of one that was lost: the first line follows
 // from that.

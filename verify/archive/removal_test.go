@@ -295,3 +295,28 @@ func checkRemoved(t *testing.T, where, dir string, landed, done bool) {
 		}
 	}
 }
+
+// An acceptance is of the failure that a person has seen: of another it is refused.
+func TestAnAcceptanceIsOfTheFailureThatWasSeen(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	if err := plantFailed(a); err != nil {
+		t.Fatal(err)
+	}
+	seen := Acceptance{Reference: testRef, Key: testKey, Cause: "job-expired", Message: "the job has expired", By: "ann", Reason: "so"}
+	other := seen
+	other.Message = "it is another"
+	before := len(linesOf(t, a))
+	if err := a.Accept(other); !errors.Is(err, ErrOtherFailure) || len(linesOf(t, a)) != before {
+		t.Errorf("of another failure: %v", err)
+	}
+	if err := a.Accept(seen); err != nil {
+		t.Fatal(err)
+	}
+	askFor(t, a, testKey)
+	if err := a.Accept(seen); !errors.Is(err, ErrOtherFailure) {
+		t.Errorf("of one that was asked for again: %v", err)
+	}
+	if got, want := linesOf(t, a)[before], "accepted "+testKey; got != want {
+		t.Errorf("the ledger has %q", got)
+	}
+}
