@@ -22,7 +22,7 @@ import (
 
 // readFile sets the flags that are not set yet from the configuration file: that
 // of --config, or the one at the place that convention gives, if it exists. Its
-// keys are names in known, places and schedule. Every key is checked, even if
+// keys are names in known, hold, places and schedule. Every key is checked, even if
 // this command has no such flag. What is wrong is a UsageError that begins with
 // the file, the line and the column.
 func (o *Options) readFile(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
@@ -129,8 +129,10 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 		return r.places(value)
 	case name == "schedule":
 		return r.schedule(value)
+	case name == "hold":
+		return r.hold(value)
 	case r.known[name] == nil:
-		names := append(slices.Sorted(maps.Keys(r.known)), "places", "schedule")
+		names := append(slices.Sorted(maps.Keys(r.known)), "hold", "places", "schedule")
 		return r.errorAt(key, "%s: there is no such setting%s", name, cli.DidYouMean("", name, names))
 	case name == "endpoint":
 		return r.endpoints(value)

@@ -1,8 +1,9 @@
 // Package config has the settings of the command. Each setting is a flag, a
 // variable of the environment and a key of the configuration file: --part-size,
 // TALLYMAN_PART_SIZE and part-size. A flag takes precedence over the
-// environment, and that over the file. Two settings are of the file alone:
-// what is special about places, and the schedule of a worker.
+// environment, and that over the file. Three settings are of the file alone:
+// what is special about places, the schedule of a worker, and what is kept from
+// deletion.
 package config
 
 import (
@@ -98,6 +99,10 @@ type Options struct {
 	States       flagvalue.Value[[]fetch.State]   // discover; none is any
 	Missing      bool                             // discover
 	Shard        flagvalue.Value[flagvalue.Shard] // verify
+	Delete       bool                             // forget
+	LogStore     string                           // accept
+	Query        string                           // accept
+	From, To     flagvalue.Value[time.Time]       // accept
 	Adopt        bool                             // verify
 	Repair       bool                             // verify, fetch
 	Reason       string                           // verify
@@ -113,6 +118,7 @@ type Options struct {
 	// Of the configuration file alone.
 	Places   []Place
 	Schedule []worker.ScheduleEntry
+	Hold     []string // what forget must not delete, as worker.Match has it
 	Warnings []string // of what it says and what can't be meant
 
 	providers []string

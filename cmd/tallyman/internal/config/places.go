@@ -148,3 +148,35 @@ func (r *fileReader) schedule(node ast.Node) error {
 		return nil
 	})
 }
+
+// hold reads what forget must not delete: patterns of references, as the matches of
+// places are.
+func (r *fileReader) hold(node ast.Node) error {
+	list, ok := node.(*ast.SequenceNode)
+	if !ok {
+		return r.errorAt(node, "must be a list of places, like [sls://REGION/PROJECT/]")
+	}
+	for _, entry := range list.Values {
+		text, err := r.text(entry, "string")
+		if err != nil {
+			return err
+		}
+		scheme, _, ok := strings.Cut(text, "://")
+		if _, badGlob := path.Match(text, ""); badGlob != nil || !ok || !slices.Contains(r.options.providers, scheme) {
+			return r.errorAt(entry, "%s: must be a place like sls://REGION/PROJECT/, or a glob of places", text)
+		}
+		r.warn(entry, text)
+		r.options.Hold = append(r.options.Hold, text)
+	}
+	return nil
+}
+
+// HeldBy returns what keeps the export of a reference from deletion, or "".
+func (o *Options) HeldBy(ref fetch.Ref) string {
+	for _, pattern := range o.Hold {
+		if worker.Match(pattern, ref.String()) {
+			return pattern
+		}
+	}
+	return ""
+}
