@@ -174,16 +174,19 @@ func (c *discoverCommand) list(ctx context.Context, lister fetch.Lister, place f
 	c.found, c.unknown = 0, 0
 	for listed, err := range lister.List(ctx, place, filter.Since) {
 		var receipt *archive.Receipt
+		isRemoved := false // which is settled, as what has landed is
 		if err == nil && c.archive != nil && filter.Includes(listed) {
 			var damage error
 			receipt, damage = worker.FindReceipt(c.archive, listed.Ref) // a damaged bag counts as not landed
 			c.found++
-			if _, _, unknown := c.archive.State(listed.Ref.Key()); receipt == nil && damage == nil && errors.Is(unknown, fs.ErrNotExist) {
+			state, _, unknown := c.archive.State(listed.Ref.Key())
+			isRemoved = unknown == nil && state.Phase == archive.Removed
+			if receipt == nil && damage == nil && errors.Is(unknown, fs.ErrNotExist) {
 				c.unknown++
 			}
 		}
 		switch {
-		case err != nil || !filter.Includes(listed) || !c.includes(listed, receipt != nil):
+		case err != nil || !filter.Includes(listed) || !c.includes(listed, receipt != nil || isRemoved):
 		case !c.app.JSON:
 			_, err = fmt.Fprintln(c.stdout, listed.Ref)
 		default:

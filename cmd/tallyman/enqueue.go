@@ -98,7 +98,7 @@ func (c *enqueueCommand) enqueue(ctx context.Context, ref fetch.Ref) {
 type queuedLine struct {
 	Schema    string             `json:"schema"`
 	Reference string             `json:"reference"`
-	State     worker.ExportState `json:"state"` // "queued", "known", "landed", "failed" or "cancelled"
+	State     worker.ExportState `json:"state"` // "queued", "known", "landed", "failed", "cancelled" or "removed"
 	Cause     worker.Cause       `json:"cause,omitempty"`
 	Hint      string             `json:"hint,omitempty"`
 }
@@ -115,9 +115,12 @@ func (c *enqueueCommand) print(ref fetch.Ref, submission worker.Submission) {
 		c.counts = map[worker.ExportState]int{}
 	}
 	c.counts[line.State]++
+	if submission.State == worker.StateRemoved {
+		line.Hint = "tallyman fetch " + cli.ShellQuote(line.Reference)
+	}
 	c.report.Print(line, fmt.Sprintf("%-7s %s", line.State, line.Reference))
 	if line.Hint != "" && !c.app.Quiet {
-		said := "it was cancelled, and stays so"
+		said := fmt.Sprintf("it was %s, and stays so", line.State)
 		if line.State == worker.StateFailed {
 			said = "failed: " + string(line.Cause)
 		}
@@ -128,6 +131,6 @@ func (c *enqueueCommand) print(ref fetch.Ref, submission worker.Submission) {
 
 func (c *enqueueCommand) exit() error {
 	counts := fmt.Sprintf("%d queued, %d known, %d landed before, %d failed before",
-		c.counts[worker.StateQueued], c.counts[worker.StateKnown], c.counts[worker.StateLanded], c.counts[worker.StateFailed]+c.counts[worker.StateCancelled])
+		c.counts[worker.StateQueued], c.counts[worker.StateKnown], c.counts[worker.StateLanded], c.counts[worker.StateFailed]+c.counts[worker.StateCancelled]+c.counts[worker.StateRemoved])
 	return c.report.ExitEnqueued(counts, len(c.counts) > 0)
 }

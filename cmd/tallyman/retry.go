@@ -13,6 +13,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
+	"tallyman/verify/archive"
 	"tallyman/worker"
 )
 
@@ -62,7 +63,11 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 		}
 		refs = func(yield func(fetch.Ref, error) bool) {
 			for _, ref := range named {
-				if !yield(ref, client.CheckKnown(ref)) {
+				err := client.CheckKnown(ref)
+				if state, _, _ := store.State(ref.Key()); err == nil && state.Phase == archive.Removed {
+					err = cli.Usagef("%s was removed: to fetch it again, name it: tallyman fetch %s", ref, cli.ShellQuote(ref.String()))
+				}
+				if !yield(ref, err) {
 					return
 				}
 			}

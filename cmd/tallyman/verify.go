@@ -203,6 +203,7 @@ type verifyCommand struct {
 	newer, busy, breaks    int
 	adopted                int
 	repaired, notRepaired  int
+	removed                int
 	toRepair               []*archive.Damage // what --repair is to mend
 	notes                  []string          // of the ledger
 }
@@ -212,7 +213,7 @@ type recheckLine struct {
 	Schema   string   `json:"schema"`
 	Key      string   `json:"key"`            // "" for a damaged bag that was named by its path
 	Path     string   `json:"path,omitempty"` // of a bag that was named so, or of a file of the ledger
-	State    string   `json:"state"`          // "whole", "damaged", "absent", "newer" (than the ledger), "busy" or "adopted"
+	State    string   `json:"state"`          // "whole", "damaged", "absent", "newer" (than the ledger), "busy", "removed" or "adopted"
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -256,6 +257,18 @@ func (c *verifyCommand) bags(paths, keys []string) iter.Seq2[recheckLine, error]
 				return
 			}
 		}
+		for removed, err := range c.archive.Removed() {
+			if err == nil && !c.app.Shard.Value.Has(removed.Key) {
+				continue
+			}
+			line := recheckLine{State: "removed"}
+			if err == nil {
+				line.Key, line.Problems = removed.Key, []string{removed.Error()}
+			}
+			if !yield(line, err) {
+				return
+			}
+		}
 	}
 }
 
@@ -275,6 +288,7 @@ func (c *verifyCommand) recheckAll(ctx context.Context, paths, keys []string) er
 		switch {
 		case line.State == "absent":
 			err = fs.ErrNotExist
+		case line.State == "removed":
 		case line.Path == "" && c.app.Adopt:
 			var adopted bool
 			if adopted, err = c.audit.Adopt(ctx, line.Key, c.app.Reason, c.bar.Read); adopted {
@@ -297,6 +311,7 @@ func (c *verifyCommand) recheckAll(ctx context.Context, paths, keys []string) er
 // not be done.
 func (c *verifyCommand) tell(line recheckLine, err error) error {
 	damage, isDamage := errors.AsType[*archive.Damage](err)
+	removed, isRemoved := errors.AsType[*archive.RemovedError](err)
 	if isDamage && c.app.Repair {
 		c.toRepair = append(c.toRepair, damage)
 	}
@@ -308,6 +323,11 @@ func (c *verifyCommand) tell(line recheckLine, err error) error {
 	case isDamage:
 		c.damaged++
 		line.State, line.Problems = "damaged", damage.Problems
+	case isRemoved:
+		c.removed++
+		line.State, line.Problems = "removed", []string{removed.Error()}
+	case err == nil && line.State == "removed":
+		c.removed++
 	case errors.Is(err, fs.ErrNotExist):
 		c.absent++
 		line.State, line.Problems = "absent", []string{"it has not landed"}
@@ -338,9 +358,9 @@ func (c *verifyCommand) print(line recheckLine) {
 	switch {
 	case c.app.JSON:
 		_ = cli.PrintJSON(c.bar.Stdout, line)
-	case line.State != "whole":
+	case line.State != "whole" && !(line.State == "removed" && c.app.Quiet):
 		fmt.Fprintf(c.bar.Stdout, "%-7s  %s  %s\n", line.State, cmp.Or(line.Path, line.Key), strings.Join(line.Problems, "; "))
-	case !c.app.Quiet:
+	case line.State == "whole" && !c.app.Quiet:
 		fmt.Fprintf(c.bar.Stdout, "%-7s  %s\n", line.State, cmp.Or(line.Path, line.Key))
 	}
 }
@@ -351,7 +371,7 @@ func (c *verifyCommand) exit(stderr io.Writer) error {
 		for _, more := range []struct {
 			n    int
 			what string
-		}{{c.adopted, "%d adopted"}, {c.newer, "%d newer than the ledger"}, {c.busy, "%d landing now"}, {c.breaks, "%d damaged in the ledger"}, {c.repaired, "%d repaired"}, {c.notRepaired, "%d not repaired"}} {
+		}{{c.adopted, "%d adopted"}, {c.removed, "%d removed"}, {c.newer, "%d newer than the ledger"}, {c.busy, "%d landing now"}, {c.breaks, "%d damaged in the ledger"}, {c.repaired, "%d repaired"}, {c.notRepaired, "%d not repaired"}} {
 			if more.n > 0 {
 				sums += ", " + fmt.Sprintf(more.what, more.n)
 			}

@@ -51,6 +51,7 @@ type Report struct {
 	planned     int
 	cancelled   int // by the command cancel
 	repaired    int
+	settled     int // by the commands accept and forget
 	failed      int
 	notReady    int
 	idle        int  // exports whose attempts this call's end interrupted
@@ -284,6 +285,15 @@ func (r *Report) Cancelled(ref fetch.Ref, landed bool) {
 	r.Print(cancelledLine{"tallyman.cancelled/v1", ref.String(), state}, fmt.Sprintf("%-9s %s", state, ref))
 }
 
+// Settled reports one export or place that a person has settled: object with --json, else
+// text.
+func (r *Report) Settled(object any, text string) {
+	r.mu.Lock()
+	r.settled++
+	r.mu.Unlock()
+	r.Print(object, text)
+}
+
 // Print prints one line to stdout: object with --json, else text unless the
 // output is quiet.
 func (r *Report) Print(object any, text string) {
@@ -372,8 +382,12 @@ func (r *Report) fail(ref string, err error) {
 // [ExitError] unless everything landed without a doubt.
 func (r *Report) Exit() error {
 	r.Close() // what is interrupted still has bars, in whose place the counts would be
-	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.idle
-	if (total > 1 || r.output.Many) && !r.output.Quiet {
+	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.idle + r.settled
+	switch {
+	case total <= 1 && !r.output.Many || r.output.Quiet:
+	case r.settled > 0:
+		fmt.Fprintf(r.stderr, "%d done, %d failed\n", r.settled, r.failed)
+	default:
 		counts := LandedCount(r.landed, r.before, r.doubted)
 		if r.output.DryRun {
 			counts += fmt.Sprintf(", %d to fetch", r.planned)
