@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,20 +115,6 @@ func filtersOf(c *catalog.Catalog, args []string) (filters []catalog.Filter, err
 		filters = append(filters, f)
 	}
 	return filters, nil
-}
-
-// findExport returns what the catalog knows of the export that a reference names, or a
-// UsageError if that is nothing.
-func findExport(c *catalog.Catalog, arg string) (catalog.Export, error) {
-	ref, err := fetch.ParseRef(arg)
-	if err != nil {
-		return catalog.Export{}, &cli.UsageError{Err: err, Reference: redact.URL(arg)}
-	}
-	e, err := c.Export(ref.Key())
-	if errors.Is(err, os.ErrNotExist) {
-		return e, &cli.UsageError{Err: fmt.Errorf("%s: %w", ref, worker.ErrUnknownExport), Reference: ref.String()}
-	}
-	return e, err
 }
 
 // exportLine is what --json prints of an export in the catalog.

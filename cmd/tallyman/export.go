@@ -184,7 +184,7 @@ func (c *exportCommand) exportFile(ctx context.Context, contents *archive.Conten
 	if err := os.MkdirAll(filepath.Dir(line.Path), 0o755); err != nil {
 		return 0, err
 	}
-	var to io.Writer = io.Discard
+	to := io.Discard
 	if !c.app.Link {
 		source = filepath.Join(filepath.Dir(line.Path), ".tallyman-"+rand.Text())
 		f, err := os.OpenFile(source, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -67,113 +65,6 @@ type Export struct {
 	Open     int         // how many of the doubts are not accepted
 	Accepted *Acceptance // of what is wrong with it; nil where that, or a part of the doubts, is not accepted
 	Attempts int         // how often it landed or failed
-}
-
-// An Order is what exports are ordered by, before their keys.
-type Order string
-
-// The orders.
-const (
-	ByKey     Order = ""
-	ByWhen    Order = "at"
-	ByBytes   Order = "bytes"
-	ByRecords Order = "records"
-)
-
-// A Filter says which exports are wanted: those that meet all of its fields that are
-// set.
-type Filter struct {
-	Places []string // that are in one of these
-	Phases []Phase  // that stand so; none is all but Removed
-	Causes []string
-	Key    string    // the export of this key, and what landed beside it later
-	Prefix string    // whose reference begins so
-	Match  string    // the name of which, behind the last slash of the reference, matches this GLOB of SQLite
-	Text   string    // whose reference, cause or message has this text; of ASCII letters the case counts for nothing
-	Since  time.Time // whose When is this or later
-	Until  time.Time // whose When is before this
-
-	Doubts     bool // with open doubts
-	Unaccepted bool // that are not accepted
-	MinRecords int64
-	MaxRecords *int64 // nil is any; 0 finds those that are empty
-
-	Order Order
-	Desc  bool // the last first
-	Skip  int
-	Limit int // 0 is all
-}
-
-// where is the filter as a condition, and the values of its parameters.
-func (f *Filter) where() (string, []any) {
-	var conditions []string
-	var args []any
-	add := func(condition string, values ...any) {
-		conditions, args = append(conditions, condition), append(args, values...)
-	}
-	in := func(what string, n int) string {
-		return what + " (" + strings.TrimSuffix(strings.Repeat("?,", n), ",") + ")"
-	}
-	// By the places even where all are meant, so that the index by place and time is used.
-	switch timed := !f.Since.IsZero() || !f.Until.IsZero(); {
-	case len(f.Places) > 0:
-		add("place IN (SELECT id FROM places WHERE " + in("name IN", len(f.Places)) + ")")
-		for _, place := range f.Places {
-			args = append(args, place)
-		}
-	case timed:
-		add("place IN (SELECT id FROM places)")
-	}
-	if !f.Since.IsZero() {
-		add("at >= ?", f.Since.UnixMilli())
-	}
-	if !f.Until.IsZero() {
-		add("at < ?", f.Until.UnixMilli())
-	}
-	switch {
-	case len(f.Phases) == 0:
-		add("phase <> 'removed'")
-	default:
-		if !slices.Contains(f.Phases, Landed) {
-			add("phase <> 'landed'") // as the index by cause says
-		}
-		add(in("phase IN", len(f.Phases)))
-		for _, phase := range f.Phases {
-			args = append(args, string(phase))
-		}
-	}
-	if len(f.Causes) > 0 {
-		add(in("cause IN", len(f.Causes)))
-		for _, cause := range f.Causes {
-			args = append(args, cause)
-		}
-	}
-	const ref = "coalesce(ref, " + plainRef + ")"
-	if f.Key != "" {
-		add("(key = ? OR key > ? AND key < ?)", f.Key, f.Key+"@", f.Key+"A") // A follows @
-	}
-	if f.Prefix != "" {
-		add("substr("+ref+", 1, ?) = ?", int64(len([]rune(f.Prefix))), f.Prefix)
-	}
-	if f.Match != "" {
-		add("substr("+ref+", length(rtrim("+ref+", replace("+ref+", '/', ''))) + 1) GLOB ?", f.Match)
-	}
-	if f.Text != "" {
-		add("instr(lower("+ref+" || char(10) || cause || char(10) || message), lower(?)) > 0", f.Text)
-	}
-	if f.Doubts {
-		add("open > 0")
-	}
-	if f.Unaccepted {
-		add("NOT accepted")
-	}
-	if f.MinRecords > 0 {
-		add("records >= ?", f.MinRecords)
-	}
-	if f.MaxRecords != nil {
-		add("records BETWEEN 0 AND ?", *f.MaxRecords)
-	}
-	return strings.Join(conditions, " AND "), args
 }
 
 // Exports yields the exports that a filter lets pass. It ends after the first error.
