@@ -109,6 +109,15 @@ func (e ScheduleEntry) next(last, now time.Time) time.Time {
 	return times.Next(now)
 }
 
+// Due is when the entry is due after its place was listed last; it may have passed. It is
+// zero if it never comes.
+func (e ScheduleEntry) Due(last time.Time) time.Time {
+	if e.Cron == "" {
+		return last.Add(e.Every)
+	}
+	return e.next(last, time.Now())
+}
+
 // keep lists an entry's place in a worker that has no Queue, whenever it is due and a
 // slot is free, until ctx ends.
 func (w *Worker) keep(ctx context.Context, e ScheduleEntry, slots chan struct{}) {

@@ -114,6 +114,19 @@ func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
 				}
 			}
 		}
+		for status, err := range s.Pending(ctx) {
+			if !damaged[status.Key] && !yield(status, err) { // it may have landed meanwhile
+				return
+			}
+		}
+	}
+}
+
+// Pending yields the Status of each export that the archive or the queue knows and that has
+// not landed. It reads no bag, and ends with the first error.
+func (s *StatusReader) Pending(ctx context.Context) iter.Seq2[Status, error] {
+	return func(yield func(Status, error) bool) {
+		a := s.client.Archive
 		for record, err := range a.States() {
 			if err := cmp.Or(err, context.Cause(ctx)); err != nil {
 				yield(Status{}, err)
@@ -125,7 +138,7 @@ func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
 				continue
 			}
 			_, counters, err := a.State(ref.Key())
-			if err == nil && !damaged[ref.Key()] && !yield(s.pendingStatus(ref, record, counters), nil) { // it may have landed meanwhile
+			if err == nil && !yield(s.pendingStatus(ref, record, counters), nil) {
 				return
 			}
 			delete(s.tasks, ref.Hash())

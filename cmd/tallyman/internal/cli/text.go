@@ -125,3 +125,40 @@ func Confirm(ctx context.Context, stdin io.Reader, stderr io.Writer, question st
 		return false, context.Cause(ctx)
 	}
 }
+
+// FormatAge says how long ago something was, such as "3 h ago", or "never".
+func FormatAge(at, now time.Time) string {
+	if at.IsZero() {
+		return "never"
+	}
+	age := formatSpan(now.Sub(at))
+	if age == "" {
+		return "just now"
+	}
+	return age + " ago"
+}
+
+// FormatDue says when something is due, such as "in 3 h", or that it is late.
+func FormatDue(at, now time.Time) string {
+	if ahead := formatSpan(at.Sub(now)); ahead != "" {
+		return "in " + ahead
+	}
+	if late := formatSpan(now.Sub(at)); late != "" {
+		return "late by " + late
+	}
+	return "now"
+}
+
+// formatSpan is a span of time to one digit or two, or "" if it is less than a minute.
+func formatSpan(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return ""
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 2*day:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d d", d/day)
+}
