@@ -96,25 +96,30 @@ func filtersOf(c *catalog.Catalog, args []string) (filters []catalog.Filter, err
 		case !strings.Contains(arg, "://"):
 			return nil, &cli.UsageError{Err: notRef}
 		}
-		if has, err := c.Count(f); err != nil || has.Exports > 0 {
-			filters = append(filters, f)
-			if err != nil {
-				return nil, err
-			}
-			continue
+		has, err := hasAny(c, f)
+		if err == nil && !has {
+			f = catalog.Filter{Prefix: arg}
+			has, err = hasAny(c, f)
 		}
-		f = catalog.Filter{Prefix: arg}
-		has, err := c.Count(f)
 		if err != nil {
 			return nil, err
 		}
-		if has.Exports == 0 {
+		if !has {
 			err := fmt.Errorf("%s: %w%s", redact.URL(arg), worker.ErrUnknownExport, cli.DidYouMean("", arg, known))
 			return nil, &cli.UsageError{Err: err, Reference: redact.URL(arg)}
 		}
 		filters = append(filters, f)
 	}
 	return filters, nil
+}
+
+// hasAny reports whether a filter lets any export pass.
+func hasAny(c *catalog.Catalog, f catalog.Filter) (bool, error) {
+	f.Order, f.Limit = catalog.ByWhen, 1
+	for _, err := range c.Exports(f) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 // exportLine is what --json prints of an export in the catalog.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"path"
 	"strings"
 	"syscall"
@@ -144,24 +146,31 @@ func (a *app) list(cmd *cobra.Command, args []string, filter catalog.Filter, pri
 	return cutOf(c)
 }
 
+// atOnce is how many bytes of lines are written at once.
+const atOnce = 32 << 10
+
 // listOne prints exports.
-func (a *app) listOne(cmd *cobra.Command, store *archive.Archive, exports func(func(catalog.Export, error) bool), print func(io.Writer, catalog.Export) error) error {
+func (a *app) listOne(cmd *cobra.Command, store *archive.Archive, exports iter.Seq2[catalog.Export, error], print func(io.Writer, catalog.Export) error) error {
+	var lines bytes.Buffer
 	for e, err := range exports {
 		switch {
 		case err != nil:
-			return err
 		case a.JSON:
-			err = cli.PrintJSON(cmd.OutOrStdout(), newExportLine(store, e))
+			err = cli.PrintJSON(&lines, newExportLine(store, e))
 		case a.Quiet:
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), e.Ref)
+			_, err = fmt.Fprintln(&lines, e.Ref)
 		default:
-			err = print(cmd.OutOrStdout(), e)
+			err = print(&lines, e)
+		}
+		if err == nil && lines.Len() > atOnce {
+			_, err = lines.WriteTo(cmd.OutOrStdout())
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := lines.WriteTo(cmd.OutOrStdout())
+	return err
 }
 
 // printExport prints a line of an export, and its doubts.
