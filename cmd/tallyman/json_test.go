@@ -23,7 +23,7 @@ import (
 // schemas are the types of what the page tells of, by schema: the directory of the
 // package below the module, and the type.
 var schemas = map[string]string{
-	"tallyman.accepted/v1": "cmd/tallyman acceptedLine", "tallyman.removed/v1": "cmd/tallyman removedLine",
+	"tallyman.accepted/v1": "cmd/tallyman acceptedLine", "tallyman.removed/v1": "cmd/tallyman removedLine", "tallyman.place/v1": "cmd/tallyman placeLine",
 	"tallyman.archive/v1": "verify/archive identity", "tallyman.cancelled/v1": "cmd/tallyman/internal/cli cancelledLine",
 	"tallyman.content/v1": "cmd/tallyman contentLine", "tallyman.counts/v1": "cmd/tallyman countsLine", "tallyman.export/v1": "cmd/tallyman exportLine",
 	"tallyman.failed/v1": "cmd/tallyman/internal/cli failedLine", "tallyman.init/v1": "cmd/tallyman initLine",

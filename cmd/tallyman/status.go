@@ -117,6 +117,7 @@ type statusLine struct {
 	Message   string             `json:"message,omitempty"`
 	Command   string             `json:"command,omitempty"` // the command that helps
 	Hint      string             `json:"hint,omitempty"`
+	Accepted  string             `json:"accepted,omitempty"` // the reason why a person takes what is wrong as it is
 }
 
 // statusCommand is a run of the command.
@@ -217,6 +218,7 @@ type countsLine struct {
 	NotReady int    `json:"not_ready,omitempty"` // exports that count as failed, since their jobs were not ready in time
 	Aside    int    `json:"aside,omitempty"`     // tasks that can't be read
 	Odd      int    `json:"odd,omitempty"`       // exports whose state can't be read
+	Accepted int    `json:"accepted,omitempty"`  // exports of which what is wrong is accepted
 	Away     string `json:"away,omitempty"`      // why Redis does not answer: what is in the queue alone is not counted
 }
 
@@ -225,7 +227,7 @@ func (c *statusCommand) printCounts() {
 		for _, state := range exportStates {
 			c.counts[state] += 0
 		}
-		counts := countsLine{"tallyman.counts/v1", c.counts, c.doubts, c.notReady, len(c.reader.Quarantined), len(c.reader.Unreadable), ""}
+		counts := countsLine{"tallyman.counts/v1", c.counts, c.doubts, c.notReady, len(c.reader.Quarantined), len(c.reader.Unreadable), 0, ""}
 		if c.away != nil {
 			counts.Away = redact.Text(c.away.Error())
 		}

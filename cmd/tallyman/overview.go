@@ -1,0 +1,156 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/verify/archive/catalog"
+	"tallyman/worker"
+)
+
+// placeLine is what --json prints of a place. What is not known is missing.
+type placeLine struct {
+	Schema      string     `json:"schema"`
+	Place       string     `json:"place"`
+	Profile     string     `json:"profile,omitempty"` // whose credentials listed it
+	Listed      *time.Time `json:"listed,omitempty"`
+	LastLanded  *time.Time `json:"last_landed,omitempty"`
+	Proven      *time.Time `json:"proven,omitempty"` // when all of it was last rechecked
+	Next        *time.Time `json:"next,omitempty"`   // when it is due by the schedule of the configuration file
+	Landed      int64      `json:"landed"`
+	Doubts      int64      `json:"doubts"`  // of these, with doubts that nobody has accepted
+	Waiting     int64      `json:"waiting"` // or running, queued or idle
+	Failed      int64      `json:"failed"`
+	Gone        int64      `json:"gone"`              // damaged or absent
+	Missing     *int64     `json:"missing,omitempty"` // found when it was listed, and not asked for
+	Accepted    int64      `json:"accepted,omitempty"`
+	FailedSince *time.Time `json:"failed_since,omitempty"` // it can't be listed
+	Cause       string     `json:"cause,omitempty"`
+	Message     string     `json:"message,omitempty"`
+	RequestID   string     `json:"request_id,omitempty"`
+	AcceptedBy  string     `json:"accepted_by,omitempty"` // that it can't be listed
+	Command     string     `json:"command,omitempty"`
+}
+
+// An overview is what status tells of places, by name.
+type overview map[string]*placeLine
+
+// of returns the line of a place.
+func (o overview) of(name string) *placeLine {
+	if o[name] == nil {
+		o[name] = &placeLine{Schema: "tallyman.place/v1", Place: name}
+	}
+	return o[name]
+}
+
+// add counts an export in its place.
+func (o overview) add(line *statusLine) {
+	p := o.of(placeOf(line.Reference, ""))
+	switch {
+	case line.Accepted != "":
+		p.Accepted++
+		if line.State == worker.StateLanded {
+			p.Landed++
+		}
+	case line.State == worker.StateLanded:
+		p.Landed++
+		if len(line.Doubts) > 0 {
+			p.Doubts++
+		}
+	case line.State == worker.StateFailed && line.Path != "":
+		p.Gone++
+	case line.State == worker.StateFailed:
+		p.Failed++
+	case line.State != worker.StateCancelled:
+		p.Waiting++
+	}
+}
+
+// provenAt is when the last run of rechecks ended that had all in it, or when the oldest of
+// the last parts did that make up all; zero if there was none.
+func provenAt(runs []catalog.Recheck) (at time.Time) {
+	oldest, parts := map[string]time.Time{}, map[string]int{}
+	for _, r := range runs {
+		_, n, isPart := strings.Cut(r.Part, "/")
+		if !isPart {
+			at = laterOf(at, r.At)
+			continue
+		}
+		if parts[n]++; parts[n] == 1 || r.At.Before(oldest[n]) {
+			oldest[n] = r.At
+		}
+		if fmt.Sprint(parts[n]) == n {
+			at = laterOf(at, oldest[n])
+		}
+	}
+	return at
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// print prints the places: when each was listed, when something landed in it, when that was
+// proven, and its sums, so far as they are known.
+func (o overview) print(w io.Writer, now time.Time) {
+	names := slices.Sorted(maps.Keys(o))
+	widest := len("PLACE")
+	for _, name := range names {
+		widest = max(widest, len(cmp.Or(name, "(no place)")))
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w, "%-*s  %-9s  %-9s  %-9s  %s\n", widest, "PLACE", "LISTED", "LANDED", "PROVEN", "EXPORTS")
+	}
+	ago := func(at *time.Time) string {
+		if at == nil {
+			return "never"
+		}
+		return cli.FormatAge(*at, now)
+	}
+	for _, name := range names {
+		p := o[name]
+		sums := []string{cli.LandedCount(int(p.Landed), 0, int(p.Doubts))}
+		for _, sum := range []struct {
+			n    int64
+			what string
+		}{{p.Waiting, "waiting"}, {p.Failed, "failed"}, {p.Gone, "damaged or gone"}, {p.Accepted, "accepted"}} {
+			if sum.n > 0 {
+				sums = append(sums, fmt.Sprintf("%d %s", sum.n, sum.what))
+			}
+		}
+		if p.Missing != nil && *p.Missing > 0 {
+			sums = append(sums, fmt.Sprintf("%d missing", *p.Missing))
+		}
+		if p.Next != nil {
+			sums = append(sums, "next "+cli.FormatDue(*p.Next, now))
+		}
+		fmt.Fprintf(w, "%-*s  %-9s  %-9s  %-9s  %s\n", widest, cmp.Or(name, "(no place)"), ago(p.Listed), ago(p.LastLanded), ago(p.Proven), strings.Join(sums, ", "))
+		if p.Message == "" {
+			continue
+		}
+		settled := ""
+		if p.AcceptedBy != "" {
+			settled = "; accepted by " + p.AcceptedBy
+		}
+		fmt.Fprintf(w, "    not listed since %s: %s: %s%s\n", ago(p.FailedSince), p.Cause, p.Message, settled)
+		if p.AcceptedBy == "" {
+			hint := ""
+			if advice := hintFor(worker.Cause(p.Cause), p.Place, nil); advice != "" {
+				hint = "   # or " + advice
+			}
+			fmt.Fprintf(w, "    %s%s\n", p.Command, hint)
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintln(w)
+	}
+}
