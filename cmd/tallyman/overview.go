@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
 )
@@ -40,6 +42,56 @@ type placeLine struct {
 
 // An overview is what status tells of places, by name.
 type overview map[string]*placeLine
+
+// newOverview begins with what the catalog knows of places: of those that are named, or all.
+func (c *statusCommand) newOverview(places []string) (overview, error) {
+	o := overview{}
+	var whole []catalog.Recheck
+	for p, err := range c.catalog.Places() {
+		if err != nil {
+			return nil, err
+		}
+		if p.Name == "" {
+			whole = p.Rechecked
+		}
+		if p.Name == "" && len(p.Phases) == 0 || len(places) > 0 && !slices.Contains(places, p.Name) {
+			continue
+		}
+		line := o.of(p.Name)
+		line.Profile, line.Cause, line.Message, line.RequestID = p.Profile, p.Cause, redact.Text(p.Message), p.RequestID
+		set := func(to **time.Time, at time.Time) {
+			if !at.IsZero() {
+				*to = &at
+			}
+		}
+		set(&line.Listed, p.Listed)
+		set(&line.LastLanded, p.LastLanded)
+		set(&line.Proven, provenAt(append(whole, p.Rechecked...)))
+		if p.Message != "" {
+			set(&line.FailedSince, p.FailedSince)
+			line.Command = "tallyman accept " + cli.ShellQuote(p.Name) + " --reason TEXT"
+			if p.Accepted != nil {
+				line.AcceptedBy = p.Accepted.By
+			}
+		}
+		if !p.Listed.IsZero() {
+			line.Missing = new(int64)
+			if p.Missing > 0 {
+				later, err := c.catalog.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: p.Listed})
+				if err != nil {
+					return nil, err
+				}
+				*line.Missing = max(0, p.Missing-later.Exports)
+			}
+		}
+		for _, e := range c.app.Schedule {
+			if e.Place.String() == p.Name {
+				set(&line.Next, e.Due(p.Tried))
+			}
+		}
+	}
+	return o, nil
+}
 
 // of returns the line of a place.
 func (o overview) of(name string) *placeLine {
@@ -153,4 +205,70 @@ func (o overview) print(w io.Writer, now time.Time) {
 	if len(names) > 0 {
 		fmt.Fprintln(w)
 	}
+}
+
+// addLanded counts what landed by the catalog, and what is damaged or gone. With --json, or
+// since a time, each export is a line; else the sums of the catalog count.
+func (c *statusCommand) addLanded(ctx context.Context, places []string) error {
+	f := catalog.Filter{Places: places, Since: c.app.Since.Value, Phases: []catalog.Phase{catalog.Landed, catalog.Damaged, catalog.Absent}}
+	if !c.app.JSON && f.Since.IsZero() {
+		if err := c.addSums(places); err != nil {
+			return err
+		}
+		f.Phases = f.Phases[1:]
+		doubted := f
+		doubted.Phases, doubted.Doubts, doubted.Limit = []catalog.Phase{catalog.Landed}, true, maxListed+1
+		for e, err := range c.catalog.Exports(doubted) {
+			if err != nil {
+				return err
+			}
+			c.listed = append(c.listed, c.landedLine(e))
+		}
+	}
+	for e, err := range c.catalog.Exports(f) {
+		if err := cmp.Or(err, context.Cause(ctx)); err != nil {
+			return err
+		}
+		if err := c.add(c.landedLine(e)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addSums counts what landed by the sums of the catalog.
+func (c *statusCommand) addSums(places []string) error {
+	for p, err := range c.catalog.Places() {
+		if err != nil {
+			return err
+		}
+		n := p.Phases[catalog.Landed].Exports
+		if n == 0 || len(places) > 0 && !slices.Contains(places, p.Name) {
+			continue
+		}
+		line := c.overview.of(p.Name)
+		line.Landed, line.Doubts, line.Accepted = n, p.Doubts.Exports, p.Settled[catalog.Landed].Exports
+		c.counts[worker.StateLanded] += int(n)
+		c.doubts += int(line.Doubts)
+		c.accepted += int(line.Accepted)
+	}
+	return nil
+}
+
+// landedLine is the line of an export that landed, by the catalog. Doubts that are accepted
+// are shown as such.
+func (c *statusCommand) landedLine(e catalog.Export) statusLine {
+	line := statusLine{Schema: "tallyman.status/v1", Reference: e.Ref, State: worker.StateLanded, Path: c.archive.Path(e.Key), Landed: &e.Landed, Bytes: &e.Bytes, Doubts: e.Doubts}
+	if e.Accepted != nil {
+		line.Accepted = cmp.Or(e.Accepted.Reason, e.Accepted.By)
+	}
+	switch {
+	case e.Phase != catalog.Landed:
+		line.State, line.Landed, line.Bytes, line.Doubts, line.Changed = worker.StateFailed, nil, nil, nil, &e.Changed
+		line.Cause, line.Message = "damaged", redact.Text(fmt.Sprintf("%s is %s: %s", e.Key, e.Phase, cmp.Or(e.Message, "it landed, and is gone")))
+		line.Command = "tallyman verify --repair " + cli.ShellQuote(e.Ref)
+	case len(e.Doubts) > 0 && line.Accepted == "":
+		line.Command = "tallyman accept " + cli.ShellQuote(e.Ref) + " --reason TEXT"
+	}
+	return line
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,20 +15,26 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
+	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
 )
 
 func newStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "status [REF...]",
+		Use:   "status [REF|PLACE...]",
 		Short: "Show what has landed, what is under way, and what needs you",
-		Long: `Status counts the exports of the archive by state, and lists those that need
-someone, with the command that helps. It shows everything about the exports that
-are named. With --redis it also knows exports that no worker has seen yet, and
-when the others are tried again. If Redis is away, it says so, and tells what the
-archive knows.
+		Long: `Status begins with the places that exports are in: when each was last listed, when
+something landed there, when that was last proven, its sums, and why it can't be
+listed. Then it lists what needs someone, failures by their causes, with the command
+that helps. It shows everything about the exports that are named. With --redis it
+also knows exports that no worker has seen yet, and when the others are tried again.
+If Redis is away, it says so, and tells what the archive knows.
+
+It reads the catalog of the archive, and looks at no bag: what is damaged or gone is
+known once 'tallyman verify' has found it.
 
   landed     in the archive, verified
   running    an attempt is being made
@@ -36,8 +43,10 @@ archive knows.
   idle       begun, but in no queue that status knows of
   failed     needs someone: see the cause
   not ready  its job was not, when the time to wait for it was over
-  cancelled  by 'tallyman cancel'`,
+  cancelled  by 'tallyman cancel'
+  accepted   by 'tallyman accept': known, counted apart, and red no longer`,
 		Example: `  tallyman status
+  tallyman status sls://cn-hangzhou/ali-test-project/
   tallyman status --since fri --json
   tallyman status sls://cn-hangzhou/ali-test-project/download-123`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.status(cmd, args) },
@@ -45,8 +54,10 @@ archive knows.
 	f := cmd.Flags()
 	a.AddSince(f, "what landed or changed")
 	a.AddAllowHost(f)
-	cli.GroupFlags(f, "What to show", "since", "allow-host")
+	f.BoolVar(&a.ExitCode, "exit-code", false, "exit with the worst of 12: damaged or gone, 7: failed,\n9: doubts, 5: a place can't be listed, or Redis is away")
+	cli.GroupFlags(f, "What to show", "since", "exit-code", "allow-host")
 	a.AddQueue(f)
+	a.AddCatalog(f)
 	return cmd
 }
 
@@ -77,11 +88,30 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		client.Queue = nil
 		c.reader, _ = client.Status(cmd.Context())
 	}
-	if len(args) == 0 {
-		return c.printAll(cmd.Context())
+	var places, refs []string
+	for _, arg := range args {
+		if place, err := fetch.ParsePlace(arg); err == nil {
+			places = append(places, place.String())
+		} else if strings.HasSuffix(arg, "/") && strings.Count(arg, "/") == 3 { // how placeOf groups what is in no place
+			places = append(places, arg)
+		} else {
+			refs = append(refs, arg)
+		}
+	}
+	if len(args) == 0 || len(places) > 0 {
+		if c.catalog, err = a.openCatalog(cmd, store); err != nil {
+			return err
+		}
+		defer c.catalog.Close()
+		if err := c.printAll(cmd.Context(), places); err != nil {
+			return err
+		}
+		if err := cutOf(c.catalog); err != nil {
+			return err
+		}
 	}
 	providers := a.newProviders()
-	for _, arg := range args {
+	for _, arg := range refs {
 		ref, err := a.reference(arg, providers)
 		if err != nil {
 			return err
@@ -90,7 +120,12 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return usageError(ref, err)
 		}
-		c.print(c.newStatusLine(status))
+		line := c.newStatusLine(status)
+		c.worsen(&line)
+		c.print(line)
+	}
+	if a.ExitCode && c.worst != worker.ExitLanded {
+		return cli.ExitError(c.worst)
 	}
 	return nil
 }
@@ -127,9 +162,14 @@ type statusCommand struct {
 	reader  *worker.StatusReader
 	away    error // why the Redis of the queue does not answer, or nil
 	stdout  io.Writer
+	catalog *catalog.Catalog
+
+	overview overview
+	worst    int // the exit code of the worst that was met; 0: nothing
 
 	counts   map[worker.ExportState]int
-	doubts   int          // exports that landed with doubts
+	doubts   int          // exports that landed with doubts that nobody has accepted
+	accepted int          // exports of which what is wrong is accepted
 	notReady int          // of those that failed, the ones whose jobs were not ready in time
 	listed   []statusLine // to be printed once all are known
 }
@@ -154,7 +194,7 @@ func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
 	case receipt != nil:
 		line.Path, line.Landed, line.Doubts, line.Bytes = c.archive.Path(status.Key), &receipt.Landed, receipt.Doubts, &receipt.Bytes
 	case status.State == worker.StateFailed && status.Record == nil: // its bag is damaged
-		line.Path, line.Command = c.archive.Path(status.Key), "tallyman verify"
+		line.Path, line.Command = c.archive.Path(status.Key), "tallyman verify --repair "+cli.ShellQuote(status.Reference)
 	case status.State == worker.StateFailed:
 		line.Command = retryCommand(status.Reference, status.Cause)
 	case status.State == worker.StateIdle && c.away != nil: // it may be in the queue
@@ -166,19 +206,82 @@ func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
 	return line
 }
 
-// printAll counts all exports, and prints those that someone should know of;
-// with --json, all.
-func (c *statusCommand) printAll(ctx context.Context) error {
-	for status, err := range c.reader.All(ctx) {
+// printAll counts the exports of places, or all, and prints those that someone should know
+// of; with --json, all.
+func (c *statusCommand) printAll(ctx context.Context, places []string) (err error) {
+	if c.overview, err = c.newOverview(places); err != nil {
+		return err
+	}
+	if err := c.addLanded(ctx, places); err != nil {
+		return err
+	}
+	for status, err := range c.reader.Pending(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := c.add(c.newStatusLine(status)); err != nil {
+		if status.State == worker.StateRemoved || len(places) > 0 && !slices.Contains(places, placeOf(status.Reference, "")) {
+			continue
+		}
+		line := c.newStatusLine(status)
+		e, err := c.catalog.Export(status.Key)
+		if err == nil && status.State == worker.StateFailed && e.Accepted != nil {
+			line.Accepted, line.Command, line.Hint = cmp.Or(e.Accepted.Reason, e.Accepted.By), "", ""
+		}
+		if err == nil && (e.Phase == catalog.Damaged || e.Phase == catalog.Absent) {
+			continue // an earlier version was asked for what is known to be damaged
+		}
+		if err := c.add(line); err != nil {
 			return err
 		}
 	}
+	if c.doubts > 0 {
+		c.raise(worker.ExitDoubts)
+	}
+	if c.away != nil {
+		c.raise(worker.ExitTemporary)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.overview)) {
+		p := c.overview[name]
+		if p.Message != "" && p.AcceptedBy == "" {
+			c.raise(worker.ExitTemporary)
+		}
+		if c.app.JSON {
+			if err := cli.PrintJSON(c.stdout, p); err != nil {
+				return err
+			}
+		}
+	}
+	if c.catalog.Cut != nil {
+		c.raise(worker.ExitDamaged)
+	}
+	if !c.app.JSON {
+		c.overview.print(c.stdout, time.Now())
+	}
 	c.printCounts()
 	return nil
+}
+
+// badness orders exit codes: the last is the worst.
+var badness = []int{worker.ExitLanded, worker.ExitTemporary, worker.ExitDoubts, worker.ExitGone, worker.ExitDamaged}
+
+// raise has the command end with an exit code, unless a worse one was met.
+func (c *statusCommand) raise(exit int) {
+	if slices.Index(badness, exit) > slices.Index(badness, c.worst) {
+		c.worst = exit
+	}
+}
+
+// worsen raises the exit code by what is wrong with an export.
+func (c *statusCommand) worsen(line *statusLine) {
+	switch {
+	case line.Accepted != "":
+	case line.State == worker.StateFailed && line.Path != "":
+		c.raise(worker.ExitDamaged)
+	case line.State == worker.StateFailed:
+		c.raise(worker.ExitGone)
+	case len(line.Doubts) > 0:
+		c.raise(worker.ExitDoubts)
+	}
 }
 
 // add counts an export unless it is older than --since. It prints it with
@@ -188,17 +291,24 @@ func (c *statusCommand) add(line statusLine) error {
 	if when := cmp.Or(line.Landed, line.Changed, line.FirstSeen); when != nil && when.Before(c.app.Since.Value) {
 		return nil
 	}
-	c.counts[line.State]++
-	if len(line.Doubts) > 0 {
+	c.worsen(&line)
+	c.overview.add(&line)
+	switch {
+	case line.Accepted != "":
+		c.accepted++
+	case len(line.Doubts) > 0:
 		c.doubts++
-	}
-	if line.notReady() {
+	case line.notReady():
 		c.notReady++
+	}
+	if line.Accepted == "" || line.State == worker.StateLanded {
+		c.counts[line.State]++
 	}
 	if c.app.JSON {
 		return cli.PrintJSON(c.stdout, line)
 	}
-	if line.State != worker.StateLanded && line.State != worker.StateQueued && line.State != worker.StateCancelled || len(line.Doubts) > 0 {
+	isKnown := line.State == worker.StateLanded && len(line.Doubts) == 0 && c.app.Since.Value.IsZero()
+	if !isKnown && line.State != worker.StateQueued && line.State != worker.StateCancelled {
 		c.listed = append(c.listed, line)
 	}
 	return nil
@@ -227,7 +337,7 @@ func (c *statusCommand) printCounts() {
 		for _, state := range exportStates {
 			c.counts[state] += 0
 		}
-		counts := countsLine{"tallyman.counts/v1", c.counts, c.doubts, c.notReady, len(c.reader.Quarantined), len(c.reader.Unreadable), 0, ""}
+		counts := countsLine{"tallyman.counts/v1", c.counts, c.doubts, c.notReady, len(c.reader.Quarantined), len(c.reader.Unreadable), c.accepted, ""}
 		if c.away != nil {
 			counts.Away = redact.Text(c.away.Error())
 		}
@@ -247,6 +357,9 @@ func (c *statusCommand) printCounts() {
 	}
 	if c.notReady > 0 {
 		parts = append(parts, fmt.Sprintf("%d not ready", c.notReady))
+	}
+	if c.accepted > 0 {
+		parts = append(parts, fmt.Sprintf("%d accepted", c.accepted))
 	}
 	fmt.Fprintln(c.stdout, strings.Join(parts, ", "))
 	if n := len(c.reader.Quarantined); n > 0 {
@@ -271,15 +384,73 @@ func (c *statusCommand) printListed() {
 	slices.SortStableFunc(c.listed, func(a, b statusLine) int {
 		return cmp.Or(slices.Index(exportStates, a.State)-slices.Index(exportStates, b.State), strings.Compare(a.Reference, b.Reference))
 	})
-	printed := map[worker.ExportState]int{}
+	printed, groups := map[string]int{}, map[string][]statusLine{}
 	for _, line := range c.listed {
-		printed[line.State]++
-		switch n := printed[line.State]; {
-		case n <= maxListed || line.State == worker.StateFailed:
+		groups[line.group()] = append(groups[line.group()], line)
+	}
+	for _, line := range c.listed {
+		group := groups[line.group()]
+		printed[line.group()]++
+		switch n := printed[line.group()]; {
+		case line.State == worker.StateFailed && line.Accepted == "" && line.Path == "":
+			if n == 1 {
+				c.printGroup(group)
+			}
+		case n <= maxListed:
 			c.print(line)
 		case n == maxListed+1:
-			fmt.Fprintf(c.stdout, "%-9s and more: --json lists all\n", line.State)
+			fmt.Fprintf(c.stdout, "%-9s and %d more: --json lists all\n", line.State, len(group)-maxListed)
 		}
+	}
+}
+
+// group says which lines are listed together: those of one state, and of those that failed
+// the ones of one cause.
+func (s *statusLine) group() string {
+	return fmt.Sprint(s.State, " ", s.Cause, " ", s.Accepted != "", " ", s.Path != "")
+}
+
+// printGroup prints exports that failed by one cause: a sample, how many there are and since
+// when, and the command for all of them.
+func (c *statusCommand) printGroup(group []statusLine) {
+	sample := group[0]
+	first, last := sample.Changed, sample.Changed
+	for _, line := range group {
+		if line.Changed != nil && (first == nil || line.Changed.Before(*first)) {
+			first = line.Changed
+		}
+		if line.Changed != nil && (last == nil || line.Changed.After(*last)) {
+			last = line.Changed
+		}
+	}
+	isVain := slices.Contains(retryIsVain, sample.Cause)
+	command, age := sample.Command, ""
+	if first != nil {
+		age = ", " + cli.FormatAge(*last, time.Now())
+	}
+	if len(group) > 1 {
+		if age != "" && cli.FormatAge(*first, time.Now()) != cli.FormatAge(*last, time.Now()) {
+			age = ", first " + cli.FormatAge(*first, time.Now()) + ", last" + strings.TrimPrefix(age, ",")
+		}
+		command = "tallyman retry --cause " + string(sample.Cause)
+	}
+	sample.Command = ""
+	c.print(sample)
+	fmt.Fprintf(c.stdout, "          %s by %s%s\n", cli.Plural(int64(len(group)), "export"), cmp.Or(string(sample.Cause), "no cause that is known"), age)
+	hint := ""
+	if sample.Hint != "" {
+		hint = "   # " + sample.Hint
+	}
+	if command != "" && !(isVain && len(group) > 1) {
+		fmt.Fprintf(c.stdout, "          %s%s\n", command, hint)
+		hint = ""
+	}
+	if sample.Cause == "job-failed" || sample.Cause == "not-found" || isVain {
+		which := cli.ShellQuote(sample.Reference)
+		if len(group) > 1 {
+			which = "--cause " + string(sample.Cause)
+		}
+		fmt.Fprintf(c.stdout, "          tallyman forget %s --reason TEXT%s\n", which, hint)
 	}
 }
 
@@ -289,10 +460,16 @@ func (c *statusCommand) print(line statusLine) {
 		return
 	}
 	state := string(line.State)
-	if line.notReady() {
+	switch {
+	case line.Accepted != "":
+		state = "accepted"
+	case line.notReady():
 		state = "not ready"
 	}
 	fmt.Fprintf(c.stdout, "%-9s %s%s\n", state, line.Reference, line.details())
+	if line.Accepted != "" {
+		fmt.Fprintf(c.stdout, "          it is taken as it is: %s\n", redact.Text(line.Accepted))
+	}
 	for _, doubt := range line.Doubts {
 		fmt.Fprintf(c.stdout, "          doubt: %s\n", redact.Text(doubt))
 	}

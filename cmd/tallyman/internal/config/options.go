@@ -99,6 +99,7 @@ type Options struct {
 	States       flagvalue.Value[[]fetch.State]   // discover; none is any
 	Missing      bool                             // discover
 	Shard        flagvalue.Value[flagvalue.Shard] // verify
+	ExitCode     bool                             // status
 	Delete       bool                             // forget
 	LogStore     string                           // accept
 	Query        string                           // accept
