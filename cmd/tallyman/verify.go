@@ -145,7 +145,20 @@ func (c *verifyCommand) checkAll(ctx context.Context, paths, keys []string) erro
 			c.audit.Unwritten = err
 		}
 	}
-	return c.recheckAll(ctx, paths, keys)
+	err := c.recheckAll(ctx, paths, keys)
+	if err == nil && len(paths)+len(keys) == 0 {
+		worst := "whole"
+		switch {
+		case c.damaged+c.breaks > 0:
+			worst = "damaged"
+		case c.gone > 0:
+			worst = "absent"
+		case c.newer > 0:
+			worst = "newer"
+		}
+		c.audit.Rechecked(c.app.Shard.String(), c.whole+c.damaged+c.absent+c.newer, worst)
+	}
+	return err
 }
 
 // checkLedger prints what is wrong with the ledger itself.

@@ -331,6 +331,14 @@ func (u *Audit) write() {
 	u.found = nil
 }
 
+// Rechecked writes down that a run of rechecks has ended: of the whole archive, or of a part
+// of it such as "1/7", in which so many exports were, and the worst that was found: whole,
+// newer, absent or damaged.
+func (u *Audit) Rechecked(part string, exports int, worst string) {
+	u.write()
+	u.Unwritten = cmp.Or(u.Unwritten, u.archive.ledger.Append(ledger.Line{Kind: ledger.Rechecked, Part: part, Checked: int64(exports), Worst: worst}))
+}
+
 // Close writes down what was found. What could not be written is told by Unwritten.
 func (u *Audit) Close() { u.write() }
 
