@@ -30,20 +30,19 @@ func landedLine(r *Receipt, bag string) ledger.Line {
 // presence returns the last line of the ledger that says whether an export is in its
 // place, or nil if there is none.
 func (a *Archive) presence(key string) (*ledger.Line, error) {
-	latest, err := a.latest(key)
-	return latest.Presence, err
+	latest, err := a.ledger.Latest(key)
+	if err != nil {
+		return nil, unknownLatest(err)
+	}
+	return latest.Presence, nil
 }
 
-// latest returns the last lines of an export.
-func (a *Archive) latest(key string) (ledger.Latest, error) {
-	latest, err := a.ledger.Latest(key)
+// unknownLatest explains why the last lines of an export are not known.
+func unknownLatest(err error) error {
 	if _, broken := errors.AsType[*ledger.BreakError](err); broken {
-		return latest, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if err != nil {
-		return latest, unreadableLedger(err)
-	}
-	return latest, nil
+	return unreadableLedger(err)
 }
 
 // unreadableLedger explains why the ledger can't be read.

@@ -130,9 +130,9 @@ func (a *Archive) Record(reference, key string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the record of %s: %w", reference, err)
 	}
-	latest, err := a.latest(key)
+	latest, err := a.ledger.Latest(key)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the record of %s: %w", reference, err), lock.close())
+		return nil, errors.Join(fmt.Errorf("open the record of %s: %w", reference, unknownLatest(err)), lock.close())
 	}
 	state.follow(latest.Phase)
 	counters, _ := readSmall[Counters](lock.path(countsFile)) // zero if they can't be read
@@ -244,9 +244,9 @@ func (a *Archive) State(key string) (State, Counters, error) {
 	if state.Key != key { // or it is another's
 		state, err = State{}, fmt.Errorf("read the state of %s: %w", key, fs.ErrNotExist)
 	}
-	latest, failed := a.latest(key)
+	latest, failed := a.ledger.Latest(key)
 	if failed != nil {
-		return State{}, Counters{}, failed
+		return State{}, Counters{}, unknownLatest(failed)
 	}
 	state.follow(latest.Phase)
 	if state.Key == "" {

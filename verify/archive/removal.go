@@ -118,7 +118,7 @@ func (a *Archive) Remove(r Removal) (err error) {
 
 // isWanted reports whether an export was asked for after it was removed.
 func (a *Archive) isWanted(key string) bool {
-	latest, err := a.latest(key)
+	latest, err := a.ledger.Latest(key)
 	return err == nil && latest.Phase != nil && latest.Phase.Kind != ledger.Removed
 }
 
@@ -136,9 +136,9 @@ func (a *Archive) finishRemoval(dir string) error {
 	if json.Unmarshal(text, &line) != nil || !fs.ValidPath(line.Key) { // it was cut short, before the ledger was told
 		return a.disk.removeAll(dir)
 	}
-	latest, err := a.latest(line.Key)
+	latest, err := a.ledger.Latest(line.Key)
 	if err != nil {
-		return err
+		return unknownLatest(err)
 	}
 	last := latest.Presence
 	if last == nil || last.Kind != ledger.Removed || last.Bag != line.Bag || last.Reason != line.Reason {

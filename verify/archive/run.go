@@ -177,36 +177,32 @@ func (a *Archive) enterRun() (err error) {
 			return err
 		}
 	}
-	r.begun, r.started = map[string]start{}, 0
-	r.batch, err = os.OpenFile(r.lock.Path(), os.O_RDWR, 0)
+	batch, err := os.OpenFile(r.lock.Path(), os.O_RDWR, 0)
 	if err == nil {
-		r.starts, err = os.OpenFile(filepath.Join(r.dir, startsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if r.starts, err = os.OpenFile(filepath.Join(r.dir, startsFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+			err = errors.Join(err, batch.Close())
+		}
 	}
 	if err != nil {
-		return errors.Join(err, a.dropRun())
+		err = errors.Join(err, a.removeRun(r.dir, r.lock))
+		r.lock = nil
+		return err
 	}
-	r.named = false
+	r.batch, r.named = batch, false
+	r.begun, r.started = map[string]start{}, 0
 	r.users++
 	return nil
 }
 
 // leaveRun removes the directory of this process once its last Ingest is closed.
 func (a *Archive) leaveRun() error {
-	a.run.mu.Lock()
-	defer a.run.mu.Unlock()
-	if a.run.users--; a.run.users > 0 {
+	r := &a.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.users--; r.users > 0 {
 		return nil
 	}
-	return a.dropRun()
-}
-
-func (a *Archive) dropRun() (err error) {
-	r := &a.run
-	for _, f := range []*os.File{r.batch, r.starts} {
-		if f != nil {
-			err = errors.Join(err, f.Close())
-		}
-	}
+	err := errors.Join(r.batch.Close(), r.starts.Close())
 	if len(r.unsaid) == 0 && !r.unfinished {
 		err = errors.Join(err, a.removeRun(r.dir, r.lock))
 	} else { // the next process goes on

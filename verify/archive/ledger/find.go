@@ -163,14 +163,19 @@ func findBack(f *os.File, from, end int64, text []byte, yield func(Line) bool) e
 				continue
 			}
 		}
+		var found []Line
 		for rest := b[first:]; len(rest) > 0; {
-			begin := bytes.LastIndexByte(rest[:len(rest)-1], '\n') + 1
-			line := bytes.TrimSuffix(rest[begin:], []byte{'\n'})
-			rest = rest[:begin]
+			var line []byte
+			line, rest, _ = bytes.Cut(rest, []byte{'\n'})
 			if !bytes.Contains(line, text) && bytes.IndexByte(line, '\\') < 0 {
 				continue
 			}
-			if line, whole, err := parse(line); whole && err == nil && !yield(line) {
+			if line, whole, err := parse(line); whole && err == nil {
+				found = append(found, line)
+			}
+		}
+		for _, line := range slices.Backward(found) {
+			if !yield(line) {
 				return errStopped
 			}
 		}

@@ -37,33 +37,23 @@ func (l *Ledger) Reserve(bytes int64) error {
 			}
 			continue
 		}
-		err = l.reserveIn(l.path(found.months[len(found.months)-1]), bytes)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return err
+		path := l.path(found.months[len(found.months)-1])
+		info, err := os.Lstat(path)
+		if err == nil && l.room.info != nil && os.SameFile(l.room.info, info) && info.Size()+bytes+minRoom <= l.room.end {
+			return nil
 		}
-	}
-}
-
-func (l *Ledger) reserveIn(path string, bytes int64) error {
-	info, err := os.Lstat(path)
-	if err != nil {
+		if err == nil {
+			err = l.step("reserve", path)
+		}
+		if err == nil {
+			err = reserve(path, info.Size(), bytes+minRoom+roomStep)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has gone since
+		}
+		if err == nil {
+			l.room = room{info, info.Size() + bytes + minRoom + roomStep}
+		}
 		return err
 	}
-	need := info.Size() + bytes + minRoom
-	if l.room.info != nil && os.SameFile(l.room.info, info) && need <= l.room.end {
-		return nil
-	}
-	if err := l.step("reserve", path); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := reserve(f, info.Size(), bytes+minRoom+roomStep); err != nil {
-		return &fs.PathError{Op: "reserve", Path: path, Err: err}
-	}
-	l.room = room{info, need + roomStep}
-	return nil
 }
