@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,9 @@ func tarOf(t testing.TB, files ...file) []byte {
 var twoFiles = []file{{"a.csv", rows[:2000]}, {"d/b.jsonl", []byte("{}\n{}\n{}\n")}}
 
 func TestContainersLandEntryByEntry(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one export after another")
+	}
 	for _, tt := range []struct {
 		name, codec string
 		body        []byte
@@ -121,6 +125,9 @@ func TestWhatIsInAContainerIsNotOpenedFurther(t *testing.T) {
 }
 
 func TestUnusableContainersAreRefusedAndLeaveNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one export after another")
+	}
 	evil := func(names ...string) (files []file) {
 		for _, name := range names {
 			files = append(files, file{name, []byte("evil\n")})
@@ -335,6 +342,9 @@ func TestAFailureOfOurDiskEndsTheAttemptAtOnce(t *testing.T) {
 		"tar.gz": encode(t, "gzip", tarOf(t, file{"x", big})), "zip": zipOf(t, 8, file{"x", big}),
 		"small": rows, "small gzip": encode(t, "gzip", rows),
 	} {
+		if testing.Short() && !slices.Contains([]string{"plain", "tar", "zip", "small"}, name) {
+			continue
+		}
 		s := fetchtest.NewMemory(fetchtest.NewFile("e", body), fetchtest.NewFile("never", rows))
 		f := newMemoryFetcher(t, s)
 		f.IdleTimeout, f.PartSize, f.Parallel = time.Hour, 50_000, 100 // with slots for all requests, though some hang

@@ -74,6 +74,9 @@ func TestDataThatLooksLikeAnErrorInJSONLands(t *testing.T) {
 // What looks like an error lands if the job or a person promised it. The headers
 // of the answer prove an error as well as the data.
 func TestWhatLooksLikeAnErrorLandsOnlyIfItWasPromised(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one export after another")
+	}
 	const login = `<html><head><title>Portal</title></head><form><input name=p type="password"></form></html>`
 	for _, tt := range []struct{ name, body string }{
 		{"a.csv", `{"code":40301,"message":"link expired","data":null}`},

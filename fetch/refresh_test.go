@@ -203,6 +203,9 @@ func TestURLsThatHaveAlwaysExpiredFailTheAttempt(t *testing.T) {
 }
 
 func TestAFailedAttemptLeavesNoSecretOfAURL(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one export after another")
+	}
 	for name, tt := range map[string]struct {
 		faults sandbox.Faults
 		check  func(error) bool

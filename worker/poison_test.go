@@ -64,6 +64,9 @@ var poisonPayloads = map[string]struct{ payload, says string }{
 }
 
 func TestUnreadableTasksAreQuarantined(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one task after another")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{}
 		s.setUp(t, w)

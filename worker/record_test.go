@@ -271,6 +271,9 @@ func TestAPanicIsAFailedAttempt(t *testing.T) {
 	t.Parallel()
 	for _, asked := range []bool{false, true} {
 		for _, local := range []bool{false, true} {
+			if testing.Short() && asked {
+				continue // it is recovered in the same place
+			}
 			t.Run(fmt.Sprint("asked ", asked, ", local ", local), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { testPanic(t, asked, local) })
 			})
@@ -305,6 +308,9 @@ func testPanic(t *testing.T, asked, local bool) {
 
 // The receipt counts the attempts since the export was asked for.
 func TestAReceiptCountsTheAttemptsThatItTook(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one export after another")
+	}
 	t.Parallel()
 	for failures := range 3 {
 		a, answers := openArchive(t), 0

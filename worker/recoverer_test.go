@@ -32,6 +32,9 @@ var unreadableMessages = map[string]struct {
 // A message that is no task would keep asynq from seeing the tasks whose workers
 // have died. It is quarantined, and Tasks yields it.
 func TestMessagesThatAreNoTasksBlockNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one task after another")
+	}
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, w := &scriptedFetcher{ends: []error{nil}}, &Worker{TaskCheckInterval: 5 * time.Second}

@@ -172,6 +172,9 @@ func asZstd(encoded []byte) error {
 // None of these files begins like zstd, and most are text. With the name of a
 // zstd file, each is refused.
 func TestFilesThatCrashedAnEncoderAreNoZstd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one file after another")
+	}
 	crashers := entriesOf(t, testdataOf(t, compressModule, "zstd/testdata/comp-crashers.zip"))
 	if len(crashers) != 1657 {
 		t.Errorf("%d files, want 1657", len(crashers))

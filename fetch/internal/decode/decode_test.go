@@ -18,6 +18,9 @@ import (
 )
 
 func TestEachCodecDecodesWhatItEncoded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one file after another")
+	}
 	for name, encode := range encoders {
 		for _, size := range []int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 3 << 19} {
 			content := noise(size)
@@ -139,6 +142,9 @@ func TestBytesBehindASkippableFrameAreCorrupt(t *testing.T) {
 }
 
 func TestFlippedBitsInCheckedFilesAreSeen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one file after another")
+	}
 	for name, encode := range encoders {
 		encoded := encode(t, noise(40))
 		for at := range encoded {
@@ -155,6 +161,9 @@ func TestFlippedBitsInCheckedFilesAreSeen(t *testing.T) {
 }
 
 func TestLargeWindowsAreRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one file after another")
+	}
 	descriptor := func(log, mantissa byte) []byte {
 		frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x04, (log-10)<<3 | mantissa}
 		return append(frame, 0x01, 0x00, 0x00, 0x99, 0xe9, 0xd8, 0x51) // an empty last block, and the checksum of nothing

@@ -70,6 +70,9 @@ func FuzzHostileFiles(f *testing.F) {
 // A line that is longer than any can be is damage, and takes no more memory than the
 // longest that can be.
 func TestALineWithoutAnEndIsDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one line after another")
+	}
 	w := chained(t, 2)
 	long := bytes.Repeat([]byte{'x'}, maxLine+maxLine/8)
 	l := write(t, map[string][]byte{"2026-12.jsonl": join(w[0], append(long, '\n'), w[1])})

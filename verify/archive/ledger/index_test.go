@@ -129,6 +129,9 @@ func mustKnow(t testing.TB, l *Ledger) {
 }
 
 func TestIndexFindAndLatestSayWhatTheLinesSay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one line after another")
+	}
 	synctest.Test(t, func(t *testing.T) { // frozen holders cost no time
 		l := newLedger(t)
 		other := Open(l.dir, genesis, nil)
