@@ -95,7 +95,7 @@ const maxInMemory = 256 << 10
 // open opens the file of the received bytes and the part index. An object that is known
 // to be small gets memory in place of them, if nothing is persisted.
 func (p *Partial) open(ctx context.Context, size int64) (err error) {
-	if p.in.file == nil && size >= 0 && size <= maxInMemory {
+	if size >= 0 && size <= maxInMemory && p.in.file == nil {
 		p.memory = make([]byte, size)
 		return nil
 	}
