@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	if _, err := os.Stat("/dev/shm"); err == nil && os.Getenv("TMPDIR") == "" { // the tests sync thousands of files
 		os.Setenv("TMPDIR", "/dev/shm")
 	}
-	debug.SetGCPercent(1000) // the heap is a few MB, and a Redis in the process fills it many times a second
+	debug.SetGCPercent(1000)                      // the heap is a few MB, and a Redis in the process fills it many times a second
 	lua.RegistrySize, lua.CallStackSize = 512, 64 // that Redis makes an interpreter for each script, and they are small
 	SetRedisLogger(nil)
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")) // it ends within a second of its pool
