@@ -66,7 +66,9 @@ func (c *statusCommand) newOverview(places []string) (overview, error) {
 		}
 		set(&line.Listed, p.Listed)
 		set(&line.LastLanded, p.LastLanded)
-		set(&line.Proven, provenAt(append(whole, p.Rechecked...)))
+		if !p.LastLanded.IsZero() {
+			set(&line.Proven, provenAt(append(slices.Clone(whole), p.Rechecked...)))
+		}
 		if p.Message != "" {
 			set(&line.FailedSince, p.FailedSince)
 			line.Command = "tallyman accept " + cli.ShellQuote(p.Name) + " --reason TEXT"
