@@ -20,8 +20,6 @@ import (
 type dispatcher struct {
 	w       *Worker
 	softCtx context.Context // of dispatch
-	fetches chan struct{}   // a slot for each fetch at once
-	commits chan struct{}   // and for each commit that takes none of those
 	changed chan struct{}   // a task was added, or a slot is free
 
 	mu      sync.Mutex
@@ -47,14 +45,8 @@ type asker struct {
 	err     error
 }
 
-// maxCommits is how many exports may commit at once beside those that are fetched.
-const maxCommits = 32
-
 func newDispatcher(w *Worker) *dispatcher {
-	return &dispatcher{
-		w: w, fetches: make(chan struct{}, max(w.FetchConcurrency, 1)), commits: make(chan struct{}, maxCommits),
-		changed: make(chan struct{}, 1), tasks: map[string]*localTask{},
-	}
+	return &dispatcher{w: w, changed: make(chan struct{}, 1), tasks: map[string]*localTask{}}
 }
 
 // add has an export polled and fetched, unless it is under way: then it returns the
@@ -139,23 +131,16 @@ const justNow = time.Second
 // fetches are taken when the job is ready, the attempt ends, and the next one begins
 // with a slot: meanwhile the export may have been cancelled.
 func (d *dispatcher) run(t *localTask) {
-	leavePoll, leaveFetch, leaveCommit := sync.OnceFunc(d.leavePoll), func() {}, func() {}
+	leavePoll, leaveFetch := sync.OnceFunc(d.leavePoll), func() {}
 	ctx, r := d.w.hardCtx, &run{w: d.w, ref: t.ref, options: t.options, forCaller: t.asker != nil}
 	begin := func(ctx context.Context) context.Context { // with a slot of a fetch
-		leaveFetch = sync.OnceFunc(func() { <-d.fetches })
+		ctx, leaveFetch = d.w.slots.hold(ctx)
 		leavePoll()
-		return fetch.WithReceived(ctx, sync.OnceFunc(func() {
-			select {
-			case d.commits <- struct{}{}:
-				leaveCommit = func() { <-d.commits }
-				leaveFetch()
-			default: // those that commit are many already
-			}
-		}))
+		return ctx
 	}
 	r.ready = func(ctx context.Context) (context.Context, error) {
 		select {
-		case d.fetches <- struct{}{}:
+		case d.w.slots.fetches <- struct{}{}:
 			return begin(ctx), nil
 		default:
 			return ctx, errReady
@@ -165,7 +150,7 @@ func (d *dispatcher) run(t *localTask) {
 	receipt, err := r.try(ctx, typePoll)
 	if errors.Is(err, errReady) {
 		select {
-		case d.fetches <- struct{}{}:
+		case d.w.slots.fetches <- struct{}{}:
 			r.justAsked = time.Since(t.asked) < justNow
 			receipt, err = r.try(begin(ctx), typeFetch)
 		case <-d.softCtx.Done():
@@ -173,7 +158,6 @@ func (d *dispatcher) run(t *localTask) {
 		}
 	}
 	t.asked = time.Time{}
-	leaveCommit()
 	leaveFetch()
 	leavePoll()
 	switch again, snoozed := errors.AsType[*snoozeError](err); {

@@ -85,7 +85,7 @@ func TestWhatCommitsTakesNoSlot(t *testing.T) {
 		if most.receiving != fetches || most.committing != maxCommits+fetches {
 			t.Errorf("%d were received at once, and %d waited for their commits", most.receiving, most.committing)
 		}
-		if free := len(w.dispatcher.fetches) + len(w.dispatcher.commits); free != 0 || w.dispatcher.polling != 0 {
+		if free := len(w.slots.fetches) + len(w.slots.commits); free != 0 || w.dispatcher.polling != 0 {
 			t.Errorf("%d slots of fetches and %d of polls are taken in the end", free, w.dispatcher.polling)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hibiken/asynq"
@@ -84,6 +85,8 @@ func TestUnreadableTasksAreQuarantined(t *testing.T) {
 		if err := fetchByWorker(t, w, ref); err != nil || len(s.times) != 1 {
 			t.Errorf("the next task: %v after %d attempts", err, len(s.times))
 		}
+		defer startWorker(t, w)()
+		time.Sleep(time.Minute) // until all are seen
 		for name, bad := range poisonPayloads {
 			checkQuarantined(t, w.Queue, pollQueue, name, bad.says)
 			checkQuarantined(t, w.Queue, fetchQueue, name, bad.says)

@@ -35,8 +35,7 @@ var queues = []string{pollQueue, fetchQueue, discoverQueue}
 
 // How long a run of a task may take.
 const (
-	pollTimeout     = time.Hour // most of it is waiting for a turn
-	fetchTimeout    = 30 * 24 * time.Hour
+	exportTimeout   = 30 * 24 * time.Hour
 	discoverTimeout = 24 * time.Hour
 )
 
@@ -61,12 +60,12 @@ func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bo
 
 // enqueueTask adds a poll or a fetch, unless the export has one already.
 func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref, o Options) (added bool, err error) {
-	queue, timeout := pollQueue, pollTimeout
+	queue := pollQueue
 	if taskType == typeFetch {
-		queue, timeout = fetchQueue, fetchTimeout
+		queue = fetchQueue
 	}
 	payload := payloadOf(Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)})
-	task := asynq.NewTask(taskType, payload, asynq.Queue(queue), asynq.TaskID(taskID(taskType, ref.Hash())), asynq.Timeout(timeout), asynq.MaxRetry(unlimitedRetries))
+	task := asynq.NewTask(taskType, payload, asynq.Queue(queue), asynq.TaskID(taskID(taskType, ref.Hash())), asynq.Timeout(exportTimeout), asynq.MaxRetry(unlimitedRetries))
 	_, err = q.client.EnqueueContext(ctx, task)
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):

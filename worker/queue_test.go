@@ -166,7 +166,7 @@ func TestRemove(t *testing.T) {
 		w, _ := newFastWorker(s, a, &scriptedFetcher{ends: []error{&fetch.CallError{Kind: fetch.ErrThrottled, RetryAfter: time.Hour}}})
 		stop := startWorker(t, w)
 		mustEnqueue(t, q, ref)
-		waitForState(t, q, fetchQueue, taskID(typeFetch, hash), asynq.TaskStateRetry)
+		waitForState(t, q, hash, asynq.TaskStateRetry)
 		if queued, err := q.Queued(hash); !queued || err != nil {
 			t.Errorf("waiting: queued %v, %v", queued, err)
 		}
@@ -177,23 +177,25 @@ func TestRemove(t *testing.T) {
 		stop = startWorker(t, w)
 		mustEnqueue(t, q, ref)
 		<-ended
-		waitForState(t, q, fetchQueue, taskID(typeFetch, hash), asynq.TaskStateArchived)
+		waitForState(t, q, hash, asynq.TaskStateArchived)
 		waitUntilIdle(t, q, ref) // its poll has to end, too
 		stop()
 		gone("given up")
 	})
 }
 
-// waitForState waits until a task is in a state.
-func waitForState(t testing.TB, q *Queue, queue, id string, state asynq.TaskState) {
+// waitForState waits until the task of an export is in a state.
+func waitForState(t testing.TB, q *Queue, hash string, state asynq.TaskState) {
 	t.Helper()
 	for {
-		task, err := q.inspector.GetTaskInfo(queue, id)
-		if err == nil && task.State == state {
-			return
-		}
-		if err != nil && !isNotFound(err) {
-			t.Fatal(err)
+		for _, at := range taskLocations(hash) {
+			task, err := q.inspector.GetTaskInfo(at.queue, at.id)
+			if err == nil && task.State == state {
+				return
+			}
+			if err != nil && !isNotFound(err) {
+				t.Fatal(err)
+			}
 		}
 		time.Sleep(fastCheck / 4)
 	}
@@ -346,7 +348,7 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 			refs := []fetch.Ref{parseRef(t, jobRef+"1"), parseRef(t, jobRef+"2")}
 			for _, ref := range refs {
 				mustEnqueue(t, w.Queue, ref)
-				waitForState(t, w.Queue, pollQueue, taskID(typePoll, ref.Hash()), asynq.TaskStateRetry)
+				waitForState(t, w.Queue, ref.Hash(), asynq.TaskStateRetry)
 			}
 			ready.Store(true)
 			lose(t, r)

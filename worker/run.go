@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"time"
 
 	"github.com/hibiken/asynq"
 
@@ -32,9 +33,13 @@ type run struct {
 // What ends a run, beside a receipt, a *snoozeError, and the error that the export has
 // failed with.
 var (
-	errReady = errors.New("the job is ready, and the export is fetched by another run")
-	errCut   = errors.New("the attempt was cut short") // since the worker stops or has lost its lease, which says nothing of the export
+	errReady  = errors.New("the job is ready, and the export is fetched by another run")
+	errNoSlot = errors.New("other exports take all slots of the worker")
+	errCut    = errors.New("the attempt was cut short") // since the worker stops or has lost its lease, which says nothing of the export
 )
+
+// slotPatience is how long a fetch waits for a slot before another worker may take it.
+const slotPatience = time.Second
 
 // handle runs a task that asynq gives to this worker, and that must be of a type. Its
 // error tells asynq when to run the task again. In a queue, a task that has failed is
@@ -44,10 +49,35 @@ func (w *Worker) handle(ctx context.Context, t *asynq.Task, wantType string) err
 	if err != nil {
 		return w.quarantineTask(err)
 	}
+	slots, patience := w.polls, (<-chan time.Time)(nil)
+	if wantType == typeFetch {
+		slots, patience = w.slots.fetches, time.After(slotPatience)
+	}
+	select {
+	case slots <- struct{}{}:
+	case <-patience:
+		return snooze(0, errNoSlot)
+	case <-w.softCtx.Done():
+		return snooze(0, errWorkerStopped)
+	case <-ctx.Done():
+		return snooze(0, context.Cause(ctx))
+	}
+	leave := func() { <-slots }
+	if wantType == typeFetch {
+		ctx, leave = w.slots.hold(ctx)
+	}
+	defer func() { leave() }()
 	r := &run{w: w, ref: ref, options: task.Options}
 	r.ready = func(ctx context.Context) (context.Context, error) {
-		_, err := w.Queue.enqueueTask(ctx, typeFetch, ref, task.Options)
-		return ctx, cmp.Or(err, errReady)
+		select {
+		case w.slots.fetches <- struct{}{}:
+			leave() // those that poll
+			ctx, leave = w.slots.hold(ctx)
+			return ctx, nil
+		default:
+			_, err := w.Queue.enqueueTask(ctx, typeFetch, ref, task.Options)
+			return ctx, cmp.Or(err, errReady)
+		}
 	}
 	_, err = r.try(ctx, wantType)
 	switch {
@@ -89,7 +119,7 @@ func (r *run) try(ctx context.Context, taskType string) (receipt *archive.Receip
 	cut := err != nil && (ctx.Err() != nil || w.hardCtx.Err() != nil || errors.Is(err, fetch.ErrDrained))
 	cause := Classify(err).Cause
 	w.outages.Range(func(of, outage any) bool {
-		if !cut && of != cause {
+		if !cut && of != cause && !errors.Is(err, errReady) { // a job that is ready says nothing of its fetch
 			outage.(*Outage).Passed(r.ref.Hash())
 		}
 		return true

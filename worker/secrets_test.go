@@ -160,7 +160,7 @@ func TestAnyTextOfAnErrorCanBeStored(t *testing.T) {
 			if err := fetchByWorker(t, w, ref); err == nil || err.Error() != text {
 				t.Errorf("ended with %v", err)
 			}
-			if task, err := w.Queue.inspector.GetTaskInfo(fetchQueue, taskID(typeFetch, ref.Hash())); err != nil || task.State.String() != "archived" {
+			if task, err := w.Queue.inspector.GetTaskInfo(pollQueue, taskID(typePoll, ref.Hash())); err != nil || task.State.String() != "archived" {
 				t.Errorf("%.20q: %v, %v", text, task, err)
 			}
 		})

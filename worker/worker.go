@@ -70,6 +70,9 @@ type Worker struct {
 
 	local      bool            // it works for a Local
 	dispatcher *dispatcher     // runs its tasks if there is no Queue
+	polls      chan struct{}   // a slot for each task of the Queue that polls
+	slots      slots           // for those that fetch
+	softCtx    context.Context // no task is begun once it has ended
 	hardCtx    context.Context // ends the tasks that still run
 	lastNotes  sync.Map        // the last note, by the hash of the export
 	outages    sync.Map        // of *Outage, by the Cause
@@ -89,7 +92,8 @@ var errWorkerStopped = errors.New("the worker stops")
 func (w *Worker) Run(ctx context.Context) error {
 	hardCtx, stopHard := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopHard(nil)
-	w.hardCtx = hardCtx
+	w.softCtx, w.hardCtx = ctx, hardCtx
+	w.polls, w.slots = make(chan struct{}, max(w.PollConcurrency, 1)), newSlots(w.FetchConcurrency)
 	w.Log = cmp.Or(w.Log, slog.New(slog.DiscardHandler))
 	start := w.startServers
 	if w.Queue == nil {
@@ -101,10 +105,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	var background sync.WaitGroup
 	defer background.Wait()
-	adopting, stopAdopting := context.WithCancel(ctx)
-	defer stopAdopting()
+	running, end := context.WithCancel(ctx)
+	defer end()
 	if !w.Archive.Made { // else nothing landed before
-		background.Go(func() { w.adopt(adopting) })
+		background.Go(func() { w.adopt(running) })
 	}
 	if w.Queue != nil {
 		err = w.recoverTasks(ctx)
@@ -133,13 +137,13 @@ func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	var stops, shutdowns []func()
-	serve := func(queue, taskType string, concurrency int) {
+	serve := func(queue string, concurrency int, handle asynq.HandlerFunc) {
 		server := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(queue, concurrency))
-		err = errors.Join(err, server.Start(asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error { return w.handle(ctx, t, taskType) })))
+		err = errors.Join(err, server.Start(handle))
 		stops, shutdowns = append(stops, server.Stop), append(shutdowns, server.Shutdown)
 	}
-	serve(pollQueue, typePoll, w.PollConcurrency)
-	serve(fetchQueue, typeFetch, w.FetchConcurrency)
+	serve(pollQueue, cap(w.polls)+cap(w.slots.fetches)+maxCommits, func(ctx context.Context, t *asynq.Task) error { return w.handle(ctx, t, typePoll) })
+	serve(fetchQueue, w.FetchConcurrency, func(ctx context.Context, t *asynq.Task) error { return w.handle(ctx, t, typeFetch) })
 	if scheduler != nil {
 		err = errors.Join(err, scheduler.start(ctx))
 		stops, shutdowns = append(stops, scheduler.server.Stop), append(shutdowns, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
