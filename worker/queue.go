@@ -137,6 +137,7 @@ type QueuedTask struct {
 	Running bool      // a worker has it, or had it less than a lease ago
 	Next    time.Time // when it is due, if it is not yet
 	Why     string    // the last error, or ""
+	Polls   int       // how often its job was found not ready, of an export that waits for that without a task
 
 	// Quarantined means that no worker takes the task any more: it was given
 	// up, or can't be read. Why tells the reason. Ref is the zero Ref if it can't

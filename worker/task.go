@@ -20,9 +20,11 @@ import (
 const (
 	typePoll      = "export:poll"
 	typeFetch     = "export:fetch"
+	typePlace     = "place:poll"
 	typeDiscover  = "place:discover"
 	pollQueue     = "tallyman.poll"
 	fetchQueue    = "tallyman.fetch"
+	placeQueue    = "tallyman.place"
 	discoverQueue = "tallyman.discover"
 )
 
@@ -74,8 +76,8 @@ const (
 // errBadTask is a task that no version of this package has written.
 var errBadTask = errors.New("it is not a task of this program")
 
-// payloadOf writes a Task or a discoverTask.
-func payloadOf[T Task | discoverTask](task T) []byte {
+// payloadOf writes the payload of a task.
+func payloadOf[T Task | placeTask | discoverTask](task T) []byte {
 	b, _ := json.Marshal(task) // of texts, numbers and times: it can't fail
 	return b
 }

@@ -1,0 +1,338 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"tallyman/fetch"
+)
+
+// A member is an export that waits for its job. It has no task: it is in the group of its
+// place and account, due at some time, until its job has ended or its wait is over. Then
+// it gets the task of a fetch, which decides. So what waits costs Redis a few hundred
+// bytes, and a worker nothing until it is due.
+type member struct {
+	hash    string // of the export
+	asked   time.Time
+	wait    time.Duration // for the job, from then on; 0 is as long as the worker waits
+	group   string        // the payload of a placeTask
+	payload string        // of its task
+	said    string        // by the job when it was asked first, on one line
+
+	value string // all of that, as it is in Redis: another ask for the same export has another one
+}
+
+// The keys share a hash tag, so that a cluster has them in one slot.
+const (
+	membersKey  = "tallyman:{waiting}:members"  // the members, by the hash of the export
+	groupsKey   = "tallyman:{waiting}:groups"   // the turn and the end of the lease of each group, in milliseconds
+	pollsKey    = "tallyman:{waiting}:polls"    // how often the job of each member was found not ready, by the hash of the export
+	listingsKey = "tallyman:{waiting}:listings" // when each group was listed last, and how long after the time before, in milliseconds
+	dueKey      = "tallyman:{waiting}:due:"     // before a group: when each of its members is due, in milliseconds
+)
+
+// text is the member as it is written to Redis.
+func (m *member) text() string {
+	return fmt.Sprintf("%d %d\n%s\n%s\n%s", m.asked.UnixNano(), m.wait, m.group, m.payload, m.said)
+}
+
+func parseMember(hash, value string) (m member, err error) {
+	fields := strings.SplitN(value, "\n", 4)
+	if len(fields) != 4 {
+		return m, fmt.Errorf("%w: a member has %d lines, want 4", errBadTask, len(fields))
+	}
+	asked, wait, _ := strings.Cut(fields[0], " ")
+	at, err := strconv.ParseInt(asked, 10, 64)
+	d, waitErr := strconv.ParseInt(wait, 10, 64)
+	m = member{hash, time.Unix(0, at), time.Duration(d), fields[1], fields[2], fields[3], value}
+	return m, errors.Join(err, waitErr)
+}
+
+// task reads the member's task.
+func (m *member) task() (Task, fetch.Ref, error) {
+	task, ref, err := parseTask([]byte(m.payload))
+	if err == nil && ref.Hash() != m.hash {
+		err = fmt.Errorf("%w: a member is under %q, want %s of %s", errBadTask, m.hash, ref.Hash(), ref)
+	}
+	return task, ref, err
+}
+
+// A placeTask is the payload of a task that looks after the members of a group.
+type placeTask struct {
+	Version int    `json:"v"`
+	Place   string `json:"place"` // or, of a reference that is in none, what all references to the same service and region have
+	Profile string `json:"profile,omitempty"`
+}
+
+// groupOf is the group that an export waits in.
+func (w *Worker) groupOf(ref fetch.Ref) string {
+	t := placeTask{Version: taskVersion, Place: ref.Scheme() + "://" + ref.Parts()[0] + "/"}
+	if place, ok := ref.Place(); ok {
+		t.Place = place.String()
+	}
+	if w.Profile != nil {
+		t.Profile = w.Profile(ref)
+	}
+	return string(payloadOf(t))
+}
+
+func placeTaskID(group, turn string) string {
+	sum := sha256.Sum256([]byte(group))
+	return fmt.Sprintf("place.%x.%s", sum[:16], turn)
+}
+
+// addMemberScript makes an export a member of its group.
+var addMemberScript = redis.NewScript(`
+redis.call("HSET", KEYS[1], ARGV[1], ARGV[2])
+redis.call("ZADD", KEYS[3], ARGV[4], ARGV[1])
+redis.call("HSETNX", KEYS[2], ARGV[3], "0 0")
+redis.call("HINCRBY", KEYS[4], ARGV[1], ARGV[5])
+return 1`)
+
+// postponeScript has members be due at other times, and counts that their jobs were found
+// not ready. A member that is none any more stays so.
+var postponeScript = redis.NewScript(`
+for i = 1, #ARGV, 2 do
+	if redis.call("ZSCORE", KEYS[1], ARGV[i]) then
+		redis.call("ZADD", KEYS[1], ARGV[i + 1], ARGV[i])
+		redis.call("HINCRBY", KEYS[2], ARGV[i], 1)
+	end
+end
+return 1`)
+
+// removeMemberScript takes an export out of its group, if its member is as it was read.
+var removeMemberScript = redis.NewScript(`
+local member = redis.call("HGET", KEYS[1], ARGV[1])
+if not member or ARGV[3] ~= "" and ARGV[3] ~= member then
+	return 0
+end
+redis.call("HDEL", KEYS[1], ARGV[1])
+redis.call("HDEL", KEYS[2], ARGV[1])
+redis.call("ZREM", ARGV[2] .. (string.match(member, "^[^\n]*\n([^\n]*)") or ""), ARGV[1])
+return 1`)
+
+// claimGroupsScript begins a turn of each group that has a member which is due and whose
+// lease has ended, and forgets those without members.
+var claimGroupsScript = redis.NewScript(`
+local claimed, groups, now = {}, redis.call("HGETALL", KEYS[1]), tonumber(ARGV[1])
+for i = 1, #groups, 2 do
+	local turn, ends = string.match(groups[i + 1], "^(%d+) (%d+)$")
+	local first = redis.call("ZRANGE", ARGV[3] .. groups[i], 0, 0, "WITHSCORES")
+	if #first == 0 then
+		redis.call("HDEL", KEYS[1], groups[i])
+		redis.call("HDEL", KEYS[2], groups[i])
+	elseif tonumber(first[2]) <= now and tonumber(ends or 0) <= now then
+		turn = string.format("%d", tonumber(turn or 0) + 1)
+		redis.call("HSET", KEYS[1], groups[i], turn .. " " .. ARGV[2])
+		table.insert(claimed, groups[i])
+		table.insert(claimed, turn)
+	end
+end
+return claimed`)
+
+// renewGroupScript gives the lease of a turn another end, unless another turn has begun.
+var renewGroupScript = redis.NewScript(`
+local group = redis.call("HGET", KEYS[1], ARGV[1])
+if not group or string.match(group, "^%d+") ~= ARGV[2] then
+	return 0
+end
+redis.call("HSET", KEYS[1], ARGV[1], ARGV[2] .. " " .. ARGV[3])
+return 1`)
+
+// wait makes an export a member of its group. If its job said something, it was not ready.
+func (q *Queue) wait(ctx context.Context, m member, due time.Time) error {
+	keys, polls := []string{membersKey, groupsKey, dueKey + m.group, pollsKey}, 0
+	if m.said != "" {
+		polls = 1
+	}
+	if err := addMemberScript.Run(ctx, q.redis, keys, m.hash, m.text(), m.group, due.UnixMilli(), polls).Err(); err != nil {
+		return fmt.Errorf("wait for %s: %w", m.hash, wrapRedisError(ctx, err))
+	}
+	return nil
+}
+
+// waits reports whether an export waits for its job.
+func (q *Queue) waits(ctx context.Context, hash string) (bool, error) {
+	waits, err := q.redis.HExists(ctx, membersKey, hash).Result()
+	if err != nil {
+		err = fmt.Errorf("look up %s: %w", hash, wrapRedisError(ctx, err))
+	}
+	return waits, err
+}
+
+// endWait takes an export out of its group; if value is not "", only if no other ask for
+// it has come since that was read. It reports whether it was a member.
+func (q *Queue) endWait(ctx context.Context, hash, value string) (waited bool, err error) {
+	waited, err = removeMemberScript.Run(ctx, q.redis, []string{membersKey, pollsKey}, hash, dueKey, value).Bool()
+	if err != nil {
+		return false, fmt.Errorf("end the wait of %s: %w", hash, wrapRedisError(ctx, err))
+	}
+	return waited, nil
+}
+
+// renew gives the lease of a group's turn another end. It reports whether the turn is
+// still the group's.
+func (q *Queue) renew(ctx context.Context, group, turn string, ends time.Time) (bool, error) {
+	return renewGroupScript.Run(ctx, q.redis, []string{groupsKey}, group, turn, ends.UnixMilli()).Bool()
+}
+
+// groupLease is how long a worker has the turn of a group unless it renews its lease.
+const groupLease = 25 * time.Second
+
+// claimGroups enqueues the tasks of groups that have members which are due.
+func (q *Queue) claimGroups(ctx context.Context) error {
+	now := time.Now()
+	claimed, err := claimGroupsScript.Run(ctx, q.redis, []string{groupsKey, listingsKey}, now.UnixMilli(), now.Add(groupLease).UnixMilli(), dueKey).StringSlice()
+	for i := 0; err == nil && i < len(claimed); i += 2 {
+		_, err = q.client.EnqueueContext(ctx, asynq.NewTask(typePlace, []byte(claimed[i])), asynq.Queue(placeQueue),
+			asynq.TaskID(placeTaskID(claimed[i], claimed[i+1])), asynq.Timeout(discoverTimeout), asynq.MaxRetry(0))
+	}
+	return err // the lease ends, and the next turn begins
+}
+
+// members reads what Redis has of exports, by their hashes: those that wait in a group.
+// What can't be read is dropped; the archive knows what it stood for.
+func (q *Queue) members(ctx context.Context, group string, hashes []string) ([]member, error) {
+	values, err := q.redis.HMGet(ctx, membersKey, hashes...).Result()
+	if err != nil {
+		return nil, err
+	}
+	var found []member
+	for i, value := range values {
+		text, ok := value.(string)
+		if !ok { // it waits no more, or never did
+			continue
+		}
+		m, err := parseMember(hashes[i], text)
+		if err == nil && m.group == group {
+			found = append(found, m)
+			continue
+		}
+		if err != nil {
+			_, err = q.endWait(ctx, hashes[i], text)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// membersAtOnce is how many members are read at once.
+const membersAtOnce = 500
+
+// dueMembers reads members of a group that were due at a time, those first that were due
+// first. There are no more if it reads none.
+func (q *Queue) dueMembers(ctx context.Context, group string, at time.Time) ([]member, error) {
+	for {
+		hashes, err := q.redis.ZRangeByScore(ctx, dueKey+group, &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(at.UnixMilli(), 10), Count: membersAtOnce}).Result()
+		if err != nil || len(hashes) == 0 {
+			return nil, err
+		}
+		found, err := q.members(ctx, group, hashes)
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+		if err := q.redis.ZRem(ctx, dueKey+group, hashes).Err(); err != nil { // asked for again in another group, or not ours
+			return nil, err
+		}
+	}
+}
+
+// A postponed member is due again later, since its job was found not ready.
+type postponed struct {
+	hash string
+	due  time.Time
+}
+
+// postpone has members of a group be due again.
+func (q *Queue) postpone(ctx context.Context, group string, members []postponed) error {
+	if len(members) == 0 {
+		return nil
+	}
+	args := make([]any, 0, 2*len(members))
+	for _, m := range members {
+		args = append(args, m.hash, m.due.UnixMilli())
+	}
+	return postponeScript.Run(ctx, q.redis, []string{dueKey + group, pollsKey}, args...).Err()
+}
+
+// promote gives a member the task of a fetch, and takes it out of its group.
+func (q *Queue) promote(ctx context.Context, m member) error {
+	task, ref, err := m.task()
+	added := false
+	if err == nil {
+		added, err = q.enqueueTask(ctx, typeFetch, ref, task.Options)
+	} else { // the archive knows what it stood for
+		added, err = true, nil
+	}
+	if err == nil && !added {
+		err = q.replaceDead(ctx, ref, task.Options)
+	}
+	if err == nil {
+		_, err = q.endWait(ctx, m.hash, m.value)
+	}
+	return err
+}
+
+// replaceDead enqueues the fetch of an export that has one which no worker takes any more.
+func (q *Queue) replaceDead(ctx context.Context, ref fetch.Ref, o Options) error {
+	id := taskID(typeFetch, ref.Hash())
+	if task, err := q.inspector.GetTaskInfo(fetchQueue, id); err != nil || task.State != asynq.TaskStateArchived {
+		return nil //nolint:nilerr // it will run, or has just ended
+	}
+	if err := q.inspector.DeleteTask(fetchQueue, id); err != nil && !isNotFound(err) {
+		return fmt.Errorf("replace %s: %w", id, wrapRedisError(ctx, err))
+	}
+	_, err := q.enqueueTask(ctx, typeFetch, ref, o)
+	return err
+}
+
+// waiting yields the exports that wait for their jobs.
+func (q *Queue) waiting(ctx context.Context) iter.Seq2[QueuedTask, error] {
+	return func(yield func(QueuedTask, error) bool) {
+		for cursor := uint64(0); ; {
+			page, next, err := q.redis.HScan(ctx, membersKey, cursor, "", listPageSize).Result()
+			var found []QueuedTask
+			more, times, polls := q.redis.Pipeline(), []*redis.FloatCmd{}, []*redis.StringCmd{}
+			for i := 0; i+1 < len(page); i += 2 {
+				m, err := parseMember(page[i], page[i+1])
+				var ref fetch.Ref
+				if err == nil {
+					_, ref, err = m.task()
+				}
+				if err == nil {
+					found, times = append(found, QueuedTask{ID: m.hash, Ref: ref, Why: cmp.Or(m.said, "its job is looked for with the others of its place")}), append(times, more.ZScore(ctx, dueKey+m.group, page[i]))
+					polls = append(polls, more.HGet(ctx, pollsKey, page[i]))
+				}
+			}
+			if err == nil {
+				_, err = more.Exec(ctx)
+			}
+			if err != nil && !errors.Is(err, redis.Nil) {
+				yield(QueuedTask{}, fmt.Errorf("list the queue: %w", wrapRedisError(ctx, err)))
+				return
+			}
+			for i, task := range found {
+				task.Next = time.UnixMilli(int64(times[i].Val()))
+				task.Polls, _ = polls[i].Int()
+				if !yield(task, nil) {
+					return
+				}
+			}
+			if cursor = next; cursor == 0 {
+				return
+			}
+		}
+	}
+}
