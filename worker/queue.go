@@ -31,7 +31,7 @@ func NewQueue(client redis.UniversalClient) *Queue {
 }
 
 // queues are all queues.
-var queues = []string{pollQueue, fetchQueue, discoverQueue}
+var queues = []string{pollQueue, fetchQueue, placeQueue, discoverQueue}
 
 // How long a run of a task may take.
 const (
@@ -48,6 +48,9 @@ const unlimitedRetries = 1 << 30
 // a task was added: an export that is queued, is being fetched, or has failed and
 // was not removed since, stays as it is.
 func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bool, err error) {
+	if waits, err := q.waits(ctx, ref.Hash()); err != nil || waits {
+		return false, err
+	}
 	_, err = q.inspector.GetTaskInfo(fetchQueue, taskID(typeFetch, ref.Hash()))
 	if err == nil { // its job is ready
 		return false, nil
@@ -85,7 +88,8 @@ func taskLocations(hash string) []taskLocation {
 	return []taskLocation{{pollQueue, taskID(typePoll, hash)}, {fetchQueue, taskID(typeFetch, hash)}}
 }
 
-// Queued reports whether the queue has a task of the export that will run.
+// Queued reports whether the queue has a task of the export that will run, or the
+// export waits for its job.
 func (q *Queue) Queued(hash string) (bool, error) {
 	for _, t := range taskLocations(hash) {
 		task, err := q.inspector.GetTaskInfo(t.queue, t.id)
@@ -96,16 +100,23 @@ func (q *Queue) Queued(hash string) (bool, error) {
 		case task.State != asynq.TaskStateArchived:
 			return true, nil
 		}
+		if waits, err := q.waits(context.Background(), hash); err != nil || waits {
+			return waits, err
+		}
 	}
 	return false, nil
 }
 
-// Remove takes the tasks of an export out of the queue. A task that runs is told
-// to end, and reported as running: it has to be removed again later.
+// Remove takes the tasks of an export out of the queue, and the export out of those that
+// wait. A task that runs is told to end, and reported as running: it has to be removed
+// again later.
 func (q *Queue) Remove(hash string) (running bool, err error) {
 	for _, t := range taskLocations(hash) {
 		err := q.inspector.DeleteTask(t.queue, t.id)
 		if err == nil || isNotFound(err) {
+			if _, err := q.endWait(context.Background(), hash, ""); err != nil {
+				return running, err
+			}
 			continue
 		}
 		task, lookupErr := q.inspector.GetTaskInfo(t.queue, t.id)
@@ -159,8 +170,8 @@ var taskLists = []listFunc{
 
 const listPageSize = 1000
 
-// Tasks yields the tasks of exports that are in the queue, and what was
-// quarantined. Tasks that move meanwhile may be missed, or come twice.
+// Tasks yields the tasks of exports that are in the queue, the exports that wait for
+// their jobs, and what was quarantined. Tasks that move meanwhile may be missed, or come twice.
 func (q *Queue) Tasks(ctx context.Context) iter.Seq2[QueuedTask, error] {
 	return func(yield func(QueuedTask, error) bool) {
 		for _, queue := range []string{pollQueue, fetchQueue} {
@@ -185,9 +196,11 @@ func (q *Queue) Tasks(ctx context.Context) iter.Seq2[QueuedTask, error] {
 				}
 			}
 		}
-		for task, err := range q.quarantined(ctx) {
-			if !yield(task, err) {
-				return
+		for _, others := range []iter.Seq2[QueuedTask, error]{q.waiting(ctx), q.quarantined(ctx)} {
+			for task, err := range others {
+				if !yield(task, err) {
+					return
+				}
 			}
 		}
 	}
@@ -224,7 +237,7 @@ func (q *Queue) Register(ctx context.Context, id string) error {
 	}
 	// A client of asynq registers its queues once, and Redis may have lost that
 	// since.
-	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue, discoverQueue).Err(); err != nil {
+	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue, placeQueue, discoverQueue).Err(); err != nil {
 		return fmt.Errorf("register the queues: %w", wrapRedisError(ctx, err))
 	}
 	for _, queue := range queues {

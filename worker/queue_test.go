@@ -348,7 +348,12 @@ func TestAWorkerBringsBackWhatRedisLost(t *testing.T) {
 			refs := []fetch.Ref{parseRef(t, jobRef+"1"), parseRef(t, jobRef+"2")}
 			for _, ref := range refs {
 				mustEnqueue(t, w.Queue, ref)
-				waitForState(t, w.Queue, ref.Hash(), asynq.TaskStateRetry)
+				for waits := false; !waits; time.Sleep(fastCheck / 4) {
+					var err error
+					if waits, err = w.Queue.waits(t.Context(), ref.Hash()); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
 			ready.Store(true)
 			lose(t, r)

@@ -95,13 +95,15 @@ func (r *run) begin() (end func(), err error) {
 	case r.isSettled(state):
 		err = errSettled
 	case state.Asked.IsZero():
-		err = r.ask(time.Now())
+		state.Asked = time.Now()
+		err = r.ask(state.Asked)
 	case counters.Starts >= maxStarts:
 		bytes, objects := a.Received(key)
 		if err = nil; bytes+objects == counters.Progress { // an object may have no bytes
 			err = errCrashed
 		}
 	}
+	r.state, r.counters = state, counters
 	if err != nil {
 		end()
 	}

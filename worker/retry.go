@@ -29,6 +29,10 @@ func (r *run) recordFailure(failure error) error {
 		return r.endWithFailure(failure) // the ledger says so, and a record would be of an export that has not landed
 	}
 	outcome := Classify(failure)
+	notReady, waits := errors.AsType[*fetch.NotReadyError](failure)
+	if waits && notReady.State != "" && r.wait != nil && r.counters == (archive.Counters{}) && len(r.state.Failures) == 0 && r.waitLeft(r.state.Asked) > 0 {
+		return r.waitWithoutTask(r.state.Asked, notReady) // and without a record
+	}
 	d, err := r.w.Archive.Record(r.ref.String(), r.ref.Key())
 	budget := r.budget(outcome, err == nil && d.Counters.Polls > 0)
 	if err != nil { // another attempt has the record or has landed the export, or the disk fails
@@ -46,7 +50,7 @@ func (r *run) recordFailure(failure error) error {
 		return errSettled
 	}
 	d.Counters.Starts = 0
-	if notReady, ok := errors.AsType[*fetch.NotReadyError](failure); ok {
+	if waits {
 		return r.waitForJob(d, notReady)
 	}
 	return r.useAttempt(d, failure, outcome, budget)
@@ -97,11 +101,25 @@ func (r *run) waitForJob(d *archive.Record, notReady *fetch.NotReadyError) error
 		save = d.Save
 	}
 	_ = save()
+	if r.wait != nil && notReady.State != "" {
+		return r.waitWithoutTask(d.State.Asked, notReady)
+	}
 	pause := min(r.pollDelay(d.State.Asked, notReady), left)
 	if r.w.Queue != nil && max(r.w.PollInterval, pause) < time.Second {
 		pause = 0 // asynq counts whole seconds, and a second is longer than the wait that was asked for
 	}
 	return snooze(pause, notReady)
+}
+
+// waitWithoutTask has the export wait for its job without a task. While Redis is away it
+// keeps the one it has.
+func (r *run) waitWithoutTask(asked time.Time, notReady *fetch.NotReadyError) error {
+	r.note(notReady.Error())
+	pause := min(r.pollDelay(asked, notReady), r.waitLeft(asked))
+	if err := r.wait(time.Now().Add(pause), safeText(notReady)); err != nil {
+		return snooze(pause, notReady)
+	}
+	return errWaits
 }
 
 // waitLeft is what is left of the wait of an export.

@@ -24,6 +24,13 @@ type run struct {
 	forCaller bool // a caller of Local.Fetch waits for the export
 	justAsked bool // by this process, less than justNow ago: it had not landed, and there was nothing to know of it
 
+	state    archive.State // when the attempt began
+	counters archive.Counters
+
+	// wait, unless it is nil, has the export asked for again by no task, from a time on.
+	// What the job said must be on one line.
+	wait func(due time.Time, said string) error
+
 	// ready is called once the job is ready. It returns the context to fetch the export
 	// with, or the error that try is to end with: it must not wait, since the attempt has
 	// begun.
@@ -34,6 +41,7 @@ type run struct {
 // failed with.
 var (
 	errReady  = errors.New("the job is ready, and the export is fetched by another run")
+	errWaits  = errors.New("the export waits for its job, and has no task")
 	errNoSlot = errors.New("other exports take all slots of the worker")
 	errCut    = errors.New("the attempt was cut short") // since the worker stops or has lost its lease, which says nothing of the export
 )
@@ -49,7 +57,7 @@ func (w *Worker) handle(ctx context.Context, t *asynq.Task, wantType string) err
 	if err != nil {
 		return w.quarantineTask(err)
 	}
-	slots, patience := w.polls, (<-chan time.Time)(nil)
+	slots, patience := w.polls, make(<-chan time.Time)
 	if wantType == typeFetch {
 		slots, patience = w.slots.fetches, time.After(slotPatience)
 	}
@@ -79,11 +87,15 @@ func (w *Worker) handle(ctx context.Context, t *asynq.Task, wantType string) err
 			return ctx, cmp.Or(err, errReady)
 		}
 	}
+	r.wait = func(due time.Time, said string) error {
+		m := member{hash: ref.Hash(), asked: r.state.Asked, wait: time.Duration(task.Wait), group: w.groupOf(ref), payload: string(t.Payload()), said: said}
+		return w.Queue.wait(ctx, m, due)
+	}
 	_, err = r.try(ctx, wantType)
 	switch {
 	case err == nil, isA[*snoozeError](err):
 		return err
-	case errors.Is(err, errReady), errors.Is(err, errSettled):
+	case errors.Is(err, errReady), errors.Is(err, errWaits), errors.Is(err, errSettled):
 		return nil
 	case errors.Is(err, errCut):
 		return snooze(0, err)
@@ -128,7 +140,7 @@ func (r *run) try(ctx context.Context, taskType string) (receipt *archive.Receip
 	case err == nil:
 		r.notifyEnd(receipt, nil)
 		return receipt, nil
-	case errors.Is(err, errReady), errors.Is(err, errSettled):
+	case errors.Is(err, errReady), errors.Is(err, errWaits), errors.Is(err, errSettled):
 		return nil, err
 	case cut:
 		r.updateCounters(func(c *archive.Counters) { c.Starts = 0 })
@@ -155,6 +167,9 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 	}()
 	defer fetch.Recover(&err)
 	if taskType == typePoll {
+		if r.joins(ctx) {
+			return nil, errWaits
+		}
 		if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
 			return nil, err // of a job that is not ready: the task is snoozed, and takes up no slot until it comes back
 		}
@@ -166,6 +181,16 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 		}
 	}
 	return r.w.Fetcher.Fetch(ctx, r.ref)
+}
+
+// joins has an export wait with the others of its group, if those are many: one listing
+// then shows more of them than the call that it saves.
+func (r *run) joins(ctx context.Context) bool {
+	if _, ok := r.ref.Place(); r.wait == nil || !ok || r.waitLeft(r.state.Asked) <= 0 {
+		return false
+	}
+	n, err := r.w.Queue.redis.ZCard(ctx, dueKey+r.w.groupOf(r.ref)).Result()
+	return err == nil && n >= crowd && r.wait(time.Now(), "") == nil
 }
 
 // quarantineTask has asynq archive a task that can't be read, so that no worker

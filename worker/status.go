@@ -173,6 +173,7 @@ func (s *StatusReader) pendingStatus(ref fetch.Ref, record archive.State, counte
 		Reference: record.Reference, Key: ref.Key(), Record: &record, Counters: counters, Received: received,
 		Cause: Cause(record.Cause), Message: cmp.Or(record.Message, counters.Status, task.Why),
 	}
+	status.Counters.Polls = max(status.Counters.Polls, task.Polls)
 	switch {
 	case !isPending(record):
 		status.State = ExportState(record.Phase)

@@ -75,7 +75,8 @@ type Worker struct {
 	softCtx    context.Context // no task is begun once it has ended
 	hardCtx    context.Context // ends the tasks that still run
 	lastNotes  sync.Map        // the last note, by the hash of the export
-	outages    sync.Map        // of *Outage, by the Cause
+	outages    sync.Map        // of *Outage, by the Cause or the place
+	listings   sync.Map        // of *placeListings, by the group
 }
 
 // Forever is a Wait without an end.
@@ -111,6 +112,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		background.Go(func() { w.adopt(running) })
 	}
 	if w.Queue != nil {
+		background.Go(func() { w.keepWaiting(running) })
 		err = w.recoverTasks(ctx)
 	} else {
 		<-ctx.Done()
@@ -144,6 +146,7 @@ func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 	}
 	serve(pollQueue, cap(w.polls)+cap(w.slots.fetches)+maxCommits, func(ctx context.Context, t *asynq.Task) error { return w.handle(ctx, t, typePoll) })
 	serve(fetchQueue, w.FetchConcurrency, func(ctx context.Context, t *asynq.Task) error { return w.handle(ctx, t, typeFetch) })
+	serve(placeQueue, placeConcurrency, w.handlePlace)
 	if scheduler != nil {
 		err = errors.Join(err, scheduler.start(ctx))
 		stops, shutdowns = append(stops, scheduler.server.Stop), append(shutdowns, scheduler.tasks.Shutdown, scheduler.server.Shutdown)

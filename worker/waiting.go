@@ -1,0 +1,332 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"tallyman/fetch"
+)
+
+// A group whose members are due is looked after by one worker at a time: the one that has
+// the task of its turn, which renews its lease. Once that has ended, for its worker may
+// have died, the next worker that looks begins the next turn, and a task of an earlier one
+// ends at once.
+const (
+	renewInterval = groupLease / 5
+
+	placeConcurrency = 16 // groups that a worker looks after at once
+)
+
+// How a group is looked after. Where a listing of the place costs fewer calls than asking
+// for each job that is due, it is listed: what the listing shows to be pending is due
+// again later, what has ended is fetched, and what it lacks is asked for.
+const (
+	crowd          = 8                // from so many members on, an export joins them before its job is asked for
+	minDue         = 32               // members, from which on a place is listed
+	dueSoon        = 15 * time.Second // they count as due, since a listing shows them all the same
+	callInterval   = time.Minute / 100
+	maxListingGap  = 2 * time.Minute // between two listings, however many calls each takes
+	firstListPause = 10 * time.Second
+	maxListPauses  = 6 // after listings that failed in a row, each twice as long as the one before
+	jobsPerCall    = 100
+)
+
+// A placeListings is what a worker remembers of the listings of a place.
+type placeListings struct {
+	calls       int       // of the last one that would have cost too many
+	checks      int       // answers of the next one that are to be checked, in case the service's listings lag behind
+	failures    int       // in a row
+	pausedUntil time.Time // because of them
+}
+
+// A turn is one look after the members of a group.
+type turn struct {
+	w        *Worker
+	group    string
+	place    fetch.Ref
+	lister   fetch.Lister // nil if the group is of no place that can be listed
+	listings *placeListings
+
+	began   time.Time
+	checked map[string]bool // members, by hash, that the listing shows as pending, and that are asked for all the same
+	lags    atomic.Bool     // the listing was wrong about one of those
+}
+
+// keepWaiting claims groups until ctx ends.
+func (w *Worker) keepWaiting(ctx context.Context) {
+	for fetch.Sleep(ctx, w.TaskCheckInterval) == nil {
+		_ = w.Queue.claimGroups(ctx) // while Redis is away, its client tells
+	}
+}
+
+// handlePlace looks after the members of a group that are due, until the
+// worker is to stop: what is left then is for the next turn.
+func (w *Worker) handlePlace(ctx context.Context, t *asynq.Task) error {
+	group := string(t.Payload())
+	var task placeTask
+	if err := decodeStrict(t.Payload(), &task, &task.Version); err != nil {
+		return w.quarantineTask(fmt.Errorf("%w: %w", errBadTask, err))
+	}
+	_, number, _ := strings.Cut(strings.TrimPrefix(t.ResultWriter().TaskID(), "place."), ".")
+	if mine, err := w.Queue.renew(ctx, group, number, time.Now().Add(groupLease)); err != nil || !mine {
+		return nil // another turn has begun, or will
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(w.softCtx, func() { stop(errWorkerStopped) })()
+	renewing := make(chan struct{})
+	go func() {
+		defer close(renewing)
+		for fetch.Sleep(ctx, renewInterval) == nil {
+			if mine, err := w.Queue.renew(ctx, group, number, time.Now().Add(groupLease)); err == nil && !mine {
+				stop(errors.New("another turn has begun"))
+			}
+		}
+	}()
+	_ = w.lookAfter(ctx, group, task) // while Redis is away, its client tells
+	stop(nil)
+	<-renewing
+	_, _ = w.Queue.renew(context.WithoutCancel(ctx), group, number, time.UnixMilli(0)) // else the lease ends by itself
+	return nil
+}
+
+// lookAfter looks after the members of a group that are due. Its error is of Redis, or
+// ctx has ended.
+func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) error {
+	listings, _ := w.listings.LoadOrStore(group, &placeListings{checks: 1})
+	t := &turn{w: w, group: group, listings: listings.(*placeListings), began: time.Now(), checked: map[string]bool{}}
+	if place, err := fetch.ParsePlace(task.Place); err == nil && (w.Profile == nil || w.Profile(place) == task.Profile) {
+		t.place, t.lister = place, w.Listers[place.Scheme()]
+	}
+	if err := t.list(ctx); err != nil {
+		return err
+	}
+	for {
+		members, err := w.Queue.dueMembers(ctx, group, t.began)
+		if err == nil && len(members) > 0 {
+			err = t.ask(ctx, members)
+		}
+		if err != nil || len(members) == 0 {
+			break
+		}
+	}
+	switch l := t.listings; {
+	case t.lags.Load():
+		l.checks *= 4
+	case len(t.checked) > 0:
+		l.checks = max(1, l.checks/2)
+	}
+	return context.Cause(ctx)
+}
+
+// list lists the place, if that costs less than asking for each member that is due, until
+// it has shown all members, or has cost as much. A listing that fails ends no wait: what
+// it did not show is asked for, and the next one has to wait.
+func (t *turn) list(ctx context.Context) (err error) {
+	l, q := t.listings, t.w.Queue
+	if t.lister == nil || t.began.Before(l.pausedUntil) {
+		return nil
+	}
+	due, err := q.redis.ZCount(ctx, dueKey+t.group, "-inf", strconv.FormatInt(t.began.Add(dueSoon).UnixMilli(), 10)).Result()
+	if err != nil || due < minDue || int(due) < 2*l.calls {
+		return err
+	}
+	all, err := q.redis.ZCard(ctx, dueKey+t.group).Result()
+	if err != nil {
+		return err
+	}
+	jobs, shown := 0, 0
+	var page []fetch.Listed
+	take := func() error {
+		n, err := t.takePage(ctx, page, int(all))
+		shown, page = shown+n, page[:0]
+		return err
+	}
+	l.calls = 0
+	listing := func() (err error) {
+		defer fetch.Recover(&err)
+		for job, err := range t.lister.List(ctx, t.place, time.Time{}) {
+			if err != nil {
+				return err
+			}
+			jobs++
+			if page = append(page, job); len(page) < jobsPerCall {
+				continue
+			}
+			if err = take(); err != nil || shown >= int(all) {
+				return err
+			}
+			if jobs >= jobsPerCall*int(due) {
+				l.calls = int(due)
+				return nil
+			}
+		}
+		return nil
+	}()
+	err = errors.Join(take(), context.Cause(ctx))
+	if err == nil && listing == nil && l.calls == 0 {
+		err = t.recordListing(ctx)
+	}
+	outage, _ := t.w.outages.LoadOrStore("listing of "+t.group, &Outage{What: t.place.String(), Tell: t.w.logListingOutage})
+	switch {
+	case err != nil:
+		return err
+	case listing == nil || jobs > 0 && errors.Is(listing, fetch.ErrRefused): // of jobs whose names no reference can hold
+		l.failures = 0
+		outage.(*Outage).Passed(t.group)
+		return nil
+	}
+	if outage.(*Outage).Failed(t.group, listing) == 0 {
+		t.w.Log.Warn("the place can't be listed: its jobs are asked for one by one", "place", t.place.String(), "waiting", all, "cause", string(Classify(listing).Cause), "error", safeText(listing))
+	}
+	l.pausedUntil = time.Now().Add(max(firstListPause<<min(l.failures, maxListPauses), fetch.RetryAfter(listing)))
+	l.failures++
+	return nil
+}
+
+// takePage takes in jobs of a listing of a group that has so many members, and returns how
+// many of them are members. Those that have ended get their tasks. The others are due
+// again later, but for some which are asked for all the same.
+func (t *turn) takePage(ctx context.Context, page []fetch.Listed, all int) (shown int, err error) {
+	if len(page) == 0 {
+		return 0, nil
+	}
+	hashes, states := make([]string, len(page)), make(map[string]fetch.State, len(page))
+	for i, job := range page {
+		hashes[i] = job.Ref.Hash()
+		states[hashes[i]] = job.State
+	}
+	members, err := t.w.Queue.members(ctx, t.group, hashes)
+	if err != nil {
+		return 0, err
+	}
+	gap := min(time.Duration(all/jobsPerCall)*callInterval, maxListingGap)
+	var later []postponed
+	var ended []member
+	for _, m := range members {
+		r := t.run(m)
+		left := r.waitLeft(m.asked)
+		switch state := states[m.hash]; {
+		case left <= 0, state != fetch.Pending && state != fetch.Running:
+			ended = append(ended, m)
+		case rand.IntN(all+1) < t.listings.checks: //nolint:gosec // any will do
+			t.checked[m.hash] = true
+			later = append(later, postponed{m.hash, t.began})
+		default:
+			pause := min(max(r.pollDelay(m.asked, nil), gap), left)
+			later = append(later, postponed{m.hash, time.Now().Add(pause)})
+		}
+	}
+	return len(members), errors.Join(t.w.Queue.postpone(ctx, t.group, later), t.promote(ctx, ended))
+}
+
+// recordListing writes down when the place was listed, and how long after the time before,
+// for those who ask how often that is.
+func (t *turn) recordListing(ctx context.Context) error {
+	q := t.w.Queue.redis
+	said, err := q.HGet(ctx, listingsKey, t.group).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	var before, interval int64
+	if _, err := fmt.Sscan(said, &before, &interval); err == nil {
+		interval = t.began.UnixMilli() - before
+	}
+	return q.HSet(ctx, listingsKey, t.group, fmt.Sprintf("%d %d", t.began.UnixMilli(), interval)).Err()
+}
+
+// run is a run of a member's task, to ask for its job and to tell how long it may wait.
+func (t *turn) run(m member) *run {
+	return &run{w: t.w, options: Options{Wait: Duration(m.wait)}}
+}
+
+// promote gives members the tasks that decide.
+func (t *turn) promote(ctx context.Context, members []member) error {
+	var group errgroup.Group
+	group.SetLimit(enqueueConcurrency)
+	for _, m := range members {
+		group.Go(func() error { return t.w.Queue.promote(ctx, m) })
+	}
+	return group.Wait()
+}
+
+// ask asks for the jobs of members. Those that still wait are due again later, the others
+// get their tasks.
+func (t *turn) ask(ctx context.Context, members []member) error {
+	var asks errgroup.Group
+	asks.SetLimit(max(t.w.PollConcurrency, 1))
+	var mu sync.Mutex
+	var later []postponed
+	for _, m := range members {
+		asks.Go(func() error {
+			pause := t.askMember(ctx, m)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if pause <= 0 {
+				return t.w.Queue.promote(ctx, m)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			later = append(later, postponed{m.hash, time.Now().Add(pause)})
+			return nil
+		})
+	}
+	err := asks.Wait()
+	return errors.Join(err, t.w.Queue.postpone(context.WithoutCancel(ctx), t.group, later))
+}
+
+// askMember asks for the job of a member, and returns after what time that is to be asked
+// again: not at all, if its task is to decide.
+func (t *turn) askMember(ctx context.Context, m member) time.Duration {
+	_, ref, err := m.task()
+	if err != nil {
+		t.w.Log.Warn("an export that waits can't be read: it is asked for again if the archive knows it", "cause", "bad-task", "error", safeText(err))
+		return 0
+	}
+	r := t.run(m)
+	r.ref = ref
+	answer := func() (err error) {
+		defer fetch.Recover(&err)
+		return t.w.Fetcher.Poll(ctx, ref)
+	}()
+	if ctx.Err() != nil {
+		return 0
+	}
+	cause := Classify(answer).Cause
+	t.w.outages.Range(func(of, outage any) bool {
+		if of != cause {
+			outage.(*Outage).Passed(m.hash)
+		}
+		return true
+	})
+	left := r.waitLeft(m.asked)
+	notReady, waits := errors.AsType[*fetch.NotReadyError](answer)
+	switch {
+	case waits && notReady.State != "" && left > 0:
+		return max(min(r.pollDelay(m.asked, notReady), left), time.Millisecond)
+	case answer == nil, isA[*fetch.JobError](answer), errors.Is(answer, fetch.ErrNotFound):
+		if t.checked[m.hash] {
+			t.lags.Store(true)
+		}
+		return 0
+	case waits, left <= 0, errors.Is(answer, errors.ErrUnsupported):
+		return 0
+	}
+	// It says nothing of the job, which was asked for before.
+	if snoozed, ok := errors.AsType[*snoozeError](r.waitOut(nil, answer, Classify(answer))); ok {
+		return snoozed.delay
+	}
+	return 0
+}
