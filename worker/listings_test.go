@@ -1,0 +1,139 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tallyman/fetch"
+)
+
+// A placeLister lists jobs of the jobFetcher.
+type placeLister struct {
+	*jobFetcher
+	refs   []fetch.Ref
+	lags   map[string]bool // by reference: jobs that are said to be running, whatever they are
+	lists  []time.Time
+	failed error
+}
+
+func (l *placeLister) List(_ context.Context, place fetch.Ref, _ time.Time) iter.Seq2[fetch.Listed, error] {
+	l.mu.Lock()
+	l.lists = append(l.lists, time.Now())
+	refs, failed := l.refs, l.failed
+	l.mu.Unlock()
+	return func(yield func(fetch.Listed, error) bool) {
+		if failed != nil {
+			yield(fetch.Listed{}, failed)
+			return
+		}
+		for _, ref := range refs {
+			if in, ok := ref.Place(); !ok || in.String() != place.String() {
+				continue
+			}
+			l.mu.Lock()
+			job := fetch.Listed{Ref: ref, State: fetch.Running, Status: "RUNNING"}
+			if err := l.answer(ref); err == nil && !l.lags[ref.String()] {
+				job.State = fetch.Ready
+			}
+			l.mu.Unlock()
+			if !yield(job, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Jobs of one place that are many are shown by its listings: few of them are asked for.
+func TestManyThatWaitAreListed(t *testing.T) {
+	t.Parallel()
+	const many = 300
+	for name, test := range map[string]struct {
+		change      func(l *placeLister)
+		lists       [2]int // at least and at most, in ten minutes
+		polls       [2]int // of all jobs in that time, after the first asks
+		readyWithin time.Duration
+	}{
+		"all are listed":         {nil, [2]int{10, 14}, [2]int{1, 60}, 80 * time.Second},
+		"the listing lacks some": {func(l *placeLister) { l.refs = l.refs[50:] }, [2]int{9, 20}, [2]int{400, 1200}, 80 * time.Second},
+		"others are in the place": {func(l *placeLister) {
+			for n := range 500 {
+				l.refs = append(l.refs, parseRef(t, fmt.Sprint(jobRef, "other", n)))
+			}
+		}, [2]int{10, 14}, [2]int{1, 60}, 80 * time.Second},
+		"it can not be listed": {func(l *placeLister) { l.failed = fetch.ErrAuth }, [2]int{1, 8}, [2]int{2500, 4500}, 80 * time.Second},
+		"it is throttled":      {func(l *placeLister) { l.failed = &fetch.CallError{Call: "List", Kind: fetch.ErrThrottled} }, [2]int{1, 8}, [2]int{2500, 4500}, 80 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := &placeLister{jobFetcher: newJobFetcher(), lags: map[string]bool{}}
+				w, _, e := newWaitingWorker(t, l)
+				w.Listers = map[string]fetch.Lister{"sls": l}
+				for n := range many {
+					l.refs = append(l.refs, parseRef(t, fmt.Sprint(jobRef, n)))
+					mustEnqueue(t, w.Queue, l.refs[n])
+				}
+				asked := slices.Clone(l.refs)
+				if test.change != nil {
+					test.change(l)
+				}
+				defer startWorker(t, w)()
+				time.Sleep(5 * time.Minute)
+				polls, lists := l.count(), len(l.lists)
+				if lists == 0 {
+					t.Error("the place was not listed")
+				}
+				time.Sleep(10 * time.Minute)
+				if n := l.count() - polls; n < test.polls[0] || n > test.polls[1] {
+					t.Errorf("%d polls in ten minutes, want %v", n, test.polls)
+				}
+				if n := len(l.lists) - lists; n < test.lists[0] || n > test.lists[1] {
+					t.Errorf("%d listings in ten minutes, want %v", n, test.lists)
+				}
+				for _, ref := range asked[:100] {
+					l.say(ref, nil)
+				}
+				ready := time.Now()
+				time.Sleep(2 * time.Minute)
+				for n, ref := range asked {
+					at, err := e.ended(ref)
+					if n < 100 && (err != nil || at.IsZero() || at.Sub(ready) > test.readyWithin) || n >= 100 && !at.IsZero() {
+						t.Fatalf("%s ended after %v: %v", ref, at.Sub(ready), err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Listings that lag behind are found out: soon their jobs are asked for.
+func TestAListingThatLagsIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &placeLister{jobFetcher: newJobFetcher(), lags: map[string]bool{}}
+		w, _, e := newWaitingWorker(t, l)
+		w.Listers = map[string]fetch.Lister{"sls": l}
+		for n := range 200 {
+			ref := parseRef(t, fmt.Sprint(jobRef, n))
+			l.refs = append(l.refs, ref)
+			l.lags[ref.String()] = true
+			mustEnqueue(t, w.Queue, ref)
+		}
+		defer startWorker(t, w)()
+		time.Sleep(5 * time.Minute)
+		for _, ref := range l.refs {
+			l.say(ref, nil)
+		}
+		time.Sleep(20 * time.Minute)
+		for _, ref := range l.refs {
+			if at, err := e.ended(ref); err != nil || at.IsZero() {
+				t.Errorf("%s has not ended, or with %v", ref, err)
+			}
+		}
+	})
+}
