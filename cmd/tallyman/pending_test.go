@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math"
@@ -15,8 +16,6 @@ import (
 	"time"
 
 	"tallyman/fetch/sandbox"
-	"tallyman/verify/archive"
-	"tallyman/worker"
 )
 
 var (
@@ -122,18 +121,18 @@ func TestAWaitForManyJobsCostsNoAttempt(t *testing.T) {
 // polls is how often the job was found not ready that was found so the least.
 func (q *cluster) polls(t *testing.T) int {
 	t.Helper()
-	store, err := archive.OpenExisting(q.archive)
-	if err != nil {
-		return 0
-	}
 	seen, least := 0, math.MaxInt
-	for state, err := range store.States() {
-		if err != nil {
+	for line := range strings.Lines(q.status(t, "--json")) {
+		var export struct {
+			Reference string
+			Polls     int
+		}
+		if err := json.Unmarshal([]byte(line), &export); err != nil {
 			t.Fatal(err)
 		}
-		ref, _, _ := worker.RefOf(state)
-		_, tally, _ := store.State(ref.Key())
-		seen, least = seen+1, min(least, tally.Polls)
+		if export.Reference != "" {
+			seen, least = seen+1, min(least, export.Polls)
+		}
 	}
 	if seen < *pendingJobs {
 		return 0

@@ -143,9 +143,12 @@ func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive
 			listers[scheme] = lister
 		}
 	}
+	f := a.newFetcher(ctx, providers, store, events.Progress)
+	if queue != nil { // which knows what waits: the worker lists the places itself
+		f.StatusCaches = nil
+	}
 	return &worker.Worker{
-		Queue: queue, Archive: store,
-		Fetcher:  a.newFetcher(ctx, providers, store, events.Progress),
+		Queue: queue, Archive: store, Fetcher: f,
 		Schedule: a.Schedule, Listers: listers,
 		ParseSince:       flagvalue.ParseTime,
 		PollConcurrency:  workerPolls,
