@@ -102,14 +102,22 @@ func (c slowConn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// serveJobs is a cloud of SLS jobs that do not end, job-1 and so on, until it is
-// killed. It prints its endpoint.
+// serveJobs is a cloud of SLS jobs that do not end until it is killed. It prints its
+// endpoint, and writes the references of the jobs.
 func serveJobs(flags *flag.FlagSet, args []string) error {
 	jobs := flags.Int("jobs", 1000, "how many there are")
+	places := flags.Int("places", 1, "how many projects they are in")
+	list := flags.String("f", "", "the file for their references")
 	_ = flags.Parse(args)
 	cloud := sandbox.New(sandbox.Options{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret})
+	var refs bytes.Buffer
 	for i := range *jobs {
-		cloud.AddJob(testProject, sandbox.Job{Name: fmt.Sprintf("job-%d", i+1), Statuses: []string{sandbox.JobRunning}})
+		project, name := fmt.Sprintf("%s-%d", testProject, i%*places), fmt.Sprintf("job-%d", i)
+		cloud.AddJob(project, sandbox.Job{Name: name, Statuses: []string{sandbox.JobRunning}})
+		fmt.Fprintf(&refs, "sls://cn-hangzhou/%s/%s\n", project, name)
+	}
+	if err := os.WriteFile(*list, refs.Bytes(), 0o600); err != nil {
+		return err
 	}
 	endpoint, _, err := cloud.Start()
 	if err != nil {
