@@ -40,7 +40,7 @@ func TestPollsAreFurtherApartEachTime(t *testing.T) {
 func TestPollsOfManyJobsAreSpread(t *testing.T) {
 	t.Parallel()
 	pauses := map[time.Duration]bool{}
-	for n := 0; n < 5 && len(pauses) < 2; n++ {
+	for n := 0; n < 20 && len(pauses) < 2; n++ {
 		s := &scriptedFetcher{ends: []error{jobRunning, jobRunning, nil}}
 		if err := s.runLocal(t, &Worker{Wait: time.Hour, PollInterval: 30 * time.Second}); err != nil {
 			t.Fatal(err)
@@ -48,7 +48,7 @@ func TestPollsOfManyJobsAreSpread(t *testing.T) {
 		pauses[s.pauses()[0].Truncate(time.Second)] = true
 	}
 	if len(pauses) < 2 {
-		t.Error("5 jobs were all polled at one time")
+		t.Error("20 jobs were all polled at one time")
 	}
 }
 
