@@ -74,6 +74,7 @@ var outcomes = []struct {
 	{context.Canceled, nil, Outcome{"cancelled", ExitInterrupted, once}},
 	{errSettled, nil, Outcome{"cancelled", ExitInterrupted, once}},
 	{archive.ErrBusy, nil, Outcome{"busy", ExitBusy, external}},
+	{archive.ErrOtherFailure, nil, Outcome{"busy", ExitBusy, external}},
 	{archive.ErrDamaged, nil, Outcome{"damaged", ExitDamaged, once}},
 	{archive.ErrNotRepaired, nil, Outcome{"damaged", ExitDamaged, once}},
 	{archive.ErrOtherID, nil, Outcome{"disk", ExitUsage, once}},
