@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
@@ -213,7 +214,16 @@ func (o overview) print(w io.Writer, now time.Time) {
 // since a time, each export is a line; else the sums of the catalog count.
 func (c *statusCommand) addLanded(ctx context.Context, places []string) error {
 	f := catalog.Filter{Places: places, Since: c.app.Since.Value, Phases: []catalog.Phase{catalog.Landed, catalog.Damaged, catalog.Absent}}
-	if !c.app.JSON && f.Since.IsZero() {
+	var landed int64
+	for p, err := range c.catalog.Places() {
+		if err != nil {
+			return err
+		}
+		if len(places) == 0 || slices.Contains(places, p.Name) {
+			landed += p.Phases[catalog.Landed].Exports
+		}
+	}
+	if c.unseen = landed > maxLooks; c.unseen && !c.app.JSON && f.Since.IsZero() {
 		if err := c.addSums(places); err != nil {
 			return err
 		}
@@ -231,12 +241,23 @@ func (c *statusCommand) addLanded(ctx context.Context, places []string) error {
 		if err := cmp.Or(err, context.Cause(ctx)); err != nil {
 			return err
 		}
-		if err := c.add(c.landedLine(e)); err != nil {
+		line := c.landedLine(e)
+		if ref, err := fetch.ParseRef(e.Ref); err == nil && e.Phase == catalog.Landed && !c.unseen {
+			status, err := c.reader.Export(ref)
+			if err == nil && status.Key == e.Key && status.State == worker.StateFailed && status.Receipt == nil {
+				line = c.newStatusLine(status) // the ledger does not know yet
+			}
+		}
+		if err := c.add(line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// maxLooks is how many exports may have landed for status to look whether their bags are
+// there. More of them would keep a person waiting.
+const maxLooks = 5000
 
 // addSums counts what landed by the sums of the catalog.
 func (c *statusCommand) addSums(places []string) error {

@@ -106,8 +106,10 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		if err := c.printAll(cmd.Context(), places); err != nil {
 			return err
 		}
-		if err := cutOf(c.catalog); err != nil {
+		if err := cutOf(c.catalog); err != nil && a.ExitCode {
 			return err
+		} else if err != nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), redact.Text(err.Error()))
 		}
 	}
 	providers := a.newProviders()
@@ -163,6 +165,8 @@ type statusCommand struct {
 	away    error // why the Redis of the queue does not answer, or nil
 	stdout  io.Writer
 	catalog *catalog.Catalog
+
+	unseen bool // the bags of what landed were not looked at, since they are many
 
 	overview overview
 	worst    int // the exit code of the worst that was met; 0: nothing
@@ -258,6 +262,9 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 		c.overview.print(c.stdout, time.Now())
 	}
 	c.printCounts()
+	if c.unseen && !c.app.JSON {
+		fmt.Fprintln(c.stdout, "The bags are many, and none was looked at: what is damaged or gone is as 'tallyman verify' saw it last.")
+	}
 	return nil
 }
 
