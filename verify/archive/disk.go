@@ -57,21 +57,23 @@ func (d disk) mkdirs(dir string) error {
 // above of which this process has made the names durable, by their paths, and gets the
 // others; nil knows none.
 func (d disk) syncParents(dir, top string, done *sync.Map) error {
-	for ; ; dir = filepath.Dir(dir) {
-		if err := d.step.SyncDir(dir); err != nil || dir == top {
-			return err
-		}
-		if done == nil {
-			continue
-		}
-		info, err := os.Lstat(dir)
-		if err != nil {
-			return err
-		}
-		if known, ok := done.Swap(dir, info); ok && os.SameFile(known.(fs.FileInfo), info) {
+	if err := d.step.SyncDir(dir); err != nil || dir == top {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if done != nil {
+		if known, ok := done.Load(dir); ok && os.SameFile(known.(fs.FileInfo), info) {
 			return nil
 		}
 	}
+	err = d.syncParents(filepath.Dir(dir), top, done)
+	if err == nil && done != nil {
+		done.Store(dir, info)
+	}
+	return err
 }
 
 // create writes a file, read-only, and replaces one that an attempt that was cut
