@@ -66,28 +66,17 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	client := &worker.Client{Archive: store}
 	c := &statusCommand{app: a, archive: store, stdout: cmd.OutOrStdout(), counts: map[worker.ExportState]int{}}
-	if a.Redis.Value != "" {
-		queue, stop, err := a.openQueue(cmd, store, nil, statusPatience)
-		if err == nil {
-			defer stop()
-			client.Queue = queue
-			c.reader, err = client.Status(cmd.Context())
+	stop, err := c.readQueue(cmd)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	defer func() {
+		if c.catalog != nil {
+			c.catalog.Close()
 		}
-		if err != nil && !errors.Is(err, worker.ErrRedis) {
-			return err
-		}
-		c.away = err
-	}
-	if c.away != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Redis is away: %s\nThis is what the archive alone knows: exports that no worker has seen yet are not among it.\nhint: %s\n",
-			redact.Text(c.away.Error()), hint("", c.away))
-	}
-	if c.reader == nil {
-		client.Queue = nil
-		c.reader, _ = client.Status(cmd.Context())
-	}
+	}()
 	var places, refs []string
 	for _, arg := range args {
 		if place, err := fetch.ParsePlace(arg); err == nil {
@@ -102,7 +91,6 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		if c.catalog, err = a.openCatalog(cmd, store); err != nil {
 			return err
 		}
-		defer c.catalog.Close()
 		if err := c.printAll(cmd.Context(), places); err != nil {
 			return err
 		}
@@ -123,11 +111,58 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 			return usageError(ref, err)
 		}
 		line := c.newStatusLine(status)
+		if status.State == worker.StateFailed || len(line.Doubts) > 0 {
+			if err := c.readAcceptance(cmd, &line, status.Key); err != nil {
+				return err
+			}
+		}
 		c.worsen(&line)
 		c.print(line)
 	}
 	if a.ExitCode && c.worst != worker.ExitLanded {
 		return cli.ExitError(c.worst)
+	}
+	return nil
+}
+
+// readQueue reads the queue, if there is one and its Redis answers. The caller calls stop.
+func (c *statusCommand) readQueue(cmd *cobra.Command) (stop func(), err error) {
+	client, stop := &worker.Client{Archive: c.archive}, func() {}
+	if c.app.Redis.Value != "" {
+		var queue *worker.Queue
+		if queue, stop, err = c.app.openQueue(cmd, c.archive, nil, statusPatience); err == nil {
+			client.Queue = queue
+			c.reader, err = client.Status(cmd.Context())
+		} else {
+			stop = func() {}
+		}
+		if err != nil && !errors.Is(err, worker.ErrRedis) {
+			stop()
+			return nil, err
+		}
+		c.away = err
+	}
+	if c.away != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Redis is away: %s\nThis is what the archive alone knows: exports that no worker has seen yet are not among it.\nhint: %s\n",
+			redact.Text(c.away.Error()), hint("", c.away))
+	}
+	if c.reader == nil {
+		client.Queue = nil
+		c.reader, _ = client.Status(cmd.Context())
+	}
+	return stop, nil
+}
+
+// readAcceptance reads whether a person takes what is wrong with an export as it is.
+func (c *statusCommand) readAcceptance(cmd *cobra.Command, line *statusLine, key string) (err error) {
+	if c.catalog == nil {
+		if c.catalog, err = c.app.openCatalog(cmd, c.archive); err != nil {
+			return err
+		}
+	}
+	e, err := c.catalog.Export(key)
+	if err == nil && e.Accepted != nil {
+		line.Accepted, line.Command, line.Hint = cmp.Or(e.Accepted.Reason, e.Accepted.By), "", ""
 	}
 	return nil
 }
