@@ -89,10 +89,15 @@ func (a *app) openContent(store *archive.Archive, arg string) (ref fetch.Ref, fi
 	if notRef != nil {
 		return ref, "", nil, &cli.UsageError{Err: notRef, Reference: redact.URL(arg)}
 	}
-	if _, _, err := store.State(first.Key()); err == nil {
-		return ref, "", nil, fmt.Errorf("%s has not landed", first)
+	return ref, "", nil, noContent(store, first)
+}
+
+// noContent is the error for an export that has not landed.
+func noContent(store *archive.Archive, ref fetch.Ref) error {
+	if _, _, err := store.State(ref.Key()); err == nil {
+		return fmt.Errorf("%s has not landed", ref)
 	}
-	return ref, "", nil, &cli.UsageError{Err: fmt.Errorf("%s: %w", first, worker.ErrUnknownExport), Reference: first.String()}
+	return &cli.UsageError{Err: fmt.Errorf("%s: %w", ref, worker.ErrUnknownExport), Reference: ref.String()}
 }
 
 // catOne prints one file of an export.

@@ -129,7 +129,10 @@ func inArchive(root, dir string) bool {
 
 // exportOne copies the files of one export, and tells of each.
 func (c *exportCommand) exportOne(ctx context.Context, ref fetch.Ref) error {
-	_, _, contents, err := c.app.openContent(c.store, ref.String())
+	contents, err := c.store.Contents(ref.Key())
+	if errors.Is(err, fs.ErrNotExist) {
+		return noContent(c.store, ref)
+	}
 	if err != nil {
 		return err
 	}
