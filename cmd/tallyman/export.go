@@ -75,11 +75,11 @@ func (a *app) export(cmd *cobra.Command, args []string) error {
 	if c.store, err = a.openRequired(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return err
-	}
 	if inArchive(c.store.Path(""), c.dir) {
 		return cli.Usagef("%s is in the archive", c.dir)
+	}
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return err
 	}
 	seen := 0
 	for ref, err := range refs {
@@ -112,17 +112,22 @@ func (a *app) export(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// inArchive reports whether a directory is in the archive, or is it.
+// inArchive reports whether a directory, which need not be there yet, is in the archive, or
+// is it.
 func inArchive(root, dir string) bool {
 	real := func(path string) string {
 		path, err := filepath.Abs(path)
-		if err == nil {
-			path, err = filepath.EvalSymlinks(path)
+		for err == nil {
+			there, notThere := filepath.EvalSymlinks(path)
+			if notThere == nil {
+				return strings.TrimSuffix(there, string(filepath.Separator)) + string(filepath.Separator)
+			}
+			if !errors.Is(notThere, fs.ErrNotExist) {
+				err = notThere
+			}
+			path = filepath.Dir(path) // of what is yet to be made, its parent tells where it is
 		}
-		if err != nil {
-			return "?"
-		}
-		return path + string(filepath.Separator)
+		return "?"
 	}
 	return strings.HasPrefix(real(dir), real(root))
 }
