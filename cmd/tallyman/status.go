@@ -112,7 +112,7 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		}
 		line := c.newStatusLine(status)
 		if status.State == worker.StateFailed || len(line.Doubts) > 0 {
-			if err := c.readAcceptance(cmd, &line, status.Key); err != nil {
+			if err := c.readAcceptance(cmd, &line, status); err != nil {
 				return err
 			}
 		}
@@ -154,17 +154,26 @@ func (c *statusCommand) readQueue(cmd *cobra.Command) (stop func(), err error) {
 }
 
 // readAcceptance reads whether a person takes what is wrong with an export as it is.
-func (c *statusCommand) readAcceptance(cmd *cobra.Command, line *statusLine, key string) (err error) {
+func (c *statusCommand) readAcceptance(cmd *cobra.Command, line *statusLine, status worker.Status) (err error) {
 	if c.catalog == nil {
 		if c.catalog, err = c.app.openCatalog(cmd, c.archive); err != nil {
 			return err
 		}
 	}
-	e, err := c.catalog.Export(key)
-	if err == nil && e.Accepted != nil {
-		line.Accepted, line.Command, line.Hint = cmp.Or(e.Accepted.Reason, e.Accepted.By), "", ""
+	if e, err := c.catalog.Export(status.Key); err == nil {
+		line.accept(e, status)
 	}
 	return nil
+}
+
+// accept notes that a person takes what is wrong with an export as it is. What is accepted
+// are the doubts of what landed, or one failure: it tells nothing of what is wrong otherwise.
+func (s *statusLine) accept(e catalog.Export, status worker.Status) {
+	isDoubted := e.Phase == catalog.Landed && status.Receipt != nil
+	isFailure := e.Phase == catalog.Failed && status.Record != nil && e.Cause == status.Record.Cause && e.Message == status.Record.Message
+	if e.Accepted != nil && (isDoubted || isFailure) {
+		s.Accepted, s.Command, s.Hint = cmp.Or(e.Accepted.Reason, e.Accepted.By), "", ""
+	}
 }
 
 // statusPatience is for a Redis that does not answer: the archive tells most.
@@ -263,8 +272,8 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 		}
 		line := c.newStatusLine(status)
 		e, err := c.catalog.Export(status.Key)
-		if err == nil && status.State == worker.StateFailed && e.Accepted != nil {
-			line.Accepted, line.Command, line.Hint = cmp.Or(e.Accepted.Reason, e.Accepted.By), "", ""
+		if err == nil && status.State == worker.StateFailed {
+			line.accept(e, status)
 		}
 		if err == nil && (e.Phase == catalog.Damaged || e.Phase == catalog.Absent) {
 			continue // an earlier version was asked for what is known to be damaged
