@@ -49,6 +49,28 @@ func TestTheLongestMatchNamesTheProfile(t *testing.T) {
 	}
 }
 
+// A hold is of a bag, however the reference that names it is written.
+func TestHeldBy(t *testing.T) {
+	o := New(providers)
+	r := &fileReader{name: "config.yaml", options: o, flags: pflag.NewFlagSet("", pflag.ContinueOnError)}
+	if err := r.read([]byte("hold: ['https://Data.example.com/', 'https://*.Example.org/Day/*.csv', 'oss://bucket/[a-c]']\n")); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		"https://data.example.com/a": true, "https://DATA.example.com/a": true, "https://www.example.com/a": false,
+		"https://a.example.org/Day/1.csv": true, "https://a.example.org/Day/1.csv#size=12": true, "https://a.example.org/Day/1.csv?v=1#size=12": true, "https://a.example.org/day/1.csv": false,
+		"oss://bucket/a": true, "oss://bucket/a?region=cn-hangzhou": true, "oss://bucket/d?region=cn-hangzhou": false,
+	} {
+		ref, err := fetch.ParseRef(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.HeldBy(ref); (got != "") != want {
+			t.Errorf("%s: held by %q", text, got)
+		}
+	}
+}
+
 // Whatever the configuration file is, it is taken or refused as usage, and what
 // is in it is not shown but for the words of its keys and the names of hosts.
 func FuzzConfig(f *testing.F) {

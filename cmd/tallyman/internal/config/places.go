@@ -161,20 +161,29 @@ func (r *fileReader) hold(node ast.Node) error {
 		if err != nil {
 			return err
 		}
-		scheme, _, ok := strings.Cut(text, "://")
-		if _, badGlob := path.Match(text, ""); badGlob != nil || !ok || !slices.Contains(r.options.providers, scheme) {
+		scheme, rest, ok := strings.Cut(text, "://")
+		isURL := scheme == "http" || scheme == "https"
+		if _, badGlob := path.Match(text, ""); badGlob != nil || !ok || !isURL && !slices.Contains(r.options.providers, scheme) {
 			return r.errorAt(entry, "%s: must be a place like sls://REGION/PROJECT/, or a glob of places", text)
 		}
 		r.warn(entry, text)
+		if isURL { // references have their hosts so
+			host, _, _ := strings.Cut(rest, "/")
+			text = scheme + "://" + strings.ToLower(host) + rest[len(host):]
+		}
 		r.options.Hold = append(r.options.Hold, text)
 	}
 	return nil
 }
 
-// HeldBy returns what keeps the export of a reference from deletion, or "".
+// HeldBy returns what keeps the export of a reference from deletion, or "". The promises and
+// the options of the reference change nothing of that.
 func (o *Options) HeldBy(ref fetch.Ref) string {
+	whole := ref.String()
+	unpromised, _, _ := strings.Cut(whole, "#")
+	plain, _, _ := strings.Cut(unpromised, "?")
 	for _, pattern := range o.Hold {
-		if worker.Match(pattern, ref.String()) {
+		if worker.Match(pattern, whole) || worker.Match(pattern, unpromised) || worker.Match(pattern, plain) {
 			return pattern
 		}
 	}
