@@ -137,7 +137,7 @@ func (a *Archive) lockFile(path string) (*flock.Flock, error) {
 		if err := a.disk.step("lock", path); err != nil {
 			return nil, err
 		}
-		lock := flock.New(path)
+		lock := flock.New(path, flock.SetPermissions(0o644)) // others read it, to ask whether it is held
 		locked, err := lock.TryLock()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed between the two
