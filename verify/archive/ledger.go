@@ -208,10 +208,13 @@ func (a *Archive) unfinished() (lines []ledger.Line, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if isLocked(a.runsPath(e.Name(), batchFile)) {
+		if !e.IsDir() || isLocked(a.runsPath(e.Name(), batchFile)) {
 			continue
 		}
 		batch, err := readBatch(a.runsPath(e.Name()))
+		if errors.Is(err, fs.ErrPermission) { // of another user, by an earlier version
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

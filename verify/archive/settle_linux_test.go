@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -33,7 +35,8 @@ func settleAsOther(t *testing.T, dir string) (unwritten, err error) {
 	return unwritten, err
 }
 
-// Another user can look at an archive while a process writes to it.
+// Another user can look at an archive while a process writes to it, one of an earlier
+// version too, whose batch that user may not read.
 func TestSettleOfAnotherUserWhileAProcessRuns(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can become another user")
@@ -46,5 +49,11 @@ func TestSettleOfAnotherUserWhileAProcessRuns(t *testing.T) {
 	defer in.Close()
 	if unwritten, err := settleAsOther(t, a.dir); unwritten != nil || err != nil {
 		t.Errorf("of a process that runs: %v, %v", unwritten, err)
+	}
+	if err := os.Chmod(filepath.Join(a.run.dir, batchFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if unwritten, err := settleAsOther(t, a.dir); !errors.Is(unwritten, fs.ErrPermission) || err != nil {
+		t.Errorf("of one whose batch can't be read: %v, %v", unwritten, err)
 	}
 }
