@@ -10,12 +10,16 @@
 //
 // # Tasks
 //
-// The queue has three types of tasks:
+// The queue has four types of tasks:
 //
-//   - export:poll asks an export's job whether it is ready, and is snoozed until
-//     it is. Then it adds an export:fetch; without a Queue it fetches the export
-//     itself.
+//   - export:poll asks an export's job whether it is ready. If it is, it fetches the
+//     export, or adds an export:fetch if all slots are taken. If it is not, the
+//     export becomes a member of its group, and the task ends; without a Queue the
+//     task is snoozed.
 //   - export:fetch makes attempts at the export until it has landed.
+//   - place:poll looks after the members of a group that are due: it lists their
+//     place, or asks for their jobs, and adds an export:fetch for each that has
+//     ended.
 //   - place:discover comes from a schedule. It lists the jobs of a place and adds
 //     an export:poll for each new one.
 //
@@ -38,6 +42,11 @@
 //     snoozed until that has passed.
 //   - record: what the archive keeps of an export that has not landed: its state,
 //     its counters, and its lock. See [archive.Record].
+//   - member, group: an export that waits for its job without a task is a member of
+//     the group of its place and account. Redis has it, the ledger knows that it was
+//     asked for, and it costs a worker nothing until it is due.
+//   - turn: one look after the members of a group that are due, by one worker, for as
+//     long as it renews its lease.
 //   - pending: neither failed nor cancelled; workers are still to fetch it. An
 //     export that has failed or was cancelled is settled, until someone asks for
 //     it again.
