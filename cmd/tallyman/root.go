@@ -31,7 +31,7 @@ type subcommand struct {
 var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"accept", newAcceptCommand}, {"forget", newForgetCommand}, {"discover", newDiscoverCommand},
-	{"verify", newVerifyCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
+	{"verify", newVerifyCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
 	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"version", newVersionCommand},
 }

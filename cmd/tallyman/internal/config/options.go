@@ -107,6 +107,7 @@ type Options struct {
 	Adopt        bool                             // verify
 	Repair       bool                             // verify, fetch
 	Reason       string                           // verify
+	Bundle       string                           // explain
 	InPlaces     []string                         // find
 	Phases       flagvalue.Value[[]catalog.Phase] // find
 	Causes       []string                         // find
