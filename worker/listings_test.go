@@ -95,6 +95,14 @@ func TestManyThatWaitAreListed(t *testing.T) {
 				if n := len(l.lists) - lists; n < test.lists[0] || n > test.lists[1] {
 					t.Errorf("%d listings in ten minutes, want %v", n, test.lists)
 				}
+				s, err := (&Client{Archive: w.Archive, Queue: w.Queue}).Status(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				place, _ := asked[0].Place()
+				if every := s.Intervals[place.String()]; l.failed == nil && (every < 30*time.Second || every > 90*time.Second) {
+					t.Errorf("status says that the place is listed every %v", every)
+				}
 				for _, ref := range asked[:100] {
 					l.say(ref, nil)
 				}

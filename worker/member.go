@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -296,6 +297,25 @@ func (q *Queue) replaceDead(ctx context.Context, ref fetch.Ref, o Options) error
 	}
 	_, err := q.enqueueTask(ctx, typeFetch, ref, o)
 	return err
+}
+
+// intervals returns how far apart the last two listings of each place were whose jobs are
+// waited for, by the place's text; of the accounts that list a place, the longest.
+func (q *Queue) intervals(ctx context.Context) (map[string]time.Duration, error) {
+	all, err := q.redis.HGetAll(ctx, listingsKey).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look up the listings: %w", wrapRedisError(ctx, err))
+	}
+	intervals := map[string]time.Duration{}
+	for group, said := range all {
+		var task placeTask
+		var at, interval int64
+		if _, err := fmt.Sscan(said, &at, &interval); err != nil || json.Unmarshal([]byte(group), &task) != nil {
+			continue // of another version
+		}
+		intervals[task.Place] = max(intervals[task.Place], time.Duration(interval)*time.Millisecond)
+	}
+	return intervals, nil
 }
 
 // waiting yields the exports that wait for their jobs.

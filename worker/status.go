@@ -53,6 +53,8 @@ type StatusReader struct {
 	Quarantined []QueuedTask // tasks that no worker takes, since they can't be read
 	Unreadable  []string     // references of exports whose record can't be read; All collects them
 
+	Intervals map[string]time.Duration // how far apart the last two listings of each place were whose jobs are waited for
+
 	client *Client
 	tasks  map[string]QueuedTask // by the hash of the export
 }
@@ -62,6 +64,10 @@ func (c *Client) Status(ctx context.Context) (*StatusReader, error) {
 	s := &StatusReader{client: c, tasks: map[string]QueuedTask{}}
 	if c.Queue == nil {
 		return s, nil
+	}
+	var err error
+	if s.Intervals, err = c.Queue.intervals(ctx); err != nil {
+		return nil, err
 	}
 	for task, err := range c.Queue.Tasks(ctx) {
 		switch {

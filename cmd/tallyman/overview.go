@@ -27,8 +27,9 @@ type placeLine struct {
 	Proven      *time.Time `json:"proven,omitempty"` // when all of it was last rechecked
 	Next        *time.Time `json:"next,omitempty"`   // when it is due by the schedule of the configuration file
 	Landed      int64      `json:"landed"`
-	Doubts      int64      `json:"doubts"`  // of these, with doubts that nobody has accepted
-	Waiting     int64      `json:"waiting"` // or running, queued or idle
+	Doubts      int64      `json:"doubts"`                 // of these, with doubts that nobody has accepted
+	Waiting     int64      `json:"waiting"`                // or running, queued or idle
+	PolledEvery string     `json:"polled_every,omitempty"` // how far apart the last two listings were that its jobs are waited for by
 	Failed      int64      `json:"failed"`
 	Gone        int64      `json:"gone"`              // damaged or absent
 	Missing     *int64     `json:"missing,omitempty"` // found when it was listed, and not asked for
@@ -180,6 +181,9 @@ func (o overview) print(w io.Writer, now time.Time) {
 		}{{p.Waiting, "waiting"}, {p.Failed, "failed"}, {p.Gone, "damaged or gone"}, {p.Accepted, "accepted"}} {
 			if sum.n > 0 {
 				sums = append(sums, fmt.Sprintf("%d %s", sum.n, sum.what))
+			}
+			if sum.n > 0 && sum.what == "waiting" && p.PolledEvery != "" {
+				sums[len(sums)-1] += " (listed every " + p.PolledEvery + ")"
 			}
 		}
 		if p.Missing != nil && *p.Missing > 0 {

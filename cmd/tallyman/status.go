@@ -290,6 +290,9 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.overview)) {
 		p := c.overview[name]
+		if interval := c.reader.Intervals[name]; interval > 0 && p.Waiting > 0 {
+			p.PolledEvery = interval.Round(time.Second).String()
+		}
 		if p.Message != "" && p.AcceptedBy == "" {
 			c.raise(worker.ExitTemporary)
 		}
