@@ -141,7 +141,7 @@ func (q *cluster) tells(t *testing.T) {
 		"failed    sls://cn-hangzhou/" + testProject + "/failed  job-failed: the job failed: ERROR: can't write to https://example.com/file?OSSAccessKeyId",
 		"          tallyman retry sls://cn-hangzhou/" + testProject + "/failed   # export it anew",
 	} {
-		if said := q.status(t); !strings.Contains(said, line) {
+		if said := q.status(t, "sls://cn-hangzhou/"+testProject+"/failed"); !strings.Contains(said, line) {
 			t.Errorf("status says %s, want %s", said, line)
 		}
 	}

@@ -36,7 +36,7 @@ func TestWhatManyEnqueueAtOnceIsServedOnce(t *testing.T) {
 		t.Errorf("%d were enqueued, want %d", queued, exports)
 	}
 	q.landed(t, exports)
-	waitFor(t, "all landed, none failed", func() bool { return q.status(t) == fmt.Sprintf("%d landed, 0 failed\n", exports) })
+	waitFor(t, "all landed, none failed", func() bool { return strings.HasSuffix(q.status(t), fmt.Sprintf("\n%d landed, 0 failed\n", exports)) })
 	worker.Process.Signal(syscall.SIGTERM)
 	worker.exits(t, 0)
 	for name, n := range q.cloud.Counts().Jobs {
