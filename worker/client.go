@@ -162,6 +162,9 @@ func (c *Client) Cancel(ctx context.Context, ref fetch.Ref) error {
 			}
 		}
 		err := cancelRecord(c.Archive, ref)
+		if err == nil && c.Queue != nil { // the attempt that has just ended may have had it wait for its job
+			_, err = c.Queue.Remove(ref.Hash())
+		}
 		if !errors.Is(err, archive.ErrBusy) || time.Now().After(end) {
 			return err
 		}

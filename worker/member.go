@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ type member struct {
 	payload string        // of its task
 	said    string        // by the job when it was asked first, on one line
 
-	value string // all of that, as it is in Redis: another ask for the same export has another one
+	value string // all of that, as it is in Redis: each wait has another one, even of the same ask
 }
 
 // The keys share a hash tag, so that a cluster has them in one slot.
@@ -42,9 +43,9 @@ const (
 	dueKey      = "tallyman:{waiting}:due:"     // before a group: when each of its members is due, in milliseconds
 )
 
-// text is the member as it is written to Redis.
+// text is a member as it is written to Redis.
 func (m *member) text() string {
-	return fmt.Sprintf("%d %d\n%s\n%s\n%s", m.asked.UnixNano(), m.wait, m.group, m.payload, m.said)
+	return fmt.Sprintf("%d %d %d\n%s\n%s\n%s", m.asked.UnixNano(), m.wait, rand.Uint64(), m.group, m.payload, m.said)
 }
 
 func parseMember(hash, value string) (m member, err error) {
@@ -52,11 +53,10 @@ func parseMember(hash, value string) (m member, err error) {
 	if len(fields) != 4 {
 		return m, fmt.Errorf("%w: a member has %d lines, want 4", errBadTask, len(fields))
 	}
-	asked, wait, _ := strings.Cut(fields[0], " ")
-	at, err := strconv.ParseInt(asked, 10, 64)
-	d, waitErr := strconv.ParseInt(wait, 10, 64)
-	m = member{hash, time.Unix(0, at), time.Duration(d), fields[1], fields[2], fields[3], value}
-	return m, errors.Join(err, waitErr)
+	var asked int64
+	_, err = fmt.Sscan(fields[0], &asked, &m.wait)
+	m = member{hash, time.Unix(0, asked), m.wait, fields[1], fields[2], fields[3], value}
+	return m, err
 }
 
 // task reads the member's task.
@@ -92,11 +92,12 @@ func placeTaskID(group, turn string) string {
 	return fmt.Sprintf("place.%x.%s", sum[:16], turn)
 }
 
-// addMemberScript makes an export a member of its group.
+// addMemberScript makes an export a member of its group. The turns of a new group are
+// counted from the time on, since tasks of those before may be there.
 var addMemberScript = redis.NewScript(`
 redis.call("HSET", KEYS[1], ARGV[1], ARGV[2])
 redis.call("ZADD", KEYS[3], ARGV[4], ARGV[1])
-redis.call("HSETNX", KEYS[2], ARGV[3], "0 0")
+redis.call("HSETNX", KEYS[2], ARGV[3], ARGV[6] .. " 0")
 redis.call("HINCRBY", KEYS[4], ARGV[1], ARGV[5])
 return 1`)
 
@@ -141,6 +142,16 @@ for i = 1, #groups, 2 do
 end
 return claimed`)
 
+// dropDueScript takes exports out of a group that are no members of it, as they are now.
+var dropDueScript = redis.NewScript(`
+for i = 2, #ARGV do
+	local member = redis.call("HGET", KEYS[2], ARGV[i])
+	if not member or string.match(member, "^[^\n]*\n([^\n]*)") ~= ARGV[1] then
+		redis.call("ZREM", KEYS[1], ARGV[i])
+	end
+end
+return 1`)
+
 // renewGroupScript gives the lease of a turn another end, unless another turn has begun.
 var renewGroupScript = redis.NewScript(`
 local group = redis.call("HGET", KEYS[1], ARGV[1])
@@ -156,7 +167,7 @@ func (q *Queue) wait(ctx context.Context, m member, due time.Time) error {
 	if m.said != "" {
 		polls = 1
 	}
-	if err := addMemberScript.Run(ctx, q.redis, keys, m.hash, m.text(), m.group, due.UnixMilli(), polls).Err(); err != nil {
+	if err := addMemberScript.Run(ctx, q.redis, keys, m.hash, m.text(), m.group, due.UnixMilli(), polls, time.Now().UnixMilli()).Err(); err != nil {
 		return fmt.Errorf("wait for %s: %w", m.hash, wrapRedisError(ctx, err))
 	}
 	return nil
@@ -197,6 +208,9 @@ func (q *Queue) claimGroups(ctx context.Context) error {
 	for i := 0; err == nil && i < len(claimed); i += 2 {
 		_, err = q.client.EnqueueContext(ctx, asynq.NewTask(typePlace, []byte(claimed[i])), asynq.Queue(placeQueue),
 			asynq.TaskID(placeTaskID(claimed[i], claimed[i+1])), asynq.Timeout(discoverTimeout), asynq.MaxRetry(0))
+		if errors.Is(err, asynq.ErrTaskIDConflict) {
+			err = nil // this turn ends with its lease
+		}
 	}
 	return err // the lease ends, and the next turn begins
 }
@@ -244,7 +258,11 @@ func (q *Queue) dueMembers(ctx context.Context, group string, at time.Time) ([]m
 		if err != nil || len(found) > 0 {
 			return found, err
 		}
-		if err := q.redis.ZRem(ctx, dueKey+group, hashes).Err(); err != nil { // asked for again in another group, or not ours
+		args := []any{group}
+		for _, hash := range hashes {
+			args = append(args, hash)
+		}
+		if err := dropDueScript.Run(ctx, q.redis, []string{dueKey + group, membersKey}, args...).Err(); err != nil { // asked for again in another group, or not ours
 			return nil, err
 		}
 	}
@@ -268,15 +286,14 @@ func (q *Queue) postpone(ctx context.Context, group string, members []postponed)
 	return postponeScript.Run(ctx, q.redis, []string{dueKey + group, pollsKey}, args...).Err()
 }
 
-// promote gives a member the task of a fetch, and takes it out of its group.
+// promote gives a member the task of a fetch, and takes it out of its group. One that can't
+// be read is due again later: a newer version may have written it.
 func (q *Queue) promote(ctx context.Context, m member) error {
 	task, ref, err := m.task()
-	added := false
-	if err == nil {
-		added, err = q.enqueueTask(ctx, typeFetch, ref, task.Options)
-	} else { // the archive knows what it stood for
-		added, err = true, nil
+	if err != nil {
+		return q.postpone(ctx, m.group, []postponed{{m.hash, time.Now().Add(maxPollInterval)}})
 	}
+	added, err := q.enqueueTask(ctx, typeFetch, ref, task.Options)
 	if err == nil && !added {
 		err = q.replaceDead(ctx, ref, task.Options)
 	}
@@ -324,28 +341,38 @@ func (q *Queue) waiting(ctx context.Context) iter.Seq2[QueuedTask, error] {
 		for cursor := uint64(0); ; {
 			page, next, err := q.redis.HScan(ctx, membersKey, cursor, "", listPageSize).Result()
 			var found []QueuedTask
-			more, times, polls := q.redis.Pipeline(), []*redis.FloatCmd{}, []*redis.StringCmd{}
-			for i := 0; i+1 < len(page); i += 2 {
-				m, err := parseMember(page[i], page[i+1])
-				var ref fetch.Ref
-				if err == nil {
-					_, ref, err = m.task()
-				}
-				if err == nil {
-					found, times = append(found, QueuedTask{ID: m.hash, Ref: ref, Why: cmp.Or(m.said, "its job is looked for with the others of its place")}), append(times, more.ZScore(ctx, dueKey+m.group, page[i]))
-					polls = append(polls, more.HGet(ctx, pollsKey, page[i]))
+			var hashes []string
+			groups := map[string][]string{}
+			for i := 0; err == nil && i+1 < len(page); i += 2 {
+				m, parseErr := parseMember(page[i], page[i+1])
+				_, ref, taskErr := m.task()
+				if parseErr == nil && taskErr == nil {
+					found = append(found, QueuedTask{ID: m.hash, Ref: ref, Why: cmp.Or(m.said, "its job is looked for with the others of its place")})
+					hashes, groups[m.group] = append(hashes, m.hash), append(groups[m.group], m.hash)
 				}
 			}
-			if err == nil {
-				_, err = more.Exec(ctx)
+			polls, due := []any{}, map[string]float64{}
+			if err == nil && len(hashes) > 0 {
+				polls, err = q.redis.HMGet(ctx, pollsKey, hashes...).Result()
 			}
-			if err != nil && !errors.Is(err, redis.Nil) {
+			for group, hashes := range groups {
+				var times []float64
+				if err == nil {
+					times, err = q.redis.ZMScore(ctx, dueKey+group, hashes...).Result()
+				}
+				for i, at := range times {
+					due[hashes[i]] = at
+				}
+			}
+			if err != nil {
 				yield(QueuedTask{}, fmt.Errorf("list the queue: %w", wrapRedisError(ctx, err)))
 				return
 			}
 			for i, task := range found {
-				task.Next = time.UnixMilli(int64(times[i].Val()))
-				task.Polls, _ = polls[i].Int()
+				task.Next = time.UnixMilli(int64(due[task.ID]))
+				if n, ok := polls[i].(string); ok {
+					task.Polls, _ = strconv.Atoi(n)
+				}
 				if !yield(task, nil) {
 					return
 				}

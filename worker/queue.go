@@ -240,7 +240,7 @@ func (q *Queue) Register(ctx context.Context, id string) error {
 	if err := q.redis.SAdd(ctx, "asynq:queues", pollQueue, fetchQueue, placeQueue, discoverQueue).Err(); err != nil {
 		return fmt.Errorf("register the queues: %w", wrapRedisError(ctx, err))
 	}
-	for _, queue := range queues {
+	for _, queue := range marked {
 		if err := q.redis.SetNX(ctx, markKey(queue), rand.Text(), 0).Err(); err != nil {
 			return fmt.Errorf("mark the queues: %w", wrapRedisError(ctx, err))
 		}

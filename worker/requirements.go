@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,9 +21,12 @@ func markKey(queue string) string { return "tallyman:{" + queue + "}:mark" }
 // A redisInfo is what the Redis of a queue says: the fields of INFO, and mark.
 type redisInfo map[string]string
 
-// inspect asks the Redis of each queue.
+// marked are the queues and what waits: all that a Redis of its own may lose.
+var marked = append(slices.Clone(queues), "waiting")
+
+// inspect asks the Redis of each queue, and that of what waits.
 func (q *Queue) inspect(ctx context.Context) (infos []redisInfo, err error) {
-	for _, queue := range queues {
+	for _, queue := range marked {
 		said, err := infoScript.Run(ctx, q.redis, []string{markKey(queue)}).StringSlice()
 		if err != nil {
 			return nil, wrapRedisError(ctx, err)

@@ -186,7 +186,7 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 // joins has an export wait with the others of its group, if those are many: one listing
 // then shows more of them than the call that it saves.
 func (r *run) joins(ctx context.Context) bool {
-	if _, ok := r.ref.Place(); r.wait == nil || !ok || r.waitLeft(r.state.Asked) <= 0 {
+	if _, ok := r.ref.Place(); r.wait == nil || !ok || r.w.Listers[r.ref.Scheme()] == nil || r.waitLeft(r.state.Asked) <= 0 {
 		return false
 	}
 	n, err := r.w.Queue.redis.ZCard(ctx, dueKey+r.w.groupOf(r.ref)).Result()
