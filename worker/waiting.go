@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,10 +42,13 @@ const (
 	firstListPause = 10 * time.Second
 	maxListPauses  = 6 // after listings that failed in a row, each twice as long as the one before
 	jobsPerCall    = 100
+	turnLimit      = time.Minute // for asking one by one; what is left then is for the next turn, which may list
 )
 
-// A placeListings is what a worker remembers of the listings of a place.
+// A placeListings is what a worker remembers of the listings of a place. Who looks after
+// the group has it locked.
 type placeListings struct {
+	mu          sync.Mutex
 	calls       int       // of the last one that would have cost too many
 	checks      int       // answers of the next one that are to be checked, in case the service's listings lag behind
 	failures    int       // in a row
@@ -59,6 +64,8 @@ type turn struct {
 	listings *placeListings
 
 	began   time.Time
+	all     int             // members, when the listing began
+	listed  bool            // a listing has ended since the last look at what is due
 	checked map[string]bool // members, by hash, that the listing shows as pending, and that are asked for all the same
 	lags    atomic.Bool     // the listing was wrong about one of those
 }
@@ -88,9 +95,13 @@ func (w *Worker) handlePlace(ctx context.Context, t *asynq.Task) error {
 	renewing := make(chan struct{})
 	go func() {
 		defer close(renewing)
-		for fetch.Sleep(ctx, renewInterval) == nil {
-			if mine, err := w.Queue.renew(ctx, group, number, time.Now().Add(groupLease)); err == nil && !mine {
-				stop(errors.New("another turn has begun"))
+		for ends := time.Now().Add(groupLease); fetch.Sleep(ctx, renewInterval) == nil; {
+			next := time.Now().Add(groupLease)
+			mine, err := w.Queue.renew(ctx, group, number, next)
+			if err == nil && mine {
+				ends = next
+			} else if err == nil || time.Now().After(ends) {
+				stop(errors.New("another turn has begun, or may have"))
 			}
 		}
 	}()
@@ -105,14 +116,20 @@ func (w *Worker) handlePlace(ctx context.Context, t *asynq.Task) error {
 // ctx has ended.
 func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) error {
 	listings, _ := w.listings.LoadOrStore(group, &placeListings{checks: 1})
-	t := &turn{w: w, group: group, listings: listings.(*placeListings), began: time.Now(), checked: map[string]bool{}}
+	l := listings.(*placeListings)
+	if !l.mu.TryLock() {
+		return nil // an earlier turn of this worker has not noticed yet that it is over
+	}
+	defer l.mu.Unlock()
+	t := &turn{w: w, group: group, listings: l, began: time.Now(), checked: map[string]bool{}}
 	if place, err := fetch.ParsePlace(task.Place); err == nil && (w.Profile == nil || w.Profile(place) == task.Profile) {
 		t.place, t.lister = place, w.Listers[place.Scheme()]
 	}
 	if err := t.list(ctx); err != nil {
 		return err
 	}
-	for {
+	for time.Since(t.began) < turnLimit || t.listed {
+		t.listed = false // at least one look at what a listing, however long, has not shown
 		members, err := w.Queue.dueMembers(ctx, group, t.began)
 		if err == nil && len(members) > 0 {
 			err = t.ask(ctx, members)
@@ -121,9 +138,9 @@ func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) er
 			break
 		}
 	}
-	switch l := t.listings; {
+	switch {
 	case t.lags.Load():
-		l.checks *= 4
+		l.checks = min(4*l.checks, max(t.all, 1))
 	case len(t.checked) > 0:
 		l.checks = max(1, l.checks/2)
 	}
@@ -146,12 +163,15 @@ func (t *turn) list(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	t.all, t.listed = int(all), true
 	jobs, shown := 0, 0
 	var page []fetch.Listed
+	var taken error // of Redis
 	take := func() error {
-		n, err := t.takePage(ctx, page, int(all))
+		var n int
+		n, taken = t.takePage(ctx, page, int(all))
 		shown, page = shown+n, page[:0]
-		return err
+		return taken
 	}
 	l.calls = 0
 	listing := func() (err error) {
@@ -174,7 +194,10 @@ func (t *turn) list(ctx context.Context) (err error) {
 		}
 		return nil
 	}()
-	err = errors.Join(take(), context.Cause(ctx))
+	if taken == nil {
+		_ = take()
+	}
+	err = cmp.Or(taken, context.Cause(ctx))
 	if err == nil && listing == nil && l.calls == 0 {
 		err = t.recordListing(ctx)
 	}
@@ -270,7 +293,13 @@ func (t *turn) ask(ctx context.Context, members []member) error {
 	var later []postponed
 	for _, m := range members {
 		asks.Go(func() error {
+			select {
+			case t.w.polls <- struct{}{}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 			pause := t.askMember(ctx, m)
+			<-t.w.polls
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
@@ -287,13 +316,17 @@ func (t *turn) ask(ctx context.Context, members []member) error {
 	return errors.Join(err, t.w.Queue.postpone(context.WithoutCancel(ctx), t.group, later))
 }
 
+// endNoWait are the causes that say nothing of a job, even where attempts by them are
+// counted.
+var endNoWait = append(slices.Clone(outageCauses), "auth-denied", "proxy", "tls")
+
 // askMember asks for the job of a member, and returns after what time that is to be asked
 // again: not at all, if its task is to decide.
 func (t *turn) askMember(ctx context.Context, m member) time.Duration {
 	_, ref, err := m.task()
 	if err != nil {
-		t.w.Log.Warn("an export that waits can't be read: it is asked for again if the archive knows it", "cause", "bad-task", "error", safeText(err))
-		return 0
+		t.w.Log.Warn("an export that waits can't be read: it is left for a worker that can", "cause", "bad-task", "error", safeText(err))
+		return maxPollInterval
 	}
 	r := t.run(m)
 	r.ref = ref
@@ -324,8 +357,11 @@ func (t *turn) askMember(ctx context.Context, m member) time.Duration {
 	case waits, left <= 0, errors.Is(answer, errors.ErrUnsupported):
 		return 0
 	}
-	// It says nothing of the job, which was asked for before.
-	if snoozed, ok := errors.AsType[*snoozeError](r.waitOut(nil, answer, Classify(answer))); ok {
+	outcome := Classify(answer)
+	if outcome.Budget.Worker != endless && !slices.Contains(endNoWait, outcome.Cause) {
+		return 0
+	}
+	if snoozed, ok := errors.AsType[*snoozeError](r.waitOut(nil, answer, outcome)); ok {
 		return snoozed.delay
 	}
 	return 0

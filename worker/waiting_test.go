@@ -190,6 +190,7 @@ func TestEachEndOfAWait(t *testing.T) {
 	}{
 		"failed":         {&fetch.JobError{State: fetch.Failed, Status: "FAILED"}, "job-failed", 2 * time.Minute},
 		"expired":        {&fetch.JobError{State: fetch.Expired, Status: "EXPIRED"}, "job-expired", 2 * time.Minute},
+		"refused":        {fetch.ErrRefused, "job-failed", 2 * time.Minute},
 		"not found":      {fetch.ErrNotFound, "not-found", 2 * time.Minute},
 		"unknown status": {unknownStatus, "unknown-status", 12 * time.Minute},
 		"too long":       {nil, "not-ready", 50 * time.Minute},
@@ -303,8 +304,9 @@ func TestCancelAndRetryOfWhatWaitsActAtOnce(t *testing.T) {
 	})
 }
 
-// Members that another ask has replaced are not removed by who read the one before.
-func TestAnOlderAskEndsNoWait(t *testing.T) {
+// An export that waits again is not removed by who has read that it waited before: its job
+// was ready then, and was not when it was fetched.
+func TestALaterWaitIsNotEndedByAnEarlierLook(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, s redisServer) {
 		w, ref, ctx := newWorker(NewQueue(s.client), nil, nil), parseRef(t, jobRef), t.Context()
 		m := newMember(w, ref, time.Unix(1, 2), "running")
@@ -315,7 +317,6 @@ func TestAnOlderAskEndsNoWait(t *testing.T) {
 		if err != nil || len(read) != 1 || read[0].hash != ref.Hash() || !read[0].asked.Equal(m.asked) || read[0].said != m.said {
 			t.Fatalf("read %+v, %v", read, err)
 		}
-		m.asked = time.Unix(2, 2)
 		if err := w.Queue.wait(ctx, m, time.Now().Add(-time.Second)); err != nil {
 			t.Fatal(err)
 		}
@@ -352,7 +353,8 @@ func TestATurnEndsWithItsLease(t *testing.T) {
 		if err := dead.claimGroups(t.Context()); err != nil { // its worker dies with the task
 			t.Fatal(err)
 		}
-		if err := dead.inspector.DeleteTask(placeQueue, placeTaskID(m.group, "1")); err != nil {
+		turn, _, _ := strings.Cut(w.Queue.redis.HGet(t.Context(), groupsKey, m.group).Val(), " ")
+		if err := dead.inspector.DeleteTask(placeQueue, placeTaskID(m.group, turn)); err != nil {
 			t.Fatal(err)
 		}
 		f.say(ref, nil)
@@ -362,7 +364,7 @@ func TestATurnEndsWithItsLease(t *testing.T) {
 		if at, err := e.ended(ref); err != nil || at.IsZero() || at.Sub(began) < groupLease-2*time.Second {
 			t.Errorf("it ended %v after the worker had died: %v", at.Sub(began), err)
 		}
-		if mine, err := dead.renew(t.Context(), m.group, "1", time.Now().Add(time.Hour)); mine || err != nil {
+		if mine, err := dead.renew(t.Context(), m.group, turn, time.Now().Add(time.Hour)); mine || err != nil {
 			t.Errorf("a turn that is over goes on: %v", err)
 		}
 	})
