@@ -143,6 +143,7 @@ func (c *statusCommand) readQueue(cmd *cobra.Command) (stop func(), err error) {
 		c.away = err
 	}
 	if c.away != nil {
+		c.raise(worker.ExitTemporary)
 		fmt.Fprintf(cmd.ErrOrStderr(), "Redis is away: %s\nThis is what the archive alone knows: exports that no worker has seen yet are not among it.\nhint: %s\n",
 			redact.Text(c.away.Error()), hint("", c.away))
 	}
@@ -284,9 +285,6 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 	}
 	if c.doubts > 0 {
 		c.raise(worker.ExitDoubts)
-	}
-	if c.away != nil {
-		c.raise(worker.ExitTemporary)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.overview)) {
 		p := c.overview[name]
