@@ -81,7 +81,7 @@ func (c *statusCommand) newOverview(places []string) (overview, error) {
 		if !p.Listed.IsZero() {
 			line.Missing = new(int64)
 			if p.Missing > 0 {
-				later, err := c.catalog.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: p.Listed})
+				later, err := c.catalog.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: p.Listed, Asked: p.Listed})
 				if err != nil {
 					return nil, err
 				}

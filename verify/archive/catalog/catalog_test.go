@@ -203,7 +203,7 @@ func TestAnExportThatTheLedgerDoesNotKnow(t *testing.T) {
 func TestFilter(t *testing.T) {
 	a, dir := newArchive(t)
 	mustAppend(t, a, landedLine("p", "a", 1, 5), landedLine("p", "b", 2, 0, "empty"), landedLine("q", "c", 3, 50), line(ledger.Asked, "p", "d", 4),
-		failedLine("q", "nightly-e", 5, "corrupt", "Bad GZIP"), landedLine("p", "f", 6, ledger.Unknown), landedLine("p", "g", 7, 1), line(ledger.Removed, "p", "g", 8))
+		failedLine("q", "nightly-e", 5, "corrupt", "Bad GZIP"), line(ledger.Asked, "p", "f", 2), landedLine("p", "f", 6, ledger.Unknown), landedLine("p", "g", 7, 1), line(ledger.Removed, "p", "g", 8))
 	c := mustOpen(t, a, dir)
 	none := int64(0)
 	for name, test := range map[string]struct {
@@ -218,6 +218,7 @@ func TestFilter(t *testing.T) {
 		"removed":                 {Filter{Phases: []Phase{Removed}}, "g"},
 		"cause":                   {Filter{Causes: []string{"corrupt"}}, "nightly-e"},
 		"since":                   {Filter{Since: begin.Add(3 * time.Hour)}, "d f c nightly-e"},
+		"asked":                   {Filter{Asked: begin.Add(3 * time.Hour)}, "d nightly-e"},
 		"until":                   {Filter{Until: begin.Add(3 * time.Hour)}, "a b"},
 		"doubts":                  {Filter{Doubts: true}, "b"},
 		"prefix":                  {Filter{Prefix: "sls://cn-hangzhou/q/n"}, "nightly-e"},

@@ -30,6 +30,7 @@ type Filter struct {
 	Text   string    // whose reference, cause or message has this text; of ASCII letters the case counts for nothing
 	Since  time.Time // whose When is this or later
 	Until  time.Time // whose When is before this
+	Asked  time.Time // that were first asked for after this; of those that nobody asked for, their When
 
 	Doubts     bool // with open doubts
 	Unaccepted bool // that are not accepted
@@ -61,6 +62,7 @@ func (f *Filter) where() (condition string, args []any) {
 		{len(places) == 0 && isTimed, "place IN (SELECT id FROM places)", nil}, // so that the index by place and time is used
 		{!f.Since.IsZero(), "at >= ?", []any{f.Since.UnixMilli()}},
 		{!f.Until.IsZero(), "at < ?", []any{f.Until.UnixMilli()}},
+		{!f.Asked.IsZero(), "coalesce(nullif(first_asked, 0), at) > ?", []any{f.Asked.UnixMilli()}},
 		{len(phases) == 0, "phase <> 'removed'", nil},
 		{len(phases) > 0, "phase IN (" + marks(phases) + ")", phases},
 		{len(phases) > 0 && !slices.Contains(f.Phases, Landed), "phase <> 'landed'", nil}, // as the index by cause has it
