@@ -442,6 +442,10 @@ func (c *statusCommand) printListed() {
 	}
 	for _, line := range c.listed {
 		group := groups[line.group()]
+		size := len(group)
+		if line.State == worker.StateLanded && line.Accepted == "" {
+			size = max(size, c.doubts) // of many that landed, some of the doubted are in the list
+		}
 		printed[line.group()]++
 		switch n := printed[line.group()]; {
 		case line.State == worker.StateFailed && line.Accepted == "" && line.Path == "":
@@ -451,7 +455,7 @@ func (c *statusCommand) printListed() {
 		case n <= maxListed:
 			c.print(line)
 		case n == maxListed+1:
-			fmt.Fprintf(c.stdout, "%-9s and %d more: --json lists all\n", line.State, len(group)-maxListed)
+			fmt.Fprintf(c.stdout, "%-9s and %d more: --json lists all\n", line.State, size-maxListed)
 		}
 	}
 }
