@@ -51,7 +51,8 @@ type Ingest struct {
 // Begin locks an export to receive it, and finds what earlier attempts received.
 // Reference is the text that may be shown. Begin fails with ErrBusy while another
 // attempt or a Record has the lock, and with ErrLanded if the export has landed,
-// which is then durable. The caller closes the Ingest.
+// which is then durable. It fails with a *RemovedError if the export was removed, and nobody
+// has asked for it since. The caller closes the Ingest.
 //
 // A key that RepairKey made is of an export that is to replace another: that is locked
 // too, and Begin fails with ErrLanded unless the ledger says that it is damaged, or it
@@ -72,6 +73,13 @@ func (a *Archive) Begin(ctx context.Context, reference, key string) (in *Ingest,
 		if err := in.replace(place); err != nil {
 			return in, err
 		}
+	}
+	latest, err := a.ledger.Latest(key) // under the lock nobody removes it
+	if err != nil {
+		return in, unknownLatest(err)
+	}
+	if latest.Phase != nil && latest.Phase.Kind == ledger.Removed {
+		return in, newRemovedError(latest.Phase)
 	}
 	_, left := os.Lstat(in.dir) // by an earlier attempt
 	landed, err := a.landed(key)

@@ -164,6 +164,20 @@ func TestWhatIsInHandIsNotRemoved(t *testing.T) {
 	}
 }
 
+// An attempt that was under way before the lock of the export was taken, while its job was
+// asked, does not bring back what was removed meanwhile.
+func TestWhatWasRemovedIsNotBegun(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	askFor(t, a, testKey)
+	if err := a.Remove(removalOf); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := land(a, oneObject); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it began, and ended with %v", err)
+	}
+	mustBeRemoved(t, a, "after the attempt")
+}
+
 // A bag that somebody puts where one was removed is no removed one, and is not deleted.
 func TestABagInPlaceOfARemovedOneIsTold(t *testing.T) {
 	a, bag := mustLand(t, t.TempDir(), oneObject)
