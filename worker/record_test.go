@@ -468,3 +468,19 @@ func TestWhatIsRemovedIsFetchedOnlyIfAskedFor(t *testing.T) {
 		t.Errorf("asked for again, it is %+v, %v", state, err)
 	}
 }
+
+// An export that is removed while an attempt at it is under way has not failed.
+func TestWhatIsRemovedWhileItsJobIsAskedIsSettled(t *testing.T) {
+	t.Parallel()
+	a, ref := openArchive(t), parseRef(t, jobRef)
+	if err := ResetBudget(a, ref, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	w := &Worker{Archive: a, hardCtx: t.Context(), Fetcher: &scriptedFetcher{ends: []error{&archive.RemovedError{Key: ref.Key()}}}}
+	if _, err := (&run{w: w, ref: ref}).try(t.Context(), typeFetch); !errors.Is(err, errSettled) {
+		t.Errorf("it ended with %v", err)
+	}
+	if state, _, err := a.State(ref.Key()); state.Phase != archive.Waiting || err != nil {
+		t.Errorf("its state is %+v, %v", state, err)
+	}
+}

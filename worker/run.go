@@ -140,6 +140,8 @@ func (r *run) try(ctx context.Context, taskType string) (receipt *archive.Receip
 	case err == nil:
 		r.notifyEnd(receipt, nil)
 		return receipt, nil
+	case isA[*archive.RemovedError](err): // while its job was asked
+		return nil, errSettled
 	case errors.Is(err, errReady), errors.Is(err, errWaits), errors.Is(err, errSettled):
 		return nil, err
 	case cut:
