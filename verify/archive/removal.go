@@ -59,7 +59,8 @@ var asideName = regexp.MustCompile(`^@\d{8}T\d{6}Z$`)
 // was received is dropped, and the bag is deleted or, if it is damaged and not to be
 // deleted, put aside. If the process dies between, the next that begins an attempt, or looks
 // for the export, goes on. Remove fails with ErrBusy while an attempt is under way, and with
-// ErrLanded if the export has landed and Delete is not set. To remove it again does nothing.
+// ErrLanded if the export has landed and Delete is not set. To remove it again does nothing,
+// unless it is to be deleted now and was not.
 func (a *Archive) Remove(r Removal) (err error) {
 	defer func() {
 		if err != nil {
@@ -67,10 +68,10 @@ func (a *Archive) Remove(r Removal) (err error) {
 		}
 	}()
 	_, err = a.Landed(r.Key) // which finishes what was cut short
-	_, removed := errors.AsType[*RemovedError](err)
+	before, removed := errors.AsType[*RemovedError](err)
 	absent := errors.Is(err, fs.ErrNotExist)
 	switch {
-	case removed && !a.isWanted(r.Key):
+	case removed && !a.isWanted(r.Key) && (!r.Delete || before.Deleted && len(a.asides(r.Key)) == 0):
 		return nil
 	case err == nil && !r.Delete:
 		return ErrLanded

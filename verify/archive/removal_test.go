@@ -178,6 +178,25 @@ func TestWhatWasRemovedIsNotBegun(t *testing.T) {
 	mustBeRemoved(t, a, "after the attempt")
 }
 
+// What was put aside when an export was removed is deleted once that is asked for, and the
+// ledger says so.
+func TestWhatWasRemovedIsDeletedLater(t *testing.T) {
+	a, _ := mustLand(t, t.TempDir(), oneObject)
+	rot(t, a)
+	first, then := removalOf, removalOf
+	first.Reason, then.Delete = "it is damaged", true
+	if err := errors.Join(a.Remove(first), a.Remove(then)); err != nil {
+		t.Fatal(err)
+	}
+	if kept := aside(t, a); len(kept) > 0 {
+		t.Errorf("%q are aside", kept)
+	}
+	if last, err := a.presence(testKey); err != nil || !last.Deleted {
+		t.Errorf("the ledger says %+v, %v", last, err)
+	}
+	mustBeRemoved(t, a, "deleted")
+}
+
 // A bag that somebody puts where one was removed is no removed one, and is not deleted.
 func TestABagInPlaceOfARemovedOneIsTold(t *testing.T) {
 	a, bag := mustLand(t, t.TempDir(), oneObject)
