@@ -201,21 +201,28 @@ func (t *turn) list(ctx context.Context) (err error) {
 	if err == nil && listing == nil && l.calls == 0 {
 		err = t.recordListing(ctx)
 	}
-	outage, _ := t.w.outages.LoadOrStore("listing of "+t.group, &Outage{What: t.place.String(), Tell: t.w.logListingOutage})
-	switch {
-	case err != nil:
-		return err
-	case listing == nil || jobs > 0 && errors.Is(listing, fetch.ErrRefused): // of jobs whose names no reference can hold
+	if err == nil {
+		t.tellListing(listing, jobs)
+	}
+	return err
+}
+
+// tellListing tells that the place can't be listed, or can again, and has the next listing
+// wait if this one failed.
+func (t *turn) tellListing(failure error, jobs int) {
+	l := t.listings
+	known, _ := t.w.outages.LoadOrStore("listing of "+t.group, &Outage{What: t.place.String(), Tell: t.w.logListingOutage})
+	outage := known.(*Outage)
+	if failure == nil || jobs > 0 && errors.Is(failure, fetch.ErrRefused) { // of jobs whose names no reference can hold
 		l.failures = 0
-		outage.(*Outage).Passed(t.group)
-		return nil
+		outage.Passed(t.group)
+		return
 	}
-	if outage.(*Outage).Failed(t.group, listing) == 0 {
-		t.w.Log.Warn("the place can't be listed: its jobs are asked for one by one", "place", t.place.String(), "waiting", all, "cause", string(Classify(listing).Cause), "error", safeText(listing))
+	if outage.Failed(t.group, failure) == 0 {
+		t.w.Log.Warn("the place can't be listed: its jobs are asked for one by one", "place", t.place.String(), "waiting", t.all, "cause", string(Classify(failure).Cause), "error", safeText(failure))
 	}
-	l.pausedUntil = time.Now().Add(max(firstListPause<<min(l.failures, maxListPauses), fetch.RetryAfter(listing)))
+	l.pausedUntil = time.Now().Add(max(firstListPause<<min(l.failures, maxListPauses), fetch.RetryAfter(failure)))
 	l.failures++
-	return nil
 }
 
 // takePage takes in jobs of a listing of a group that has so many members, and returns how
