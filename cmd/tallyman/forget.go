@@ -118,15 +118,8 @@ func (a *app) forget(cmd *cobra.Command, args []string) error {
 	if len(all) == 0 && a.Cause != "" && !a.Quiet {
 		fmt.Fprintf(cmd.ErrOrStderr(), "nothing has failed by %s\n", a.Cause)
 	}
-	if (a.Delete || len(all) > 1) && len(all) > 0 && !a.Yes && !a.DryRun {
-		question := fmt.Sprintf("Take %s out of the lists?", cli.Plural(int64(len(all)), "export"))
-		if a.Delete {
-			question = fmt.Sprintf("Take %s out of the lists, and delete the bags?", cli.Plural(int64(len(all)), "export"))
-		}
-		yes, err := cli.Confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question)
-		if err != nil || !yes {
-			return errors.Join(err, errDeclined)
-		}
+	if err := a.confirmRemoval(cmd, len(all)); err != nil {
+		return err
 	}
 	status, _ := (&worker.Client{Archive: store}).Status(cmd.Context()) // it fails by the queue alone
 	for _, ref := range all {
@@ -155,6 +148,23 @@ func (a *app) forget(cmd *cobra.Command, args []string) error {
 		report.Settled(line, text)
 	}
 	return report.Exit()
+}
+
+// confirmRemoval asks whether exports are to be removed, if that is more than one or their
+// bags go with them. It fails with errDeclined if not.
+func (a *app) confirmRemoval(cmd *cobra.Command, exports int) error {
+	if exports == 0 || exports == 1 && !a.Delete || a.Yes || a.DryRun {
+		return nil
+	}
+	question := fmt.Sprintf("Take %s out of the lists", cli.Plural(int64(exports), "export"))
+	if a.Delete {
+		question += ", and delete the bags"
+	}
+	yes, err := cli.Confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question+"?")
+	if err == nil && !yes {
+		err = errDeclined
+	}
+	return err
 }
 
 // describe says how an export stood.
