@@ -223,18 +223,30 @@ type Contents struct {
 }
 
 // Contents opens the content files of an export. It fails with fs.ErrNotExist if the
-// export has not landed, and with a *Damage if it is gone or its manifest is not as it was
-// then. Other damage is of the files that have it.
+// export has not landed, with a *RemovedError if it was removed, and with a *Damage if it is
+// gone, its manifest is not as it was then, or it is where another was removed.
+// Other damage is of the files that have it.
 func (a *Archive) Contents(key string) (*Contents, error) {
 	last, err := a.presence(key)
 	if err != nil {
 		return nil, err
 	}
+	removed := last != nil && last.Kind == ledger.Removed
+	if removed {
+		if last, err = a.settleRemoved(key, last); err != nil {
+			return nil, err
+		}
+		removed = last != nil && last.Kind == ledger.Removed
+	}
 	landed, err := a.landed(key)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read the content of %s: %w", key, err)
-	case !landed && last != nil && last.Kind != ledger.Removed:
+	case removed && (!landed || a.Busy(key)):
+		return nil, fmt.Errorf("read the content of %s: %w", key, newRemovedError(last))
+	case removed:
+		return nil, &Damage{Key: key, Reference: last.Ref, Problems: []string{newRemovedError(last).Error() + ", and what is in its place now was not checked"}}
+	case !landed && last != nil:
 		return nil, a.absence(last)
 	case !landed:
 		return nil, fmt.Errorf("read the content of %s: %w", key, fs.ErrNotExist)

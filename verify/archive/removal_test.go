@@ -214,8 +214,9 @@ func TestABagInPlaceOfARemovedOneIsTold(t *testing.T) {
 	}
 	a = mustOpen(t, a.dir)
 	for said, err := range map[string]error{
-		"Receipt": func() error { _, err := a.Receipt(testKey); return err }(),
-		"Recheck": a.Recheck(t.Context(), testKey, nil),
+		"Receipt":  func() error { _, err := a.Receipt(testKey); return err }(),
+		"Recheck":  a.Recheck(t.Context(), testKey, nil),
+		"Contents": func() error { _, err := a.Contents(testKey); return err }(),
 	} {
 		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "by ann: its job is gone, and ") {
 			t.Errorf("%s: %v", said, err)
