@@ -77,16 +77,7 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 			c.catalog.Close()
 		}
 	}()
-	var places, refs []string
-	for _, arg := range args {
-		if place, err := fetch.ParsePlace(arg); err == nil {
-			places = append(places, place.String())
-		} else if strings.HasSuffix(arg, "/") && strings.Count(arg, "/") == 3 { // how placeOf groups what is in no place
-			places = append(places, arg)
-		} else {
-			refs = append(refs, arg)
-		}
-	}
+	places, refs := placesAmong(args)
 	if len(args) == 0 || len(places) > 0 {
 		if c.catalog, err = a.openCatalog(cmd, store); err != nil {
 			return err
@@ -123,6 +114,20 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 		return cli.ExitError(c.worst)
 	}
 	return nil
+}
+
+// placesAmong tells the places among arguments from the references.
+func placesAmong(args []string) (places, refs []string) {
+	for _, arg := range args {
+		if place, err := fetch.ParsePlace(arg); err == nil {
+			places = append(places, place.String())
+		} else if strings.HasSuffix(arg, "/") && strings.Count(arg, "/") == 3 { // how placeOf groups what is in no place
+			places = append(places, arg)
+		} else {
+			refs = append(refs, arg)
+		}
+	}
+	return places, refs
 }
 
 // readQueue reads the queue, if there is one and its Redis answers. The caller calls stop.
