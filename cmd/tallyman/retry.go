@@ -61,17 +61,7 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
-		refs = func(yield func(fetch.Ref, error) bool) {
-			for _, ref := range named {
-				err := client.CheckKnown(ref)
-				if state, _, _ := store.State(ref.Key()); err == nil && state.Phase == archive.Removed {
-					err = cli.Usagef("%s was removed: to fetch it again, name it: tallyman fetch %s", ref, cli.ShellQuote(ref.String()))
-				}
-				if !yield(ref, err) {
-					return
-				}
-			}
-		}
+		refs = namedToRetry(client, named)
 	}
 	if refs.empty() {
 		switch {
@@ -103,6 +93,22 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 	c := &fetchCommand{queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store)}
 	forEachReference(cmd.Context(), refs.all(), maxConcurrentReferences, report, c.fetch)
 	return report.Exit()
+}
+
+// namedToRetry yields references that were named, each with the error if it can't be
+// retried.
+func namedToRetry(client *worker.Client, named []fetch.Ref) retryable {
+	return func(yield func(fetch.Ref, error) bool) {
+		for _, ref := range named {
+			err := client.CheckKnown(ref)
+			if state, _, _ := client.Archive.State(ref.Key()); err == nil && state.Phase == archive.Removed {
+				err = cli.Usagef("%s was removed: to fetch it again, name it: tallyman fetch %s", ref, cli.ShellQuote(ref.String()))
+			}
+			if !yield(ref, err) {
+				return
+			}
+		}
+	}
 }
 
 func (a *app) checkRetry(args []string) error {
