@@ -301,12 +301,12 @@ func (t *turn) ask(ctx context.Context, members []member) error {
 	for _, m := range members {
 		asks.Go(func() error {
 			select {
-			case t.w.polls <- struct{}{}:
+			case t.w.asks <- struct{}{}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 			pause := t.askMember(ctx, m)
-			<-t.w.polls
+			<-t.w.asks
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}

@@ -71,6 +71,7 @@ type Worker struct {
 	local      bool            // it works for a Local
 	dispatcher *dispatcher     // runs its tasks if there is no Queue
 	polls      chan struct{}   // a slot for each task of the Queue that polls
+	asks       chan struct{}   // for each job that turns ask for: polls, which may only have to join a group, do not wait for these
 	slots      slots           // for those that fetch
 	softCtx    context.Context // no task is begun once it has ended
 	hardCtx    context.Context // ends the tasks that still run
@@ -94,7 +95,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	hardCtx, stopHard := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopHard(nil)
 	w.softCtx, w.hardCtx = ctx, hardCtx
-	w.polls, w.slots = make(chan struct{}, max(w.PollConcurrency, 1)), newSlots(w.FetchConcurrency)
+	w.polls, w.asks = make(chan struct{}, max(w.PollConcurrency, 1)), make(chan struct{}, max(w.PollConcurrency, 1))
+	w.slots = newSlots(w.FetchConcurrency)
 	w.Log = cmp.Or(w.Log, slog.New(slog.DiscardHandler))
 	start := w.startServers
 	if w.Queue == nil {
