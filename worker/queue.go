@@ -48,7 +48,7 @@ const unlimitedRetries = 1 << 30
 // a task was added: an export that is queued, is being fetched, or has failed and
 // was not removed since, stays as it is.
 func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bool, err error) {
-	if waits, err := q.waits(ctx, ref.Hash()); err != nil || waits {
+	if waits, err := q.waits(ctx, ref.Hash()); err != nil || waits { // first, since what waits is there until its fetch is
 		return false, err
 	}
 	_, err = q.inspector.GetTaskInfo(fetchQueue, taskID(typeFetch, ref.Hash()))

@@ -57,7 +57,7 @@ func (w *Worker) handle(ctx context.Context, t *asynq.Task, wantType string) err
 	if err != nil {
 		return w.quarantineTask(err)
 	}
-	slots, patience := w.polls, make(<-chan time.Time)
+	slots, patience := w.polls, (<-chan time.Time)(nil) // a poll may wait for long
 	if wantType == typeFetch {
 		slots, patience = w.slots.fetches, time.After(slotPatience)
 	}
@@ -173,7 +173,7 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 			return nil, errWaits
 		}
 		if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
-			return nil, err // of a job that is not ready: the task is snoozed, and takes up no slot until it comes back
+			return nil, err // of a job that is not ready: the export takes up no slot until it is asked for again
 		}
 		if !r.justAsked {
 			r.updateCounters(func(c *archive.Counters) { c.Ready, c.Status = true, "" }) // before the fetch wants the record

@@ -159,17 +159,17 @@ func (t *turn) list(ctx context.Context) (err error) {
 	if err != nil || due < minDue || int(due) < 2*l.calls {
 		return err
 	}
-	all, err := q.redis.ZCard(ctx, dueKey+t.group).Result()
+	members, err := q.redis.ZCard(ctx, dueKey+t.group).Result()
 	if err != nil {
 		return err
 	}
-	t.all, t.listed = int(all), true
+	t.all, t.listed = int(members), true
 	jobs, shown := 0, 0
 	var page []fetch.Listed
 	var taken error // of Redis
 	take := func() error {
 		var n int
-		n, taken = t.takePage(ctx, page, int(all))
+		n, taken = t.takePage(ctx, page)
 		shown, page = shown+n, page[:0]
 		return taken
 	}
@@ -184,7 +184,7 @@ func (t *turn) list(ctx context.Context) (err error) {
 			if page = append(page, job); len(page) < jobsPerCall {
 				continue
 			}
-			if err = take(); err != nil || shown >= int(all) {
+			if err = take(); err != nil || shown >= t.all {
 				return err
 			}
 			if jobs >= jobsPerCall*int(due) {
@@ -225,10 +225,10 @@ func (t *turn) tellListing(failure error, jobs int) {
 	l.failures++
 }
 
-// takePage takes in jobs of a listing of a group that has so many members, and returns how
-// many of them are members. Those that have ended get their tasks. The others are due
-// again later, but for some which are asked for all the same.
-func (t *turn) takePage(ctx context.Context, page []fetch.Listed, all int) (shown int, err error) {
+// takePage takes in jobs of a listing, and returns how many of them are members. Those that
+// have ended get their tasks. The others are due again later, but for some which are asked
+// for all the same.
+func (t *turn) takePage(ctx context.Context, page []fetch.Listed) (shown int, err error) {
 	if len(page) == 0 {
 		return 0, nil
 	}
@@ -241,7 +241,7 @@ func (t *turn) takePage(ctx context.Context, page []fetch.Listed, all int) (show
 	if err != nil {
 		return 0, err
 	}
-	gap := min(time.Duration(all/jobsPerCall)*callInterval, maxListingGap)
+	gap := min(time.Duration(t.all/jobsPerCall)*callInterval, maxListingGap)
 	var later []postponed
 	var ended []member
 	for _, m := range members {
@@ -250,7 +250,7 @@ func (t *turn) takePage(ctx context.Context, page []fetch.Listed, all int) (show
 		switch state := states[m.hash]; {
 		case left <= 0, state != fetch.Pending && state != fetch.Running:
 			ended = append(ended, m)
-		case rand.IntN(all+1) < t.listings.checks: //nolint:gosec // any will do
+		case rand.IntN(t.all+1) < t.listings.checks: //nolint:gosec // any will do
 			t.checked[m.hash] = true
 			later = append(later, postponed{m.hash, t.began})
 		default:
@@ -344,9 +344,9 @@ func (t *turn) askMember(ctx context.Context, m member) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
-	cause := Classify(answer).Cause
+	outcome := Classify(answer)
 	t.w.outages.Range(func(of, outage any) bool {
-		if of != cause {
+		if of != outcome.Cause {
 			outage.(*Outage).Passed(m.hash)
 		}
 		return true
@@ -364,7 +364,6 @@ func (t *turn) askMember(ctx context.Context, m member) time.Duration {
 	case waits, left <= 0, errors.Is(answer, errors.ErrUnsupported):
 		return 0
 	}
-	outcome := Classify(answer)
 	if outcome.Budget.Worker != endless && !slices.Contains(endNoWait, outcome.Cause) {
 		return 0
 	}
