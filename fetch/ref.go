@@ -256,5 +256,14 @@ func (r Ref) Place() (Ref, bool) {
 	return Ref{scheme: r.scheme, parts: parts, want: verify.NoPromise(), count: verify.Unknown}, true
 }
 
+// PlaceText is the text of the place that holds the export r. Of one in no place it has the
+// scheme and what is first in r: a host, a bucket or a region.
+func (r Ref) PlaceText() string {
+	if place, ok := r.Place(); ok {
+		return place.String()
+	}
+	return r.Scheme() + "://" + r.parts[0] + "/"
+}
+
 // name is the name of the export r in its place.
 func (r Ref) name() string { return r.parts[len(r.parts)-1] }

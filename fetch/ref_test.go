@@ -481,3 +481,16 @@ func FuzzParseRefTellsNoSecret(f *testing.F) {
 		}
 	})
 }
+
+func TestThePlaceTextOfAReference(t *testing.T) {
+	t.Parallel()
+	for ref, want := range map[string]string{
+		"sls://cn-hangzhou/ali-test-project/job":        "sls://cn-hangzhou/ali-test-project/",
+		"oss://my-bucket/logs/2026/":                    "oss://my-bucket/",
+		"https://data.example.com/a/b.csv?x=1#size=100": "https://data.example.com/",
+	} {
+		if r, err := ParseRef(ref); err != nil || r.PlaceText() != want {
+			t.Errorf("%s is in %q, %v, want %q", ref, r.PlaceText(), err, want)
+		}
+	}
+}

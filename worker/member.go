@@ -71,16 +71,13 @@ func (m *member) task() (Task, fetch.Ref, error) {
 // A placeTask is the payload of a task that looks after the members of a group.
 type placeTask struct {
 	Version int    `json:"v"`
-	Place   string `json:"place"` // or, of a reference that is in none, what all references to the same service and region have
+	Place   string `json:"place"` // as fetch.Ref.PlaceText has it
 	Profile string `json:"profile,omitempty"`
 }
 
 // groupOf is the group that an export waits in.
 func (w *Worker) groupOf(ref fetch.Ref) string {
-	t := placeTask{Version: taskVersion, Place: ref.Scheme() + "://" + ref.Parts()[0] + "/"}
-	if place, ok := ref.Place(); ok {
-		t.Place = place.String()
-	}
+	t := placeTask{Version: taskVersion, Place: ref.PlaceText()}
 	if w.Profile != nil {
 		t.Profile = w.Profile(ref)
 	}

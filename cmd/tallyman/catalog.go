@@ -25,10 +25,7 @@ func placeOf(reference, _ string) string {
 	if err != nil {
 		return ""
 	}
-	if place, ok := ref.Place(); ok {
-		return place.String()
-	}
-	return ref.Scheme() + "://" + ref.Parts()[0] + "/"
+	return ref.PlaceText()
 }
 
 // catalogOptions say where the catalog is.
