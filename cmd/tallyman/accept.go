@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"strings"
@@ -121,8 +120,8 @@ func (a *app) ofPlace(store *archive.Archive, place fetch.Ref) (archive.Acceptan
 	c := archive.Acceptance{Reference: place.String()}
 	if !a.From.Value.IsZero() {
 		c.Window = &ledger.Window{From: a.From.Value.Unix(), To: a.To.Value.Unix()}
-		if a.LogStore != "" { // as the provider names what can be compared
-			c.Window.Group = a.LogStore + " " + cmp.Or(strings.TrimSpace(a.Query), "*")
+		if a.LogStore != "" {
+			c.Window.Group = windowGroup(a.LogStore, a.Query)
 		}
 		return c, nil
 	}

@@ -187,3 +187,6 @@ type accountLister struct{ accountProvider }
 func (l accountLister) List(ctx context.Context, place fetch.Ref, since time.Time) iter.Seq2[fetch.Listed, error] {
 	return l.provider(place, l.scheme).(fetch.Lister).List(ctx, place, since)
 }
+
+// windowGroup names the windows that can be compared, those of one log store and query.
+var windowGroup = sls.WindowGroup

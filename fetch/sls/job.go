@@ -95,12 +95,18 @@ func (j *job) window(ref fetch.Ref) *fetch.Window {
 	if from.IsZero() || !from.Before(to) || c.LogStore == "" {
 		return nil
 	}
-	group := string(c.LogStore) + " " + cmp.Or(strings.TrimSpace(redact.Text(string(c.Query))), "*") // no name of a log store has a space
-	if len(group) > longGroup {
-		group = fmt.Sprintf("%s query %x", c.LogStore, sha256.Sum256([]byte(group)))
-	}
 	place, _ := ref.Place()
-	return &fetch.Window{Place: place, Group: group, From: from, To: to}
+	return &fetch.Window{Place: place, Group: WindowGroup(string(c.LogStore), string(c.Query)), From: from, To: to}
+}
+
+// WindowGroup is the Group of the windows of one log store and query; the query "" selects
+// all.
+func WindowGroup(logStore, query string) string {
+	group := logStore + " " + cmp.Or(strings.TrimSpace(redact.Text(query)), "*") // no name of a log store has a space
+	if len(group) > longGroup {
+		group = fmt.Sprintf("%s query %x", logStore, sha256.Sum256([]byte(group)))
+	}
+	return group
 }
 
 // contents maps contentType to what counts the records.
