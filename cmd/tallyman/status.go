@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"tallyman/cmd/tallyman/internal/cli"
-	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
@@ -33,8 +32,8 @@ that helps. It shows everything about the exports that are named. With --redis i
 also knows exports that no worker has seen yet, and when the others are tried again.
 If Redis is away, it says so, and tells what the archive knows.
 
-It reads the catalog of the archive, and looks at no bag: what is damaged or gone is
-known once 'tallyman verify' has found it.
+It reads the catalog of the archive. Up to 5,000 exports it also looks whether their
+bags are there; of more it tells what 'tallyman verify' has found.
 
   landed     in the archive, verified
   running    an attempt is being made
@@ -172,40 +171,8 @@ func (c *statusCommand) readAcceptance(cmd *cobra.Command, line *statusLine, sta
 	return nil
 }
 
-// accept notes that a person takes what is wrong with an export as it is. What is accepted
-// are the doubts of what landed, or one failure: it tells nothing of what is wrong otherwise.
-func (s *statusLine) accept(e catalog.Export, status worker.Status) {
-	isDoubted := e.Phase == catalog.Landed && status.Receipt != nil
-	isFailure := e.Phase == catalog.Failed && status.Record != nil && e.Cause == status.Record.Cause && e.Message == status.Record.Message
-	if e.Accepted != nil && (isDoubted || isFailure) {
-		s.Accepted, s.Command, s.Hint = cmp.Or(e.Accepted.Reason, e.Accepted.By), "", ""
-	}
-}
-
 // statusPatience is for a Redis that does not answer: the archive tells most.
 const statusPatience = 1500 * time.Millisecond
-
-// statusLine is what --json prints of an export.
-type statusLine struct {
-	Schema    string             `json:"schema"`
-	Reference string             `json:"reference"`
-	State     worker.ExportState `json:"state"`
-	Landed    *time.Time         `json:"landed,omitempty"`
-	Path      string             `json:"path,omitempty"`
-	Bytes     *int64             `json:"bytes,omitempty"` // of content
-	Doubts    []string           `json:"doubts,omitempty"`
-	FirstSeen *time.Time         `json:"first_seen,omitempty"`
-	Changed   *time.Time         `json:"changed,omitempty"`
-	Next      *time.Time         `json:"next,omitempty"` // when it is tried again
-	Received  int64              `json:"received,omitempty"`
-	Polls     int                `json:"polls,omitempty"`
-	Attempts  int                `json:"attempts,omitempty"` // how many failed
-	Cause     worker.Cause       `json:"cause,omitempty"`
-	Message   string             `json:"message,omitempty"`
-	Command   string             `json:"command,omitempty"` // the command that helps
-	Hint      string             `json:"hint,omitempty"`
-	Accepted  string             `json:"accepted,omitempty"` // the reason why a person takes what is wrong as it is
-}
 
 // statusCommand is a run of the command.
 type statusCommand struct {
@@ -226,38 +193,6 @@ type statusCommand struct {
 	accepted int          // exports of which what is wrong is accepted
 	notReady int          // of those that failed, the ones whose jobs were not ready in time
 	listed   []statusLine // to be printed once all are known
-}
-
-// newStatusLine returns the line for an export, with the command that helps it.
-func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
-	line := statusLine{
-		Schema: "tallyman.status/v1", Reference: status.Reference, State: status.State, Received: status.Received, Polls: status.Counters.Polls,
-		Cause: status.Cause, Message: status.Message,
-	}
-	if !status.Next.IsZero() {
-		line.Next = &status.Next
-	}
-	if record := status.Record; record != nil {
-		line.FirstSeen, line.Attempts, line.Hint = &record.FirstSeen, record.Attempts, hintFor(status.Cause, status.Reference, nil)
-		if !record.Changed.IsZero() {
-			line.Changed = &record.Changed
-		}
-	}
-	receipt := status.Receipt
-	switch {
-	case receipt != nil:
-		line.Path, line.Landed, line.Doubts, line.Bytes = c.archive.Path(status.Key), &receipt.Landed, receipt.Doubts, &receipt.Bytes
-	case status.State == worker.StateFailed && status.Record == nil: // its bag is damaged
-		line.Path, line.Command = c.archive.Path(status.Key), "tallyman verify --repair "+cli.ShellQuote(status.Reference)
-	case status.State == worker.StateFailed:
-		line.Command = retryCommand(status.Reference, status.Cause)
-	case status.State == worker.StateIdle && c.away != nil: // it may be in the queue
-	case status.State == worker.StateIdle && c.app.Redis.Value != "":
-		line.Command = "tallyman requeue"
-	case status.State == worker.StateIdle:
-		line.Command = "tallyman fetch " + cli.ShellQuote(status.Reference)
-	}
-	return line
 }
 
 // printAll counts the exports of places, or all, and prints those that someone should know
@@ -369,206 +304,4 @@ func (c *statusCommand) add(line statusLine) error {
 		c.listed = append(c.listed, line)
 	}
 	return nil
-}
-
-// exportStates are all states of exports, in the order in which they are listed.
-var exportStates = []worker.ExportState{
-	worker.StateLanded, worker.StateRunning, worker.StateWaiting, worker.StateQueued, worker.StateIdle, worker.StateFailed, worker.StateCancelled,
-}
-
-// countsLine is the last line of --json.
-type countsLine struct {
-	Schema string                     `json:"schema"`
-	Counts map[worker.ExportState]int `json:"counts"`
-	Doubts int                        `json:"doubts"` // exports that landed with doubts
-
-	NotReady int    `json:"not_ready,omitempty"` // exports that count as failed, since their jobs were not ready in time
-	Aside    int    `json:"aside,omitempty"`     // tasks that can't be read
-	Odd      int    `json:"odd,omitempty"`       // exports whose state can't be read
-	Accepted int    `json:"accepted,omitempty"`  // exports of which what is wrong is accepted
-	Away     string `json:"away,omitempty"`      // why Redis does not answer: what is in the queue alone is not counted
-}
-
-func (c *statusCommand) printCounts() {
-	if c.app.JSON {
-		for _, state := range exportStates {
-			c.counts[state] += 0
-		}
-		counts := countsLine{"tallyman.counts/v1", c.counts, c.doubts, c.notReady, len(c.reader.Quarantined), len(c.reader.Unreadable), c.accepted, ""}
-		if c.away != nil {
-			counts.Away = redact.Text(c.away.Error())
-		}
-		_ = cli.PrintJSON(c.stdout, counts)
-		return
-	}
-	c.printListed()
-	parts := []string{cli.LandedCount(c.counts[worker.StateLanded], 0, c.doubts)}
-	for _, state := range exportStates[1:] {
-		n := c.counts[state]
-		if state == worker.StateFailed {
-			n -= c.notReady
-		}
-		if n > 0 || state == worker.StateFailed {
-			parts = append(parts, fmt.Sprintf("%d %s", n, state))
-		}
-	}
-	if c.notReady > 0 {
-		parts = append(parts, fmt.Sprintf("%d not ready", c.notReady))
-	}
-	if c.accepted > 0 {
-		parts = append(parts, fmt.Sprintf("%d accepted", c.accepted))
-	}
-	fmt.Fprintln(c.stdout, strings.Join(parts, ", "))
-	if n := len(c.reader.Quarantined); n > 0 {
-		fmt.Fprintf(c.stdout, "%s in the queue can't be read, and no worker takes them:\n", cli.Plural(int64(n), "task"))
-		slices.SortFunc(c.reader.Quarantined, func(a, b worker.QueuedTask) int { return strings.Compare(a.ID, b.ID) })
-		for _, task := range c.reader.Quarantined[:min(n, maxListed)] {
-			fmt.Fprintf(c.stdout, "  %s  %s\n", cmp.Or(task.ID, "?"), task.Why)
-		}
-		if n > maxListed {
-			fmt.Fprintln(c.stdout, "  and more")
-		}
-	}
-	if n := len(c.reader.Unreadable); n > 0 {
-		fmt.Fprintf(c.stdout, "%s with a state that this version can't read: %q\n", cli.Plural(int64(n), "export"), c.reader.Unreadable[:min(n, maxListed)])
-	}
-}
-
-// maxListed is how many exports of a state are listed, unless they have failed.
-const maxListed = 20
-
-func (c *statusCommand) printListed() {
-	slices.SortStableFunc(c.listed, func(a, b statusLine) int {
-		return cmp.Or(slices.Index(exportStates, a.State)-slices.Index(exportStates, b.State), strings.Compare(a.Reference, b.Reference))
-	})
-	printed, groups := map[string]int{}, map[string][]statusLine{}
-	for _, line := range c.listed {
-		groups[line.group()] = append(groups[line.group()], line)
-	}
-	for _, line := range c.listed {
-		group := groups[line.group()]
-		size := len(group)
-		if line.State == worker.StateLanded && line.Accepted == "" {
-			size = max(size, c.doubts) // of many that landed, some of the doubted are in the list
-		}
-		printed[line.group()]++
-		switch n := printed[line.group()]; {
-		case line.State == worker.StateFailed && line.Accepted == "" && line.Path == "":
-			if n == 1 {
-				c.printGroup(group)
-			}
-		case n <= maxListed:
-			c.print(line)
-		case n == maxListed+1:
-			fmt.Fprintf(c.stdout, "%-9s and %d more: --json lists all\n", line.State, size-maxListed)
-		}
-	}
-}
-
-// group says which lines are listed together: those of one state, and of those that failed
-// the ones of one cause.
-func (s *statusLine) group() string {
-	return fmt.Sprint(s.State, " ", s.Cause, " ", s.Accepted != "", " ", s.Path != "")
-}
-
-// printGroup prints exports that failed by one cause: a sample, how many there are and since
-// when, and the command for all of them.
-func (c *statusCommand) printGroup(group []statusLine) {
-	sample := group[0]
-	first, last := sample.Changed, sample.Changed
-	for _, line := range group {
-		if line.Changed != nil && (first == nil || line.Changed.Before(*first)) {
-			first = line.Changed
-		}
-		if line.Changed != nil && (last == nil || line.Changed.After(*last)) {
-			last = line.Changed
-		}
-	}
-	isVain := slices.Contains(retryIsVain, sample.Cause)
-	command, age := sample.Command, ""
-	if first != nil {
-		age = ", " + cli.FormatAge(*last, time.Now())
-	}
-	if len(group) > 1 {
-		if age != "" && cli.FormatAge(*first, time.Now()) != cli.FormatAge(*last, time.Now()) {
-			age = ", first " + cli.FormatAge(*first, time.Now()) + ", last" + strings.TrimPrefix(age, ",")
-		}
-		command = "tallyman retry --cause " + string(sample.Cause)
-	}
-	sample.Command = ""
-	c.print(sample)
-	fmt.Fprintf(c.stdout, "          %s by %s%s\n", cli.Plural(int64(len(group)), "export"), cmp.Or(string(sample.Cause), "no cause that is known"), age)
-	hint := ""
-	if sample.Hint != "" {
-		hint = "   # " + sample.Hint
-	}
-	if command != "" && !(isVain && len(group) > 1) {
-		fmt.Fprintf(c.stdout, "          %s%s\n", command, hint)
-		hint = ""
-	}
-	if sample.Cause == "job-failed" || sample.Cause == "not-found" || isVain {
-		which := cli.ShellQuote(sample.Reference)
-		if len(group) > 1 {
-			which = "--cause " + string(sample.Cause)
-		}
-		fmt.Fprintf(c.stdout, "          tallyman forget %s --reason TEXT%s\n", which, hint)
-	}
-}
-
-func (c *statusCommand) print(line statusLine) {
-	if c.app.JSON {
-		_ = cli.PrintJSON(c.stdout, line)
-		return
-	}
-	state := string(line.State)
-	switch {
-	case line.Accepted != "":
-		state = "accepted"
-	case line.notReady():
-		state = "not ready"
-	}
-	fmt.Fprintf(c.stdout, "%-9s %s%s\n", state, line.Reference, line.details())
-	if line.Accepted != "" {
-		fmt.Fprintf(c.stdout, "          it is taken as it is: %s\n", redact.Text(line.Accepted))
-	}
-	for _, doubt := range line.Doubts {
-		fmt.Fprintf(c.stdout, "          doubt: %s\n", redact.Text(doubt))
-	}
-	if line.Command != "" {
-		comment := ""
-		if line.Hint != "" {
-			comment = "   # " + line.Hint
-		}
-		fmt.Fprintf(c.stdout, "          %s%s\n", line.Command, comment)
-	}
-}
-
-// notReady reports whether an export failed only since its job was not ready in time.
-// Fetch counts it apart from what failed.
-func (s *statusLine) notReady() bool {
-	return s.State == worker.StateFailed && s.Cause == "not-ready"
-}
-
-// details returns what a line says about an export besides its state.
-func (s *statusLine) details() string {
-	var parts []string
-	if s.Cause != "" && string(s.Cause) != string(s.State) && !s.notReady() { // the state says all
-		parts = append(parts, string(s.Cause))
-	}
-	if s.Message != "" {
-		parts = append(parts, s.Message)
-	}
-	if s.Next != nil {
-		parts = append(parts, "again at "+s.Next.Local().Format(time.TimeOnly))
-	}
-	if s.Received > 0 {
-		parts = append(parts, flagvalue.FormatSize(s.Received)+" received")
-	}
-	if s.Landed != nil {
-		parts = append(parts, s.Path)
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return "  " + strings.Join(parts, ": ")
 }
