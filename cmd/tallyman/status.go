@@ -226,6 +226,9 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 	if c.doubts > 0 {
 		c.raise(worker.ExitDoubts)
 	}
+	if err := c.checkPlaces(places); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.overview)) {
 		p := c.overview[name]
 		if interval := c.reader.Intervals[name]; interval > 0 && p.Waiting > 0 {
@@ -249,6 +252,18 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 	c.printCounts()
 	if c.unseen && !c.app.JSON {
 		fmt.Fprintln(c.stdout, "The bags are many, and none was looked at: what is damaged or gone is as 'tallyman verify' saw it last.")
+	}
+	return nil
+}
+
+// checkPlaces returns a UsageError for a place of which nothing is known.
+func (c *statusCommand) checkPlaces(places []string) error {
+	for _, name := range places {
+		isScheduled := func(e worker.ScheduleEntry) bool { return e.Place.String() == name }
+		if c.overview[name] == nil && !slices.ContainsFunc(c.app.Schedule, isScheduled) {
+			known := slices.Sorted(maps.Keys(c.overview))
+			return &cli.UsageError{Err: fmt.Errorf("%s: %w%s", name, worker.ErrUnknownExport, cli.DidYouMean("", name, known)), Reference: name}
+		}
 	}
 	return nil
 }
