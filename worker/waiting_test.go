@@ -111,7 +111,7 @@ func newWaitingWorker(t *testing.T, f Fetcher) (*Worker, *fakeRedis, *ends) {
 	t.Helper()
 	p, e := newFakeRedis(t), &ends{}
 	w := newWorker(NewQueue(p.client), openArchive(t), f)
-	w.PollInterval, w.TaskCheckInterval, w.OnEnd = 2*time.Second, time.Second, e.end
+	w.PollInterval, w.TaskCheckInterval, w.OnEnd = 2*time.Second, 5*time.Second, e.end // each look of asynq costs the fake Redis a script
 	return w, p, e
 }
 
@@ -153,7 +153,7 @@ func TestAnExportThatWaitsIsOneMember(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status, err := s.Export(ref); err != nil || status.State != StateWaiting || status.Message != jobRunning.Error() || status.Next.Before(time.Now()) {
+		if status, err := s.Export(ref); err != nil || status.State != StateWaiting || status.Message != jobRunning.Error() || status.Next.Before(time.Now().Add(-3*w.TaskCheckInterval)) { // it may be due, and not seen yet
 			t.Errorf("%+v, %v", status, err)
 		}
 		polled := f.polled(ref)
@@ -162,13 +162,13 @@ func TestAnExportThatWaitsIsOneMember(t *testing.T) {
 				t.Errorf("poll %d is %v after the one before", n+1, pause)
 			}
 		}
-		if n := len(polled); n < 28 || n > 45 {
+		if n := len(polled); n < 22 || n > 45 {
 			t.Errorf("%d polls in half an hour", n)
 		}
 		f.say(ref, nil)
 		ready := time.Now()
 		time.Sleep(2 * time.Minute)
-		if at, err := e.ended(ref); err != nil || at.IsZero() || at.Sub(ready) > maxPollInterval*11/10+5*time.Second {
+		if at, err := e.ended(ref); err != nil || at.IsZero() || at.Sub(ready) > maxPollInterval*11/10+4*w.TaskCheckInterval {
 			t.Errorf("%v, %v after the job was ready", err, at.Sub(ready))
 		}
 		if waits, err := w.Queue.waits(t.Context(), ref.Hash()); waits || err != nil {
@@ -182,6 +182,9 @@ func TestAnExportThatWaitsIsOneMember(t *testing.T) {
 
 // What ends a wait is decided by a task of the export, as ever.
 func TestEachEndOfAWait(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it spans hours")
+	}
 	t.Parallel()
 	for name, test := range map[string]struct {
 		answer error
@@ -208,7 +211,7 @@ func TestEachEndOfAWait(t *testing.T) {
 					f.say(ref, test.answer)
 				}
 				began := time.Now()
-				time.Sleep(test.within + 10*time.Second)
+				time.Sleep(test.within + 30*time.Second)
 				at, err := e.ended(ref)
 				if Classify(err).Cause != test.cause || at.IsZero() {
 					t.Fatalf("it ended with %v", err)
@@ -227,6 +230,9 @@ func TestEachEndOfAWait(t *testing.T) {
 // What says nothing of the job ends no wait, even where it would end a first attempt: the
 // job was there before.
 func TestAnOutageEndsNoWait(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it spans hours")
+	}
 	t.Parallel()
 	for name, answer := range map[string]error{
 		"wrong key": fetch.ErrAuth, "throttled": &fetch.CallError{Call: "List", Kind: fetch.ErrThrottled, RetryAfter: 90 * time.Second},
@@ -292,7 +298,7 @@ func TestCancelAndRetryOfWhatWaitsActAtOnce(t *testing.T) {
 		if s, err := c.Retry(t.Context(), retried); err != nil || s.State != StateQueued {
 			t.Errorf("%+v, %v", s, err)
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(3 * w.TaskCheckInterval)
 		if at, err := e.ended(retried); err != nil || at.IsZero() {
 			t.Errorf("it was not tried again: %v", err)
 		}
@@ -360,7 +366,7 @@ func TestATurnEndsWithItsLease(t *testing.T) {
 		f.say(ref, nil)
 		defer startWorker(t, w)()
 		began := time.Now()
-		time.Sleep(groupLease + 5*time.Second)
+		time.Sleep(groupLease + 4*w.TaskCheckInterval)
 		if at, err := e.ended(ref); err != nil || at.IsZero() || at.Sub(began) < groupLease-2*time.Second {
 			t.Errorf("it ended %v after the worker had died: %v", at.Sub(began), err)
 		}
@@ -372,6 +378,9 @@ func TestATurnEndsWithItsLease(t *testing.T) {
 
 // What waits and Redis loses is brought back.
 func TestWhatWaitsIsBroughtBackWhenRedisIsEmptied(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it spans hours")
+	}
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newJobFetcher()
