@@ -23,11 +23,13 @@ type Queue struct {
 	redis     redis.UniversalClient
 	client    *asynq.Client
 	inspector *asynq.Inspector
+
+	polls, fetches announcer
 }
 
 // NewQueue returns the queue in a Redis. The caller closes the client.
 func NewQueue(client redis.UniversalClient) *Queue {
-	return &Queue{client, asynq.NewClientFromRedisClient(client), asynq.NewInspectorFromRedisClient(client)}
+	return &Queue{redis: client, client: asynq.NewClientFromRedisClient(client), inspector: asynq.NewInspectorFromRedisClient(client)}
 }
 
 // queues are all queues.
@@ -63,9 +65,9 @@ func (q *Queue) Enqueue(ctx context.Context, ref fetch.Ref, o Options) (added bo
 
 // enqueueTask adds a poll or a fetch, unless the export has one already.
 func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref, o Options) (added bool, err error) {
-	queue := pollQueue
+	queue, announcer := pollQueue, &q.polls
 	if taskType == typeFetch {
-		queue = fetchQueue
+		queue, announcer = fetchQueue, &q.fetches
 	}
 	payload := payloadOf(Task{Version: taskVersion, Reference: ref.String(), Options: o.forRef(ref)})
 	task := asynq.NewTask(taskType, payload, asynq.Queue(queue), asynq.TaskID(taskID(taskType, ref.Hash())), asynq.Timeout(exportTimeout), asynq.MaxRetry(unlimitedRetries))
@@ -76,6 +78,7 @@ func (q *Queue) enqueueTask(ctx context.Context, taskType string, ref fetch.Ref,
 	case err != nil:
 		return false, fmt.Errorf("enqueue %s: %w", ref, wrapRedisError(ctx, err))
 	}
+	announcer.announce(ctx, q.redis, queue)
 	return true, nil
 }
 

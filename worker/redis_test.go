@@ -269,7 +269,7 @@ func TestARedisWithAPasswordIsUnsuitableWithoutIt(t *testing.T) {
 }
 
 // readmeACL is the ACL that a queue needs, as the README has it.
-const readmeACL = "~asynq:* ~tallyman:* &asynq:cancel -@all +@read +@write +@scripting +@connection +@pubsub -@dangerous +info +cluster|slots"
+const readmeACL = "~asynq:* ~tallyman:* &asynq:cancel &tallyman:enqueued -@all +@read +@write +@scripting +@connection +@pubsub -@dangerous +info +cluster|slots"
 
 func TestTheACLOfTheREADMESuffices(t *testing.T) {
 	t.Parallel()

@@ -45,7 +45,7 @@ type Worker struct {
 	// context has ended too. It may be nil.
 	HardStop context.Context
 
-	TaskCheckInterval time.Duration // the longest that a task of the Queue which is due is not noticed
+	TaskCheckInterval time.Duration // the longest that a task of the Queue which is due is not noticed; what is added is told
 
 	// OnNote is told what a person should know while an export goes on, and
 	// OnEnd how each export fared. They may be nil, and are called by many
@@ -141,8 +141,16 @@ func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	var stops, shutdowns []func()
+	looking, stopLooking := context.WithCancel(ctx)
+	clients := map[string]*idleClient{}
 	serve := func(queue string, concurrency int, handle asynq.HandlerFunc) {
-		server := asynq.NewServerFromRedisClient(w.Queue.redis, w.serverConfig(queue, concurrency))
+		config := w.serverConfig(queue, concurrency)
+		clients[queue] = &idleClient{
+			UniversalClient: w.Queue.redis, ctx: looking, pending: "asynq:{" + queue + "}:pending",
+			atMost: config.TaskCheckInterval, added: make(chan struct{}, 1),
+		}
+		config.TaskCheckInterval = shortLook
+		server := asynq.NewServerFromRedisClient(clients[queue], config)
 		err = errors.Join(err, server.Start(handle))
 		stops, shutdowns = append(stops, server.Stop), append(shutdowns, server.Shutdown)
 	}
@@ -153,7 +161,14 @@ func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 		err = errors.Join(err, scheduler.start(ctx))
 		stops, shutdowns = append(stops, scheduler.server.Stop), append(shutdowns, scheduler.tasks.Shutdown, scheduler.server.Shutdown)
 	}
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		w.listen(looking, clients)
+	}()
 	return func() {
+		stopLooking()
+		defer func() { <-listening }()
 		for _, functions := range [][]func(){stops, shutdowns} {
 			var all sync.WaitGroup
 			for _, f := range functions {
