@@ -109,7 +109,7 @@ func TestTheParametersOfTheTwoCalls(t *testing.T) {
 	answers.Client = &http.Client{Transport: transport(func(req *http.Request) (*http.Response, error) {
 		var said []string
 		for _, name := range []string{"x-acs-action", "x-acs-version", "x-acs-security-token"} {
-			said = append(said, req.Header[name]...) // as the library spells it
+			said = append(said, req.Header.Values(name)...)
 		}
 		asked = append(asked, fmt.Sprint(req.Method, " ", req.URL.RawQuery, " ", strings.Join(said, " ")))
 		return inner.RoundTrip(req)

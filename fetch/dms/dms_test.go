@@ -54,7 +54,7 @@ func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
 			p := provider(func(req *http.Request) (*http.Response, error) {
 				var said []string
 				for _, name := range []string{"x-acs-action", "x-acs-version", "x-acs-security-token"} {
-					said = append(said, req.Header[name]...) // as the library spells it
+					said = append(said, req.Header.Values(name)...)
 				}
 				if req.URL.String() != c.want || req.Host != req.URL.Host || req.Method != "POST" ||
 					!slices.Equal(said, []string{"QueryDataTrackResultDownloadStatus", "2018-11-01", "CAISTOKENcanary=="}) {

@@ -3,14 +3,15 @@ package acs
 import (
 	"cmp"
 	"context"
-	"errors"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
-
-	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
-	openapiutil "github.com/alibabacloud-go/darabonba-openapi/v2/utils"
-	"github.com/alibabacloud-go/tea/dara"
+	"strings"
+	"time"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
@@ -28,9 +29,6 @@ type RPC struct {
 	MaxAnswer int // bytes; 0 is api.MaxAnswer
 }
 
-// algorithms are the values of RPC.Signature as the library calls them.
-var algorithms = map[string]string{"": "ACS3-HMAC-SHA256", "acs3": "ACS3-HMAC-SHA256", "v1": "v2"}
-
 // Call makes one call, once, with all of its parameters in the query. What it
 // returns has a status of success; whether the answer itself says so, too, is for
 // the product to tell.
@@ -42,35 +40,27 @@ func (r *RPC) Call(ctx context.Context, action string, query map[string]string) 
 	if keys.AccessKeyID == "" || keys.AccessKeySecret == "" {
 		return nil, &fetch.CallError{Call: action, Kind: fetch.ErrAuth, Message: "the access key has no ID or no secret"}
 	}
-	algorithm, ok := algorithms[r.Signature]
-	if !ok {
+	values := url.Values{}
+	for name, value := range query {
+		values.Set(name, value)
+	}
+	req := (&http.Request{
+		Method: http.MethodPost, URL: &url.URL{Scheme: r.Endpoint.Scheme, Host: r.Endpoint.Host, Path: "/"}, Host: r.Endpoint.Host,
+		Header: http.Header{"Accept": {"application/json"}}, Body: http.NoBody,
+	}).WithContext(ctx)
+	date := time.Now().UTC().Format(time.RFC3339)
+	switch r.Signature {
+	case "", "acs3":
+		signACS3(req, values, keys, action, r.Version, date, rand.Text())
+	case "v1":
+		signV1(req, values, keys, action, r.Version, date, rand.Text())
+	default:
 		return nil, fmt.Errorf("%s: unknown signature version %q, want acs3 or v1", action, r.Signature)
 	}
-	wire := &sender{rpc: r, call: action, secrets: keys.Secrets()}
-	client, err := openapi.NewClient(&openapi.Config{
-		AccessKeyId: &keys.AccessKeyID, AccessKeySecret: &keys.AccessKeySecret, SecurityToken: &keys.SecurityToken,
-		Protocol: &r.Endpoint.Scheme, Endpoint: &r.Endpoint.Host,
-		SignatureAlgorithm: &algorithm, HttpClient: wire,
-	})
-	if err == nil {
-		params := &openapi.Params{
-			Action: &action, Version: &r.Version, Style: dara.String("RPC"), Method: dara.String(http.MethodPost), Pathname: dara.String("/"),
-			AuthType: dara.String("AK"), ReqBodyType: dara.String("formData"), BodyType: dara.String("none"),
-		}
-		_, err = client.CallApiWithCtx(ctx, params, &openapi.OpenApiRequest{Query: openapiutil.Query(query)},
-			// Proxies are the transport's. The library would put their password into the request.
-			&dara.RuntimeOptions{NoProxy: &r.Endpoint.Host})
+	a, err := api.Send(action, r.Client, req, cmp.Or(r.MaxAnswer, api.MaxAnswer), keys.Secrets()...)
+	if err != nil {
+		return nil, err
 	}
-	switch {
-	case wire.err != nil:
-		return nil, wire.err
-	case wire.answer == nil: // the library made no request
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // its own text may quote the query
-		}
-		return nil, fmt.Errorf("%s: make the request: %w", action, err)
-	}
-	a := wire.answer
 	a.RequestID = cmp.Or(api.OneLine(string(readErrorFields(a).RequestID)), a.RequestID)
 	if a.Status/100 != 2 {
 		return nil, Refusal(a)
@@ -78,20 +68,46 @@ func (r *RPC) Call(ctx context.Context, action string, query map[string]string) 
 	return a, nil
 }
 
-// A sender sends what the library signed, and keeps the answer from the library,
-// which would make a syntax error of every refusal that is not JSON and lose its
-// status.
-type sender struct {
-	rpc     *RPC
-	call    string
-	secrets []string
-
-	answer *api.Answer
-	err    error
+// signACS3 adds the parameters to a request without a body, and the headers that
+// prove who sends it and when.
+func signACS3(req *http.Request, query url.Values, keys Keys, action, version, date, nonce string) {
+	body := fmt.Sprintf("%x", sha256.Sum256(nil))
+	signed := map[string]string{
+		"host": req.Host, "x-acs-action": action, "x-acs-version": version, "x-acs-date": date,
+		"x-acs-signature-nonce": nonce, "x-acs-content-sha256": body,
+	}
+	if keys.SecurityToken != "" {
+		signed["x-acs-accesskey-id"], signed["x-acs-security-token"] = keys.AccessKeyID, keys.SecurityToken
+	}
+	req.URL.RawQuery = canonicalQuery(query)
+	names, lines := api.CanonicalHeaders(signed)
+	list := strings.Join(names, ";")
+	canonical := strings.Join([]string{req.Method, "/", req.URL.RawQuery, lines, list, body}, "\n")
+	mac := api.HMAC(sha256.New, []byte(keys.AccessKeySecret), fmt.Sprintf("ACS3-HMAC-SHA256\n%x", sha256.Sum256([]byte(canonical))))
+	delete(signed, "host") // it is of each request
+	for name, value := range signed {
+		req.Header.Set(name, value)
+	}
+	req.Header.Set("Authorization", fmt.Sprintf("ACS3-HMAC-SHA256 Credential=%s,SignedHeaders=%s,Signature=%x", keys.AccessKeyID, list, mac))
 }
 
-// Call implements the library's interface of an HTTP client.
-func (s *sender) Call(req *http.Request, _ *http.Transport) (*http.Response, error) {
-	s.answer, s.err = api.Send(s.call, s.rpc.Client, req, cmp.Or(s.rpc.MaxAnswer, api.MaxAnswer), s.secrets...)
-	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: req}, s.err
+// signV1 adds the parameters to a request without a body, and those that prove who
+// sends it and when.
+func signV1(req *http.Request, query url.Values, keys Keys, action, version, date, nonce string) {
+	for name, value := range map[string]string{
+		"Action": action, "Version": version, "Timestamp": date, "SignatureNonce": nonce, "Format": "JSON",
+		"AccessKeyId": keys.AccessKeyID, "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
+	} {
+		query.Set(name, value)
+	}
+	if keys.SecurityToken != "" {
+		query.Set("SecurityToken", keys.SecurityToken)
+	}
+	text := req.Method + "&%2F&" + api.Escape(canonicalQuery(query))
+	query.Set("Signature", base64.StdEncoding.EncodeToString(api.HMAC(sha1.New, []byte(keys.AccessKeySecret+"&"), text)))
+	req.URL.RawQuery = canonicalQuery(query)
 }
+
+// canonicalQuery is a query as it is signed, in the order of the names. Both
+// signatures want a space as %20.
+func canonicalQuery(query url.Values) string { return strings.ReplaceAll(query.Encode(), "+", "%20") }

@@ -21,7 +21,7 @@ func percent(s string) string {
 	return strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~").Replace(url.QueryEscape(s))
 }
 
-func canonicalQuery(query url.Values) string {
+func documentedQuery(query url.Values) string {
 	var pairs []string
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		pairs = append(pairs, percent(name)+"="+percent(query.Get(name)))
@@ -61,7 +61,7 @@ func verifyACS3(r *http.Request, id, secret string) (string, error) {
 		}
 		lines += name + ":" + strings.TrimSpace(value) + "\n"
 	}
-	canonical := strings.Join([]string{r.Method, r.URL.EscapedPath(), canonicalQuery(r.URL.Query()), lines, auth[2], r.Header.Get("x-acs-content-sha256")}, "\n")
+	canonical := strings.Join([]string{r.Method, r.URL.EscapedPath(), documentedQuery(r.URL.Query()), lines, auth[2], r.Header.Get("x-acs-content-sha256")}, "\n")
 	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(canonical)))
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("ACS3-HMAC-SHA256\n" + hash))
@@ -79,7 +79,7 @@ func verifyV1(method string, query url.Values, id, secret string) error {
 	unsigned := maps.Clone(query)
 	unsigned.Del("Signature")
 	mac := hmac.New(sha1.New, []byte(secret+"&"))
-	mac.Write([]byte(method + "&%2F&" + percent(canonicalQuery(unsigned))))
+	mac.Write([]byte(method + "&%2F&" + percent(documentedQuery(unsigned))))
 	if want := base64.StdEncoding.EncodeToString(mac.Sum(nil)); query.Get("Signature") != want {
 		return fmt.Errorf("signature %s, want %s", query.Get("Signature"), want)
 	}
