@@ -15,7 +15,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"tallyman/cmd/tallyman/internal/cli"
@@ -48,7 +47,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	output := &cli.RedactingWriter{To: stdout, Redact: redact.Known, Final: true}
 	stderr = &cli.RedactingWriter{To: stderr, Redact: redact.Text}
 	log.SetOutput(io.Discard) // until prepare knows who wants to hear libraries
-	if slices.Equal(args, []string{"--version"}) {
+	if len(args) > 0 && args[0] == "--version" {
 		args = []string{"version"} // which makes no other command
 	}
 	root := newRoot(output, args...)

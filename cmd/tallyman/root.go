@@ -6,7 +6,6 @@ import (
 	"io"
 	"log"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -53,8 +52,13 @@ archive in which nothing unverified can ever be seen.`,
   tallyman verify`,
 		Annotations:   map[string]string{cli.NotesAnnotation: rootNotes},
 		SilenceErrors: true, SilenceUsage: true,
-		Args:              isCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: isCommand,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if asked, err := cmd.Flags().GetBool("version"); err == nil && asked {
+				return newVersionCommand(a).RunE(cmd, args)
+			}
+			return cmd.Help()
+		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -67,7 +71,6 @@ archive in which nothing unverified can ever be seen.`,
 	root.SetHelpFunc(cli.ShowHelp)
 	root.SetUsageFunc(func(cmd *cobra.Command) error { cli.ShowUsage(cmd.OutOrStdout(), cmd); return nil })
 	root.SetOut(stdout) // before the command completion is made, which keeps it
-	root.SetVersionTemplate("tallyman {{.Version}}\n")
 	a.AddCommon(root.PersistentFlags())
 	_ = root.MarkPersistentFlagDirname("archive")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
@@ -84,7 +87,9 @@ archive in which nothing unverified can ever be seen.`,
 		}
 	}
 	if !isNamed {
-		root.Version = buildVersion(debug.ReadBuildInfo())
+		// Not cobra's flag, of which the template would have the linker keep every
+		// exported method of the program.
+		root.Flags().Bool("version", false, "version for tallyman")
 		root.SetHelpCommand(newHelpCommand(root))
 		root.AddCommand(newManCommand(root))
 		root.InitDefaultCompletionCmd(args...)
