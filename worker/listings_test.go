@@ -128,6 +128,36 @@ func TestManyThatWaitAreListed(t *testing.T) {
 	}
 }
 
+// While those that a listing lacks are asked for one by one, the place is listed again
+// for others.
+func TestAsksOneByOneDelayNoListing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &placeLister{jobFetcher: newJobFetcher(), lags: map[string]bool{}}
+		w, _, e := newWaitingWorker(t, l)
+		w.Listers, l.takes = map[string]fetch.Lister{"sls": l}, 2*time.Second
+		for n := range 200 {
+			mustEnqueue(t, w.Queue, parseRef(t, fmt.Sprint(jobRef, "hidden", n)))
+		}
+		defer startWorker(t, w)()
+		time.Sleep(30 * time.Second)
+		l.mu.Lock()
+		for n := range 100 {
+			l.refs = append(l.refs, parseRef(t, fmt.Sprint(jobRef, n)))
+		}
+		l.mu.Unlock()
+		for _, ref := range l.refs {
+			mustEnqueue(t, w.Queue, ref)
+		}
+		ready := l.refs[len(l.refs)-1]
+		l.say(ready, nil)
+		time.Sleep(90 * time.Second)
+		if at, err := e.ended(ready); err != nil || at.IsZero() {
+			t.Errorf("what was ready after half a minute ended at %v: %v", at, err)
+		}
+	})
+}
+
 // Listings that lag behind are found out: soon their jobs are asked for.
 func TestAListingThatLagsIsNotBelieved(t *testing.T) {
 	if testing.Short() {

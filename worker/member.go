@@ -240,14 +240,11 @@ func (q *Queue) members(ctx context.Context, group string, hashes []string) ([]m
 	return found, nil
 }
 
-// membersAtOnce is how many members are read at once.
-const membersAtOnce = 500
-
 // dueMembers reads members of a group that were due at a time, those first that were due
-// first. There are no more if it reads none.
-func (q *Queue) dueMembers(ctx context.Context, group string, at time.Time) ([]member, error) {
+// first, and no more than a number. There are no more if it reads none.
+func (q *Queue) dueMembers(ctx context.Context, group string, at time.Time, number int64) ([]member, error) {
 	for {
-		hashes, err := q.redis.ZRangeByScore(ctx, dueKey+group, &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(at.UnixMilli(), 10), Count: membersAtOnce}).Result()
+		hashes, err := q.redis.ZRangeByScore(ctx, dueKey+group, &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(at.UnixMilli(), 10), Count: number}).Result()
 		if err != nil || len(hashes) == 0 {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ import (
 const (
 	renewInterval = groupLease / 5
 
-	placeConcurrency = 16 // groups that a worker looks after at once
+	placeConcurrency = 64 // groups that a worker looks after at once; the calls that they make are few a second
 )
 
 // How a group is looked after. Where a listing of the place costs fewer calls than asking
@@ -42,7 +42,8 @@ const (
 	firstListPause = 10 * time.Second
 	maxListPauses  = 6 // after listings that failed in a row, each twice as long as the one before
 	jobsPerCall    = 100
-	turnLimit      = time.Minute // for asking one by one; what is left then is for the next turn, which may list
+	asksAtOnce     = 32          // members that are asked for one by one, until a listing may cost less
+	turnLimit      = time.Minute // for asking one by one; what is left then is for the next turn
 )
 
 // A placeListings is what a worker remembers of the listings of a place. Who looks after
@@ -65,7 +66,7 @@ type turn struct {
 
 	began   time.Time
 	all     int             // members, when the listing began
-	listed  bool            // a listing has ended since the last look at what is due
+	listed  time.Time       // when the last listing of this turn began
 	checked map[string]bool // members, by hash, that the listing shows as pending, and that are asked for all the same
 	lags    atomic.Bool     // the listing was wrong about one of those
 }
@@ -125,12 +126,15 @@ func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) er
 	if place, err := fetch.ParsePlace(task.Place); err == nil && (w.Profile == nil || w.Profile(place) == task.Profile) {
 		t.place, t.lister = place, w.Listers[place.Scheme()]
 	}
-	if err := t.list(ctx); err != nil {
-		return err
-	}
-	for time.Since(t.began) < turnLimit || t.listed {
-		t.listed = false // at least one look at what a listing, however long, has not shown
-		members, err := w.Queue.dueMembers(ctx, group, t.began)
+	for {
+		listed, err := t.list(ctx)
+		if err != nil {
+			return err
+		}
+		if !listed && time.Since(t.began) >= turnLimit {
+			break
+		}
+		members, err := w.Queue.dueMembers(ctx, group, t.began, asksAtOnce)
 		if err == nil && len(members) > 0 {
 			err = t.ask(ctx, members)
 		}
@@ -147,23 +151,29 @@ func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) er
 	return context.Cause(ctx)
 }
 
-// list lists the place, if that costs less than asking for each member that is due, until
-// it has shown all members, or has cost as much. A listing that fails ends no wait: what
-// it did not show is asked for, and the next one has to wait.
-func (t *turn) list(ctx context.Context) (err error) {
+// list lists the place, if that costs less than asking for each member that is due and
+// was due later when the last listing of this turn began: until it has shown all members,
+// or has cost as much. A listing that fails ends no wait: what it did not show is asked
+// for, and the next one has to wait.
+func (t *turn) list(ctx context.Context) (listed bool, err error) {
 	l, q := t.listings, t.w.Queue
-	if t.lister == nil || t.began.Before(l.pausedUntil) {
-		return nil
+	began := time.Now()
+	if t.lister == nil || began.Before(l.pausedUntil) {
+		return false, nil
 	}
-	due, err := q.redis.ZCount(ctx, dueKey+t.group, "-inf", strconv.FormatInt(t.began.Add(dueSoon).UnixMilli(), 10)).Result()
-	if err != nil || due < minDue || int(due) < 2*l.calls {
-		return err
+	from, to := "-inf", strconv.FormatInt(began.Add(dueSoon).UnixMilli(), 10)
+	if !t.listed.IsZero() {
+		from = "(" + strconv.FormatInt(t.listed.UnixMilli(), 10)
+	}
+	due, err := q.redis.ZCount(ctx, dueKey+t.group, from, to).Result()
+	if err != nil || due < minDue {
+		return false, err
 	}
 	members, err := q.redis.ZCard(ctx, dueKey+t.group).Result()
-	if err != nil {
-		return err
+	if err != nil || due < max(members/jobsPerCall, int64(2*l.calls)) {
+		return false, err
 	}
-	t.all, t.listed = int(members), true
+	t.all, t.listed = int(members), began
 	jobs, shown := 0, 0
 	var page []fetch.Listed
 	var taken error // of Redis
@@ -204,7 +214,7 @@ func (t *turn) list(ctx context.Context) (err error) {
 	if err == nil {
 		t.tellListing(listing, jobs)
 	}
-	return err
+	return true, err
 }
 
 // tellListing tells that the place can't be listed, or can again, and has the next listing
@@ -271,9 +281,9 @@ func (t *turn) recordListing(ctx context.Context) error {
 	}
 	var before, interval int64
 	if _, err := fmt.Sscan(said, &before, &interval); err == nil {
-		interval = t.began.UnixMilli() - before
+		interval = t.listed.UnixMilli() - before
 	}
-	return q.HSet(ctx, listingsKey, t.group, fmt.Sprintf("%d %d", t.began.UnixMilli(), interval)).Err()
+	return q.HSet(ctx, listingsKey, t.group, fmt.Sprintf("%d %d", t.listed.UnixMilli(), interval)).Err()
 }
 
 // run is a run of a member's task, to ask for its job and to tell how long it may wait.

@@ -22,6 +22,7 @@ type jobFetcher struct {
 	mu      sync.Mutex
 	answers map[string]error // of Poll, by reference; jobRunning where there is none
 	all     error            // instead of any, if it is not nil
+	takes   time.Duration    // a Poll
 	polls   map[string][]time.Time
 }
 
@@ -57,7 +58,8 @@ func (f *jobFetcher) count() (n int) {
 	return n
 }
 
-func (f *jobFetcher) Poll(_ context.Context, ref fetch.Ref) error {
+func (f *jobFetcher) Poll(ctx context.Context, ref fetch.Ref) error {
+	_ = fetch.Sleep(ctx, f.takes)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.polls[ref.String()] = append(f.polls[ref.String()], time.Now())
@@ -319,7 +321,7 @@ func TestALaterWaitIsNotEndedByAnEarlierLook(t *testing.T) {
 		if err := w.Queue.wait(ctx, m, time.Now().Add(-time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		read, err := w.Queue.dueMembers(ctx, m.group, time.Now())
+		read, err := w.Queue.dueMembers(ctx, m.group, time.Now(), 10)
 		if err != nil || len(read) != 1 || read[0].hash != ref.Hash() || !read[0].asked.Equal(m.asked) || read[0].said != m.said {
 			t.Fatalf("read %+v, %v", read, err)
 		}
@@ -331,13 +333,13 @@ func TestALaterWaitIsNotEndedByAnEarlierLook(t *testing.T) {
 				t.Errorf("removed %v, %v", removed, err)
 			}
 		}
-		if read, err = w.Queue.dueMembers(ctx, m.group, time.Now()); err != nil || len(read) != 1 {
+		if read, err = w.Queue.dueMembers(ctx, m.group, time.Now(), 10); err != nil || len(read) != 1 {
 			t.Fatalf("read %+v, %v", read, err)
 		}
 		if removed, err := w.Queue.endWait(ctx, ref.Hash(), read[0].value); !removed || err != nil {
 			t.Errorf("removed %v, %v", removed, err)
 		}
-		if read, err := w.Queue.dueMembers(ctx, m.group, time.Now()); err != nil || len(read) != 0 {
+		if read, err := w.Queue.dueMembers(ctx, m.group, time.Now(), 10); err != nil || len(read) != 0 {
 			t.Errorf("read %+v, %v", read, err)
 		}
 	})
