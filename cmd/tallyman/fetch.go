@@ -15,6 +15,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -89,7 +90,15 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 	defer report.Close()
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
-	c := &fetchCommand{queue, store, report, a.newPrefixLister(cmd.Context(), providers, store), a.Again, a.Repair, time.Now()}
+	c := &fetchCommand{
+		queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store),
+		named: map[string]bool{}, again: a.Again, repair: a.Repair, began: time.Now(),
+	}
+	for _, arg := range args {
+		if ref, err := fetch.ParseRef(arg); err == nil {
+			c.named[ref.Key()] = true
+		}
+	}
 	forEachReference(cmd.Context(), refs, maxConcurrentReferences, report, c.fetch)
 	return report.Exit()
 }
@@ -104,13 +113,15 @@ type fetchCommand struct {
 	archive *archive.Archive
 	report  *cli.Report
 	lister  *prefixLister
+	named   map[string]bool // exports of the command line, by key: what was removed is fetched again only if it is one of them
 	again   bool
 	repair  bool
 	began   time.Time
 }
 
 // fetch fetches one export unless it has landed, or with --again even then. Of a
-// prefix that has landed it tells what is new, or with --new fetches that.
+// prefix that has landed it tells what is new, or with --new fetches that. An export of a
+// list that was removed is settled.
 func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 	var receipt *archive.Receipt
 	var err error
@@ -131,7 +142,12 @@ func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 	} else { // it compares what landed for another query
 		receipt, err = c.lister.fetcher.Landed(ctx, ref)
 	}
+	removed, isRemoved := errors.AsType[*archive.RemovedError](err)
 	switch {
+	case isRemoved && !c.named[ref.Key()]:
+		line := removedLine{"tallyman.removed/v1", ref.String(), "removed", worker.StateRemoved, "", removed.Deleted, removed.By, redact.Text(removed.Reason)}
+		c.report.RemovedBefore(line, fmt.Sprintf("removed   %s  (before: %s)", ref, redact.Text(removed.Error())))
+		return
 	case errors.Is(err, fetch.ErrReceiptMismatch), !c.again && errors.Is(err, archive.ErrDamaged):
 		c.report.End(ref, nil, err)
 		return

@@ -52,6 +52,7 @@ type Report struct {
 	cancelled   int // by the command cancel
 	repaired    int
 	settled     int // by the commands accept and forget
+	removed     int // before this call
 	failed      int
 	notReady    int
 	idle        int  // exports whose attempts this call's end interrupted
@@ -294,6 +295,15 @@ func (r *Report) Settled(object any, text string) {
 	r.Print(object, text)
 }
 
+// RemovedBefore reports one export of a list that a person had removed before this call:
+// object with --json, else text unless the output is quiet.
+func (r *Report) RemovedBefore(object any, text string) {
+	r.mu.Lock()
+	r.removed++
+	r.mu.Unlock()
+	r.Print(object, text)
+}
+
 // Print prints one line to stdout: object with --json, else text unless the
 // output is quiet.
 func (r *Report) Print(object any, text string) {
@@ -382,7 +392,7 @@ func (r *Report) fail(ref string, err error) {
 // [ExitError] unless everything landed without a doubt.
 func (r *Report) Exit() error {
 	r.Close() // what is interrupted still has bars, in whose place the counts would be
-	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.idle + r.settled
+	total := r.landed + r.planned + r.cancelled + r.failed + r.notReady + r.idle + r.settled + r.removed
 	switch {
 	case total <= 1 && !r.output.Many || r.output.Quiet:
 	case r.settled > 0:
@@ -397,6 +407,9 @@ func (r *Report) Exit() error {
 		}
 		if r.cancelled > 0 {
 			counts += fmt.Sprintf(", %d %s", r.cancelled, worker.StateCancelled)
+		}
+		if r.removed > 0 {
+			counts += fmt.Sprintf(", %d %s", r.removed, worker.StateRemoved)
 		}
 		fmt.Fprintf(r.stderr, "%s, %d failed, %d not ready\n", counts, r.failed, r.notReady)
 	}
