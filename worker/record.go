@@ -135,7 +135,7 @@ func (r *run) updateCounters(change func(*archive.Counters)) {
 // ended with, if any.
 func RecordListing(a *archive.Archive, l archive.Listing, failure error) error {
 	if failure != nil {
-		l.Found, l.New, l.Missing = 0, 0, 0
+		l.Found, l.New, l.Missing, l.Partial = 0, 0, 0, false
 		l.Cause, l.Message = string(Classify(failure).Cause), safeText(failure)
 		if call, ok := errors.AsType[*fetch.CallError](failure); ok {
 			l.RequestID = redact.Text(call.RequestID)
@@ -149,7 +149,7 @@ func (d *discoverRun) record(failure error) {
 	if errors.Is(failure, ErrRedis) {
 		return
 	}
-	l := archive.Listing{Place: d.place.String(), Found: d.listed, New: int(d.enqueued.Load())}
+	l := archive.Listing{Place: d.place.String(), Found: d.listed, New: int(d.enqueued.Load()), Partial: d.filter != Filter{}}
 	if d.w.Profile != nil {
 		l.Profile = d.w.Profile(d.place)
 	}

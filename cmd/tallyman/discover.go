@@ -148,10 +148,14 @@ func (c *discoverCommand) record(ctx context.Context, place fetch.Ref, failure e
 	if c.archive == nil || c.app.DryRun || isExit || isOutput || ctx.Err() != nil {
 		return
 	}
-	l := archive.Listing{Place: place.String(), Profile: c.app.Place(place).Profile, Found: c.found, New: c.unknown, Missing: c.unknown}
+	l := archive.Listing{Place: place.String(), Profile: c.app.Place(place).Profile, Found: c.found, New: c.unknown, Missing: c.unknown, Partial: c.filter() != worker.Filter{}}
 	if err := worker.RecordListing(c.archive, l, failure); err != nil && !c.app.Quiet && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) {
 		fmt.Fprintf(c.stderr, "not recorded: %s\n", redact.Text(err.Error()))
 	}
+}
+
+func (c *discoverCommand) filter() worker.Filter {
+	return worker.Filter{Since: c.app.Since.Value, Until: c.app.Until.Value, Match: c.app.Match}
 }
 
 // includes reports whether --state and --missing let a job pass, which has landed or
@@ -170,7 +174,7 @@ func (c *discoverCommand) includes(listed fetch.Listed, landed bool) bool {
 // list prints the jobs page by page. It is no error if the reader of the output
 // has read enough and closes it.
 func (c *discoverCommand) list(ctx context.Context, lister fetch.Lister, place fetch.Ref) error {
-	filter := worker.Filter{Since: c.app.Since.Value, Until: c.app.Until.Value, Match: c.app.Match}
+	filter := c.filter()
 	c.found, c.unknown = 0, 0
 	for listed, err := range lister.List(ctx, place, filter.Since) {
 		var receipt *archive.Receipt

@@ -33,6 +33,7 @@ type placeLine struct {
 	Failed      int64      `json:"failed"`
 	Gone        int64      `json:"gone"`              // damaged or absent
 	Missing     *int64     `json:"missing,omitempty"` // found when it was listed, and not asked for
+	Partial     bool       `json:"partial,omitempty"` // of these, only those are counted that a listing with a filter has shown
 	Accepted    int64      `json:"accepted,omitempty"`
 	FailedSince *time.Time `json:"failed_since,omitempty"` // it can't be listed
 	Cause       string     `json:"cause,omitempty"`
@@ -79,9 +80,9 @@ func (c *statusCommand) newOverview(places []string) (overview, error) {
 			}
 		}
 		if !p.Listed.IsZero() {
-			line.Missing = new(int64)
+			line.Missing, line.Partial = new(int64), p.Partial
 			if p.Missing > 0 {
-				later, err := c.catalog.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: p.Listed, Asked: p.Listed})
+				later, err := c.catalog.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: p.Counted, Asked: p.Counted})
 				if err != nil {
 					return nil, err
 				}
@@ -188,6 +189,9 @@ func (o overview) print(w io.Writer, now time.Time) {
 		}
 		if p.Missing != nil && *p.Missing > 0 {
 			sums = append(sums, fmt.Sprintf("%d missing", *p.Missing))
+			if p.Partial {
+				sums[len(sums)-1] += " (of the part that was listed)"
+			}
 		}
 		if p.Next != nil {
 			sums = append(sums, "next "+cli.FormatDue(*p.Next, now))

@@ -285,23 +285,25 @@ type Listing struct {
 	Found   int    // how many exports were listed
 	New     int    // of them, those that the archive did not know
 	Missing int    // of those, the ones that nobody was asked to fetch
+	Partial bool   // some exports of the place were left out, whatever they are
 
 	Cause, Message, RequestID string // of the error that it ended with; without a Message there was none
 }
 
 // RecordListing writes down how a place was listed, unless what was written last, less than a
-// day ago, says the same and nothing was new.
+// day ago, says the same and nothing was new. A part in which nothing is missing says nothing
+// of the others.
 func (a *Archive) RecordListing(l Listing) error {
 	last, err := a.ledger.Last(ledger.Listed, l.Place)
 	if err != nil {
 		return unreadableLedger(err)
 	}
-	same := last != nil && (last.Message == "") == (l.Message == "") && last.Cause == l.Cause && last.Missing == int64(l.Missing)
+	same := last != nil && (last.Message == "") == (l.Message == "") && last.Cause == l.Cause && (last.Missing == int64(l.Missing) || l.Partial && l.Missing == 0 && !last.Partial)
 	if same && l.New == 0 && time.Since(last.At) < 24*time.Hour {
 		return nil
 	}
 	return a.ledger.Append(ledger.Line{
-		Kind: ledger.Listed, Ref: l.Place, Profile: l.Profile, Found: int64(l.Found), New: int64(l.New), Missing: int64(l.Missing),
+		Kind: ledger.Listed, Ref: l.Place, Profile: l.Profile, Found: int64(l.Found), New: int64(l.New), Missing: int64(l.Missing), Partial: l.Partial,
 		Cause: l.Cause, Message: l.Message, RequestID: l.RequestID,
 	})
 }

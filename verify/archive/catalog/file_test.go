@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,8 +38,8 @@ func TestAFileThatIsOfNoUseIsMadeAnew(t *testing.T) {
 		"empty":         {func(*testing.T, string, []byte) []byte { return nil }, "it is damaged"},
 		"overwritten":   {func(_ *testing.T, _ string, text []byte) []byte { return []byte(strings.Repeat("x", len(text))) }, "it is damaged"},
 		"zeros in it":   {func(_ *testing.T, _ string, text []byte) []byte { clear(text[4096:]); return text }, "it is damaged"},
-		"an older one":  {func(_ *testing.T, _ string, text []byte) []byte { text[63]--; return text }, "it is of version 0, and this is 1"},
-		"a newer one":   {func(_ *testing.T, _ string, text []byte) []byte { text[63]++; return text }, "it is of version 2, and this is 1"},
+		"an older one":  {func(_ *testing.T, _ string, text []byte) []byte { text[63]--; return text }, fmt.Sprintf("it is of version %d, and this is %d", schemaVersion-1, schemaVersion)},
+		"a newer one":   {func(_ *testing.T, _ string, text []byte) []byte { text[63]++; return text }, fmt.Sprintf("it is of version %d, and this is %d", schemaVersion+1, schemaVersion)},
 		"no state":      {withSQL("DELETE FROM meta"), "it is of another archive"},
 		"a bad state":   {withSQL("UPDATE meta SET value = '{'"), "unexpected end of JSON input"},
 		"another place": {withSQL("UPDATE meta SET value = replace(value, '/archive', '/other')"), "it is of another archive"},

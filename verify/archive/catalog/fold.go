@@ -105,7 +105,10 @@ func foldListed(p *placeRow, l *ledger.Line) {
 	wasListed := p.Cause+p.Message == ""
 	switch isListed := l.Cause+l.Message == ""; {
 	case isListed:
-		p.Listed, p.Found, p.New, p.Missing = p.Tried, l.Found, l.New, l.Missing
+		p.Listed = p.Tried
+		if !l.Partial || p.Counted.IsZero() || p.Partial || l.Missing > p.Missing { // else it says less than what is known
+			p.Counted, p.Partial, p.Found, p.New, p.Missing = p.Tried, l.Partial, l.Found, l.New, l.Missing
+		}
 		p.FailedSince, p.Accepted = time.Time{}, nil
 	case wasListed || l.Cause != p.Cause:
 		p.FailedSince, p.Accepted = p.Tried, nil

@@ -32,7 +32,9 @@ type Place struct {
 
 	Profile string    // whose credentials listed it
 	Tried   time.Time // when it was last listed, or could not be; zero: never
-	Listed  time.Time // when it was last listed
+	Listed  time.Time // when it was last listed, or a part of it
+	Counted time.Time // when these were counted, since a part tells nothing of what is not in it
+	Partial bool      // they were counted in a part
 	Found   int64     // how many exports were listed then
 	New     int64     // of them, those that the archive did not know
 	Missing int64     // of those, the ones that nobody was asked to fetch

@@ -70,7 +70,7 @@ func TestLinesComeBackAsTheyWereAppended(t *testing.T) {
 	}
 	want = append(want, Line{Kind: Asked, Ref: "sls://<a>&b", Key: "a/ü\"\\", Profile: "p", Wait: "24h0m0s", Options: []byte(`{"a":1}`)},
 		Line{Kind: Adopted, Through: true}, Line{Kind: "later", Key: "k"},
-		Line{Kind: Listed, Ref: "sls://r/p/", Profile: "p", Found: 3, New: 2, Missing: 1}, Line{Kind: Listed, Ref: "sls://r/p/", Cause: "tls", Message: "m", RequestID: "r"},
+		Line{Kind: Listed, Ref: "sls://r/p/", Profile: "p", Found: 3, New: 2, Missing: 1, Partial: true}, Line{Kind: Listed, Ref: "sls://r/p/", Cause: "tls", Message: "m", RequestID: "r"},
 		Line{Kind: Accepted, Ref: "sls://r/p/j", Key: "sls/r/p/j", Doubts: []string{"d"}, Reason: "so", By: "ann"},
 		Line{Kind: Removed, Ref: "sls://r/p/j", Key: "sls/r/p/j", Reason: "so", By: "ann", Deleted: true},
 		Line{Kind: Rechecked, Part: "1/7", Checked: 9, Worst: "whole"})

@@ -78,6 +78,7 @@ type Line struct {
 	Found   int64 `json:"found,omitempty"`   // listed: how many exports the place has; always there if it has no message
 	New     int64 `json:"new,omitempty"`     // likewise: of them, those that the archive did not know
 	Missing int64 `json:"missing,omitempty"` // listed: of those, the ones that nobody was asked to fetch
+	Partial bool  `json:"partial,omitempty"` // listed: these count some exports of the place alone, as those of the last days
 
 	Part    string `json:"part,omitempty"`    // rechecked: which part, as "1/7"; "": all
 	Checked int64  `json:"checked,omitempty"` // rechecked: how many exports; always there
@@ -145,6 +146,7 @@ func (l *Line) body() ([]byte, error) {
 		{"found", l.Found, l.Found != 0 || listed},
 		{"new", l.New, l.New != 0 || listed},
 		{"missing", l.Missing, l.Missing != 0},
+		{"partial", true, l.Partial},
 		{"part", l.Part, l.Part != ""},
 		{"checked", l.Checked, l.Checked != 0 || l.Kind == Rechecked},
 		{"worst", l.Worst, l.Worst != ""},
