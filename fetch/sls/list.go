@@ -57,9 +57,16 @@ func (p *Provider) List(ctx context.Context, place fetch.Ref, since time.Time) i
 // A page is an answer of ListDownloadJobs.
 type page struct {
 	Total   api.LenientString `json:"total"`
-	Results []job             `json:"results"`
+	Results []listedJob       `json:"results"`
 
 	answer *api.Answer
+}
+
+// A listedJob is what a list is asked for of each job: it has all that a job has.
+type listedJob struct {
+	Name       api.LenientString `json:"name"`
+	Status     api.LenientString `json:"status"`
+	CreateTime api.LenientString `json:"createTime"` // seconds since 1970
 }
 
 // A walk goes through the pages of a list by offset.
@@ -78,7 +85,7 @@ const maxAhead = 3 * pageSize
 func (w *walk) take(p *page) (more bool, err error) {
 	n, total := int64(len(p.Results)), p.Total.Count()
 	w.SetTotal(total)
-	p.Results = slices.DeleteFunc(p.Results, func(j job) bool { return !w.New(string(j.Name)) })
+	p.Results = slices.DeleteFunc(p.Results, func(j listedJob) bool { return !w.New(string(j.Name)) })
 	w.offset += n
 	stuck := len(p.Results) == 0 && w.offset-w.Seen() >= maxAhead
 	if err := w.Check(p.answer, stuck); err != nil || stuck {

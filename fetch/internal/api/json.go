@@ -16,10 +16,17 @@ type LenientString string
 
 // UnmarshalJSON takes any value.
 func (l *LenientString) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) == nil {
+	switch b[0] {
+	case '"':
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
+		}
 		*l = LenientString(strings.TrimSpace(s))
-	} else if b[0] != '{' && b[0] != '[' {
+	case '{', '[':
+	case 'n': // null
+		*l = ""
+	default:
 		*l = LenientString(b)
 	}
 	return nil
