@@ -95,7 +95,7 @@ func signACS3(req *http.Request, query url.Values, keys Keys, action, version, d
 // sends it and when.
 func signV1(req *http.Request, query url.Values, keys Keys, action, version, date, nonce string) {
 	for name, value := range map[string]string{
-		"Action": action, "Version": version, "Timestamp": date, "SignatureNonce": nonce, "Format": "JSON",
+		"Action": action, "Version": version, "Timestamp": date, "SignatureNonce": nonce, "Format": "json",
 		"AccessKeyId": keys.AccessKeyID, "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
 	} {
 		query.Set(name, value)
