@@ -51,7 +51,9 @@ func (r *row) fold(l *ledger.Line, is change) {
 	}
 	if !is.keeps && (is.presence != "" || !gone) { // only what says that it is there again ends damage
 		r.cause, r.message, r.requestID = "", "", ""
-		r.acceptedAt, r.acceptedBy, r.acceptedReason = 0, "", ""
+		if r.acceptedDoubts == "" { // else it holds again once the bag does
+			r.acceptedAt, r.acceptedBy, r.acceptedReason = 0, "", ""
+		}
 		r.changed = at
 	}
 	if is.also != nil && (is.presence != "" || is.keeps || !gone || is.stands == Asked) {

@@ -70,7 +70,7 @@ func (r *row) isAccepted() bool {
 	if r.phase == Landed {
 		return r.doubts != "" && r.open == 0
 	}
-	return r.acceptedAt != 0
+	return r.acceptedAt != 0 && r.acceptedAt >= r.changed
 }
 
 // values are the columns of the row. Texts that are mostly empty are NULL then.
