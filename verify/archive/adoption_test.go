@@ -29,7 +29,7 @@ func plantEarlier(t testing.TB, dir string, names ...string) {
 		if err := os.MkdirAll(bag, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		rewrite(t, filepath.Join(bag, receiptFile), fmt.Appendf(nil, `{"schema":"tallyman.receipt/v1","reference":"sls://%s","key":%q,"bytes":7,"records":2}`, name, key))
+		rewrite(t, filepath.Join(bag, receiptFile), fmt.Appendf(nil, `{"schema":"tallyman.receipt/v1","reference":"sls://%s","key":%q,"landed":"2025-01-02T03:04:05Z","bytes":7,"records":2}`, name, key))
 		rewrite(t, filepath.Join(bag, tagManifest), []byte(name))
 	}
 }
@@ -108,7 +108,8 @@ func TestWhatLandedBeforeTheLedgerIsAdoptedOnce(t *testing.T) {
 	}
 	line, err := a.presence(path.Join(path.Dir(testKey), "b"))
 	bag, _ := hashTagManifest(a.Path(line.Key))
-	if err != nil || line.Bag != bag || line.Ref != "sls://b" || line.Bytes != 7 || line.Records != 2 {
+	receipt, _ := readReceipt(a.Path(line.Key))
+	if err != nil || line.Bag != bag || line.Ref != "sls://b" || line.Bytes != 7 || line.Records != 2 || !line.LandedAt.Equal(receipt.Landed) || line.LandedAt.IsZero() {
 		t.Errorf("%+v, %v", line, err)
 	}
 

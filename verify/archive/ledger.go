@@ -154,7 +154,7 @@ func (a *Archive) adoptedLine(key string) (line ledger.Line, r *Receipt, ok bool
 	}
 	bag, err := hashTagManifest(a.Path(key))
 	line = landedLine(r, bag)
-	line.Kind = ledger.Adopted
+	line.Kind, line.LandedAt = ledger.Adopted, r.Landed
 	return line, r, err == nil
 }
 
@@ -271,7 +271,7 @@ func (u *Audit) Adopt(ctx context.Context, key, reason string, onRead func(bytes
 		return false, err
 	}
 	line := landedLine(r, bag)
-	line.Kind, line.Reason = ledger.Adopted, reason
+	line.Kind, line.LandedAt, line.Reason = ledger.Adopted, r.Landed, reason
 	if gone {
 		line.Kind = ledger.Restored
 	}

@@ -278,6 +278,20 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// What is taken into the ledger long after it landed is not new.
+func TestWhatIsAdoptedLandedWhenItsReceiptSays(t *testing.T) {
+	a, dir := newArchive(t)
+	adopted := landedLine("p", "a", 1, 5)
+	adopted.Kind, adopted.LandedAt = ledger.Adopted, begin.Add(-1000*time.Hour)
+	mustAppend(t, a, adopted)
+	c := mustOpen(t, a, dir)
+	since, err := c.Count(Filter{Since: begin})
+	before, errBefore := c.Count(Filter{Until: begin})
+	if since.Exports != 0 || before.Exports != 1 || err != nil || errBefore != nil {
+		t.Errorf("%d exports landed since it was adopted, and %d before: %v, %v", since.Exports, before.Exports, err, errBefore)
+	}
+}
+
 // A listing of a part of a place does not make less of what the whole one has found.
 func TestAPartOfAPlaceTellsOfItselfAlone(t *testing.T) {
 	a, dir := newArchive(t)

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -75,7 +76,7 @@ func foldAsked(r *row, l *ledger.Line) {
 
 func foldLanded(r *row, l *ledger.Line) {
 	if l.Kind == ledger.Landed || r.landed == 0 {
-		r.landed = l.At.UnixMilli()
+		r.landed = cmp.Or(l.LandedAt, l.At).UnixMilli()
 	}
 	r.bytes, r.records, r.window, r.bag, r.doubts = l.Bytes, l.Records, windowOf(l.Window), l.Bag, ""
 	if len(l.Doubts) > 0 {

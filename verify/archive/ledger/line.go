@@ -67,6 +67,8 @@ type Line struct {
 	Window  *Window  `json:"window,omitempty"`
 	Doubts  []string `json:"doubts,omitempty"` // reasons to look twice, as in the receipt; accepted: those that are
 
+	LandedAt time.Time `json:"landed_at,omitzero"` // adopted, restored: when it landed, as in the receipt
+
 	Profile string          `json:"profile,omitempty"` // asked, listed: the name of the account
 	Wait    string          `json:"wait,omitempty"`    // asked: how long it is waited for, as "24h0m0s"
 	Options json.RawMessage `json:"options,omitempty"` // asked: the caller's own
@@ -137,6 +139,7 @@ func (l *Line) body() ([]byte, error) {
 		{"records", l.Records, l.Records != 0 || counted},
 		{"window", l.Window, l.Window != nil},
 		{"doubts", l.Doubts, len(l.Doubts) > 0},
+		{"landed_at", l.LandedAt.UTC(), !l.LandedAt.IsZero()},
 		{"profile", l.Profile, l.Profile != ""},
 		{"wait", l.Wait, l.Wait != ""},
 		{"options", l.Options, len(l.Options) > 0},
