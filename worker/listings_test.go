@@ -19,9 +19,12 @@ type placeLister struct {
 	lags   map[string]bool // by reference: jobs that are said to be running, whatever they are
 	lists  int
 	failed error
+
+	takes     time.Duration // a listing
+	now, most int           // listings that run, and ran, at once
 }
 
-func (l *placeLister) List(_ context.Context, place fetch.Ref, _ time.Time) iter.Seq2[fetch.Listed, error] {
+func (l *placeLister) List(ctx context.Context, place fetch.Ref, _ time.Time) iter.Seq2[fetch.Listed, error] {
 	l.mu.Lock()
 	l.lists++
 	refs, failed := l.refs, l.failed
@@ -31,6 +34,9 @@ func (l *placeLister) List(_ context.Context, place fetch.Ref, _ time.Time) iter
 			yield(fetch.Listed{}, failed)
 			return
 		}
+		l.running(1)
+		defer l.running(-1)
+		_ = fetch.Sleep(ctx, l.takes)
 		for _, ref := range refs {
 			if in, ok := ref.Place(); !ok || in.String() != place.String() {
 				continue
@@ -46,6 +52,14 @@ func (l *placeLister) List(_ context.Context, place fetch.Ref, _ time.Time) iter
 			}
 		}
 	}
+}
+
+// running counts a listing that begins, or ends.
+func (l *placeLister) running(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now += n
+	l.most = max(l.most, l.now)
 }
 
 // listings counts the listings.
@@ -128,6 +142,42 @@ func TestManyThatWaitAreListed(t *testing.T) {
 	}
 }
 
+// Few places of one account, whose rate they share, are listed at once, so that each
+// listing ends soon. All have their turn.
+func TestFewPlacesOfAnAccountAreListedAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &placeLister{jobFetcher: newJobFetcher(), lags: map[string]bool{}}
+		l.takes = 5 * time.Second
+		w, _, e := newWaitingWorker(t, l)
+		w.Listers = map[string]fetch.Lister{"sls": l}
+		var ready []fetch.Ref
+		for place := range 12 {
+			for n := range 50 {
+				l.refs = append(l.refs, parseRef(t, fmt.Sprintf("sls://cn-hangzhou/project-%d/job-%d", place, n)))
+				mustEnqueue(t, w.Queue, l.refs[len(l.refs)-1])
+			}
+			ready = append(ready, l.refs[len(l.refs)-1])
+		}
+		defer startWorker(t, w)()
+		time.Sleep(10 * time.Minute)
+		for _, ref := range ready {
+			l.say(ref, nil)
+		}
+		time.Sleep(3 * time.Minute)
+		for _, ref := range ready {
+			if at, err := e.ended(ref); err != nil || at.IsZero() {
+				t.Errorf("%s ended at %v: %v", ref, at, err)
+			}
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.most != listingsAtOnce {
+			t.Errorf("%d listings ran at once, want %d", l.most, listingsAtOnce)
+		}
+	})
+}
+
 // While those that a listing lacks are asked for one by one, the place is listed again
 // for others.
 func TestAsksOneByOneDelayNoListing(t *testing.T) {
@@ -135,7 +185,7 @@ func TestAsksOneByOneDelayNoListing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &placeLister{jobFetcher: newJobFetcher(), lags: map[string]bool{}}
 		w, _, e := newWaitingWorker(t, l)
-		w.Listers, l.takes = map[string]fetch.Lister{"sls": l}, 2*time.Second
+		w.Listers, l.jobFetcher.takes = map[string]fetch.Lister{"sls": l}, 2*time.Second
 		for n := range 200 {
 			mustEnqueue(t, w.Queue, parseRef(t, fmt.Sprint(jobRef, "hidden", n)))
 		}

@@ -42,6 +42,7 @@ const (
 	firstListPause = 10 * time.Second
 	maxListPauses  = 6 // after listings that failed in a row, each twice as long as the one before
 	jobsPerCall    = 100
+	listingsAtOnce = 4           // of a service as one account, whose rate they share: each then ends soon, and few are lost with a worker
 	asksAtOnce     = 32          // members that are asked for one by one, until a listing may cost less
 	turnLimit      = time.Minute // for asking one by one; what is left then is for the next turn
 )
@@ -63,6 +64,7 @@ type turn struct {
 	place    fetch.Ref
 	lister   fetch.Lister // nil if the group is of no place that can be listed
 	listings *placeListings
+	lists    chan struct{} // a slot for each listing of the service as this account
 
 	began   time.Time
 	all     int             // members, when the listing began
@@ -125,13 +127,18 @@ func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) er
 	t := &turn{w: w, group: group, listings: l, began: time.Now(), checked: map[string]bool{}}
 	if place, err := fetch.ParsePlace(task.Place); err == nil && (w.Profile == nil || w.Profile(place) == task.Profile) {
 		t.place, t.lister = place, w.Listers[place.Scheme()]
+		lists, _ := w.lists.LoadOrStore(place.Scheme()+" "+task.Profile, make(chan struct{}, listingsAtOnce))
+		t.lists = lists.(chan struct{})
 	}
 	for {
-		listed, err := t.list(ctx)
+		due, err := t.worthListing(ctx)
+		if err == nil && due > 0 {
+			err = t.list(ctx, due)
+		}
 		if err != nil {
 			return err
 		}
-		if !listed && time.Since(t.began) >= turnLimit {
+		if due == 0 && time.Since(t.began) >= turnLimit {
 			break
 		}
 		members, err := w.Queue.dueMembers(ctx, group, t.began, asksAtOnce)
@@ -151,29 +158,41 @@ func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) er
 	return context.Cause(ctx)
 }
 
-// list lists the place, if that costs less than asking for each member that is due and
-// was due later when the last listing of this turn began: until it has shown all members,
-// or has cost as much. A listing that fails ends no wait: what it did not show is asked
-// for, and the next one has to wait.
-func (t *turn) list(ctx context.Context) (listed bool, err error) {
-	l, q := t.listings, t.w.Queue
-	began := time.Now()
-	if t.lister == nil || began.Before(l.pausedUntil) {
-		return false, nil
+// worthListing returns how many members are due, and were due later when the last listing
+// of this turn began, if a listing costs less than asking for each of them; else 0.
+func (t *turn) worthListing(ctx context.Context) (due int, err error) {
+	if t.lister == nil || time.Now().Before(t.listings.pausedUntil) {
+		return 0, nil
 	}
-	from, to := "-inf", strconv.FormatInt(began.Add(dueSoon).UnixMilli(), 10)
+	from, to := "-inf", strconv.FormatInt(time.Now().Add(dueSoon).UnixMilli(), 10)
 	if !t.listed.IsZero() {
 		from = "(" + strconv.FormatInt(t.listed.UnixMilli(), 10)
 	}
-	due, err := q.redis.ZCount(ctx, dueKey+t.group, from, to).Result()
-	if err != nil || due < minDue {
-		return false, err
+	q := t.w.Queue.redis
+	n, err := q.ZCount(ctx, dueKey+t.group, from, to).Result()
+	if err != nil || n < minDue {
+		return 0, err
 	}
-	members, err := q.redis.ZCard(ctx, dueKey+t.group).Result()
-	if err != nil || due < max(members/jobsPerCall, int64(2*l.calls)) {
-		return false, err
+	members, err := q.ZCard(ctx, dueKey+t.group).Result()
+	if err != nil || n < max(members/jobsPerCall, int64(2*t.listings.calls)) {
+		return 0, err
 	}
-	t.all, t.listed = int(members), began
+	t.all = int(members)
+	return int(n), nil
+}
+
+// list lists the place until it has shown all members, or has cost as much as asking for
+// each member that is due. A listing that fails ends no wait: what it did not show is
+// asked for, and the next one has to wait.
+func (t *turn) list(ctx context.Context, due int) (err error) {
+	select {
+	case t.lists <- struct{}{}:
+		defer func() { <-t.lists }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	l := t.listings
+	t.listed = time.Now()
 	jobs, shown := 0, 0
 	var page []fetch.Listed
 	var taken error // of Redis
@@ -197,8 +216,8 @@ func (t *turn) list(ctx context.Context) (listed bool, err error) {
 			if err = take(); err != nil || shown >= t.all {
 				return err
 			}
-			if jobs >= jobsPerCall*int(due) {
-				l.calls = int(due)
+			if jobs >= jobsPerCall*due {
+				l.calls = due
 				return nil
 			}
 		}
@@ -214,7 +233,7 @@ func (t *turn) list(ctx context.Context) (listed bool, err error) {
 	if err == nil {
 		t.tellListing(listing, jobs)
 	}
-	return true, err
+	return err
 }
 
 // tellListing tells that the place can't be listed, or can again, and has the next listing

@@ -78,6 +78,7 @@ type Worker struct {
 	lastNotes  sync.Map        // the last note, by the hash of the export
 	outages    sync.Map        // of *Outage, by the Cause or the place
 	listings   sync.Map        // of *placeListings, by the group
+	lists      sync.Map        // of the slots of listings, by the service and the account
 }
 
 // Forever is a Wait without an end.
