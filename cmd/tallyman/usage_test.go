@@ -18,7 +18,7 @@ func TestAWrongCallIsExit2(t *testing.T) {
 		{"completion basch", `unknown command "basch" for "tallyman completion": did you mean bash\?$`},
 		{"help completion basch", `unknown command "basch" for "tallyman completion": did you mean bash\?$`},
 		{"--nosuch", "^See 'tallyman --help'$"},
-		{"fetch --achive a sls://r/p/j", `unknown flag: --achive: did you mean --archive\?$`},
+		{"fetch --archivee a sls://r/p/j", `unknown flag: --archivee: did you mean --archive\?$`},
 		{"fetch --redis redis://h sls://r/p/j", `unknown flag: --redis \(it is one of .*worker`},
 		{"demo argument", `^tallyman: 'tallyman demo' takes no arguments, and "argument" is one$`},
 		{"discover", `^tallyman: Which place\? Such as: tallyman discover sls://cn-hangzhou/ali-test-project/$`},
