@@ -42,7 +42,8 @@ const (
 	firstListPause = 10 * time.Second
 	maxListPauses  = 6 // after listings that failed in a row, each twice as long as the one before
 	jobsPerCall    = 100
-	listingsAtOnce = 4           // of a service as one account, whose rate they share: each then ends soon, and few are lost with a worker
+	listingsAtOnce = 8           // of a service as one account, whose rate they share: each then ends soon, and few are lost with a worker
+	asksInParallel = 4           // of a turn, so that listings have most of that rate
 	asksAtOnce     = 32          // members that are asked for one by one, until a listing may cost less
 	turnLimit      = time.Minute // for asking one by one; what is left then is for the next turn
 )
@@ -324,7 +325,7 @@ func (t *turn) promote(ctx context.Context, members []member) error {
 // get their tasks.
 func (t *turn) ask(ctx context.Context, members []member) error {
 	var asks errgroup.Group
-	asks.SetLimit(max(t.w.PollConcurrency, 1))
+	asks.SetLimit(min(max(t.w.PollConcurrency, 1), asksInParallel))
 	var mu sync.Mutex
 	var later []postponed
 	for _, m := range members {
