@@ -87,8 +87,7 @@ archive in which nothing unverified can ever be seen.`,
 		}
 	}
 	if !isNamed {
-		// Not cobra's flag, of which the template would have the linker keep every
-		// exported method of the program.
+		// Not cobra's own, by whose template the linker would keep every exported method.
 		root.Flags().Bool("version", false, "version for tallyman")
 		root.SetHelpCommand(newHelpCommand(root))
 		root.AddCommand(newManCommand(root))
