@@ -34,6 +34,7 @@ type placeLine struct {
 	Gone        int64      `json:"gone"`              // damaged or absent
 	Missing     *int64     `json:"missing,omitempty"` // found when it was listed, and not asked for
 	Partial     bool       `json:"partial,omitempty"` // of these, only those are counted that a listing with a filter has shown
+	Counted     *time.Time `json:"counted,omitempty"` // when they were counted: later listings may have been of a part
 	Accepted    int64      `json:"accepted,omitempty"`
 	FailedSince *time.Time `json:"failed_since,omitempty"` // it can't be listed
 	Cause       string     `json:"cause,omitempty"`
@@ -79,15 +80,8 @@ func (c *statusCommand) newOverview(places []string) (overview, error) {
 				line.AcceptedBy = p.Accepted.By
 			}
 		}
-		if !p.Listed.IsZero() {
-			line.Missing, line.Partial = new(int64), p.Partial
-			if p.Missing > 0 {
-				later, err := c.catalog.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: p.Counted, Asked: p.Counted})
-				if err != nil {
-					return nil, err
-				}
-				*line.Missing = max(0, p.Missing-later.Exports)
-			}
+		if err := c.countMissing(line, &p); err != nil {
+			return nil, err
 		}
 		for _, e := range c.app.Schedule {
 			if e.Place.String() == p.Name {
@@ -96,6 +90,28 @@ func (c *statusCommand) newOverview(places []string) (overview, error) {
 		}
 	}
 	return o, nil
+}
+
+// countMissing tells how many exports of a place are missing: as many as the last listing of
+// all of it, or a later one of a part, has shown and nobody has asked for since.
+func (c *statusCommand) countMissing(line *placeLine, p *catalog.Place) error {
+	for _, count := range []catalog.Count{p.Whole, p.Part} {
+		if count.At.IsZero() {
+			continue
+		}
+		missing := count.Missing
+		if missing > 0 {
+			later, err := c.catalog.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: count.At, Asked: count.At})
+			if err != nil {
+				return err
+			}
+			missing = max(0, missing-later.Exports)
+		}
+		if line.Missing == nil || missing > *line.Missing {
+			line.Missing, line.Partial, line.Counted = &missing, count == p.Part, &count.At
+		}
+	}
+	return nil
 }
 
 // of returns the line of a place.
@@ -189,8 +205,11 @@ func (o overview) print(w io.Writer, now time.Time) {
 		}
 		if p.Missing != nil && *p.Missing > 0 {
 			sums = append(sums, fmt.Sprintf("%d missing", *p.Missing))
-			if p.Partial {
+			switch {
+			case p.Partial:
 				sums[len(sums)-1] += " (of the part that was listed)"
+			case p.Counted.Before(*p.Listed):
+				sums[len(sums)-1] += " (counted " + ago(p.Counted) + ")"
 			}
 		}
 		if p.Next != nil {

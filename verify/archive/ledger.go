@@ -298,7 +298,8 @@ func (a *Archive) RecordListing(l Listing) error {
 	if err != nil {
 		return unreadableLedger(err)
 	}
-	same := last != nil && (last.Message == "") == (l.Message == "") && last.Cause == l.Cause && (last.Missing == int64(l.Missing) || l.Partial && l.Missing == 0 && !last.Partial)
+	same := last != nil && (last.Message == "") == (l.Message == "") && last.Cause == l.Cause &&
+		(last.Partial == l.Partial && last.Missing == int64(l.Missing) || l.Partial && l.Missing == 0 && !last.Partial)
 	if same && l.New == 0 && time.Since(last.At) < 24*time.Hour {
 		return nil
 	}

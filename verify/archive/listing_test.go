@@ -60,3 +60,31 @@ func TestAListingIsWrittenDownIfItTellsSomething(t *testing.T) {
 		}
 	})
 }
+
+// A listing of a part of a place stands for none of all of it, nor the other way round. It is
+// left out if nothing is missing of the part.
+func TestAListingOfAllIsWrittenDownBehindOneOfAPart(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	for i, step := range []struct {
+		partial      bool
+		new, missing int
+		written      bool
+	}{
+		{false, 4, 4, true},
+		{true, 0, 0, false},
+		{true, 2, 0, true},
+		{false, 0, 0, true},
+		{true, 0, 3, true},
+		{true, 0, 0, true},
+		{true, 0, 0, false},
+		{false, 0, 0, true},
+	} {
+		before := len(linesOf(t, a))
+		if err := a.RecordListing(Listing{Place: "sls://cn-hangzhou/project/", New: step.new, Missing: step.missing, Partial: step.partial}); err != nil {
+			t.Fatal(err)
+		}
+		if written := len(linesOf(t, a)) > before; written != step.written {
+			t.Errorf("listing %d: written: %v", i+1, written)
+		}
+	}
+}

@@ -260,7 +260,7 @@ func TestPlaces(t *testing.T) {
 	c := mustOpen(t, a, dir)
 	got := mustDump(t, c).Places
 	want := []Place{{
-		Name: ref, Profile: "team-p", Tried: begin.Add(5 * time.Hour), Listed: listed.At, Counted: listed.At, Found: 12, New: 3, Missing: 1,
+		Name: ref, Profile: "team-p", Tried: begin.Add(5 * time.Hour), Listed: listed.At, Whole: Count{listed.At, 12, 3, 1},
 		FailedSince: begin.Add(4 * time.Hour), Cause: "auth-denied", Message: "no", RequestID: "r", Accepted: &Acceptance{begin.Add(6 * time.Hour), "ada", "leaves"},
 		Rechecked: []Recheck{{begin.Add(7 * time.Hour), "", 2, "whole"}},
 		Phases:    map[Phase]Sum{Landed: {2, 60, 6}, Failed: {1, 0, 0}}, Doubts: Sum{1, 10, 1}, Settled: map[Phase]Sum{}, LastLanded: begin.Add(3 * time.Hour),
@@ -292,32 +292,32 @@ func TestWhatIsAdoptedLandedWhenItsReceiptSays(t *testing.T) {
 	}
 }
 
-// A listing of a part of a place does not make less of what the whole one has found.
+// A listing of a part of a place takes nothing from what the last one of all has found, which
+// takes the place of both.
 func TestAPartOfAPlaceTellsOfItselfAlone(t *testing.T) {
 	a, dir := newArchive(t)
 	c := mustOpen(t, a, dir)
+	at := func(n int) time.Time { return begin.Add(time.Duration(n) * time.Hour) }
+	var none Count
 	for n, step := range []struct {
-		listed  ledger.Line
-		missing int64
-		partial bool
-		counted int // the step whose numbers hold
+		listed      ledger.Line
+		whole, part Count
 	}{
-		{ledger.Line{Found: 2, Missing: 1, Partial: true}, 1, true, 0},
-		{ledger.Line{Found: 3, Partial: true}, 0, true, 1},
-		{ledger.Line{Found: 30, Missing: 4}, 4, false, 2},
-		{ledger.Line{Found: 3, Partial: true}, 4, false, 2},
-		{ledger.Line{Found: 9, Missing: 5, Partial: true}, 5, true, 4},
-		{ledger.Line{Found: 30}, 0, false, 5},
-		{ledger.Line{Found: 3, Missing: 1, Partial: true}, 1, true, 6},
+		{ledger.Line{Found: 2, Missing: 1, Partial: true}, none, Count{at(0), 2, 0, 1}},
+		{ledger.Line{Found: 3, Partial: true}, none, Count{at(1), 3, 0, 0}},
+		{ledger.Line{Found: 30, New: 6, Missing: 4}, Count{at(2), 30, 6, 4}, none},
+		{ledger.Line{Found: 9, Missing: 5, Partial: true}, Count{at(2), 30, 6, 4}, Count{at(3), 9, 0, 5}},
+		{ledger.Line{Found: 3, Partial: true}, Count{at(2), 30, 6, 4}, Count{at(4), 3, 0, 0}},
+		{ledger.Line{Found: 30}, Count{at(5), 30, 0, 0}, none},
 	} {
-		at := func(n int) time.Time { return begin.Add(time.Duration(n) * time.Hour) }
 		step.listed.Kind, step.listed.Ref, step.listed.At = ledger.Listed, "sls://cn-hangzhou/p/", at(n)
 		mustAppend(t, a, step.listed)
 		if err := c.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if p := mustDump(t, c).Places[0]; p.Missing != step.missing || p.Partial != step.partial || !p.Counted.Equal(at(step.counted)) || !p.Listed.Equal(at(n)) {
-			t.Errorf("step %d: %+v", n, p)
+		p := mustDump(t, c).Places[0]
+		if diff := cmp.Diff([]Count{step.whole, step.part}, []Count{p.Whole, p.Part}); diff != "" || !p.Listed.Equal(at(n)) {
+			t.Errorf("step %d: listed at %v\n%s", n, p.Listed, diff)
 		}
 	}
 }

@@ -109,8 +109,8 @@ func foldListed(p *placeRow, l *ledger.Line) {
 	switch isListed := l.Cause+l.Message == ""; {
 	case isListed:
 		p.Listed = p.Tried
-		if !l.Partial || p.Counted.IsZero() || p.Partial || l.Missing > p.Missing { // else it says less than what is known
-			p.Counted, p.Partial, p.Found, p.New, p.Missing = p.Tried, l.Partial, l.Found, l.New, l.Missing
+		if p.Part = (Count{p.Tried, l.Found, l.New, l.Missing}); !l.Partial {
+			p.Whole, p.Part = p.Part, Count{}
 		}
 		p.FailedSince, p.Accepted = time.Time{}, nil
 	case wasListed || l.Cause != p.Cause:

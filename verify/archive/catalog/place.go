@@ -33,11 +33,8 @@ type Place struct {
 	Profile string    // whose credentials listed it
 	Tried   time.Time // when it was last listed, or could not be; zero: never
 	Listed  time.Time // when it was last listed, or a part of it
-	Counted time.Time // when these were counted, since a part tells nothing of what is not in it
-	Partial bool      // they were counted in a part
-	Found   int64     // how many exports were listed then
-	New     int64     // of them, those that the archive did not know
-	Missing int64     // of those, the ones that nobody was asked to fetch
+	Whole   Count     // of the last listing of all of it
+	Part    Count     // of the last one since then that left some exports out, whatever they are
 
 	FailedSince               time.Time // since when it can't be listed, by this cause
 	Cause, Message, RequestID string    // why it can't be; "" if it was listed when that was last tried
@@ -49,6 +46,14 @@ type Place struct {
 	Doubts     Sum           `json:"-"` // of those that landed, the ones with open doubts
 	Settled    map[Phase]Sum `json:"-"` // of each phase, those that are accepted
 	LastLanded time.Time     `json:"-"`
+}
+
+// A Count is what a listing of a place has shown. It is the zero Count if there was none.
+type Count struct {
+	At      time.Time
+	Found   int64 // exports
+	New     int64 // of them, those that the archive did not know
+	Missing int64 // of those, the ones that nobody was asked to fetch
 }
 
 // A Recheck is a run of rechecks that has ended.
