@@ -12,11 +12,16 @@ import (
 	"tallyman/verify"
 )
 
-// A job is what we read of one, from GetDownloadJob or ListDownloadJobs.
+// A listedJob is what we read of a job from ListDownloadJobs.
+type listedJob struct {
+	Name       api.LenientString `json:"name"`
+	Status     api.LenientString `json:"status"`
+	CreateTime api.LenientString `json:"createTime"` // seconds since 1970
+}
+
+// A job is what we read of one from GetDownloadJob.
 type job struct {
-	Name          api.LenientString `json:"name"`
-	Status        api.LenientString `json:"status"`
-	CreateTime    api.LenientString `json:"createTime"` // seconds since 1970
+	listedJob
 	Configuration struct {
 		LogStore        api.LenientString `json:"logstore"`
 		FromTime        api.LenientString `json:"fromTime"` // seconds since 1970

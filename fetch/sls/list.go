@@ -62,13 +62,6 @@ type page struct {
 	answer *api.Answer
 }
 
-// A listedJob is what a list is asked for of each job: it has all that a job has.
-type listedJob struct {
-	Name       api.LenientString `json:"name"`
-	Status     api.LenientString `json:"status"`
-	CreateTime api.LenientString `json:"createTime"` // seconds since 1970
-}
-
 // A walk goes through the pages of a list by offset.
 type walk struct {
 	*joblist.Walk

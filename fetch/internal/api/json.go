@@ -23,8 +23,7 @@ func (l *LenientString) UnmarshalJSON(b []byte) error {
 			return err
 		}
 		*l = LenientString(strings.TrimSpace(s))
-	case '{', '[':
-	case 'n': // null
+	case '{', '[', 'n': // null
 		*l = ""
 	default:
 		*l = LenientString(b)
