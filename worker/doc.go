@@ -56,6 +56,8 @@
 //     queue ([Queue.Requeue]), and quarantines what would block it.
 //   - dispatcher: runs the tasks of a worker without a Queue, each when it is due and
 //     a slot is free.
+//   - announce: whoever adds a poll or a fetch publishes the name of its queue, and idle
+//     workers look into that.
 //   - orphaned: a task whose worker has died, so that its lease has ended. asynq
 //     gives it to another worker.
 //   - quarantined: a task that can't be read, and that no worker takes any more.

@@ -65,7 +65,7 @@ type turn struct {
 	place    fetch.Ref
 	lister   fetch.Lister // nil if the group is of no place that can be listed
 	listings *placeListings
-	lists    chan struct{} // a slot for each listing of the service as this account
+	slots    chan struct{} // for the listings of the service as this account
 
 	began   time.Time
 	all     int             // members, when the listing began
@@ -128,8 +128,8 @@ func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) er
 	t := &turn{w: w, group: group, listings: l, began: time.Now(), checked: map[string]bool{}}
 	if place, err := fetch.ParsePlace(task.Place); err == nil && (w.Profile == nil || w.Profile(place) == task.Profile) {
 		t.place, t.lister = place, w.Listers[place.Scheme()]
-		lists, _ := w.lists.LoadOrStore(place.Scheme()+" "+task.Profile, make(chan struct{}, listingsAtOnce))
-		t.lists = lists.(chan struct{})
+		slots, _ := w.listSlots.LoadOrStore(place.Scheme()+" "+task.Profile, make(chan struct{}, listingsAtOnce))
+		t.slots = slots.(chan struct{})
 	}
 	for {
 		due, err := t.worthListing(ctx)
@@ -159,8 +159,9 @@ func (w *Worker) lookAfter(ctx context.Context, group string, task placeTask) er
 	return context.Cause(ctx)
 }
 
-// worthListing returns how many members are due, and were due later when the last listing
-// of this turn began, if a listing costs less than asking for each of them; else 0.
+// worthListing returns how many members are due, or will be soon, and were not when the last
+// listing of this turn began, if a listing costs less than asking for each of them; else 0.
+// It notes how many members there are.
 func (t *turn) worthListing(ctx context.Context) (due int, err error) {
 	if t.lister == nil || time.Now().Before(t.listings.pausedUntil) {
 		return 0, nil
@@ -187,8 +188,8 @@ func (t *turn) worthListing(ctx context.Context) (due int, err error) {
 // asked for, and the next one has to wait.
 func (t *turn) list(ctx context.Context, due int) (err error) {
 	select {
-	case t.lists <- struct{}{}:
-		defer func() { <-t.lists }()
+	case t.slots <- struct{}{}:
+		defer func() { <-t.slots }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -45,7 +45,9 @@ type Worker struct {
 	// context has ended too. It may be nil.
 	HardStop context.Context
 
-	TaskCheckInterval time.Duration // the longest that a task of the Queue which is due is not noticed; what is added is told
+	// TaskCheckInterval is the longest that a task of the Queue which is due is not
+	// noticed. One that is added is announced, and noticed at once.
+	TaskCheckInterval time.Duration
 
 	// OnNote is told what a person should know while an export goes on, and
 	// OnEnd how each export fared. They may be nil, and are called by many
@@ -78,7 +80,7 @@ type Worker struct {
 	lastNotes  sync.Map        // the last note, by the hash of the export
 	outages    sync.Map        // of *Outage, by the Cause or the place
 	listings   sync.Map        // of *placeListings, by the group
-	lists      sync.Map        // of the slots of listings, by the service and the account
+	listSlots  sync.Map        // a channel for the listings that run, by the service and the account
 }
 
 // Forever is a Wait without an end.
@@ -147,7 +149,7 @@ func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 	serve := func(queue string, concurrency int, handle asynq.HandlerFunc) {
 		config := w.serverConfig(queue, concurrency)
 		clients[queue] = &idleClient{
-			UniversalClient: w.Queue.redis, ctx: looking, pending: "asynq:{" + queue + "}:pending",
+			UniversalClient: w.Queue.redis, ctx: looking, pending: asynqKey(queue, "pending"),
 			atMost: config.TaskCheckInterval, added: make(chan struct{}, 1),
 		}
 		config.TaskCheckInterval = shortLook
