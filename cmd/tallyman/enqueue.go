@@ -131,6 +131,9 @@ func (c *enqueueCommand) print(ref fetch.Ref, submission worker.Submission) {
 
 func (c *enqueueCommand) exit() error {
 	counts := fmt.Sprintf("%d queued, %d known, %d landed before, %d failed before",
-		c.counts[worker.StateQueued], c.counts[worker.StateKnown], c.counts[worker.StateLanded], c.counts[worker.StateFailed]+c.counts[worker.StateCancelled]+c.counts[worker.StateRemoved])
+		c.counts[worker.StateQueued], c.counts[worker.StateKnown], c.counts[worker.StateLanded], c.counts[worker.StateFailed]+c.counts[worker.StateCancelled])
+	if n := c.counts[worker.StateRemoved]; n > 0 {
+		counts += fmt.Sprintf(", %d %s", n, worker.StateRemoved)
+	}
 	return c.report.ExitEnqueued(counts, len(c.counts) > 0)
 }
