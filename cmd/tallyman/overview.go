@@ -191,31 +191,7 @@ func (o overview) print(w io.Writer, now time.Time) {
 	}
 	for _, name := range names {
 		p := o[name]
-		sums := []string{cli.LandedCount(int(p.Landed), 0, int(p.Doubts))}
-		for _, sum := range []struct {
-			n    int64
-			what string
-		}{{p.Waiting, "waiting"}, {p.Failed, "failed"}, {p.Gone, "damaged or gone"}, {p.Accepted, "accepted"}} {
-			if sum.n > 0 {
-				sums = append(sums, fmt.Sprintf("%d %s", sum.n, sum.what))
-			}
-			if sum.n > 0 && sum.what == "waiting" && p.PolledEvery != "" {
-				sums[len(sums)-1] += " (listed every " + p.PolledEvery + ")"
-			}
-		}
-		if p.Missing != nil && *p.Missing > 0 {
-			sums = append(sums, fmt.Sprintf("%d missing", *p.Missing))
-			switch {
-			case p.Partial:
-				sums[len(sums)-1] += " (of the part that was listed)"
-			case p.Counted.Before(*p.Listed):
-				sums[len(sums)-1] += " (counted " + ago(p.Counted) + ")"
-			}
-		}
-		if p.Next != nil {
-			sums = append(sums, "next "+cli.FormatDue(*p.Next, now))
-		}
-		fmt.Fprintf(w, "%-*s  %-9s  %-9s  %-9s  %s\n", widest, cmp.Or(name, "(no place)"), ago(p.Listed), ago(p.LastLanded), ago(p.Proven), strings.Join(sums, ", "))
+		fmt.Fprintf(w, "%-*s  %-9s  %-9s  %-9s  %s\n", widest, cmp.Or(name, "(no place)"), ago(p.Listed), ago(p.LastLanded), ago(p.Proven), strings.Join(p.sums(now), ", "))
 		if p.Message == "" {
 			continue
 		}
@@ -235,6 +211,37 @@ func (o overview) print(w io.Writer, now time.Time) {
 	if len(names) > 0 {
 		fmt.Fprintln(w)
 	}
+}
+
+// sums are how many exports of the place are in which state, and when it is due, as texts.
+func (p *placeLine) sums(now time.Time) []string {
+	sums := []string{cli.LandedCount(int(p.Landed), 0, int(p.Doubts))}
+	add := func(n int64, what, more string) {
+		if n > 0 {
+			sums = append(sums, fmt.Sprintf("%d %s%s", n, what, more))
+		}
+	}
+	polled, counted := "", ""
+	if p.PolledEvery != "" {
+		polled = " (listed every " + p.PolledEvery + ")"
+	}
+	switch {
+	case p.Partial:
+		counted = " (of the part that was listed)"
+	case p.Counted != nil && p.Counted.Before(*p.Listed):
+		counted = " (counted " + cli.FormatAge(*p.Counted, now) + ")"
+	}
+	add(p.Waiting, "waiting", polled)
+	add(p.Failed, "failed", "")
+	add(p.Gone, "damaged or gone", "")
+	add(p.Accepted, "accepted", "")
+	if p.Missing != nil {
+		add(*p.Missing, "missing", counted)
+	}
+	if p.Next != nil {
+		sums = append(sums, "next "+cli.FormatDue(*p.Next, now))
+	}
+	return sums
 }
 
 // addLanded counts what landed by the catalog, and what is damaged or gone. With --json, or
