@@ -27,7 +27,7 @@ type bucketState struct {
 
 // AddBucket makes a bucket, or changes the settings of one and leaves its
 // objects. Nobody can read a bucket named sls-downloads, dms-downloads,
-// dbs-downloads or downloadjobs: the cloud uses these names itself.
+// dbs-downloads, downloadjobs or logstores: the cloud uses these names itself.
 func (c *Cloud) AddBucket(name string, b Bucket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -39,9 +39,10 @@ type Cloud struct {
 	account sign.Account
 
 	mu        sync.Mutex
-	projects  map[string]map[string]*jobState // by project and job
-	added     int                             // jobs and tasks so far: the next one's number
-	orders    map[string]*orderState          // by "ORDER/KEY"
+	projects  map[string]map[string]*jobState      // by project and job
+	logstores map[string]map[string]*logstoreState // by project and log store
+	added     int                                  // jobs and tasks so far: the next one's number
+	orders    map[string]*orderState               // by "ORDER/KEY"
 	instances map[string]*instanceState
 	dumpTasks map[string]*dumpTaskState // by ID
 	buckets   map[string]*bucketState
@@ -64,7 +65,7 @@ func New(o Options) *Cloud {
 			Calls: map[string]int{}, Refused: map[string]int{},
 			Jobs: map[string]ItemCounts{}, Orders: map[string]ItemCounts{}, Tasks: map[string]ItemCounts{}, Objects: map[string]ItemCounts{},
 		},
-		projects: map[string]map[string]*jobState{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
+		projects: map[string]map[string]*jobState{}, logstores: map[string]map[string]*logstoreState{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
 		dumpTasks: map[string]*dumpTaskState{}, buckets: map[string]*bucketState{}, nonces: map[string]time.Time{},
 	}
 }
@@ -73,7 +74,7 @@ func New(o Options) *Cloud {
 // fault cuts the response, which net/http understands.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
-	case path == jobsPath, strings.HasPrefix(path, jobsPath+"/"), sign.IsSLS(r):
+	case path == "/downloadjobs", strings.HasPrefix(path, "/downloadjobs/"), strings.HasPrefix(path, "/logstores/"), sign.IsSLS(r):
 		c.serveSLS(w, r)
 	case path == "/" && (r.Header.Get("x-acs-action") != "" || r.URL.Query().Has("Action") ||
 		r.Method == http.MethodPost && !strings.HasPrefix(r.Header.Get("Authorization"), "OSS")): // its form may have the Action

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -40,12 +41,11 @@ func newRow(i int, r *rand.Rand) row {
 	}
 }
 
-var formats = map[string]func(w io.Writer, rows int, r *rand.Rand){
-	"csv": func(w io.Writer, rows int, r *rand.Rand) {
+var formats = map[string]func(io.Writer, iter.Seq2[int, row]){
+	"csv": func(w io.Writer, rows iter.Seq2[int, row]) {
 		out := csv.NewWriter(w)
 		out.Write([]string{"__time__", "__source__", "level", "trace_id", "message"})
-		for i := range rows {
-			l := newRow(i, r)
+		for i, l := range rows {
 			if i%16 == 7 {
 				l.Message += "\nretried: \"yes\""
 			}
@@ -53,10 +53,10 @@ var formats = map[string]func(w io.Writer, rows int, r *rand.Rand){
 		}
 		out.Flush()
 	},
-	"json": func(w io.Writer, rows int, r *rand.Rand) {
+	"json": func(w io.Writer, rows iter.Seq2[int, row]) {
 		out := json.NewEncoder(w)
-		for i := range rows {
-			out.Encode(newRow(i, r))
+		for _, l := range rows {
+			out.Encode(l)
 		}
 	},
 }
@@ -71,7 +71,14 @@ func Generate(rows int, format string, seed uint64) []byte {
 		panic("sandbox: no format " + format)
 	}
 	var b bytes.Buffer
-	generate(&b, rows, rand.New(rand.NewPCG(seed, 1)))
+	generate(&b, func(yield func(int, row) bool) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		for i := range rows {
+			if !yield(i, newRow(i, r)) {
+				return
+			}
+		}
+	})
 	return b.Bytes()
 }
 

@@ -11,6 +11,8 @@
 //   - cloud: all that is served on one listener, for one customer with one key.
 //   - job: a download job of SLS, in a project. It has one File, by URL, or
 //     writes several to a bucket.
+//   - log store: rows of SLS with their times, in a project. A histogram counts
+//     them.
 //   - order: a data tracking order of DMS with one download key. Its file is a zip.
 //   - task: a download task of DBS, of a database instance.
 //   - dump task: a task of DIS that writes the records of a stream to a bucket;
@@ -34,8 +36,9 @@
 // nothing with the clients that sign. The cloud checks the key before it looks
 // for what is asked for. It tells the APIs apart by the request:
 //
-//   - SLS (GetDownloadJob, ListDownloadJobs, CreateDownloadJob,
-//     DeleteDownloadJob): a path under /downloadjobs, or a signature of SLS. The
+//   - SLS (GetDownloadJob, ListDownloadJobs, CreateDownloadJob, DeleteDownloadJob,
+//     GetLogStore, GetIndex, GetHistograms by its path of today and its older
+//     one): a path under /downloadjobs or /logstores, or a signature of SLS. The
 //     project is the first label of the Host header. An address, or a name
 //     without a dot, has none: there ProjectHeader decides, or the job's name.
 //   - DMS (QueryDataTrackResultDownloadStatus of 2018-11-01) and DBS
@@ -123,7 +126,7 @@
 // The vendors do not publish these, so the sandbox guesses them:
 //
 //   - SLS: the messages of JobNotExist and JobAlreadyExist, the status and code
-//     for an unknown operation, how many jobs a listing has without a size, how
+//     for an unknown operation, the widths of a histogram's intervals, what an Incomplete one counts, how many jobs a listing has without a size, how
 //     long a URL lives, and the keys under a job's prefix.
 //   - DMS: the codes for an order or a tenant that does not exist, for an unknown
 //     version and for a parameter that is no number; that a success alone has

@@ -23,7 +23,6 @@ import (
 const ProjectHeader = "X-Sandbox-Project"
 
 const (
-	jobsPath         = "/downloadjobs"
 	maxBody          = 10 << 20 // bytes, of any call
 	unknownOperation = "Unknown"
 
@@ -32,28 +31,53 @@ const (
 	maxCreatedRows = 20_000 // of a created job, which else has a row for each second that it covers
 )
 
-// A jobCall is one call of SLS whose signature is good.
-type jobCall struct {
-	project, job string
-	query        url.Values
-	body         []byte
-	origin       string // of the URLs in the answer
+// An slsCall is one call of SLS whose signature is good.
+type slsCall struct {
+	project string
+	name    string // of the job or the log store that the path names
+	query   url.Values
+	body    []byte
+	origin  string // of the URLs in the answer
 }
 
-// A jobOperation answers a call with what to write as JSON, or nil for nothing.
+// An slsOperation answers a call with what to write as JSON, or nil for nothing.
 // It has the cloud's lock. Its errors are those of the operation's page and of
 // SLS's page on common error codes.
-type jobOperation struct {
+type slsOperation struct {
 	name   string
-	answer func(*Cloud, jobCall) (any, *apierr.Error)
+	answer func(*Cloud, slsCall) (any, *apierr.Error)
 }
 
-// jobOperations are known by their method, and a "/" where they name a job.
-var jobOperations = map[string]jobOperation{
-	"GET/":    {"GetDownloadJob", (*Cloud).getJob},
-	"GET":     {"ListDownloadJobs", (*Cloud).listJobs},
-	"POST":    {"CreateDownloadJob", (*Cloud).createJob},
-	"DELETE/": {"DeleteDownloadJob", (*Cloud).deleteJob},
+// slsOperations are known by their method, their path with a * for a name, and
+// the parameter type.
+var slsOperations = map[string]slsOperation{
+	"GET /downloadjobs/*":    {"GetDownloadJob", (*Cloud).getJob},
+	"GET /downloadjobs":      {"ListDownloadJobs", (*Cloud).listJobs},
+	"POST /downloadjobs":     {"CreateDownloadJob", (*Cloud).createJob},
+	"DELETE /downloadjobs/*": {"DeleteDownloadJob", (*Cloud).deleteJob},
+
+	"GET /logstores/*":                      {"GetLogStore", (*Cloud).getLogstore},
+	"GET /logstores/*?type=histogram":       {"GetHistograms", (*Cloud).getHistogram}, // its older path
+	"GET /logstores/*/index?type=histogram": {"GetHistograms", (*Cloud).getHistogram},
+	"GET /logstores/*/index":                {"GetIndex", (*Cloud).getIndex},
+}
+
+// findSLS returns the operation that a request is for, and what its path names.
+func findSLS(r *http.Request) (operation slsOperation, name string) {
+	parts := strings.Split(r.URL.Path, "/") // the first is ""
+	if len(parts) > 2 {
+		name, parts[2] = parts[2], "*"
+	}
+	key := r.Method + " " + strings.Join(parts, "/")
+	if kind := r.URL.Query().Get("type"); kind != "" {
+		key += "?type=" + kind
+	}
+	if operation, known := slsOperations[key]; known && (len(parts) == 2 || name != "") {
+		return operation, name
+	}
+	return slsOperation{unknownOperation, func(*Cloud, slsCall) (any, *apierr.Error) {
+		return nil, apierr.New(http.StatusNotFound, "InvalidURI", "%s %s is not an operation.", r.Method, r.URL.Path)
+	}}, ""
 }
 
 func (c *Cloud) serveSLS(w http.ResponseWriter, r *http.Request) {
@@ -67,6 +91,9 @@ func (c *Cloud) serveSLS(w http.ResponseWriter, r *http.Request) {
 			Message string `json:"errorMessage"`
 		}{bad.Code, bad.Message})
 	case answer != nil:
+		if h, ok := answer.(histogram); ok {
+			h.header(w.Header())
+		}
 		w.Header().Set("Content-Type", "application/json")
 		writeJSON(w, answer)
 	}
@@ -74,19 +101,9 @@ func (c *Cloud) serveSLS(w http.ResponseWriter, r *http.Request) {
 
 // answerSLS checks the signature before it looks for the job, so that a wrong
 // key does not learn what exists. A call that names no project is for the first
-// project that has the job, or else for the first.
+// project that has the job or the log store, or else for the first.
 func (c *Cloud) answerSLS(w http.ResponseWriter, r *http.Request) (any, *apierr.Error) {
-	job, named := strings.CutPrefix(r.URL.Path, jobsPath+"/")
-	key := r.Method
-	if named {
-		key += "/"
-	}
-	operation, known := jobOperations[key]
-	if !known || !named && r.URL.Path != jobsPath {
-		job, operation = "", jobOperation{unknownOperation, func(*Cloud, jobCall) (any, *apierr.Error) {
-			return nil, apierr.New(http.StatusNotFound, "InvalidURI", "%s %s is not an operation.", r.Method, r.URL.Path)
-		}}
-	}
+	operation, name := findSLS(r)
 	c.count(func(n *Counts) { n.Calls[operation.name]++ })
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -100,24 +117,26 @@ func (c *Cloud) answerSLS(w http.ResponseWriter, r *http.Request) (any, *apierr.
 	defer c.mu.Unlock()
 	project := cmp.Or(label, r.Header.Get(ProjectHeader))
 	if names := slices.Sorted(maps.Keys(c.projects)); project == "" && len(names) > 0 {
-		hasJob := func(name string) bool { return job == "" || c.projects[name][job] != nil }
-		project = names[max(slices.IndexFunc(names, hasJob), 0)]
+		has := func(project string) bool {
+			return name == "" || c.projects[project][name] != nil || c.logstores[project][name] != nil
+		}
+		project = names[max(slices.IndexFunc(names, has), 0)]
 	}
 	if c.projects[project] == nil {
 		return nil, apierr.New(http.StatusNotFound, "ProjectNotExist", "The Project does not exist : %s", project)
 	}
-	return operation.answer(c, jobCall{project, job, r.URL.Query(), body, origin(r, host)})
+	return operation.answer(c, slsCall{project, name, r.URL.Query(), body, origin(r, host)})
 }
 
-func (c *Cloud) job(q jobCall) (*jobState, *apierr.Error) {
-	s := c.projects[q.project][q.job]
+func (c *Cloud) job(q slsCall) (*jobState, *apierr.Error) {
+	s := c.projects[q.project][q.name]
 	if s == nil {
-		return nil, apierr.New(http.StatusNotFound, "JobNotExist", "Job %s does not exist.", q.job)
+		return nil, apierr.New(http.StatusNotFound, "JobNotExist", "Job %s does not exist.", q.name)
 	}
 	return s, nil
 }
 
-func (c *Cloud) getJob(q jobCall) (any, *apierr.Error) {
+func (c *Cloud) getJob(q slsCall) (any, *apierr.Error) {
 	s, bad := c.job(q)
 	if bad != nil {
 		return nil, bad
@@ -141,7 +160,7 @@ type jobList struct {
 }
 
 // listJobs lists the newest first.
-func (c *Cloud) listJobs(q jobCall) (any, *apierr.Error) {
+func (c *Cloud) listJobs(q slsCall) (any, *apierr.Error) {
 	offset, bad := q.number("offset", 0)
 	if bad != nil {
 		return nil, bad
@@ -170,7 +189,7 @@ func (c *Cloud) listJobs(q jobCall) (any, *apierr.Error) {
 }
 
 // number reads a parameter of a listing.
-func (q jobCall) number(name string, otherwise int) (int, *apierr.Error) {
+func (q slsCall) number(name string, otherwise int) (int, *apierr.Error) {
 	text := q.query.Get(name)
 	if text == "" {
 		return otherwise, nil
@@ -182,7 +201,7 @@ func (q jobCall) number(name string, otherwise int) (int, *apierr.Error) {
 	return n, nil
 }
 
-func (c *Cloud) deleteJob(q jobCall) (any, *apierr.Error) {
+func (c *Cloud) deleteJob(q slsCall) (any, *apierr.Error) {
 	s, bad := c.job(q)
 	if bad == nil {
 		delete(c.projects[q.project], s.Name)
@@ -203,14 +222,10 @@ var jobName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`
 
 const maxJobName = 64
 
-// createJob makes a job that starts, runs and succeeds, one step a call.
-func (c *Cloud) createJob(q jobCall) (any, *apierr.Error) {
-	var r jobRequest
-	if err := json.Unmarshal(q.body, &r); err != nil {
-		return nil, apierr.New(http.StatusBadRequest, "ParameterInvalid", "The body is not the JSON of a job: %v", err)
-	}
+// check returns the refusal of a request that has no job's parameters, or nil.
+func (r jobRequest) check() *apierr.Error {
 	f := r.Configuration
-	allowIncomplete, isBool := f.AllowInComplete.(bool)
+	_, isBool := f.AllowInComplete.(bool)
 	_, knownCodec := codecs[f.Sink.CompressionType]
 	for _, rule := range []struct {
 		valid     bool
@@ -229,21 +244,34 @@ func (c *Cloud) createJob(q jobCall) (any, *apierr.Error) {
 		{f.Sink.Bucket == "" || f.Sink.RoleARN != "", "sink.roleArn"},
 	} {
 		if !rule.valid {
-			return nil, apierr.New(http.StatusBadRequest, "ParameterInvalid", "The parameter %s is missing or invalid.", rule.parameter)
+			return apierr.New(http.StatusBadRequest, "ParameterInvalid", "The parameter %s is missing or invalid.", rule.parameter)
 		}
+	}
+	return nil
+}
+
+// createJob makes a job that starts, runs and succeeds, one step a call.
+func (c *Cloud) createJob(q slsCall) (any, *apierr.Error) {
+	var r jobRequest
+	if err := json.Unmarshal(q.body, &r); err != nil {
+		return nil, apierr.New(http.StatusBadRequest, "ParameterInvalid", "The body is not the JSON of a job: %v", err)
+	}
+	if bad := r.check(); bad != nil {
+		return nil, bad
 	}
 	if c.projects[q.project][r.Name] != nil {
 		return nil, apierr.New(http.StatusBadRequest, "JobAlreadyExist", "Job %s already exists.", r.Name)
 	}
-	seed := fnv.New64a()
+	f, seed := r.Configuration, fnv.New64a()
 	seed.Write([]byte(r.Name))
-	c.addJob(c.newJobState(q.project, Job{
+	job := Job{
 		Name: r.Name, DisplayName: r.DisplayName, Description: r.Description,
 		Logstore: f.Logstore, Query: f.Query, FromTime: time.Unix(f.FromTime, 0), ToTime: time.Unix(f.ToTime, 0),
-		PowerSQL: f.PowerSQL, AllowIncomplete: allowIncomplete,
+		PowerSQL: f.PowerSQL, AllowIncomplete: f.AllowInComplete == true,
 		Bucket: f.Sink.Bucket, Prefix: f.Sink.Prefix, RoleARN: f.Sink.RoleARN,
 		Statuses: []string{JobStarting, JobRunning, JobSucceeded},
 		File:     File{Rows: int(min(f.ToTime-f.FromTime, maxCreatedRows)), Format: f.Sink.ContentType, Codec: f.Sink.CompressionType, Seed: seed.Sum64()},
-	}))
+	}
+	c.addJob(c.newJobState(q.project, job))
 	return nil, nil
 }
