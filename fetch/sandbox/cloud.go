@@ -41,6 +41,7 @@ type Cloud struct {
 	mu        sync.Mutex
 	projects  map[string]map[string]*jobState      // by project and job
 	logstores map[string]map[string]*logstoreState // by project and log store
+	quotas    map[string]int                       // unfinished jobs, by project
 	added     int                                  // jobs and tasks so far: the next one's number
 	orders    map[string]*orderState               // by "ORDER/KEY"
 	instances map[string]*instanceState
@@ -65,7 +66,7 @@ func New(o Options) *Cloud {
 			Calls: map[string]int{}, Refused: map[string]int{},
 			Jobs: map[string]ItemCounts{}, Orders: map[string]ItemCounts{}, Tasks: map[string]ItemCounts{}, Objects: map[string]ItemCounts{},
 		},
-		projects: map[string]map[string]*jobState{}, logstores: map[string]map[string]*logstoreState{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
+		projects: map[string]map[string]*jobState{}, logstores: map[string]map[string]*logstoreState{}, quotas: map[string]int{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
 		dumpTasks: map[string]*dumpTaskState{}, buckets: map[string]*bucketState{}, nonces: map[string]time.Time{},
 	}
 }

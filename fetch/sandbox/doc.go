@@ -12,7 +12,7 @@
 //   - job: a download job of SLS, in a project. It has one File, by URL, or
 //     writes several to a bucket.
 //   - log store: rows of SLS with their times, in a project. A histogram counts
-//     them.
+//     them, and a job that is created while a project has log stores exports them.
 //   - order: a data tracking order of DMS with one download key. Its file is a zip.
 //   - task: a download task of DBS, of a database instance.
 //   - dump task: a task of DIS that writes the records of a stream to a bucket;
@@ -126,7 +126,8 @@
 // The vendors do not publish these, so the sandbox guesses them:
 //
 //   - SLS: the messages of JobNotExist and JobAlreadyExist, the status and code
-//     for an unknown operation, the widths of a histogram's intervals, what an Incomplete one counts, how many jobs a listing has without a size, how
+//     for an unknown operation, the quota of jobs and the code for one too many,
+//     the widths of a histogram's intervals, what an Incomplete one counts, how many jobs a listing has without a size, how
 //     long a URL lives, and the keys under a job's prefix.
 //   - DMS: the codes for an order or a tenant that does not exist, for an unknown
 //     version and for a parameter that is no number; that a success alone has

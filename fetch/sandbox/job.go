@@ -3,6 +3,7 @@ package sandbox
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -126,6 +127,20 @@ func (c *Cloud) UpdateJob(project, job string, change func(*Job)) bool {
 	return true
 }
 
+// Jobs returns the jobs of a project that are there, in the order in which they were
+// added. The one status of each is its latest, as a listing has it.
+func (c *Cloud) Jobs(project string) []Job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	states := slices.SortedFunc(maps.Values(c.projects[project]), func(a, b *jobState) int { return cmp.Compare(a.number, b.number) })
+	jobs := make([]Job, len(states))
+	for i, s := range states {
+		jobs[i] = s.Job
+		jobs[i].Statuses, jobs[i].Files = []string{s.status()}, slices.Clone(s.Files)
+	}
+	return jobs
+}
+
 // JobURL returns a new signed URL of a job's file, as a console would, on
 // origin, "http://HOST:PORT". It is "" if there is no such job.
 func (c *Cloud) JobURL(origin, project, job string) string {
@@ -150,6 +165,9 @@ type jobState struct {
 	object  *object // File, by signed URL
 	outputs outputs
 }
+
+// status is the latest that was answered, or else the first.
+func (s *jobState) status() string { return statusAt(s.Statuses, max(s.gets-1, 0), JobSucceeded) }
 
 func (c *Cloud) newJobState(project string, j Job) *jobState {
 	now := c.options.Now()

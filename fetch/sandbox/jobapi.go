@@ -250,7 +250,8 @@ func (r jobRequest) check() *apierr.Error {
 	return nil
 }
 
-// createJob makes a job that starts, runs and succeeds, one step a call.
+// createJob makes a job that starts, runs and succeeds, one step a call. In a project
+// without log stores its rows are of no log.
 func (c *Cloud) createJob(q slsCall) (any, *apierr.Error) {
 	var r jobRequest
 	if err := json.Unmarshal(q.body, &r); err != nil {
@@ -262,6 +263,9 @@ func (c *Cloud) createJob(q slsCall) (any, *apierr.Error) {
 	if c.projects[q.project][r.Name] != nil {
 		return nil, apierr.New(http.StatusBadRequest, "JobAlreadyExist", "Job %s already exists.", r.Name)
 	}
+	if bad := c.overQuota(q.project); bad != nil {
+		return nil, bad
+	}
 	f, seed := r.Configuration, fnv.New64a()
 	seed.Write([]byte(r.Name))
 	job := Job{
@@ -271,6 +275,15 @@ func (c *Cloud) createJob(q slsCall) (any, *apierr.Error) {
 		Bucket: f.Sink.Bucket, Prefix: f.Sink.Prefix, RoleARN: f.Sink.RoleARN,
 		Statuses: []string{JobStarting, JobRunning, JobSucceeded},
 		File:     File{Rows: int(min(f.ToTime-f.FromTime, maxCreatedRows)), Format: f.Sink.ContentType, Codec: f.Sink.CompressionType, Seed: seed.Sum64()},
+	}
+	if len(c.logstores[q.project]) > 0 {
+		l, bad := c.logstore(slsCall{project: q.project, name: f.Logstore})
+		if bad != nil {
+			return nil, bad
+		}
+		if bad := l.result(&job, c.options.Now()); bad != nil {
+			return nil, bad
+		}
 	}
 	c.addJob(c.newJobState(q.project, job))
 	return nil, nil

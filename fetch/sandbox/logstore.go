@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A Logstore is a log store of SLS. Its rows follow from Seed, so that each
-// histogram of one window sees the same rows.
+// A Logstore is a log store of SLS. Its rows follow from Seed, so that each job and
+// each histogram of one window sees the same rows.
 type Logstore struct {
 	Name string
 	Seed uint64
@@ -26,6 +26,10 @@ type Logstore struct {
 	// Incomplete is how many histograms of one window and query are Incomplete, with
 	// a part of the count, before the first that is Complete.
 	Incomplete int
+
+	// JobFaults are by the beginning of the window that a job is created for, in
+	// seconds since 1970.
+	JobFaults map[int64]JobFaults
 }
 
 // LateRows are rows that arrive after the time that they have.

@@ -13,10 +13,13 @@ import (
 type logstoreState struct {
 	Logstore
 	asked map[string]int // histograms so far, by window and query
+	made  map[int64]int  // jobs so far that did not get ERROR by a fault, by the beginning of their window
+	fail  map[int64]int  // and those that did
 }
 
 // AddLogstore adds a log store, and its project if need be. It replaces one of the
-// same name.
+// same name. In a project that has log stores, a job is created for one of them alone,
+// and its file holds what its query finds there at that time.
 func (c *Cloud) AddLogstore(project string, l Logstore) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -24,7 +27,7 @@ func (c *Cloud) AddLogstore(project string, l Logstore) {
 	if c.logstores[project] == nil {
 		c.logstores[project] = map[string]*logstoreState{}
 	}
-	c.logstores[project][l.Name] = &logstoreState{Logstore: l, asked: map[string]int{}}
+	c.logstores[project][l.Name] = &logstoreState{Logstore: l, asked: map[string]int{}, made: map[int64]int{}, fail: map[int64]int{}}
 }
 
 // UpdateLogstore calls change under the cloud's lock and reports whether there is such
