@@ -68,13 +68,6 @@ type Export struct {
 	Answer  any      // for the receipt: the provider's answer, without a secret, as it marshals to JSON
 }
 
-// A Window is the time that an export spans.
-type Window struct {
-	Place    Ref       `json:"-"` // that has the export, or zero if its scheme has no places
-	Group    string    // of the windows that can be compared with each other, such as those of one log store and query
-	From, To time.Time // in whole seconds; To is the first second that is not in it
-}
-
 // An Object is one remote file of an export.
 type Object struct {
 	Name     string      // slash-separated; unique in the export

@@ -15,7 +15,6 @@ import (
 	"tallyman/fetch/internal/memory"
 	"tallyman/fetch/internal/unpack"
 	"tallyman/verify/archive"
-	"tallyman/verify/archive/ledger"
 )
 
 // A Fetcher fetches exports into an archive. Its methods may be called by many
@@ -145,13 +144,10 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 	summary := archive.Summary{
 		Reference: ref.String(), Status: export.Status, RequestID: export.RequestID,
 		Records: export.Records, Doubts: slices.Concat(export.Doubts, doubts), Answer: export.Answer,
-		Version: f.Version, Endpoint: export.Endpoint,
+		Version: f.Version, Endpoint: export.Endpoint, Window: export.Window.recorded(),
 	}
 	if f.Profile != nil {
 		summary.Profile = f.Profile(ref)
-	}
-	if w := export.Window; w != nil {
-		summary.Window = &ledger.Window{Group: w.Group, From: w.From.Unix(), To: w.To.Unix()}
 	}
 	Received(ctx)
 	receipt, err = in.Commit(summary)

@@ -34,6 +34,11 @@ type Scheme struct {
 	// URL is set for references that are URLs: HOST/PATH. A query that holds a
 	// secret stays in memory, and the fragment is what the reference promises.
 	URL bool
+
+	// Window returns the window of an export by what the provider answered when it
+	// landed, as JSON, or nil. Receipts of earlier versions keep the answer alone. Where
+	// it is nil, no answer tells.
+	Window func(ref Ref, answer []byte) *Window
 }
 
 // A Segment is one part of the path of a reference.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/fetch"
 	"tallyman/verify/archive"
 )
 
@@ -21,6 +22,15 @@ func (a *app) mayMake(may archive.Site) archive.Site {
 	return may
 }
 
+// openArchive opens the archive of --archive, or makes it where may allows that.
+func (a *app) openArchive(may archive.Site) (*archive.Archive, error) {
+	store, err := archive.Open(a.Archive, a.ArchiveID, may)
+	if store != nil {
+		store.WindowOf = fetch.WindowOf
+	}
+	return store, err
+}
+
 // made says which archive was made.
 func (a *app) made(store *archive.Archive) string {
 	return fmt.Sprintf("made an archive in %s, since there was none: its ID is %s", a.Archive, store.ID())
@@ -29,7 +39,7 @@ func (a *app) made(store *archive.Archive) string {
 // openPlanned returns the archive that a fetch would open, or nil if the fetch
 // would make one.
 func (a *app) openPlanned() (*archive.Archive, error) {
-	store, err := archive.Open(a.Archive, a.ArchiveID, archive.SiteArchive)
+	store, err := a.openArchive(archive.SiteArchive)
 	if none, ok := errors.AsType[*archive.NoArchiveError](err); ok && none.Site <= a.mayMake(archive.SiteBegun) {
 		return nil, nil
 	}
@@ -39,7 +49,7 @@ func (a *app) openPlanned() (*archive.Archive, error) {
 // openExisting returns the archive of --archive, or nil if there is none and
 // --archive-id names none.
 func (a *app) openExisting() (*archive.Archive, error) {
-	store, err := archive.Open(a.Archive, a.ArchiveID, archive.SiteArchive)
+	store, err := a.openArchive(archive.SiteArchive)
 	if errors.Is(err, fs.ErrNotExist) && a.ArchiveID == "" {
 		return nil, nil
 	}

@@ -36,7 +36,7 @@ func (a *app) demo(ctx context.Context, stdout io.Writer) error {
 		return fmt.Errorf("start the sandbox: %w", err)
 	}
 	defer stop()
-	store, err := archive.Open(a.Archive, a.ArchiveID, a.mayMake(archive.SiteEmpty))
+	store, err := a.openArchive(a.mayMake(archive.SiteEmpty))
 	if err != nil {
 		return err
 	}

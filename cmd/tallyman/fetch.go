@@ -79,7 +79,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 		forEachReference(cmd.Context(), refs, a.Parallel, report, c.plan)
 		return report.Exit()
 	}
-	store, err := archive.Open(a.Archive, a.ArchiveID, a.mayMake(archive.SiteBegun))
+	store, err := a.openArchive(a.mayMake(archive.SiteBegun))
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (a *app) init(cmd *cobra.Command, args []string) error {
 	if a.ArchiveID != "" {
 		may = archive.SiteExports
 	}
-	store, err := archive.Open(a.Archive, a.ArchiveID, may)
+	store, err := a.openArchive(may)
 	if err != nil {
 		return err
 	}

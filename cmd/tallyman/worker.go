@@ -80,7 +80,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 			closeQueue()
 		}
 	}()
-	store, err := archive.Open(a.Archive, a.ArchiveID, a.mayMake(archive.SiteBegun))
+	store, err := a.openArchive(a.mayMake(archive.SiteBegun))
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,15 @@ func (j *job) window(ref fetch.Ref) *fetch.Window {
 	return &fetch.Window{Place: place, Group: WindowGroup(string(c.LogStore), string(c.Query)), From: from, To: to}
 }
 
+// answeredWindow is the window of a job by the answer that a receipt keeps of it.
+func answeredWindow(ref fetch.Ref, answer []byte) *fetch.Window {
+	j := new(job)
+	if err := api.Unmarshal(answer, j); err != nil {
+		return nil
+	}
+	return j.window(ref)
+}
+
 // WindowGroup is the Group of the windows of one log store and query; the query "" selects
 // all.
 func WindowGroup(logStore, query string) string {

@@ -15,6 +15,7 @@ import (
 	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/redact"
 	"tallyman/verify"
+	"tallyman/verify/archive/ledger"
 )
 
 // succeeded returns the answer of a job that succeeded, with some of its text
@@ -146,6 +147,18 @@ func TestTheWindowOfAJobIsThatOfItsLogStoreAndQuery(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", c.name, diff)
+		}
+		var recorded *ledger.Window
+		if c.want != nil {
+			recorded = &ledger.Window{Group: c.want.Group, From: c.want.From, To: c.want.To}
+		}
+		if diff := cmp.Diff(recorded, fetch.WindowOf(jobRef, func() any { return export.Answer })); diff != "" {
+			t.Errorf("%s, by the answer that a receipt keeps: (-want +got)\n%s", c.name, diff)
+		}
+	}
+	for _, answer := range []any{nil, "text", func() {}} {
+		if got := fetch.WindowOf(jobRef, func() any { return answer }); got != nil {
+			t.Errorf("%T is no answer of the service, and has the window %+v", answer, got)
 		}
 	}
 }

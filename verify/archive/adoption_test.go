@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tallyman/verify/archive/internal/powercut"
+	"tallyman/verify/archive/ledger"
 )
 
 // plantEarlier puts bags into an archive as versions without a ledger left them, but
@@ -29,7 +30,7 @@ func plantEarlier(t testing.TB, dir string, names ...string) {
 		if err := os.MkdirAll(bag, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		rewrite(t, filepath.Join(bag, receiptFile), fmt.Appendf(nil, `{"schema":"tallyman.receipt/v1","reference":"sls://%s","key":%q,"landed":"2025-01-02T03:04:05Z","bytes":7,"records":2}`, name, key))
+		rewrite(t, filepath.Join(bag, receiptFile), fmt.Appendf(nil, `{"schema":"tallyman.receipt/v1","reference":"sls://%s","key":%q,"landed":"2025-01-02T03:04:05Z","bytes":7,"records":2,"answer":{"name":%q}}`, name, key, name))
 		rewrite(t, filepath.Join(bag, tagManifest), []byte(name))
 	}
 }
@@ -97,6 +98,13 @@ func TestWhatLandedBeforeTheLedgerIsAdoptedOnce(t *testing.T) {
 		t.Errorf("before anything landed that is to be adopted: %v, %v", adopted, err)
 	}
 	plantEarlier(t, a.dir, "a", "b")
+	window := &ledger.Window{Group: "access *", From: 1, To: 2}
+	a.WindowOf = func(reference string, answer func() any) *ledger.Window {
+		if _, isAnswer := answer().(map[string]any); reference != "sls://b" || !isAnswer {
+			return nil
+		}
+		return window
+	}
 	for range 2 {
 		if err := a.Adopt(t.Context()); err != nil {
 			t.Fatal(err)
@@ -111,6 +119,9 @@ func TestWhatLandedBeforeTheLedgerIsAdoptedOnce(t *testing.T) {
 	receipt, _ := readReceipt(a.Path(line.Key))
 	if err != nil || line.Bag != bag || line.Ref != "sls://b" || line.Bytes != 7 || line.Records != 2 || !line.LandedAt.Equal(receipt.Landed) || line.LandedAt.IsZero() {
 		t.Errorf("%+v, %v", line, err)
+	}
+	if diff := cmp.Diff(window, line.Window); diff != "" {
+		t.Errorf("the window by the answer in the receipt: %s", diff)
 	}
 
 	plantEarlier(t, a.dir, "c") // by an older worker

@@ -50,6 +50,12 @@ type Archive struct {
 	// not change.
 	Made bool
 
+	// WindowOf returns the window of an export whose receipt tells none, as those of
+	// earlier versions don't, by its reference and by what its provider answered, which is
+	// read from the receipt when it asks; or nil. It is set before the archive is used, and
+	// not after. nil knows of none.
+	WindowOf func(reference string, answer func() any) *ledger.Window
+
 	dir   string
 	id    string
 	disk  disk

@@ -155,7 +155,25 @@ func (a *Archive) adoptedLine(key string) (line ledger.Line, r *Receipt, ok bool
 	bag, err := hashTagManifest(a.Path(key))
 	line = landedLine(r, bag)
 	line.Kind, line.LandedAt = ledger.Adopted, r.Landed
+	if line.Window == nil {
+		line.Window = a.Window(r.Reference, key)
+	}
 	return line, r, err == nil
+}
+
+// Window returns the window of an export in its place as WindowOf finds it, for a line of
+// the ledger that has none; or nil. No answer of an export is read that is not there, or
+// can't be read.
+func (a *Archive) Window(reference, key string) *ledger.Window {
+	if a.WindowOf == nil {
+		return nil
+	}
+	return a.WindowOf(reference, func() any {
+		if r, err := readReceipt(a.Path(key)); err == nil && r.Key == key {
+			return r.Answer
+		}
+		return nil
+	})
 }
 
 // Ledger is the archive's ledger, for a reader that keeps an index of it.
@@ -272,6 +290,9 @@ func (u *Audit) Adopt(ctx context.Context, key, reason string, onRead func(bytes
 	}
 	line := landedLine(r, bag)
 	line.Kind, line.LandedAt, line.Reason = ledger.Adopted, r.Landed, reason
+	if line.Window == nil {
+		line.Window = a.Window(r.Reference, key)
+	}
 	if gone {
 		line.Kind = ledger.Restored
 	}
