@@ -52,6 +52,7 @@ type Catalog struct {
 	mark      ledger.Position
 	files     []string // of the ledger, by number
 	places    places
+	groups    groups
 	unwritten []ledger.Line // that are in no file of the ledger
 }
 
@@ -297,6 +298,9 @@ func (c *Catalog) readState() error {
 			return err
 		}
 		c.files = append(c.files, row.ColumnText(0))
+	}
+	if err := c.readGroups(); err != nil {
+		return err
 	}
 	return c.readPlaces()
 }

@@ -97,6 +97,7 @@ type dump struct {
 	Places  []Place
 	Causes  []Cause
 	Events  map[string][]ledger.Line
+	Windows map[Group][]Window
 }
 
 func mustDump(t testing.TB, c *Catalog) (d dump) {
@@ -119,6 +120,13 @@ func mustDump(t testing.TB, c *Catalog) (d dump) {
 		if d.Events[e.Key], err = c.Events(e.Key); err != nil {
 			t.Fatal(err)
 		}
+	}
+	d.Windows = map[Group][]Window{}
+	for g, err := range c.Groups() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Windows[g] = mustWindows(t, c, g.Place, g.Name)
 	}
 	return d
 }
@@ -340,10 +348,16 @@ func TestAllWaysLeadToTheSame(t *testing.T) {
 				if random.IntN(2) == 0 {
 					l.Doubts = []string{"odd"}
 				}
+				if from := random.Int64N(1000); random.IntN(3) > 0 {
+					l.Window = &ledger.Window{Group: fmt.Sprint("g", random.IntN(3)), From: from, To: from + 1 + random.Int64N(100)}
+				}
 			case ledger.Failed:
 				l.Cause, l.Message = []string{"corrupt", "network"}[random.IntN(2)], "message"
 			case ledger.Accepted:
 				l.Reason, l.Doubts = "known", []string{"odd"}
+				if random.IntN(2) == 0 {
+					l.Ref, l.Key, l.Window = l.Ref[:lastSlash(l.Ref)+1], "", &ledger.Window{From: 5, To: int64(hours) + 6}
+				}
 			case ledger.Listed:
 				l.Ref, l.Key = l.Ref[:lastSlash(l.Ref)+1], ""
 			}
@@ -383,7 +397,9 @@ func TestOverlay(t *testing.T) {
 	if err := holder.exec("ROLLBACK; BEGIN IMMEDIATE"); err != nil { // and stands still
 		t.Fatal(err)
 	}
-	mustAppend(t, a, landedLine("p", "b", 3, 6), landedLine("q", "c", 4, 7))
+	b, other := landedLine("p", "b", 3, 6), landedLine("q", "c", 4, 7)
+	b.Window, other.Window = &ledger.Window{Group: "g", From: 1, To: 2}, &ledger.Window{Group: "h", From: 1, To: 2}
+	mustAppend(t, a, b, other)
 	side := filepath.Join(a.Path(".ledger"), "side-0123456789abcdef.jsonl")
 	text := `{"schema":"tallyman.ledger/v1","at":"2026-11-01T06:00:00.000Z","kind":"absent","ref":"sls://cn-hangzhou/p/a","key":"sls/cn-hangzhou/p/a"}` + "\n"
 	if err := os.WriteFile(side, []byte(text), 0o644); err != nil {

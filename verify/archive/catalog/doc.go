@@ -21,6 +21,9 @@
 //     listed at once.
 //   - When: of an export, the time that it is ordered and chosen by: when it landed, or
 //     else when it last changed.
+//   - Window: the time that an export spans which landed, from the first second to the one
+//     behind the last. The ledger has it, or, of what an earlier version landed, the receipt.
+//   - Group: the windows of a place that can be compared, as those of one log store and query.
 //   - Doubt: a reason to look twice. One that a person has accepted is shown, and open no
 //     more.
 //   - Accepted: of an export or of a place that can't be listed: a person takes it as it

@@ -134,10 +134,11 @@ func (c *Catalog) exportOf(stmt *sqlite3.Stmt) (e Export, err error) {
 	if r.isAccepted() {
 		e.Accepted = &Acceptance{timeOf(r.acceptedAt), r.acceptedBy, r.acceptedReason}
 	}
-	for text, to := range map[string]any{r.window: &e.Window, r.doubts: &e.Doubts} {
-		if text != "" && err == nil {
-			err = json.Unmarshal([]byte(text), to)
-		}
+	if w := r.window; w.to > 0 {
+		e.Window = &ledger.Window{Group: c.groups.names[w.group], From: w.from, To: w.to}
+	}
+	if r.doubts != "" {
+		err = json.Unmarshal([]byte(r.doubts), &e.Doubts)
 	}
 	return e, err
 }

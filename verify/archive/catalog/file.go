@@ -149,7 +149,7 @@ func (c *Catalog) makeInMemory(ctx context.Context) error {
 
 // foldAll folds the whole ledger into an empty database.
 func (c *Catalog) foldAll(ctx context.Context) error {
-	c.position, c.files, c.places = ledger.Position{}, nil, places{map[string]*placeRow{}, map[int64]string{}}
+	c.position, c.files, c.places, c.groups = ledger.Position{}, nil, places{map[string]*placeRow{}, map[int64]string{}}, newGroups()
 	if err := c.exec("BEGIN"); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ const (
 	ByWhen    Order = "at"
 	ByBytes   Order = "bytes"
 	ByRecords Order = "records"
+	ByWindow  Order = "window_from"
 )
 
 // A Filter says which exports are wanted: those that meet all of its fields that are
@@ -31,6 +32,10 @@ type Filter struct {
 	Since  time.Time // whose When is this or later
 	Until  time.Time // whose When is before this
 	Asked  time.Time // that were first asked for after this; of those that nobody asked for, their When
+
+	Group string // whose window is of this group
+	From  int64  // whose window ends after this second since 1970
+	To    int64  // whose window begins before this
 
 	Doubts     bool // with open doubts
 	Unaccepted bool // that are not accepted
@@ -71,6 +76,9 @@ func (f *Filter) where() (condition string, args []any) {
 		{f.Prefix != "", "substr(" + ref + ", 1, ?) = ?", []any{int64(utf8.RuneCountInString(f.Prefix)), f.Prefix}},
 		{f.Match != "", "substr(" + ref + ", length(rtrim(" + ref + ", replace(" + ref + ", '/', ''))) + 1) GLOB ?", []any{f.Match}},
 		{f.Text != "", "instr(lower(" + ref + " || char(10) || cause || char(10) || message), lower(?)) > 0", []any{f.Text}},
+		{f.Group != "", "window_to > 0 AND window_group = (SELECT id FROM window_groups WHERE name = ?)", []any{f.Group}},
+		{f.From != 0, "window_to > ?", []any{f.From}},
+		{f.To != 0, "window_to > 0 AND window_from < ?", []any{f.To}},
 		{f.Doubts, "open > 0", nil},
 		{f.Unaccepted, "NOT accepted", nil},
 		{f.MinRecords > 0, "records >= ?", []any{f.MinRecords}},

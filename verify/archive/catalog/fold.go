@@ -78,7 +78,7 @@ func foldLanded(r *row, l *ledger.Line) {
 	if l.Kind == ledger.Landed || r.landed == 0 {
 		r.landed = cmp.Or(l.LandedAt, l.At).UnixMilli()
 	}
-	r.bytes, r.records, r.window, r.bag, r.doubts = l.Bytes, l.Records, windowOf(l.Window), l.Bag, ""
+	r.bytes, r.records, r.bag, r.doubts = l.Bytes, l.Records, l.Bag, ""
 	if len(l.Doubts) > 0 {
 		r.doubts = jsonOf(l.Doubts)
 	}
@@ -124,9 +124,14 @@ func foldRechecked(p *placeRow, l *ledger.Line) {
 		Recheck{l.At.UTC(), l.Part, l.Checked, l.Worst})
 }
 
-// acceptPlace binds to the error by which a place can't be listed.
+// acceptPlace binds to the window that the line names, or else to the error by which a
+// place can't be listed.
 func acceptPlace(p *placeRow, l *ledger.Line) {
-	if l.Window == nil && p.Cause+p.Message != "" && (l.Cause == "" || l.Cause == p.Cause) {
+	if l.Window != nil {
+		p.AcceptedWindows = append(p.AcceptedWindows, AcceptedWindow{*l.Window, Acceptance{l.At.UTC(), l.By, l.Reason}})
+		return
+	}
+	if p.Cause+p.Message != "" && (l.Cause == "" || l.Cause == p.Cause) {
 		p.Accepted = &Acceptance{l.At.UTC(), l.By, l.Reason}
 	}
 }

@@ -40,6 +40,8 @@ type Place struct {
 	Cause, Message, RequestID string    // why it can't be; "" if it was listed when that was last tried
 	Accepted                  *Acceptance
 
+	AcceptedWindows []AcceptedWindow // that it lacks, as they were accepted
+
 	Rechecked []Recheck // the last run of each part of it, the last of all at the end
 
 	Phases     map[Phase]Sum `json:"-"`

@@ -9,41 +9,46 @@ import (
 
 // schemaVersion is another one whenever the schema is, or what lines are folded to. A
 // file of another version is made anew.
-const schemaVersion = 5
+const schemaVersion = 6
 
 // schema is that of the file, and of the tables of the overlay, with their names.
 const (
 	placesTable  = "(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, listing TEXT NOT NULL)"
+	groupsTable  = "(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)"
 	sumsTable    = "(place, phase, cause, open, accepted, n, bytes, records, PRIMARY KEY (place, phase, cause, open, accepted)) WITHOUT ROWID"
 	exportsTable = "(key TEXT NOT NULL UNIQUE, ref TEXT, place INTEGER NOT NULL, stands TEXT, presence TEXT, phase TEXT, " +
 		"first_asked INTEGER, asked INTEGER, landed INTEGER, changed INTEGER, at INTEGER, cause TEXT, message TEXT, request_id TEXT, bytes INTEGER, records INTEGER, " +
-		"time_window TEXT, doubts TEXT, open INTEGER, bag TEXT, profile TEXT, wait TEXT, attempts INTEGER, " +
+		"window_group INTEGER, window_from INTEGER, window_to INTEGER, again INTEGER, doubts TEXT, open INTEGER, bag TEXT, profile TEXT, wait TEXT, attempts INTEGER, " +
 		"accepted INTEGER, accepted_at INTEGER, accepted_by TEXT, accepted_reason TEXT, accepted_doubts TEXT, lines BLOB)"
 
 	schema = `
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE files (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE places ` + placesTable + `;
+CREATE TABLE window_groups ` + groupsTable + `;
 CREATE TABLE sums ` + sumsTable + `;
 CREATE TABLE exports ` + exportsTable + `;
 CREATE INDEX by_place ON exports (place, at);
 CREATE INDEX by_cause ON exports (phase, cause, at, place, accepted) WHERE phase <> 'landed';
 CREATE INDEX by_doubt ON exports (place, at) WHERE open > 0;
+CREATE INDEX by_window ON exports (place, window_group, window_from, window_to, phase, again) WHERE window_to > 0;
 `
 
 	// overlaySchema makes tables of one connection, and views of the same names as the
 	// tables of the file, which take their place: what is in the overlay counts.
 	overlaySchema = `
 CREATE TEMP TABLE more_places ` + placesTable + `;
+CREATE TEMP TABLE more_window_groups ` + groupsTable + `;
 CREATE TEMP TABLE more_sums ` + sumsTable + `;
 CREATE TEMP TABLE more_exports ` + exportsTable + `;
 CREATE TEMP VIEW places AS SELECT * FROM more_places UNION ALL SELECT * FROM main.places WHERE id NOT IN (SELECT id FROM more_places);
+CREATE TEMP VIEW window_groups AS SELECT * FROM more_window_groups UNION ALL SELECT * FROM main.window_groups WHERE id NOT IN (SELECT id FROM more_window_groups);
 CREATE TEMP VIEW sums AS SELECT * FROM more_sums UNION ALL SELECT * FROM main.sums;
 CREATE TEMP VIEW exports AS SELECT rowid, * FROM more_exports UNION ALL SELECT rowid, * FROM main.exports WHERE key NOT IN (SELECT key FROM more_exports);
 `
 	dropOverlay = `
-DROP VIEW IF EXISTS temp.exports; DROP VIEW IF EXISTS temp.sums; DROP VIEW IF EXISTS temp.places;
-DROP TABLE IF EXISTS temp.more_exports; DROP TABLE IF EXISTS temp.more_sums; DROP TABLE IF EXISTS temp.more_places;
+DROP VIEW IF EXISTS temp.exports; DROP VIEW IF EXISTS temp.sums; DROP VIEW IF EXISTS temp.window_groups; DROP VIEW IF EXISTS temp.places;
+DROP TABLE IF EXISTS temp.more_exports; DROP TABLE IF EXISTS temp.more_sums; DROP TABLE IF EXISTS temp.more_window_groups; DROP TABLE IF EXISTS temp.more_places;
 `
 )
 

@@ -26,7 +26,7 @@ type writer struct {
 // newWriter prepares a writer. The caller closes it.
 func (c *Catalog) newWriter(overlay bool) (w *writer, err error) {
 	w = &writer{c: c, overlay: overlay, rows: map[string]*row{}, sums: map[sumKey]Sum{}, changed: map[*placeRow]bool{}}
-	const parameters = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	const parameters = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	statements := []struct {
 		to  **sqlite3.Stmt
 		sql string
@@ -84,6 +84,9 @@ func (w *writer) add(l *ledger.Line, file int, at int64) error {
 		return err
 	}
 	r.fold(l, is)
+	if is.stands == Landed {
+		w.setWindow(r, l)
+	}
 	if at >= 0 {
 		r.addLine(file, at)
 	}
@@ -148,6 +151,9 @@ func (w *writer) flush() error {
 		}
 	}
 	clear(w.changed)
+	if err := w.flushGroups(); err != nil {
+		return err
+	}
 	for k, s := range w.sums {
 		err := w.execSQL("INSERT INTO "+w.table("sums")+" VALUES (?, ?, ?, ?, ?, ?, ?, ?)"+
 			" ON CONFLICT DO UPDATE SET n = n + excluded.n, bytes = bytes + excluded.bytes, records = records + excluded.records",
