@@ -29,6 +29,10 @@ func TestEnvironmentKeysAreThoseOfTheVendorsVariables(t *testing.T) {
 				t.Setenv("HUAWEICLOUD_SDK_"+name, c.set[name])
 			}
 			got, err := ProfileKeys("")(t.Context())
+			if variable := map[bool]string{true: "AK", false: "TOKEN"}[c.set["AK"] != ""]; (got.Source != "the environment (HUAWEICLOUD_SDK_"+variable+")") != (err != nil) {
+				t.Errorf("they are from %q", got.Source)
+			}
+			got.Source = ""
 			if got != c.want || (err == nil) == (c.want == Keys{}) || err != nil && !errors.Is(err, fetch.ErrAuth) {
 				t.Errorf("got %#v, %v", got, err)
 			}

@@ -20,6 +20,7 @@ func TestAProfileHasAllFieldsOfKeys(t *testing.T) {
 		"all":   {AccessKey: "AK", SecretKey: "SK", SecurityToken: "STS", ProjectID: "P"},
 		"token": {Token: "T"},
 	} {
+		want.Source = "section " + name + " of " + file
 		if keys, err := ProfileKeys(name)(t.Context()); err != nil || keys != want {
 			t.Errorf("profile %s has other keys, %v", name, err)
 		}

@@ -20,7 +20,9 @@ func TestKeysComeFromTheEnvironment(t *testing.T) {
 	t.Setenv("HUAWEICLOUD_SDK_AK", " "+temporary.AccessKey)
 	t.Setenv("HUAWEICLOUD_SDK_SK", temporary.SecretKey+"\n")
 	t.Setenv("HUAWEICLOUD_SDK_SECURITY_TOKEN", temporary.SecurityToken)
-	if got, err := ProfileKeys("")(t.Context()); err != nil || got != temporary {
+	want := temporary
+	want.Source = "the environment (HUAWEICLOUD_SDK_AK)"
+	if got, err := ProfileKeys("")(t.Context()); err != nil || got != want {
 		t.Errorf("got %v, %v", got, err)
 	}
 	_, store := serveTo(t, temporary, map[string]string{"a": "x"})

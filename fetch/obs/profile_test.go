@@ -15,7 +15,7 @@ func TestAProfileHasAllFieldsOfKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE", file)
-	if keys, err := ProfileKeys("all")(t.Context()); err != nil || keys != (Keys{AccessKey: "AK", SecretKey: "SK", SecurityToken: "STS"}) {
+	if keys, err := ProfileKeys("all")(t.Context()); err != nil || keys != (Keys{AccessKey: "AK", SecretKey: "SK", SecurityToken: "STS", Source: "section all of " + file}) {
 		t.Errorf("other keys, %v", err)
 	}
 	if _, err := ProfileKeys("token")(t.Context()); !errors.Is(err, fetch.ErrAuth) {

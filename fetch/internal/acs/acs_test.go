@@ -55,12 +55,12 @@ func TestDefaultReadsTheEnvironment(t *testing.T) {
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIenv")
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret+"\n")
 	t.Setenv("ALIBABA_CLOUD_SECURITY_TOKEN", token)
-	check(t, new(Credentials), Keys{"LTAIenv", secret, token})
+	check(t, new(Credentials), Keys{"LTAIenv", secret, token, "the environment (ALIBABA_CLOUD_ACCESS_KEY_ID)"})
 }
 
 func TestDefaultReadsTheFileOfTheCommandLine(t *testing.T) {
 	configure(t, noCredentials(t), profile)
-	check(t, new(Credentials), Keys{"LTAIfile", secret, token})
+	check(t, new(Credentials), Keys{"LTAIfile", secret, token, "~/.aliyun/config.json"})
 }
 
 func TestDefaultReadsTheFileOfTheSDKs(t *testing.T) {
@@ -69,7 +69,7 @@ func TestDefaultReadsTheFileOfTheSDKs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_FILE", ini)
-	check(t, new(Credentials), Keys{"LTAIini", secret, ""})
+	check(t, new(Credentials), Keys{"LTAIini", secret, "", ini + " (ALIBABA_CLOUD_CREDENTIALS_FILE)"})
 }
 
 func TestDefaultAsksTheServerThatIsSet(t *testing.T) {
@@ -79,18 +79,18 @@ func TestDefaultAsksTheServerThatIsSet(t *testing.T) {
 	}))
 	defer server.Close()
 	t.Setenv("ALIBABA_CLOUD_CREDENTIALS_URI", server.URL)
-	check(t, new(Credentials), Keys{"STS.uri", secret, token})
+	check(t, new(Credentials), Keys{"STS.uri", secret, token, "ALIBABA_CLOUD_CREDENTIALS_URI"})
 }
 
 func TestTheEnvironmentIsReadBeforeFiles(t *testing.T) {
 	configure(t, noCredentials(t), profile)
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAIenv")
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
-	check(t, new(Credentials), Keys{"LTAIenv", secret, ""})
+	check(t, new(Credentials), Keys{"LTAIenv", secret, "", "the environment (ALIBABA_CLOUD_ACCESS_KEY_ID)"})
 }
 
 func TestStaticReturnsItsKeys(t *testing.T) {
-	check(t, Static(Keys{"id", "s", ""}), Keys{"id", "s", ""})
+	check(t, Static(Keys{"id", "s", "", ""}), Keys{"id", "s", "", ""})
 }
 
 func check(t *testing.T, c *Credentials, want Keys) {
@@ -130,12 +130,12 @@ func TestCredentialsThatComeLaterAreFound(t *testing.T) {
 		t.Fatalf("without keys: got %v, want ErrAuth", err)
 	}
 	configure(t, home, profile)
-	check(t, c, Keys{"LTAIfile", secret, token})
+	check(t, c, Keys{"LTAIfile", secret, token, "~/.aliyun/config.json"})
 }
 
 func TestKeysThatCannotBeRenewedAreATemporaryFailure(t *testing.T) {
-	c := Static(Keys{"id", secret, token})
-	check(t, c, Keys{"id", secret, token})
+	c := Static(Keys{"id", secret, token, ""})
+	check(t, c, Keys{"id", secret, token, ""})
 	c.ask = func() (*providers.Credentials, error) { return nil, errors.New("no network, " + secret) }
 	_, err := c.Keys(t.Context())
 	if !errors.Is(err, fetch.ErrTemporary) || strings.Contains(err.Error(), "canary") {
@@ -148,7 +148,7 @@ func TestManyGoroutinesMayAskForKeys(t *testing.T) {
 	c := new(Credentials)
 	var wg sync.WaitGroup
 	for range 20 {
-		wg.Go(func() { check(t, c, Keys{"LTAIfile", secret, token}) })
+		wg.Go(func() { check(t, c, Keys{"LTAIfile", secret, token, "~/.aliyun/config.json"}) })
 	}
 	wg.Wait()
 }
@@ -165,7 +165,7 @@ func TestCancelEndsTheWait(t *testing.T) {
 }
 
 func TestKeysHideTheirSecrets(t *testing.T) {
-	keys := Keys{"LTAIid", secret, token}
+	keys := Keys{"LTAIid", secret, token, ""}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%T"} {
 		for _, value := range []any{keys, &keys, []Keys{keys}, map[string]Keys{"k": keys}, struct{ K Keys }{keys}, Static(keys)} {

@@ -1,8 +1,10 @@
 package acs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 
@@ -108,7 +110,32 @@ func (c *Credentials) keys() (Keys, error) {
 		AccessKeyID:     strings.TrimSpace(got.AccessKeyId),
 		AccessKeySecret: strings.TrimSpace(got.AccessKeySecret),
 		SecurityToken:   strings.TrimSpace(got.SecurityToken),
+		Source:          c.source(got.ProviderName),
 	}
 	redact.Add(keys.Secrets()...)
 	return keys, nil
+}
+
+// sources are in words what the links of the default chain are called by the library.
+var sources = map[string]string{
+	"env":            "the environment (ALIBABA_CLOUD_ACCESS_KEY_ID)",
+	"oidc_role_arn":  "an OIDC token (ALIBABA_CLOUD_OIDC_TOKEN_FILE)",
+	"cli_profile":    "~/.aliyun/config.json",
+	"profile":        "~/.alibabacloud/credentials",
+	"ecs_ram_role":   "the role of the ECS instance",
+	"credential_uri": "ALIBABA_CLOUD_CREDENTIALS_URI",
+}
+
+// source says in words where the library found keys, by what it calls that: the names
+// of its providers, from the outermost to the innermost.
+func (c *Credentials) source(provider string) string {
+	if c.Profile != "" {
+		return "profile " + c.Profile + " of ~/.aliyun/config.json"
+	}
+	link, _, _ := strings.Cut(strings.TrimPrefix(provider, "default/"), "/")
+	file := os.Getenv("ALIBABA_CLOUD_CREDENTIALS_FILE")
+	if link == "profile" && file != "" {
+		return file + " (ALIBABA_CLOUD_CREDENTIALS_FILE)"
+	}
+	return cmp.Or(sources[link], link)
 }

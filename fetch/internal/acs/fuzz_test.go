@@ -75,7 +75,7 @@ func FuzzProfile(f *testing.F) {
 			t.Fatal(err)
 		}
 		mustWrite(t, file, b)
-		if got, err := (&Credentials{Profile: "team"}).Keys(t.Context()); err != nil || got != (Keys{"id", key, ""}) {
+		if got, err := (&Credentials{Profile: "team"}).Keys(t.Context()); err != nil || got != (Keys{"id", key, "", "profile team of ~/.aliyun/config.json"}) {
 			t.Errorf("%q is read as %q, %v", key, got.AccessKeySecret, err)
 		}
 	})

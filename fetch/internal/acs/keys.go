@@ -15,6 +15,7 @@ type Keys struct {
 	AccessKeyID     string
 	AccessKeySecret string `json:"-"`
 	SecurityToken   string `json:"-"` // of STS, or ""
+	Source          string // where they were found, in words, or "" if that is not known
 }
 
 // String returns "access key" and the ID.

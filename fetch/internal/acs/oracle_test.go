@@ -33,7 +33,7 @@ func TestSignaturesAreThoseOfTheVendorsLibrary(t *testing.T) {
 	} {
 		for _, token := range []string{"", "tok/en+= ~*&"} {
 			t.Run(c.name+" "+token, func(t *testing.T) {
-				keys := Keys{"LTAI+id", "sec/ret+= ", token}
+				keys := Keys{"LTAI+id", "sec/ret+= ", token, ""}
 				want := byTheLibrary(t, "ACS3-HMAC-SHA256", keys, c.query)
 				got, values := unsigned(c.query)
 				signACS3(got, values, keys, "Query", "2018-11-01", header(want, "x-acs-date"), header(want, "x-acs-signature-nonce"))

@@ -28,7 +28,7 @@ const stsToken = "CAIS/TOKENcanary+long/enough=="
 func rpc(f transport) *RPC {
 	return &RPC{
 		Client:   &http.Client{Transport: f},
-		Keys:     Static(Keys{"LTAIid", secret, stsToken}).Keys,
+		Keys:     Static(Keys{"LTAIid", secret, stsToken, ""}).Keys,
 		Endpoint: &url.URL{Scheme: "https", Host: "dms-enterprise.cn-hangzhou.aliyuncs.com"},
 		Version:  "2018-11-01",
 	}
@@ -63,7 +63,7 @@ func TestCallsAreSigned(t *testing.T) {
 			}))
 			defer server.Close()
 			endpoint, _ := url.Parse(server.URL)
-			r := &RPC{Client: server.Client(), Keys: Static(Keys{"LTAIid", secret, c.token}).Keys, Endpoint: endpoint, Version: "2018-11-01", Signature: c.signature}
+			r := &RPC{Client: server.Client(), Keys: Static(Keys{"LTAIid", secret, c.token, ""}).Keys, Endpoint: endpoint, Version: "2018-11-01", Signature: c.signature}
 			for range 2 {
 				if _, err := r.Call(t.Context(), "Query", oddQuery); err != nil {
 					t.Fatal(err)
@@ -145,8 +145,8 @@ func TestCallsWithoutAnAnswerNameTheirCause(t *testing.T) {
 		want   string
 	}{
 		{"no keys", func(r *RPC) { r.Keys = func(context.Context) (Keys, error) { return Keys{}, fetch.ErrAuth } }, fetch.ErrAuth, "access denied"},
-		{"keys without an ID", func(r *RPC) { r.Keys = Static(Keys{"", secret, ""}).Keys }, fetch.ErrAuth, "Query: access denied: the access key has no ID or no secret"},
-		{"keys without a secret", func(r *RPC) { r.Keys = Static(Keys{"LTAIid", "", token}).Keys }, fetch.ErrAuth, "Query: access denied: the access key has no ID or no secret"},
+		{"keys without an ID", func(r *RPC) { r.Keys = Static(Keys{"", secret, "", ""}).Keys }, fetch.ErrAuth, "Query: access denied: the access key has no ID or no secret"},
+		{"keys without a secret", func(r *RPC) { r.Keys = Static(Keys{"LTAIid", "", token, ""}).Keys }, fetch.ErrAuth, "Query: access denied: the access key has no ID or no secret"},
 		{"a signature that we don't know", func(r *RPC) { r.Signature = "v9" }, nil, `Query: unknown signature version "v9", want acs3 or v1`},
 		{"a server that isn't there", func(r *RPC) { r.Client, r.Endpoint = nil, &url.URL{Scheme: "http", Host: "127.0.0.1:1"} }, fetch.ErrTemporary,
 			"Query: temporary failure at the source: dial tcp 127.0.0.1:1: connect: connection refused"},

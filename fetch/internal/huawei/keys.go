@@ -20,6 +20,7 @@ type Keys struct {
 	SecurityToken string `json:"-"` // of temporary keys, or ""
 	ProjectID     string // of DIS; "" lets the service find it by the keys
 	Token         string `json:"-"` // of IAM, for DIS: sent as X-Auth-Token in place of a signature
+	Source        string // where they were found, in words, or "" if that is not known
 }
 
 // String returns "access key" and the ID.
@@ -48,6 +49,10 @@ func EnvironmentKeys(takesToken bool) (Keys, error) {
 	})
 	switch {
 	case ok:
+		keys.Source = "the environment (HUAWEICLOUD_SDK_AK)"
+		if keys.AccessKey == "" {
+			keys.Source = "the environment (HUAWEICLOUD_SDK_TOKEN)"
+		}
 		return keys, nil
 	case takesToken:
 		return Keys{}, refused("there are none: set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or HUAWEICLOUD_SDK_TOKEN")
@@ -69,6 +74,7 @@ func ProfileKeys(profile string, takesToken bool) (Keys, error) {
 	keys, ok := readKeys(takesToken, p.Get)
 	switch {
 	case ok:
+		keys.Source = "section " + profile + " of " + p.file
 		return keys, nil
 	case takesToken:
 		return Keys{}, p.Lacks("ak and sk there, and no token")
