@@ -1,0 +1,162 @@
+package archive
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"tallyman/verify/archive/internal/rangelock"
+)
+
+// trialPrefix is what the names of the directories of trials begin with.
+const trialPrefix = "trial-"
+
+// A Trial is one thing that an archive needs of its file system, tried there.
+type Trial struct {
+	Name string // "write", "rename", "hard links", "locks" or "locks between processes"
+	Err  error  // nil if it works
+}
+
+// Try tries in the archive's file system what a landing needs, and leaves nothing
+// behind. What is tried after a failed write would fail too, and is left out. held is to
+// have another process call IsTrialHeld with the directory that it is given; if it is nil,
+// locks between processes are not tried.
+func (a *Archive) Try(held func(dir string) (bool, error)) []Trial {
+	var trials []Trial
+	try := func(name string, do func() error) error {
+		err := do()
+		trials = append(trials, Trial{name, err})
+		return err
+	}
+	dir := filepath.Join(a.dir, ingestDir, trialPrefix+rand.Text())
+	a.removeTrials()
+	defer a.disk.removeAll(dir)
+	if try("write", func() error { return a.tryWrite(dir) }) != nil {
+		return trials
+	}
+	_ = try("rename", func() error {
+		if err := os.Mkdir(filepath.Join(dir, bagDir), 0o755); err != nil {
+			return err
+		}
+		return a.disk.rename(filepath.Join(dir, bagDir), filepath.Join(dir, "landed"))
+	})
+	_ = try("hard links", func() error { return a.disk.link(filepath.Join(dir, "file"), filepath.Join(dir, "link")) })
+	release, err := a.tryLocks(dir)
+	if try("locks", func() error { return err }) != nil {
+		return trials
+	}
+	defer release()
+	if held == nil {
+		return trials
+	}
+	_ = try("locks between processes", func() error { return tryHeld(dir, held, release) })
+	return trials
+}
+
+// removeTrials removes the directories of trials that were cut short.
+func (a *Archive) removeTrials() {
+	left, _ := filepath.Glob(filepath.Join(a.dir, ingestDir, trialPrefix+"*")) // the pattern is well formed
+	for _, dir := range left {
+		if !isLocked(filepath.Join(dir, lockFile)) {
+			_ = a.disk.removeAll(dir) // the next trial tries again
+		}
+	}
+}
+
+// tryWrite makes a directory with a file, durably, and reads it again.
+func (a *Archive) tryWrite(dir string) error {
+	text := []byte("what a trial writes is what it reads\n")
+	if err := a.disk.mkdirs(dir); err != nil {
+		return err
+	}
+	f, err := a.disk.create(filepath.Join(dir, "file"), bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(f.Close(), a.disk.step.SyncDir(dir)); err != nil {
+		return err
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "file"))
+	if err == nil && !bytes.Equal(got, text) {
+		err = fmt.Errorf("%w that keeps what is written: %s reads otherwise", ErrFileSystem, filepath.Join(dir, "file"))
+	}
+	return err
+}
+
+// tryLocks takes the locks of both kinds in dir, and sees that nobody else in this
+// process can have them then. release may be called more than once.
+func (a *Archive) tryLocks(dir string) (release func(), err error) {
+	file, err := a.lockFile(filepath.Join(dir, lockFile))
+	if err != nil {
+		return nil, err
+	}
+	ranged, err := rangelock.TryLock(filepath.Join(dir, locksFile), 0)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return nil, errors.Join(err, file.Close())
+	}
+	release = func() {
+		file.Close()
+		if ranged != nil {
+			ranged.Close()
+			ranged = nil
+		}
+	}
+	second, err := a.lockFile(filepath.Join(dir, lockFile))
+	if err == nil {
+		second.Close()
+		err = fmt.Errorf("%w whose locks hold: a file was locked twice", ErrFileSystem)
+	}
+	if !errors.Is(err, ErrBusy) {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// tryHeld asks another process while the locks are held, and again once they are not.
+func tryHeld(dir string, held func(string) (bool, error), release func()) error {
+	locked, err := held(dir)
+	if err == nil && !locked {
+		err = fmt.Errorf("%w whose locks hold between processes: another process does not see those of this one", ErrFileSystem)
+	}
+	if err != nil {
+		return err
+	}
+	release()
+	if locked, err = held(dir); err == nil && locked {
+		err = fmt.Errorf("%w whose locks end: another process still sees one that was released", ErrFileSystem)
+	}
+	return err
+}
+
+// IsTrialHeld reports whether the locks of the directory of a trial are held. It is for
+// another process than that of Archive.Try.
+func IsTrialHeld(dir string) (bool, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return false, err
+	}
+	file := isLocked(filepath.Join(dir, lockFile))
+	ranges := filepath.Join(dir, locksFile)
+	if _, err := os.Stat(ranges); err != nil { // the system has no locks of bytes, or they were released
+		return file, nil
+	}
+	ranged, err := rangelock.IsLocked(ranges, 0)
+	return file && ranged, err
+}
+
+// A Space says what is left of the file system of an archive.
+type Space struct {
+	Total, Free int64 // bytes
+	Kept        int64 // of Free, the bytes that no export is let fill
+	Files       int64 // that can still be made, or verify.Unknown
+	KeptFiles   int64 // likewise
+}
+
+// Space measures the archive's file system. It is false if the system can't say.
+func (a *Archive) Space() (Space, bool) {
+	s, ok := a.measure(a.dir)
+	return Space{s.total, s.free, min(keptFree, s.total/100), s.files, keptFiles}, ok
+}
