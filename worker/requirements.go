@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -60,14 +61,77 @@ func (q *Queue) CheckRedis(ctx context.Context) error {
 		return fmt.Errorf("check redis: %w", err)
 	}
 	for _, info := range infos {
-		if version := info["redis_version"]; olderThan(version, 6, 2) {
-			return fmt.Errorf("%w: it is Redis %s, want 6.2 or later", ErrUnsuitableRedis, version)
+		facts := info.facts()
+		if facts.TooOld() {
+			return fmt.Errorf("%w: it is Redis %s, want 6.2 or later", ErrUnsuitableRedis, facts.Version)
 		}
-		if policy := info["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-			return fmt.Errorf("%w: its maxmemory-policy is %s, and it would drop tasks: set it to noeviction", ErrUnsuitableRedis, policy)
+		if facts.Evicts() {
+			return fmt.Errorf("%w: its maxmemory-policy is %s, and it would drop tasks: set it to noeviction", ErrUnsuitableRedis, facts.Policy)
 		}
 	}
 	return nil
+}
+
+// RedisFacts are what a Redis of the queue says about itself. What it does not say is
+// the zero value.
+type RedisFacts struct {
+	Version     string
+	Policy      string // maxmemory-policy
+	Replica     bool
+	AppendOnly  bool  // each write is in a file within a second or so
+	Snapshots   bool  // it is saved to a file now and then; true if it does not say
+	WriteFailed bool  // the last write to either file has failed
+	Used, Limit int64 // bytes of memory; a Limit of 0 is none
+}
+
+// TooOld reports whether the queue needs a later version.
+func (f RedisFacts) TooOld() bool { return olderThan(f.Version, 6, 2) }
+
+// Evicts reports whether Redis drops tasks once its memory is full.
+func (f RedisFacts) Evicts() bool { return f.Policy != "" && f.Policy != "noeviction" }
+
+// facts are those of INFO, which does not tell whether snapshots are made.
+func (info redisInfo) facts() RedisFacts {
+	number := func(name string) int64 {
+		n, _ := strconv.ParseInt(info[name], 10, 64) // 0 if it does not say
+		return n
+	}
+	return RedisFacts{
+		Version: info["redis_version"], Policy: info["maxmemory_policy"], Replica: info["role"] == "slave",
+		AppendOnly: info["aof_enabled"] == "1", Snapshots: true, Used: number("used_memory"), Limit: number("maxmemory"),
+		WriteFailed: info["rdb_last_bgsave_status"] == "err" || info["aof_last_write_status"] == "err",
+	}
+}
+
+// Facts asks each Redis of the queue about itself; of a cluster there are several.
+func (q *Queue) Facts(ctx context.Context) (all []RedisFacts, err error) {
+	infos, err := q.inspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	save, saveErr := q.redis.ConfigGet(ctx, "save").Result() // which a hosted one refuses
+	seen := map[string]bool{}
+	for _, info := range infos {
+		if seen[info["run_id"]] {
+			continue
+		}
+		seen[info["run_id"]] = true
+		facts := info.facts()
+		if rule, said := save["save"]; saveErr == nil && said {
+			facts.Snapshots = rule != ""
+		}
+		all = append(all, facts)
+	}
+	return all, nil
+}
+
+// Ping returns how long Redis takes to answer.
+func (q *Queue) Ping(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	if err := q.redis.Ping(ctx).Err(); err != nil {
+		return 0, wrapRedisError(ctx, err)
+	}
+	return time.Since(began), nil
 }
 
 // parseInfo reads the answer to INFO.
