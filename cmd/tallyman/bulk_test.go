@@ -233,7 +233,7 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func TestAnEndlessListTakesUpNoMoreMemory(t *testing.T) {
 	t.Parallel()
-	r := &references{app: &app{&config.Options{References: "-"}}, stdin: &endless{}, providers: map[string]fetch.Provider{"sls": &fakePlace{}}}
+	r := &references{app: &app{Options: &config.Options{References: "-"}}, stdin: &endless{}, providers: map[string]fetch.Provider{"sls": &fakePlace{}}}
 	n := 0
 	for _, err := range r.all(t.Context(), true) {
 		if err != nil {

@@ -50,7 +50,7 @@ func (a *app) demo(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	// The settings that are left at zero are limits that do not apply.
-	local := &app{config.New(providerNames)}
+	local := &app{Options: config.New(providerNames)}
 	local.AllowHosts, local.Parallel, local.PartSize.Value, local.DBSBucket.Value.Name = []string{address.Host}, 4, 128<<10, demoBucket
 	local.Wait.Value, local.Poll.Value = time.Minute, 100*time.Millisecond
 	for _, name := range providerNames {

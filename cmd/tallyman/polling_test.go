@@ -103,7 +103,7 @@ func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
 		t.Skip("500 pages of a hundred jobs each")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		h := newPolledCloud(t, &app{&config.Options{APIRate: 5}}, 10_000)
+		h := newPolledCloud(t, &app{Options: &config.Options{APIRate: 5}}, 10_000)
 		h.round() // gets to know them
 		for i := range 2 {
 			before, began := h.calls(), time.Now()
@@ -124,7 +124,7 @@ func TestTenThousandJobsThatRunAreNoTenThousandCalls(t *testing.T) {
 // A job that is answered for by a listing takes no turn from one that is not.
 func TestWhatAListingAnswersTakesNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newPolledCloud(t, &app{&config.Options{APIRate: 1}}, 50)
+		h := newPolledCloud(t, &app{Options: &config.Options{APIRate: 1}}, 50)
 		h.poll(h.jobs)
 		began := time.Now()
 		h.poll(h.jobs[:40])
@@ -136,7 +136,7 @@ func TestWhatAListingAnswersTakesNoTurn(t *testing.T) {
 }
 
 func TestJobsOfAnotherAccountThanTheirPlaceAreAskedForByThemselves(t *testing.T) {
-	a := &app{&config.Options{Places: []config.Place{{Match: "sls://cn-hangzhou/" + testProject + "/download-1", Profile: "b"}}}}
+	a := &app{Options: &config.Options{Places: []config.Place{{Match: "sls://cn-hangzhou/" + testProject + "/download-1", Profile: "b"}}}}
 	synctest.Test(t, func(t *testing.T) {
 		h := newPolledCloud(t, a, 200)
 		theirs := h.jobs[100:200]

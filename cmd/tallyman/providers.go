@@ -101,7 +101,33 @@ func (a *app) apiClient(vendor *hostguard.Policy, provider string) *http.Client 
 	if u, err := url.Parse(a.Endpoints.Value[provider]); err == nil && u.Host != "" {
 		hosts.Allow = []string{u.Hostname()}
 	}
-	return hosts.Client()
+	client := hosts.Client()
+	if a.watch != nil {
+		client.Transport = a.watch(client.Transport)
+	}
+	return client
+}
+
+// vendors are what a look at the accounts needs of each.
+var vendors = []vendor{
+	{"alibaba", "aliyuncs.com", []string{"sls", "dms", "dbs", "oss"}, "https://cn-hangzhou.log.aliyuncs.com/",
+		func(ctx context.Context, profile string) (string, string, error) {
+			keys, err := sls.ProfileKeys(profile)(ctx)
+			return keys.String(), keys.Source, err
+		}},
+	{"huawei", "myhuaweicloud.com", []string{"dis", "obs"}, "https://obs.cn-north-4.myhuaweicloud.com/",
+		func(ctx context.Context, profile string) (string, string, error) {
+			keys, err := dis.ProfileKeys(profile)(ctx)
+			return keys.String(), keys.Source, err
+		}},
+}
+
+// A vendor has accounts, and services that they are of.
+type vendor struct {
+	name, domain string
+	schemes      []string
+	probe        string // the URL of some service, which answers whoever asks
+	find         func(ctx context.Context, profile string) (id, source string, err error)
 }
 
 // rateLimited wraps a source of keys so that callsPerSecond keys are given out

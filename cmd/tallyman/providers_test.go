@@ -68,4 +68,4 @@ func TestABucketElsewhereThatAFileOfDISIsInIsToBeFetchedItself(t *testing.T) {
 }
 
 // newApp returns an app with no settings.
-func newApp() *app { return &app{config.New(providerNames)} }
+func newApp() *app { return &app{Options: config.New(providerNames)} }

@@ -24,17 +24,6 @@ const silence = 1500 * time.Millisecond
 // queue is a worker's then. With patience it waits no longer, and says nothing. The
 // caller must call stop.
 func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Logger, patience time.Duration) (queue *worker.Queue, stop func(), err error) {
-	if a.Redis.Value == "" {
-		return nil, nil, cli.Usagef("Name the Redis of the queue by --redis URL, or set REDIS_URL.\n" +
-			"Without a Redis, 'tallyman fetch' fetches in its own process.")
-	}
-	if _, err := worker.ParseRedisURL(a.Redis.Value); err != nil {
-		return nil, nil, cli.Usagef("--redis: %w", err)
-	}
-	password, err := a.RedisPassword()
-	if err != nil {
-		return nil, nil, err
-	}
 	shown := redact.Text(a.Redis.Value)
 	what, tell := shown, func(e worker.OutageEvent) {
 		if patience == 0 && !a.Quiet {
@@ -44,14 +33,10 @@ func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Lo
 	if log != nil {
 		what, tell = "redis", (&eventLog{log}).Outage
 	}
-	client, err := worker.NewRedisClient(worker.RedisOptions{
-		URL: a.Redis.Value, Password: password, CAFile: a.RedisCA, CertFile: a.RedisCert, KeyFile: a.RedisKey,
-		Patience: patience, Outage: &worker.Outage{What: what, Tell: tell}, Worker: log != nil,
-	})
+	queue, stop, err = a.dialQueue(worker.RedisOptions{Patience: patience, Outage: &worker.Outage{What: what, Tell: tell}, Worker: log != nil})
 	if err != nil {
-		return nil, nil, &cli.UsageError{Err: err}
+		return nil, nil, err
 	}
-	queue = worker.NewQueue(client)
 	ctx := cmd.Context()
 	if patience > 0 {
 		var cancel context.CancelFunc
@@ -64,10 +49,31 @@ func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Lo
 		err = queue.CheckArchive(ctx, store.ID())
 	}
 	if err != nil {
-		client.Close()
+		stop()
 		return nil, nil, fmt.Errorf("--redis %s: %w", shown, err)
 	}
-	return queue, func() { client.Close() }, nil
+	return queue, stop, nil
+}
+
+// dialQueue returns the queue in the Redis of --redis, which has not been asked for
+// anything yet. The options say the rest. The caller must call stop.
+func (a *app) dialQueue(o worker.RedisOptions) (queue *worker.Queue, stop func(), err error) {
+	if a.Redis.Value == "" {
+		return nil, nil, cli.Usagef("Name the Redis of the queue by --redis URL, or set REDIS_URL.\n" +
+			"Without a Redis, 'tallyman fetch' fetches in its own process.")
+	}
+	if _, err := worker.ParseRedisURL(a.Redis.Value); err != nil {
+		return nil, nil, cli.Usagef("--redis: %w", err)
+	}
+	if o.Password, err = a.RedisPassword(); err != nil {
+		return nil, nil, err
+	}
+	o.URL, o.CAFile, o.CertFile, o.KeyFile = a.Redis.Value, a.RedisCA, a.RedisCert, a.RedisKey
+	client, err := worker.NewRedisClient(o)
+	if err != nil {
+		return nil, nil, &cli.UsageError{Err: err}
+	}
+	return worker.NewQueue(client), func() { client.Close() }, nil
 }
 
 var errNoAnswer = errors.New("it does not answer yet")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -19,7 +20,11 @@ import (
 )
 
 // app is one call of the program: its settings, and what several commands do.
-type app struct{ *config.Options }
+type app struct {
+	*config.Options
+	watch func(http.RoundTripper) http.RoundTripper // wraps the transport of calls, unless nil
+	wrong error                                     // what is wrong with the settings; only doctor goes on then
+}
 
 // A subcommand has a name, so that only the one that is called need be made.
 type subcommand struct {
@@ -31,7 +36,7 @@ var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"accept", newAcceptCommand}, {"forget", newForgetCommand}, {"discover", newDiscoverCommand},
 	{"verify", newVerifyCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
-	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"doctor", newDoctorCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"version", newVersionCommand},
 }
 
@@ -39,7 +44,7 @@ var subcommands = []subcommand{
 // begin with, or else with all of them, for help and for a shell that completes. What
 // it tells goes to stdout.
 func newRoot(stdout io.Writer, args ...string) *cobra.Command {
-	a := &app{config.New(providerNames)}
+	a := &app{Options: config.New(providerNames)}
 	root := &cobra.Command{
 		Use:   "tallyman",
 		Short: "Fetch cloud exports, verify them, keep them",
@@ -240,8 +245,8 @@ func (a *app) prepare(cmd *cobra.Command) error {
 			return cli.Usagef("DEBUG=%s would print credentials: unset DEBUG", word)
 		}
 	}
-	if err := a.Complete(cmd.Flags(), allSettings); err != nil {
-		return err
+	if a.wrong = a.Complete(cmd.Flags(), allSettings); a.wrong != nil && cmd.Name() != "doctor" {
+		return a.wrong
 	}
 	if !a.Quiet {
 		for _, warning := range a.Warnings {
@@ -267,7 +272,7 @@ func allSettings() map[string]*pflag.Flag {
 		each.Flags().VisitAll(add)
 		each.PersistentFlags().VisitAll(add)
 	}
-	for _, name := range []string{"config", "file", "help", "version"} {
+	for _, name := range []string{"config", "file", "help", "version", trialFlag} {
 		delete(known, name)
 	}
 	return known

@@ -47,6 +47,7 @@ func (o *Options) readFile(flags *pflag.FlagSet, known func() map[string]*pflag.
 	if err != nil {
 		return cli.Usagef("--config: %w", err)
 	}
+	o.Read = name
 	r := &fileReader{name: name, options: o, flags: flags, known: known(), given: maps.Clone(o.Endpoints.Value)}
 	return r.read(text)
 }

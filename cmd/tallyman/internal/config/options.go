@@ -116,11 +116,13 @@ type Options struct {
 	Records      flagvalue.Value[flagvalue.Range] // find
 	Link         bool                             // export
 	Listen       string                           // sandbox
+	Trial        string                           // doctor, of its second process
 
 	// Of the configuration file alone.
 	Places   []Place
 	Schedule []worker.ScheduleEntry
 	Hold     []string // what forget must not delete, as worker.Match has it
+	Read     string   // the name of that file, or "" if there is none
 	Warnings []string // of what it says and what can't be meant
 
 	providers []string
