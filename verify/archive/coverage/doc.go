@@ -3,6 +3,7 @@
 //
 //	union := coverage.Union(spans)                   // arithmetic of times
 //	gaps := coverage.Gaps(spans, coverage.Span{from, to})
+//	g, err := coverage.Of(c, place, group, within)   // a group of an archive, by its catalog
 //
 // # Words
 //
