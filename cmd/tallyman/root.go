@@ -22,6 +22,7 @@ import (
 // app is one call of the program: its settings, and what several commands do.
 type app struct {
 	*config.Options
+	known func() map[string]*pflag.Flag             // is allSettings
 	watch func(http.RoundTripper) http.RoundTripper // wraps the transport of calls, unless nil
 	wrong error                                     // what is wrong with the settings; only doctor goes on then
 }
@@ -36,7 +37,7 @@ var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"accept", newAcceptCommand}, {"forget", newForgetCommand}, {"discover", newDiscoverCommand},
 	{"verify", newVerifyCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
-	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"doctor", newDoctorCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"doctor", newDoctorCommand}, {"config", newConfigCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"version", newVersionCommand},
 }
 
@@ -44,7 +45,7 @@ var subcommands = []subcommand{
 // begin with, or else with all of them, for help and for a shell that completes. What
 // it tells goes to stdout.
 func newRoot(stdout io.Writer, args ...string) *cobra.Command {
-	a := &app{Options: config.New(providerNames)}
+	a := &app{Options: config.New(providerNames), known: allSettings}
 	root := &cobra.Command{
 		Use:   "tallyman",
 		Short: "Fetch cloud exports, verify them, keep them",
@@ -236,7 +237,7 @@ var debugWords = []string{"dara", "tea", "sdk", "signer", "credential"}
 func (a *app) prepare(cmd *cobra.Command) error {
 	for c := cmd; c.HasParent(); c = c.Parent() {
 		switch c.Name() {
-		case "completion", "help", "version", "man", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
+		case "completion", "help", "version", "man", "schema", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
 			return nil
 		}
 	}

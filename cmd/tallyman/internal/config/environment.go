@@ -26,6 +26,8 @@ const OnlyWith = "tallyman_only_with"
 // is wrong with a setting is a UsageError.
 func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
 	redisGiven := flags.Changed("redis")
+	o.flagged = map[string]bool{}
+	flags.Visit(func(f *pflag.Flag) { o.flagged[f.Name] = true })
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := variable(f.Name)

@@ -61,6 +61,23 @@ type fileReader struct {
 	flags   *pflag.FlagSet         // to set
 	known   map[string]*pflag.Flag // to try values out on
 	given   map[string]string      // endpoints that count before those of the file
+
+	describe func(what string, settings map[string]entrySetting) // unless nil, is told of the entries of a list in place of reading them
+}
+
+// A structure is a setting of the file alone, which no flag can hold.
+type structure struct {
+	read func(*fileReader, ast.Node) error
+	help string
+}
+
+// structures are those settings by name.
+func structures() map[string]structure {
+	return map[string]structure{
+		"places":   {(*fileReader).places, "the profile, the endpoint and the bucket of DBS for the references that each match has"},
+		"schedule": {(*fileReader).schedule, "the places that a worker looks for new jobs in, and when"},
+		"hold":     {(*fileReader).hold, "the places, or globs of them, of which forget --delete deletes nothing"},
+	}
 }
 
 // errorAt returns a UsageError that says where node is.
@@ -125,15 +142,13 @@ func (r *fileReader) forEach(node ast.Node, do func(key, value ast.Node, name st
 }
 
 func (r *fileReader) setting(key, value ast.Node, name string) error {
+	own, isOwn := structures()[name]
+	if r.record(name, value); isOwn {
+		return own.read(r, value)
+	}
 	switch {
-	case name == "places":
-		return r.places(value)
-	case name == "schedule":
-		return r.schedule(value)
-	case name == "hold":
-		return r.hold(value)
 	case r.known[name] == nil:
-		names := append(slices.Sorted(maps.Keys(r.known)), "hold", "places", "schedule")
+		names := append(slices.Sorted(maps.Keys(r.known)), slices.Sorted(maps.Keys(structures()))...)
 		return r.errorAt(key, "%s: there is no such setting%s", name, cli.DidYouMean("", name, names))
 	case name == "endpoint":
 		return r.endpoints(value)
@@ -236,6 +251,10 @@ type entrySetting struct {
 // done after it has read all settings of one entry. For errors, what says what
 // an entry is, and example how it looks.
 func (r *fileReader) entries(node ast.Node, what, example string, settings map[string]entrySetting, done func(entry ast.Node) error) error {
+	if r.describe != nil {
+		r.describe(what, settings)
+		return nil
+	}
 	list, ok := node.(*ast.SequenceNode)
 	if !ok {
 		return r.errorAt(node, "must be a list of %s", example)

@@ -126,6 +126,8 @@ type Options struct {
 	Warnings []string // of what it says and what can't be meant
 
 	providers []string
+	read      []Setting       // of the file, in its order
+	flagged   map[string]bool // settings that were given as flags
 }
 
 // New returns Options for providers with these names, which --endpoint and the

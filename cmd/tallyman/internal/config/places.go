@@ -152,6 +152,10 @@ func (r *fileReader) schedule(node ast.Node) error {
 // hold reads what forget must not delete: patterns of references, as the matches of
 // places are.
 func (r *fileReader) hold(node ast.Node) error {
+	if r.describe != nil {
+		r.describe("", nil)
+		return nil
+	}
 	list, ok := node.(*ast.SequenceNode)
 	if !ok {
 		return r.errorAt(node, "must be a list of places, like [sls://REGION/PROJECT/]")
