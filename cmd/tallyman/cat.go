@@ -25,7 +25,8 @@ func newCatCommand(a *app) *cobra.Command {
 		Long: `Cat prints the bytes of a file as they landed. FILE is its path below data/ of the
 bag; an export of one file needs none. While it prints, it holds the file against
 the manifest of the bag: of one that is damaged it does not print the end, nor any
-of one that is smaller than 1 MiB, and fails with exit code 12.
+of one that is smaller than 1 MiB, and fails with exit code 12. Of a bag that is
+newer than the archive's ledger it says so, and ends with exit code 9.
 
 With --json it prints no content, but a line of each file.`,
 		Example: `  tallyman cat sls://cn-hangzhou/ali-test-project/download-123 | head
@@ -54,11 +55,13 @@ func (a *app) cat(cmd *cobra.Command, args []string) error {
 	if redacting, ok := stdout.(*cli.RedactingWriter); ok { // content is told as it is
 		stdout = &cli.RedactingWriter{To: redacting.To, Redact: func(text string) string { return text }, Final: true}
 	}
+	newer := false
 	for _, arg := range args {
 		ref, file, contents, err := a.openContent(store, arg)
 		if err != nil {
 			return err
 		}
+		newer = tellNewer(cmd.ErrOrStderr(), ref, contents) || newer
 		err = a.catOne(stdout, store, ref, file, contents)
 		err = errors.Join(err, contents.Close())
 		if output, ok := errors.AsType[*cli.OutputError](err); ok && errors.Is(output, syscall.EPIPE) && cmd.Context().Err() == nil {
@@ -68,7 +71,20 @@ func (a *app) cat(cmd *cobra.Command, args []string) error {
 			return err
 		}
 	}
+	if newer {
+		return cli.ExitError(worker.ExitDoubts)
+	}
 	return nil
+}
+
+// tellNewer tells of an export for which the ledger does not vouch, and reports whether it
+// is one.
+func tellNewer(w io.Writer, ref fetch.Ref, c *archive.Contents) bool {
+	if c.Newer {
+		fmt.Fprintf(w, "%s: %v\n", ref, archive.ErrNewer)
+		cli.PrintHint(w, hintNewerBags)
+	}
+	return c.Newer
 }
 
 // openContent opens the content of the export that an argument names, which may name a

@@ -57,10 +57,12 @@ type exportCommand struct {
 	store   *archive.Archive
 	dir     string
 	stdout  io.Writer
+	stderr  io.Writer
 	files   int
 	bytes   int64
 	failed  int
 	damaged bool
+	newer   bool // than the ledger
 }
 
 func (a *app) export(cmd *cobra.Command, args []string) error {
@@ -71,7 +73,7 @@ func (a *app) export(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := &exportCommand{app: a, dir: args[len(args)-1], stdout: cmd.OutOrStdout()}
+	c := &exportCommand{app: a, dir: args[len(args)-1], stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
 	if c.store, err = a.openRequired(); err != nil {
 		return err
 	}
@@ -108,6 +110,8 @@ func (a *app) export(cmd *cobra.Command, args []string) error {
 		return cli.ExitError(worker.ExitDamaged)
 	case c.failed > 0:
 		return cli.ExitError(worker.ExitSomeFailed)
+	case c.newer:
+		return cli.ExitError(worker.ExitDoubts)
 	}
 	return nil
 }
@@ -142,6 +146,7 @@ func (c *exportCommand) exportOne(ctx context.Context, ref fetch.Ref) error {
 		return err
 	}
 	defer contents.Close()
+	c.newer = tellNewer(c.stderr, ref, contents) || c.newer
 	for _, path := range contents.Paths {
 		line := contentLine{"tallyman.content/v1", ref.String(), path, filepath.Join(c.dir, filepath.FromSlash(path)), contents.SHA256(path), "copied"}
 		if c.app.Link {

@@ -169,7 +169,7 @@ func (u *Audit) compare(key string, last *ledger.Line) (_ *ledger.Line, problem 
 	}
 	if last == nil && r.Ledger != "" {
 		if last, err = u.settle(key, r); last == nil && err == nil {
-			return nil, "it has no line in the ledger that says that it landed", nil
+			return nil, noLine, nil
 		}
 		if err != nil {
 			return nil, "", err
@@ -186,9 +186,28 @@ func (u *Audit) compare(key string, last *ledger.Line) (_ *ledger.Line, problem 
 	case last.Bag != "":
 		problem = "it is another bag than " + a.landing(last)
 	case r.Ledger != "":
-		problem = "it has no line in the ledger that says that it landed"
+		problem = noLine
 	}
 	return last, problem, nil
+}
+
+// noLine is the problem of a bag that was committed with a line in the ledger, which is
+// lost.
+const noLine = "it has no line in the ledger that says that it landed"
+
+// lineOf is the line of a bag that had none when it was looked for, by the rules of an
+// Audit, or nil if it landed before there was a ledger. It fails with a *Damage if the line
+// is lost, with ErrBusy and with ErrNewer.
+func (a *Archive) lineOf(key string) (*ledger.Line, error) {
+	r, damaged := readReceipt(a.Path(key))
+	if damaged != nil || r.Ledger == "" { // a damaged receipt is told of by a recheck
+		return nil, nil
+	}
+	last, err := a.Audit().settle(key, r)
+	if last == nil && err == nil {
+		return nil, &Damage{Key: key, Reference: r.Reference, Hidden: r.Hidden, Problems: []string{noLine}}
+	}
+	return last, err
 }
 
 // settleRepair has a repair completed that put a bag in its place and was cut short before

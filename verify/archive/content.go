@@ -218,14 +218,19 @@ func (p *Partial) Uncounted() {
 // for which the ledger vouches. The caller closes them.
 type Contents struct {
 	Paths []string // below data/, in order
+
+	// Newer is set if the ledger has no line of the export, since it landed after all that
+	// have one: see ErrNewer. Then only the bag's own manifest vouches for it.
+	Newer bool
+
 	key   string
 	check bagCheck
 }
 
 // Contents opens the content files of an export. It fails with fs.ErrNotExist if the
-// export has not landed, with a *RemovedError if it was removed, and with a *Damage if it is
-// gone, its manifest is not as it was then, or it is where another was removed.
-// Other damage is of the files that have it.
+// export has not landed, with a *RemovedError if it was removed, with ErrBusy if its commit is
+// under way, and with a *Damage if it is gone, its manifest is not as it was then, the ledger
+// lacks its line, or it is where another was removed. Other damage is of the files that have it.
 func (a *Archive) Contents(key string) (*Contents, error) {
 	last, err := a.presence(key)
 	if err != nil {
@@ -251,11 +256,17 @@ func (a *Archive) Contents(key string) (*Contents, error) {
 	case !landed:
 		return nil, fmt.Errorf("read the content of %s: %w", key, fs.ErrNotExist)
 	}
+	c := &Contents{key: key, check: bagCheck{listed: map[string]string{}}}
+	if last == nil {
+		last, err = a.lineOf(key)
+		if c.Newer = errors.Is(err, ErrNewer); err != nil && !c.Newer {
+			return nil, err
+		}
+	}
 	bag := ""
 	if last != nil {
 		bag = last.Bag
 	}
-	c := &Contents{key: key, check: bagCheck{listed: map[string]string{}}}
 	if !remains.Believed(a.Path(key), bag)[manifest] {
 		return nil, &Damage{Key: key, Problems: []string{manifest + " is not as it was when it landed"}}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // readContent reads a file of an export to its end, in small pieces.
@@ -94,5 +95,41 @@ func TestContentsOfWhatIsGone(t *testing.T) {
 	}
 	if _, err := a.Contents(testKey); !errors.Is(err, ErrDamaged) {
 		t.Errorf("without a bag: %v", err)
+	}
+}
+
+// The ledger vouches for what is read: a bag of which it has lost the line is damaged, and
+// one that may have been copied here later is said to be newer.
+func TestContentsWithoutALine(t *testing.T) {
+	tests := map[string]struct {
+		lost    string // the export of which the line is lost, of one and two
+		damaged bool
+	}{
+		"lost among others": {"one", true},
+		"lost from the end": {"two", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a, _ := mustLand(t, t.TempDir(), threeObjects())
+			landNamed(t, a, "one")
+			time.Sleep(2 * sameTime)
+			landNamed(t, a, "two")
+			editLedger(func(lines []string) []string {
+				return slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, keyOf(test.lost)) })
+			})(t, a)
+			c, err := a.Contents(keyOf(test.lost))
+			if test.damaged {
+				if _, ok := errors.AsType[*Damage](err); !ok || !strings.Contains(err.Error(), noLine) {
+					t.Errorf("it is read, and fails with %v", err)
+				}
+				return
+			}
+			if err != nil || !c.Newer {
+				t.Fatalf("it is refused with %v, or not said to be newer", err)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
