@@ -194,10 +194,11 @@ func (r Ref) WithRepair() Ref {
 // Repair reports whether r is of WithRepair.
 func (r Ref) Repair() bool { return r.repair }
 
-// RefAt returns the reference of what landed under a key. text is the reference as it may
+// RefAt returns the reference of what landed, or is received, under a key. text is the reference as it may
 // be shown, or "" if that is not known. It reports whether there is one.
 func RefAt(key, text string) (Ref, bool) {
-	first, at, _ := strings.Cut(key, "@")
+	plain, isRepair := strings.CutSuffix(key, archive.RepairKey(""))
+	first, at, _ := strings.Cut(plain, "@")
 	if scheme, rest, _ := strings.Cut(first, "/"); text == "" {
 		path, err := url.PathUnescape(strings.TrimSuffix(rest, "%")) // the name of what is empty
 		if err != nil {
@@ -211,6 +212,9 @@ func RefAt(key, text string) (Ref, bool) {
 	}
 	if t, err := time.Parse(revisionLayout, "@"+at); err == nil {
 		ref = ref.WithRevision(t)
+	}
+	if isRepair {
+		ref = ref.WithRepair()
 	}
 	return ref, ref.Key() == key
 }

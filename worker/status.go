@@ -120,7 +120,7 @@ func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
 				}
 			}
 		}
-		for status, err := range s.Pending(ctx) {
+		for status, err := range s.Pending(ctx, a.States()) {
 			if !damaged[status.Key] && !yield(status, err) { // it may have landed meanwhile
 				return
 			}
@@ -128,22 +128,29 @@ func (s *StatusReader) All(ctx context.Context) iter.Seq2[Status, error] {
 	}
 }
 
-// Pending yields the Status of each export that the archive or the queue knows and that has
-// not landed. It reads no bag, and ends with the first error.
-func (s *StatusReader) Pending(ctx context.Context) iter.Seq2[Status, error] {
+// Pending yields the Status of each export of which a State is known and that has not
+// landed, and then of those that only the queue knows. It reads no bag, and ends with the
+// first error.
+func (s *StatusReader) Pending(ctx context.Context, states iter.Seq2[archive.State, error]) iter.Seq2[Status, error] {
 	return func(yield func(Status, error) bool) {
 		a := s.client.Archive
-		for record, err := range a.States() {
+		for record, err := range states {
 			if err := cmp.Or(err, context.Cause(ctx)); err != nil {
 				yield(Status{}, err)
 				return
 			}
-			ref, _, ok := RefOf(record)
-			if !ok {
+			ref, readable := fetch.RefAt(record.Key, record.Reference)
+			if record.Kept {
+				ref, _, readable = RefOf(record)
+			}
+			if !readable {
 				s.Unreadable = append(s.Unreadable, record.Reference)
 				continue
 			}
-			_, counters, err := a.State(ref.Key())
+			var counters archive.Counters
+			if record.Kept {
+				_, counters, err = a.State(ref.Key())
+			}
 			if err == nil && !yield(s.pendingStatus(ref, record, counters), nil) {
 				return
 			}
@@ -174,10 +181,12 @@ func landedStatus(reference, key string, receipt *archive.Receipt, err error) St
 func (s *StatusReader) pendingStatus(ref fetch.Ref, record archive.State, counters archive.Counters) Status {
 	a := s.client.Archive
 	task, queued := s.tasks[ref.Hash()]
-	received, _ := a.Received(ref.Key())
 	status := Status{
-		Reference: record.Reference, Key: ref.Key(), Record: &record, Counters: counters, Received: received,
+		Reference: record.Reference, Key: ref.Key(), Record: &record, Counters: counters,
 		Cause: Cause(record.Cause), Message: cmp.Or(record.Message, counters.Status, task.Why),
+	}
+	if record.Kept {
+		status.Received, _ = a.Received(ref.Key())
 	}
 	status.Counters.Polls = max(status.Counters.Polls, task.Polls)
 	switch {

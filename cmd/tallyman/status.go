@@ -18,6 +18,7 @@ import (
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
+	"tallyman/verify/archive/ledger"
 	"tallyman/worker"
 )
 
@@ -182,6 +183,7 @@ type statusCommand struct {
 	away    error // why the Redis of the queue does not answer, or nil
 	stdout  io.Writer
 	catalog *catalog.Catalog
+	current catalog.Export // that was read of the catalog last
 
 	unseen bool // the bags of what landed were not looked at, since they are many
 
@@ -204,7 +206,7 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 	if err := c.addLanded(ctx, places); err != nil {
 		return err
 	}
-	for status, err := range c.reader.Pending(ctx) {
+	for status, err := range c.reader.Pending(ctx, c.archive.StatesBy(c.phases())) {
 		if err != nil {
 			return err
 		}
@@ -212,12 +214,17 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 			continue
 		}
 		line := c.newStatusLine(status)
-		e, err := c.catalog.Export(status.Key)
-		if err == nil && status.State == worker.StateFailed {
-			line.accept(e, status)
-		}
-		if err == nil && (e.Phase == catalog.Damaged || e.Phase == catalog.Absent) {
-			continue // an earlier version was asked for what is known to be damaged
+		if status.State == worker.StateFailed || status.Record == nil || status.Record.Kept {
+			e, err := c.current, error(nil)
+			if e.Key != status.Key {
+				e, err = c.catalog.Export(status.Key)
+			}
+			if err == nil && status.State == worker.StateFailed {
+				line.accept(e, status)
+			}
+			if err == nil && (e.Phase == catalog.Damaged || e.Phase == catalog.Absent) {
+				continue // an earlier version was asked for what is known to be damaged
+			}
 		}
 		if err := c.add(line); err != nil {
 			return err
@@ -254,6 +261,33 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 		fmt.Fprintln(c.stdout, "The bags are many, and none was looked at: what is damaged or gone is as 'tallyman verify' saw it last.")
 	}
 	return nil
+}
+
+// phases tell how far exports are by the catalog.
+func (c *statusCommand) phases() archive.Phases {
+	stateOf := func(e catalog.Export) archive.State {
+		return archive.State{
+			Ledger: ledger.Schema, Reference: e.Ref, Key: e.Key, FirstSeen: e.FirstAsked, Asked: e.Asked, Phase: phaseOf[e.Phase], Profile: e.Profile, Wait: e.Wait,
+			Attempts: e.Attempts, Cause: e.Cause, Message: e.Message, RequestID: e.RequestID, Changed: e.Changed,
+		}
+	}
+	of := func(key string) (archive.State, error) {
+		e, err := c.catalog.Export(key)
+		return stateOf(e), err
+	}
+	unlanded := func(yield func(archive.State, error) bool) {
+		for e, err := range c.catalog.Exports(catalog.Filter{Phases: slices.Collect(maps.Keys(phaseOf)), Order: catalog.Unordered}) {
+			if c.current = e; !yield(stateOf(e), err) {
+				return
+			}
+		}
+	}
+	return archive.Phases{Of: of, Unlanded: unlanded}
+}
+
+// phaseOf are the phases of exports that have not landed.
+var phaseOf = map[catalog.Phase]archive.Phase{
+	catalog.Asked: archive.Waiting, catalog.Failed: archive.Failed, catalog.Cancelled: archive.Cancelled, catalog.Removed: archive.Removed,
 }
 
 // checkPlaces returns a UsageError for a place of which nothing is known.

@@ -59,6 +59,8 @@ type State struct {
 	RequestID string          `json:"request_id,omitempty"` // of the answer behind that
 	Changed   time.Time       `json:"changed,omitzero"`
 	Next      time.Time       `json:"next,omitzero"` // when it is tried again
+
+	Kept bool `json:"-"` // in the ingest area; of others the ledger alone tells
 }
 
 func newState(reference, key string) State {
@@ -82,19 +84,34 @@ func (s *State) line() ledger.Line {
 // follow has the State say how far the export is by its last line, or nil. A State that
 // says the same knows more.
 func (s *State) follow(line *ledger.Line) {
-	if line == nil || phases[line.Kind] == "" || phases[line.Kind] == s.Phase || s.Key != "" && s.Ledger == "" {
+	if line == nil || phases[line.Kind] == "" {
 		return
 	}
-	if s.Key == "" {
-		*s = State{Schema: stateSchema, Ledger: ledger.Schema, Reference: line.Ref, Key: line.Key, FirstSeen: line.At, Asked: line.At}
+	told := State{
+		Schema: stateSchema, Ledger: ledger.Schema, Reference: line.Ref, Key: line.Key, FirstSeen: line.At, Asked: line.At, Changed: line.At,
+		Phase: phases[line.Kind], Cause: line.Cause, Message: line.Message, RequestID: line.RequestID, Options: line.Options,
 	}
-	s.Phase, s.Cause, s.Message, s.RequestID = phases[line.Kind], line.Cause, line.Message, line.RequestID
-	s.Options, s.Changed, s.Next = line.Options, line.At, time.Time{}
-	switch s.Phase {
+	switch told.Phase {
 	case Waiting:
-		s.Asked, s.Profile, s.Wait, s.Attempts, s.Failures = line.At, line.Profile, line.Wait, 0, nil
+		told.Profile, told.Wait = line.Profile, line.Wait
 	case Cancelled:
-		s.Cause = string(line.Kind)
+		told.Cause = string(line.Kind)
+	}
+	s.followState(&told)
+}
+
+// followState is follow of what the last line makes of a State that knows nothing.
+func (s *State) followState(told *State) {
+	switch {
+	case told.Phase == "" || told.Phase == s.Phase || s.Key != "" && s.Ledger == "":
+	case s.Key == "":
+		*s = *told
+	default:
+		s.Phase, s.Cause, s.Message, s.RequestID = told.Phase, told.Cause, told.Message, told.RequestID
+		s.Options, s.Changed, s.Next = told.Options, told.Changed, time.Time{}
+		if s.Phase == Waiting {
+			s.Asked, s.Profile, s.Wait, s.Attempts, s.Failures = told.Asked, told.Profile, told.Wait, 0, nil
+		}
 	}
 }
 
@@ -293,70 +310,105 @@ func readSmall[T any](path string) (v T, err error) {
 // namesPerRead is how many names of the ingest area States reads at a time.
 const namesPerRead = 512
 
+// Phases tell how far exports are by the ledger, to one who reads it by an index.
+type Phases struct {
+	// Of tells of one export. It fails with fs.ErrNotExist if the ledger knows nothing of
+	// it.
+	Of func(key string) (State, error)
+
+	// Unlanded yields the exports that may not have landed.
+	Unlanded iter.Seq2[State, error]
+}
+
 // States yields what is known of each export that has not landed, in no order
 // and without their locks. An export that landed may be among them if its commit
 // was cut short: the next attempt at it clears that up. After an error that
 // concerns one export the others follow.
 func (a *Archive) States() iter.Seq2[State, error] {
 	return func(yield func(State, error) bool) {
-		if err := a.states(yield); err != nil {
-			yield(State{}, fmt.Errorf("list exports that have not landed: %w", err))
+		index, err := a.ledger.Index()
+		if err != nil {
+			yield(State{}, fmt.Errorf("list exports that have not landed: %w", unreadableLedger(err)))
+			return
 		}
+		of := func(key string) (s State, err error) {
+			latest, err := index.Lookup(key)
+			if s.follow(latest.Phase); err == nil && s.Key == "" {
+				err = fs.ErrNotExist
+			}
+			return s, err
+		}
+		unlanded := func(yield func(State, error) bool) {
+			for _, key := range index.Unlanded() {
+				if s, err := of(key); !errors.Is(err, fs.ErrNotExist) && !yield(s, err) {
+					return
+				}
+			}
+		}
+		a.StatesBy(Phases{of, unlanded})(yield)
 	}
 }
 
-// states is States. Its error is the last.
-func (a *Archive) states(yield func(State, error) bool) error {
-	index, err := a.ledger.Index()
-	if err != nil {
-		return unreadableLedger(err)
-	}
-	kept := map[string]bool{}
-	dir, err := os.Open(filepath.Join(a.dir, ingestDir))
-	if err == nil {
-		defer dir.Close()
-	}
-	for err == nil {
-		var names []string
-		names, err = dir.Readdirnames(namesPerRead)
-		for _, name := range names {
-			if name == runsDir {
-				continue
-			}
-			s, err := readState(filepath.Join(a.dir, ingestDir, name))
-			if errors.Is(err, fs.ErrNotExist) {
-				_ = os.Remove(filepath.Join(a.dir, ingestDir, name)) // if it is empty, it was left behind, or its lock is yet to be made, which is tried again
-				continue
-			}
+// StatesBy is States for one who knows by other means what the ledger tells.
+func (a *Archive) StatesBy(p Phases) iter.Seq2[State, error] {
+	return func(yield func(State, error) bool) {
+		kept := map[string]bool{}
+		for s, err := range a.kept() {
 			if err == nil {
-				kept[s.Key] = kept[s.Key] || name == hashName(s.Key)
-				var latest ledger.Latest
-				latest, err = index.Lookup(s.Key)
-				s.follow(latest.Phase)
+				kept[s.Key] = kept[s.Key] || s.Kept
+				var told State
+				if told, err = p.Of(s.Key); errors.Is(err, fs.ErrNotExist) {
+					err = nil
+				}
+				s.followState(&told)
 			}
 			if err != nil {
 				err = fmt.Errorf("list exports that have not landed: %w", err)
 			}
 			if !yield(s, err) {
-				return nil
+				return
+			}
+		}
+		for s, err := range p.Unlanded {
+			if landed, unknown := a.landed(s.Key); err == nil && (kept[s.Key] || unknown == nil && landed) {
+				continue
+			}
+			if err != nil {
+				err = fmt.Errorf("list exports that have not landed: %w", err)
+			}
+			if !yield(s, err) {
+				return
 			}
 		}
 	}
-	if !errors.Is(err, io.EOF) && !errors.Is(err, fs.ErrNotExist) {
-		return err
+}
+
+// kept yields the states that are in the ingest area.
+func (a *Archive) kept() iter.Seq2[State, error] {
+	return func(yield func(State, error) bool) {
+		dir, err := os.Open(filepath.Join(a.dir, ingestDir))
+		if err == nil {
+			defer dir.Close()
+		}
+		for err == nil {
+			var names []string
+			names, err = dir.Readdirnames(namesPerRead)
+			for _, name := range names {
+				if name == runsDir {
+					continue
+				}
+				s, err := readState(filepath.Join(a.dir, ingestDir, name))
+				if errors.Is(err, fs.ErrNotExist) {
+					_ = os.Remove(filepath.Join(a.dir, ingestDir, name)) // if it is empty, it was left behind, or its lock is yet to be made, which is tried again
+					continue
+				}
+				if s.Kept = name == hashName(s.Key); !yield(s, err) {
+					return
+				}
+			}
+		}
+		if !errors.Is(err, io.EOF) && !errors.Is(err, fs.ErrNotExist) {
+			yield(State{}, err)
+		}
 	}
-	for _, key := range index.Unlanded() {
-		if landed, err := a.landed(key); err == nil && landed || kept[key] {
-			continue
-		}
-		latest, err := index.Lookup(key)
-		if err != nil {
-			err = fmt.Errorf("list exports that have not landed: %w", err)
-		}
-		var s State
-		if s.follow(latest.Phase); (err != nil || s.Key != "") && !yield(s, err) {
-			return nil
-		}
-	}
-	return nil
 }

@@ -75,16 +75,20 @@ func (c *Catalog) Exports(f Filter) iter.Seq2[Export, error] {
 		if f.Desc {
 			desc = " DESC"
 		}
-		order := "key" + desc
-		if f.Order != ByKey {
-			order = string(f.Order) + desc + ", " + order
+		order := " ORDER BY key" + desc
+		switch f.Order {
+		case ByKey:
+		case Unordered:
+			order = ""
+		default:
+			order = " ORDER BY " + string(f.Order) + desc + ", key" + desc
 		}
 		limit := int64(-1)
 		if f.Limit > 0 {
 			limit = int64(f.Limit)
 		}
 		args = append(args, limit, int64(f.Skip))
-		for row, err := range c.query("SELECT rowid, "+rowColumns+" FROM exports WHERE "+where+" ORDER BY "+order+" LIMIT ? OFFSET ?", args...) {
+		for row, err := range c.query("SELECT rowid, "+rowColumns+" FROM exports WHERE "+where+order+" LIMIT ? OFFSET ?", args...) {
 			var e Export
 			if err == nil {
 				e, err = c.exportOf(row)

@@ -17,6 +17,7 @@ const (
 	ByBytes   Order = "bytes"
 	ByRecords Order = "records"
 	ByWindow  Order = "window_from"
+	Unordered Order = "unordered" // as is fastest
 )
 
 // A Filter says which exports are wanted: those that meet all of its fields that are
