@@ -1,6 +1,7 @@
 package sls
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -19,6 +20,11 @@ var privateRegions = map[string]bool{"cn-heyuan-acdr-1": true}
 // call makes one signed GET, once. What it returns is a success: it has no
 // errorCode, whatever its status.
 func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path string) (*api.Answer, error) {
+	return p.send(ctx, name, ref, http.MethodGet, path, nil)
+}
+
+// send makes one signed call, once, as call does.
+func (p *Provider) send(ctx context.Context, name string, ref fetch.Ref, method, path string, body []byte) (*api.Answer, error) {
 	keys, err := p.chain.Or(p.Keys)(ctx)
 	if err != nil {
 		return nil, err
@@ -31,14 +37,14 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base.String()+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, base.String()+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if p.Endpoint != "" {
 		req.Host = project + "." + base.Host
 	}
-	if err := sign(p.Signature, req, nil, time.Now(), keys, region); err != nil {
+	if err := sign(p.Signature, req, body, time.Now(), keys, region); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	a, err := api.Send(name, p.Client, req, api.MaxList, keys.Secrets()...)
@@ -49,7 +55,7 @@ func (p *Provider) call(ctx context.Context, name string, ref fetch.Ref, path st
 		Code    api.LenientString `json:"errorCode"`
 		Message api.LenientString `json:"errorMessage"`
 	}
-	err = api.Unmarshal(a.Body, &said)
+	err = api.Unmarshal(a.Body, &said) // leaves it empty where the body is, or is a list
 	if a.Status/100 == 2 && said.Code == "" {
 		return a, nil
 	}

@@ -1,14 +1,11 @@
 package sls
 
 import (
-	"cmp"
-	"crypto/sha256"
 	"fmt"
 	"strings"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/api"
-	"tallyman/fetch/redact"
 	"tallyman/verify"
 )
 
@@ -89,9 +86,6 @@ func (j *job) export(a *api.Answer) *fetch.Export {
 	return export
 }
 
-// longGroup is the length past which a query is hashed: a line of the ledger holds it.
-const longGroup = 1 << 10
-
 // window returns the time that a job was asked for, or nil if it does not say. The
 // windows of one log store and query are one group.
 func (j *job) window(ref fetch.Ref) *fetch.Window {
@@ -111,16 +105,6 @@ func answeredWindow(ref fetch.Ref, answer []byte) *fetch.Window {
 		return nil
 	}
 	return j.window(ref)
-}
-
-// WindowGroup is the Group of the windows of one log store and query; the query "" selects
-// all.
-func WindowGroup(logStore, query string) string {
-	group := logStore + " " + cmp.Or(strings.TrimSpace(redact.Text(query)), "*") // no name of a log store has a space
-	if len(group) > longGroup {
-		group = fmt.Sprintf("%s query %x", logStore, sha256.Sum256([]byte(group)))
-	}
-	return group
 }
 
 // contents maps contentType to what counts the records.

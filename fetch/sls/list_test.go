@@ -60,8 +60,23 @@ func TestRecordedLists(t *testing.T) {
 	}
 }
 
-// replayList answers with the recorded answers of a file, one after the other.
 func replayList(t *testing.T, name string) {
+	replay(t, name, func(p *Provider) string {
+		var b strings.Builder
+		for job, err := range p.List(t.Context(), parsePlace(t, placeRef), time.Time{}) {
+			if err != nil {
+				b.WriteString(fetchtest.Describe(t, nil, err))
+				continue
+			}
+			fmt.Fprintf(&b, "%s %q %q %s\n", job.Ref, job.State, job.Status, job.Created.Format(time.RFC3339))
+		}
+		return b.String()
+	})
+}
+
+// replay answers with the recorded answers of a file, one after the other, and compares what
+// is made of them with what the file wants.
+func replay(t *testing.T, name string, ask func(*Provider) string) {
 	archive, err := txtar.ParseFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -71,28 +86,22 @@ func replayList(t *testing.T, name string) {
 		want, answers = string(answers[last].Data), answers[:last]
 	}
 	made := 0
-	p := provider(func(req *http.Request) (*http.Response, error) {
-		made++
-		return http.ReadResponse(bufio.NewReader(strings.NewReader(string(answers[made-1].Data))), req)
-	})
-	var b strings.Builder
-	for job, err := range p.List(t.Context(), parsePlace(t, placeRef), time.Time{}) {
-		if err != nil {
-			b.WriteString(fetchtest.Describe(t, nil, err))
-			continue
+	got := ask(provider(func(req *http.Request) (*http.Response, error) {
+		if made++; made > len(answers) {
+			return nil, errors.New("nothing more is recorded")
 		}
-		fmt.Fprintf(&b, "%s %q %q %s\n", job.Ref, job.State, job.Status, job.Created.Format(time.RFC3339))
-	}
-	if strings.Contains(b.String(), "canary") || made != len(answers) {
-		t.Errorf("%d calls, %s", made, b.String())
+		return http.ReadResponse(bufio.NewReader(strings.NewReader(string(answers[made-1].Data))), req)
+	}))
+	if strings.Contains(got, "canary") || made != len(answers) {
+		t.Errorf("%d calls, %s", made, got)
 	}
 	if *fetchtest.Update {
-		archive.Files = append(archive.Files[:len(answers):len(answers)], txtar.File{Name: "want", Data: []byte(b.String())})
+		archive.Files = append(archive.Files[:len(answers):len(answers)], txtar.File{Name: "want", Data: []byte(got)})
 		if err := os.WriteFile(name, txtar.Format(archive), 0o666); err != nil {
 			t.Fatal(err)
 		}
-	} else if b.String() != want {
-		t.Errorf("%sgot\n%s\nwant\n%s", archive.Comment, b.String(), want)
+	} else if got != want {
+		t.Errorf("%sgot\n%s\nwant\n%s", archive.Comment, got, want)
 	}
 }
 

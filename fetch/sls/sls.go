@@ -2,7 +2,7 @@
 // jobs. A download job runs a query over the logs of a project and writes the
 // result to one file that the service keeps, or to a bucket of the job's owner.
 //
-// Two calls are made, both signed GETs:
+// These calls are made, all of them signed:
 //
 //   - GetDownloadJob says where a job stands: STARTING (pending), RUNNING,
 //     SUCCEEDED (ready) or ERROR (failed). Any other status is unknown, which is
@@ -11,6 +11,9 @@
 //     service does not say which objects it wrote: they are found by the job's
 //     createTime and by its name.
 //   - ListDownloadJobs names the jobs of a project.
+//   - CreateDownloadJob and DeleteDownloadJob make jobs and remove them.
+//   - GetHistograms counts what a query finds in a log store. GetLogStore and GetIndex say
+//     how far back it can.
 //
 // The service promises a file's fileSize and its checkSum, which is an ETag; what the
 // file's store says of it counts as well. Of objects in a bucket it promises neither:
@@ -29,6 +32,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
 
 	"tallyman/fetch"
 	"tallyman/fetch/internal/acs"
@@ -68,8 +74,11 @@ type Provider struct {
 	// Signature is the version to sign with: "v4", "v1" (HMAC-SHA256) or
 	// "v1-sha1". "" is v4.
 	Signature string
+	// CountLimit is how often a histogram may be asked for; nil is no limit.
+	CountLimit *rate.Limiter
 
-	chain acs.Credentials
+	chain     acs.Credentials
+	olderPath atomic.Bool // of histograms
 }
 
 // ProfileKeys returns the keys of a profile of ~/.aliyun/config.json or, for "",
@@ -95,7 +104,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if ref.Scheme() != scheme || ref.IsPlace() {
 		return nil, fmt.Errorf("export %s: not a reference to an SLS job", ref)
 	}
-	a, err := p.call(ctx, "GetDownloadJob", ref, "/downloadjobs/"+url.PathEscape(ref.Parts()[2]))
+	a, err := p.call(ctx, jobCall, ref, jobPath(ref))
 	if err != nil {
 		return nil, err
 	}
@@ -161,3 +170,7 @@ func (p *Provider) bucketObjects(ctx context.Context, ref fetch.Ref, j *job) (it
 		}
 	}, nil
 }
+
+const jobCall = "GetDownloadJob"
+
+func jobPath(ref fetch.Ref) string { return "/downloadjobs/" + url.PathEscape(ref.Parts()[2]) }
