@@ -200,6 +200,7 @@ func tellEvent(l *ledger.Line) string {
 		ledger.Asked: "asked for", ledger.Landed: "landed", ledger.Failed: "failed", ledger.Cancelled: "cancelled by a person", ledger.Adopted: "taken into the ledger",
 		ledger.Restored: "fetched again and put back", ledger.Damaged: "found damaged", ledger.Absent: "found to be gone", ledger.Healed: "found whole again",
 		ledger.Accepted: "accepted as it is", ledger.Removed: "taken out of the lists",
+		ledger.Witnessed: "held against the source's own count", ledger.Created: "its job was made", ledger.Deleted: "its job was removed from its service",
 	}
 	text := words[l.Kind]
 	if text == "" {
@@ -213,6 +214,9 @@ func tellEvent(l *ledger.Line) string {
 	}
 	if w := l.Window; w != nil {
 		more = append(more, fmt.Sprintf("from %s to %s", time.Unix(w.From, 0).UTC().Format(time.RFC3339), time.Unix(w.To, 0).UTC().Format(time.RFC3339)))
+	}
+	if l.Kind == ledger.Witnessed {
+		more = append(more, l.Verdict)
 	}
 	if l.Deleted {
 		more = append(more, "and deleted")

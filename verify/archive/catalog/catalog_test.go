@@ -330,12 +330,44 @@ func TestAPartOfAPlaceTellsOfItselfAlone(t *testing.T) {
 	}
 }
 
+// The doubts of a witness are those of its last count, beside those of the landing.
+func TestTheDoubtsOfAWitnessAreThoseOfItsLastCount(t *testing.T) {
+	a, dir := newArchive(t)
+	landed := landedLine("p", "a", 1, 5)
+	landed.Doubts = []string{"odd"}
+	count := func(hour int, doubts ...string) ledger.Line {
+		l := line(ledger.Witnessed, "p", "a", hour)
+		l.Doubts = doubts
+		return l
+	}
+	c := mustOpen(t, a, dir)
+	for _, step := range []struct {
+		line ledger.Line
+		want []string
+	}{
+		{landed, []string{"odd"}},
+		{count(2, "late-rows: 9 of 10"), []string{"odd", "late-rows: 9 of 10"}},
+		{count(3, "witness-mismatch: 9 of 11"), []string{"odd", "witness-mismatch: 9 of 11"}},
+		{count(4), []string{"odd"}},
+		{count(5, "late-rows: 9 of 10"), []string{"odd", "late-rows: 9 of 10"}},
+		{landed, []string{"odd"}},
+	} {
+		mustAppend(t, a, step.line)
+		if err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := c.Export(landed.Key); err != nil || !slices.Equal(e.Doubts, step.want) || e.Open != len(step.want) || e.Phase != Landed {
+			t.Errorf("got %+v, %v, want the doubts %q", e, err, step.want)
+		}
+	}
+}
+
 // However a catalog came to where it is, it tells the same: line by line, from the
 // beginning, in memory, and by an overlay.
 func TestAllWaysLeadToTheSame(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	a, dir := newArchive(t)
-	kinds := []ledger.Kind{ledger.Asked, ledger.Landed, ledger.Failed, ledger.Cancelled, ledger.Damaged, ledger.Absent, ledger.Healed, ledger.Restored, ledger.Removed, ledger.Accepted, ledger.Listed}
+	kinds := []ledger.Kind{ledger.Asked, ledger.Landed, ledger.Failed, ledger.Cancelled, ledger.Damaged, ledger.Absent, ledger.Healed, ledger.Restored, ledger.Removed, ledger.Accepted, ledger.Listed, ledger.Witnessed}
 	c := mustOpen(t, a, dir)
 	hours := 0
 	for range 20 {
@@ -357,6 +389,10 @@ func TestAllWaysLeadToTheSame(t *testing.T) {
 				l.Reason, l.Doubts = "known", []string{"odd"}
 				if random.IntN(2) == 0 {
 					l.Ref, l.Key, l.Window = l.Ref[:lastSlash(l.Ref)+1], "", &ledger.Window{From: 5, To: int64(hours) + 6}
+				}
+			case ledger.Witnessed:
+				if random.IntN(2) == 0 {
+					l.Doubts = []string{"late-rows: 9 of 10"}
 				}
 			case ledger.Listed:
 				l.Ref, l.Key = l.Ref[:lastSlash(l.Ref)+1], ""

@@ -2,10 +2,12 @@ package catalog
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
+	"tallyman/verify/archive"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -32,6 +34,7 @@ var folds = map[ledger.Kind]change{
 	ledger.Healed:    {presence: Landed},
 	ledger.Removed:   {stands: Removed, presence: Removed},
 	ledger.Accepted:  {keeps: true, also: foldAccepted, place: acceptPlace},
+	ledger.Witnessed: {keeps: true, also: foldWitnessed},
 	ledger.Listed:    {place: foldListed},
 	ledger.Rechecked: {place: foldRechecked},
 }
@@ -99,6 +102,17 @@ func foldAccepted(r *row, l *ledger.Line) {
 	r.acceptedAt, r.acceptedBy, r.acceptedReason = l.At.UnixMilli(), l.By, l.Reason
 	if len(l.Doubts) > 0 {
 		r.acceptedDoubts = jsonOf(l.Doubts)
+	}
+}
+
+// foldWitnessed adds the doubts of a witness to those of the landing, in place of those of
+// its earlier counts.
+func foldWitnessed(r *row, l *ledger.Line) {
+	var doubts []string
+	_ = json.Unmarshal([]byte(r.doubts), &doubts) // none if it is ""
+	doubts = append(slices.DeleteFunc(doubts, archive.IsWitnessDoubt), l.Doubts...)
+	if r.doubts = ""; len(doubts) > 0 {
+		r.doubts = jsonOf(doubts)
 	}
 }
 

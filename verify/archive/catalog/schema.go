@@ -9,7 +9,7 @@ import (
 
 // schemaVersion is another one whenever the schema is, or what lines are folded to. A
 // file of another version is made anew.
-const schemaVersion = 6
+const schemaVersion = 7
 
 // schema is that of the file, and of the tables of the overlay, with their names.
 const (

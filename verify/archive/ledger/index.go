@@ -303,7 +303,8 @@ func (x *Index) Unlanded() (keys []string) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for key, n := range x.keys {
-		if p := x.last[n]; p.phase >= 0 && p.phase != p.presence { // else one line says both: it landed, or was removed
+		_, later := x.sides[key]
+		if p := x.last[n]; !later && p.phase >= 0 && p.phase != p.presence { // else one line says both: it landed, or was removed
 			keys = append(keys, key)
 		}
 	}
@@ -313,7 +314,7 @@ func (x *Index) Unlanded() (keys []string) {
 		}
 	}
 	slices.Sort(keys)
-	return slices.Compact(keys)
+	return keys
 }
 
 // Keys returns all keys, in no order. The Index must not be refreshed meanwhile.

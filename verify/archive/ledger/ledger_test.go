@@ -73,6 +73,8 @@ func TestLinesComeBackAsTheyWereAppended(t *testing.T) {
 		Line{Kind: Listed, Ref: "sls://r/p/", Profile: "p", Found: 3, New: 2, Missing: 1, Partial: true}, Line{Kind: Listed, Ref: "sls://r/p/", Cause: "tls", Message: "m", RequestID: "r"},
 		Line{Kind: Accepted, Ref: "sls://r/p/j", Key: "sls/r/p/j", Doubts: []string{"d"}, Reason: "so", By: "ann"},
 		Line{Kind: Removed, Ref: "sls://r/p/j", Key: "sls/r/p/j", Reason: "so", By: "ann", Deleted: true},
+		Line{Kind: Witnessed, Ref: "sls://r/p/j", Key: "sls/r/p/j", Records: 9, Window: &Window{Group: "g", From: 1, To: 2}, Counted: 10, Verdict: "late-rows", Doubts: []string{"late-rows: d"}, Message: "m", RequestID: "r"},
+		Line{Kind: Witnessed, Key: "k", Verdict: "agrees"}, Line{Kind: Created, Ref: "sls://r/p/j", Key: "k"}, Line{Kind: Deleted, Ref: "sls://r/p/j", Key: "k"},
 		Line{Kind: Rechecked, Part: "1/7", Checked: 9, Worst: "whole"})
 	mustAppend(t, l, want[0])
 	mustAppend(t, l, want[1:]...)

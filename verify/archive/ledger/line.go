@@ -34,9 +34,12 @@ const (
 	Listed    Kind = "listed"    // a place was listed, or could not be
 	Accepted  Kind = "accepted"  // a person takes a doubt, a failure or a gap as it is
 	Removed   Kind = "removed"   // a person takes an export out of the archive's lists
+	Witnessed Kind = "witnessed" // the source counted the window of an export by itself
+	Created   Kind = "created"   // a job of our own making is at its service
+	Deleted   Kind = "deleted"   // a job of our own making was removed from its service
 )
 
-var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed, Rechecked, Listed, Accepted, Removed}
+var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed, Rechecked, Listed, Accepted, Removed, Witnessed, Created, Deleted}
 
 // Schema names the form of the lines.
 const Schema = "tallyman.ledger/v1"
@@ -65,7 +68,7 @@ type Line struct {
 	Bytes   int64    `json:"bytes,omitempty"`   // of content, as in the receipt, or Unknown; always there if landed, adopted or restored
 	Records int64    `json:"records,omitempty"` // counted, as in the receipt, or Unknown; likewise
 	Window  *Window  `json:"window,omitempty"`
-	Doubts  []string `json:"doubts,omitempty"` // reasons to look twice, as in the receipt; accepted: those that are
+	Doubts  []string `json:"doubts,omitempty"` // reasons to look twice, as in the receipt; accepted: those that are; witnessed: those that follow
 
 	LandedAt time.Time `json:"landed_at,omitzero"` // adopted, restored: when it landed, as in the receipt
 
@@ -87,12 +90,15 @@ type Line struct {
 	Worst   string `json:"worst,omitempty"`   // rechecked: the worst that was found: whole, newer, absent or damaged
 
 	Problems []string `json:"problems,omitempty"` // damaged: what a recheck found
-	Through  bool     `json:"through,omitempty"`  // adopted: all that landed before the ledger has its line
-	Reason   string   `json:"reason,omitempty"`   // a person's
-	By       string   `json:"by,omitempty"`       // accepted, removed: the name of that person
-	Deleted  bool     `json:"deleted,omitempty"`  // removed: with its bag
-	Cut      int64    `json:"cut,omitempty"`      // torn: how many bytes
-	Break    *Break   `json:"break,omitempty"`    // adopted: the break that it names
+	Counted  int64    `json:"counted,omitempty"`  // witnessed: how many records the source counts, or Unknown; always there
+	Verdict  string   `json:"verdict,omitempty"`  // witnessed: what follows from that
+
+	Through bool   `json:"through,omitempty"` // adopted: all that landed before the ledger has its line
+	Reason  string `json:"reason,omitempty"`  // a person's
+	By      string `json:"by,omitempty"`      // accepted, removed: the name of that person
+	Deleted bool   `json:"deleted,omitempty"` // removed: with its bag
+	Cut     int64  `json:"cut,omitempty"`     // torn: how many bytes
+	Break   *Break `json:"break,omitempty"`   // adopted: the break that it names
 
 	Side string `json:"side,omitempty"` // RANDOM of the side file that it came from; torn: of the file that keeps the bytes
 	Prev string `json:"prev"`           // SHA-256 of the line before, without its newline, in hex; "" in a side file
@@ -153,6 +159,8 @@ func (l *Line) body() ([]byte, error) {
 		{"part", l.Part, l.Part != ""},
 		{"checked", l.Checked, l.Checked != 0 || l.Kind == Rechecked},
 		{"worst", l.Worst, l.Worst != ""},
+		{"counted", l.Counted, l.Kind == Witnessed},
+		{"verdict", l.Verdict, l.Verdict != ""},
 		{"problems", l.Problems, len(l.Problems) > 0},
 		{"through", true, l.Through},
 		{"reason", l.Reason, l.Reason != ""},
