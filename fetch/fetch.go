@@ -81,6 +81,7 @@ type Progress struct {
 	Ref    Ref
 	Object string
 	Bytes  int64  // of the object as transferred that were just received, or were here before
+	Kept   bool   // Bytes were here before the attempt
 	Size   int64  // of the object as transferred, or verify.Unknown
 	Note   string // what a person should know: "the URL has expired: asking the job again"
 }

@@ -82,7 +82,7 @@ func (t *transfer) openFirst(ctx context.Context) error {
 			return err
 		}
 	}
-	t.report(t.partial.Received(), "")
+	t.reportKept()
 	if t.partial.Restarted {
 		t.report(0, "the job has changed what it promises: starting over")
 	}
@@ -297,6 +297,13 @@ func (t *transfer) checkSize(size int64) error {
 	t.partial.Discard()
 	reason := fmt.Sprintf("receive %s: it has more than %d bytes, and no size was promised", t.object.Name, t.maxSize)
 	return &LimitError{Limit: LimitSize, Reason: reason}
+}
+
+// reportKept tells Progress how much of the object was here before the attempt.
+func (t *transfer) reportKept() {
+	if t.Progress != nil {
+		t.Progress(Progress{Ref: t.ref, Object: t.object.Name, Bytes: t.partial.Received(), Kept: true, Size: t.partial.Want().Size})
+	}
 }
 
 // report tells Progress that n more bytes are here, or a note.

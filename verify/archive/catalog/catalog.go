@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,9 @@ type Options struct {
 	// in none. It must say the same each time; nil finds the part of the reference up to its
 	// last slash.
 	PlaceOf func(ref, key string) string
+
+	// Memory is how many bytes it may hold of what it has read of its file. 0 is 64 MiB.
+	Memory int64
 }
 
 // A Catalog answers from one state of the ledger. It is for one goroutine at a time.
@@ -43,6 +47,7 @@ type Catalog struct {
 
 	archive *archive.Archive
 	placeOf func(ref, key string) string
+	memory  int64
 	file    file
 	path    string // of the database, for messages
 	conn    *sqlite3.Conn
@@ -59,7 +64,7 @@ type Catalog struct {
 // Open opens the catalog of an archive, and reads on in the ledger. What is wrong with its
 // file or with the directory is no error: see the fields of Catalog. The caller closes it.
 func Open(ctx context.Context, a *archive.Archive, o Options) (*Catalog, error) {
-	c := &Catalog{archive: a, placeOf: o.PlaceOf}
+	c := &Catalog{archive: a, placeOf: o.PlaceOf, memory: cmp.Or(o.Memory, 64<<20)}
 	if c.placeOf == nil {
 		c.placeOf = func(ref, _ string) string { return ref[:lastSlash(ref)+1] }
 	}
@@ -328,5 +333,5 @@ func (c *Catalog) connect(path, pragmas string) (err error) {
 	if err = c.conn.BusyTimeout(busyWait); err != nil {
 		return c.explain(err)
 	}
-	return c.exec("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; " + pragmas)
+	return c.exec(fmt.Sprintf("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d; ", c.memory>>10) + pragmas)
 }
