@@ -98,6 +98,25 @@ func (e ScheduleEntry) interval(now time.Time) time.Duration {
 	return max(shortest, 0)
 }
 
+// LongestInterval is Every, or the longest time between two of the next times of Cron. It
+// is 0 if they never come.
+func (e ScheduleEntry) LongestInterval() (longest time.Duration) {
+	times, err := parseCron(e.Cron)
+	if err != nil {
+		return e.Every
+	}
+	const samples = 100
+	last := times.Next(time.Now())
+	for range samples {
+		next := times.Next(last)
+		if next.IsZero() {
+			break
+		}
+		longest, last = max(longest, next.Sub(last)), next
+	}
+	return longest
+}
+
 // next is the first time after now that the entry is due; last is when it was due
 // before. It is zero if there is none.
 func (e ScheduleEntry) next(last, now time.Time) time.Time {

@@ -141,6 +141,7 @@ func TestOnePackageImportsEachSDK(t *testing.T) {
 		"github.com/gofrs/flock":                        module + "/verify/archive",
 		"github.com/huaweicloud/huaweicloud-sdk-go-obs": module + "/fetch/obs",
 		"github.com/klauspost/compress":                 module + "/fetch",
+		"github.com/prometheus":                         module + "/cmd/tallyman/internal/metrics",
 		"github.com/spf13/cobra":                        module + "/cmd/tallyman",
 		"github.com/vbauerster/mpb":                     module + "/cmd/tallyman",
 		"gopkg.in/ini.v1":                               module + "/fetch/internal/huawei",
