@@ -269,7 +269,7 @@ func allSettings() map[string]*pflag.Flag {
 	known := map[string]*pflag.Flag{}
 	root := newRoot(io.Discard)
 	for _, each := range append(root.Commands(), root) {
-		add := func(f *pflag.Flag) { known[f.Name] = f }
+		add := func(f *pflag.Flag) { known[config.SettingOf(f)] = f }
 		each.Flags().VisitAll(add)
 		each.PersistentFlags().VisitAll(add)
 	}

@@ -19,6 +19,32 @@ import (
 // the environment says of it is not read otherwise.
 const OnlyWith = "tallyman_only_with"
 
+// SettingName is an annotation of a flag whose setting has another name than the flag, since
+// that is the name of another setting.
+const SettingName = "tallyman_setting"
+
+// SettingOf is the name that a flag has in the configuration file and, in capitals, in the
+// environment.
+func SettingOf(f *pflag.Flag) string {
+	if name := f.Annotations[SettingName]; len(name) > 0 {
+		return name[0]
+	}
+	return f.Name
+}
+
+// lookup returns the flag of a setting, or nil.
+func lookup(flags *pflag.FlagSet, setting string) (found *pflag.Flag) {
+	if f := flags.Lookup(setting); f != nil && SettingOf(f) == setting {
+		return f
+	}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if SettingOf(f) == setting {
+			found = f
+		}
+	})
+	return found
+}
+
 // Complete sets the flags that were not given, from the environment and then
 // from the configuration file. A variable that is empty counts as not set. The
 // file may set each flag in known, those of every command, by its name; values
@@ -30,7 +56,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 	flags.Visit(func(f *pflag.Flag) { o.flagged[f.Name] = true })
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := variable(f.Name)
+		name := variable(SettingOf(f))
 		value := os.Getenv(name)
 		if value == "" || f.Changed || f.Name == "redis" || err != nil || !counts(flags, f) {
 			return
@@ -57,7 +83,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 			}
 		}
 	}
-	for _, path := range []*string{&o.Archive, &o.RedisCA, &o.RedisPasswordFile, &o.References, &o.File, &o.CacheDir} {
+	for _, path := range []*string{&o.Archive, &o.RedisCA, &o.RedisPasswordFile, &o.References, &o.File, &o.CacheDir, &o.PageTokenFile} {
 		if !strings.HasPrefix(*path, "~") {
 			continue
 		}
@@ -100,7 +126,7 @@ func (o *Options) checkNames(flags *pflag.FlagSet, known func() map[string]*pfla
 		key, value, _ := strings.Cut(pair, "=")
 		text, isOurs := strings.CutPrefix(key, "TALLYMAN_")
 		name := strings.ReplaceAll(strings.ToLower(text), "_", "-")
-		if !isOurs || value == "" || flags.Lookup(name) != nil {
+		if !isOurs || value == "" || lookup(flags, name) != nil {
 			continue
 		}
 		names := append(slices.Sorted(maps.Keys(known())), "config", "file")

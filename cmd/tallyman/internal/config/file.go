@@ -157,7 +157,8 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 	if list, ok := value.(*ast.SequenceNode); ok && kind == "stringSlice" {
 		values, kind = list.Values, "string"
 	}
-	given := r.flags.Changed(name)
+	flag := lookup(r.flags, name)
+	given := flag != nil && flag.Changed
 	for _, value := range values {
 		text, err := r.text(value, kind)
 		if err == nil && slices.Contains(paths, name) {
@@ -171,15 +172,15 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 		if err := r.known[name].Value.Set(text); err != nil {
 			return r.errorAt(value, "%s: %w", name, err)
 		}
-		if r.flags.Lookup(name) != nil && !given {
-			_ = r.flags.Set(name, text) // which succeeds, as it just has
+		if flag != nil && !given {
+			_ = r.flags.Set(flag.Name, text) // which succeeds, as it just has
 		}
 	}
 	return nil
 }
 
 // paths are the settings in which ~ is the home.
-var paths = []string{"archive", "redis-ca", "redis-cert", "redis-key", "redis-password-file"}
+var paths = []string{"archive", "redis-ca", "redis-cert", "redis-key", "redis-password-file", "page-token-file"}
 
 // expandHome does what a shell does to an argument that begins with ~, but not to the
 // end of --archive=~/archive, nor to the environment.

@@ -115,8 +115,15 @@ type Options struct {
 	Doubts       bool                             // find
 	Records      flagvalue.Value[flagvalue.Range] // find
 	Link         bool                             // export
-	Listen       string                           // sandbox
+	Listen       string                           // sandbox, worker, serve, health
 	Trial        string                           // doctor, of its second process
+
+	// Of commands that serve the page, metrics and health.
+	MetricsListen string   // where the metrics are served alone; "": nowhere
+	PageHosts     []string // names of this host that browsers may use
+	PageTokenFile string   // with the token that is asked for
+	ReadOnly      bool     // the page changes nothing
+	Pprof         bool     // profiles are served too
 
 	// Of the configuration file alone.
 	Places   []Place

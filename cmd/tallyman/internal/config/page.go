@@ -1,0 +1,48 @@
+package config
+
+import (
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/fetch/redact"
+)
+
+// AddListen adds the flag that says where the page, metrics and health are served.
+func (o *Options) AddListen(f *pflag.FlagSet, usage string) {
+	f.StringVar(&o.Listen, "listen", "", usage+"\n(the setting is page-listen, TALLYMAN_PAGE_LISTEN)")
+	_ = f.SetAnnotation("listen", SettingName, []string{"page-listen"})
+}
+
+// AddPage adds the other flags of commands that serve the page, metrics and health.
+func (o *Options) AddPage(f *pflag.FlagSet) {
+	f.StringVar(&o.MetricsListen, "metrics-listen", "", "serve /metrics, /livez and /readyz at `ADDR` too, which\nneed no token there")
+	f.StringSliceVar(&o.PageHosts, "page-host", nil, "answer requests for `HOST[:PORT]` too, such as the name that\na proxy in front has (repeatable, or with commas)")
+	f.StringVar(&o.PageTokenFile, "page-token-file", "", "`FILE` with the token that whoever sees the page must have:\nneeded unless --listen is a loopback address")
+	f.BoolVar(&o.ReadOnly, "page-read-only", false, "show the page, and let nothing be changed by it")
+	f.BoolVar(&o.Pprof, "pprof", false, "serve /debug/pprof too, on a loopback address alone")
+	cli.GroupFlags(f, "What to serve", "listen", "metrics-listen", "page-host", "page-token-file", "page-read-only", "pprof")
+}
+
+// PageToken returns the token of the page, or "" if there is none. It makes it known as a
+// secret. A token that can be guessed is a UsageError.
+func (o *Options) PageToken() (string, error) {
+	if o.PageTokenFile == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(o.PageTokenFile)
+	if err != nil {
+		return "", cli.Usagef("--page-token-file: %w", err)
+	}
+	token := strings.TrimRight(string(b), "\r\n")
+	if len(token) < minToken {
+		return "", cli.Usagef("--page-token-file: %s must have at least %d characters, such as 'openssl rand -hex 16' prints", o.PageTokenFile, minToken)
+	}
+	redact.Add(token)
+	return token, nil
+}
+
+// minToken is how long a token is that nobody guesses.
+const minToken = 16
