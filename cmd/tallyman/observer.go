@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"tallyman/cmd/tallyman/internal/metrics"
+	"tallyman/fetch/redact"
+	"tallyman/verify/archive"
+	"tallyman/verify/archive/catalog"
+	"tallyman/worker"
+)
+
+// An observer tells many goroutines what the archive, its catalog and its queue know. It
+// makes the catalog when it is first asked.
+type observer struct {
+	app     *app
+	archive *archive.Archive
+	queue   *worker.Queue // nil if there is none; it gives up soon where Redis does not answer
+	log     *slog.Logger
+	ctx     context.Context // until close: what is begun for one who asks is of use to all
+	end     context.CancelFunc
+
+	turn      chan struct{} // held by who asks the catalog
+	catalog   *catalog.Catalog
+	refreshed time.Time
+}
+
+func newObserver(ctx context.Context, a *app, store *archive.Archive, queue *worker.Queue, log *slog.Logger) *observer {
+	o := &observer{app: a, archive: store, queue: queue, log: log, turn: make(chan struct{}, 1)}
+	o.ctx, o.end = context.WithCancel(ctx)
+	return o
+}
+
+// How old what the catalog tells may be, and how much memory it may take to hold what it
+// has read.
+const (
+	freshness     = 2 * time.Second
+	catalogMemory = 8 << 20
+)
+
+var errCatalogBusy = errors.New("the catalog is being made of the ledger: try again soon")
+
+// ask has do ask the catalog, which is read on before. One asks at a time.
+func (o *observer) ask(ctx context.Context, do func(*statusCommand) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Second, errCatalogBusy)
+	defer cancel()
+	select {
+	case o.turn <- struct{}{}:
+		defer func() { <-o.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := o.refresh(); err != nil {
+		return err
+	}
+	return do(&statusCommand{app: o.app, archive: o.archive, catalog: o.catalog, overview: overview{}})
+}
+
+// refresh reads on in the ledger, unless that was just done.
+func (o *observer) refresh() (err error) {
+	switch {
+	case o.catalog == nil:
+		options := o.app.catalogOptions()
+		options.Memory = catalogMemory
+		if o.catalog, err = catalog.Open(o.ctx, o.archive, options); err != nil {
+			return err
+		}
+		if o.catalog.InMemory != "" {
+			o.log.Warn("the catalog of the archive is in memory, and is made anew by each process", "why", o.catalog.InMemory)
+		}
+	case time.Since(o.refreshed) > freshness:
+		if err = o.catalog.Refresh(o.ctx); err != nil {
+			return err
+		}
+	}
+	o.refreshed = time.Now()
+	return nil
+}
+
+// close closes the catalog. Nobody can ask any more.
+func (o *observer) close() {
+	o.end()
+	o.turn <- struct{}{}
+	_ = o.catalog.Close() // which was only read
+}
+
+// An observedPlace is what status tells of a place, and the sums of all its exports.
+type observedPlace struct {
+	*placeLine
+	catalog.Place
+	interval time.Duration // of its schedule; 0: none
+}
+
+// observedPlaces are all places, by name.
+func (c *statusCommand) observedPlaces() (places []observedPlace, err error) {
+	if c.overview, err = c.newOverview(nil); err != nil {
+		return nil, err
+	}
+	sums := map[string]catalog.Place{}
+	for p, err := range c.catalog.Places() {
+		if err != nil {
+			return nil, err
+		}
+		sums[p.Name] = p
+	}
+	for _, e := range c.app.Schedule {
+		if c.overview[e.Place.String()] == nil { // it was never listed
+			c.overview.of(e.Place.String())
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.overview)) {
+		line, p := c.overview[name], sums[name]
+		line.Landed, line.Doubts = p.Phases[catalog.Landed].Exports, p.Doubts.Exports
+		line.Waiting = p.Phases[catalog.Asked].Exports
+		line.Failed = p.Phases[catalog.Failed].Exports - p.Settled[catalog.Failed].Exports
+		line.Gone = p.Phases[catalog.Damaged].Exports + p.Phases[catalog.Absent].Exports
+		line.Accepted = p.Settled[catalog.Failed].Exports + p.Settled[catalog.Landed].Exports
+		observed := observedPlace{line, p, 0}
+		for _, e := range c.app.Schedule {
+			if e.Place.String() == name {
+				observed.interval = e.LongestInterval()
+			}
+		}
+		places = append(places, observed)
+	}
+	return places, nil
+}
+
+// snapshot is what the metrics tell.
+func (o *observer) snapshot(ctx context.Context) (s metrics.Snapshot, err error) {
+	if space, known := o.archive.Space(); known {
+		s.Disk = &space
+	}
+	if o.queue != nil {
+		sizes, waiting, err := o.queue.Sizes(ctx)
+		s.Redis = new(err == nil)
+		s.Queues, s.Waiting = sizes, waiting
+	}
+	err = o.ask(ctx, func(c *statusCommand) error {
+		places, err := c.observedPlaces()
+		if err != nil {
+			return err
+		}
+		for _, p := range places {
+			s.Places = append(s.Places, metricsOf(p))
+		}
+		s.Cut, s.Causes = c.catalog.Cut != nil, map[string]int64{}
+		for cause, err := range c.catalog.Causes(catalog.Filter{Phases: []catalog.Phase{catalog.Failed}}) {
+			if err != nil {
+				return err
+			}
+			s.Causes[cause.Cause] += cause.Exports - cause.Accepted
+		}
+		return nil
+	})
+	if err != nil {
+		o.log.Warn("metrics lack what the archive holds", "error", redact.Text(err.Error()))
+		err = fmt.Errorf("read the catalog: %w", err)
+	}
+	return s, err
+}
+
+// metricsOf is what the metrics tell of a place.
+func metricsOf(p observedPlace) metrics.Place {
+	at := func(t *time.Time) time.Time {
+		if t == nil {
+			return time.Time{}
+		}
+		return *t
+	}
+	return metrics.Place{
+		Name: p.placeLine.Place, Doubts: p.placeLine.Doubts, Missing: p.Missing,
+		Exports: map[string]int64{
+			"landed": p.Landed, "waiting": p.Waiting, "failed": p.Failed, "accepted": p.Settled[catalog.Failed].Exports,
+			"cancelled": p.Phases[catalog.Cancelled].Exports, "damaged": p.Phases[catalog.Damaged].Exports, "absent": p.Phases[catalog.Absent].Exports,
+		},
+		Bytes: p.Phases[catalog.Landed].Bytes, Records: p.Phases[catalog.Landed].Records,
+		Listed: at(p.placeLine.Listed), LastLanded: at(p.placeLine.LastLanded), Proven: at(p.Proven), Due: at(p.Next), Interval: p.interval,
+		Unlisted: p.placeLine.Message != "" && p.AcceptedBy == "",
+	}
+}
