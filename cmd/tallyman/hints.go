@@ -56,6 +56,7 @@ var hints = []struct {
 }{
 	{"", when{test: func(f failure) bool { return isType[*cli.OutputError](f) && errors.Is(f.err, syscall.EPIPE) }}, "let what reads the output read all of it, and run again"},
 	{"", when{test: isType[*cli.OutputError]}, "make room for the output, and run again"},
+	{"", when{is: errUnwell}, "see that a worker runs on this host, and with --listen or TALLYMAN_PAGE_LISTEN; health takes the same"},
 	{"", when{is: errNoArchive}, "see that --archive or TALLYMAN_ARCHIVE names the right directory, and that its disk is mounted; the first fetch makes an archive, and so does tallyman init"},
 	{"", when{is: fetch.ErrDrained}, hintRunAgain},
 	{"", when{is: context.Canceled}, hintRunAgain},

@@ -27,6 +27,7 @@ var schemas = map[string]string{
 	"tallyman.archive/v1": "verify/archive identity", "tallyman.cancelled/v1": "cmd/tallyman/internal/cli cancelledLine",
 	"tallyman.check/v1": "cmd/tallyman/internal/doctor Finding", "tallyman.content/v1": "cmd/tallyman contentLine", "tallyman.counts/v1": "cmd/tallyman countsLine", "tallyman.export/v1": "cmd/tallyman exportLine",
 	"tallyman.failed/v1": "cmd/tallyman/internal/cli failedLine", "tallyman.init/v1": "cmd/tallyman initLine",
+	"tallyman.health/v1": "cmd/tallyman healthLine",
 	"tallyman.landed/v1": "cmd/tallyman/internal/cli landedLine", "tallyman.ledger/v1": "verify/archive/ledger Line",
 	"tallyman.listed/v1": "cmd/tallyman listedLine", "tallyman.planned/v1": "cmd/tallyman planLine", "tallyman.queued/v1": "cmd/tallyman queuedLine",
 	"tallyman.receipt/v1": "verify/archive Receipt", "tallyman.recheck/v1": "cmd/tallyman recheckLine",

@@ -31,7 +31,7 @@ func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Lo
 		}
 	}
 	if log != nil {
-		what, tell = "redis", (&eventLog{log}).Outage
+		what, tell = "redis", (&eventLog{log: log}).Outage
 	}
 	queue, stop, err = a.dialQueue(worker.RedisOptions{Patience: patience, Outage: &worker.Outage{What: what, Tell: tell}, Worker: log != nil})
 	if err != nil {

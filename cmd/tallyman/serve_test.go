@@ -20,6 +20,15 @@ func filesCommand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("FILEHOST", server.Listener.Addr().String())
 }
 
+// portCommand is "port": it sets PORT to a port at which nobody listens.
+func portCommand(ts *testscript.TestScript, _ bool, _ []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Check(listener.Close())
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	ts.Setenv("PORT", port)
+}
+
 // serveCommand is "serve FILE...": it gives the answers that are written in the
 // files, head and body, one a request and the last for ever. It sets RAW and
 // RAWHOST as the files command does. $NAME in an answer is expanded.

@@ -14,6 +14,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/cmd/tallyman/internal/metrics"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
@@ -58,6 +59,9 @@ anything, nor does kill -9.`,
 	a.AddPoll(f)
 	cli.GroupFlags(f, "How to wait for it", "wait", "poll", "drain")
 	a.AddCalls(f)
+	a.AddListen(f, "serve the page, /metrics, /livez and /readyz at `ADDR`,\nsuch as "+defaultListen+"; without it, nowhere")
+	a.AddPage(f)
+	a.AddCatalog(f)
 	return cmd
 }
 
@@ -91,7 +95,13 @@ func (a *app) worker(cmd *cobra.Command) error {
 	if store.Made {
 		log.Warn("made an archive, since there was none", "archive", a.Archive, "archive_id", store.ID())
 	}
-	w := a.newWorker(cmd.Context(), queue, store, log)
+	server, err := a.listen(cmd, store, true, log)
+	if err != nil {
+		return err
+	}
+	defer server.close()
+	defer context.AfterFunc(cmd.Context(), server.stopping)()
+	w := a.newWorker(cmd.Context(), queue, store, &eventLog{log, server.meter()})
 	w.HardStop = hardStop
 	defer context.AfterFunc(cmd.Context(), func() { log.Info("stopping: no more exports are begun", "drain", a.Drain.Value) })()
 	log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
@@ -131,8 +141,8 @@ func runWorker(ctx context.Context, w *worker.Worker) (ended bool, err error) {
 const workerPolls = 16
 
 // newWorker returns a worker that serves queue with these settings.
-func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive.Archive, log *slog.Logger) *worker.Worker {
-	events, providers := &eventLog{log}, a.newProviders()
+func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive.Archive, events *eventLog) *worker.Worker {
+	providers := a.newProviders()
 	wait := a.TaskWait.Value
 	if wait == 0 {
 		wait = worker.Forever
@@ -155,7 +165,7 @@ func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive
 		FetchConcurrency: a.Parallel,
 		Wait:             wait, PollInterval: a.Poll.Value, Attempts: a.Attempts,
 		DrainTimeout: a.Drain.Value, TaskCheckInterval: time.Second,
-		OnNote: events.Pause, OnOutage: events.Outage, OnEnd: events.ended, Profile: a.profile, Log: log,
+		OnNote: events.Pause, OnOutage: events.Outage, OnEnd: events.ended, Profile: a.profile, Log: events.log,
 	}
 }
 
@@ -187,11 +197,15 @@ func redactAttr(_ []string, attr slog.Attr) slog.Attr {
 	return attr
 }
 
-// eventLog logs how exports get on.
-type eventLog struct{ log *slog.Logger }
+// eventLog logs and counts how exports get on.
+type eventLog struct {
+	log   *slog.Logger
+	meter *metrics.Metrics // nil: nothing is counted
+}
 
 // Progress implements listener.
 func (l *eventLog) Progress(p fetch.Progress) {
+	l.meter.Progress(p)
 	if p.Note != "" {
 		l.Pause(p.Ref, p.Note)
 	}
@@ -204,6 +218,7 @@ func (l *eventLog) Pause(ref fetch.Ref, note string) {
 
 // Outage implements listener.
 func (l *eventLog) Outage(e worker.OutageEvent) {
+	l.meter.Outage(e)
 	switch lasted := e.Lasted.Round(time.Second); {
 	case e.Err == nil:
 		l.log.Warn("it is over: exports go on", "cause", e.What, "lasted", lasted)
@@ -219,6 +234,7 @@ func (l *eventLog) Outage(e worker.OutageEvent) {
 }
 
 func (l *eventLog) ended(ref fetch.Ref, receipt *archive.Receipt, err error) {
+	l.meter.Ended(ref, receipt, err)
 	switch {
 	case err != nil:
 		l.log.Warn("failed", "ref", ref.String(), "cause", string(worker.Classify(err).Cause), "error", err, "hint", hint(ref.String(), err))

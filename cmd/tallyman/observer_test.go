@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tallyman/cmd/tallyman/internal/config"
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+	"tallyman/verify/archive/ledger"
+	"tallyman/worker"
+)
+
+const watchedPlace = "sls://cn-hangzhou/ali-test-project/"
+
+// watchedLine is a line of the ledger of a job of watchedPlace.
+func watchedLine(kind ledger.Kind, job string, change func(*ledger.Line)) ledger.Line {
+	l := ledger.Line{Kind: kind, Ref: watchedPlace + job, Key: strings.Replace(watchedPlace, "://", "/", 1) + job}
+	if kind == ledger.Landed {
+		l.Bytes, l.Records, l.Bag = 1000, 10, strings.Repeat("0", 64)
+	}
+	if change != nil {
+		change(&l)
+	}
+	return l
+}
+
+// newWatched returns an app with an archive whose ledger tells of one export that landed,
+// one with a doubt, two that failed, and one that waits.
+func newWatched(t *testing.T) (*app, *archive.Archive) {
+	t.Helper()
+	a := &app{Options: config.New(providerNames)}
+	a.Archive, a.CacheDir = filepath.Join(t.TempDir(), "archive"), t.TempDir()
+	store, err := archive.Open(a.Archive, "", archive.SiteAbsent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := func(l *ledger.Line) { l.Cause, l.Message = "job-failed", "the job failed: it's <b>broken</b>" }
+	err = store.Ledger().Append(
+		watchedLine(ledger.Landed, "good", nil),
+		watchedLine(ledger.Landed, "doubted", func(l *ledger.Line) { l.Doubts = []string{"count-mismatch: 9 records, the job promised 10"} }),
+		watchedLine(ledger.Asked, "bad1", nil), watchedLine(ledger.Failed, "bad1", failed),
+		watchedLine(ledger.Asked, "bad2", nil), watchedLine(ledger.Failed, "bad2", failed),
+		watchedLine(ledger.Asked, "slow", nil),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, store
+}
+
+// newWatching returns what serves the page and metrics of an archive, with nobody listening.
+func newWatching(t *testing.T, a *app, store *archive.Archive, isWorker bool) *webServer {
+	t.Helper()
+	cmd := &cobra.Command{}
+	cmd.SetContext(t.Context())
+	a.Listen = "127.0.0.1:0"
+	s, err := a.listen(cmd, store, isWorker, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+// get asks a handler, as a browser on this machine does.
+func get(t *testing.T, h http.Handler, path string, change func(*http.Request)) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	r.Host = "127.0.0.1:8410"
+	if change != nil {
+		change(r)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// The metrics are what the ledger tells, by place and by cause, and no job is a label.
+func TestMetricsAreThoseOfTheLedger(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	place, err := fetch.ParsePlace(watchedPlace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Schedule = []worker.ScheduleEntry{{Place: place, Every: time.Hour}}
+	s := newWatching(t, a, store, true)
+	said := get(t, s.handler(a, a.Listen, ""), "/metrics", nil).Body.String()
+	for _, line := range []string{
+		`tallyman_exports{place="sls://cn-hangzhou/ali-test-project/",state="landed"} 2`,
+		`tallyman_exports{place="sls://cn-hangzhou/ali-test-project/",state="failed"} 2`,
+		`tallyman_exports{place="sls://cn-hangzhou/ali-test-project/",state="waiting"} 1`,
+		`tallyman_exports_with_doubts{place="sls://cn-hangzhou/ali-test-project/"} 1`,
+		`tallyman_landed_records{place="sls://cn-hangzhou/ali-test-project/"} 20`,
+		`tallyman_place_interval_seconds{place="sls://cn-hangzhou/ali-test-project/"} 3600`,
+		`tallyman_failed_exports{cause="job-failed"} 2`,
+		"tallyman_catalog_up 1", "tallyman_ledger_cut 0", "tallyman_disk_free_bytes ",
+	} {
+		if !strings.Contains(said, line) {
+			t.Errorf("the metrics lack %s\n%s", line, said)
+		}
+	}
+	for _, never := range []string{"bad1", "doubted", "tallyman_exports_missing{", "tallyman_place_proven", "tallyman_redis_up"} { // of which nothing is known
+		if strings.Contains(said, never) {
+			t.Errorf("the metrics have %s", never)
+		}
+	}
+}
+
+// A worker is ready while its archive can be written to and its Redis answers, or has been
+// away for a short while; and no more once it was told to stop.
+func TestAWorkerIsReadyWhileItCanWork(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	a.Redis.Value = "redis://127.0.0.1:1?max_retries=-1"
+	s := newWatching(t, a, store, true)
+	h := s.handler(a, a.Listen, "")
+	ready := func() (int, string) {
+		s.readiness.tried = time.Time{}
+		w := get(t, h, "/readyz", nil)
+		return w.Code, w.Body.String()
+	}
+	if code, said := ready(); code != http.StatusOK || !strings.Contains(said, `"check":"redis","ok":true,"detail":"away for 0s: redis is not available`) {
+		t.Errorf("within the grace: %d %s", code, said)
+	}
+	s.readiness.redisAway = time.Now().Add(-redisGrace)
+	if code, said := ready(); code != http.StatusServiceUnavailable || !strings.Contains(said, `"check":"redis","ok":false`) {
+		t.Errorf("after the grace: %d %s", code, said)
+	}
+	s.readiness.queue = nil
+	if code, said := ready(); code != http.StatusOK {
+		t.Errorf("without Redis: %d %s", code, said)
+	}
+	s.stopping()
+	if code, said := ready(); code != http.StatusServiceUnavailable || !strings.Contains(said, "it was told to stop") {
+		t.Errorf("while it stops: %d %s", code, said)
+	}
+	if w := get(t, h, "/livez", nil); w.Code != http.StatusOK {
+		t.Errorf("it lives, and answers %d", w.Code)
+	}
+	if w := get(t, s.probes(false, http.NotFoundHandler()), "/readyz", nil); strings.Contains(w.Body.String(), "detail") {
+		t.Errorf("details are told to all: %s", w.Body)
+	}
+}
+
+// Metrics are for who is on this machine or has the token, and never for a page of another
+// site whose name leads here.
+func TestMetricsAreForThoseWhoMaySeeThem(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	s := newWatching(t, a, store, false)
+	a.PageHosts = []string{"tallyman.internal"}
+	const token = "0123456789abcdef"
+	from := func(host, authorization string) func(*http.Request) {
+		return func(r *http.Request) { r.Host = host; r.Header.Set("Authorization", authorization) }
+	}
+	for _, test := range []struct {
+		token, host, authorization string
+		want                       int
+	}{
+		{"", "127.0.0.1:8410", "", http.StatusOK},
+		{"", "localhost:8410", "", http.StatusOK},
+		{"", "[::1]:8410", "", http.StatusOK},
+		{"", "tallyman.internal", "", http.StatusOK},
+		{"", "rebound.example:8410", "", http.StatusMisdirectedRequest},
+		{"", "127.0.0.1.rebound.example", "", http.StatusMisdirectedRequest},
+		{token, "10.0.0.7:8410", "", http.StatusUnauthorized},
+		{token, "10.0.0.7:8410", "Bearer 0123456789abcdee", http.StatusUnauthorized},
+		{token, "10.0.0.7:8410", "Bearer " + token, http.StatusOK},
+	} {
+		if w := get(t, s.handler(a, a.Listen, test.token), "/metrics", from(test.host, test.authorization)); w.Code != test.want {
+			t.Errorf("%+v: %d", test, w.Code)
+		}
+	}
+	if w := get(t, s.handler(a, a.Listen, ""), "/debug/pprof/", nil); w.Code != http.StatusNotFound {
+		t.Errorf("profiles are served, and nobody asked for that: %d", w.Code)
+	}
+}
+
+// An archive that can't be read is told as such, and never as one that holds nothing.
+func TestWhatIsNotKnownIsNoMetric(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	s := newWatching(t, a, store, false)
+	s.observer.turn <- struct{}{} // somebody asks, and does not end
+	defer func() { <-s.observer.turn }()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errCatalogBusy)
+	if got, err := s.observer.snapshot(ctx); err == nil || got.Places != nil {
+		t.Errorf("snapshot = %v, %v", got, err)
+	}
+}
