@@ -34,5 +34,6 @@ type Count struct {
 type Countable struct {
 	Since     time.Time // records of before are gone or not counted; zero: all are counted
 	Why       string    // what limits it, or ""
+	Gone      bool      // records of before are gone, rather than not counted
 	RequestID string
 }

@@ -100,7 +100,7 @@ func (a *app) accept(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	for _, ref := range all {
-		acceptance, err := ofExport(status, ref)
+		acceptance, err := ofExport(store, status, ref)
 		a.acceptOne(store, report, ref, acceptance, usageError(ref, err))
 	}
 	return report.Exit()
@@ -136,13 +136,15 @@ func (a *app) ofPlace(store *archive.Archive, place fetch.Ref) (archive.Acceptan
 }
 
 // ofExport is what can be accepted of an export.
-func ofExport(status *worker.StatusReader, ref fetch.Ref) (archive.Acceptance, error) {
+func ofExport(store *archive.Archive, status *worker.StatusReader, ref fetch.Ref) (archive.Acceptance, error) {
 	s, err := status.Export(ref)
 	c := archive.Acceptance{Reference: ref.String(), Key: ref.Key()}
+	if err == nil && s.Receipt != nil {
+		c.Doubts, err = store.Doubts(s.Receipt)
+	}
 	switch {
 	case err != nil:
-	case s.Receipt != nil && len(s.Receipt.Doubts) > 0:
-		c.Doubts = s.Receipt.Doubts
+	case len(c.Doubts) > 0:
 	case s.Receipt != nil:
 		err = cli.Usagef("%s: there is nothing to accept: it landed without a doubt", ref)
 	case s.State == worker.StateFailed && s.Record == nil:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -28,6 +29,8 @@ var clouds sync.Map
 //	cloud start [TOKEN]               sets ENDPOINT, HOSTPORT and JOBS, where references begin
 //	cloud job NAME SETTING...         adds a job, or replaces it
 //	cloud change NAME SETTING...      changes one
+//	cloud logstore NAME SETTING...    adds a log store, or changes it
+//	cloud hour NAME LOGSTORE N [QUERY] adds a job of a log store for the hour that began N full hours ago
 //	cloud instance NAME SETTING...    says how an instance of DBS tells of its tasks
 //	cloud task INSTANCE/ID SETTING... adds a download task of DBS, or replaces it
 //	cloud dump ID SETTING...          adds a dump task of DIS, or replaces it
@@ -74,6 +77,23 @@ var staged = map[string]func(cloud *sandbox.Cloud, name string, pairs []string) 
 	},
 	"change": func(cloud *sandbox.Cloud, name string, pairs []string) (err error) {
 		cloud.UpdateJob(testProject, name, func(job *sandbox.Job) { err = set(jobSettings, job, &job.File, pairs) })
+		return err
+	},
+	"logstore": func(cloud *sandbox.Cloud, name string, pairs []string) (err error) {
+		change := func(l *sandbox.Logstore) { err = set(logstoreSettings, l, nil, pairs) }
+		if !cloud.UpdateLogstore(testProject, name, change) {
+			logstore := sandbox.Logstore{Name: name, RowsPerMinute: 2}
+			change(&logstore)
+			cloud.AddLogstore(testProject, logstore)
+		}
+		return err
+	},
+	"hour": func(cloud *sandbox.Cloud, name string, args []string) error {
+		n, err := strconv.Atoi(args[1])
+		job := sandbox.Job{Name: name, Logstore: args[0], FromTime: hoursAgo(n), ToTime: hoursAgo(n - 1), Query: strings.Join(args[2:], " ")}
+		if !cloud.CreateJob(testProject, job) {
+			return fmt.Errorf("no job %s of %s", name, args[0])
+		}
 		return err
 	},
 	"instance": func(cloud *sandbox.Cloud, name string, pairs []string) error {

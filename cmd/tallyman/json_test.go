@@ -32,7 +32,7 @@ var schemas = map[string]string{
 	"tallyman.listed/v1": "cmd/tallyman listedLine", "tallyman.planned/v1": "cmd/tallyman planLine", "tallyman.queued/v1": "cmd/tallyman queuedLine",
 	"tallyman.receipt/v1": "verify/archive Receipt", "tallyman.recheck/v1": "cmd/tallyman recheckLine",
 	"tallyman.repair/v1": "cmd/tallyman/internal/cli repairLine", "tallyman.requeued/v1": "cmd/tallyman requeuedLine",
-	"tallyman.setting/v1": "cmd/tallyman settingLine", "tallyman.status/v1": "cmd/tallyman statusLine", "tallyman.usage/v1": "cmd/tallyman usageLine", "tallyman.version/v1": "cmd/tallyman versionLine",
+	"tallyman.setting/v1": "cmd/tallyman settingLine", "tallyman.status/v1": "cmd/tallyman statusLine", "tallyman.usage/v1": "cmd/tallyman usageLine", "tallyman.version/v1": "cmd/tallyman versionLine", "tallyman.witness/v1": "cmd/tallyman witnessLine",
 }
 
 // unlisted are schemas that are nobody's but the program's own.

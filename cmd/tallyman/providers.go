@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch"
 	"tallyman/fetch/dbs"
 	"tallyman/fetch/dis"
@@ -68,7 +69,8 @@ func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
 	store := &oss.Store{Client: a.apiClient(hosts, "oss"), Keys: keys, Endpoint: a.Endpoints.Value["oss"], Network: network}
 	return map[string]fetch.Provider{
 		"oss": &oss.Provider{Store: store},
-		"sls": &sls.Provider{Client: a.apiClient(hosts, "sls"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.Value["sls"], Network: network, Open: open, Store: store},
+		"sls": &sls.Provider{Client: a.apiClient(hosts, "sls"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.Value["sls"], Network: network, Open: open, Store: store,
+			CountLimit: rate.NewLimiter(rate.Limit(cmp.Or(a.WitnessRate, config.DefaultWitnessRate)), 1)},
 		"dms": &dms.Provider{Client: a.apiClient(hosts, "dms"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.Value["dms"], Network: network, Open: open},
 		"dbs": &dbs.Provider{Client: a.apiClient(hosts, "dbs"), Keys: rateLimited(a.APIRate, keys), Endpoint: a.Endpoints.Value["dbs"], Network: network,
 			Open: open, AllowHTTP: hosts.Allows, Store: store, Bucket: a.DBSBucket.Value.Name, Region: a.DBSBucket.Value.Region},
@@ -214,5 +216,6 @@ func (l accountLister) List(ctx context.Context, place fetch.Ref, since time.Tim
 	return l.provider(place, l.scheme).(fetch.Lister).List(ctx, place, since)
 }
 
-// windowGroup names the windows that can be compared, those of one log store and query.
-var windowGroup = sls.WindowGroup
+// windowGroup names the windows that can be compared, those of one log store and query, and
+// splitWindowGroup tells the two of a name.
+var windowGroup, splitWindowGroup = sls.WindowGroup, sls.SplitGroup

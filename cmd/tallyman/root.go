@@ -36,7 +36,7 @@ type subcommand struct {
 var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"accept", newAcceptCommand}, {"forget", newForgetCommand}, {"discover", newDiscoverCommand},
-	{"verify", newVerifyCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
+	{"verify", newVerifyCommand}, {"witness", newWitnessCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
 	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"doctor", newDoctorCommand}, {"config", newConfigCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"serve", newServeCommand}, {"health", newHealthCommand},
 	{"version", newVersionCommand},

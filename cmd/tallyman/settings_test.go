@@ -76,6 +76,40 @@ var jobSettings = settings[sandbox.Job]{
 	"filesize":  count(func(j *sandbox.Job) **int64 { return &j.FileSize }),
 }
 
+var logstoreSettings = settings[sandbox.Logstore]{
+	"rows":       number(func(l *sandbox.Logstore) *int { return &l.RowsPerMinute }),
+	"ttl":        number(func(l *sandbox.Logstore) *int { return &l.TTL }),
+	"incomplete": number(func(l *sandbox.Logstore) *int { return &l.Incomplete }),
+	"indexed":    moment(func(l *sandbox.Logstore) *time.Time { return &l.IndexedSince }),
+	"drops":      faulty(func(f *sandbox.JobFaults) { f.DropPercent = 1 }),
+	"fails":      faulty(func(f *sandbox.JobFaults) { f.Fail++ }),
+	"gone":       faulty(func(f *sandbox.JobFaults) { f.Gone++ }),
+	"late": func(l *sandbox.Logstore, hours string) error {
+		n, err := strconv.Atoi(hours)
+		l.Late = append(l.Late, sandbox.LateRows{Time: hoursAgo(n).Add(time.Minute), Rows: 7})
+		return err
+	},
+}
+
+// hoursAgo is the beginning of an hour.
+func hoursAgo(n int) time.Time {
+	return time.Now().UTC().Truncate(time.Hour).Add(time.Duration(-n) * time.Hour)
+}
+
+// faulty sets a fault of the jobs for the hour that began so many full hours ago.
+func faulty(change func(*sandbox.JobFaults)) func(*sandbox.Logstore, string) error {
+	return func(l *sandbox.Logstore, hours string) error {
+		n, err := strconv.Atoi(hours)
+		if l.JobFaults == nil {
+			l.JobFaults = map[int64]sandbox.JobFaults{}
+		}
+		faults := l.JobFaults[hoursAgo(n).Unix()]
+		change(&faults)
+		l.JobFaults[hoursAgo(n).Unix()] = faults
+		return err
+	}
+}
+
 var instanceSettings = settings[sandbox.Instance]{
 	"pagesize":  number(func(i *sandbox.Instance) *int { return &i.PageSize }),
 	"throttles": number(func(i *sandbox.Instance) *int { return &i.Throttles }),

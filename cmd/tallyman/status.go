@@ -102,6 +102,11 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 			return usageError(ref, err)
 		}
 		line := c.newStatusLine(status)
+		if status.Receipt != nil {
+			if line.Doubts, err = store.Doubts(status.Receipt); err != nil {
+				return err
+			}
+		}
 		if status.State == worker.StateFailed || len(line.Doubts) > 0 {
 			if err := c.readAcceptance(cmd, &line, status); err != nil {
 				return err

@@ -72,6 +72,9 @@ func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
 func (s *statusLine) accept(e catalog.Export, status worker.Status) {
 	isDoubted := e.Phase == catalog.Landed && status.Receipt != nil
 	isFailure := e.Phase == catalog.Failed && status.Record != nil && e.Cause == status.Record.Cause && e.Message == status.Record.Message
+	if isDoubted {
+		s.Doubts = e.Doubts // with those of a witness, which the receipt has not
+	}
 	if e.Accepted != nil && (isDoubted || isFailure) {
 		s.Accepted, s.Command, s.Hint = cmp.Or(e.Accepted.Reason, e.Accepted.By), "", ""
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"iter"
@@ -21,6 +22,25 @@ type JobFaults struct {
 	// DropPercent of the rows, and at least one, are not in the file of any. The
 	// job's logCount agrees with the file.
 	DropPercent int
+}
+
+// CreateJob adds a job that exports its window of a log store, as CreateDownloadJob does,
+// with Statuses of its own. It reports whether there is such a log store, and whether that
+// takes the query.
+func (c *Cloud) CreateJob(project string, j Job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.logstores[project][j.Logstore]
+	if l == nil {
+		return false
+	}
+	j.Query = cmp.Or(j.Query, "*")
+	j.File.Format, j.File.Codec = j.File.format(), j.File.codec()
+	if bad := l.result(&j, c.options.Now()); bad != nil {
+		return false
+	}
+	c.addJob(c.newJobState(project, j))
+	return true
 }
 
 // SetJobQuota limits how many jobs of a project may be unfinished at once: those whose

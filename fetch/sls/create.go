@@ -47,7 +47,7 @@ type newSink struct {
 // newRequest returns the job of a creation. Its name is a hash of where it is made and of
 // what for, and the attempt.
 func newRequest(c fetch.Creation) (*newJob, error) {
-	logStore, query, err := splitGroup(c.Group)
+	logStore, query, err := SplitGroup(c.Group)
 	if err != nil {
 		return nil, fmt.Errorf("make a job of %s in %s: %w", c.Group, c.Place, err)
 	}

@@ -27,9 +27,9 @@ func WindowGroup(logStore, query string) string {
 	return group
 }
 
-// splitGroup returns the log store and the query of a Group. It wraps fetch.ErrNotCountable
+// SplitGroup returns the log store and the query of a Group. It wraps fetch.ErrNotCountable
 // if the group does not hold all of the query.
-func splitGroup(group string) (logStore, query string, err error) {
+func SplitGroup(group string) (logStore, query string, err error) {
 	logStore, query, ok := strings.Cut(group, " ")
 	if !ok || logStore == "" || query == "" {
 		return "", "", fmt.Errorf("%w: it names no log store and query", fetch.ErrNotCountable)

@@ -28,7 +28,7 @@ const (
 // can only grow until it is complete, so that the greater one counts of the last two.
 func (p *Provider) Count(ctx context.Context, w fetch.Window) (fetch.Count, error) {
 	var count fetch.Count
-	logStore, query, err := splitGroup(w.Group)
+	logStore, query, err := SplitGroup(w.Group)
 	if err == nil {
 		query, err = searchOf(query)
 	}
@@ -133,7 +133,7 @@ func isComplete(progress string) bool {
 // Countable implements fetch.Witness: rows are gone after the log store's ttl, and a
 // histogram counts what is in the index, which may be younger or keep rows shorter.
 func (p *Provider) Countable(ctx context.Context, w fetch.Window) (fetch.Countable, error) {
-	logStore, _, err := splitGroup(w.Group)
+	logStore, _, err := SplitGroup(w.Group)
 	if err != nil {
 		return fetch.Countable{}, fmt.Errorf("count %s in %s: %w", w.Group, w.Place, err)
 	}
@@ -151,13 +151,14 @@ func (p *Provider) Countable(ctx context.Context, w fetch.Window) (fetch.Countab
 	for _, limit := range []struct {
 		since time.Time
 		why   string
+		gone  bool
 	}{
-		{store.kept(now), fmt.Sprintf("the log store keeps rows for %s days", store.TTL)},
-		{index.kept(now), fmt.Sprintf("its index keeps rows for %s days", index.TTL)},
-		{index.Modified.Seconds(), "its index was made or changed on " + index.Modified.Seconds().Format("2006-01-02 15:04 MST")},
+		{store.kept(now), fmt.Sprintf("the log store keeps rows for %s days", store.TTL), true},
+		{index.kept(now), fmt.Sprintf("its index keeps rows for %s days", index.TTL), false},
+		{index.Modified.Seconds(), "its index was made or changed on " + index.Modified.Seconds().Format("2006-01-02 15:04 MST"), false},
 	} {
 		if limit.since.After(c.Since) {
-			c.Since, c.Why = limit.since, limit.why
+			c.Since, c.Why, c.Gone = limit.since, limit.why, limit.gone
 		}
 	}
 	return c, nil

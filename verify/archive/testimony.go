@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -112,4 +113,21 @@ func EarlierCounts(lines []ledger.Line) (last time.Time, most int64) {
 		}
 	}
 	return last, most
+}
+
+// Doubts returns the reasons to look twice at an export that landed: those of its receipt,
+// and of what its source counted last.
+func (a *Archive) Doubts(r *Receipt) ([]string, error) {
+	for line, err := range a.ledger.Find(r.Key) {
+		if err != nil {
+			return nil, unreadableLedger(err)
+		}
+		if line.Kind == ledger.Landed {
+			break
+		}
+		if line.Kind == ledger.Witnessed {
+			return slices.Concat(r.Doubts, line.Doubts), nil
+		}
+	}
+	return r.Doubts, nil
 }

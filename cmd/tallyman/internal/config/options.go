@@ -87,6 +87,9 @@ type Options struct {
 	DBSBucket    flagvalue.Value[flagvalue.Bucket] // that DBS tasks wrote to: the service does not tell its name
 	DISSignature flagvalue.Value[string]
 
+	// Of commands that ask sources for their own counts.
+	WitnessRate float64 // calls a second
+
 	// Of commands that read the archive by its catalog.
 	CacheDir string // "": that of the user
 
@@ -101,8 +104,8 @@ type Options struct {
 	Shard        flagvalue.Value[flagvalue.Shard] // verify
 	ExitCode     bool                             // status
 	Delete       bool                             // forget
-	LogStore     string                           // accept
-	Query        string                           // accept
+	LogStore     string                           // accept, witness
+	Query        string                           // accept, witness
 	From, To     flagvalue.Value[time.Time]       // accept
 	Adopt        bool                             // verify
 	Repair       bool                             // verify, fetch
@@ -239,6 +242,23 @@ func (o *Options) AddCalls(f *pflag.FlagSet) {
 	f.Var(&o.DBSBucket, "dbs-bucket", "the bucket of one's own that DBS tasks write to;\nits region is that of the task unless given")
 	f.Var(&o.DISSignature, "dis-signature", "how to sign calls of DIS")
 	cli.GroupFlags(f, "Whom to ask", "endpoint", "network", "api-rate", "dbs-bucket", "dis-signature")
+}
+
+// DefaultWitnessRate is how many counts a second a source is asked for.
+const DefaultWitnessRate = 2
+
+// AddWitness adds the flag of commands that ask sources for their own counts.
+func (o *Options) AddWitness(f *pflag.FlagSet) {
+	f.Float64Var(&o.WitnessRate, "witness-rate", DefaultWitnessRate, "`N` counts a second that each source is asked for;\neach costs money")
+	cli.GroupFlags(f, "Whom to ask", "witness-rate")
+}
+
+// CheckWitness returns a UsageError if the rate of counts is out of range.
+func (o *Options) CheckWitness() error {
+	if !(o.WitnessRate > 0 && o.WitnessRate <= maxAPIRate) { // NaN is refused too
+		return cli.Usagef("--witness-rate %v: must be a number above 0", o.WitnessRate)
+	}
+	return nil
 }
 
 // Check returns a UsageError if settings of transfers and waiting are out of

@@ -83,3 +83,14 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	}
 	return now.Add(-ago), nil
 }
+
+// FormatDuration writes a duration as short as ParseDuration reads it: 1h, 1h30m.
+func FormatDuration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"0s", "0m"} {
+		if cut, ok := strings.CutSuffix(text, zero); ok && cut != "" && !strings.ContainsRune("0123456789.", rune(cut[len(cut)-1])) {
+			text = cut
+		}
+	}
+	return text
+}

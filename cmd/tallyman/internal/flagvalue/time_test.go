@@ -53,3 +53,15 @@ func TestAWeekdayBeginsAtMidnightAcrossAChangeOfClocks(t *testing.T) {
 		t.Errorf("sat is %v, want %v", got, want)
 	}
 }
+
+func TestADurationIsWrittenAsShortAsItIsRead(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Hour: "1h", 90 * time.Minute: "1h30m", time.Minute: "1m", 10 * time.Minute: "10m", 10 * time.Second: "10s",
+		time.Hour + time.Second: "1h0m1s", 0: "0s", 20 * time.Hour: "20h", 1500 * time.Millisecond: "1.5s",
+	} {
+		got := FormatDuration(d)
+		if back, err := ParseDuration(got); got != want || back != d || err != nil {
+			t.Errorf("%v: got %s, which is %v, %v", d, got, back, err)
+		}
+	}
+}
