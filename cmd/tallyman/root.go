@@ -38,7 +38,7 @@ var subcommands = []subcommand{
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"accept", newAcceptCommand}, {"forget", newForgetCommand}, {"discover", newDiscoverCommand},
 	{"verify", newVerifyCommand}, {"witness", newWitnessCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
 	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"doctor", newDoctorCommand}, {"config", newConfigCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
-	{"serve", newServeCommand}, {"health", newHealthCommand},
+	{"serve", newServeCommand}, {"health", newHealthCommand}, {"metrics", newMetricsCommand},
 	{"version", newVersionCommand},
 }
 
