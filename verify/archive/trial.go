@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -140,8 +141,12 @@ func IsTrialHeld(dir string) (bool, error) {
 	}
 	file := isLocked(filepath.Join(dir, lockFile))
 	ranges := filepath.Join(dir, locksFile)
-	if _, err := os.Stat(ranges); err != nil { // the system has no locks of bytes, or they were released
+	_, err := os.Stat(ranges)
+	if errors.Is(err, fs.ErrNotExist) { // the system has no locks of bytes, or they were released
 		return file, nil
+	}
+	if err != nil {
+		return false, err
 	}
 	ranged, err := rangelock.IsLocked(ranges, 0)
 	return file && ranged, err
