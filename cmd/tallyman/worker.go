@@ -15,6 +15,7 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/cmd/tallyman/internal/metrics"
+	"tallyman/cmd/tallyman/internal/sdnotify"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
@@ -104,6 +105,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 	w := a.newWorker(cmd.Context(), queue, store, &eventLog{log, server.meter()})
 	w.HardStop = hardStop
 	defer context.AfterFunc(cmd.Context(), func() { log.Info("stopping: no more exports are begun", "drain", a.Drain.Value) })()
+	defer tellSupervisor(cmd.Context(), log)()
 	log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
 	if ended, err = runWorker(cmd.Context(), w); err != nil {
 		return fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
@@ -113,6 +115,18 @@ func (a *app) worker(cmd *cobra.Command) error {
 		return cli.ExitError(worker.ExitInterrupted)
 	}
 	return nil
+}
+
+// tellSupervisor tells the supervisor that the worker is ready, once ctx ends that it
+// stops, and until end is called that it is alive.
+func tellSupervisor(ctx context.Context, log *slog.Logger) (end func()) {
+	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	go sdnotify.Watch(alive)
+	if err := sdnotify.Tell(sdnotify.Ready); err != nil {
+		log.Warn("the supervisor can't be told that all is ready", "error", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = sdnotify.Tell(sdnotify.Stopping) }) // it has asked for that itself
+	return func() { stop(); cancel() }
 }
 
 // stopGrace is how much longer than its time a worker may take to end.
