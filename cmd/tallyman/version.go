@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -17,11 +18,11 @@ func newVersionCommand(a *app) *cobra.Command {
 		Example: `  tallyman version --json`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version := buildVersion(debug.ReadBuildInfo())
+			built := buildVersion(debug.ReadBuildInfo())
 			if a.JSON {
-				return cli.PrintJSON(cmd.OutOrStdout(), versionLine{"tallyman.version/v1", version})
+				return cli.PrintJSON(cmd.OutOrStdout(), versionLine{"tallyman.version/v1", built})
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tallyman %s\n", version)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tallyman %s\n", built)
 			return err
 		},
 	}
@@ -33,6 +34,10 @@ type versionLine struct {
 	Version string `json:"version"` // as --version prints it
 }
 
+// version is set by the linker where the program is built without its repository, such as
+// in a container: -X main.version=v1.2.3.
+var version string
+
 // buildVersion returns the version of the module, the revision that it was built
 // from and whether that had been modified, and the version of the compiler.
 func buildVersion(built *debug.BuildInfo, ok bool) string {
@@ -43,10 +48,7 @@ func buildVersion(built *debug.BuildInfo, ok bool) string {
 	for _, s := range built.Settings {
 		settings[s.Key] = s.Value
 	}
-	parts := []string{built.Main.Version}
-	if parts[0] == "" {
-		parts[0] = "(devel)"
-	}
+	parts := []string{cmp.Or(version, built.Main.Version, "(devel)")}
 	if revision := settings["vcs.revision"]; revision != "" {
 		parts = append(parts, "revision "+revision)
 	}
