@@ -28,6 +28,10 @@ const (
 	discoverQueue = "tallyman.discover"
 )
 
+// PendingFetches is the list in Redis of the exports that are ready to be fetched, and
+// that no worker has taken yet: what a scaler of workers counts.
+const PendingFetches = "asynq:{" + fetchQueue + "}:pending"
+
 // taskID is the ID of an export's poll or fetch: it never has two of a type at
 // once.
 func taskID(taskType, hash string) string {

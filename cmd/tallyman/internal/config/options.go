@@ -120,6 +120,7 @@ type Options struct {
 	Link         bool                             // export
 	Listen       string                           // sandbox, worker, serve, health
 	Trial        string                           // doctor, of its second process
+	Image        string                           // deploy
 
 	// Of commands that serve the page, metrics and health.
 	MetricsListen string   // where the metrics are served alone; "": nowhere
