@@ -96,7 +96,7 @@ var planted = []struct {
 }{
 	{"a misspelled variable", "settings", doctor.Fail, "did you mean TALLYMAN_PART_SIZE", func(p *patient) { p.t.Setenv("TALLYMAN_PARTSIZE", "4MiB") }},
 	{"a setting out of range", "settings", doctor.Fail, "--parallel 0", func(p *patient) { p.args = []string{"--parallel", "0"} }},
-	{"a misspelled line of the file", "settings", doctor.Fail, "config.yaml:2:1", func(p *patient) { p.write(".config/tallyman/config.yaml", "keep: wire\nparralel: 3\n", 0o644) }},
+	{"a misspelled line of the file", "settings", doctor.Fail, "config.yaml:2:1", func(p *patient) { p.write(".config/tallyman/config.yaml", "keep: wire\npart-sise: 3\n", 0o644) }},
 	{"a place that nothing matches", "settings", doctor.Warn, "config.yaml:1:", func(p *patient) {
 		p.write(".config/tallyman/config.yaml", "places: [{match: 'dbs://cn-hangzhou/a/b/c/', profile: b}]\n", 0o644)
 	}},

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -37,8 +38,9 @@ var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"accept", newAcceptCommand}, {"forget", newForgetCommand}, {"discover", newDiscoverCommand},
 	{"verify", newVerifyCommand}, {"witness", newWitnessCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
-	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"doctor", newDoctorCommand}, {"config", newConfigCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
+	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"serve", newServeCommand}, {"health", newHealthCommand}, {"metrics", newMetricsCommand},
+	{"doctor", newDoctorCommand}, {"config", newConfigCommand}, {"deploy", newDeployCommand},
 	{"version", newVersionCommand},
 }
 
@@ -246,6 +248,9 @@ func (a *app) prepare(cmd *cobra.Command) error {
 		if slices.Contains(debugWords, word) {
 			return cli.Usagef("DEBUG=%s would print credentials: unset DEBUG", word)
 		}
+	}
+	if runtime.GOOS == "windows" {
+		return cli.Usagef("tallyman does not run on Windows, whose directories can't be made durable and whose file names have no colon: run it in WSL 2")
 	}
 	if a.wrong = a.Complete(cmd.Flags(), allSettings); a.wrong != nil && cmd.Name() != "doctor" {
 		return a.wrong

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+
+	"tallyman/worker"
+)
+
+// deployed is what deploy prints.
+func deployed(t *testing.T, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(append([]string{"deploy"}, args...), &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &stderr)
+	}
+	return stdout.String()
+}
+
+// fits fails the test if the program does not take these arguments, or a variable.
+func fits(t *testing.T, args []string) {
+	t.Helper()
+	root := newRoot(io.Discard)
+	cmd, rest, err := root.Find(args)
+	if err == nil && cmd == root {
+		err = errors.New("there is no such command")
+	}
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	if err == nil {
+		err = cmd.ValidateArgs(cmd.Flags().Args())
+	}
+	if err != nil {
+		t.Errorf("%q: %v", args, err)
+	}
+}
+
+// fitsVariables fails the test if there is no setting of a variable that a text names.
+func fitsVariables(t *testing.T, text string) {
+	t.Helper()
+	known := allSettings()
+	others := []string{"TALLYMAN_IMAGE", "TALLYMAN_VERSION", "TALLYMAN_MEMORY", "TALLYMAN_CONFIG_FILE", "TALLYMAN_ARCHIVE_DIR", "TALLYMAN_"} // of .env
+	for _, name := range regexp.MustCompile(`TALLYMAN_[A-Z_]*`).FindAllString(text, -1) {
+		setting := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "TALLYMAN_"), "_", "-"))
+		if known[setting] == nil && !slices.Contains(others, name) {
+			t.Errorf("there is no setting %s", name)
+		}
+	}
+}
+
+func TestTheUnitFitsTheProgram(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("REDIS_URL", "redis://tallyman:canary-of-deploy@queue.internal/0")
+	unit := deployed(t, "systemd", "--archive", "/srv/archive")
+	fitsVariables(t, unit)
+	hidden(t, "the unit", unit, []string{"canary-of-deploy"})
+	for _, line := range []string{"Type=notify", "WatchdogSec=60", "ReadWritePaths=/srv/archive", "Environment=TALLYMAN_ARCHIVE=/srv/archive", "ProtectSystem=strict", "TimeoutStopSec=60"} {
+		if !strings.Contains(unit, line+"\n") {
+			t.Errorf("the unit has no %s", line)
+		}
+	}
+	start := regexp.MustCompile(`(?m)^ExecStart=(\S+) (.*)$`).FindStringSubmatch(unit)
+	if start == nil || !filepath.IsAbs(start[1]) {
+		t.Fatalf("it starts %q", start)
+	}
+	fits(t, strings.Fields(start[2]))
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not there")
+	}
+	file := filepath.Join(t.TempDir(), "tallyman.service")
+	if err := os.WriteFile(file, []byte(unit), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput(); err != nil || bytes.Contains(said, []byte("tallyman.service:")) {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	}
+}
+
+// A document is one of a manifest.
+type document map[string]any
+
+// at is what is there at a path of keys, and of numbers in lists; nil if nothing is.
+func at(v any, path ...any) any {
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			switch m := v.(type) {
+			case document:
+				v = m[step]
+			case map[string]any:
+				v = m[step]
+			default:
+				return nil
+			}
+		case int:
+			list, _ := v.([]any)
+			if step >= len(list) {
+				return nil
+			}
+			v = list[step]
+		}
+	}
+	return v
+}
+
+// words are a list of texts.
+func words(v any) (all []string) {
+	list, _ := v.([]any)
+	for _, word := range list {
+		s, _ := word.(string)
+		all = append(all, s)
+	}
+	return all
+}
+
+func TestTheManifestsFitTheProgram(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	text := deployed(t, "kubernetes", "--image", "registry.internal/tallyman:1")
+	fitsVariables(t, text)
+	byKind := map[string]document{}
+	names := map[string]bool{} // of what others refer to
+	for d := yaml.NewDecoder(strings.NewReader(text), yaml.UseOrderedMap()); ; {
+		var doc document
+		if err := d.Decode(&doc); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		kind, _ := doc["kind"].(string)
+		var plain document
+		b, _ := yaml.Marshal(doc)
+		if err := yaml.Unmarshal(b, &plain); err != nil {
+			t.Fatal(err)
+		}
+		name, _ := at(plain, "metadata", "name").(string)
+		if plain["apiVersion"] == nil || kind == "" || name == "" || plain["spec"] == nil && plain["data"] == nil {
+			t.Errorf("it is no document of Kubernetes: %v", plain)
+		}
+		if names[kind+"/"+name] {
+			t.Errorf("there are two %s/%s", kind, name)
+		}
+		names[kind+"/"+name] = true
+		byKind[kind] = plain
+	}
+	pod := at(byKind["Deployment"], "spec", "template", "spec")
+	for _, list := range []string{"containers", "initContainers"} {
+		container := at(pod, list, 0)
+		fits(t, words(at(container, "args")))
+		if at(container, "image") != "registry.internal/tallyman:1" || at(container, "securityContext", "readOnlyRootFilesystem") != true {
+			t.Errorf("%s: %v", list, container)
+		}
+	}
+	if labels, selector := at(byKind["Deployment"], "spec", "template", "metadata", "labels", "app.kubernetes.io/name"), at(byKind["Deployment"], "spec", "selector", "matchLabels", "app.kubernetes.io/name"); labels != selector {
+		t.Errorf("the selector is %v, and the label %v", selector, labels)
+	}
+	for _, probe := range []string{"startupProbe", "livenessProbe", "readinessProbe"} {
+		if path := at(pod, "containers", 0, probe, "httpGet", "path"); path != "/livez" && path != "/readyz" {
+			t.Errorf("the %s asks %v", probe, path)
+		}
+	}
+	if claim, _ := at(pod, "volumes", 0, "persistentVolumeClaim", "claimName").(string); !names["PersistentVolumeClaim/"+claim] || words(at(byKind["PersistentVolumeClaim"], "spec", "accessModes"))[0] != "ReadWriteMany" {
+		t.Errorf("the claim %q is not there, or is of one node", claim)
+	}
+	scaler := byKind["ScaledObject"]
+	if list := at(scaler, "spec", "triggers", 0, "metadata", "listName"); list != worker.PendingFetches || at(scaler, "spec", "minReplicaCount") != uint64(1) {
+		t.Errorf("the scaler counts %v, from %v workers", list, at(scaler, "spec", "minReplicaCount"))
+	}
+}
+
+func TestTheComposeFileFitsTheProgram(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	text := deployed(t, "compose")
+	root, err := os.ReadFile("../../docker-compose.yml")
+	if err != nil || string(root) != text {
+		t.Errorf("it is not docker-compose.yml of the source tree: %v", err)
+	}
+	fitsVariables(t, text)
+	var file document
+	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"init", "worker"} {
+		fits(t, words(at(file, "services", name, "command")))
+	}
+	services, _ := at(file, "services").(map[string]any)
+	for name, service := range services {
+		if at(service, "logging") == nil || at(service, "cap_drop", 0) != "ALL" || name != "init" && (at(service, "mem_limit") == nil || at(service, "pids_limit") == nil) {
+			t.Errorf("%s lacks a limit: %v", name, service)
+		}
+	}
+	if test := words(at(file, "services", "redis", "healthcheck", "test")); !strings.Contains(strings.Join(test, " "), "PONG") {
+		t.Errorf("Redis is taken for healthy by %q", test)
+	}
+	health := words(at(file, "services", "worker", "healthcheck", "test"))
+	if len(health) < 3 || health[1] != "/tallyman" {
+		t.Fatalf("the worker is taken for healthy by %q", health)
+	}
+	fits(t, health[2:])
+	example, err := os.ReadFile("../../.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`\$\{([A-Z_]+):`).FindAllStringSubmatch(text, -1) {
+		if !bytes.Contains(example, []byte(m[1]+"=")) {
+			t.Errorf(".env.example has no %s", m[1])
+		}
+	}
+}
