@@ -58,7 +58,7 @@ func testOutage(t *testing.T, answer func(*server.Peer), says string, is error) 
 			answer(c)
 			return true
 		}
-		return p.answerInfo(c, command, args...)
+		return p.answer(c, command, args...)
 	})
 	begun := make(chan bool, 10)
 	w.Fetcher = &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {

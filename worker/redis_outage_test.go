@@ -85,7 +85,7 @@ func TestARefusalIsToldOnceWhileOtherCommandsAreAnswered(t *testing.T) {
 						c.WriteError(answer)
 						return true
 					}
-					return p.answerInfo(c, command, args...)
+					return p.answer(c, command, args...)
 				})
 				outage, told := newOutage("redis")
 				client := p.dialWith(&patience{limit: redisPatience, outage: outage, worker: true})

@@ -314,12 +314,12 @@ func TestAScheduleSurvivesFailuresOfRedis(t *testing.T) {
 			if refused {
 				c.WriteError("ERR not now?Signature=" + canary)
 			}
-			return refused || p.answerInfo(c, command, args...)
+			return refused || p.answer(c, command, args...)
 		})
 		r.add(t, "third")
 		time.Sleep(time.Minute)
 		r.checkLanded(t, "job", "another")
-		p.Server().SetPreHook(p.answerInfo)
+		p.Server().SetPreHook(p.answer)
 		time.Sleep(time.Minute)
 		r.checkLanded(t, "job", "another", "third")
 		if r.countLog("is not listed this time") != 1 || r.countLog(canary) != 0 {
