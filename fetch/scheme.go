@@ -35,10 +35,42 @@ type Scheme struct {
 	// secret stays in memory, and the fragment is what the reference promises.
 	URL bool
 
+	// Complete says what tells whether exports are all that there is.
+	Complete Completeness
+
 	// Window returns the window of an export by what the provider answered when it
 	// landed, as JSON, or nil. Receipts of earlier versions keep the answer alone. Where
 	// it is nil, no answer tells.
 	Window func(ref Ref, answer []byte) *Window
+}
+
+// A Completeness says what tells whether the exports of a place are all that there is.
+type Completeness string
+
+// What can tell.
+const (
+	Untold    Completeness = ""        // nothing: what is exported is up to a person
+	ByWindows Completeness = "windows" // an export spans a time, and the times follow each other
+	ByListing Completeness = "listing" // the service lists all that it has delivered
+	ByPoints  Completeness = "points"  // an export is the state at one time: it counts how far they are apart
+)
+
+// IsScheme reports whether references of that scheme are known.
+func IsScheme(name string) bool {
+	schemesMu.RLock()
+	defer schemesMu.RUnlock()
+	return schemes[name] != nil
+}
+
+// CompletenessOf is the Completeness of the scheme of a place or of an export.
+func CompletenessOf(reference string) Completeness {
+	name, _, _ := strings.Cut(reference, "://")
+	schemesMu.RLock()
+	defer schemesMu.RUnlock()
+	if s := schemes[name]; s != nil {
+		return s.Complete
+	}
+	return Untold
 }
 
 // A Segment is one part of the path of a reference.

@@ -47,7 +47,7 @@ func (noBucketError) Error() string {
 func (noBucketError) Unwrap() error { return errors.ErrUnsupported }
 
 // The scheme of the references: dbs://REGION/INSTANCE/TASK_ID.
-var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "dbs", Segments: []fetch.Segment{
+var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "dbs", Complete: fetch.ByPoints, Segments: []fetch.Segment{
 	{Name: "REGION", Kind: fetch.Label}, {Name: "INSTANCE", Kind: fetch.Label}, {Name: "TASK_ID", Kind: fetch.Label},
 }})
 

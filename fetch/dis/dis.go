@@ -36,7 +36,7 @@ import (
 )
 
 // The scheme of the references: dis://REGION/TASK_ID/TRANSFER_FILE_NAME.
-var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "dis", Segments: []fetch.Segment{
+var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "dis", Complete: fetch.ByListing, Segments: []fetch.Segment{
 	{Name: "REGION", Kind: fetch.Label}, {Name: "TASK_ID", Kind: fetch.Label}, {Name: "TRANSFER_FILE_NAME"},
 }})
 

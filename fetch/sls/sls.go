@@ -45,7 +45,7 @@ import (
 )
 
 // The scheme of the references: sls://REGION/PROJECT/JOB.
-var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "sls", Window: answeredWindow, Segments: []fetch.Segment{
+var scheme = fetch.RegisterScheme(fetch.Scheme{Name: "sls", Complete: fetch.ByWindows, Window: answeredWindow, Segments: []fetch.Segment{
 	{Name: "REGION", Kind: fetch.Label}, {Name: "PROJECT", Kind: fetch.Label}, {Name: "JOB"},
 }})
 
