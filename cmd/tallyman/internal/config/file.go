@@ -22,7 +22,7 @@ import (
 
 // readFile sets the flags that are not set yet from the configuration file: that
 // of --config, or the one at the place that convention gives, if it exists. Its
-// keys are names in known, hold, places and schedule. Every key is checked, even if
+// keys are names in known, expect, hold, places and schedule. Every key is checked, even if
 // this command has no such flag. What is wrong is a UsageError that begins with
 // the file, the line and the column.
 func (o *Options) readFile(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
@@ -76,6 +76,7 @@ func structures() map[string]structure {
 	return map[string]structure{
 		"places":   {(*fileReader).places, "the profile, the endpoint and the bucket of DBS for the references that each match has"},
 		"schedule": {(*fileReader).schedule, "the places that a worker looks for new jobs in, and when"},
+		"expect":   {(*fileReader).expect, "how often something is to land in a place, or which log stores are to be covered without gaps"},
 		"hold":     {(*fileReader).hold, "the places, or globs of them, of which forget --delete deletes nothing"},
 	}
 }

@@ -1,9 +1,9 @@
 // Package config has the settings of the command. Each setting is a flag, a
 // variable of the environment and a key of the configuration file: --part-size,
 // TALLYMAN_PART_SIZE and part-size. A flag takes precedence over the
-// environment, and that over the file. Three settings are of the file alone:
-// what is special about places, the schedule of a worker, and what is kept from
-// deletion.
+// environment, and that over the file. Four settings are of the file alone:
+// what is special about places, the schedule of a worker, what is expected of places,
+// and what is kept from deletion.
 package config
 
 import (
@@ -97,15 +97,17 @@ type Options struct {
 	Cause        string                           // retry, cancel
 	Yes          bool                             // cancel
 	All          bool                             // retry
-	Since, Until flagvalue.Value[time.Time]       // discover, status
+	Since, Until flagvalue.Value[time.Time]       // discover, status, coverage
+	Zone         flagvalue.Value[*time.Location]  // coverage
+	SVG          string                           // coverage
 	Match        string                           // discover
 	States       flagvalue.Value[[]fetch.State]   // discover; none is any
 	Missing      bool                             // discover
 	Shard        flagvalue.Value[flagvalue.Shard] // verify
 	ExitCode     bool                             // status
 	Delete       bool                             // forget
-	LogStore     string                           // accept, witness
-	Query        string                           // accept, witness
+	LogStore     string                           // accept, coverage, witness
+	Query        string                           // accept, coverage, witness
 	From, To     flagvalue.Value[time.Time]       // accept
 	Adopt        bool                             // verify
 	Repair       bool                             // verify, fetch
@@ -132,6 +134,7 @@ type Options struct {
 	// Of the configuration file alone.
 	Places   []Place
 	Schedule []worker.ScheduleEntry
+	Expect   []Expectation
 	Hold     []string // what forget must not delete, as worker.Match has it
 	Read     string   // the name of that file, or "" if there is none
 	Warnings []string // of what it says and what can't be meant

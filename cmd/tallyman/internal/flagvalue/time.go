@@ -45,6 +45,15 @@ func ParseDuration(text string) (time.Duration, error) {
 	return days + clock, nil
 }
 
+// ParseZone parses the name of a time zone, such as UTC, Asia/Shanghai or Local.
+func ParseZone(text string) (*time.Location, error) {
+	zone, err := time.LoadLocation(text)
+	if err != nil || text == "" {
+		return nil, errors.New("must be a time zone like UTC, Asia/Shanghai or Local")
+	}
+	return zone, nil
+}
+
 // ParseTime parses a point in time as people name it, in local time:
 //   - a duration, with or without "ago": that long ago
 //   - now; today and yesterday: the midnight at which it began
