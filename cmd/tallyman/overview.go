@@ -14,6 +14,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive/catalog"
+	"tallyman/verify/archive/coverage"
 	"tallyman/worker"
 )
 
@@ -36,12 +37,16 @@ type placeLine struct {
 	Partial     bool       `json:"partial,omitempty"` // of these, only those are counted that a listing with a filter has shown
 	Counted     *time.Time `json:"counted,omitempty"` // when they were counted: later listings may have been of a part
 	Accepted    int64      `json:"accepted,omitempty"`
+	Gaps        int        `json:"gaps,omitempty"`         // of the time that is to be covered
+	Late        int        `json:"late,omitempty"`         // of what is expected, that which is late
 	FailedSince *time.Time `json:"failed_since,omitempty"` // it can't be listed
 	Cause       string     `json:"cause,omitempty"`
 	Message     string     `json:"message,omitempty"`
 	RequestID   string     `json:"request_id,omitempty"`
 	AcceptedBy  string     `json:"accepted_by,omitempty"` // that it can't be listed
 	Command     string     `json:"command,omitempty"`
+
+	findings []coverage.Finding // expectations that are not met
 }
 
 // An overview is what status tells of places, by name.
@@ -92,26 +97,43 @@ func (c *statusCommand) newOverview(places []string) (overview, error) {
 	return o, nil
 }
 
-// countMissing tells how many exports of a place are missing: as many as the last listing of
-// all of it, or a later one of a part, has shown and nobody has asked for since.
+// countMissing tells how many exports of a place are missing.
 func (c *statusCommand) countMissing(line *placeLine, p *catalog.Place) error {
+	missing, err := missingOf(c.catalog, p)
+	if missing != nil {
+		line.Missing, line.Partial, line.Counted = &missing.Exports, missing.Partial, &missing.Counted
+	}
+	return err
+}
+
+// A missing is how many exports of a place are missing, by a listing.
+type missing struct {
+	Exports int64
+	Partial bool // of a part of the place
+	Counted time.Time
+}
+
+// missingOf counts the exports of a place that are missing: as many as the last listing of
+// all of it, or a later one of a part, has shown and nobody has asked for since. It is nil if
+// the place was never listed.
+func missingOf(c *catalog.Catalog, p *catalog.Place) (most *missing, err error) {
 	for _, count := range []catalog.Count{p.Whole, p.Part} {
 		if count.At.IsZero() {
 			continue
 		}
-		missing := count.Missing
-		if missing > 0 {
-			later, err := c.catalog.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: count.At, Asked: count.At})
+		n := count.Missing
+		if n > 0 {
+			later, err := c.Count(catalog.Filter{Places: []string{p.Name}, Phases: catalog.Phases, Since: count.At, Asked: count.At})
 			if err != nil {
-				return err
+				return nil, err
 			}
-			missing = max(0, missing-later.Exports)
+			n = max(0, n-later.Exports)
 		}
-		if line.Missing == nil || missing > *line.Missing {
-			line.Missing, line.Partial, line.Counted = &missing, count == p.Part, &count.At
+		if most == nil || n > most.Exports {
+			most = &missing{n, count == p.Part, count.At}
 		}
 	}
-	return nil
+	return most, nil
 }
 
 // of returns the line of a place.
@@ -192,6 +214,7 @@ func (o overview) print(w io.Writer, now time.Time) {
 	for _, name := range names {
 		p := o[name]
 		fmt.Fprintf(w, "%-*s  %-9s  %-9s  %-9s  %s\n", widest, cmp.Or(name, "(no place)"), ago(p.Listed), ago(p.LastLanded), ago(p.Proven), strings.Join(p.sums(now), ", "))
+		p.printFindings(w, now)
 		if p.Message == "" {
 			continue
 		}
@@ -235,6 +258,10 @@ func (p *placeLine) sums(now time.Time) []string {
 	add(p.Failed, "failed", "")
 	add(p.Gone, "damaged or gone", "")
 	add(p.Accepted, "accepted", "")
+	if p.Gaps > 0 {
+		sums = append(sums, cli.Plural(int64(p.Gaps), "gap"))
+	}
+	add(int64(p.Late), "late", "")
 	if p.Missing != nil {
 		add(*p.Missing, "missing", counted)
 	}

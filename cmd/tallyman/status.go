@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
@@ -54,7 +55,7 @@ bags are there; of more it tells what 'tallyman verify' has found.
 	f := cmd.Flags()
 	a.AddSince(f, "what landed or changed")
 	a.AddAllowHost(f)
-	f.BoolVar(&a.ExitCode, "exit-code", false, "exit with the worst of 12: damaged or gone, 7: failed,\n9: doubts, 5: a place can't be listed, or Redis is away")
+	f.BoolVar(&a.ExitCode, "exit-code", false, "exit with the worst of 12: damaged or gone, 7: failed,\n9: doubts, gaps or late, 5: a place can't be listed, or\nRedis is away")
 	cli.GroupFlags(f, "What to show", "since", "exit-code", "allow-host")
 	a.AddQueue(f)
 	a.AddCatalog(f)
@@ -241,6 +242,21 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 	if err := c.checkPlaces(places); err != nil {
 		return err
 	}
+	if err := c.addFindings(places, time.Now()); err != nil {
+		return err
+	}
+	if err := c.printPlaces(); err != nil {
+		return err
+	}
+	c.printCounts()
+	if c.unseen && !c.app.JSON {
+		fmt.Fprintln(c.stdout, "The bags are many, and none was looked at: what is damaged or gone is as 'tallyman verify' saw it last.")
+	}
+	return nil
+}
+
+// printPlaces prints the places of the overview.
+func (c *statusCommand) printPlaces() error {
 	for _, name := range slices.Sorted(maps.Keys(c.overview)) {
 		p := c.overview[name]
 		if interval := c.reader.Intervals[name]; interval > 0 && p.Waiting > 0 {
@@ -260,10 +276,6 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 	}
 	if !c.app.JSON {
 		c.overview.print(c.stdout, time.Now())
-	}
-	c.printCounts()
-	if c.unseen && !c.app.JSON {
-		fmt.Fprintln(c.stdout, "The bags are many, and none was looked at: what is damaged or gone is as 'tallyman verify' saw it last.")
 	}
 	return nil
 }
@@ -299,7 +311,8 @@ var phaseOf = map[catalog.Phase]archive.Phase{
 func (c *statusCommand) checkPlaces(places []string) error {
 	for _, name := range places {
 		isScheduled := func(e worker.ScheduleEntry) bool { return e.Place.String() == name }
-		if c.overview[name] == nil && !slices.ContainsFunc(c.app.Schedule, isScheduled) {
+		isExpected := func(e config.Expectation) bool { return e.Place == name }
+		if c.overview[name] == nil && !slices.ContainsFunc(c.app.Schedule, isScheduled) && !slices.ContainsFunc(c.app.Expect, isExpected) {
 			known := slices.Sorted(maps.Keys(c.overview))
 			return &cli.UsageError{Err: fmt.Errorf("%s: %w%s", name, worker.ErrUnknownExport, cli.DidYouMean("", name, known)), Reference: name}
 		}
