@@ -115,6 +115,7 @@ var outcomes = []struct {
 		return ok && call.Status >= 500 && errors.Is(err, fetch.ErrTemporary)
 	}, Outcome{"network", ExitTemporary, transient}},
 	{fetch.ErrTemporary, nil, Outcome{"network", ExitTemporary, many}},
+	{fetch.ErrConflict, nil, Outcome{"job-failed", ExitIntegrity, once}},
 	{fetch.ErrRefused, nil, Outcome{"job-failed", ExitGone, once}},
 	{ErrRedis, nil, Outcome{"redis", ExitTemporary, external}},
 	{ErrUnsuitableRedis, nil, Outcome{"redis", ExitUsage, external}},

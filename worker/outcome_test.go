@@ -39,6 +39,7 @@ func TestEveryErrorHasItsOutcome(t *testing.T) {
 	}{
 		{context.Canceled, "cancelled", 130, 1},
 		{archive.ErrBusy, "busy", 11, 1},
+		{call(fetch.ErrConflict), "job-failed", 4, 1},
 		{archive.ErrDamaged, "damaged", 12, 1},
 		{archive.ErrNotRepaired, "damaged", 12, 1},
 		{&archive.Damage{Key: "k"}, "damaged", 12, 1},

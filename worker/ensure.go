@@ -1,0 +1,121 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/verify/archive"
+	"tallyman/verify/archive/ledger"
+)
+
+// maxEnsureAttempts is how many jobs are made for a window of which each fails.
+const maxEnsureAttempts = 3
+
+// An Ensurer has windows exported: it makes their jobs and fetches them. It may be used by
+// many goroutines and processes at once, and be killed at any time: the name of a job follows
+// from its window, so that whoever comes next finds the job that is there.
+type Ensurer struct {
+	Archive *archive.Archive
+	Creator fetch.Creator
+	// Fetch waits for a job and has its export landed, as Local.Fetch does.
+	Fetch func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error)
+	// Patience is how long to wait before what passes is tried again: a quota of jobs, and
+	// an export that another process has in hand. Note hears of it, unless nil.
+	Patience time.Duration
+	Note     func(ref fetch.Ref, text string)
+}
+
+// Ensure has the window of a creation exported. A job that failed, or whose result is gone,
+// is followed by another, three in all. It returns the reference of the last job, and its
+// receipt once that has landed.
+func (e *Ensurer) Ensure(ctx context.Context, c fetch.Creation) (ref fetch.Ref, receipt *archive.Receipt, err error) {
+	for c.Attempt = 1; ; c.Attempt++ {
+		if ref, err = e.Creator.NewJob(c); err != nil {
+			return ref, nil, err
+		}
+		// Another process may have landed it since it was missed, and removed its job.
+		if receipt, err = e.Archive.Landed(ref.Key()); err == nil {
+			return ref, receipt, nil
+		}
+		if err = e.create(ctx, ref, c); err != nil {
+			return ref, nil, err
+		}
+		if receipt, err = e.fetch(ctx, ref); !isDead(err) {
+			return ref, receipt, err
+		}
+		if receipt, notLanded := e.Archive.Landed(ref.Key()); notLanded == nil {
+			return ref, receipt, nil
+		}
+		if c.Attempt == maxEnsureAttempts {
+			return ref, nil, fmt.Errorf("%d jobs were made for this window, and the last: %w", c.Attempt, err)
+		}
+		e.note(ref, "another job is made for this window: "+err.Error())
+	}
+}
+
+// isDead reports whether a job will never yield anything: it failed or expired, or it or its
+// file is gone. What may pass is not dead, since there must not be two living jobs.
+func isDead(err error) bool {
+	state := jobState(err)
+	return state == fetch.Failed || state == fetch.Expired || errors.Is(err, fetch.ErrNotFound)
+}
+
+// create has the job made, and waits while the service has too many. The ledger is told of it
+// once, by whoever made it or found it first.
+func (e *Ensurer) create(ctx context.Context, ref fetch.Ref, c fetch.Creation) error {
+	_, err := e.Creator.Create(ctx, c)
+	for errors.Is(err, fetch.ErrThrottled) {
+		e.note(ref, "its job can't be made yet: "+err.Error())
+		if err := fetch.Sleep(ctx, max(e.Patience, fetch.RetryAfter(err))); err != nil {
+			return err
+		}
+		_, err = e.Creator.Create(ctx, c)
+	}
+	if err != nil {
+		return err
+	}
+	last, err := e.Archive.Ledger().Last(ledger.Created, ref.String())
+	if err != nil || last != nil {
+		return err
+	}
+	return e.Archive.Ledger().Append(ledger.Line{
+		Kind: ledger.Created, Ref: ref.String(), Key: ref.Key(),
+		Window: &ledger.Window{Group: c.Group, From: c.From.Unix(), To: c.To.Unix()},
+	})
+}
+
+// fetch fetches a job's export, and waits while another process does.
+func (e *Ensurer) fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	for {
+		receipt, err := e.Fetch(ctx, ref)
+		if !errors.Is(err, archive.ErrBusy) {
+			return receipt, err
+		}
+		e.note(ref, "another process has it in hand")
+		if err := fetch.Sleep(ctx, e.Patience); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Delete removes a job from its service, if the ledger says that it was made by an Ensurer of
+// this archive, and tells the ledger. It reports whether it did.
+func (e *Ensurer) Delete(ctx context.Context, ref fetch.Ref) (bool, error) {
+	made, err := e.Archive.Ledger().Last(ledger.Created, ref.String())
+	if made == nil || err != nil {
+		return false, err
+	}
+	if err := e.Creator.Delete(ctx, ref); err != nil && !errors.Is(err, fetch.ErrNotFound) {
+		return false, err
+	}
+	return true, e.Archive.Ledger().Append(ledger.Line{Kind: ledger.Deleted, Ref: ref.String(), Key: ref.Key(), Window: made.Window})
+}
+
+func (e *Ensurer) note(ref fetch.Ref, text string) {
+	if e.Note != nil {
+		e.Note(ref, text)
+	}
+}

@@ -1,0 +1,223 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"tallyman/fetch"
+	"tallyman/fetch/sandbox"
+	"tallyman/fetch/sls"
+	"tallyman/verify/archive"
+	"tallyman/verify/archive/ledger"
+)
+
+const ensureProject = "ali-test-project"
+
+var errKilled = errors.New("killed")
+
+// A mortal Creator dies before or behind one in so many calls, as a process that is killed:
+// nothing of what comes after happens.
+type mortal struct {
+	*sls.Provider
+	mu     sync.Mutex
+	random *rand.Rand
+	oneIn  int // 0: it never dies
+}
+
+func (m *mortal) dies() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.oneIn > 0 && m.random.IntN(m.oneIn) == 0
+}
+
+func (m *mortal) Create(ctx context.Context, c fetch.Creation) (ref fetch.Ref, err error) {
+	if m.dies() {
+		return ref, errKilled
+	}
+	if ref, err = m.Provider.Create(ctx, c); m.dies() {
+		err = errKilled
+	}
+	return ref, err
+}
+
+// wait waits for a job as Local.Fetch does, and lands nothing.
+func (m *mortal) wait(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	for {
+		export, err := m.Export(ctx, ref)
+		switch {
+		case m.dies():
+			return nil, errKilled
+		case err != nil:
+			return nil, err
+		case export.State == fetch.Failed:
+			return nil, &fetch.JobError{State: export.State, Status: export.Status, Message: export.Message}
+		case export.State == fetch.Ready:
+			return &archive.Receipt{Reference: ref.String()}, nil
+		}
+	}
+}
+
+// ensureCloud serves a log store, and returns what makes its jobs.
+func ensureCloud(t *testing.T, faults map[int64]sandbox.JobFaults) (*sandbox.Cloud, *sls.Provider) {
+	t.Helper()
+	cloud := sandbox.New(sandbox.Options{AccessKeyID: "id", AccessKeySecret: "secret"})
+	cloud.AddLogstore(ensureProject, sandbox.Logstore{Name: "access", RowsPerMinute: 1, JobFaults: faults})
+	url, stop, err := cloud.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	client := &http.Client{Transport: new(http.Transport)}
+	t.Cleanup(client.CloseIdleConnections)
+	return cloud, &sls.Provider{Client: client, Keys: sls.StaticKeys("id", "secret", ""), Endpoint: url,
+		Open: func(string) (fetch.Source, error) { return nil, nil }}
+}
+
+func ensureWindow(t *testing.T, n int) fetch.Creation {
+	place, err := fetch.ParsePlace("sls://cn-hangzhou/" + ensureProject + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := time.Unix(1767312000, 0).UTC().Add(time.Duration(n) * time.Minute)
+	return fetch.Creation{Window: fetch.Window{Place: place, Group: sls.WindowGroup("access", "*"), From: from, To: from.Add(time.Minute)}}
+}
+
+// However often they are killed, and however many do it at once, each window has one job that
+// lives, and those that failed before it.
+func TestThereAreNeverTwoLivingJobsOfAWindow(t *testing.T) {
+	const windows, processes = 12, 2
+	faults := map[int64]sandbox.JobFaults{}
+	for n := range windows {
+		faults[ensureWindow(t, n).From.Unix()] = sandbox.JobFaults{Fail: n % 3}
+	}
+	cloud, provider := ensureCloud(t, faults)
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for process := range processes {
+		store, err := archive.Open(dir, "", archive.SiteEmpty)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &mortal{Provider: provider, random: rand.New(rand.NewPCG(7, uint64(process))), oneIn: 5}
+		e := &Ensurer{Archive: store, Creator: m, Fetch: m.wait, Patience: time.Millisecond}
+		all.Go(func() {
+			for n := range windows {
+				_, receipt, err := e.Ensure(t.Context(), ensureWindow(t, n))
+				for errors.Is(err, errKilled) {
+					_, receipt, err = e.Ensure(t.Context(), ensureWindow(t, n))
+				}
+				if err != nil || receipt == nil {
+					t.Errorf("window %d: %v", n, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	living, dead := map[time.Time]int{}, map[time.Time]int{}
+	for _, job := range cloud.Jobs(ensureProject) {
+		if job.Statuses[0] == sandbox.JobFailed {
+			dead[job.FromTime.UTC()]++
+		} else {
+			living[job.FromTime.UTC()]++
+		}
+	}
+	for n := range windows {
+		if from := ensureWindow(t, n).From; living[from] != 1 || dead[from] != n%3 {
+			t.Errorf("window %d has %d living jobs and %d that failed", n, living[from], dead[from])
+		}
+	}
+}
+
+func TestEnsureGivesUpAfterThreeJobs(t *testing.T) {
+	window := ensureWindow(t, 0)
+	cloud, provider := ensureCloud(t, map[int64]sandbox.JobFaults{window.From.Unix(): {Fail: 9}})
+	store, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mortal{Provider: provider}
+	e := &Ensurer{Archive: store, Creator: m, Fetch: m.wait}
+	for range 2 { // the second time it finds what it made
+		ref, _, err := e.Ensure(t.Context(), window)
+		if job, ok := errors.AsType[*fetch.JobError](err); !ok || job.State != fetch.Failed || Classify(err).Exit != ExitGone {
+			t.Errorf("got %v", err)
+		}
+		if jobs := cloud.Jobs(ensureProject); len(jobs) != 3 || jobs[2].Name != ref.Parts()[2] {
+			t.Errorf("%d jobs, the last is not %s", len(jobs), ref)
+		}
+	}
+	created := 0
+	for line, err := range store.Ledger().All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line.Kind == ledger.Created {
+			created++
+		}
+	}
+	if created != 3 {
+		t.Errorf("%d lines of jobs that were made, want one each", created)
+	}
+}
+
+// What may pass is waited for, and no other job is made meanwhile.
+func TestEnsureWaitsForWhatPasses(t *testing.T) {
+	cloud, provider := ensureCloud(t, nil)
+	cloud.SetJobQuota(ensureProject, 1)
+	store, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, notes, busy := &mortal{Provider: provider}, 0, true
+	e := &Ensurer{Archive: store, Creator: m, Patience: time.Millisecond}
+	other, _ := provider.Create(t.Context(), ensureWindow(t, 1))
+	e.Note = func(fetch.Ref, string) {
+		if notes++; notes == 2 {
+			_, _ = m.wait(t.Context(), other) // it ends
+		}
+	}
+	e.Fetch = func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+		if busy {
+			busy = false
+			return nil, fmt.Errorf("begin: %w", archive.ErrBusy)
+		}
+		return m.wait(ctx, ref)
+	}
+	if _, _, err := e.Ensure(t.Context(), ensureWindow(t, 0)); err != nil || notes != 3 || len(cloud.Jobs(ensureProject)) != 2 {
+		t.Errorf("%v after %d notes, %d jobs", err, notes, len(cloud.Jobs(ensureProject)))
+	}
+}
+
+// A job that this archive did not make stays.
+func TestOnlyJobsOfOurOwnAreDeleted(t *testing.T) {
+	cloud, provider := ensureCloud(t, nil)
+	store, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mortal{Provider: provider}
+	e := &Ensurer{Archive: store, Creator: m, Fetch: m.wait}
+	foreign, err := provider.Create(t.Context(), ensureWindow(t, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _, err := e.Ensure(t.Context(), ensureWindow(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if deleted, err := e.Delete(t.Context(), foreign); deleted || err != nil {
+		t.Errorf("a job of others: %t, %v", deleted, err)
+	}
+	if deleted, err := e.Delete(t.Context(), own); !deleted || err != nil {
+		t.Errorf("a job of our own: %t, %v", deleted, err)
+	}
+	if jobs := cloud.Jobs(ensureProject); len(jobs) != 1 || jobs[0].Name != foreign.Parts()[2] {
+		t.Errorf("%d jobs are left", len(jobs))
+	}
+}
