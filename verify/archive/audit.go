@@ -199,9 +199,12 @@ const noLine = "it has no line in the ledger that says that it landed"
 // Audit, or nil if it landed before there was a ledger. It fails with a *Damage if the line
 // is lost, with ErrBusy and with ErrNewer.
 func (a *Archive) lineOf(key string) (*ledger.Line, error) {
-	r, damaged := readReceipt(a.Path(key))
-	if damaged != nil || r.Ledger == "" { // a damaged receipt is told of by a recheck
+	r, err := readReceipt(a.Path(key))
+	if errors.Is(err, ErrDamaged) { // which a recheck tells
 		return nil, nil
+	}
+	if err != nil || r.Ledger == "" {
+		return nil, err
 	}
 	last, err := a.Audit().settle(key, r)
 	if last == nil && err == nil {
