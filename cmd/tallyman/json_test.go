@@ -25,7 +25,7 @@ import (
 var schemas = map[string]string{
 	"tallyman.accepted/v1": "cmd/tallyman acceptedLine", "tallyman.removed/v1": "cmd/tallyman removedLine", "tallyman.place/v1": "cmd/tallyman placeLine",
 	"tallyman.archive/v1": "verify/archive identity", "tallyman.cancelled/v1": "cmd/tallyman/internal/cli cancelledLine",
-	"tallyman.check/v1": "cmd/tallyman/internal/doctor Finding", "tallyman.content/v1": "cmd/tallyman contentLine", "tallyman.coverage/v1": "cmd/tallyman coverageLine", "tallyman.counts/v1": "cmd/tallyman countsLine", "tallyman.export/v1": "cmd/tallyman exportLine",
+	"tallyman.check/v1": "cmd/tallyman/internal/doctor Finding", "tallyman.content/v1": "cmd/tallyman contentLine", "tallyman.coverage/v1": "cmd/tallyman coverageLine", "tallyman.counts/v1": "cmd/tallyman countsLine", "tallyman.ensure/v1": "cmd/tallyman ensureLine", "tallyman.export/v1": "cmd/tallyman exportLine",
 	"tallyman.failed/v1": "cmd/tallyman/internal/cli failedLine", "tallyman.init/v1": "cmd/tallyman initLine",
 	"tallyman.health/v1": "cmd/tallyman healthLine",
 	"tallyman.landed/v1": "cmd/tallyman/internal/cli landedLine", "tallyman.ledger/v1": "verify/archive/ledger Line",

@@ -37,7 +37,7 @@ type subcommand struct {
 var subcommands = []subcommand{
 	{"fetch", newFetchCommand}, {"worker", newWorkerCommand}, {"enqueue", newEnqueueCommand}, {"status", newStatusCommand}, {"coverage", newCoverageCommand},
 	{"retry", newRetryCommand}, {"requeue", newRequeueCommand}, {"cancel", newCancelCommand}, {"accept", newAcceptCommand}, {"forget", newForgetCommand}, {"discover", newDiscoverCommand},
-	{"verify", newVerifyCommand}, {"witness", newWitnessCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
+	{"verify", newVerifyCommand}, {"witness", newWitnessCommand}, {"ensure", newEnsureCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
 	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"serve", newServeCommand}, {"health", newHealthCommand}, {"metrics", newMetricsCommand},
 	{"doctor", newDoctorCommand}, {"config", newConfigCommand}, {"deploy", newDeployCommand},

@@ -131,3 +131,16 @@ func (a *Archive) Doubts(r *Receipt) ([]string, error) {
 	}
 	return r.Doubts, nil
 }
+
+// EventsOf returns the lines of the ledger that tell of an export, the oldest first. It reads
+// the ledger backwards: a catalog answers for many exports.
+func (a *Archive) EventsOf(key string) (lines []ledger.Line, err error) {
+	for line, err := range a.ledger.Find(key) {
+		if err != nil {
+			return nil, unreadableLedger(err)
+		}
+		lines = append(lines, line)
+	}
+	slices.Reverse(lines)
+	return lines, nil
+}

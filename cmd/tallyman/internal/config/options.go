@@ -109,6 +109,13 @@ type Options struct {
 	LogStore     string                           // accept, coverage, witness
 	Query        string                           // accept, coverage, witness
 	From, To     flagvalue.Value[time.Time]       // accept
+	Window       flagvalue.Value[time.Duration]   // ensure
+	Settle       flagvalue.Value[time.Duration]   // ensure
+	Align        string                           // ensure
+	Format       string                           // ensure
+	Compression  string                           // ensure
+	JobsAtOnce   int                              // ensure
+	DeleteJobs   bool                             // ensure
 	Adopt        bool                             // verify
 	Repair       bool                             // verify, fetch
 	Reason       string                           // verify
