@@ -157,7 +157,11 @@ func (s *webServer) close() {
 func (s *webServer) handler(a *app, address, token string) http.Handler {
 	guard := &page.Guard{Address: address, Hosts: a.PageHosts, Token: token}
 	mux := http.NewServeMux()
-	mux.Handle("/", s.probes(token == "", guard.Wrap(s.metrics.Handler())))
+	mux.Handle("/", guard.Wrap(page.Handler(s.observer)))
+	probes := s.probes(token == "", guard.Wrap(s.metrics.Handler()))
+	for _, path := range []string{"/livez", "/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, probes)
+	}
 	if a.Pprof {
 		profiles := http.NewServeMux()
 		profiles.HandleFunc("/debug/pprof/", pprof.Index)

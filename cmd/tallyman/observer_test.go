@@ -199,3 +199,31 @@ func TestWhatIsNotKnownIsNoMetric(t *testing.T) {
 		t.Errorf("snapshot = %v, %v", got, err)
 	}
 }
+
+// The page tells what the ledger does, escapes what services said, runs no script, and has
+// an answer for what is not known.
+func TestThePageTellsWhatTheLedgerDoes(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	h := newWatching(t, a, store, false).handler(a, "127.0.0.1:8410", "")
+	w := get(t, h, "/", nil)
+	for _, want := range []string{watchedPlace, "2 landed (1 with doubts)", "1 waiting", "2 failed by job-failed", "it&#39;s &lt;b&gt;broken&lt;/b&gt;", "tallyman retry --cause job-failed", "never"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the page lacks %s: %s", want, w.Body)
+		}
+	}
+	if policy := w.Header().Get("Content-Security-Policy"); w.Code != http.StatusOK || !strings.Contains(policy, "default-src 'none'") {
+		t.Errorf("%d, policy %s", w.Code, policy)
+	}
+	if w := get(t, h, "/export?ref="+watchedPlace+"bad1", nil); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "failed: job-failed") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, ref := range []string{watchedPlace + "nobody", "nonsense", "https://example.com/f?sig=canary"} {
+		if w := get(t, h, "/export?ref="+ref, nil); w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "canary") {
+			t.Errorf("%s: %d %s", ref, w.Code, w.Body)
+		}
+	}
+	if w := get(t, h, "/", func(r *http.Request) { r.Host = "rebound.example" }); w.Code != http.StatusMisdirectedRequest {
+		t.Errorf("by the name of another site: %d", w.Code)
+	}
+}

@@ -135,7 +135,6 @@ type Options struct {
 	MetricsListen string   // where the metrics are served alone; "": nowhere
 	PageHosts     []string // names of this host that browsers may use
 	PageTokenFile string   // with the token that is asked for
-	ReadOnly      bool     // the page changes nothing
 	Pprof         bool     // profiles are served too
 
 	// Of the configuration file alone.

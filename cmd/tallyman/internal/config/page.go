@@ -21,9 +21,8 @@ func (o *Options) AddPage(f *pflag.FlagSet) {
 	f.StringVar(&o.MetricsListen, "metrics-listen", "", "serve /metrics, /livez and /readyz at `ADDR` too, which\nneed no token there")
 	f.StringSliceVar(&o.PageHosts, "page-host", nil, "answer requests for `HOST[:PORT]` too, such as the name that\na proxy in front has (repeatable, or with commas)")
 	f.StringVar(&o.PageTokenFile, "page-token-file", "", "`FILE` with the token that whoever sees the page must have:\nneeded unless --listen is a loopback address")
-	f.BoolVar(&o.ReadOnly, "page-read-only", false, "show the page, and let nothing be changed by it")
 	f.BoolVar(&o.Pprof, "pprof", false, "serve /debug/pprof too, on a loopback address alone")
-	cli.GroupFlags(f, "What to serve", "listen", "metrics-listen", "page-host", "page-token-file", "page-read-only", "pprof")
+	cli.GroupFlags(f, "What to serve", "listen", "metrics-listen", "page-host", "page-token-file", "pprof")
 }
 
 // PageToken returns the token of the page, or "" if there is none. It makes it known as a

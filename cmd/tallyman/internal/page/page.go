@@ -1,0 +1,126 @@
+package page
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"time"
+)
+
+// A Source tells what the page shows, with no secret in it. Its methods may be called by
+// many goroutines at once.
+type Source interface {
+	Overview(ctx context.Context) (Overview, error)
+	// Story tells in plain words what happened to an export. It fails with
+	// fs.ErrNotExist if nothing is known of it.
+	Story(ctx context.Context, reference string) (string, error)
+}
+
+// An Overview is what the page opens on.
+type Overview struct {
+	Places []Place
+	Groups []Group
+}
+
+// A Place is a place and the sums of its exports.
+type Place struct {
+	Name                       string
+	Schedule                   string     // "on schedule", "late" or "never listed"; "" if it is in none
+	Listed, LastLanded, Proven *time.Time // nil: never
+	Sums                       []string
+	Doubted, Bad               bool   // something landed with open doubts; something failed, is gone or can't be listed
+	Problem, Command           string // why it can't be listed, and the command that settles that
+}
+
+// A Group is what is wrong with exports for one cause.
+type Group struct {
+	Phase, Cause string
+	Exports      int64
+	First, Last  *time.Time
+	Sample       string // the reference of one of them
+	Message      string // of that one
+	Command      string // that helps all of them, or ""
+}
+
+//go:embed page.html
+var text string
+
+//go:embed page.css
+var style []byte
+
+// policy lets the page load its own style, and nothing else.
+const policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Handler serves the page. It changes nothing.
+func Handler(s Source) http.Handler {
+	t := template.Must(template.New("page").Funcs(template.FuncMap{"ago": ago, "stamp": stamp}).Parse(text))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		o, err := s.Overview(r.Context())
+		show(w, t, "overview", o, err)
+	})
+	mux.HandleFunc("GET /export", func(w http.ResponseWriter, r *http.Request) {
+		story, err := s.Story(r.Context(), r.FormValue("ref"))
+		show(w, t, "export", map[string]string{"Ref": r.FormValue("ref"), "Story": story}, err)
+	})
+	mux.HandleFunc("GET /page.css", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		_, _ = w.Write(style) // to one who may be gone
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, value := range map[string]string{
+			"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		} {
+			w.Header().Set(name, value)
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// show writes a view, or the error that there is in place of it.
+func show(w http.ResponseWriter, t *template.Template, name string, data any, err error) {
+	code := http.StatusOK
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		name, data, code = "error", "Nothing is known of this export.", http.StatusNotFound
+	case err != nil:
+		name, data, code = "error", err.Error(), http.StatusServiceUnavailable
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, name, data); err != nil {
+		http.Error(w, "the page can't be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = b.WriteTo(w) // to one who may be gone
+}
+
+// ago says how long ago a time was.
+func ago(at *time.Time) string {
+	if at == nil {
+		return "never"
+	}
+	switch d := time.Since(*at); {
+	case d < time.Minute:
+		return "just now"
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
+}
+
+func stamp(at *time.Time) string {
+	if at == nil {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/page"
+	"tallyman/fetch"
+	"tallyman/fetch/redact"
+	"tallyman/verify/archive/catalog"
+	"tallyman/worker"
+)
+
+// Overview implements page.Source.
+func (o *observer) Overview(ctx context.Context) (view page.Overview, err error) {
+	err = o.ask(ctx, func(c *statusCommand) error {
+		places, err := c.observedPlaces()
+		if err != nil {
+			return err
+		}
+		for _, p := range places {
+			view.Places = append(view.Places, p.shown(time.Now()))
+		}
+		for cause, err := range c.catalog.Causes(catalog.Filter{Unaccepted: true, Phases: []catalog.Phase{catalog.Failed, catalog.Damaged, catalog.Absent}}) {
+			if err != nil {
+				return err
+			}
+			view.Groups = append(view.Groups, groupOf(cause))
+		}
+		return nil
+	})
+	return view, unsecret(err)
+}
+
+// unsecret is an error without secrets, which may be shown.
+func unsecret(err error) error {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return errors.New(redact.Text(err.Error()))
+}
+
+// shown is the place as the page shows it.
+func (p *observedPlace) shown(now time.Time) page.Place {
+	line := p.placeLine
+	shown := page.Place{
+		Name: line.Place, Listed: line.Listed, LastLanded: line.LastLanded, Proven: line.Proven, Sums: line.sums(now),
+		Doubted: line.Doubts > 0, Bad: line.Failed+line.Gone > 0 || line.Message != "" && line.AcceptedBy == "",
+	}
+	if line.Message != "" && line.AcceptedBy == "" {
+		shown.Problem, shown.Command = line.Cause+": "+line.Message, line.Command
+	}
+	switch {
+	case p.interval == 0:
+	case line.Listed == nil:
+		shown.Schedule = "never listed"
+	case now.Sub(*line.Listed) > p.interval+p.interval/4+15*time.Minute:
+		shown.Schedule = "late"
+	default:
+		shown.Schedule = "on schedule"
+	}
+	return shown
+}
+
+// groupOf is what is wrong for one cause, with the command that status gives.
+func groupOf(c catalog.Cause) page.Group {
+	g := page.Group{Phase: string(c.Phase), Cause: c.Cause, Exports: c.Exports, First: &c.First, Last: &c.Last, Sample: c.Sample.Ref, Message: redact.Text(c.Sample.Message)}
+	switch {
+	case c.Phase != catalog.Failed:
+		g.Command = "tallyman verify --repair " + cli.ShellQuote(c.Sample.Ref)
+	case retryCommand(c.Sample.Ref, worker.Cause(c.Cause)) != "":
+		g.Command = "tallyman retry --cause " + c.Cause
+	}
+	return g
+}
+
+// Story implements page.Source: it is what explain prints.
+func (o *observer) Story(ctx context.Context, reference string) (text string, err error) {
+	ref, err := fetch.ParseRef(reference)
+	if err != nil || ref.Signed() {
+		return "", fmt.Errorf("%s: %w", redact.URL(reference), fs.ErrNotExist)
+	}
+	err = o.ask(ctx, func(c *statusCommand) error {
+		s := story{ref: ref}
+		var err error
+		if s.events, err = c.catalog.Events(ref.Key()); err != nil {
+			return err
+		}
+		if c.reader, err = (&worker.Client{Archive: o.archive}).Status(ctx); err != nil {
+			return err
+		}
+		status, err := c.reader.Export(ref)
+		switch {
+		case err == nil:
+			s.status, s.receipt = c.newStatusLine(status), status.Receipt
+		case len(s.events) == 0:
+			return fmt.Errorf("%s: %w", ref, fs.ErrNotExist)
+		default: // it was removed, or is gone
+			s.status = statusLine{Schema: "tallyman.status/v1", Reference: ref.String(), State: worker.StateRemoved}
+		}
+		var b bytes.Buffer
+		err = s.print(&b, o.archive)
+		text = b.String()
+		return err
+	})
+	return text, unsecret(err)
+}
