@@ -39,9 +39,9 @@ this archive has made, unless the count of the source is in doubt.
 
 It writes at the source: the README has the RAM policy that it needs. SLS alone makes
 jobs so.`,
-		Example: `  tallyman ensure sls://cn-hangzhou/p/ --logstore access --window 1h --since 30d --dry-run
-  tallyman ensure sls://cn-hangzhou/p/ --logstore access --window 1d --since 2026-11-01
-  tallyman ensure sls://cn-hangzhou/p/ --logstore access --query 'level: ERROR' --since 2d`,
+		Example: `  tallyman ensure sls://cn-hangzhou/my-project/ --logstore access --since 30d --dry-run
+  tallyman ensure sls://cn-hangzhou/my-project/ --logstore access --since 30d --window 1d
+  tallyman ensure sls://cn-hangzhou/my-project/ --logstore access --since 2d --query 'level: ERROR'`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.ensure(cmd, args[0]) },
 	}
@@ -116,9 +116,9 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	if err := a.checkEnsure(); err != nil {
 		return err
 	}
-	zone, err := time.LoadLocation(a.Align)
+	windows, err := a.windowsToEnsure()
 	if err != nil {
-		return cli.Usagef("--align %s: %w", a.Align, err)
+		return err
 	}
 	place, err := fetch.ParsePlace(arg)
 	if err != nil {
@@ -140,11 +140,6 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	until := time.Now().Add(-a.Settle.Value)
-	if !a.Until.Value.IsZero() && a.Until.Value.Before(until) {
-		until = a.Until.Value
-	}
-	windows := windowsBetween(a.Since.Value, until, a.Window.Value, zone)
 	lacking, err := a.lackingWindows(cmd, store, place, windows)
 	if err != nil {
 		return err
@@ -155,15 +150,7 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	report := a.newReport(cmd, store)
 	defer report.Close()
 	if a.DryRun {
-		for _, c := range lacking {
-			ref, err := creator.NewJob(c)
-			if err != nil {
-				return err
-			}
-			line := ensureLine{"tallyman.ensure/v1", ref.String(), "to-create", c.From, c.To, c.Group}
-			report.Print(line, fmt.Sprintf("to create  %s  %s to %s", ref, c.From.Format(time.RFC3339), c.To.Format(time.RFC3339)))
-		}
-		return nil
+		return printLacking(report, creator, lacking)
 	}
 	if store.Made {
 		fmt.Fprintln(cmd.ErrOrStderr(), a.made(store))
@@ -180,6 +167,33 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 		}}
 	c.ensureAll(cmd.Context(), lacking)
 	return report.Exit()
+}
+
+// windowsToEnsure are the windows that the flags name. It returns a UsageError for a zone that
+// is not known.
+func (a *app) windowsToEnsure() ([]coverage.Span, error) {
+	zone, err := time.LoadLocation(a.Align)
+	if err != nil {
+		return nil, cli.Usagef("--align %s: %w", a.Align, err)
+	}
+	until := time.Now().Add(-a.Settle.Value)
+	if !a.Until.Value.IsZero() && a.Until.Value.Before(until) {
+		until = a.Until.Value
+	}
+	return windowsBetween(a.Since.Value, until, a.Window.Value, zone), nil
+}
+
+// printLacking prints the jobs that would be made.
+func printLacking(report *cli.Report, creator fetch.Creator, lacking []fetch.Creation) error {
+	for _, c := range lacking {
+		ref, err := creator.NewJob(c)
+		if err != nil {
+			return err
+		}
+		line := ensureLine{"tallyman.ensure/v1", ref.String(), "to-create", c.From, c.To, c.Group}
+		report.Print(line, fmt.Sprintf("to create  %s  %s to %s", ref, c.From.Format(time.RFC3339), c.To.Format(time.RFC3339)))
+	}
+	return nil
 }
 
 // windowsBetween returns the windows of that length from since on that end by until. They
