@@ -12,11 +12,11 @@ import (
 // handled are the sentinels that need no row: callers handle ErrLanded, a
 // SlowError always wraps ErrTemporary in the error that holds it, ErrProxyAway wraps
 // ErrUnreachable, a PlaceError refuses what is no reference to fetch, verify alone
-// handles ErrNewer, and two are
+// handles ErrNewer, Testify makes a testimony of ErrNotCountable, and two are
 // another's in fetch.
 var handled = map[string]bool{
 	"archive.ErrLanded": true, "fetch.SlowError": true, "fetch.ErrProxyAway": true, "fetch.PlaceError": true,
-	"archive.ErrChanged": true, "hostguard.ErrProxy": true, "archive.ErrNewer": true,
+	"archive.ErrChanged": true, "hostguard.ErrProxy": true, "archive.ErrNewer": true, "fetch.ErrNotCountable": true,
 }
 
 func TestEverySentinelHasARow(t *testing.T) {
