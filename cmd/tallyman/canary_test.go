@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -57,12 +60,22 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 	q.enqueue(t, names...)
 	flags := []string{"worker", "-v", "--attempts", "1", "--wait", "2s", "--part-size", "64KiB"}
 	var workers []*process
-	for _, format := range []string{"--json=false", "--json"} {
-		workers = append(workers, q.start(t, append(flags, format)...))
+	page := freeAddress(t)
+	for _, args := range [][]string{{"--json=false", "--listen", page}, {"--json"}} {
+		workers = append(workers, q.start(t, append(flags, args...)...))
 	}
 	want := fmt.Sprintf(`"counts":{"cancelled":0,"failed":%d,"idle":0,"landed":%d,"queued":0,"running":1,"waiting":0}`, len(names)-5, 4)
 	waitFor(t, want, func() bool { return strings.Contains(q.status(t, "--json"), want) })
 	q.keepsSecrets(t) // in the midst
+	for path, shows := range map[string]string{
+		"/": "failed", "/metrics": "tallyman_", "/readyz": "archive", "/export?ref=" + url.QueryEscape(testRef("landed")): "landed",
+		"/export?ref=" + url.QueryEscape(secretURL): "",
+	} {
+		text := getText(t, "http://"+page+path)
+		if hidden(t, path, text, queuedSecrets); !strings.Contains(text, shows) {
+			t.Errorf("%s does not show %s: %s", path, shows, text)
+		}
+	}
 	for _, w := range workers {
 		hidden(t, "the command line", cmdline(t, w), queuedSecrets)
 	}
@@ -78,6 +91,23 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 	}
 }
 
+func testRef(job string) string { return "sls://cn-hangzhou/" + testProject + "/" + job }
+
+// getText returns what a server answers, whatever its status.
+func getText(t *testing.T, address string) string {
+	t.Helper()
+	resp, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // wherever is each command, and each way not to reach the queue.
 func (q *cluster) wherever() []struct{ env, args []string } {
 	place, ref := "sls://cn-hangzhou/"+testProject+"/", "sls://cn-hangzhou/"+testProject+"/landed"
@@ -86,6 +116,8 @@ func (q *cluster) wherever() []struct{ env, args []string } {
 		{nil, []string{"discover", "--json", place}}, {nil, []string{"enqueue", "--json", ref}},
 		{nil, []string{"fetch", "--dry-run", "--json", ref + "2"}}, {nil, []string{"retry", "--all", "-v"}}, {nil, []string{"requeue", "-v"}},
 		{nil, []string{"cancel", ref + "2"}}, {nil, []string{"verify", "-v"}}, {nil, []string{"verify", "--json"}}, {nil, []string{"help", "worker"}},
+		{nil, []string{"coverage", "--json"}}, {nil, []string{"witness", "--dry-run", place}}, {nil, []string{"ensure", "--logstore", "l", "--since", "2h", "--dry-run", place}},
+		{nil, []string{"doctor", "--json"}}, {nil, []string{"config", "show", "--json"}}, {nil, []string{"deploy", "compose"}}, {nil, []string{"explain", ref}},
 		{nil, []string{"worker", "--help"}}, {nil, []string{"__complete", "worker", "--redis", ""}}, {nil, []string{"--version"}}, {nil, []string{"no-such-command", secretURL}},
 		{nil, []string{"worker", "--redis", "redis://:" + secretRedis + "@" + address}}, {nil, []string{"status", "--redis-password", secretRedis}},
 		{[]string{"REDIS_PASSWORD=" + secretRedis + "2", "REDIS_URL=" + q.redis.URL + "?max_retries=-1"}, []string{"status"}},

@@ -125,6 +125,7 @@ var hints = []struct {
 	{"host-refused", when{is: hostguard.ErrHost}, ""},
 	{"host-refused", when{}, "if you trust the host, name it by --allow-host"},
 	{"job-expired", when{}, "export it anew"},
+	{"job-failed", when{is: fetch.ErrConflict}, "see at the service who made that job, and remove it there: ensure makes none beside it"},
 	{"job-failed", when{}, "export it anew"},
 	{"network", when{is: fetch.ErrProxyAway}, "see that the proxy in HTTPS_PROXY runs, or name the host in NO_PROXY to do without it"},
 	{"network", when{is: fetch.ErrNoSuchHost, test: isURL}, "check how the host is spelt, and that this machine has a network and a name server"},

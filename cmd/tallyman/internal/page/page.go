@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"net/http"
 	"time"
+
+	"tallyman/fetch/redact"
 )
 
 // A Source tells what the page shows, with no secret in it. Its methods may be called by
@@ -66,7 +68,7 @@ func Handler(s Source) http.Handler {
 	})
 	mux.HandleFunc("GET /export", func(w http.ResponseWriter, r *http.Request) {
 		story, err := s.Story(r.Context(), r.FormValue("ref"))
-		show(w, t, "export", map[string]string{"Ref": r.FormValue("ref"), "Story": story}, err)
+		show(w, t, "export", map[string]string{"Ref": redact.URL(r.FormValue("ref")), "Story": story}, err)
 	})
 	mux.HandleFunc("GET /page.css", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
