@@ -215,25 +215,33 @@ func (o overview) print(w io.Writer, now time.Time) {
 		p := o[name]
 		fmt.Fprintf(w, "%-*s  %-9s  %-9s  %-9s  %s\n", widest, cmp.Or(name, "(no place)"), ago(p.Listed), ago(p.LastLanded), ago(p.Proven), strings.Join(p.sums(now), ", "))
 		p.printFindings(w, now)
-		if p.Message == "" {
-			continue
-		}
-		settled := ""
-		if p.AcceptedBy != "" {
-			settled = "; accepted by " + p.AcceptedBy
-		}
-		fmt.Fprintf(w, "    not listed since %s: %s: %s%s\n", ago(p.FailedSince), p.Cause, p.Message, settled)
-		if p.AcceptedBy == "" {
-			hint := ""
-			if advice := hintFor(worker.Cause(p.Cause), p.Place, nil); advice != "" {
-				hint = "   # or " + advice
-			}
-			fmt.Fprintf(w, "    %s%s\n", p.Command, hint)
+		p.printProblem(w, ago(p.FailedSince))
+		if p.Missing != nil && *p.Missing > 0 && p.Next == nil {
+			fmt.Fprintf(w, "    tallyman discover %s --missing | tallyman fetch -f -   # what is missing\n", cli.ShellQuote(p.Place))
 		}
 	}
 	if len(names) > 0 {
 		fmt.Fprintln(w)
 	}
+}
+
+// printProblem prints why the place can't be listed, if so, and what helps.
+func (p *placeLine) printProblem(w io.Writer, since string) {
+	if p.Message == "" {
+		return
+	}
+	settled := ""
+	if p.AcceptedBy != "" {
+		settled = "; accepted by " + p.AcceptedBy
+	}
+	fmt.Fprintf(w, "    can't be listed, since %s: %s: %s%s\n", since, p.Cause, p.Message, settled)
+	if p.AcceptedBy != "" {
+		return
+	}
+	if advice := hintFor(worker.Cause(p.Cause), p.Place, &fetch.CallError{Message: p.Message}); advice != "" {
+		fmt.Fprintf(w, "    %s\n", advice)
+	}
+	fmt.Fprintf(w, "    %s   # or take this error as it is; its exports are not touched\n", p.Command)
 }
 
 // sums are how many exports of the place are in which state, and when it is due, as texts.

@@ -200,6 +200,7 @@ type statusCommand struct {
 	doubts   int          // exports that landed with doubts that nobody has accepted
 	accepted int          // exports of which what is wrong is accepted
 	notReady int          // of those that failed, the ones whose jobs were not ready in time
+	gone     int          // of those that failed, the ones that landed and are damaged or gone
 	listed   []statusLine // to be printed once all are known
 }
 
@@ -359,6 +360,8 @@ func (c *statusCommand) add(line statusLine) error {
 		c.doubts++
 	case line.notReady():
 		c.notReady++
+	case line.State == worker.StateFailed && line.Path != "":
+		c.gone++
 	}
 	if line.Accepted == "" || line.State == worker.StateLanded {
 		c.counts[line.State]++

@@ -47,7 +47,7 @@ func (c *statusCommand) printCounts() {
 	for _, state := range exportStates[1:] {
 		n := c.counts[state]
 		if state == worker.StateFailed {
-			n -= c.notReady
+			n -= c.notReady + c.gone
 		}
 		if n > 0 || state == worker.StateFailed {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
@@ -55,6 +55,9 @@ func (c *statusCommand) printCounts() {
 	}
 	if c.notReady > 0 {
 		parts = append(parts, fmt.Sprintf("%d not ready", c.notReady))
+	}
+	if c.gone > 0 {
+		parts = append(parts, fmt.Sprintf("%d damaged or gone", c.gone))
 	}
 	if c.accepted > 0 {
 		parts = append(parts, fmt.Sprintf("%d accepted", c.accepted))
@@ -130,9 +133,13 @@ func (c *statusCommand) printGroup(group []statusLine) {
 		}
 		command = "tallyman retry --cause " + string(sample.Cause)
 	}
+	list := ""
+	if len(group) > 1 && sample.Cause != "" {
+		list = "; all of them: tallyman find --phase failed --cause " + string(sample.Cause)
+	}
 	sample.Command = ""
 	c.print(sample)
-	fmt.Fprintf(c.stdout, "          %s by %s%s\n", cli.Plural(int64(len(group)), "export"), cmp.Or(string(sample.Cause), "no cause that is known"), age)
+	fmt.Fprintf(c.stdout, "          %s by %s%s%s\n", cli.Plural(int64(len(group)), "export"), cmp.Or(string(sample.Cause), "no cause that is known"), age, list)
 	hint := ""
 	if sample.Hint != "" {
 		hint = "   # " + sample.Hint
@@ -146,6 +153,11 @@ func (c *statusCommand) printGroup(group []statusLine) {
 		if len(group) > 1 {
 			which = "--cause " + string(sample.Cause)
 		}
-		fmt.Fprintf(c.stdout, "          tallyman forget %s --reason TEXT%s\n", which, hint)
+		if hint == "" {
+			hint = "   #"
+		} else {
+			hint += ";"
+		}
+		fmt.Fprintf(c.stdout, "          tallyman forget %s --reason TEXT%s this takes it out of the lists, and deletes nothing\n", which, hint)
 	}
 }
