@@ -94,20 +94,19 @@ type Options struct {
 	CacheDir string // "": that of the user
 
 	// Of single commands.
-	Cause        string                           // retry, cancel
-	Yes          bool                             // cancel
+	Cause        string                           // retry, cancel, accept, forget
+	Yes          bool                             // cancel, forget
 	All          bool                             // retry
-	Since, Until flagvalue.Value[time.Time]       // discover, status, coverage
+	Since, Until flagvalue.Value[time.Time]       // discover, status, coverage, witness, ensure, find
 	Zone         flagvalue.Value[*time.Location]  // coverage
-	SVG          string                           // coverage
 	Match        string                           // discover
 	States       flagvalue.Value[[]fetch.State]   // discover; none is any
 	Missing      bool                             // discover
 	Shard        flagvalue.Value[flagvalue.Shard] // verify
 	ExitCode     bool                             // status
 	Delete       bool                             // forget
-	LogStore     string                           // accept, coverage, witness
-	Query        string                           // accept, coverage, witness
+	LogStore     string                           // accept, coverage, witness, ensure
+	Query        string                           // accept, coverage, witness, ensure
 	From, To     flagvalue.Value[time.Time]       // accept
 	Window       flagvalue.Value[time.Duration]   // ensure
 	Settle       flagvalue.Value[time.Duration]   // ensure
@@ -118,7 +117,7 @@ type Options struct {
 	DeleteJobs   bool                             // ensure
 	Adopt        bool                             // verify
 	Repair       bool                             // verify, fetch
-	Reason       string                           // verify
+	Reason       string                           // verify, accept, forget
 	Bundle       string                           // explain
 	InPlaces     []string                         // find
 	Phases       flagvalue.Value[[]catalog.Phase] // find
