@@ -49,4 +49,9 @@
 //     [ErrDrained].
 //   - A local error is a failure of our own disk or program: it says nothing of the
 //     object.
+//   - A [Window] is the time that an export spans. Windows of one group, such as a log
+//     store and a query, can be compared. A [Witness] counts by itself what a window
+//     holds; [Testify] holds that against what landed.
+//   - A [Creator] makes jobs. A [Creation] is what one is to be made for, and its name
+//     follows from all of it.
 package fetch

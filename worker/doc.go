@@ -56,6 +56,8 @@
 //     queue ([Queue.Requeue]), and quarantines what would block it.
 //   - dispatcher: runs the tasks of a worker without a Queue, each when it is due and
 //     a slot is free.
+//   - ensure: an [Ensurer] has a job made for a window, or finds the one that was made
+//     before, and waits until its export has landed.
 //   - announce: whoever adds a poll or a fetch publishes the name of its queue, and idle
 //     workers look into that.
 //   - orphaned: a task whose worker has died, so that its lease has ended. asynq

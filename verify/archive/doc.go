@@ -88,6 +88,8 @@
 //   - Adoption: giving lines to what landed before there was a ledger.
 //   - Audit: rechecks that hold the bags against the ledger, and the ledger's own chain.
 //   - Recheck: hashing a bag again to prove that it is as it was when it landed.
+//   - Testimony: what the source itself counted in the window of an export, and the
+//     verdict that follows from it.
 //   - Damage: what a recheck found wrong, or that an export is absent: it landed and has
 //     no bag.
 //   - Repair: receiving an export anew that is damaged or absent. It has the key
