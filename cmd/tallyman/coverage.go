@@ -37,7 +37,7 @@ whether all that was delivered has landed, of dbs:// how far landings are apart,
 of the others that nothing tells.`,
 		Example: `  tallyman coverage
   tallyman coverage sls://cn-hangzhou/ali-test-project/ --since 2026-11-01 --until 2026-12-01
-  tallyman coverage --logstore access-log --svg november.svg`,
+  tallyman coverage --logstore access-log --tz Asia/Shanghai`,
 		ValidArgsFunction: a.completePlaces,
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.coverage(cmd, args) },
 	}
