@@ -37,9 +37,10 @@ const (
 	Witnessed Kind = "witnessed" // the source counted the window of an export by itself
 	Created   Kind = "created"   // a job of our own making is at its service
 	Deleted   Kind = "deleted"   // a job of our own making was removed from its service
+	Notified  Kind = "notified"  // somebody is about to be told of the lines before, or was
 )
 
-var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed, Rechecked, Listed, Accepted, Removed, Witnessed, Created, Deleted}
+var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed, Rechecked, Listed, Accepted, Removed, Witnessed, Created, Deleted, Notified}
 
 // Schema names the form of the lines.
 const Schema = "tallyman.ledger/v1"
@@ -62,7 +63,7 @@ type Line struct {
 	At     time.Time `json:"at"`     // UTC, in milliseconds
 	Kind   Kind      `json:"kind"`
 
-	Ref     string   `json:"ref,omitempty"`     // the export's reference, or the place that was listed, rechecked or accepted
+	Ref     string   `json:"ref,omitempty"`     // the export's reference, or the place that was listed, rechecked or accepted; notified: the name of who is told
 	Key     string   `json:"key,omitempty"`     // its path in the archive
 	Bag     string   `json:"bag,omitempty"`     // SHA-256 of its tagmanifest-sha256.txt, in hex
 	Bytes   int64    `json:"bytes,omitempty"`   // of content, as in the receipt, or Unknown; always there if landed, adopted or restored
@@ -77,7 +78,7 @@ type Line struct {
 	Options json.RawMessage `json:"options,omitempty"` // asked: the caller's own
 
 	Cause     string `json:"cause,omitempty"`      // failed: one of a closed list; listed: why that failed; accepted: of the failure that is
-	Message   string `json:"message,omitempty"`    // likewise: the error's text, without secrets
+	Message   string `json:"message,omitempty"`    // likewise: the error's text, without secrets; notified: the title of what was sent
 	RequestID string `json:"request_id,omitempty"` // failed, listed: of the provider's answer
 
 	Found   int64 `json:"found,omitempty"`   // listed: how many exports the place has; always there if it has no message
@@ -87,7 +88,7 @@ type Line struct {
 
 	Part    string `json:"part,omitempty"`    // rechecked: which part, as "1/7"; "": all
 	Checked int64  `json:"checked,omitempty"` // rechecked: how many exports; always there
-	Worst   string `json:"worst,omitempty"`   // rechecked: the worst that was found: whole, newer, absent or damaged
+	Worst   string `json:"worst,omitempty"`   // rechecked: the worst that was found: whole, newer, absent or damaged; notified: whole, or wrong if there is something to clear up
 
 	Problems []string `json:"problems,omitempty"` // damaged: what a recheck found
 	Counted  int64    `json:"counted,omitempty"`  // witnessed: how many records the source counts, or Unknown; always there
@@ -95,10 +96,14 @@ type Line struct {
 
 	Through bool   `json:"through,omitempty"` // adopted: all that landed before the ledger has its line
 	Reason  string `json:"reason,omitempty"`  // a person's
-	By      string `json:"by,omitempty"`      // accepted, removed: the name of that person
+	By      string `json:"by,omitempty"`      // accepted, removed: the name of that person; notified: a random name of the one sending
 	Deleted bool   `json:"deleted,omitempty"` // removed: with its bag
 	Cut     int64  `json:"cut,omitempty"`     // torn: how many bytes
 	Break   *Break `json:"break,omitempty"`   // adopted: the break that it names
+
+	Day  string   `json:"day,omitempty"`  // notified: of the daily summary that it is, as "2026-12-02"
+	Told []string `json:"told,omitempty"` // notified: of what no line tells, as a gap is, names of what was told
+	Sent bool     `json:"sent,omitempty"` // notified: it was sent, and is not about to be
 
 	Side string `json:"side,omitempty"` // RANDOM of the side file that it came from; torn: of the file that keeps the bytes
 	Prev string `json:"prev"`           // SHA-256 of the line before, without its newline, in hex; "" in a side file
@@ -168,6 +173,9 @@ func (l *Line) body() ([]byte, error) {
 		{"deleted", true, l.Deleted},
 		{"cut", l.Cut, l.Cut != 0},
 		{"break", l.Break, l.Break != nil},
+		{"day", l.Day, l.Day != ""},
+		{"told", l.Told, len(l.Told) > 0},
+		{"sent", true, l.Sent},
 		{"side", l.Side, l.Side != ""},
 	} {
 		if !f.written {

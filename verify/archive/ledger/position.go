@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"iter"
 	"os"
@@ -77,6 +78,41 @@ func (l *Ledger) since(from Position, yield func(Placed, error) bool) error {
 		}
 	}
 	return nil
+}
+
+// OfKind yields each line of one kind, in order, and reads no other any further than to
+// see that. Like Since it checks no chain, and leaves out what waits in side files.
+func (l *Ledger) OfKind(kind Kind) iter.Seq2[Placed, error] {
+	return func(yield func(Placed, error) bool) {
+		found, err := l.list()
+		for i, month := range found.months {
+			if err == nil {
+				err = l.ofKind(kind, month, i == len(found.months)-1, yield)
+			}
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(Placed{}, err)
+		}
+	}
+}
+
+func (l *Ledger) ofKind(kind Kind, month string, isLast bool, yield func(Placed, error) bool) error {
+	f, end, err := l.openMonth(month, 0, isLast)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	written := []byte(`,"kind":"` + string(kind) + `"`)
+	lines := scanner{r: f, end: end}
+	for lines.next() {
+		if !bytes.Contains(lines.line, written) {
+			continue
+		}
+		if line, whole, unread := parse(lines.line); whole && unread == nil && line.Kind == kind && !yield(Placed{line, month, lines.at, lines.line}, nil) {
+			return errStopped
+		}
+	}
+	return lines.err
 }
 
 // LineAt returns the line at an offset of a file, such as a Position has.

@@ -54,6 +54,37 @@ func TestSinceReadsWhatWasAppended(t *testing.T) {
 	}
 }
 
+// The lines of one kind come in order, over the end of a month, each with its place.
+func TestOfKindReadsOneKind(t *testing.T) {
+	l := newLedger(t)
+	named := landed(3)
+	named.Ref = `sls://r/p/","kind":"rechecked"`
+	later := Line{Kind: Rechecked, Part: "2/7"}
+	mustAppend(t, l, landed(1), Line{Kind: Rechecked, Part: "1/7"}, named)
+	later.At = mustRead(t, l)[0].At.AddDate(0, 1, 0)
+	mustAppend(t, l, later, landed(4))
+	var parts []string
+	for line, err := range l.OfKind(Rechecked) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, line.Part)
+		behind, _ := mustReadSince(t, l, line.Position())
+		if all := mustRead(t, l); len(behind) != len(all)-int(line.Seq) {
+			t.Errorf("%d lines are behind line %d of %d", len(behind), line.Seq, len(all))
+		}
+	}
+	if diff := cmp.Diff([]string{"1/7", "2/7"}, parts); diff != "" {
+		t.Error(diff)
+	}
+	for range l.OfKind(Landed) {
+		break
+	}
+	for line, err := range l.OfKind(Damaged) {
+		t.Error(line, err)
+	}
+}
+
 // A place that was kept is of no use once its line is another, or gone.
 func TestSinceFailsIfItsLineMoved(t *testing.T) {
 	for name, change := range map[string]func(text []byte) []byte{
