@@ -18,6 +18,7 @@ import (
 	"sync"
 	"syscall"
 
+	"tallyman/verify/archive/internal/durable"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -58,11 +59,11 @@ type Archive struct {
 
 	dir   string
 	id    string
-	disk  disk
-	fresh bool // Made where nothing was, and no line of the ledger says so yet; under commits.turn
+	step  durable.Step // of each change that the archive makes to files, and of each read that proves something
+	fresh bool         // Made where nothing was, and no line of the ledger says so yet; under commits.turn
 
-	indexEvery int64                              // 0 means defaultIndexEvery
-	measure    func(dir string) (diskSpace, bool) // false if the system can't say
+	indexEvery int64                                  // 0 means defaultIndexEvery
+	measure    func(dir string) (durable.Space, bool) // false if the system can't say
 	reserved   reservations
 	commits    commits
 	run        run
@@ -77,8 +78,8 @@ type Archive struct {
 // *NoArchiveError, and so is SiteNowhere in any case. Processes that make one at
 // the same time get the same archive.
 func Open(dir, id string, may Site) (*Archive, error) {
-	a := &Archive{dir: filepath.Clean(dir), measure: measureDisk}
-	a.disk.step = func(string, string) error { return nil }
+	a := &Archive{dir: filepath.Clean(dir), measure: durable.MeasureSpace}
+	a.step = func(string, string) error { return nil }
 	if err := a.open(id, may); err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
@@ -95,7 +96,7 @@ type identity struct {
 }
 
 func (a *Archive) open(id string, may Site) error {
-	a.commits.whole = sync.OnceValue(func() *os.File { return openWhole(a.dir) })
+	a.commits.whole = sync.OnceValue(func() *os.File { return durable.OpenWhole(a.dir) })
 	path := filepath.Join(a.dir, identityFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +112,7 @@ func (a *Archive) open(id string, may Site) error {
 	if err := json.Unmarshal(text, &i); err != nil || i.ID == "" {
 		return fmt.Errorf("%w: read %s: no archive ID in it", ErrDamaged, path)
 	}
-	a.id, a.ledger = i.ID, ledger.Open(filepath.Join(a.dir, ledgerDir), sha256.Sum256(text), a.disk.step)
+	a.id, a.ledger = i.ID, ledger.Open(filepath.Join(a.dir, ledgerDir), sha256.Sum256(text), a.step)
 	if a.Made && !a.fresh {
 		if err := a.adoptLedger(); err != nil {
 			return err
@@ -123,7 +124,7 @@ func (a *Archive) open(id string, may Site) error {
 	case may == SiteArchive:
 		return nil // it may be on a disk that is read-only
 	}
-	return a.disk.mkdirs(filepath.Join(a.dir, ingestDir))
+	return a.step.Mkdirs(filepath.Join(a.dir, ingestDir))
 }
 
 // ID is the archive's random name, the same for all processes that open it.
@@ -370,16 +371,16 @@ func (a *Archive) makeWithin(id string, may Site) error {
 	if beside {
 		named = filepath.Dir(a.dir)
 		draft = filepath.Join(named, draftPrefix+rand.Text())
-		defer a.disk.removeAll(draft)
+		defer a.step.RemoveAll(draft)
 	}
 	if err = a.makeIn(draft, identity{identitySchema, id}); err == nil && beside {
-		err = a.disk.rename(draft, a.dir) // which fails if a directory is there
+		err = a.step.Rename(draft, a.dir) // which fails if a directory is there
 	}
 	a.Made = err == nil
 	a.fresh = a.Made && site < SiteOccupied
 	switch {
 	case a.Made || errors.Is(err, fs.ErrExist):
-		err = a.disk.step.SyncDir(named)
+		err = a.step.SyncDir(named)
 	case !beside:
 		_ = os.Remove(filepath.Join(a.dir, ingestDir)) // which fails if anything is in it
 	}
@@ -393,16 +394,16 @@ func (a *Archive) makeWithin(id string, may Site) error {
 // links, as each export needs them.
 func (a *Archive) makeIn(dir string, i identity) error {
 	draft := filepath.Join(dir, ingestDir, rand.Text()+".json")
-	if err := a.disk.mkdirs(filepath.Dir(draft)); err != nil {
+	if err := a.step.Mkdirs(filepath.Dir(draft)); err != nil {
 		return err
 	}
-	err := a.disk.writeJSON(draft, i)
+	err := a.step.WriteJSON(draft, i)
 	isDraft := func(e fs.DirEntry) bool { return e.Name() == filepath.Base(draft) }
 	if entries, listErr := os.ReadDir(filepath.Dir(draft)); err == nil && listErr == nil && !slices.ContainsFunc(entries, isDraft) {
 		err = fmt.Errorf("%w that keeps the letters of a name: it has no %s now, which was made there", ErrFileSystem, draft)
 	}
 	if err == nil {
-		err = a.disk.link(draft, filepath.Join(dir, identityFile))
+		err = a.step.Link(draft, filepath.Join(dir, identityFile))
 	}
-	return errors.Join(err, a.disk.removeAll(draft), a.disk.step.SyncDir(dir))
+	return errors.Join(err, a.step.RemoveAll(draft), a.step.SyncDir(dir))
 }

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"tallyman/verify/archive/internal/durable"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -53,8 +54,8 @@ func (in *Ingest) Commit(s Summary) (r *Receipt, err error) {
 	}
 	if in.place != in.key && err == nil {
 		c.line.Kind, c.line.Reason = ledger.Restored, "fetched anew"
-		if c.err = in.archive.disk.writeJSON(in.path(repairFile), c.line); c.err == nil {
-			c.err = in.archive.disk.step.SyncDir(in.dir)
+		if c.err = in.archive.step.WriteJSON(in.path(repairFile), c.line); c.err == nil {
+			c.err = in.archive.step.SyncDir(in.dir)
 		}
 		err = c.err
 	}
@@ -142,7 +143,7 @@ func (a *Archive) commitBatch(batch []*commitment) {
 	for _, c := range batch {
 		lines = append(lines, c.line)
 	}
-	failed("write down the batch", a.run.writeBatch(a.disk, lines))
+	failed("write down the batch", a.run.writeBatch(a.step, lines))
 	a.syncBags(batch)
 	failed("make room in the ledger", a.ledger.Reserve(int64(len(lines))*lineSize))
 	parents := map[string]error{} // that have new names, and whether these are durable
@@ -155,7 +156,7 @@ func (a *Archive) commitBatch(batch []*commitment) {
 		}
 	}
 	for dir := range parents {
-		parents[dir] = a.disk.syncParents(dir, a.dir, &a.commits.durable)
+		parents[dir] = a.step.SyncParents(dir, a.dir, &a.commits.durable)
 	}
 	for _, c := range batch {
 		if c.err == nil {
@@ -190,12 +191,12 @@ const lineSize = 1 << 10
 
 // moveBag gives a bag its final name.
 func (a *Archive) moveBag(c *commitment) error {
-	err := errors.Join(a.disk.mkdirs(filepath.Dir(c.final)), c.in.checkLock())
+	err := errors.Join(a.step.Mkdirs(filepath.Dir(c.final)), c.in.checkLock())
 	if err == nil && c.in.place != c.in.key {
 		err = a.putAside(c.in)
 	}
 	if err == nil {
-		err = a.disk.rename(c.bag, c.final)
+		err = a.step.Rename(c.bag, c.final)
 	}
 	for _, refusal := range nameRefusals {
 		if errors.Is(err, refusal) {
@@ -232,15 +233,15 @@ func (a *Archive) moveAside(key string) error {
 		if _, err := os.Lstat(aside); err == nil {
 			continue
 		}
-		err := a.disk.mkdirs(filepath.Dir(aside))
+		err := a.step.Mkdirs(filepath.Dir(aside))
 		if err == nil {
-			err = a.disk.rename(final, aside)
+			err = a.step.Rename(final, aside)
 		}
 		if err == nil {
-			err = a.disk.step.SyncDir(filepath.Dir(aside))
+			err = a.step.SyncDir(filepath.Dir(aside))
 		}
 		if err == nil {
-			err = a.disk.step.SyncDir(filepath.Dir(final))
+			err = a.step.SyncDir(filepath.Dir(final))
 		}
 		return err
 	}
@@ -284,7 +285,7 @@ func (in *Ingest) compare(r *Receipt) error {
 // which says whose bytes are lost.
 func (a *Archive) syncBags(batch []*commitment) {
 	if root := a.commits.whole(); root != nil && len(batch) >= minWholeSync {
-		if a.disk.step("syncfs", root.Name()) == nil && syncWhole(root) == nil {
+		if a.step("syncfs", root.Name()) == nil && durable.SyncWhole(root) == nil {
 			return
 		}
 	}
@@ -292,7 +293,7 @@ func (a *Archive) syncBags(batch []*commitment) {
 	syncs.SetLimit(maxSyncs)
 	var mu sync.Mutex // of the errors
 	syncs.Go(func() error {
-		err := a.run.syncBatch(a.disk)
+		err := a.run.syncBatch(a.step)
 		mu.Lock()
 		defer mu.Unlock()
 		for _, c := range batch {
@@ -310,11 +311,11 @@ func (a *Archive) syncBags(batch []*commitment) {
 			return nil
 		}
 		for _, f := range c.files {
-			syncs.Go(func() error { return failed(a.disk.step.Sync(f)) })
+			syncs.Go(func() error { return failed(a.step.Sync(f)) })
 		}
 		_ = failed(filepath.WalkDir(c.bag, func(path string, e fs.DirEntry, err error) error {
 			if err == nil && e.IsDir() {
-				syncs.Go(func() error { return failed(a.disk.step.SyncDir(path)) })
+				syncs.Go(func() error { return failed(a.step.SyncDir(path)) })
 			}
 			return err
 		}))
@@ -380,7 +381,7 @@ func (in *Ingest) writeBag(r *Receipt) (files []*os.File, bag string, err error)
 	tags[tagManifest] = &sums
 	for _, name := range names {
 		sum := sha256.New()
-		f, err := in.archive.disk.create(filepath.Join(in.bag, name), tags[name], sum)
+		f, err := in.archive.step.Create(filepath.Join(in.bag, name), tags[name], sum)
 		if err != nil {
 			return files, "", err
 		}

@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/internal/durable"
 	"tallyman/verify/archive/internal/remains"
 	"tallyman/verify/archive/ledger"
 )
@@ -113,12 +114,12 @@ func (p *Partial) create(name string) (file *os.File, err error) {
 		return nil, err
 	}
 	local := filepath.FromSlash(name)
-	err = p.in.archive.disk.step("create", filepath.Join(root.Name(), local))
+	err = p.in.archive.step("create", filepath.Join(root.Name(), local))
 	if dir := filepath.Dir(local); err == nil && dir != "." {
 		err = root.MkdirAll(dir, 0o755)
 	}
 	if err == nil {
-		file, err = root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
+		file, err = root.OpenFile(local, os.O_CREATE|os.O_EXCL|os.O_WRONLY, durable.ReadOnly)
 	}
 	for _, cause := range append([]error{fs.ErrExist, syscall.ENOTDIR}, nameRefusals...) {
 		if errors.Is(err, cause) {
@@ -135,7 +136,7 @@ const writeBackEvery = 16 << 20
 
 func (c *contentFile) Write(b []byte) (n int, err error) {
 	if c.err == nil {
-		c.err = c.partial.in.archive.disk.step("write", c.file.Name())
+		c.err = c.partial.in.archive.step("write", c.file.Name())
 	}
 	if c.err == nil {
 		n, c.err = c.file.Write(b)
@@ -143,7 +144,7 @@ func (c *contentFile) Write(b []byte) (n int, err error) {
 	c.size += int64(n)
 	c.partial.reserved.spend(int64(n))
 	if c.size-c.started >= writeBackEvery {
-		startWriteBack(c.file, c.started, c.size-c.started)
+		durable.StartWriteBack(c.file, c.started, c.size-c.started)
 		c.started = c.size
 	}
 	if c.sum != nil {
@@ -162,12 +163,12 @@ func (c *contentFile) Close() error {
 	if c.err == nil {
 		err = nil
 		if c.started > 0 { // else it is small, and its sync comes at once
-			startWriteBack(c.file, c.started, c.size-c.started)
+			durable.StartWriteBack(c.file, c.started, c.size-c.started)
 		}
 	}
 	if err != nil || !c.partial.in.holdOpen(c.file) {
 		if err == nil {
-			err = c.partial.in.archive.disk.step.Sync(c.file)
+			err = c.partial.in.archive.step.Sync(c.file)
 		}
 		err = errors.Join(err, c.file.Close())
 	}

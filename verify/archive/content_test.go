@@ -80,9 +80,9 @@ func TestFinishNeedsProofAndClosedFiles(t *testing.T) {
 		"a file left open": {func(_ *Ingest, p *Partial) error { _, err := p.Create("x", "", false); return err }, errNotClosed},
 		"a file cut short": {func(in *Ingest, p *Partial) error {
 			w, err := p.Create("x", "", false)
-			in.archive.disk.step = func(string, string) error { return errCrash }
+			in.archive.step = func(string, string) error { return errCrash }
 			w.Write([]byte("lost"))
-			in.archive.disk.step = func(string, string) error { return nil }
+			in.archive.step = func(string, string) error { return nil }
 			if n, err := w.Write([]byte("more")); n > 0 || !errors.Is(err, errCrash) {
 				t.Errorf("the next write: %d, %v", n, err)
 			}

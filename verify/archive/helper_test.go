@@ -19,6 +19,7 @@ import (
 
 	"tallyman/verify"
 	"tallyman/verify/archive/bagtest"
+	"tallyman/verify/archive/internal/durable"
 )
 
 const (
@@ -71,7 +72,7 @@ func openWith(dir string, step func(op, path string) error) (*Archive, error) {
 		defer mu.Unlock()
 		return step(op, path)
 	}
-	a := &Archive{dir: filepath.Clean(dir), disk: disk{step: one}, measure: measureDisk}
+	a := &Archive{dir: filepath.Clean(dir), step: one, measure: durable.MeasureSpace}
 	return a, a.open("", SiteExports)
 }
 

@@ -121,7 +121,7 @@ func (in *Ingest) replace(place string) (err error) {
 	line, _ := readSmall[ledger.Line](in.path(repairFile)) // or the zero Line if there is none
 	bag, err := hashTagManifest(a.Path(place))
 	if err == nil && line.Bag == bag && (last == nil || last.Bag != bag) { // the disk failed behind the rename
-		if err = a.disk.syncParents(filepath.Dir(a.Path(place)), a.dir, nil); err == nil {
+		if err = a.step.SyncParents(filepath.Dir(a.Path(place)), a.dir, nil); err == nil {
 			err = a.ledger.Append(line)
 		}
 		return cmp.Or(err, ErrLanded)
@@ -177,7 +177,7 @@ func (in *Ingest) persist(ctx context.Context) (err error) {
 	if in.state, err = in.lockIngest(in.reference); err != nil {
 		return err
 	}
-	if err := in.archive.disk.step("write", in.path(lockFile)); err != nil {
+	if err := in.archive.step("write", in.path(lockFile)); err != nil {
 		return err
 	}
 	in.token = rand.Text()
@@ -196,14 +196,14 @@ func (in *Ingest) persist(ctx context.Context) (err error) {
 	in.bag = in.path(bagDir)
 	data := filepath.Join(in.bag, dataDir)
 	for _, dir := range []string{in.path(partsDir), data} {
-		if err := in.archive.disk.mkdirs(dir); err != nil {
+		if err := in.archive.step.Mkdirs(dir); err != nil {
 			return err
 		}
 	}
 	if in.root, err = os.OpenRoot(data); err != nil {
 		return err
 	}
-	if err := in.objects.load(ctx, in.archive.disk, in.path(objectsFile), in.root); err != nil {
+	if err := in.objects.load(ctx, in.archive.step, in.path(objectsFile), in.root); err != nil {
 		return err
 	}
 	in.cleanOnClose = true
@@ -234,7 +234,7 @@ func (in *Ingest) openBag() (_ *os.Root, err error) {
 	}
 	in.bag = filepath.Join(in.archive.run.dir, hashName(in.key))
 	data := filepath.Join(in.bag, dataDir)
-	if err := in.archive.disk.step("mkdir", data); err != nil {
+	if err := in.archive.step("mkdir", data); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(data, 0o755); err != nil {
@@ -253,7 +253,7 @@ func (in *Ingest) dropBag() (err error) {
 		err = errors.Join(err, in.root.Close())
 	}
 	if in.bag != "" && in.bag != in.path(bagDir) {
-		err = errors.Join(err, in.archive.disk.removeAll(in.bag))
+		err = errors.Join(err, in.archive.step.RemoveAll(in.bag))
 	}
 	in.unsynced, in.root, in.bag = nil, nil, ""
 	return err
@@ -294,7 +294,7 @@ func (in *Ingest) cleanBag() error {
 		if err != nil || keep[name] {
 			return err
 		}
-		err = in.archive.disk.removeAll(filepath.Join(bag, filepath.FromSlash(name)))
+		err = in.archive.step.RemoveAll(filepath.Join(bag, filepath.FromSlash(name)))
 		if err == nil && e.IsDir() {
 			return fs.SkipDir
 		}
@@ -371,8 +371,8 @@ func (in *Ingest) Pin(objects iter.Seq2[Pinned, error]) (err error) {
 	if err := in.persist(context.Background()); err != nil {
 		return err
 	}
-	disk, draft := in.archive.disk, in.path(pinsFile+".new")
-	if err := disk.step("write", draft); err != nil {
+	step, draft := in.archive.step, in.path(pinsFile+".new")
+	if err := step("write", draft); err != nil {
 		return err
 	}
 	f, err := os.Create(draft)
@@ -391,14 +391,14 @@ func (in *Ingest) Pin(objects iter.Seq2[Pinned, error]) (err error) {
 		}
 		total++
 	}
-	if err := errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), disk.step.Sync(f)); err != nil {
+	if err := errors.Join(lines.Encode(pin{Total: &total}), w.Flush(), step.Sync(f)); err != nil {
 		return err
 	}
-	return disk.rename(draft, in.path(pinsFile))
+	return step.Rename(draft, in.path(pinsFile))
 }
 
 // Unpin forgets the pinned objects, because the source has changed since.
-func (in *Ingest) Unpin() error { return in.archive.disk.removeAll(in.path(pinsFile)) }
+func (in *Ingest) Unpin() error { return in.archive.step.RemoveAll(in.path(pinsFile)) }
 
 // Pins reads the pinned objects, by name. It fails with fs.ErrNotExist if no
 // attempt has pinned them completely.

@@ -97,7 +97,7 @@ func TestPinsAreCompleteOrAbsentAfterACrash(t *testing.T) {
 		dir := t.TempDir()
 		in := mustBegin(t, mustOpen(t, dir))
 		seen := 0
-		in.archive.disk.step = func(string, string) error {
+		in.archive.step = func(string, string) error {
 			if seen++; seen == at {
 				return errCrash
 			}
@@ -105,7 +105,7 @@ func TestPinsAreCompleteOrAbsentAfterACrash(t *testing.T) {
 		}
 		err := in.Pin(pinsOf(nil, somePins...))
 		ended = seen < at
-		in.archive.disk.step = func(string, string) error { return nil }
+		in.archive.step = func(string, string) error { return nil }
 		got, read := in.Pins()
 		if there := read == nil && len(got) == len(somePins); there != (err == nil) || !there && !errors.Is(read, fs.ErrNotExist) {
 			t.Errorf("step %d: %v, then %v, %v", at, err, got, read)

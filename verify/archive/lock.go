@@ -58,16 +58,16 @@ func (a *Archive) lockKey(key string) (l exportLock, err error) {
 	if !fs.ValidPath(key) || key == "." {
 		return l, fmt.Errorf("%w: %q", errKey, key)
 	}
-	if space, ok := a.measure(a.dir); ok && space.maxElement > 0 {
-		l.maxElement = space.maxElement
+	if space, ok := a.measure(a.dir); ok && space.MaxElement > 0 {
+		l.maxElement = space.MaxElement
 	}
 	if err := checkPath(a.Path(key), key, l.maxElement); err != nil || a.run.noLocks.Load() {
 		return l, err
 	}
-	if err := a.disk.mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
+	if err := a.step.Mkdirs(filepath.Join(a.dir, ingestDir)); err != nil {
 		return l, err
 	}
-	if err := a.disk.step("lock", a.runsPath(locksFile)); err != nil {
+	if err := a.step("lock", a.runsPath(locksFile)); err != nil {
 		return l, err
 	}
 	switch l.ranged, err = rangelock.TryLock(a.runsPath(locksFile), lockOffset(key)); {
@@ -127,14 +127,14 @@ func lockOffset(key string) int64 {
 // but not for ever: it may be stopped.
 func (a *Archive) lockFile(path string) (*flock.Flock, error) {
 	for tries := 0; ; {
-		err := a.disk.mkdirs(filepath.Dir(path))
+		err := a.step.Mkdirs(filepath.Dir(path))
 		if tries++; errors.Is(err, fs.ErrNotExist) && tries < maxLockTries {
 			continue // another has removed a directory above it, since it was empty
 		}
 		if err != nil {
 			return nil, err
 		}
-		if err := a.disk.step("lock", path); err != nil {
+		if err := a.step("lock", path); err != nil {
 			return nil, err
 		}
 		lock := flock.New(path, flock.SetPermissions(0o644)) // others read it, to ask whether it is held
@@ -203,13 +203,13 @@ const firstStateFile = "first.json"
 // has landed, it ends the ingest: the attempt that renamed the export may have
 // been cut short then and there.
 func (l exportLock) readOrCreate(reference string) (State, error) {
-	disk := l.archive.disk
+	step := l.archive.step
 	landed, err := l.archive.landed(l.key)
 	if err != nil {
 		return State{}, err
 	}
 	if landed {
-		if err := disk.syncParents(filepath.Dir(l.archive.Path(l.key)), l.archive.dir, nil); err != nil {
+		if err := step.SyncParents(filepath.Dir(l.archive.Path(l.key)), l.archive.dir, nil); err != nil {
 			return State{}, err
 		}
 		if _, err = os.Lstat(l.path(stateFile)); err == nil { // of the attempt that renamed it
@@ -229,13 +229,13 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 	}
 	if err != nil || state.Key != l.key {
 		state = newState(reference, l.key)
-		if err := disk.writeJSON(first, state); err != nil {
+		if err := step.WriteJSON(first, state); err != nil {
 			return State{}, err
 		}
-		if err := disk.removeAll(l.path(stateFile)); err != nil {
+		if err := step.RemoveAll(l.path(stateFile)); err != nil {
 			return State{}, err
 		}
-		if err := disk.link(first, l.path(stateFile)); err != nil {
+		if err := step.Link(first, l.path(stateFile)); err != nil {
 			return State{}, err
 		}
 	}
@@ -246,10 +246,10 @@ func (l exportLock) readOrCreate(reference string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if err := disk.syncParents(l.dir, l.archive.dir, nil); err != nil { // the directories exist, which does not say that they are durable
+	if err := step.SyncParents(l.dir, l.archive.dir, nil); err != nil { // the directories exist, which does not say that they are durable
 		return State{}, err
 	}
-	return state, disk.removeAll(first)
+	return state, step.RemoveAll(first)
 }
 
 // path is a path in the ingest directory.
@@ -264,10 +264,10 @@ func (l exportLock) remove() error {
 	if err := l.removeExcept(lockFile); err != nil {
 		return err
 	}
-	if err := l.archive.disk.removeAll(l.path(lockFile)); err != nil {
+	if err := l.archive.step.RemoveAll(l.path(lockFile)); err != nil {
 		return err
 	}
-	if err := l.archive.disk.step("remove", l.dir); err != nil {
+	if err := l.archive.step("remove", l.dir); err != nil {
 		return err
 	}
 	err := os.Remove(l.dir)
@@ -283,7 +283,7 @@ func (l exportLock) removeExcept(names ...string) error {
 	entries, err := os.ReadDir(l.dir)
 	for _, e := range entries {
 		if !slices.Contains(names, e.Name()) {
-			err = errors.Join(err, l.archive.disk.removeAll(l.path(e.Name())))
+			err = errors.Join(err, l.archive.step.RemoveAll(l.path(e.Name())))
 		}
 	}
 	return err

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tallyman/verify/archive/internal/durable"
 )
 
 func TestOneAttemptAtATime(t *testing.T) {
@@ -201,9 +203,9 @@ func TestTheErrorSaysWhatTheFileSystemLacks(t *testing.T) {
 			!strings.Contains(err.Error(), "/a/lock") || !strings.Contains(err.Error(), "that can lock files") {
 			t.Errorf("%v", err)
 		}
-		linked := disk{step: func(op, to string) error {
+		linked := durable.Step(func(op, to string) error {
 			return &os.LinkError{Op: op, Old: "/a", New: to, Err: errno}
-		}}.link("/a", "/b")
+		}).Link("/a", "/b")
 		if needs := strings.Contains(linked.Error(), "that has hard links"); needs != (errno != syscall.ENOLCK) {
 			t.Errorf("%v", linked)
 		}
@@ -255,7 +257,7 @@ func TestAnIngestGoesWhenItsLockIsClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.WriteFile(hidden(l), nil, 0o600), l.removeExcept(lockFile, ".nfs0001"), a.disk.removeAll(l.path(lockFile))); err != nil {
+	if err := errors.Join(os.WriteFile(hidden(l), nil, 0o600), l.removeExcept(lockFile, ".nfs0001"), a.step.RemoveAll(l.path(lockFile))); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.Remove(hidden(l)), l.close()); err != nil {
@@ -312,15 +314,15 @@ func TestAnAttemptLandsNothingOnceAnotherHasItsLock(t *testing.T) {
 // A file system without hard links is refused before there is an archive on it, and
 // by what was copied to it, and keeps nothing of that.
 func TestAFileSystemWithoutHardLinksKeepsNothing(t *testing.T) {
-	none := disk{step: func(op, to string) error {
+	none := durable.Step(func(op, to string) error {
 		if op == "link" {
 			return &os.LinkError{Op: op, Old: "a", New: to, Err: syscall.EPERM}
 		}
 		return nil
-	}}
+	})
 	for _, inside := range []bool{false, true} {
 		parent := t.TempDir()
-		a := &Archive{dir: filepath.Join(parent, "archive"), disk: none}
+		a := &Archive{dir: filepath.Join(parent, "archive"), step: none}
 		if inside {
 			a.dir = parent
 		}
@@ -332,7 +334,7 @@ func TestAFileSystemWithoutHardLinksKeepsNothing(t *testing.T) {
 		}
 	}
 	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
-	a.disk = none
+	a.step = none
 	in := mustBegin(t, a)
 	if _, err := in.Partial(t.Context(), "a.csv", promise("")); !errors.Is(err, ErrFileSystem) {
 		t.Errorf("receive: %v", err)

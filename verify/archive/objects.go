@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"tallyman/verify/archive/internal/durable"
 )
 
 // An objectIndex lists the objects of an ingest that are done: received, proven
@@ -41,11 +43,11 @@ type objectEntry struct {
 // load opens the index and checks it. An object is dropped, to be received
 // again, if its files are not as its last line says. A line that was cut short is
 // ignored.
-func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Root) (err error) {
+func (x *objectIndex) load(ctx context.Context, step durable.Step, path string, root *os.Root) (err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.entries = map[string]objectEntry{}
-	if err := d.step("create", path); err != nil {
+	if err := step("create", path); err != nil {
 		return err
 	}
 	if x.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
@@ -68,7 +70,7 @@ func (x *objectIndex) load(ctx context.Context, d disk, path string, root *os.Ro
 		o, _, err := x.read(name)
 		proven := o.CRC64 != "" && len(o.Checks) > 0 // any other line with a name would pass for an object without files
 		for i := 0; err == nil && proven && i < len(o.Files); i++ {
-			err = o.Files[i].check(ctx, d, root)
+			err = o.Files[i].check(ctx, step, root)
 		}
 		switch {
 		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
@@ -102,7 +104,7 @@ const syncInterval = time.Second
 // add writes the entry of an object that is done and that this attempt wants.
 // The line is durable, unless another was synced a moment ago. If nothing of the
 // export is persisted, the entry is kept in memory.
-func (x *objectIndex) add(d disk, o Object) error {
+func (x *objectIndex) add(step durable.Step, o Object) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	b, err := json.Marshal(o)
@@ -113,7 +115,7 @@ func (x *objectIndex) add(d disk, o Object) error {
 		x.entries[o.Name] = objectEntry{line: append(b, '\n'), wanted: true}
 		return nil
 	}
-	if err := d.step("write", x.file.Name()); err != nil {
+	if err := step("write", x.file.Name()); err != nil {
 		return err
 	}
 	end, err := x.file.Seek(0, io.SeekEnd)
@@ -124,7 +126,7 @@ func (x *objectIndex) add(d disk, o Object) error {
 		return err
 	}
 	if time.Since(x.synced) >= syncInterval {
-		err := d.step.Sync(x.file)
+		err := step.Sync(x.file)
 		x.synced = time.Now()
 		if err != nil {
 			return err
@@ -163,8 +165,8 @@ func (x *objectIndex) WriteTo(w io.Writer) (n int64, err error) {
 }
 
 // check hashes a content file and compares it with what was written down.
-func (f File) check(ctx context.Context, d disk, root *os.Root) error {
-	if err := d.step("read", filepath.Join(root.Name(), f.Path)); err != nil {
+func (f File) check(ctx context.Context, step durable.Step, root *os.Root) error {
+	if err := step("read", filepath.Join(root.Name(), f.Path)); err != nil {
 		return err
 	}
 	r, err := root.Open(filepath.FromSlash(f.Path))

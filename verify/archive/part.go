@@ -244,7 +244,7 @@ func (p *Partial) addToIndex(e partEntry) error {
 	if err != nil {
 		return err
 	}
-	if err := p.in.archive.disk.step("write", p.index.Name()); err != nil {
+	if err := p.in.archive.step("write", p.index.Name()); err != nil {
 		return err
 	}
 	if _, err := p.index.Write(slices.Concat([]byte("\n"), line, []byte("\n"))); err != nil {

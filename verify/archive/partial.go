@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/internal/durable"
 )
 
 // A Partial is one object that is being received: a file with each part at its
@@ -55,7 +56,7 @@ type Partial struct {
 // object that was done is done no longer, and its files are removed. The caller
 // closes the Partial when all who use it have ended.
 func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p *Partial, err error) {
-	disk := in.archive.disk
+	step := in.archive.step
 	p = &Partial{in: in, name: name, job: want, want: want, store: verify.NoPromise(), hashed: want.HasHash(), indexEvery: cmp.Or(in.archive.indexEvery, defaultIndexEvery)}
 	p.moved.L, p.reserved.all = &p.mu, &in.archive.reserved
 	defer func() {
@@ -75,7 +76,7 @@ func (in *Ingest) Partial(ctx context.Context, name string, want verify.Want) (p
 		return p, err
 	}
 	for _, f := range done.Files {
-		if err := disk.removeAll(filepath.Join(in.bag, dataDir, filepath.FromSlash(f.Path))); err != nil {
+		if err := step.RemoveAll(filepath.Join(in.bag, dataDir, filepath.FromSlash(f.Path))); err != nil {
 			return p, err
 		}
 	}
@@ -103,7 +104,7 @@ func (p *Partial) open(ctx context.Context, size int64) (err error) {
 		return err
 	}
 	path := p.in.path(partsDir, hashName(p.name))
-	if err := p.in.archive.disk.step("create", path); err != nil {
+	if err := p.in.archive.step("create", path); err != nil {
 		return err
 	}
 	if p.file, err = os.OpenFile(path+".wire", os.O_CREATE|os.O_RDWR, 0o644); err != nil {
@@ -180,7 +181,7 @@ func (p *Partial) empty() error {
 	if p.index == nil {
 		return nil
 	}
-	if err := p.in.archive.disk.step("empty", p.index.Name()); err != nil {
+	if err := p.in.archive.step("empty", p.index.Name()); err != nil {
 		return err
 	}
 	err := p.index.Truncate(0)
@@ -243,17 +244,17 @@ func (p *Partial) Finish(codec string, summed bool) (err error) {
 			object.Proof = "size and the codec's checksum"
 		}
 	}
-	if err := p.in.objects.add(p.in.archive.disk, object); err != nil {
+	if err := p.in.objects.add(p.in.archive.step, object); err != nil {
 		return err
 	}
 	p.Discard() // the content is what is kept
 	if p.keep == nil || p.keep.path == "" || p.file == nil {
 		return nil
 	}
-	file := p.file           // handed over to the bag
-	p.file = nil             // so that Close does not truncate it
-	_ = file.Chmod(readOnly) // which some file systems do not know, and nothing depends on
-	return errors.Join(p.in.archive.disk.removeAll(file.Name()), file.Close())
+	file := p.file                   // handed over to the bag
+	p.file = nil                     // so that Close does not truncate it
+	_ = file.Chmod(durable.ReadOnly) // which some file systems do not know, and nothing depends on
+	return errors.Join(p.in.archive.step.RemoveAll(file.Name()), file.Close())
 }
 
 var (

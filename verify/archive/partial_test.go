@@ -366,7 +366,7 @@ func TestAFailedWriteOfThePartIndexIsMadeUpFor(t *testing.T) {
 		if err := p.AddPromise(promise(body)); err != nil {
 			t.Fatal(err)
 		}
-		a.disk.step = func(op, path string) error {
+		a.step = func(op, path string) error {
 			if op == "write" && strings.HasSuffix(path, ".map") {
 				if seen++; seen == at {
 					failed = true

@@ -17,7 +17,7 @@ func TestAProbeTriesWhatAttemptsNeed(t *testing.T) {
 	if _, err := os.Stat(a.runsPath()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it leaves %s: %v", a.runsPath(), err)
 	}
-	a.disk.step = func(step, _ string) error {
+	a.step = func(step, _ string) error {
 		if step == "lock" {
 			return syscall.EROFS
 		}

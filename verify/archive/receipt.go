@@ -269,7 +269,7 @@ func (a *Archive) Landed(key string) (*Receipt, error) {
 		}
 	}
 	if err == nil {
-		err = a.disk.syncParents(filepath.Dir(a.Path(key)), a.dir, nil)
+		err = a.step.SyncParents(filepath.Dir(a.Path(key)), a.dir, nil)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make %s durable: %w", key, err)

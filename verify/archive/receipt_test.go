@@ -155,7 +155,7 @@ func TestAReceiptSaysWhenTheExportWasFirstSeen(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	in := mustPersist(t, a)
 	in.state.FirstSeen = time.Date(2025, 8, 1, 2, 3, 4, 0, time.UTC)
-	if err := errors.Join(a.disk.writeJSON(in.path("state.json"), in.state), in.Close()); err != nil {
+	if err := errors.Join(a.step.WriteJSON(in.path("state.json"), in.state), in.Close()); err != nil {
 		t.Fatal(err)
 	}
 	r, err := land(a, threeObjects())

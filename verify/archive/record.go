@@ -199,12 +199,12 @@ func (r *Record) Save() error {
 	r.State.Ledger = ledger.Schema
 	r.told = r.State
 	path := r.lock.path(stateFile)
-	err := a.disk.writeJSON(path+".new", r.State)
+	err := a.step.WriteJSON(path+".new", r.State)
 	if err == nil {
-		err = a.disk.rename(path+".new", path)
+		err = a.step.Rename(path+".new", path)
 	}
 	if err == nil {
-		err = a.disk.step.SyncDir(r.lock.dir)
+		err = a.step.SyncDir(r.lock.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("save the state of %s: %w", r.State.Reference, err)
@@ -216,16 +216,16 @@ func (r *Record) Save() error {
 // crash of the process the file has the old or the new ones; a power cut may lose
 // both.
 func (r *Record) SaveCounters() error {
-	disk, path := r.lock.archive.disk, r.lock.path(countsFile)
+	step, path := r.lock.archive.step, r.lock.path(countsFile)
 	b, err := json.Marshal(r.Counters)
 	if err == nil {
-		err = disk.step("write", path+".new")
+		err = step("write", path+".new")
 	}
 	if err == nil {
 		err = os.WriteFile(path+".new", append(b, '\n'), 0o644)
 	}
 	if err == nil {
-		err = disk.rename(path+".new", path)
+		err = step.Rename(path+".new", path)
 	}
 	if err != nil {
 		return fmt.Errorf("save the counters of %s: %w", r.State.Reference, err)
@@ -239,7 +239,7 @@ func (r *Record) Discard() error {
 	r.Counters = Counters{}
 	err := r.lock.removeExcept(lockFile, stateFile)
 	if err == nil {
-		err = r.lock.archive.disk.step.SyncDir(r.lock.dir)
+		err = r.lock.archive.step.SyncDir(r.lock.dir)
 	}
 	if err != nil {
 		return fmt.Errorf("discard what was received of %s: %w", r.State.Reference, err)

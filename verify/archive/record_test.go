@@ -188,7 +188,7 @@ func TestAStateThatCannotBeReadIsAnError(t *testing.T) {
 func TestCountersOutliveTheProcessWithoutASync(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	d := mustRecord(t, a)
-	a.disk.step = func(op, path string) error {
+	a.step = func(op, path string) error {
 		if strings.HasPrefix(op, "sync") {
 			t.Errorf("%s %s", op, path)
 		}
@@ -326,7 +326,7 @@ func atEachStepOfARecord(t *testing.T, once bool, then func(t *testing.T, dir st
 			dir := t.TempDir()
 			c := &crash{at: at, once: once, disk: powercut.New(t, dir)}
 			a := mustOpenIn(t, dir, c.disk, isNew)
-			a.disk.step = c.step
+			a.step = c.step
 			saved, err := tryRecord(a)
 			if ended = c.seen < at; ended && err != nil {
 				t.Fatalf("without a crash: %v", err)

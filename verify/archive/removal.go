@@ -96,13 +96,13 @@ func (a *Archive) Remove(r Removal) (err error) {
 	line := ledger.Line{Kind: ledger.Removed, Ref: r.Reference, Key: r.Key, By: r.By, Reason: r.Reason, Deleted: r.Delete}
 	line.Bag, _ = hashTagManifest(a.Path(r.Key)) // "" if there is none, or it is damaged
 	dir := filepath.Join(a.run.dir, removalPrefix+hashName(r.Key))
-	if err := a.disk.mkdirs(dir); err != nil {
+	if err := a.step.Mkdirs(dir); err != nil {
 		return err
 	}
-	if err := a.disk.writeJSON(filepath.Join(dir, removalFile), line); err != nil {
+	if err := a.step.WriteJSON(filepath.Join(dir, removalFile), line); err != nil {
 		return err
 	}
-	if err := a.disk.syncParents(dir, a.dir, nil); err != nil {
+	if err := a.step.SyncParents(dir, a.dir, nil); err != nil {
 		return err
 	}
 	if err := a.ledger.Append(line); err != nil {
@@ -128,14 +128,14 @@ func (a *Archive) isWanted(key string) bool {
 func (a *Archive) finishRemoval(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, removalFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return a.disk.removeAll(dir)
+		return a.step.RemoveAll(dir)
 	}
 	if err != nil {
 		return err
 	}
 	var line ledger.Line
 	if json.Unmarshal(text, &line) != nil || !fs.ValidPath(line.Key) { // it was cut short, before the ledger was told
-		return a.disk.removeAll(dir)
+		return a.step.RemoveAll(dir)
 	}
 	latest, err := a.ledger.Latest(line.Key)
 	if err != nil {
@@ -143,7 +143,7 @@ func (a *Archive) finishRemoval(dir string) error {
 	}
 	last := latest.Presence
 	if last == nil || last.Kind != ledger.Removed || last.Bag != line.Bag || last.Reason != line.Reason {
-		return a.disk.removeAll(dir)
+		return a.step.RemoveAll(dir)
 	}
 	place := a.Path(line.Key)
 	bag, _ := hashTagManifest(place)
@@ -172,17 +172,17 @@ func (a *Archive) finishRemoval(dir string) error {
 			}
 		}
 	}
-	return a.disk.removeAll(dir)
+	return a.step.RemoveAll(dir)
 }
 
 // moveInto moves a bag out of its place, to be removed with dir.
 func (a *Archive) moveInto(dir, bag string) error {
-	err := a.disk.rename(bag, filepath.Join(dir, hashName(bag)))
+	err := a.step.Rename(bag, filepath.Join(dir, hashName(bag)))
 	if err == nil {
-		err = a.disk.step.SyncDir(dir)
+		err = a.step.SyncDir(dir)
 	}
 	if err == nil {
-		err = a.disk.step.SyncDir(filepath.Dir(bag))
+		err = a.step.SyncDir(filepath.Dir(bag))
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"tallyman/verify/archive/internal/durable"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -69,18 +70,18 @@ func (a *Archive) Attempt(reference, key string) (end func(), err error) {
 	if err := a.enterRun(); err != nil {
 		return nil, fmt.Errorf("begin an attempt at %s: %w", reference, err)
 	}
-	if err := a.run.note(a.disk, start{Begin: key, Reference: reference}); err != nil {
+	if err := a.run.note(a.step, start{Begin: key, Reference: reference}); err != nil {
 		return nil, fmt.Errorf("begin an attempt at %s: %w", reference, errors.Join(err, a.leaveRun()))
 	}
 	return func() {
-		_ = a.run.note(a.disk, start{End: key}) // else it counts as one that died if this process dies
+		_ = a.run.note(a.step, start{End: key}) // else it counts as one that died if this process dies
 		_ = a.leaveRun()                        // the next process clears up
 	}, nil
 }
 
 // note writes down what begins or has ended. It is not durable: a power cut is no fault
 // of an export.
-func (r *run) note(d disk, s start) error {
+func (r *run) note(step durable.Step, s start) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	line, err := json.Marshal(s)
@@ -92,7 +93,7 @@ func (r *run) note(d disk, s start) error {
 	} else {
 		r.begun[s.Begin] = s
 	}
-	if err := d.step("write", r.starts.Name()); err != nil {
+	if err := step("write", r.starts.Name()); err != nil {
 		return err
 	}
 	n, err := r.starts.Write(append(line, '\n'))
@@ -110,7 +111,7 @@ func (r *run) note(d disk, s start) error {
 		return err
 	}
 	if _, err = f.Write(text.Bytes()); err == nil {
-		err = d.rename(path+".new", path)
+		err = step.Rename(path+".new", path)
 	}
 	if err != nil {
 		return errors.Join(err, f.Close())
@@ -216,7 +217,7 @@ func (a *Archive) leaveRun() error {
 // removeRun removes the directory of a process, and then unlocks it. As in exportLock.close,
 // it may be empty only now.
 func (a *Archive) removeRun(dir string, lock *flock.Flock) error {
-	err := a.disk.removeAll(dir)
+	err := a.step.RemoveAll(dir)
 	if errors.Is(err, fs.ErrExist) { // it is not empty
 		err = nil
 	}
@@ -286,7 +287,7 @@ func (a *Archive) finishBatch(dir string) error {
 		if known != nil && known.Bag == bag {
 			continue
 		}
-		if err := a.disk.syncParents(filepath.Dir(a.Path(line.Key)), a.dir, nil); err != nil {
+		if err := a.step.SyncParents(filepath.Dir(a.Path(line.Key)), a.dir, nil); err != nil {
 			return err
 		}
 		lacking = append(lacking, line)
@@ -316,7 +317,7 @@ func readBatch(dir string) (lines []ledger.Line, err error) {
 // writeBatch writes down which exports are about to get their names, so that whoever
 // finds one in its place and without a line knows that it was proven. It is durable
 // once syncBatch has returned.
-func (r *run) writeBatch(d disk, lines []ledger.Line) error {
+func (r *run) writeBatch(step durable.Step, lines []ledger.Line) error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	for _, l := range lines {
@@ -324,7 +325,7 @@ func (r *run) writeBatch(d disk, lines []ledger.Line) error {
 			return err
 		}
 	}
-	if err := d.step("write", r.batch.Name()); err != nil {
+	if err := step("write", r.batch.Name()); err != nil {
 		return err
 	}
 	if _, err := r.batch.WriteAt(text.Bytes(), 0); err != nil {
@@ -334,11 +335,11 @@ func (r *run) writeBatch(d disk, lines []ledger.Line) error {
 }
 
 // syncBatch makes what writeBatch has written durable.
-func (r *run) syncBatch(d disk) error {
-	if err := d.step.Sync(r.batch); err != nil || r.named {
+func (r *run) syncBatch(step durable.Step) error {
+	if err := step.Sync(r.batch); err != nil || r.named {
 		return err
 	}
-	err := d.syncParents(r.dir, filepath.Dir(filepath.Dir(r.dir)), nil)
+	err := step.SyncParents(r.dir, filepath.Dir(filepath.Dir(r.dir)), nil)
 	r.named = err == nil
 	return err
 }

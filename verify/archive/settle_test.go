@@ -15,7 +15,7 @@ func mustOpenReadOnly(t testing.TB, dir string) *Archive {
 	t.Helper()
 	a, err := OpenExisting(dir)
 	if err == nil {
-		a.disk.step = func(op, path string) error { return syscall.EROFS }
+		a.step = func(op, path string) error { return syscall.EROFS }
 		err = a.open("", SiteArchive) // again, so that the ledger has the same disk
 	}
 	if err != nil {
@@ -73,7 +73,7 @@ func TestSettleFinishesBatchesOrTells(t *testing.T) {
 		r.batch, err = os.Create(batch)
 	}
 	if err == nil {
-		err = errors.Join(r.writeBatch(a.disk, []ledger.Line{*line}), r.batch.Close())
+		err = errors.Join(r.writeBatch(a.step, []ledger.Line{*line}), r.batch.Close())
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/internal/durable"
 )
 
 const gib = 1 << 30
@@ -108,10 +109,10 @@ func TestTwoObjectsNeverReserveTheSameSpace(t *testing.T) {
 		var mu sync.Mutex
 		var waited atomic.Int64
 		free, receiving, most, landed := int64(25*gib), 0, 0, 0
-		a.measure = func(string) (diskSpace, bool) {
+		a.measure = func(string) (durable.Space, bool) {
 			mu.Lock()
 			defer mu.Unlock()
-			return diskSpace{0, free, verify.Unknown, 255}, true
+			return durable.Space{Free: free, Files: verify.Unknown, MaxElement: 255}, true
 		}
 		var all sync.WaitGroup
 		for i := range 10 {

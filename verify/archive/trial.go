@@ -34,7 +34,7 @@ func (a *Archive) Try(held func(dir string) (bool, error)) []Trial {
 	}
 	dir := filepath.Join(a.dir, ingestDir, trialPrefix+rand.Text())
 	a.removeTrials()
-	defer a.disk.removeAll(dir)
+	defer a.step.RemoveAll(dir)
 	if try("write", func() error { return a.tryWrite(dir) }) != nil {
 		return trials
 	}
@@ -42,9 +42,9 @@ func (a *Archive) Try(held func(dir string) (bool, error)) []Trial {
 		if err := os.Mkdir(filepath.Join(dir, bagDir), 0o755); err != nil {
 			return err
 		}
-		return a.disk.rename(filepath.Join(dir, bagDir), filepath.Join(dir, "landed"))
+		return a.step.Rename(filepath.Join(dir, bagDir), filepath.Join(dir, "landed"))
 	})
-	_ = try("hard links", func() error { return a.disk.link(filepath.Join(dir, "file"), filepath.Join(dir, "link")) })
+	_ = try("hard links", func() error { return a.step.Link(filepath.Join(dir, "file"), filepath.Join(dir, "link")) })
 	release, err := a.tryLocks(dir)
 	if try("locks", func() error { return err }) != nil {
 		return trials
@@ -62,7 +62,7 @@ func (a *Archive) removeTrials() {
 	left, _ := filepath.Glob(filepath.Join(a.dir, ingestDir, trialPrefix+"*")) // the pattern is well formed
 	for _, dir := range left {
 		if !isLocked(filepath.Join(dir, lockFile)) {
-			_ = a.disk.removeAll(dir) // the next trial tries again
+			_ = a.step.RemoveAll(dir) // the next trial tries again
 		}
 	}
 }
@@ -70,14 +70,14 @@ func (a *Archive) removeTrials() {
 // tryWrite makes a directory with a file, durably, and reads it again.
 func (a *Archive) tryWrite(dir string) error {
 	text := []byte("what a trial writes is what it reads\n")
-	if err := a.disk.mkdirs(dir); err != nil {
+	if err := a.step.Mkdirs(dir); err != nil {
 		return err
 	}
-	f, err := a.disk.create(filepath.Join(dir, "file"), bytes.NewReader(text))
+	f, err := a.step.Create(filepath.Join(dir, "file"), bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
-	if err = errors.Join(f.Close(), a.disk.step.SyncDir(dir)); err != nil {
+	if err = errors.Join(f.Close(), a.step.SyncDir(dir)); err != nil {
 		return err
 	}
 	got, err := os.ReadFile(filepath.Join(dir, "file"))
@@ -150,20 +150,6 @@ func IsTrialHeld(dir string) (bool, error) {
 	}
 	ranged, err := rangelock.IsLocked(ranges, 0)
 	return file && ranged, err
-}
-
-// A Space says what is left of the file system of an archive.
-type Space struct {
-	Total, Free int64 // bytes
-	Kept        int64 // of Free, the bytes that no export is let fill
-	Files       int64 // that can still be made, or verify.Unknown
-	KeptFiles   int64 // likewise
-}
-
-// Space measures the archive's file system. It is false if the system can't say.
-func (a *Archive) Space() (Space, bool) {
-	s, ok := a.measure(a.dir)
-	return Space{s.total, s.free, min(keptFree, s.total/100), s.files, keptFiles}, ok
 }
 
 // Probe tries in short what each attempt needs: it makes a file in the archive, locks it,

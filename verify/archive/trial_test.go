@@ -43,7 +43,7 @@ func TestATrialFindsWhatAFileSystemLacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.step != nil {
-				a.disk.step = test.step
+				a.step = test.step
 			}
 			failed, names := "", []string{}
 			for _, trial := range a.Try(test.held) {

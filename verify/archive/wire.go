@@ -86,7 +86,7 @@ func (r receivedBytes) WriteAt(b []byte, off int64) (int, error) {
 	if r.partial.memory != nil {
 		return copy(r.partial.memory[off:], b), nil
 	}
-	if err := r.partial.in.archive.disk.step("write", r.partial.file.Name()); err != nil {
+	if err := r.partial.in.archive.step("write", r.partial.file.Name()); err != nil {
 		return 0, err
 	}
 	return r.partial.file.WriteAt(b, off)
@@ -96,7 +96,7 @@ func (r receivedBytes) ReadAt(b []byte, off int64) (int, error) {
 	if r.partial.memory != nil {
 		return bytes.NewReader(r.partial.memory).ReadAt(b, off)
 	}
-	if err := r.partial.in.archive.disk.step("read", r.partial.file.Name()); err != nil {
+	if err := r.partial.in.archive.step("read", r.partial.file.Name()); err != nil {
 		return 0, err
 	}
 	return r.partial.file.ReadAt(b, off)
@@ -166,15 +166,15 @@ func (p *Partial) linkWire(codec string) (err error) {
 // linkFile gives the file of the received bytes a second name in the bag, in place of
 // what is there.
 func (p *Partial) linkFile() error {
-	disk := p.in.archive.disk
-	if err := disk.step.Sync(p.file); err != nil {
+	step := p.in.archive.step
+	if err := step.Sync(p.file); err != nil {
 		p.Discard() // the bytes may be lost although they can be read, and a second fsync would not say so
 		return err
 	}
-	if err := disk.removeAll(p.keep.path); err != nil {
+	if err := step.RemoveAll(p.keep.path); err != nil {
 		return err
 	}
-	err := disk.link(p.file.Name(), p.keep.path)
+	err := step.Link(p.file.Name(), p.keep.path)
 	if errors.Is(err, fs.ErrExist) { // another object of that name made its placeholder just now
 		return fmt.Errorf("%w: %w", ErrName, err)
 	}
@@ -183,8 +183,8 @@ func (p *Partial) linkFile() error {
 
 // writeWire writes an object that is in memory to its file in the bag.
 func (p *Partial) writeWire(file *os.File) error {
-	disk := p.in.archive.disk
-	err := disk.step("write", file.Name())
+	step := p.in.archive.step
+	err := step("write", file.Name())
 	if err == nil {
 		_, err = file.Write(p.memory)
 	}
@@ -192,7 +192,7 @@ func (p *Partial) writeWire(file *os.File) error {
 		return nil
 	}
 	if err == nil {
-		err = disk.step.Sync(file)
+		err = step.Sync(file)
 	}
 	return errors.Join(err, file.Close())
 }

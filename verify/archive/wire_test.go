@@ -208,7 +208,7 @@ func TestAWireCannotTakeTheNameOfAnotherFile(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	in.archive.disk.step = func(op, at string) error { // the first one gets there between two steps of the second
+	in.archive.step = func(op, at string) error { // the first one gets there between two steps of the second
 		if op == "link" && at == path {
 			return os.WriteFile(path, []byte("first"), 0o600)
 		}
@@ -217,7 +217,7 @@ func TestAWireCannotTakeTheNameOfAnotherFile(t *testing.T) {
 	if err := keep("second"); !errors.Is(err, ErrName) {
 		t.Errorf("%v, want %v", err, ErrName)
 	}
-	in.archive.disk.step = func(string, string) error { return nil }
+	in.archive.step = func(string, string) error { return nil }
 	if _, err := in.Commit(Summary{Reference: testRef, Records: verify.Unknown}); err != nil {
 		t.Fatal(err)
 	}

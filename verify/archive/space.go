@@ -1,17 +1,10 @@
 package archive
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,139 +13,9 @@ import (
 	"tallyman/verify/archive/internal/durable"
 )
 
-// readOnly is the mode of the files of a bag. The process that creates a file
-// may write to it all the same.
-const readOnly = 0o444
-
-// A disk makes each change that an archive makes to files, and announces each
-// read that proves something.
-type disk struct {
-	step durable.Step
-}
-
-// mkdirs makes a directory and its parents, each durable in its own parent.
-func (d disk) mkdirs(dir string) error {
-	dir = filepath.Clean(dir)
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(dir)
-	if parent != dir {
-		if err := d.mkdirs(parent); err != nil {
-			return err
-		}
-	}
-	if err := d.step("mkdir", dir); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // another attempt may have been first
-		return err
-	}
-	return d.step.SyncDir(parent)
-}
-
-// syncParents makes the names in a directory durable, and those in each
-// directory above it, up to top. A name that exists may still not be durable: the
-// attempt that made it may have been cut short. done has the fs.FileInfo of directories
-// above of which this process has made the names durable, by their paths, and gets the
-// others; nil knows none.
-func (d disk) syncParents(dir, top string, done *sync.Map) error {
-	if err := d.step.SyncDir(dir); err != nil || dir == top {
-		return err
-	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if done != nil {
-		if known, ok := done.Load(dir); ok && os.SameFile(known.(fs.FileInfo), info) {
-			return nil
-		}
-	}
-	err = d.syncParents(filepath.Dir(dir), top, done)
-	if err == nil && done != nil {
-		done.Store(dir, info)
-	}
-	return err
-}
-
-// create writes a file, read-only, and replaces one that an attempt that was cut
-// short may have left. The bytes go to the hashes, too. Neither they nor the name are
-// durable yet. The caller closes the file.
-func (d disk) create(path string, content io.WriterTo, hashes ...io.Writer) (f *os.File, err error) {
-	if err := d.step("write", path); err != nil {
-		return nil, err
-	}
-	f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
-	if errors.Is(err, fs.ErrExist) {
-		if err := d.removeAll(path); err != nil {
-			return nil, err
-		}
-		f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, readOnly)
-	}
-	if err != nil {
-		return nil, err
-	}
-	w := bufio.NewWriter(f)
-	_, err = content.WriteTo(io.MultiWriter(append(hashes, w)...))
-	if err := errors.Join(err, w.Flush()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-// writeJSON writes a value as indented JSON. The bytes are durable, and the name is
-// not yet.
-func (d disk) writeJSON(path string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	f, err := d.create(path, bytes.NewReader(append(b, '\n')))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.step.Sync(f), f.Close())
-}
-
-// rename moves a file or a directory. The new name is not durable yet.
-func (d disk) rename(from, to string) error {
-	if err := d.step("rename", to); err != nil {
-		return err
-	}
-	return os.Rename(from, to)
-}
-
 // ErrFileSystem is of a file system that lacks what an archive needs: hard links, or
 // locks that hold for all who use it.
-var ErrFileSystem = errors.New("the archive needs a file system")
-
-// link gives a file a second name, which is not durable yet. FAT, which has no
-// hard links, says that they are not permitted.
-func (d disk) link(from, to string) error {
-	err := d.step("link", to)
-	if err == nil {
-		err = os.Link(from, to)
-	}
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
-		return fmt.Errorf("%w that has hard links: %w", ErrFileSystem, err)
-	}
-	return err
-}
-
-func (d disk) removeAll(path string) error {
-	if err := d.step("remove", path); err != nil {
-		return err
-	}
-	return os.RemoveAll(path)
-}
-
-// A diskSpace says what is left of a file system.
-type diskSpace struct {
-	total, free int64 // bytes
-	files       int64 // that can still be made, or verify.Unknown
-	maxElement  int   // bytes of a file name, or 0: not known
-}
+var ErrFileSystem = durable.ErrFileSystem
 
 // keptFree and keptFiles are left free for what no promise covers, such as the
 // archive's own files. Of a small file system a hundredth is kept free.
@@ -160,6 +23,20 @@ const (
 	keptFree  = 64 << 20
 	keptFiles = 16
 )
+
+// A Space says what is left of the file system of an archive.
+type Space struct {
+	Total, Free int64 // bytes
+	Kept        int64 // of Free, the bytes that no export is let fill
+	Files       int64 // that can still be made, or verify.Unknown
+	KeptFiles   int64 // likewise
+}
+
+// Space measures the archive's file system. It is false if the system can't say.
+func (a *Archive) Space() (Space, bool) {
+	s, ok := a.measure(a.dir)
+	return Space{s.Total, s.Free, min(keptFree, s.Total/100), s.Files, keptFiles}, ok
+}
 
 // A NoSpaceError says that an object does not fit on the disk, before any of it
 // is received. It is syscall.ENOSPC.
@@ -234,9 +111,9 @@ func (p *Partial) Reserve(ctx context.Context, content int64, waits func()) erro
 	for {
 		r.mu.Lock()
 		space, known := a.measure(a.dir)
-		kept := min(keptFree, space.total/100)
-		usable := space.free - kept
-		hasFiles := space.files == verify.Unknown || space.files >= keptFiles
+		kept := min(keptFree, space.Total/100)
+		usable := space.Free - kept
+		hasFiles := space.Files == verify.Unknown || space.Files >= keptFiles
 		fits := !known || hasFiles && need <= usable-r.unspent.Load()
 		willFit := hasFiles && r.total > 0 && need <= usable+r.total // once what others reserved is released
 		if fits {
@@ -254,7 +131,7 @@ func (p *Partial) Reserve(ctx context.Context, content int64, waits func()) erro
 		case fits:
 			return nil
 		case !willFit:
-			return &NoSpaceError{p.name, a.dir, need, space.free, kept, space.files}
+			return &NoSpaceError{p.name, a.dir, need, space.Free, kept, space.Files}
 		}
 		waits()
 		select {

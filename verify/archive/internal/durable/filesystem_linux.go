@@ -1,4 +1,4 @@
-package archive
+package durable
 
 import (
 	"cmp"
@@ -12,11 +12,11 @@ import (
 	"tallyman/verify"
 )
 
-// measureDisk returns what is left of the file system of a directory.
-func measureDisk(dir string) (diskSpace, bool) {
+// MeasureSpace returns what is left of the file system of a directory.
+func MeasureSpace(dir string) (Space, bool) {
 	var s unix.Statfs_t
 	if unix.Statfs(dir, &s) != nil {
-		return diskSpace{}, false
+		return Space{}, false
 	}
 	bytes := func(blocks uint64) int64 { // some file systems say that they have no end
 		block := uint64(cmp.Or(s.Frsize, s.Bsize))
@@ -29,12 +29,12 @@ func measureDisk(dir string) (diskSpace, bool) {
 	if s.Files > 0 { // some file systems make room for files as they come
 		files = int64(min(s.Ffree, math.MaxInt64))
 	}
-	return diskSpace{bytes(s.Blocks), bytes(s.Bavail), files, int(s.Namelen)}, s.Blocks > 0
+	return Space{bytes(s.Blocks), bytes(s.Bavail), files, int(s.Namelen)}, s.Blocks > 0
 }
 
-// startWriteBack asks the system to start writing bytes of a file to the disk,
+// StartWriteBack asks the system to start writing bytes of a file to the disk,
 // and does not wait. An error is of no use here: the sync in the end finds it.
-func startWriteBack(f *os.File, off, n int64) {
+func StartWriteBack(f *os.File, off, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
 }
 
@@ -42,9 +42,9 @@ func startWriteBack(f *os.File, off, n int64) {
 // Linux since 5.8.
 var wholeSyncTypes = []uint32{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC}
 
-// openWhole opens the directory by which syncWhole syncs its file system. It returns
+// OpenWhole opens the directory by which SyncWhole syncs its file system. It returns
 // nil if that would not tell of each byte that is lost.
-func openWhole(dir string) *os.File {
+func OpenWhole(dir string) *os.File {
 	var s unix.Statfs_t
 	var u unix.Utsname
 	var major, minor int
@@ -62,8 +62,8 @@ func openWhole(dir string) *os.File {
 	return f
 }
 
-// syncWhole makes all durable that was written to the file system. It fails if any of
+// SyncWhole makes all durable that was written to the file system. It fails if any of
 // that was lost since the directory was opened, or since the last call.
-func syncWhole(dir *os.File) error {
+func SyncWhole(dir *os.File) error {
 	return os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd())))
 }

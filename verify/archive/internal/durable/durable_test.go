@@ -1,4 +1,4 @@
-package archive
+package durable
 
 import (
 	"os"
@@ -7,8 +7,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
-	"tallyman/verify/archive/internal/durable"
 )
 
 // A directory whose parents could not be synced is known to no later export as one of which
@@ -22,24 +20,24 @@ func TestAFailedSyncOfParentsIsMadeUpFor(t *testing.T) {
 	}
 	var synced []string
 	fails := map[string]bool{top: true}
-	d := disk{step: durable.Step(func(_, path string) error {
+	step := Step(func(_, path string) error {
 		if fails[path] {
 			return syscall.EIO
 		}
 		synced = append(synced, path)
 		return nil
-	})}
+	})
 	var done sync.Map
-	if err := d.syncParents(dir, top, &done); err == nil {
+	if err := step.SyncParents(dir, top, &done); err == nil {
 		t.Fatal("the error of the archive's directory was not told")
 	}
 	clear(fails)
 	synced = nil
-	if err := d.syncParents(dir, top, &done); err != nil || !slices.Contains(synced, top) {
+	if err := step.SyncParents(dir, top, &done); err != nil || !slices.Contains(synced, top) {
 		t.Errorf("%v; synced %q", err, synced)
 	}
 	synced = nil
-	if err := d.syncParents(dir, top, &done); err != nil || len(synced) != 1 {
+	if err := step.SyncParents(dir, top, &done); err != nil || len(synced) != 1 {
 		t.Errorf("%v; synced again %q", err, synced)
 	}
 }
