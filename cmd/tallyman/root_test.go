@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
@@ -92,6 +93,21 @@ func TestTheVersionSaysWhatWasBuilt(t *testing.T) {
 	} {
 		if got := buildVersion(&built, true); got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// The setting of --listen is not that of the sandbox's, in no command that has it.
+func TestThePageHasASettingOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"worker": "page-listen", "serve": "page-listen", "health": "page-listen", "sandbox": "listen"} {
+		root := newRoot(io.Discard, name)
+		cmd, err := findCommand(root, []string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := config.SettingOf(cmd.Flags().Lookup("listen")); got != want {
+			t.Errorf("%s: the setting of --listen is %s, want %s", name, got, want)
 		}
 	}
 }

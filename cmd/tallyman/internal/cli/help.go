@@ -19,7 +19,7 @@ const (
 // GroupFlags puts flags under a heading of the help of their command.
 func GroupFlags(flags *pflag.FlagSet, heading string, names ...string) {
 	for _, name := range names {
-		flags.Lookup(name).Annotations = map[string][]string{headingAnnotation: {heading}}
+		_ = flags.SetAnnotation(name, headingAnnotation, []string{heading}) // it keeps the others
 	}
 }
 
