@@ -60,6 +60,10 @@ type Worker struct {
 	// by many goroutines at once.
 	OnOutage func(OutageEvent)
 
+	// OnServing is called once Redis has shown that it suits the archive, and tasks are
+	// taken from then on; nil for none.
+	OnServing func()
+
 	// Schedule has the worker look for new jobs by itself. It lists places by
 	// the Listers of their schemes. ParseSince reads the Since of a
 	// ScheduleEntry; it may be nil if no entry has one.
@@ -108,6 +112,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	stop, err := start(ctx)
 	if err != nil {
 		return err
+	}
+	if w.OnServing != nil {
+		w.OnServing()
 	}
 	var background sync.WaitGroup
 	defer background.Wait()

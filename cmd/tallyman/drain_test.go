@@ -53,6 +53,15 @@ func (p *process) ends(t *testing.T, signal syscall.Signal, exit int) {
 	p.exits(t, exit)
 }
 
+// endedWell fails the test if a worker warned of anything, though all that it was told is to
+// stop, or did not say that it has.
+func endedWell(t *testing.T, p *process) {
+	t.Helper()
+	if said := p.stderr.String(); strings.Contains(said, "level=WARN") || !strings.Contains(said, `level=INFO msg="stopped: what was received is kept"`) {
+		t.Errorf("it said %s", said)
+	}
+}
+
 // endsWithinAPart is ends, of a worker whose store trickles. It must not wait
 // for the parts that it is receiving.
 func (q *cluster) endsWithinAPart(t *testing.T, p *process, signal syscall.Signal, exit int) {
@@ -98,6 +107,7 @@ func TestAWorkerThatIsToStopEndsAtAPointToGoOnFrom(t *testing.T) {
 	q := newLargeCluster(t, 512<<10)
 	p := q.work(t, largeSize/4, "--drain", "1h")
 	p.ends(t, syscall.SIGTERM, 0)
+	endedWell(t, p)
 	if q.served() >= largeSize {
 		t.Error("it ended with the export, not with the parts that it was receiving")
 	}
@@ -112,9 +122,7 @@ func TestAWorkerEndsWhenItsDrainIsOver(t *testing.T) {
 	q := newLargeCluster(t, trickle)
 	p := q.work(t, 1, "--drain", "2s")
 	q.endsWithinAPart(t, p, syscall.SIGTERM, 0)
-	if !strings.Contains(p.stderr.String(), "stopped: what was received is kept") {
-		t.Errorf("it said %s", &p.stderr)
-	}
+	endedWell(t, p)
 	q.landsIt(t)
 }
 

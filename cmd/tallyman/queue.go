@@ -15,6 +15,9 @@ import (
 	"tallyman/worker"
 )
 
+// redisOutage is the cause of an outage of the queue's Redis, as a worker logs it.
+const redisOutage = "redis"
+
 // silence is how long a command waits for Redis until it says so.
 const silence = 1500 * time.Millisecond
 
@@ -31,7 +34,7 @@ func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Lo
 		}
 	}
 	if log != nil {
-		what, tell = "redis", (&eventLog{log: log}).Outage
+		what, tell = redisOutage, (&eventLog{log: log}).Outage
 	}
 	queue, stop, err = a.dialQueue(worker.RedisOptions{Patience: patience, Outage: &worker.Outage{What: what, Tell: tell}, Worker: log != nil})
 	if err != nil {

@@ -105,8 +105,12 @@ func (a *app) worker(cmd *cobra.Command) error {
 	w := a.newWorker(cmd.Context(), queue, store, &eventLog{log, server.meter()})
 	w.HardStop = hardStop
 	defer context.AfterFunc(cmd.Context(), func() { log.Info("stopping: no more exports are begun", "drain", a.Drain.Value) })()
-	defer tellSupervisor(cmd.Context(), log)()
-	log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
+	ready, end := supervised(cmd.Context(), log)
+	defer end()
+	w.OnServing = func() {
+		log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
+		ready()
+	}
 	if ended, err = runWorker(cmd.Context(), w); err != nil {
 		return fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
 	}
@@ -117,16 +121,18 @@ func (a *app) worker(cmd *cobra.Command) error {
 	return nil
 }
 
-// tellSupervisor tells the supervisor that the worker is ready, once ctx ends that it
-// stops, and until end is called that it is alive.
-func tellSupervisor(ctx context.Context, log *slog.Logger) (end func()) {
+// supervised tells the supervisor that the worker is alive, until end is called; by ready,
+// that it serves; and once ctx ends, that it stops.
+func supervised(ctx context.Context, log *slog.Logger) (ready, end func()) {
 	alive, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go sdnotify.Watch(alive)
-	if err := sdnotify.Tell(sdnotify.Ready); err != nil {
-		log.Warn("the supervisor can't be told that all is ready", "error", err)
-	}
 	stop := context.AfterFunc(ctx, func() { _ = sdnotify.Tell(sdnotify.Stopping) }) // it has asked for that itself
-	return func() { stop(); cancel() }
+	ready = func() {
+		if err := sdnotify.Tell(sdnotify.Ready); err != nil {
+			log.Warn("the supervisor can't be told that all is ready", "error", err)
+		}
+	}
+	return ready, func() { stop(); cancel() }
 }
 
 // stopGrace is how much longer than its time a worker may take to end.
@@ -234,11 +240,13 @@ func (l *eventLog) Pause(ref fetch.Ref, note string) {
 func (l *eventLog) Outage(e worker.OutageEvent) {
 	l.meter.Outage(e)
 	switch lasted := e.Lasted.Round(time.Second); {
+	case e.Err == nil && e.What == redisOutage:
+		l.log.Warn("redis is back: exports go on", "cause", e.What, "lasted", lasted)
 	case e.Err == nil:
 		l.log.Warn("it is over: exports go on", "cause", e.What, "lasted", lasted)
 	case e.Lasted == 0:
 		what := []any{"cause", e.What, "error", e.Err}
-		if advice := hint("", e.Err); advice != hintRunAgain {
+		if advice := hint("", e.Err); advice != "" && advice != hintRunAgain {
 			what = append(what, "hint", advice)
 		}
 		l.log.Warn("waiting for that to pass", what...)
