@@ -61,7 +61,7 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 	flags := []string{"worker", "-v", "--attempts", "1", "--wait", "2s", "--part-size", "64KiB"}
 	var workers []*process
 	page := freeAddress(t)
-	for _, args := range [][]string{{"--json=false", "--listen", page}, {"--json"}} {
+	for _, args := range [][]string{{"--json=false", "--listen", page}, {"--log-format", "json"}} {
 		workers = append(workers, q.start(t, append(flags, args...)...))
 	}
 	want := fmt.Sprintf(`"counts":{"cancelled":0,"failed":%d,"idle":0,"landed":%d,"queued":0,"running":1,"waiting":0}`, len(names)-5, 4)

@@ -16,6 +16,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/config"
+	"tallyman/cmd/tallyman/internal/logging"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -154,8 +155,8 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 // newHelpCommand returns the command help, which refuses the name of no command.
 func newHelpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND|json]",
-		Short: "Show what a command does, or what --json prints",
+		Use:   "help [COMMAND|json|logs]",
+		Short: "Show what a command does, or what --json and logs hold",
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 			for _, cmd := range root.Commands() {
 				if len(args) == 0 && cmd.IsAvailableCommand() {
@@ -163,14 +164,17 @@ func newHelpCommand(root *cobra.Command) *cobra.Command {
 				}
 			}
 			if len(args) == 0 {
-				names = append(names, cobra.CompletionWithDesc("json", "The fields of all that --json prints"))
+				names = append(names, cobra.CompletionWithDesc("json", "The fields of all that --json prints"), cobra.CompletionWithDesc("logs", "The keys of logs"))
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(help *cobra.Command, args []string) error {
-			if slices.Equal(args, []string{"json"}) {
+			switch {
+			case slices.Equal(args, []string{"json"}):
 				_, err := io.WriteString(help.OutOrStdout(), jsonPage)
 				return err
+			case slices.Equal(args, []string{"logs"}):
+				return logging.Describe(help.OutOrStdout())
 			}
 			cmd, err := findCommand(root, args)
 			if err != nil {

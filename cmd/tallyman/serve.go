@@ -26,6 +26,7 @@ token, and a proxy in front of it for TLS. Bags are not served.`,
 	a.AddPage(f)
 	a.AddQueue(f)
 	a.AddCatalog(f)
+	a.AddLog(f)
 	return cmd
 }
 

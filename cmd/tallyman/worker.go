@@ -14,6 +14,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/cmd/tallyman/internal/logging"
 	"tallyman/cmd/tallyman/internal/metrics"
 	"tallyman/cmd/tallyman/internal/sdnotify"
 	"tallyman/fetch"
@@ -63,6 +64,7 @@ anything, nor does kill -9.`,
 	a.AddListen(f, "serve the page, /metrics, /livez and /readyz at `ADDR`,\nsuch as "+defaultListen+"; without it, nowhere")
 	a.AddPage(f)
 	a.AddCatalog(f)
+	a.AddLog(f)
 	return cmd
 }
 
@@ -189,32 +191,10 @@ func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive
 	}
 }
 
-// newLogger returns a logger to stderr that prints lines of text or, with
-// --json, of JSON.
+// newLogger returns a logger to stderr.
 func (a *app) newLogger(cmd *cobra.Command) *slog.Logger {
-	level := slog.LevelInfo
-	switch {
-	case a.Quiet:
-		level = slog.LevelWarn
-	case a.Verbose:
-		level = slog.LevelDebug
-	}
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redactAttr}
-	if a.JSON {
-		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), options))
-	}
-	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), options))
-}
-
-// redactAttr removes secrets from texts and errors that are logged.
-func redactAttr(_ []string, attr slog.Attr) slog.Attr {
-	switch v := attr.Value.Any().(type) {
-	case string:
-		attr.Value = slog.StringValue(redact.Text(v))
-	case error:
-		attr.Value = slog.StringValue(redact.Text(v.Error()))
-	}
-	return attr
+	format, level := a.Log()
+	return logging.New(cmd.ErrOrStderr(), format, level)
 }
 
 // eventLog logs and counts how exports get on.

@@ -130,6 +130,10 @@ type Options struct {
 	Trial        string                           // doctor, of its second process
 	Image        string                           // deploy
 
+	// Of commands that log.
+	LogFormat flagvalue.Value[string] // "": by JSON
+	LogLevel  flagvalue.Value[string] // "": by Quiet and Verbose
+
 	// Of commands that serve the page, metrics and health.
 	MetricsListen string   // where the metrics are served alone; "": nowhere
 	PageHosts     []string // names of this host that browsers may use
