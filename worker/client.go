@@ -30,6 +30,7 @@ type Client struct {
 	Queue   *Queue           // may be nil for Cancel, Failed and Status
 
 	Profile func(fetch.Ref) string // as that of a Worker
+	By      string                 // who retries and cancels, for the ledger; "": nobody knows
 }
 
 // A Submission is what came of asking for an export.
@@ -92,7 +93,7 @@ func (c *Client) Retry(ctx context.Context, ref fetch.Ref) (Submission, error) {
 	if c.Profile != nil {
 		o.Profile = c.Profile(ref)
 	}
-	err := ResetBudget(c.Archive, ref, o)
+	err := resetBudget(c.Archive, ref, o, time.Now(), c.By)
 	if errors.Is(err, archive.ErrLanded) {
 		return Submission{State: StateLanded}, nil
 	}
@@ -161,7 +162,7 @@ func (c *Client) Cancel(ctx context.Context, ref fetch.Ref) error {
 				return err
 			}
 		}
-		err := cancelRecord(c.Archive, ref)
+		err := cancelRecord(c.Archive, ref, c.By)
 		if err == nil && c.Queue != nil { // the attempt that has just ended may have had it wait for its job
 			_, err = c.Queue.Remove(ref.Hash())
 		}

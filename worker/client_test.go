@@ -94,6 +94,7 @@ func TestStatusKnowsEachExportOfTheArchiveAndOfTheQueue(t *testing.T) {
 
 func TestRetryAndCancelChangeTheStateOfAnExport(t *testing.T) {
 	c := newClient(t, openArchive(t))
+	c.By = "ada"
 	pending, settled := fillArchive(t, c.Archive)
 	landed, failed, cancelled, unseen := settled[0], settled[1], settled[2], parseRef(t, jobRef+"new")
 	var failures []string
@@ -130,6 +131,14 @@ func TestRetryAndCancelChangeTheStateOfAnExport(t *testing.T) {
 			t.Errorf("cancel %s: %v, want %v", test.ref, err, test.err)
 		}
 		states[test.ref.Key()] = test.then
+	}
+	lines, err := c.Archive.EventsOf(failed.Key())
+	var said []string
+	for _, line := range lines[max(0, len(lines)-2):] {
+		said = append(said, string(line.Kind)+" by "+line.By)
+	}
+	if diff := cmp.Diff([]string{"asked by ada", "cancelled by ada"}, said); diff != "" || err != nil {
+		t.Errorf("the ledger: %v %s", err, diff)
 	}
 	got := statesOf(t, c)
 	for key, want := range states {

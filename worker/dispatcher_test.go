@@ -236,7 +236,7 @@ func TestAWorkerWithoutAQueueGoesOnWithWhatTheArchiveKnows(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := cancelRecord(a, cancelled); err != nil {
+		if err := cancelRecord(a, cancelled, ""); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan fetch.Ref, 10)

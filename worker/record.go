@@ -33,14 +33,16 @@ var (
 // export is being fetched, with archive.ErrLanded once it has landed, and with an
 // *archive.Damage if what landed is damaged or gone.
 func ResetBudget(a *archive.Archive, ref fetch.Ref, o Options) error {
-	return resetBudget(a, ref, o, time.Now())
+	return resetBudget(a, ref, o, time.Now(), "")
 }
 
-func resetBudget(a *archive.Archive, ref fetch.Ref, o Options, asked time.Time) error {
+func resetBudget(a *archive.Archive, ref fetch.Ref, o Options, asked time.Time, by string) error {
 	if _, err := a.Receipt(ref.Key()); isA[*archive.Damage](err) {
 		return err
 	}
-	return a.Ask(newState(ref, o, asked))
+	s := newState(ref, o, asked)
+	s.By = by
+	return a.Ask(s)
 }
 
 // newState is the state of an export that is asked for.
@@ -56,7 +58,7 @@ func newState(ref fetch.Ref, o Options, asked time.Time) archive.State {
 
 // cancelRecord drops what was received of an export, and keeps workers from
 // fetching it until ResetBudget. It fails as ResetBudget does.
-func cancelRecord(a *archive.Archive, ref fetch.Ref) error {
+func cancelRecord(a *archive.Archive, ref fetch.Ref, by string) error {
 	d, err := a.Record(ref.String(), ref.Key())
 	if err != nil {
 		return err
@@ -64,7 +66,7 @@ func cancelRecord(a *archive.Archive, ref fetch.Ref) error {
 	defer d.Close()
 	s := newState(ref, Options{}, time.Now())
 	s.Schema, s.FirstSeen, s.Changed = d.State.Schema, d.State.FirstSeen, s.Asked
-	s.Phase, s.Cause = archive.Cancelled, "cancelled"
+	s.Phase, s.Cause, s.By = archive.Cancelled, "cancelled", by
 	d.State = s
 	return errors.Join(d.Save(), d.Discard())
 }
@@ -75,7 +77,7 @@ func (r *run) ask(asked time.Time) error {
 	if r.w.Profile != nil {
 		o.Profile = r.w.Profile(r.ref)
 	}
-	return resetBudget(r.w.Archive, r.ref, o, asked)
+	return resetBudget(r.w.Archive, r.ref, o, asked, "")
 }
 
 // begin writes down that an attempt begins, so that the next one knows if this

@@ -191,7 +191,7 @@ func TestDiscoverEnqueuesOnlyNewJobs(t *testing.T) {
 		if _, err := r.f.Fetch(t.Context(), parseRef(t, jobPlace+"nightly-landed")); err != nil {
 			t.Fatal(err)
 		}
-		if err := cancelRecord(r.a, parseRef(t, jobPlace+"nightly-cancelled")); err != nil {
+		if err := cancelRecord(r.a, parseRef(t, jobPlace+"nightly-cancelled"), ""); err != nil {
 			t.Fatal(err)
 		}
 		failed := &scriptedFetcher{ends: []error{fetch.ErrAuth}}

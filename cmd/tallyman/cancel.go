@@ -51,7 +51,7 @@ func (a *app) cancel(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	client := &worker.Client{Archive: store}
+	client := &worker.Client{Archive: store, By: person()}
 	refs := client.Failed(worker.Cause(a.Cause))
 	if a.Cause == "" {
 		if refs, err = a.references(cmd, args, a.newProviders()); err != nil {

@@ -206,6 +206,9 @@ func tellEvent(l *ledger.Line) string {
 	if text == "" {
 		text = string(l.Kind) // of a later version
 	}
+	if l.Kind == ledger.Cancelled && l.By != "" {
+		text = "cancelled"
+	}
 	if l.Kind == ledger.Landed || l.Kind == ledger.Adopted || l.Kind == ledger.Restored {
 		more = append(more, flagvalue.FormatSize(l.Bytes))
 		if l.Records != ledger.Unknown {

@@ -51,7 +51,7 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	providers := a.newProviders()
-	client := &worker.Client{Archive: store, Profile: a.profile}
+	client := &worker.Client{Archive: store, Profile: a.profile, By: person()}
 	refs, leftOut := retryable(client.Failed(worker.Cause(a.Cause))), 0
 	if a.All {
 		refs, leftOut = retryable(client.Failed("", retryIsVain...)), a.tellVain(cmd.ErrOrStderr(), client)

@@ -57,6 +57,7 @@ type State struct {
 	Cause     string          `json:"cause,omitempty"`    // of the last failure
 	Message   string          `json:"message,omitempty"`
 	RequestID string          `json:"request_id,omitempty"` // of the answer behind that
+	By        string          `json:"by,omitempty"`         // who asked for it or cancelled it, if that is known
 	Changed   time.Time       `json:"changed,omitzero"`
 	Next      time.Time       `json:"next,omitzero"` // when it is tried again
 
@@ -74,9 +75,9 @@ func (s *State) line() ledger.Line {
 	case Failed:
 		line.Kind, line.Cause, line.Message, line.RequestID = ledger.Failed, s.Cause, s.Message, s.RequestID
 	case Cancelled:
-		line.Kind = ledger.Cancelled
+		line.Kind, line.By = ledger.Cancelled, s.By
 	default:
-		line.Kind, line.At, line.Profile, line.Wait = ledger.Asked, s.Asked, s.Profile, s.Wait
+		line.Kind, line.At, line.Profile, line.Wait, line.By = ledger.Asked, s.Asked, s.Profile, s.Wait, s.By
 	}
 	return line
 }
@@ -89,7 +90,7 @@ func (s *State) follow(line *ledger.Line) {
 	}
 	told := State{
 		Schema: stateSchema, Ledger: ledger.Schema, Reference: line.Ref, Key: line.Key, FirstSeen: line.At, Asked: line.At, Changed: line.At,
-		Phase: phases[line.Kind], Cause: line.Cause, Message: line.Message, RequestID: line.RequestID, Options: line.Options,
+		Phase: phases[line.Kind], Cause: line.Cause, Message: line.Message, RequestID: line.RequestID, Options: line.Options, By: line.By,
 	}
 	switch told.Phase {
 	case Waiting:
@@ -108,7 +109,7 @@ func (s *State) followState(told *State) {
 		*s = *told
 	default:
 		s.Phase, s.Cause, s.Message, s.RequestID = told.Phase, told.Cause, told.Message, told.RequestID
-		s.Options, s.Changed, s.Next = told.Options, told.Changed, time.Time{}
+		s.Options, s.By, s.Changed, s.Next = told.Options, told.By, told.Changed, time.Time{}
 		if s.Phase == Waiting {
 			s.Asked, s.Profile, s.Wait, s.Attempts, s.Failures = told.Asked, told.Profile, told.Wait, 0, nil
 		}

@@ -96,7 +96,7 @@ type Line struct {
 
 	Through bool   `json:"through,omitempty"` // adopted: all that landed before the ledger has its line
 	Reason  string `json:"reason,omitempty"`  // a person's
-	By      string `json:"by,omitempty"`      // accepted, removed: the name of that person; notified: a random name of the one sending
+	By      string `json:"by,omitempty"`      // accepted, removed, asked, cancelled: the name of that person, if it is known; notified: a random name of the one sending
 	Deleted bool   `json:"deleted,omitempty"` // removed: with its bag
 	Cut     int64  `json:"cut,omitempty"`     // torn: how many bytes
 	Break   *Break `json:"break,omitempty"`   // adopted: the break that it names
