@@ -155,9 +155,9 @@ func (s *webServer) close() {
 
 // handler serves all that --listen serves at an address.
 func (s *webServer) handler(a *app, address, token string) http.Handler {
-	guard := &page.Guard{Address: address, Hosts: a.PageHosts, Token: token}
+	guard := page.NewGuard(address, a.PageHosts, token, s.observer.log)
 	mux := http.NewServeMux()
-	mux.Handle("/", guard.Wrap(page.Handler(s.observer)))
+	mux.Handle("/", page.Handler(s.observer, guard))
 	probes := s.probes(token == "", guard.Wrap(s.metrics.Handler()))
 	for _, path := range []string{"/livez", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, probes)

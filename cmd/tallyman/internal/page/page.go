@@ -3,7 +3,7 @@ package page
 import (
 	"bytes"
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"html/template"
@@ -49,19 +49,24 @@ type Group struct {
 	Command      string // that helps all of them, or ""
 }
 
-//go:embed page.html
-var text string
+//go:embed *.html
+var texts embed.FS
 
 //go:embed page.css
 var style []byte
 
-// policy lets the page load its own style, and nothing else.
-const policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// policy lets the page load its own style and send its own forms, and nothing else.
+const policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// Handler serves the page. It changes nothing.
-func Handler(s Source) http.Handler {
-	t := template.Must(template.New("page").Funcs(template.FuncMap{"ago": ago, "stamp": stamp}).Parse(text))
+const stylePath = "/page.css"
+
+// Handler serves the page to those whom a Guard lets through. It changes nothing.
+func Handler(s Source, g *Guard) http.Handler {
+	t := template.Must(template.New("page").Funcs(template.FuncMap{
+		"ago": ago, "stamp": stamp, "logsIn": func() bool { return g.token != "" },
+	}).ParseFS(texts, "*.html"))
 	mux := http.NewServeMux()
+	g.serveLogin(mux, t)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		o, err := s.Overview(r.Context())
 		show(w, t, "overview", o, err)
@@ -70,17 +75,23 @@ func Handler(s Source) http.Handler {
 		story, err := s.Story(r.Context(), r.FormValue("ref"))
 		show(w, t, "export", map[string]string{"Ref": redact.URL(r.FormValue("ref")), "Story": story}, err)
 	})
-	mux.HandleFunc("GET /page.css", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+stylePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		_, _ = w.Write(style) // to one who may be gone
 	})
+	origins := http.NewCrossOriginProtection()
+	for _, host := range g.hosts { // a proxy may change the Host that it asks for
+		_ = errors.Join(origins.AddTrustedOrigin("https://"+host), origins.AddTrustedOrigin("http://"+host)) // of what is no host nothing comes
+	}
+	checked := g.Wrap(origins.Handler(mux))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range map[string]string{
-			"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+			"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+			"Referrer-Policy": "same-origin", // with no-referrer, browsers don't say of which site a form is
 		} {
 			w.Header().Set(name, value)
 		}
-		mux.ServeHTTP(w, r)
+		checked.ServeHTTP(w, r)
 	})
 }
 
@@ -93,6 +104,11 @@ func show(w http.ResponseWriter, t *template.Template, name string, data any, er
 	case err != nil:
 		name, data, code = "error", err.Error(), http.StatusServiceUnavailable
 	}
+	showAs(w, t, code, name, data)
+}
+
+// showAs writes a view with a status.
+func showAs(w http.ResponseWriter, t *template.Template, code int, name string, data any) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, name, data); err != nil {
 		http.Error(w, "the page can't be made", http.StatusInternalServerError)
