@@ -144,6 +144,7 @@ func TestOnePackageImportsEachSDK(t *testing.T) {
 		"github.com/prometheus":                         module + "/cmd/tallyman/internal/metrics",
 		"github.com/spf13/cobra":                        module + "/cmd/tallyman",
 		"github.com/vbauerster/mpb":                     module + "/cmd/tallyman",
+		"github.com/wneessen/go-mail":                   module + "/cmd/tallyman/internal/notify",
 		"gopkg.in/ini.v1":                               module + "/fetch/internal/huawei",
 	}
 	for path, p := range list(t) {

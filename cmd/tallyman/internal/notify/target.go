@@ -106,6 +106,7 @@ type Service string
 
 // The services.
 const (
+	Mail     Service = "mail"
 	Command  Service = "command"
 	Webhook  Service = "webhook"
 	DingTalk Service = "dingtalk"
@@ -116,11 +117,11 @@ const (
 )
 
 // Services are all services.
-var Services = []Service{Command, Webhook, DingTalk, Feishu, WeCom, Slack, Ping}
+var Services = []Service{Mail, Command, Webhook, DingTalk, Feishu, WeCom, Slack, Ping}
 
 // senders send by each service.
 var senders = map[Service]func(context.Context, *Target, Message) error{
-	Webhook: sendWebhook, DingTalk: sendDingTalk, Feishu: sendFeishu, WeCom: sendWeCom, Slack: sendSlack, Ping: sendPing,
+	Mail: sendMail, Command: sendCommand, Webhook: sendWebhook, DingTalk: sendDingTalk, Feishu: sendFeishu, WeCom: sendWeCom, Slack: sendSlack, Ping: sendPing,
 }
 
 // ErrRefused is of a message that a service does not take, or not now. To send it again soon
