@@ -76,7 +76,7 @@ func TestHeldBy(t *testing.T) {
 func FuzzConfig(f *testing.F) {
 	for _, s := range []string{"part-size: 4MiB\nwait: 3600\n", "endpoint: {sls: http://127.0.0.1:1}\n", "places:\n  - {match: \"sls://cn-hangzhou/\", profile: a}\n", "places: [{match: 'sls://cn-*/', endpoint: {oss: 'http://a'}}, {match: 'dbs://r/', dbs-bucket: my-backups, endpoint: 'https://b'}]", "allow-host: [a, 'b:1']\n",
 		"schedule:\n  - place: sls://cn-hangzhou/p/\n    cron: \"0 6 * * *\"\n    since: 7d\n", "schedule: [{place: sls://r/p/, every: 1h, match: 'a*'}]", "a: &a {b: *a}\n", "? a\n: b\n", "--- \n---\na: 1\n",
-		"redis: redis://:canary@h\n", "access-key-secret: canary\n", "%YAML 1.3\n---\n", "wait: !!int \"canary\"\n", "<<: {a: 1}\n", "\xff\xfe", "wait: |\n  1h\n", "- a\n", "json: yes\n", "a", ""} {
+		"redis: redis://:canary@h\n", "notify: [{by: mail, server: 'h:25', from: a@b, to: c@d}, {by: ping, url-file: /u, every: 1h}, {by: slack, url-env: U, on: [daily], at: '8:00'}]", "access-key-secret: canary\n", "%YAML 1.3\n---\n", "wait: !!int \"canary\"\n", "<<: {a: 1}\n", "\xff\xfe", "wait: |\n  1h\n", "- a\n", "json: yes\n", "a", ""} {
 		f.Add([]byte(s))
 	}
 	known := map[string]*pflag.Flag{}

@@ -22,7 +22,7 @@ import (
 
 // readFile sets the flags that are not set yet from the configuration file: that
 // of --config, or the one at the place that convention gives, if it exists. Its
-// keys are names in known, expect, hold, places and schedule. Every key is checked, even if
+// keys are names in known and of structures. Every key is checked, even if
 // this command has no such flag. What is wrong is a UsageError that begins with
 // the file, the line and the column.
 func (o *Options) readFile(flags *pflag.FlagSet, known func() map[string]*pflag.Flag) error {
@@ -77,6 +77,7 @@ func structures() map[string]structure {
 		"places":   {(*fileReader).places, "the profile, the endpoint and the bucket of DBS for the references that each match has"},
 		"schedule": {(*fileReader).schedule, "the places that a worker looks for new jobs in, and when"},
 		"expect":   {(*fileReader).expect, "how often something is to land in a place, or which log stores are to be covered without gaps"},
+		"notify":   {(*fileReader).notify, "whom a worker tells of what happens in the archive, by which service, and of what"},
 		"hold":     {(*fileReader).hold, "the places, or globs of them, of which forget --delete deletes nothing"},
 	}
 }
@@ -130,7 +131,7 @@ func (r *fileReader) forEach(node ast.Node, do func(key, value ast.Node, name st
 	for entries := mapping.MapRange(); entries.Next(); {
 		key := entries.Key()
 		name := key.GetToken().Value
-		if secretName().MatchString(name) && !strings.HasSuffix(name, "-file") {
+		if secretName().MatchString(name) && !strings.HasSuffix(name, "-file") && !strings.HasSuffix(name, "-env") {
 			return r.errorAt(key, "%s: a secret must not be in this file: keep it in a profile of ~/.aliyun/config.json, "+
 				"as `aliyun configure` makes it, or of ~/.huaweicloud/credentials, or in ALIBABA_CLOUD_ACCESS_KEY_ID and "+
 				"ALIBABA_CLOUD_ACCESS_KEY_SECRET, or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK; places: can name the profile", name)
@@ -225,6 +226,24 @@ func (r *fileReader) text(node ast.Node, kind string) (string, error) {
 	return node.GetToken().Value, nil
 }
 
+// textOf is text, or the texts of a list, with commas between them, where a flag of type
+// kind may be given several times.
+func (r *fileReader) textOf(node ast.Node, kind string) (string, error) {
+	list, ok := node.(*ast.SequenceNode)
+	if !ok || kind != "stringSlice" {
+		return r.text(node, kind)
+	}
+	var texts []string
+	for _, value := range list.Values {
+		text, err := r.text(value, "string")
+		if err != nil {
+			return "", err
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ","), nil
+}
+
 func (r *fileReader) endpoints(node ast.Node) error {
 	return r.forEach(node, func(_, value ast.Node, provider string) error {
 		address, err := r.text(value, "string")
@@ -280,7 +299,7 @@ func (r *fileReader) entries(node ast.Node, what, example string, settings map[s
 					return nil
 				})
 			}
-			text, err := r.text(value, setting.kind)
+			text, err := r.textOf(value, setting.kind)
 			if err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/cmd/tallyman/internal/notify"
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
 	"tallyman/fetch/redact"
@@ -144,6 +145,7 @@ type Options struct {
 	Places   []Place
 	Schedule []worker.ScheduleEntry
 	Expect   []Expectation
+	Notify   []notify.Target
 	Hold     []string // what forget must not delete, as worker.Match has it
 	Read     string   // the name of that file, or "" if there is none
 	Warnings []string // of what it says and what can't be meant

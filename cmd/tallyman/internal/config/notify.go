@@ -1,0 +1,183 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/mail"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/cmd/tallyman/internal/notify"
+)
+
+// What counts for a target that says nothing else.
+const (
+	defaultInterval = 5 * time.Minute
+	defaultPing     = 5 * time.Minute
+	defaultDaily    = 8 * time.Hour // since midnight
+)
+
+var defaultTopics = []notify.Topic{notify.Damage, notify.Failed, notify.Unlisted, notify.Gap, notify.Doubt, notify.AllClear}
+
+// The least times, with which no chat takes it for too many messages.
+const (
+	minInterval = 10 * time.Second
+	minPing     = 10 * time.Second
+)
+
+// targetSettings are the settings that targets of each service may have, besides those that
+// all may.
+var targetSettings = map[notify.Service]string{
+	notify.Mail: "server tls from to user password-file password-env on interval at", notify.Command: "command on interval at",
+	notify.Webhook: "url-file url-env secret-file secret-env on interval at", notify.Slack: "url-file url-env on interval at",
+	notify.DingTalk: "url-file url-env secret-file secret-env keyword on interval at", notify.Feishu: "url-file url-env secret-file secret-env keyword on interval at",
+	notify.WeCom: "url-file url-env keyword on interval at", notify.Ping: "url-file url-env every",
+}
+
+var targetName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`) })
+
+// notify reads whom a worker tells of what happens in the archive.
+func (r *fileReader) notify(node ast.Node) error {
+	t := newTarget()
+	given := map[string]bool{}
+	settings := targetReaders(&t)
+	for name, setting := range settings {
+		set := setting.set
+		setting.set = func(text string) error { given[name] = true; return set(text) }
+		settings[name] = setting
+	}
+	return r.entries(node, "target", "{by: slack, url-file: FILE}", settings, func(entry ast.Node) error {
+		if t.Name == "" {
+			t.Name = string(t.By)
+		}
+		if err := checkTarget(&t, given); err != nil {
+			return r.errorAt(entry, "%w", err)
+		}
+		if slices.ContainsFunc(r.options.Notify, func(other notify.Target) bool { return other.Name == t.Name }) {
+			return r.errorAt(entry, "there is a target %s already: give each a name", t.Name)
+		}
+		r.options.Notify = append(r.options.Notify, t)
+		t = newTarget()
+		clear(given)
+		return nil
+	})
+}
+
+func newTarget() notify.Target {
+	return notify.Target{On: defaultTopics, Interval: defaultInterval, Every: defaultPing, At: defaultDaily}
+}
+
+// targetReaders are the settings of a target.
+func targetReaders(t *notify.Target) map[string]entrySetting {
+	text := func(to *string) entrySetting {
+		return entrySetting{kind: "string", set: func(text string) error { *to = text; return nil }}
+	}
+	file := func(to *string) entrySetting {
+		return entrySetting{kind: "string", set: func(text string) (err error) { *to, err = expandHome(text); return err }}
+	}
+	duration := func(to *time.Duration, least time.Duration) entrySetting {
+		return entrySetting{kind: "DURATION", set: func(text string) (err error) {
+			if *to, err = flagvalue.ParseDuration(text); err == nil && *to < least {
+				err = errors.New("must be at least " + least.String())
+			}
+			return err
+		}}
+	}
+	return map[string]entrySetting{
+		"name": text(&t.Name), "keyword": text(&t.Keyword), "command": file(&t.Command),
+		"url-file": file(&t.URL.File), "url-env": text(&t.URL.Env), "secret-file": file(&t.Secret.File), "secret-env": text(&t.Secret.Env),
+		"server": text(&t.Server), "from": text(&t.From), "to": text(&t.To), "user": text(&t.User), "password-file": file(&t.Password.File), "password-env": text(&t.Password.Env),
+		"interval": duration(&t.Interval, minInterval), "every": duration(&t.Every, minPing),
+		"by": oneOf(notify.Services, func(s notify.Service) { t.By = s }), "tls": oneOf([]string{notify.TLSImplicit, notify.TLSStart, notify.TLSNone}, func(s string) { t.TLS = s }),
+		"on": {kind: "stringSlice", set: func(text string) error {
+			t.On = nil
+			add := oneOf(notify.Topics, func(topic notify.Topic) { t.On = append(t.On, topic) })
+			for topic := range strings.SplitSeq(text, ",") {
+				if err := add.set(strings.TrimSpace(topic)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		"at": {kind: "string", set: func(text string) error {
+			clock, err := time.Parse("15:04", text)
+			t.At = time.Duration(clock.Hour())*time.Hour + time.Duration(clock.Minute())*time.Minute
+			if err != nil {
+				return errors.New(`must be a time of the day like "08:00"`)
+			}
+			return nil
+		}},
+	}
+}
+
+// oneOf is a setting that has one of a few words.
+func oneOf[T ~string](words []T, set func(T)) entrySetting {
+	var known []string
+	for _, word := range words {
+		known = append(known, string(word))
+	}
+	return entrySetting{kind: strings.Join(known, "|"), set: func(text string) error {
+		if !slices.Contains(known, text) {
+			return fmt.Errorf("%s: must be one of %s%s", text, strings.Join(known, ", "), cli.DidYouMean("", text, known))
+		}
+		set(T(text))
+		return nil
+	}}
+}
+
+// checkTarget says what a target lacks of what its service needs, or has too much.
+func checkTarget(t *notify.Target, given map[string]bool) error {
+	if t.By == "" {
+		return errors.New("must have by, such as by: mail")
+	}
+	may := append(strings.Fields(targetSettings[t.By]), "name", "by")
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(may, name) {
+			return fmt.Errorf("%s: a target by %s has no such setting", name, t.By)
+		}
+	}
+	both := func(s notify.Secret) bool { return s.File != "" && s.Env != "" }
+	switch {
+	case !targetName().MatchString(t.Name):
+		return fmt.Errorf("name: %q: must be letters, digits, dots, _ and -", t.Name)
+	case both(t.URL) || both(t.Secret) || both(t.Password):
+		return errors.New("a secret is in a file or in a variable, not in both")
+	case t.By == notify.Command && t.Command == "":
+		return errors.New("must have command: PROGRAM")
+	case t.By == notify.Mail:
+		return checkMail(t)
+	case t.By != notify.Command && t.URL == notify.Secret{}:
+		return errors.New("must have url-file: FILE, or url-env: VARIABLE, with the URL, which is a secret")
+	}
+	return nil
+}
+
+func checkMail(t *notify.Target) error {
+	_, port, err := net.SplitHostPort(t.Server)
+	if err != nil {
+		return errors.New("must have server: HOST:PORT")
+	}
+	if t.TLS == "" {
+		t.TLS = map[bool]string{true: notify.TLSImplicit, false: notify.TLSStart}[port == "465"]
+	}
+	_, fromErr := mail.ParseAddress(t.From)
+	_, toErr := mail.ParseAddressList(t.To)
+	switch {
+	case fromErr != nil || toErr != nil:
+		return errors.New("must have from: ADDRESS and to: ADDRESS, several with commas")
+	case (t.User == "") != (t.Password == notify.Secret{}):
+		return errors.New("user goes with password-file: FILE or password-env: VARIABLE")
+	case t.User != "" && t.TLS == notify.TLSNone:
+		return errors.New("no password is sent without TLS")
+	}
+	return nil
+}
