@@ -89,7 +89,7 @@ func (c *statusCommand) newOverview(places []string) (overview, error) {
 			return nil, err
 		}
 		for _, e := range c.app.Schedule {
-			if e.Place.String() == p.Name {
+			if e.Place.String() == p.Name && (e.Cron != "" || !p.Tried.IsZero()) { // else it is due once a worker runs
 				set(&line.Next, e.Due(p.Tried))
 			}
 		}
