@@ -13,6 +13,7 @@ import (
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
+	"tallyman/verify/archive/coverage"
 	"tallyman/worker"
 )
 
@@ -94,7 +95,11 @@ func (o *observer) close() {
 type observedPlace struct {
 	*placeLine
 	catalog.Place
-	interval time.Duration // of its schedule; 0: none
+	interval   time.Duration // of its schedule; 0: none
+	mismatched int64         // exports of which the source counts other records than landed, unless accepted
+	expected   bool          // something is expected of it
+	gaps       time.Duration // of the time that it is to cover, what lacks and is no longer under way
+	late       bool
 }
 
 // observedPlaces are all places, by name.
@@ -109,10 +114,11 @@ func (c *statusCommand) observedPlaces() (places []observedPlace, err error) {
 		}
 		sums[p.Name] = p
 	}
-	for _, e := range c.app.Schedule {
-		if c.overview[e.Place.String()] == nil { // it was never listed
-			c.overview.of(e.Place.String())
-		}
+	for _, e := range c.app.Schedule { // though it was never listed
+		c.overview.of(e.Place.String())
+	}
+	for _, e := range c.app.Expect { // though nothing has landed
+		c.overview.of(e.Place)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.overview)) {
 		line, p := c.overview[name], sums[name]
@@ -121,7 +127,7 @@ func (c *statusCommand) observedPlaces() (places []observedPlace, err error) {
 		line.Failed = p.Phases[catalog.Failed].Exports - p.Settled[catalog.Failed].Exports
 		line.Gone = p.Phases[catalog.Damaged].Exports + p.Phases[catalog.Absent].Exports
 		line.Accepted = p.Settled[catalog.Failed].Exports + p.Settled[catalog.Landed].Exports
-		observed := observedPlace{line, p, 0}
+		observed := observedPlace{placeLine: line, Place: p}
 		for _, e := range c.app.Schedule {
 			if e.Place.String() == name {
 				observed.interval = e.LongestInterval()
@@ -130,6 +136,29 @@ func (c *statusCommand) observedPlaces() (places []observedPlace, err error) {
 		places = append(places, observed)
 	}
 	return places, nil
+}
+
+// addAlarms adds to places what is expected of them and is not met, and of how many exports
+// the source counts other records than landed. What something is expected of is among them.
+func (c *statusCommand) addAlarms(places []observedPlace, now time.Time) error {
+	findings, err := coverage.Check(c.catalog, c.app.expectations(), now)
+	if err != nil {
+		return err
+	}
+	mismatched, err := c.catalog.Doubted(string(archive.WitnessMismatch))
+	if err != nil {
+		return err
+	}
+	for i := range places {
+		p := &places[i]
+		p.mismatched = mismatched[p.placeLine.Place]
+		for _, f := range findings {
+			if f.Place == p.placeLine.Place {
+				p.expected, p.late, p.gaps = true, p.late || f.Late, p.gaps+coverage.Length(f.Windows.Gaps)
+			}
+		}
+	}
+	return nil
 }
 
 // snapshot is what the metrics tell.
@@ -144,6 +173,9 @@ func (o *observer) snapshot(ctx context.Context) (s metrics.Snapshot, err error)
 	}
 	err = o.ask(ctx, func(c *statusCommand) error {
 		places, err := c.observedPlaces()
+		if err == nil {
+			err = c.addAlarms(places, time.Now())
+		}
 		if err != nil {
 			return err
 		}
@@ -182,6 +214,6 @@ func metricsOf(p observedPlace) metrics.Place {
 		},
 		Bytes: p.Phases[catalog.Landed].Bytes, Records: p.Phases[catalog.Landed].Records,
 		Listed: at(p.placeLine.Listed), LastLanded: at(p.placeLine.LastLanded), Proven: at(p.Proven), Due: at(p.Next), Interval: p.interval,
-		Unlisted: p.placeLine.Message != "" && p.AcceptedBy == "",
+		Unlisted: p.placeLine.Message != "" && p.AcceptedBy == "", Mismatched: p.mismatched, Expected: p.expected, Gaps: p.gaps, Late: p.late,
 	}
 }

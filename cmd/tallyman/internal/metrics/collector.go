@@ -34,6 +34,9 @@ var gauges = []struct {
 	{"tallyman_place_due_timestamp_seconds", "When the place is to be listed next, by the schedule.", []string{"place"}},
 	{"tallyman_place_interval_seconds", "How far apart the schedule has two listings of the place.", []string{"place"}},
 	{"tallyman_place_unlisted", "1 if the place can't be listed, and nobody has accepted that.", []string{"place"}},
+	{"tallyman_exports_mismatched", "Exports that landed, of which the source counts other records, and that nobody has accepted.", []string{"place"}},
+	{"tallyman_place_gap_seconds", "Of the time that is to be covered, what is not, and whose grace is over.", []string{"place"}},
+	{"tallyman_place_late", "1 if what is expected of the place is late.", []string{"place"}},
 	{"tallyman_failed_exports", "Exports that have failed and that nobody has accepted, by cause.", []string{"cause"}},
 	{"tallyman_disk_size_bytes", "Size of the archive's file system.", nil},
 	{"tallyman_disk_free_bytes", "What is free of the archive's file system, the reserve included.", nil},
@@ -104,6 +107,11 @@ func (p *Place) collect(gauge func(string, float64, ...string)) {
 	gauge("tallyman_landed_bytes", float64(p.Bytes), p.Name)
 	gauge("tallyman_landed_records", float64(p.Records), p.Name)
 	gauge("tallyman_place_unlisted", number(p.Unlisted), p.Name)
+	gauge("tallyman_exports_mismatched", float64(p.Mismatched), p.Name)
+	if p.Expected {
+		gauge("tallyman_place_gap_seconds", p.Gaps.Seconds(), p.Name)
+		gauge("tallyman_place_late", number(p.Late), p.Name)
+	}
 	if p.Missing != nil {
 		gauge("tallyman_exports_missing", float64(*p.Missing), p.Name)
 	}

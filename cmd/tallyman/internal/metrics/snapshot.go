@@ -35,6 +35,10 @@ type Place struct {
 	Due        time.Time     // when it is to be listed next, by the schedule
 	Interval   time.Duration // between two listings by the schedule; 0: it is in no schedule
 	Unlisted   bool          // it can't be listed, and nobody has accepted that
+	Mismatched int64         // of what landed, that of which the source counts other records, and that nobody has accepted
+	Expected   bool          // something is expected of it: that it covers a time, or that something lands
+	Gaps       time.Duration // of that time, what lacks and is no longer under way
+	Late       bool          // what was due after the last is not there
 }
 
 // maxPlaces is how many places have metrics of their own. The others, the last by name,
@@ -55,7 +59,8 @@ func bounded(places []Place) []Place {
 			other.Exports[state] += n
 		}
 		other.Doubts, other.Bytes, other.Records = other.Doubts+p.Doubts, other.Bytes+p.Bytes, other.Records+p.Records
-		other.Unlisted = other.Unlisted || p.Unlisted
+		other.Unlisted, other.Mismatched = other.Unlisted || p.Unlisted, other.Mismatched+p.Mismatched
+		other.Expected, other.Late, other.Gaps = other.Expected || p.Expected, other.Late || p.Late, other.Gaps+p.Gaps
 		if p.Missing != nil {
 			if other.Missing == nil {
 				other.Missing = new(int64)
