@@ -67,6 +67,11 @@ func (w *Watcher) Run(ctx context.Context) {
 		end()
 		_ = w.catalog.Close() // which was only read
 	}()
+	for i := range w.Targets {
+		if w.Targets[i].By == Ping {
+			w.sending.Go(func() { w.ping(ctx, &w.Targets[i]) })
+		}
+	}
 	for ; ctx.Err() == nil; sleep(ctx, lookEvery) {
 		err := w.look(ctx, sendCtx)
 		text := ""
@@ -100,6 +105,18 @@ func (w *Watcher) look(ctx, sendCtx context.Context) error {
 	now := time.Now()
 	if err := w.find(ctx, now); err != nil {
 		return err
+	}
+	for i := range w.Targets {
+		t := &w.Targets[i]
+		if t.By == Ping {
+			continue
+		}
+		if err := w.tell(ctx, sendCtx, t, now); err != nil {
+			return err
+		}
+		if err := w.tellDaily(ctx, sendCtx, t, now); err != nil {
+			return err
+		}
 	}
 	return nil
 }
