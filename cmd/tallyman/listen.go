@@ -157,7 +157,7 @@ func (s *webServer) close() {
 func (s *webServer) handler(a *app, address, token string) http.Handler {
 	guard := page.NewGuard(address, a.PageHosts, token, s.observer.log)
 	mux := http.NewServeMux()
-	mux.Handle("/", page.Handler(s.observer, guard))
+	mux.Handle("/", page.Handler(s.observer, guard, nil))
 	probes := s.probes(token == "", guard.Wrap(s.metrics.Handler()))
 	for _, path := range []string{"/livez", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, probes)

@@ -50,7 +50,7 @@ func (p *observedPlace) shown(now time.Time) page.Place {
 	line := p.placeLine
 	shown := page.Place{
 		Name: line.Place, Listed: line.Listed, LastLanded: line.LastLanded, Proven: line.Proven, Sums: line.sums(now),
-		Doubted: line.Doubts > 0, Bad: line.Failed+line.Gone > 0 || line.Message != "" && line.AcceptedBy == "",
+		Doubted: line.Doubts > 0, Waits: line.Waiting > 0, Bad: line.Failed+line.Gone > 0 || line.Message != "" && line.AcceptedBy == "",
 	}
 	if line.Message != "" && line.AcceptedBy == "" {
 		shown.Problem, shown.Command = line.Cause+": "+line.Message, line.Command
@@ -80,10 +80,10 @@ func groupOf(c catalog.Cause) page.Group {
 }
 
 // Story implements page.Source: it is what explain prints.
-func (o *observer) Story(ctx context.Context, reference string) (text string, err error) {
+func (o *observer) Story(ctx context.Context, reference string) (told page.Story, err error) {
 	ref, err := fetch.ParseRef(reference)
 	if err != nil || ref.Signed() {
-		return "", fmt.Errorf("%s: %w", redact.URL(reference), fs.ErrNotExist)
+		return told, fmt.Errorf("%s: %w", redact.URL(reference), fs.ErrNotExist)
 	}
 	err = o.ask(ctx, func(c *statusCommand) error {
 		s := story{ref: ref}
@@ -105,8 +105,26 @@ func (o *observer) Story(ctx context.Context, reference string) (text string, er
 		}
 		var b bytes.Buffer
 		err = s.print(&b, o.archive)
-		text = b.String()
+		told.Text = b.String()
+		if e, err := c.catalog.Export(ref.Key()); err == nil {
+			told.Verbs = verbsFor(&e)
+		}
 		return err
 	})
-	return text, unsecret(err)
+	return told, unsecret(err)
+}
+
+// verbsFor are what a person may want done to an export as it stands.
+func verbsFor(e *catalog.Export) []page.Verb {
+	switch {
+	case e.Phase == catalog.Failed && e.Accepted == nil:
+		return []page.Verb{page.Retry, page.Accept, page.Cancel}
+	case e.Phase == catalog.Failed, e.Phase == catalog.Asked:
+		return []page.Verb{page.Retry, page.Cancel}
+	case e.Phase == catalog.Cancelled:
+		return []page.Verb{page.Retry}
+	case e.Phase == catalog.Landed && e.Open > 0:
+		return []page.Verb{page.Accept}
+	}
+	return nil
 }

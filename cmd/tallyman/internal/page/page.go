@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch/redact"
 )
 
@@ -20,7 +21,13 @@ type Source interface {
 	Overview(ctx context.Context) (Overview, error)
 	// Story tells in plain words what happened to an export. It fails with
 	// fs.ErrNotExist if nothing is known of it.
-	Story(ctx context.Context, reference string) (string, error)
+	Story(ctx context.Context, reference string) (Story, error)
+}
+
+// A Story is what happened to an export, and what can be done to it as it stands now.
+type Story struct {
+	Text  string
+	Verbs []Verb
 }
 
 // An Overview is what the page opens on.
@@ -35,7 +42,7 @@ type Place struct {
 	Schedule                   string     // "on schedule", "late" or "never listed"; "" if it is in none
 	Listed, LastLanded, Proven *time.Time // nil: never
 	Sums                       []string
-	Doubted, Bad               bool   // something landed with open doubts; something failed, is gone or can't be listed
+	Doubted, Bad, Waits        bool   // something landed with open doubts; something failed, is gone or can't be listed; something waits
 	Problem, Command           string // why it can't be listed, and the command that settles that
 }
 
@@ -60,20 +67,29 @@ const policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-acti
 
 const stylePath = "/page.css"
 
-// Handler serves the page to those whom a Guard lets through. It changes nothing.
-func Handler(s Source, g *Guard) http.Handler {
+// Handler serves the page to those whom a Guard lets through. What they want done an Actor
+// does; without one nothing can be done.
+func Handler(s Source, g *Guard, by Actor) http.Handler {
 	t := template.Must(template.New("page").Funcs(template.FuncMap{
 		"ago": ago, "stamp": stamp, "logsIn": func() bool { return g.token != "" },
+		"can": func(v Verb) bool { return by != nil && by.Offers(v) },
+		"act": func(v Verb, ref, phase, cause, place string) string {
+			return "/act?" + Action{Verb: v, Ref: ref, Phase: phase, Cause: cause, Place: place}.Query()
+		},
+		"exports": func(n int64) string { return cli.Plural(n, "export") },
 	}).ParseFS(texts, "*.html"))
 	mux := http.NewServeMux()
 	g.serveLogin(mux, t)
+	if by != nil {
+		(&actions{guard: g, pages: t, by: by}).serve(mux)
+	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		o, err := s.Overview(r.Context())
 		show(w, t, "overview", o, err)
 	})
 	mux.HandleFunc("GET /export", func(w http.ResponseWriter, r *http.Request) {
 		story, err := s.Story(r.Context(), r.FormValue("ref"))
-		show(w, t, "export", map[string]string{"Ref": redact.URL(r.FormValue("ref")), "Story": story}, err)
+		show(w, t, "export", map[string]any{"Ref": redact.URL(r.FormValue("ref")), "Story": story}, err)
 	})
 	mux.HandleFunc("GET "+stylePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")

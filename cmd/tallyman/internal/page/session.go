@@ -17,6 +17,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
+
+	"tallyman/fetch/redact"
 )
 
 // How long a browser stays logged in, how many may be at once, how much a form may have,
@@ -259,7 +261,7 @@ func cleanName(text string) string {
 			return -1
 		}
 		return r
-	}, strings.TrimSpace(text))
+	}, redact.Text(strings.TrimSpace(text)))
 	if runes := []rune(text); len(runes) > maxName {
 		text = string(runes[:maxName])
 	}

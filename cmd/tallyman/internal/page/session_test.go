@@ -23,8 +23,8 @@ const (
 type nothing struct{}
 
 func (nothing) Overview(context.Context) (Overview, error) { return Overview{}, nil }
-func (nothing) Story(context.Context, string) (string, error) {
-	return "", fs.ErrNotExist
+func (nothing) Story(context.Context, string) (Story, error) {
+	return Story{}, fs.ErrNotExist
 }
 
 func newTestGuard(token string) *Guard {
@@ -88,7 +88,7 @@ func (b *browser) logIn(token string) *httptest.ResponseRecorder {
 func TestTheTokenBeginsASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newTestGuard(testToken)
-		b := newBrowser(Handler(nothing{}, g))
+		b := newBrowser(Handler(nothing{}, g, nil))
 		if w := b.get("/?a=b"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/login?next=%2F%3Fa%3Db" {
 			t.Errorf("without a session: %d %s", w.Code, w.Header())
 		}
@@ -130,7 +130,7 @@ func TestTheTokenBeginsASession(t *testing.T) {
 // Who guesses is slowed down, by the form and by the header, and other addresses are not.
 func TestGuessesAreSlowedDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBrowser(Handler(nothing{}, newTestGuard(testToken)))
+		b := newBrowser(Handler(nothing{}, newTestGuard(testToken), nil))
 		for range guessBurst - 1 {
 			if w := b.logIn("wrong"); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "not the token") {
 				t.Errorf("a wrong token: %d %s", w.Code, w.Body)
@@ -167,7 +167,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	t.Parallel()
 	g := newTestGuard(testToken)
 	g.hosts = []string{"t.internal"}
-	b := newBrowser(Handler(nothing{}, g))
+	b := newBrowser(Handler(nothing{}, g, nil))
 	send := func(headers map[string]string, change func(url.Values)) int {
 		form := formOf(b.get("/login"))
 		form.Set("token", testToken)

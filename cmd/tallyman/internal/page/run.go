@@ -1,0 +1,107 @@
+package page
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"sync"
+	"time"
+)
+
+// So many actions are remembered, and so much is told of each. Whoever asks how far one is
+// waits a little, so that most have ended when they are first shown.
+const (
+	maxRuns     = 50
+	maxFailures = 100
+	maxDone     = 20
+	runPatience = 2 * time.Second
+)
+
+// runs are the actions that people had done, those that were begun last at the end. Its
+// methods may be called by many goroutines at once.
+type runs struct {
+	mu  sync.Mutex
+	all []*run
+}
+
+// A run is an action that is being done, or was.
+type run struct {
+	id    string
+	ended chan struct{}
+	mu    sync.Mutex
+	told  told
+}
+
+// told is what is told of a run.
+type told struct {
+	Action       Action
+	Exports      int64
+	Done, Failed int64
+	Ended        bool
+	Successes    []Result // some of those for which it was done
+	Failures     []Result // some of the others
+}
+
+// Left is how many exports are still to come.
+func (t told) Left() int64 { return t.Exports - t.Done - t.Failed }
+
+// begin has an action done, and returns the ID by which it is asked for.
+func (r *runs) begin(a Action, exports int64, do func(report func(Result))) (id string) {
+	made := &run{id: rand.Text(), ended: make(chan struct{}), told: told{Action: a, Exports: exports}}
+	r.mu.Lock()
+	r.all = append(r.all, made)
+	r.all = r.all[max(0, len(r.all)-maxRuns):]
+	r.mu.Unlock()
+	go func() {
+		defer close(made.ended)
+		do(made.report)
+		made.mu.Lock()
+		defer made.mu.Unlock()
+		made.told.Ended = true
+	}()
+	return made.id
+}
+
+// report takes in what came of one export.
+func (r *run) report(result Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if result.Err == "" {
+		r.told.Done++
+		if len(r.told.Successes) < maxDone {
+			r.told.Successes = append(r.told.Successes, result)
+		}
+		return
+	}
+	r.told.Failed++
+	if len(r.told.Failures) < maxFailures {
+		r.told.Failures = append(r.told.Failures, result)
+	}
+}
+
+// wait tells of a run once it has ended, or how far it is after a little while. It reports
+// whether the run is known.
+func (r *runs) wait(ctx context.Context, id string) (told, bool) {
+	r.mu.Lock()
+	i := slices.IndexFunc(r.all, func(one *run) bool { return one.id == id })
+	var found *run
+	if i >= 0 {
+		found = r.all[i]
+	}
+	r.mu.Unlock()
+	if found == nil {
+		return told{}, false
+	}
+	timer := time.NewTimer(runPatience)
+	defer timer.Stop()
+	select {
+	case <-found.ended:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	found.mu.Lock()
+	defer found.mu.Unlock()
+	t := found.told
+	t.Successes, t.Failures = slices.Clone(t.Successes), slices.Clone(t.Failures)
+	return t, true
+}
