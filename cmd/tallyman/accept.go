@@ -63,6 +63,7 @@ type acceptedLine struct {
 }
 
 func (a *app) accept(cmd *cobra.Command, args []string) error {
+	a.Reason = redact.Text(a.Reason) // it is kept for ever
 	if a.From.Value.IsZero() != a.To.Value.IsZero() || !a.From.Value.IsZero() && !a.From.Value.Before(a.To.Value) {
 		return cli.Usagef("--from and --to go together, and --from is the earlier")
 	}

@@ -69,7 +69,8 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 	q.keepsSecrets(t) // in the midst
 	for path, shows := range map[string]string{
 		"/": "failed", "/metrics": "tallyman_", "/readyz": "archive", "/export?ref=" + url.QueryEscape(testRef("landed")): "landed",
-		"/export?ref=" + url.QueryEscape(secretURL): "",
+		"/export?ref=" + url.QueryEscape(secretURL): "", "/act?verb=retry&phase=failed": "that failed", "/act?verb=cancel&phase=asked": "that wait",
+		"/act?verb=retry&ref=" + url.QueryEscape(secretURL): "",
 	} {
 		text := getText(t, "http://"+page+path)
 		if hidden(t, path, text, queuedSecrets); !strings.Contains(text, shows) {
@@ -82,6 +83,10 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 	q.cloud.UpdateJob(testProject, slowName, func(j *sandbox.Job) { j.File.Faults.SlowBytesPerSecond = 0 })
 	q.landed(t, 5)
 	q.tells(t)
+	accepted := q.accept(t, page)
+	if hidden(t, "what the page has done", accepted, queuedSecrets); !strings.Contains(accepted, "exports accepted") {
+		t.Errorf("the page accepts nothing: %s", accepted)
+	}
 	q.keepsSecrets(t) // at the end
 	for _, w := range workers {
 		w.Process.Signal(syscall.SIGTERM)
@@ -92,6 +97,23 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 }
 
 func testRef(job string) string { return "sls://cn-hangzhou/" + testProject + "/" + job }
+
+// accept has the page at an address accept all that has failed, and returns what it tells.
+func (q *cluster) accept(t *testing.T, address string) string {
+	t.Helper()
+	form := formOf(getText(t, "http://"+address+"/act?verb=accept&phase=failed"))
+	form.Set("reason", "seen, as "+secretKey)
+	resp, err := http.PostForm("http://"+address+"/act", form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
 
 // getText returns what a server answers, whatever its status.
 func getText(t *testing.T, address string) string {

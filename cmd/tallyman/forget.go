@@ -11,6 +11,7 @@ import (
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -92,6 +93,7 @@ type removedLine struct {
 }
 
 func (a *app) forget(cmd *cobra.Command, args []string) error {
+	a.Reason = redact.Text(a.Reason) // it is kept for ever
 	store, refs, err := a.settling(cmd, args)
 	if err != nil {
 		return err

@@ -156,8 +156,12 @@ func (s *webServer) close() {
 // handler serves all that --listen serves at an address.
 func (s *webServer) handler(a *app, address, token string) http.Handler {
 	guard := page.NewGuard(address, a.PageHosts, token, s.observer.log)
+	var actor page.Actor = s.observer
+	if a.PageReadOnly {
+		actor = nil
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/", page.Handler(s.observer, guard, nil))
+	mux.Handle("/", page.Handler(s.observer, guard, actor))
 	probes := s.probes(token == "", guard.Wrap(s.metrics.Handler()))
 	for _, path := range []string{"/livez", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, probes)

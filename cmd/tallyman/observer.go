@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"tallyman/cmd/tallyman/internal/metrics"
@@ -26,6 +27,8 @@ type observer struct {
 	log     *slog.Logger
 	ctx     context.Context // until close: what is begun for one who asks is of use to all
 	end     context.CancelFunc
+
+	acting sync.WaitGroup // what people have done by the page
 
 	turn      chan struct{} // held by who asks the catalog
 	catalog   *catalog.Catalog
@@ -88,6 +91,7 @@ func (o *observer) refresh() (err error) {
 func (o *observer) close() {
 	o.end()
 	o.turn <- struct{}{}
+	o.acting.Wait()
 	_ = o.catalog.Close() // which was only read
 }
 

@@ -10,9 +10,10 @@ func newServeCommand(a *app) *cobra.Command {
 		Short: "Serve the page, metrics and health without a worker",
 		Long: `Serve shows in a browser what the archive holds, what it waits for and what has
 failed, as status and explain tell it, and serves /metrics, /livez and /readyz. It
-reads the archive by its catalog, changes nothing, and needs neither a worker nor
-Redis; with --redis, the metrics tell of the queue too. A worker with --listen serves
-the same.
+reads the archive by its catalog, and needs neither a worker nor Redis. What has
+failed or has doubts can be accepted there, and with --redis exports can be retried
+and cancelled, unless there is --page-read-only; and the metrics tell of the queue
+too. A worker with --listen serves the same.
 
 At a loopback address it serves whoever is on this machine. Elsewhere it wants a
 token, and a proxy in front of it for TLS. Bags are not served.`,

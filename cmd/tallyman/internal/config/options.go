@@ -139,6 +139,7 @@ type Options struct {
 	MetricsListen string   // where the metrics are served alone; "": nowhere
 	PageHosts     []string // names of this host that browsers may use
 	PageTokenFile string   // with the token that is asked for
+	PageReadOnly  bool     // nobody can do anything by the page
 	Pprof         bool     // profiles are served too
 
 	// Of the configuration file alone.

@@ -21,8 +21,9 @@ func (o *Options) AddPage(f *pflag.FlagSet) {
 	f.StringVar(&o.MetricsListen, "metrics-listen", "", "serve /metrics, /livez and /readyz at `ADDR` too, which\nneed no token there")
 	f.StringSliceVar(&o.PageHosts, "page-host", nil, "answer requests for `HOST[:PORT]` too, such as the name that\na proxy in front has (repeatable, or with commas)")
 	f.StringVar(&o.PageTokenFile, "page-token-file", "", "`FILE` with the token that whoever sees the page must have:\nneeded unless --listen is a loopback address")
+	f.BoolVar(&o.PageReadOnly, "page-read-only", false, "have the page change nothing: without it, people can retry,\ncancel and accept there")
 	f.BoolVar(&o.Pprof, "pprof", false, "serve /debug/pprof too, on a loopback address alone")
-	cli.GroupFlags(f, "What to serve", "listen", "metrics-listen", "page-host", "page-token-file", "pprof")
+	cli.GroupFlags(f, "What to serve", "listen", "metrics-listen", "page-host", "page-token-file", "page-read-only", "pprof")
 }
 
 // PageToken returns the token of the page, or "" if there is none. It makes it known as a

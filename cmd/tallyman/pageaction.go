@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/flagvalue"
+	"tallyman/cmd/tallyman/internal/page"
+	"tallyman/fetch"
+	"tallyman/fetch/redact"
+	"tallyman/verify/archive/catalog"
+	"tallyman/worker"
+)
+
+// How many exports the page does something to at once, of how many of them it looks up what
+// was received, and how many it shows.
+const (
+	maxActedOn  = 100_000
+	maxReceived = 1000
+	maxSample   = 10
+)
+
+// Offers implements page.Actor. Whoever has no queue can only accept.
+func (o *observer) Offers(v page.Verb) bool { return o.queue != nil || v == page.Accept }
+
+// Plan implements page.Actor.
+func (o *observer) Plan(ctx context.Context, a page.Action) (plan page.Plan, err error) {
+	err = o.ask(ctx, func(c *statusCommand) error {
+		if err := o.checkQueue(ctx, a); err != nil {
+			return err
+		}
+		if a.Ref != "" {
+			ref, detail, err := o.single(ctx, a)
+			plan = page.Plan{Exports: 1, Sample: []string{ref.String()}, Detail: detail, Command: commandOf(a)}
+			return err
+		}
+		plan, err = o.planGroup(c, a)
+		return err
+	})
+	return plan, unsecretRefusal(err)
+}
+
+// Begin implements page.Actor.
+func (o *observer) Begin(ctx context.Context, a page.Action, most int64) (do func(func(page.Result)), exports int64, err error) {
+	type found struct{ key, ref string }
+	var all []found
+	err = o.ask(ctx, func(c *statusCommand) error {
+		if err := o.checkQueue(ctx, a); err != nil {
+			return err
+		}
+		if a.Ref != "" {
+			ref, _, err := o.single(ctx, a)
+			all = append(all, found{ref.Key(), ref.String()})
+			return err
+		}
+		plan, err := o.planGroup(c, a)
+		if err == nil && plan.Exports > most {
+			err = &page.GrownError{Exports: plan.Exports}
+		}
+		if err != nil {
+			return err
+		}
+		for e, err := range c.catalog.Exports(filterOf(a)) {
+			if err != nil {
+				return err
+			}
+			all = append(all, found{e.Key, e.Ref})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, unsecretRefusal(err)
+	}
+	o.acting.Add(1)
+	return func(report func(page.Result)) {
+		defer o.acting.Done()
+		var failed atomic.Int64
+		var group errgroup.Group
+		group.SetLimit(maxConcurrentEnqueues)
+		for _, e := range all {
+			if o.ctx.Err() != nil {
+				break
+			}
+			group.Go(func() error {
+				said, err := o.act(a, e.key, e.ref)
+				result := page.Result{Ref: e.ref, Said: said}
+				if err != nil {
+					failed.Add(1)
+					result.Err, result.Hint = redact.Text(err.Error()), redact.Text(hint(e.ref, err))
+				}
+				report(result)
+				return nil
+			})
+		}
+		_ = group.Wait() // none fails
+		o.log.Info("done for the page", "verb", string(a.Verb), "exports", len(all), "failed", failed.Load(), "by", a.By)
+	}, int64(len(all)), nil
+}
+
+// checkQueue fails unless the queue can be used for an action, if it needs one.
+func (o *observer) checkQueue(ctx context.Context, a page.Action) error {
+	if a.Verb == page.Accept {
+		return nil
+	}
+	return o.queue.CheckArchive(ctx, o.archive.ID())
+}
+
+// unsecretRefusal is unsecret for the errors of a page.Actor.
+func unsecretRefusal(err error) error {
+	refused, isRefused := errors.AsType[*page.RefusedError](err)
+	grown, isGrown := errors.AsType[*page.GrownError](err)
+	switch {
+	case isRefused:
+		return &page.RefusedError{Why: redact.Text(refused.Why)}
+	case isGrown:
+		return grown
+	}
+	return unsecret(err)
+}
+
+// client is what acts for a person.
+func (o *observer) client(by string) *worker.Client {
+	return &worker.Client{Archive: o.archive, Queue: o.queue, Profile: o.app.profile, By: by}
+}
+
+// single is the one export that an action is for, and what is to be known of it before.
+func (o *observer) single(ctx context.Context, a page.Action) (ref fetch.Ref, detail []string, err error) {
+	named, err := fetch.ParseRef(a.Ref)
+	if err != nil || named.Signed() {
+		return ref, nil, fmt.Errorf("%s: %w", redact.URL(a.Ref), fs.ErrNotExist)
+	}
+	if ref, err = o.refAt(named.Key(), named.String(), a.Verb); err != nil {
+		return ref, nil, refusal(err)
+	}
+	reader, err := (&worker.Client{Archive: o.archive}).Status(ctx)
+	if err != nil {
+		return ref, nil, err
+	}
+	status, err := reader.Export(ref)
+	switch {
+	case errors.Is(err, worker.ErrUnknownExport):
+		return ref, nil, fmt.Errorf("%s: %w", ref, fs.ErrNotExist)
+	case err != nil:
+		return ref, nil, refusal(err)
+	case a.Verb == page.Accept:
+		acceptance, err := ofExport(o.archive, reader, ref)
+		if acceptance.Message != "" {
+			detail = []string{redact.Text(acceptance.Cause + ": " + acceptance.Message)}
+		}
+		for _, doubt := range acceptance.Doubts {
+			detail = append(detail, redact.Text(doubt))
+		}
+		return ref, detail, refusal(err)
+	case status.Receipt != nil:
+		return ref, nil, &page.RefusedError{Why: fmt.Sprintf("%s has landed.", ref)}
+	case a.Verb == page.Cancel && status.State == worker.StateCancelled:
+		return ref, nil, &page.RefusedError{Why: fmt.Sprintf("%s is cancelled already.", ref)}
+	}
+	for _, err := range namedToRetry(o.client(""), []fetch.Ref{ref}) {
+		if err != nil {
+			return ref, nil, refusal(err)
+		}
+	}
+	detail = append(detail, "It is "+describe(status)+".")
+	if a.Verb == page.Cancel && status.Received > 0 {
+		detail = append(detail, flagvalue.FormatSize(status.Received)+" of it were received.")
+	}
+	return ref, detail, nil
+}
+
+// refusal is an error that says why an action is not for an export.
+func refusal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &page.RefusedError{Why: err.Error()}
+}
+
+// refAt is the reference of an export with all that is written down of it.
+func (o *observer) refAt(key, text string, verb page.Verb) (fetch.Ref, error) {
+	ref, ok := fetch.RefAt(key, text)
+	if state, _, err := o.archive.State(key); err == nil {
+		var options worker.Options
+		if ref, options, ok = worker.RefOf(state); ok && options.Signed && verb == page.Retry {
+			return ref, fmt.Errorf("retry %s: %w", ref, worker.ErrSignedURL)
+		}
+	}
+	if !ok {
+		return ref, fmt.Errorf("%s: another version of tallyman has written its state", text)
+	}
+	return ref, nil
+}
+
+// filterOf finds the exports of the group that an action is for.
+func filterOf(a page.Action) catalog.Filter {
+	f := catalog.Filter{Unaccepted: true, Order: catalog.ByWhen, Desc: true}
+	if a.Place != "" {
+		f.Places = []string{a.Place}
+	}
+	switch a.Phase {
+	case "failed":
+		if f.Phases = []catalog.Phase{catalog.Failed}; a.Cause != "" {
+			f.Causes = []string{a.Cause}
+		}
+	case "doubts":
+		f.Phases, f.Doubts = []catalog.Phase{catalog.Landed}, true
+	default:
+		f.Phases = []catalog.Phase{catalog.Asked}
+	}
+	return f
+}
+
+// planGroup is Plan for a group.
+func (o *observer) planGroup(c *statusCommand, a page.Action) (plan page.Plan, err error) {
+	f := filterOf(a)
+	sum, err := c.catalog.Count(f)
+	if err != nil {
+		return plan, err
+	}
+	plan = page.Plan{Exports: sum.Exports, Command: commandOf(a)}
+	if plan.Exports > maxActedOn {
+		why := fmt.Sprintf("There are %s, more than the page does at once.", cli.Plural(plan.Exports, "export"))
+		if plan.Command != "" {
+			why += " By command line: " + plan.Command
+		}
+		return plan, &page.RefusedError{Why: why}
+	}
+	var received int64
+	if f.Limit = maxSample; a.Verb == page.Cancel && plan.Exports <= maxReceived {
+		f.Limit = maxReceived
+	}
+	for e, err := range c.catalog.Exports(f) {
+		if err != nil {
+			return plan, err
+		}
+		if len(plan.Sample) < maxSample {
+			plan.Sample = append(plan.Sample, e.Ref)
+		}
+		if a.Verb == page.Cancel {
+			n, _ := o.archive.Received(e.Key) // 0 if it can't be read
+			received += n
+		}
+	}
+	if f.Limit == maxReceived && received > 0 {
+		plan.Detail = []string{flagvalue.FormatSize(received) + " of them were received."}
+	}
+	return plan, nil
+}
+
+// commandOf is the command that does the same as an action, or "".
+func commandOf(a page.Action) string {
+	command := "tallyman " + string(a.Verb)
+	switch {
+	case a.Ref != "":
+		command += " " + cli.ShellQuote(redact.URL(a.Ref))
+	case a.Cause != "" && a.Place == "":
+		command += " --cause " + cli.ShellQuote(a.Cause)
+	default:
+		return ""
+	}
+	if a.Verb == page.Accept {
+		command += " --reason TEXT"
+	}
+	return command
+}
+
+// act has an action done to one export, and says how that stands now.
+func (o *observer) act(a page.Action, key, text string) (said string, err error) {
+	err = recoverPanic(func() error {
+		ref, err := o.refAt(key, text, a.Verb)
+		if err != nil {
+			return err
+		}
+		switch a.Verb {
+		case page.Retry:
+			var submission worker.Submission
+			submission, err = o.client(a.By).Retry(o.ctx, ref)
+			said = string(submission.State)
+		case page.Cancel:
+			err, said = o.client(a.By).Cancel(o.ctx, ref), "cancelled"
+		default:
+			reader, _ := (&worker.Client{Archive: o.archive}).Status(o.ctx) // it fails by the queue alone
+			acceptance, notAcceptable := ofExport(o.archive, reader, ref)
+			if err = notAcceptable; err == nil {
+				acceptance.By, acceptance.Reason, said = a.By, a.Reason, "accepted"
+				err = o.archive.Accept(acceptance)
+			}
+		}
+		return usageError(ref, err)
+	})
+	return said, err
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"tallyman/verify/archive"
+	"tallyman/verify/archive/catalog"
+	"tallyman/verify/archive/ledger"
+)
+
+// formOf returns the hidden fields of the form in a page.
+func formOf(text string) url.Values {
+	form := url.Values{}
+	for _, field := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		form.Set(field[1], html.UnescapeString(field[2]))
+	}
+	return form
+}
+
+// done asks for an action by the page's own form, and returns what the page tells then.
+func done(t *testing.T, h http.Handler, query, reason string) string {
+	t.Helper()
+	asked := get(t, h, "/act?"+query, nil)
+	form := formOf(asked.Body.String())
+	form.Set("reason", reason)
+	if !form.Has("form") {
+		return asked.Body.String()
+	}
+	r := httptest.NewRequest(http.MethodPost, "/act", strings.NewReader(form.Encode()))
+	r.Host = "127.0.0.1:8410"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != http.StatusSeeOther {
+		t.Fatalf("%s: %d %s", query, w.Code, w.Body)
+	}
+	return get(t, h, w.Header().Get("Location"), nil).Body.String()
+}
+
+// events are the kinds of the lines of a job of watchedPlace, and who is named in them.
+func events(t *testing.T, store *archive.Archive, job string) (said []string) {
+	t.Helper()
+	lines, err := store.EventsOf(watchedLine(ledger.Asked, job, nil).Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		said = append(said, strings.TrimSpace(string(line.Kind)+" "+line.By))
+	}
+	return said
+}
+
+// The page retries, cancels and accepts as the commands do: the queue has what is retried,
+// and the ledger says who wanted it.
+func TestThePageDoesWhatTheCommandsDo(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	a.Redis.Value = "redis://" + miniredis.RunT(t).Addr()
+	s := newWatching(t, a, store, true)
+	h := s.handler(a, "127.0.0.1:8410", "")
+	place := url.QueryEscape(watchedPlace)
+	for _, test := range []struct{ query, reason, want string }{
+		{"verb=retry&phase=failed&cause=job-failed", "", "2 exports queued again"},
+		{"verb=retry&phase=failed&cause=job-failed", "", "nothing left to retry"},
+		{"verb=cancel&phase=asked&place=" + place, "", "3 exports cancelled"},
+		{"verb=retry&ref=" + place + "bad1", "", "1 export queued again"},
+		{"verb=retry&phase=failed&cause=job-expired", "", "nothing left to retry"},
+		{"verb=accept&phase=doubts&place=" + place, "counted by hand", "0 exports accepted, 1 not"}, // its bag is not there,
+		{"verb=accept&ref=" + place + "good", "x", "what is damaged or gone is not accepted"},
+		{"verb=cancel&ref=" + place + "bad2", "", "is cancelled already"},
+		{"verb=retry&ref=https://example.com/f?sig=canary", "", "Nothing is known"},
+	} {
+		s.observer.refreshed = s.observer.refreshed.Add(-freshness)
+		if got := done(t, h, test.query, test.reason); !strings.Contains(got, test.want) || strings.Contains(got, "canary") {
+			t.Errorf("%s does not say %s: %s", test.query, test.want, got)
+		}
+	}
+	for job, want := range map[string][]string{
+		"bad1": {"asked", "failed", "asked page", "cancelled page", "asked page"},
+		"bad2": {"asked", "failed", "asked page", "cancelled page"},
+		"slow": {"asked", "cancelled page"}, "doubted": {"landed"},
+	} {
+		if diff := cmp.Diff(want, events(t, store, job)); diff != "" {
+			t.Errorf("%s: %s", job, diff)
+		}
+	}
+	sizes, _, err := s.observer.queue.Sizes(t.Context())
+	queued := 0
+	for _, size := range sizes {
+		queued += size.Tasks["pending"]
+	}
+	if queued != 1 || err != nil {
+		t.Errorf("the queue has %d, %v", queued, err)
+	}
+}
+
+// Without a queue the page only accepts, and with --page-read-only not even that; and it does
+// not act on what is of another archive's queue.
+func TestThePageOffersWhatItCanDo(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	s := newWatching(t, a, store, false)
+	h := s.handler(a, "127.0.0.1:8410", "")
+	page := get(t, h, "/", nil).Body.String()
+	if strings.Contains(page, "verb=retry") || strings.Contains(page, "verb=cancel") || !strings.Contains(page, "verb=accept") {
+		t.Errorf("without a queue: %s", page)
+	}
+	if got := done(t, h, "verb=retry&phase=failed", ""); !strings.Contains(got, "nobody can retry") {
+		t.Errorf("retry without a queue: %s", got)
+	}
+	if got := done(t, h, "verb=accept&phase=failed&cause=job-failed", "known outage"); !strings.Contains(got, "2 exports accepted") {
+		t.Errorf("accept without a queue: %s", got)
+	}
+	a.PageReadOnly = true
+	h = s.handler(a, "127.0.0.1:8410", "")
+	for _, path := range []string{"/", "/export?ref=" + watchedPlace + "doubted"} {
+		if page := get(t, h, path, nil); page.Code != http.StatusOK || strings.Contains(page.Body.String(), "/act") {
+			t.Errorf("read only: %s: %s", path, page.Body)
+		}
+	}
+	a.PageReadOnly = false
+	m := miniredis.RunT(t)
+	_ = m.Set("tallyman:archive", "another")
+	a.Redis.Value = "redis://" + m.Addr()
+	if got := done(t, newWatching(t, a, store, true).handler(a, "127.0.0.1:8410", ""), "verb=retry&ref="+watchedPlace+"bad1", ""); !strings.Contains(got, "another") {
+		t.Errorf("a queue of another archive: %s", got)
+	}
+}
+
+// What is offered for an export is what helps it as it stands.
+func TestWhatIsOfferedHelps(t *testing.T) {
+	t.Parallel()
+	accepted := &catalog.Acceptance{By: "ada"}
+	for _, test := range []struct {
+		export catalog.Export
+		want   string
+	}{
+		{catalog.Export{Phase: catalog.Failed}, "retry accept cancel"},
+		{catalog.Export{Phase: catalog.Failed, Accepted: accepted}, "retry cancel"},
+		{catalog.Export{Phase: catalog.Asked}, "retry cancel"},
+		{catalog.Export{Phase: catalog.Cancelled}, "retry"},
+		{catalog.Export{Phase: catalog.Landed}, ""},
+		{catalog.Export{Phase: catalog.Landed, Open: 1}, "accept"},
+		{catalog.Export{Phase: catalog.Damaged}, ""},
+		{catalog.Export{Phase: catalog.Removed}, ""},
+	} {
+		var got []string
+		for _, v := range verbsFor(&test.export) {
+			got = append(got, string(v))
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%+v: %v, want %s", test.export, got, test.want)
+		}
+	}
+}
