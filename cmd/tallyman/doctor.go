@@ -89,6 +89,7 @@ func (a *app) doctor(cmd *cobra.Command, args []string) error {
 	d.network(cmd.Context())
 	d.redis(cmd.Context())
 	d.archive(cmd.Context())
+	d.notify()
 	if limit, ok := doctor.OpenFilesLimit(); ok {
 		d.OpenFiles(limit, a.Parallel)
 	}
@@ -292,6 +293,21 @@ func (d *doctorCommand) archive(ctx context.Context) {
 	d.Trials(store.Try(func(dir string) (bool, error) { return heldElsewhere(ctx, dir) }))
 	if space, ok := store.Space(); ok {
 		d.Space(space)
+	}
+}
+
+// notify looks whether the targets of notifications have what they need.
+func (d *doctorCommand) notify() {
+	for _, t := range d.Notify {
+		check := "notify." + t.Name
+		if err := t.Check(); err != nil {
+			d.Fail(check, "mend that, and try it by: tallyman notify test "+t.Name, "%s", redact.Text(err.Error()))
+			continue
+		}
+		for _, file := range t.Files() {
+			d.Private(file)
+		}
+		d.OK(check, "%s has what it needs; tallyman notify test %s sends it a message", t.By, t.Name)
 	}
 }
 

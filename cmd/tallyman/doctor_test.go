@@ -147,6 +147,13 @@ var planted = []struct {
 		}
 		p.write("archive/.ingest", "", 0o644) // which root could else
 	}},
+	{"a URL to notify that is not there", "notify.slack", doctor.Fail, "tallyman notify test slack", func(p *patient) {
+		p.write(".config/tallyman/config.yaml", "notify: [{by: slack, url-file: /no/such/file}]\n", 0o644)
+	}},
+	{"a URL to notify that is none", "notify.ops", doctor.Fail, "holds no URL", func(p *patient) {
+		p.write("url", "canary-of-doctor", 0o600)
+		p.write(".config/tallyman/config.yaml", "notify: [{by: ping, name: ops, url-file: "+filepath.Join(p.home, "url")+"}]\n", 0o644)
+	}},
 	{"too many requests for the open files", "limits.files", doctor.Fail, "ulimit -n", func(p *patient) { p.args = []string{"--parallel", "5000"} }},
 }
 

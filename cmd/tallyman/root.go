@@ -41,7 +41,7 @@ var subcommands = []subcommand{
 	{"verify", newVerifyCommand}, {"witness", newWitnessCommand}, {"ensure", newEnsureCommand}, {"explain", newExplainCommand}, {"ls", newLsCommand}, {"find", newFindCommand}, {"du", newDuCommand},
 	{"cat", newCatCommand}, {"export", newExportCommand}, {"init", newInitCommand}, {"demo", newDemoCommand}, {"sandbox", newSandboxCommand},
 	{"serve", newServeCommand}, {"health", newHealthCommand}, {"metrics", newMetricsCommand},
-	{"doctor", newDoctorCommand}, {"config", newConfigCommand}, {"deploy", newDeployCommand},
+	{"doctor", newDoctorCommand}, {"config", newConfigCommand}, {"deploy", newDeployCommand}, {"notify", newNotifyCommand},
 	{"version", newVersionCommand},
 }
 

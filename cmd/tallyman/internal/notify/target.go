@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -140,4 +141,30 @@ func (t *Target) Send(ctx context.Context, m Message) error {
 		return fmt.Errorf("notify %s: %w", t.Name, err)
 	}
 	return nil
+}
+
+// Check looks whether what a target needs is there, and sends nothing.
+func (t *Target) Check() error {
+	_, err := t.Secret.Read()
+	switch t.By {
+	case Command:
+		_, err = exec.LookPath(t.Command)
+	case Mail:
+		_, err = t.Password.Read()
+	default:
+		if err == nil {
+			_, err = t.address()
+		}
+	}
+	return err
+}
+
+// Files are the files that hold the target's secrets.
+func (t *Target) Files() (files []string) {
+	for _, s := range []Secret{t.URL, t.Secret, t.Password} {
+		if s.File != "" {
+			files = append(files, s.File)
+		}
+	}
+	return files
 }
