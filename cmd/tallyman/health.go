@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -49,14 +51,9 @@ func (a *app) health(cmd *cobra.Command) error {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() { // it listens everywhere
 		address = net.JoinHostPort("localhost", port)
 	}
-	client := &http.Client{Timeout: healthTimeout, Transport: &http.Transport{DisableKeepAlives: true}} // no proxy
-	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodGet, "http://"+address+"/readyz", nil)
+	answer, err := askReady(cmd.Context(), address)
 	if err != nil {
-		return cli.Usagef("--listen %s: %w", address, err)
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUnwell, err)
+		return err
 	}
 	defer answer.Body.Close()
 	var line healthLine
@@ -75,4 +72,26 @@ func (a *app) health(cmd *cobra.Command) error {
 		return cli.ExitError(worker.ExitTemporary)
 	}
 	return err
+}
+
+// askReady asks whether the worker at an address is ready, by TLS if that is what it speaks.
+// Nothing is told to who answers, so its certificate need not be of this address.
+func askReady(ctx context.Context, address string) (answer *http.Response, err error) {
+	client := &http.Client{Timeout: healthTimeout, Transport: &http.Transport{ // no proxy
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}
+	for _, scheme := range []string{"http", "https"} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+address+"/readyz", nil)
+		if err != nil {
+			return nil, cli.Usagef("--listen %s: %w", address, err)
+		}
+		if answer, err = client.Do(request); err != nil {
+			return nil, fmt.Errorf("%w: %w", errUnwell, err)
+		}
+		if scheme == "https" || answer.StatusCode != http.StatusBadRequest { // as Go answers who does not speak TLS
+			break
+		}
+		answer.Body.Close()
+	}
+	return answer, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tallyman/cmd/tallyman/internal/certs"
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/metrics"
 	"tallyman/cmd/tallyman/internal/page"
@@ -55,9 +57,13 @@ func (a *app) checkListen() (token string, err error) {
 		return "", err
 	}
 	switch {
+	case a.PageCert == "" && a.PageKey != "":
+		return "", cli.Usagef("--page-tls-key %s: name the certificate that it is of by --page-tls-cert", a.PageKey)
+	case a.PageCert == "" && a.PageClientCA != "":
+		return "", cli.Usagef("--page-client-ca %s: certificates are shown by TLS alone, which needs --page-tls-cert", a.PageClientCA)
 	case a.Listen == "" || isLoopback(a.Listen):
-	case token == "":
-		return "", cli.Usagef("--listen %s: others reach it, so name a file with a token by --page-token-file, or listen at a loopback address such as %s", a.Listen, defaultListen)
+	case token == "" && a.PageClientCA == "":
+		return "", cli.Usagef("--listen %s: others reach it, so name a file with a token by --page-token-file, or the authorities of clients by --page-client-ca, or listen at a loopback address such as %s", a.Listen, defaultListen)
 	case a.Pprof:
 		return "", cli.Usagef("--pprof: profiles are served at a loopback address alone, and --listen %s is none", a.Listen)
 	}
@@ -70,6 +76,12 @@ func (a *app) listen(cmd *cobra.Command, store *archive.Archive, isWorker bool, 
 	token, err := a.checkListen()
 	if err != nil || a.Listen == "" && a.MetricsListen == "" {
 		return nil, err
+	}
+	var secured *tls.Config // nil: --listen is served without TLS
+	if a.PageCert != "" {
+		if secured, err = (certs.Files{Cert: a.PageCert, Key: a.PageKey, ClientCA: a.PageClientCA}).Config(log); err != nil {
+			return nil, &cli.UsageError{Err: err}
+		}
 	}
 	s := &webServer{stopQueue: func() {}}
 	var queue *worker.Queue
@@ -85,10 +97,11 @@ func (a *app) listen(cmd *cobra.Command, store *archive.Archive, isWorker bool, 
 	}}
 	for _, at := range []struct {
 		address string
+		secured *tls.Config
 		handler func(address string) http.Handler
 	}{
-		{a.MetricsListen, func(string) http.Handler { return s.probes(true, s.metrics.Handler()) }},
-		{a.Listen, func(address string) http.Handler { return s.handler(a, address, token) }},
+		{a.MetricsListen, nil, func(string) http.Handler { return s.probes(true, s.metrics.Handler()) }},
+		{a.Listen, secured, func(address string) http.Handler { return s.handler(a, address, token) }},
 	} {
 		if at.address == "" {
 			continue
@@ -100,12 +113,18 @@ func (a *app) listen(cmd *cobra.Command, store *archive.Archive, isWorker bool, 
 		}
 		address := listener.Addr().String()
 		server := &http.Server{
-			Handler: at.handler(address), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+			Handler: at.handler(address), TLSConfig: at.secured, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		}
 		s.servers = append(s.servers, server)
-		go func() { _ = server.Serve(listener) }() // which ends by close alone
-		log.Info("serving http", "address", address, "page", at.address == a.Listen)
+		go func() { // which ends by close alone
+			if at.secured != nil {
+				_ = server.ServeTLS(listener, "", "")
+			} else {
+				_ = server.Serve(listener)
+			}
+		}()
+		log.Info("serving http", "address", address, "page", at.address == a.Listen, "tls", at.secured != nil)
 	}
 	return s, nil
 }
@@ -160,9 +179,13 @@ func (s *webServer) handler(a *app, address, token string) http.Handler {
 	if a.PageReadOnly {
 		actor = nil
 	}
+	admit := func(h http.Handler) http.Handler { return h }
+	if a.PageClientCA != "" {
+		admit = requireCertificate
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/", page.Handler(s.observer, guard, actor))
-	probes := s.probes(token == "", guard.Wrap(s.metrics.Handler()))
+	mux.Handle("/", admit(page.Handler(s.observer, guard, actor)))
+	probes := s.probes(token == "" && a.PageClientCA == "", admit(guard.Wrap(s.metrics.Handler())))
 	for _, path := range []string{"/livez", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, probes)
 	}
@@ -172,9 +195,20 @@ func (s *webServer) handler(a *app, address, token string) http.Handler {
 		profiles.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		profiles.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		profiles.HandleFunc("/debug/pprof/trace", pprof.Trace)
-		mux.Handle("/debug/pprof/", guard.Wrap(profiles))
+		mux.Handle("/debug/pprof/", admit(guard.Wrap(profiles)))
 	}
 	return mux
+}
+
+// requireCertificate lets through only who has shown a certificate that was verified.
+func requireCertificate(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+			http.Error(w, "a certificate of the client is wanted", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // probes serves /livez and /readyz to all, and /metrics by a handler. Details of what is

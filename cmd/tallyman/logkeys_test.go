@@ -112,7 +112,7 @@ func isAny(e ast.Expr) bool {
 
 // Each key that is logged is in the table of keys, and each that is there is logged, so that
 // who reads logs by a program can rely on them. So it is with the messages that the table has.
-func TestEachKeyOfLogsIsInTheTable(t *testing.T) {
+func TestHelpLogsTellsOfEachKey(t *testing.T) {
 	t.Parallel()
 	keys, messages := loggedKeys(t)
 	known := map[string]bool{"time": true, "level": true, "msg": true}

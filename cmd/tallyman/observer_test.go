@@ -62,9 +62,15 @@ func newWatched(t *testing.T) (*app, *archive.Archive) {
 // newWatching returns what serves the page and metrics of an archive, with nobody listening.
 func newWatching(t *testing.T, a *app, store *archive.Archive, isWorker bool) *webServer {
 	t.Helper()
+	a.Listen = "127.0.0.1:0"
+	return serving(t, a, store, isWorker)
+}
+
+// serving returns what serves at the address of an app.
+func serving(t *testing.T, a *app, store *archive.Archive, isWorker bool) *webServer {
+	t.Helper()
 	cmd := &cobra.Command{}
 	cmd.SetContext(t.Context())
-	a.Listen = "127.0.0.1:0"
 	s, err := a.listen(cmd, store, isWorker, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

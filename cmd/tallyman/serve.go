@@ -16,7 +16,8 @@ and cancelled, unless there is --page-read-only; and the metrics tell of the que
 too. A worker with --listen serves the same.
 
 At a loopback address it serves whoever is on this machine. Elsewhere it wants a
-token, and a proxy in front of it for TLS. Bags are not served.`,
+token or the authorities of clients' certificates. It speaks TLS with a certificate of
+its own, or by a proxy in front of it. Bags are not served.`,
 		Example: `  tallyman serve --listen 127.0.0.1:8410
   tallyman serve --listen 0.0.0.0:8410 --page-token-file /run/secrets/page --page-host t.internal`,
 		Args: usageArgs(cobra.NoArgs),

@@ -140,6 +140,9 @@ type Options struct {
 	PageHosts     []string // names of this host that browsers may use
 	PageTokenFile string   // with the token that is asked for
 	PageReadOnly  bool     // nobody can do anything by the page
+	PageCert      string   // with which --listen is served by TLS; "": without
+	PageKey       string   // of the certificate; "": in the same file
+	PageClientCA  string   // the authorities of those who may see the page; "": no certificate is asked for
 	Pprof         bool     // profiles are served too
 
 	// Of the configuration file alone.

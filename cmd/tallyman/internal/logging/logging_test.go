@@ -57,7 +57,7 @@ func TestNoSecretIsInALine(t *testing.T) {
 func TestThePageTellsOfEachKeyOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range append(Keys[:len(Keys):len(Keys)], Messages...) {
-		if seen[k.Name] && k.Name != "listed" || k.Means == "" { // listed is a key and what msg says
+		if seen[k.Name] && k.Name != "listed" && k.Name != "failed" || k.Means == "" { // these are keys and what msg says
 			t.Errorf("%q is there twice, or means nothing", k.Name)
 		}
 		seen[k.Name] = true
