@@ -18,7 +18,7 @@ import (
 // of $EXPORTS: each was asked for, one in 50 failed, one in 100 still waits, one in 1,000
 // has a doubt, and the others landed. None has a bag. It is made in $BIG_ARCHIVE, where it
 // stays, or in a directory of the test.
-func bigArchive(b *testing.B) *archive.Archive {
+func bigArchive(b testing.TB) *archive.Archive {
 	b.Helper()
 	exports, err := strconv.Atoi(cmp.Or(os.Getenv("EXPORTS"), "1000000"))
 	if err != nil {
@@ -126,5 +126,45 @@ func BenchmarkCatalog(b *testing.B) {
 		},
 	} {
 		b.Run(name, ask)
+	}
+}
+
+// BenchmarkList asks for a page of each list that a million exports make.
+func BenchmarkList(b *testing.B) {
+	c := mustOpen(b, bigArchive(b), cmp.Or(os.Getenv("BIG_CACHE"), b.TempDir()))
+	place := []string{"sls://cn-hangzhou/project-07/"}
+	middle := Position{begin.Add(500_000 * time.Second).UnixMilli(), ""}
+	for _, tt := range []struct {
+		name   string
+		filter Filter
+		paging Paging
+	}{
+		{"newest", Filter{}, Paging{}},
+		{"oldest", Filter{}, Paging{Newer: true}},
+		{"middle", Filter{}, Paging{From: middle}},
+		{"place", Filter{Places: place}, Paging{}},
+		{"place-failed", Filter{Places: place, Phases: []Phase{Failed}}, Paging{From: middle}},
+		{"failed", Filter{Phases: []Phase{Failed}}, Paging{From: middle, Newer: true}},
+		{"cause", Filter{Phases: []Phase{Failed}, Causes: []string{"corrupt"}}, Paging{}},
+		{"doubts", Filter{Doubts: true}, Paging{}},
+		{"damaged", Filter{Phases: []Phase{Damaged, Absent}}, Paging{}},
+		{"since", Filter{Since: begin.Add(990_000 * time.Second)}, Paging{}},
+		{"name", Filter{Name: "job-00999"}, Paging{}},
+		{"name-old", Filter{Name: "JOB-0000123"}, Paging{}},
+		{"name-none", Filter{Name: "nobody"}, Paging{From: middle}},
+		{"place-name", Filter{Places: place, Name: "job-0000123"}, Paging{}},
+		{"place-landed-name", Filter{Places: place, Phases: []Phase{Landed}, Name: "job-0000123"}, Paging{}},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			tt.paging.Limit, tt.paging.Time = 50, 100*time.Millisecond
+			for b.Loop() {
+				page, err := c.List(tt.filter, tt.paging)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(len(page.Exports)), "exports")
+				b.ReportMetric(float64(page.Looked), "looked")
+			}
+		})
 	}
 }

@@ -53,6 +53,8 @@ type Catalog struct {
 	conn    *sqlite3.Conn
 	reading bool // in a transaction that keeps the state
 
+	isOverlaid bool // there is an overlay
+
 	position  ledger.Position
 	mark      ledger.Position
 	files     []string // of the ledger, by number
@@ -148,7 +150,7 @@ func (c *Catalog) follow(ctx context.Context) error {
 	if err := c.exec(endRead(c.reading) + dropOverlay); err != nil {
 		return err
 	}
-	c.reading = false
+	c.reading, c.isOverlaid = false, false
 	if err := c.exec("BEGIN"); err != nil {
 		return err
 	}
@@ -216,6 +218,7 @@ func (c *Catalog) overlay(ctx context.Context, all bool) error {
 	if err := c.exec(overlaySchema); err != nil {
 		return err
 	}
+	c.isOverlaid = true
 	if all {
 		if err := c.fold(ctx, true); err != nil {
 			return err

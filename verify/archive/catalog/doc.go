@@ -7,6 +7,7 @@
 //	for place, err := range c.Places() { … }                         // sums by place
 //	for cause, err := range c.Causes(catalog.Filter{}) { … }         // failures by cause
 //	for e, err := range c.Exports(catalog.Filter{Places: …}) { … }   // exports, filtered and ordered
+//	page, err := c.List(catalog.Filter{}, catalog.Paging{Limit: 50}) // the newest, a page at a time
 //	e, err := c.Export(key)                                          // one, and
 //	lines, err := c.Events(key)                                      // what the ledger tells of it
 //	err = c.Refresh(ctx)                                             // read on; Open has done so

@@ -30,6 +30,7 @@ type Filter struct {
 	Prefix string    // whose reference begins so
 	Match  string    // the name of which, behind the last slash of the reference, matches this GLOB of SQLite
 	Text   string    // whose reference, cause or message has this text; of ASCII letters the case counts for nothing
+	Name   string    // the same of the reference alone, which is faster
 	Since  time.Time // whose When is this or later
 	Until  time.Time // whose When is before this
 	Asked  time.Time // that were first asked for after this; of those that nobody asked for, their When
@@ -51,7 +52,6 @@ type Filter struct {
 
 // where is the filter as a condition, and the values of its parameters.
 func (f *Filter) where() (condition string, args []any) {
-	isTimed := !f.Since.IsZero() || !f.Until.IsZero()
 	places, phases, causes := valuesOf(f.Places), valuesOf(f.Phases), valuesOf(f.Causes)
 	most := int64(0)
 	if f.MaxRecords != nil {
@@ -65,7 +65,6 @@ func (f *Filter) where() (condition string, args []any) {
 		args []any
 	}{
 		{len(places) > 0, "place IN (SELECT id FROM places WHERE name IN (" + marks(places) + "))", places},
-		{len(places) == 0 && isTimed, "place IN (SELECT id FROM places)", nil}, // so that the index by place and time is used
 		{!f.Since.IsZero(), "at >= ?", []any{f.Since.UnixMilli()}},
 		{!f.Until.IsZero(), "at < ?", []any{f.Until.UnixMilli()}},
 		{!f.Asked.IsZero(), "coalesce(nullif(first_asked, 0), at) > ?", []any{f.Asked.UnixMilli()}},
@@ -77,6 +76,7 @@ func (f *Filter) where() (condition string, args []any) {
 		{f.Prefix != "", "substr(" + ref + ", 1, ?) = ?", []any{int64(utf8.RuneCountInString(f.Prefix)), f.Prefix}},
 		{f.Match != "", "substr(" + ref + ", length(rtrim(" + ref + ", replace(" + ref + ", '/', ''))) + 1) GLOB ?", []any{f.Match}},
 		{f.Text != "", "instr(lower(" + ref + " || char(10) || cause || char(10) || message), lower(?)) > 0", []any{f.Text}},
+		{f.Name != "", `(key LIKE ? ESCAPE '\' OR ref LIKE ? ESCAPE '\')`, []any{"%" + literal(strings.Replace(f.Name, "://", "/", 1)) + "%", "%" + literal(f.Name) + "%"}},
 		{f.Group != "", "window_to > 0 AND window_group = (SELECT id FROM window_groups WHERE name = ?)", []any{f.Group}},
 		{f.From != 0, "window_to > ?", []any{f.From}},
 		{f.To != 0, "window_to > 0 AND window_from < ?", []any{f.To}},
@@ -104,3 +104,6 @@ func valuesOf[T ~string](texts []T) (values []any) {
 	}
 	return values
 }
+
+// literal has LIKE take a text as it is.
+var literal = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace

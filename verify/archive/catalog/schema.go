@@ -9,7 +9,7 @@ import (
 
 // schemaVersion is another one whenever the schema is, or what lines are folded to. A
 // file of another version is made anew.
-const schemaVersion = 7
+const schemaVersion = 8
 
 // schema is that of the file, and of the tables of the overlay, with their names.
 const (
@@ -28,6 +28,7 @@ CREATE TABLE places ` + placesTable + `;
 CREATE TABLE window_groups ` + groupsTable + `;
 CREATE TABLE sums ` + sumsTable + `;
 CREATE TABLE exports ` + exportsTable + `;
+CREATE INDEX by_when ON exports (at, key, ref, place, phase, cause, open, accepted);
 CREATE INDEX by_place ON exports (place, at);
 CREATE INDEX by_cause ON exports (phase, cause, at, place, accepted) WHERE phase <> 'landed';
 CREATE INDEX by_doubt ON exports (place, at) WHERE open > 0;
