@@ -38,7 +38,8 @@ const (
 	minDue         = 32               // members, from which on a place is listed
 	dueSoon        = 15 * time.Second // they count as due, since a listing shows them all the same
 	callInterval   = time.Minute / 100
-	maxListingGap  = 2 * time.Minute // between two listings, however many calls each takes
+	maxListingGap  = 2 * time.Minute  // between two listings, however many calls each takes
+	maxListWait    = 50 * time.Second // from one listing to the next is due, so that it is made within a minute, though others have their turn before
 	firstListPause = 10 * time.Second
 	maxListPauses  = 6 // after listings that failed in a row, each twice as long as the one before
 	jobsPerCall    = 100
@@ -285,7 +286,7 @@ func (t *turn) takePage(ctx context.Context, page []fetch.Listed) (shown int, er
 			t.checked[m.hash] = true
 			later = append(later, postponed{m.hash, t.began})
 		default:
-			pause := min(max(r.pollDelay(m.asked, nil), gap), left)
+			pause := min(max(min(r.pollDelay(m.asked, nil), maxListWait), gap), left)
 			later = append(later, postponed{m.hash, time.Now().Add(pause)})
 		}
 	}
