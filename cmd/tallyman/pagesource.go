@@ -49,7 +49,7 @@ func unsecret(err error) error {
 func (p *observedPlace) shown(now time.Time) page.Place {
 	line := p.placeLine
 	shown := page.Place{
-		Name: line.Place, Listed: line.Listed, LastLanded: line.LastLanded, Proven: line.Proven, Sums: line.sums(now),
+		Name: line.Place, Listed: line.Listed, LastLanded: line.LastLanded, Proven: line.Proven, Sums: listedSums(line.Place, line.sums(now)),
 		Doubted: line.Doubts > 0, Waits: line.Waiting > 0, Bad: line.Failed+line.Gone > 0 || line.Message != "" && line.AcceptedBy == "",
 	}
 	if line.Message != "" && line.AcceptedBy == "" {
@@ -70,6 +70,7 @@ func (p *observedPlace) shown(now time.Time) page.Place {
 // groupOf is what is wrong for one cause, with the command that status gives.
 func groupOf(c catalog.Cause) page.Group {
 	g := page.Group{Phase: string(c.Phase), Cause: c.Cause, Exports: c.Exports, First: &c.First, Last: &c.Last, Sample: c.Sample.Ref, Message: redact.Text(c.Sample.Message)}
+	g.List = page.Query{State: g.Phase, Cause: c.Cause, Open: true}.Address()
 	switch {
 	case c.Phase != catalog.Failed:
 		g.Command = "tallyman verify --repair " + cli.ShellQuote(c.Sample.Ref)

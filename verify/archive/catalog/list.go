@@ -14,8 +14,8 @@ type Position struct {
 	Key string
 }
 
-// position is where the export is in a list.
-func (e *Export) position() Position { return Position{e.When.UnixMilli(), e.Key} }
+// Position is where the export is in a list.
+func (e *Export) Position() Position { return Position{e.When.UnixMilli(), e.Key} }
 
 func (p Position) compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.At, q.At), strings.Compare(p.Key, q.Key))
@@ -75,7 +75,7 @@ func (c *Catalog) List(f Filter, p Paging) (page Page, err error) {
 	switch {
 	case len(page.Exports) > p.Limit:
 		page.Exports = page.Exports[:p.Limit]
-		last := page.Exports[p.Limit-1].position()
+		last := page.Exports[p.Limit-1].Position()
 		page.Looked, page.Next = 0, &last
 	case s.ended:
 		page.Looked = 0
@@ -227,9 +227,9 @@ func (s *scan) addOverlay(found []Export, p Paging) ([]Export, error) {
 	}
 	slices.SortFunc(found, func(a, b Export) int {
 		if p.Newer {
-			return a.position().compare(b.position())
+			return a.Position().compare(b.Position())
 		}
-		return b.position().compare(a.position())
+		return b.Position().compare(a.Position())
 	})
 	return found, nil
 }

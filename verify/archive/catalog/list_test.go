@@ -79,7 +79,7 @@ func TestList(t *testing.T) {
 	} {
 		for name, c := range map[string]*Catalog{"plain": plain, "overlaid": overlaid} {
 			all := mustExports(t, c, f)
-			slices.SortFunc(all, func(a, b Export) int { return b.position().compare(a.position()) })
+			slices.SortFunc(all, func(a, b Export) int { return b.Position().compare(a.Position()) })
 			var want []string
 			for _, e := range all {
 				want = append(want, e.Key)

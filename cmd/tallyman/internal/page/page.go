@@ -22,6 +22,9 @@ type Source interface {
 	// Story tells in plain words what happened to an export. It fails with
 	// fs.ErrNotExist if nothing is known of it.
 	Story(ctx context.Context, reference string) (Story, error)
+	// Exports tells of the exports of a list. It fails with a QueryError if the query is not
+	// to be understood; the Places and Causes of the list are known all the same.
+	Exports(ctx context.Context, q Query) (ExportList, error)
 }
 
 // A Story is what happened to an export, and what can be done to it as it stands now.
@@ -41,9 +44,15 @@ type Place struct {
 	Name                       string
 	Schedule                   string     // "on schedule", "late" or "never listed"; "" if it is in none
 	Listed, LastLanded, Proven *time.Time // nil: never
-	Sums                       []string
+	Sums                       []Sum
 	Doubted, Bad, Waits        bool   // something landed with open doubts; something failed, is gone or can't be listed; something waits
 	Problem, Command           string // why it can't be listed, and the command that settles that
+}
+
+// A Sum is how many exports of a place are in a state.
+type Sum struct {
+	Text string
+	List string // the address of the list of them; "": they are in none
 }
 
 // A Group is what is wrong with exports for one cause.
@@ -54,13 +63,14 @@ type Group struct {
 	Sample       string // the reference of one of them
 	Message      string // of that one
 	Command      string // that helps all of them, or ""
+	List         string // the address of the list of them
 }
 
 //go:embed *.html
 var texts embed.FS
 
-//go:embed page.css
-var style []byte
+//go:embed page.css lists.css
+var styles embed.FS
 
 // policy lets the page load its own style and send its own forms, and nothing else.
 const policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -76,7 +86,7 @@ func Handler(s Source, g *Guard, by Actor) http.Handler {
 		"act": func(v Verb, ref, phase, cause, place string) string {
 			return "/act?" + Action{Verb: v, Ref: ref, Phase: phase, Cause: cause, Place: place}.Query()
 		},
-		"exports": func(n int64) string { return cli.Plural(n, "export") },
+		"exports": func(n int64) string { return cli.Plural(n, "export") }, "grouped": grouped,
 	}).ParseFS(texts, "*.html"))
 	mux := http.NewServeMux()
 	g.serveLogin(mux, t)
@@ -91,9 +101,13 @@ func Handler(s Source, g *Guard, by Actor) http.Handler {
 		story, err := s.Story(r.Context(), r.FormValue("ref"))
 		show(w, t, "export", map[string]any{"Ref": redact.URL(r.FormValue("ref")), "Story": story}, err)
 	})
+	serveExports(mux, t, s)
 	mux.HandleFunc("GET "+stylePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		_, _ = w.Write(style) // to one who may be gone
+		for _, name := range []string{"page.css", "lists.css"} {
+			style, _ := styles.ReadFile(name)
+			_, _ = w.Write(style) // to one who may be gone
+		}
 	})
 	origins := http.NewCrossOriginProtection()
 	for _, host := range g.hosts { // a proxy may change the Host that it asks for

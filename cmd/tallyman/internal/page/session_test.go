@@ -22,7 +22,8 @@ const (
 // nothing is a Source of an archive in which nothing is.
 type nothing struct{}
 
-func (nothing) Overview(context.Context) (Overview, error) { return Overview{}, nil }
+func (nothing) Overview(context.Context) (Overview, error)         { return Overview{}, nil }
+func (nothing) Exports(context.Context, Query) (ExportList, error) { return ExportList{}, nil }
 func (nothing) Story(context.Context, string) (Story, error) {
 	return Story{}, fs.ErrNotExist
 }
