@@ -13,11 +13,14 @@ import (
 	"tallyman/fetch/sandbox"
 )
 
-const secretRedis = "canary+redis/3="
+const (
+	secretRedis = "canary+redis/3="
+	secretHook  = "canary+hook/4="
+)
 
 // queuedSecrets are what must not be found in a queue either: with the keys of
 // a signed URL's query, and the password of Redis.
-var queuedSecrets = append([]string{secretRedis}, secrets...)
+var queuedSecrets = append([]string{secretRedis, secretHook}, secrets...)
 
 // newSecretQuay has exports that land, and that fail in each way, with secrets
 // wherever they may be; and one whose transfer takes until it is hastened.
@@ -38,6 +41,7 @@ func newSecretQuay(t *testing.T) (q *cluster, names []string) {
 	q.redis.Send("CONFIG SET requirepass " + secretRedis)
 	q.redis.Password = secretRedis
 	q.env = []string{
+		"XDG_CONFIG_HOME=" + q.hook.config(t),
 		"REDIS_PASSWORD=" + secretRedis,
 		"ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + secretKey, "ALIBABA_CLOUD_SECURITY_TOKEN=" + secretToken,
 	}
@@ -66,6 +70,7 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 	}
 	want := fmt.Sprintf(`"counts":{"cancelled":0,"failed":%d,"idle":0,"landed":%d,"queued":0,"running":1,"waiting":0}`, len(names)-5, 4)
 	waitFor(t, want, func() bool { return strings.Contains(q.status(t, "--json"), want) })
+	q.hook.hears(t, "failed: ")
 	q.keepsSecrets(t) // in the midst
 	for path, shows := range map[string]string{
 		"/": "failed", "/metrics": "tallyman_", "/readyz": "archive", "/export?ref=" + url.QueryEscape(testRef("landed")): "landed",

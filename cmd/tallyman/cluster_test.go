@@ -21,6 +21,7 @@ type cluster struct {
 	endpoint string
 	archive  string
 	env      []string // of its processes, beside
+	hook     hook     // that its workers tell what happens, if it is asked for
 }
 
 func newCluster(t *testing.T, cloud *sandbox.Cloud) *cluster {

@@ -1,15 +1,21 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/notify"
 	"tallyman/fetch/redact"
+	"tallyman/verify/archive"
+	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
 )
 
@@ -38,8 +44,8 @@ while a worker is well, so that whoever serves it notices if none is. On is some
   all-clear  nothing is wrong any more of what was told
   daily      once a day, at a time of the day, what landed and what is wrong
 
-Without on, all but daily. What happens within half a minute is one message, and a
-target gets none within 5 minutes of another, or within interval.`,
+Without on, all but daily. What happens within gather (30s) is one message, and a
+target gets none within interval (5m) of another.`,
 		Example: `  tallyman notify test`,
 		Args:    isCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -123,4 +129,45 @@ func (a *app) printNotified(cmd *cobra.Command, line notifiedLine) error {
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%-6s  %s\n", line.State, line.Target)
 	return err
+}
+
+// startNotifying has the targets of the configuration file told what happens in the
+// archive, until end is called. What is not told by then is told by the next worker.
+func (a *app) startNotifying(ctx context.Context, store *archive.Archive, queue *worker.Queue, log *slog.Logger) (end func()) {
+	if len(a.Notify) == 0 {
+		return func() {}
+	}
+	ready := &readiness{archive: store, queue: queue, isWorker: true}
+	name := a.Archive
+	if absolute, err := filepath.Abs(name); err == nil {
+		name = absolute
+	}
+	w := &notify.Watcher{
+		Archive: store, Name: name, Expect: a.expectations(), Targets: a.Notify, Log: log,
+		Catalog: func(ctx context.Context) (*catalog.Catalog, error) {
+			options := a.catalogOptions()
+			options.Memory = catalogMemory
+			return catalog.Open(ctx, store, options)
+		},
+		Well: func(ctx context.Context) error { return unwell(ctx, ready) },
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); w.Run(ctx) }()
+	return func() { cancel(); <-done }
+}
+
+// wellTimeout is for looking whether the worker is well.
+const wellTimeout = 10 * time.Second
+
+// unwell says why the worker is not well, or is nil.
+func unwell(ctx context.Context, r *readiness) error {
+	ctx, cancel := context.WithTimeout(ctx, wellTimeout)
+	defer cancel()
+	for _, c := range r.check(ctx).Checks {
+		if !c.OK {
+			return fmt.Errorf("the worker is not well: %s: %s", c.Check, c.Detail)
+		}
+	}
+	return nil
 }

@@ -109,6 +109,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 	defer context.AfterFunc(cmd.Context(), func() { log.Info("stopping: no more exports are begun", "drain", a.Drain.Value) })()
 	ready, end := supervised(cmd.Context(), log)
 	defer end()
+	defer a.startNotifying(cmd.Context(), store, queue, log)()
 	w.OnServing = func() {
 		log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
 		ready()

@@ -21,6 +21,7 @@ import (
 
 // What counts for a target that says nothing else.
 const (
+	defaultGather   = 30 * time.Second
 	defaultInterval = 5 * time.Minute
 	defaultPing     = 5 * time.Minute
 	defaultDaily    = 8 * time.Hour // since midnight
@@ -30,6 +31,7 @@ var defaultTopics = []notify.Topic{notify.Damage, notify.Failed, notify.Unlisted
 
 // The least times, with which no chat takes it for too many messages.
 const (
+	minGather   = time.Second
 	minInterval = 10 * time.Second
 	minPing     = 10 * time.Second
 )
@@ -37,10 +39,10 @@ const (
 // targetSettings are the settings that targets of each service may have, besides those that
 // all may.
 var targetSettings = map[notify.Service]string{
-	notify.Mail: "server tls from to user password-file password-env on interval at", notify.Command: "command on interval at",
-	notify.Webhook: "url-file url-env secret-file secret-env on interval at", notify.Slack: "url-file url-env on interval at",
-	notify.DingTalk: "url-file url-env secret-file secret-env keyword on interval at", notify.Feishu: "url-file url-env secret-file secret-env keyword on interval at",
-	notify.WeCom: "url-file url-env keyword on interval at", notify.Ping: "url-file url-env every",
+	notify.Mail: "server tls from to user password-file password-env on gather interval at", notify.Command: "command on gather interval at",
+	notify.Webhook: "url-file url-env secret-file secret-env on gather interval at", notify.Slack: "url-file url-env on gather interval at",
+	notify.DingTalk: "url-file url-env secret-file secret-env keyword on gather interval at", notify.Feishu: "url-file url-env secret-file secret-env keyword on gather interval at",
+	notify.WeCom: "url-file url-env keyword on gather interval at", notify.Ping: "url-file url-env every",
 }
 
 var targetName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`) })
@@ -73,7 +75,7 @@ func (r *fileReader) notify(node ast.Node) error {
 }
 
 func newTarget() notify.Target {
-	return notify.Target{On: defaultTopics, Interval: defaultInterval, Every: defaultPing, At: defaultDaily}
+	return notify.Target{On: defaultTopics, Gather: defaultGather, Interval: defaultInterval, Every: defaultPing, At: defaultDaily}
 }
 
 // targetReaders are the settings of a target.
@@ -96,7 +98,7 @@ func targetReaders(t *notify.Target) map[string]entrySetting {
 		"name": text(&t.Name), "keyword": text(&t.Keyword), "command": file(&t.Command),
 		"url-file": file(&t.URL.File), "url-env": text(&t.URL.Env), "secret-file": file(&t.Secret.File), "secret-env": text(&t.Secret.Env),
 		"server": text(&t.Server), "from": text(&t.From), "to": text(&t.To), "user": text(&t.User), "password-file": file(&t.Password.File), "password-env": text(&t.Password.Env),
-		"interval": duration(&t.Interval, minInterval), "every": duration(&t.Every, minPing),
+		"gather": duration(&t.Gather, minGather), "interval": duration(&t.Interval, minInterval), "every": duration(&t.Every, minPing),
 		"by": oneOf(notify.Services, func(s notify.Service) { t.By = s }), "tls": oneOf([]string{notify.TLSImplicit, notify.TLSStart, notify.TLSNone}, func(s string) { t.TLS = s }),
 		"on": {kind: "stringSlice", set: func(text string) error {
 			t.On = nil

@@ -25,7 +25,7 @@ func TestNotify(t *testing.T) {
 	t.Setenv("HOME", "/home/ops")
 	url := notify.Secret{File: "/u"}
 	with := func(by notify.Service, set func(*notify.Target)) notify.Target {
-		target := notify.Target{Name: string(by), By: by, On: defaultTopics, Interval: 5 * time.Minute, Every: 5 * time.Minute, At: 8 * time.Hour}
+		target := notify.Target{Name: string(by), By: by, On: defaultTopics, Gather: 30 * time.Second, Interval: 5 * time.Minute, Every: 5 * time.Minute, At: 8 * time.Hour}
 		set(&target)
 		return target
 	}

@@ -42,8 +42,8 @@ func (t *Target) address() (*url.URL, error) {
 // client follows no redirect: a message is for whom it is addressed to.
 var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// post posts JSON, and returns the body of the answer. An answer other than 2xx is
-// ErrRefused.
+// post posts JSON, and returns the body of the answer. One other than 2xx is an
+// error, and ErrRefused unless it is the server that failed.
 func post(ctx context.Context, u *url.URL, body any, header map[string]string) ([]byte, error) {
 	text, isText := body.([]byte)
 	if !isText {
@@ -76,7 +76,9 @@ func do(req *http.Request) ([]byte, error) {
 	if resp.StatusCode/100 == 2 {
 		return answer, err
 	}
-	err = fmt.Errorf("%w: %s answers %s", ErrRefused, req.URL.Host, resp.Status)
+	if err = fmt.Errorf("%s answers %s", req.URL.Host, resp.Status); resp.StatusCode < 500 {
+		err = fmt.Errorf("%w: %w", ErrRefused, err)
+	}
 	if said := clean(string(answer)); said != "" && !strings.Contains(resp.Header.Get("Content-Type"), "html") {
 		err = fmt.Errorf("%w: %s", err, said)
 	}

@@ -47,6 +47,7 @@ type Target struct {
 	User     string // at the server; "": it asks for none
 	Password Secret
 
+	Gather   time.Duration // what happens meanwhile is in one message
 	Interval time.Duration // the least between two messages
 	Every    time.Duration // between two pings
 	At       time.Duration // since midnight, when the daily message is due

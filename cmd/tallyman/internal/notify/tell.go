@@ -19,7 +19,7 @@ func (w *Watcher) tell(ctx, sendCtx context.Context, t *Target, now time.Time) e
 	if n.from.Seq < s.told.Seq {
 		n.from = s.told
 	}
-	isDue := !n.since.IsZero() && !now.Before(n.since.Add(gatherFor)) && !now.Before(s.sentAt.Add(t.Interval))
+	isDue := !n.since.IsZero() && !now.Before(n.since.Add(t.Gather)) && !now.Before(s.sentAt.Add(t.Interval))
 	isLeft := s.by != "" // by one who could not send it
 	if s.isClaimed(now) || !isDue && !isLeft {
 		return nil

@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	lookEvery  = 15 * time.Second // how often the ledger is read
+	lookEvery  = 15 * time.Second // how often the ledger is read, at the least
 	findEvery  = time.Minute      // how often it is looked for what no line tells
-	gatherFor  = 30 * time.Second // what happens meanwhile is in one message
 	stopWithin = 3 * time.Second  // what is being sent once the watcher is to stop
 )
 
@@ -67,12 +66,15 @@ func (w *Watcher) Run(ctx context.Context) {
 		end()
 		_ = w.catalog.Close() // which was only read
 	}()
+	every := lookEvery
 	for i := range w.Targets {
-		if w.Targets[i].By == Ping {
-			w.sending.Go(func() { w.ping(ctx, &w.Targets[i]) })
+		if w.Targets[i].By != Ping {
+			every = min(every, max(w.Targets[i].Gather, time.Second))
+			continue
 		}
+		w.sending.Go(func() { w.ping(ctx, &w.Targets[i]) })
 	}
-	for ; ctx.Err() == nil; sleep(ctx, lookEvery) {
+	for ; ctx.Err() == nil; sleep(ctx, every) {
 		err := w.look(ctx, sendCtx)
 		text := ""
 		if err != nil {

@@ -138,7 +138,7 @@ func (s *scene) hearsNothing(d time.Duration) {
 }
 
 func ops(on ...Topic) Target {
-	return Target{Name: "ops", By: Slack, On: on, Interval: 5 * time.Minute, At: 8 * time.Hour}
+	return Target{Name: "ops", By: Slack, On: on, Gather: 30 * time.Second, Interval: 5 * time.Minute, At: 8 * time.Hour}
 }
 
 // What happens is told once, however many workers watch: what is worst first, much of it in
