@@ -191,12 +191,12 @@ func TestTheComposeFileFitsTheProgram(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"init", "worker"} {
+	for _, name := range []string{"init", "worker", "page", "metrics"} {
 		fits(t, words(at(file, "services", name, "command")))
 	}
 	services, _ := at(file, "services").(map[string]any)
 	for name, service := range services {
-		if at(service, "logging") == nil || at(service, "cap_drop", 0) != "ALL" || name != "init" && (at(service, "mem_limit") == nil || at(service, "pids_limit") == nil) {
+		if at(service, "logging") == nil || at(service, "cap_drop", 0) != "ALL" || at(service, "mem_limit") == nil || at(service, "pids_limit") == nil {
 			t.Errorf("%s lacks a limit: %v", name, service)
 		}
 	}

@@ -27,6 +27,11 @@ Grafana.`,
 			},
 		})
 	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "files DIR", Short: "Write both into a directory, as rules.yaml and dashboard.json",
+		Example: "  tallyman metrics files /etc/tallyman/metrics   # where Prometheus and Grafana look", Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error { return metrics.WriteFiles(args[0]) },
+	})
 	prints("rules", "Print rules by which Prometheus alerts", "  tallyman metrics rules > /etc/prometheus/rules/tallyman.yaml", metrics.Rules)
 	prints("dashboard", "Print a dashboard for Grafana", "  tallyman metrics dashboard > tallyman.json   # import it into Grafana", metrics.Dashboard)
 	return cmd

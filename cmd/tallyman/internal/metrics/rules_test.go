@@ -72,3 +72,26 @@ func TestRulesAndDashboardNameMetricsThatThereAre(t *testing.T) {
 		}
 	}
 }
+
+// Where Prometheus and Grafana look are whole files, and nothing else.
+func TestFilesAreWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 { // over those of an earlier version, too
+		if err := WriteFiles(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Fatal(err, entries)
+	}
+	for name, want := range map[string]string{"rules.yaml": Rules, "dashboard.json": Dashboard} {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(text) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := WriteFiles(filepath.Join(dir, "none")); err == nil {
+		t.Error("it writes into a directory that is not there")
+	}
+}
