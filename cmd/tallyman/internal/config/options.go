@@ -22,6 +22,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/fetch/hostguard"
 	"tallyman/fetch/redact"
+	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
 )
@@ -103,7 +104,7 @@ type Options struct {
 	Match        string                           // discover
 	States       flagvalue.Value[[]fetch.State]   // discover; none is any
 	Missing      bool                             // discover
-	Shard        flagvalue.Value[flagvalue.Shard] // verify
+	Shard        flagvalue.Value[archive.Shard]   // verify
 	ExitCode     bool                             // status
 	Delete       bool                             // forget
 	LogStore     string                           // accept, coverage, witness, ensure

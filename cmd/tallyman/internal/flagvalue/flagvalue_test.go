@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"tallyman/verify/archive"
 	"time"
 
 	"tallyman/verify/archive/catalog"
@@ -59,7 +61,7 @@ func TestTheShardsOfAnArchiveCoverItOnce(t *testing.T) {
 			key := fmt.Sprintf("sls/cn-hangzhou/project/job-%d", i)
 			holders := 0
 			for k := range n {
-				if (Shard{k + 1, n}).Has(key) {
+				if (archive.Shard{K: k + 1, N: n}).Has(key) {
 					holders++
 					shards[k]++
 				}

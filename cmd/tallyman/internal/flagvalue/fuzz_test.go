@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"tallyman/verify/archive"
 	"time"
 )
 
@@ -82,20 +84,20 @@ func FuzzShard(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s, key string) {
 		p, err := ParseShard(s)
-		if err == nil && s != "" && (p.k < 1 || p.k > p.n) {
+		if err == nil && s != "" && (p.K < 1 || p.K > p.N) {
 			t.Errorf("%q is %+v", s, p)
 		}
-		if err != nil || s == "" || p.n > 100 {
+		if err != nil || s == "" || p.N > 100 {
 			return
 		}
 		holders := 0
-		for k := range p.n {
-			if (Shard{k + 1, p.n}).Has(key) {
+		for k := range p.N {
+			if (archive.Shard{K: k + 1, N: p.N}).Has(key) {
 				holders++
 			}
 		}
 		if holders != 1 {
-			t.Errorf("%d of %d have %q", holders, p.n, key)
+			t.Errorf("%d of %d have %q", holders, p.N, key)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package flagvalue
 import (
 	"cmp"
 	"errors"
-	"hash/fnv"
 	"math"
 	"regexp"
 	"strconv"
@@ -11,35 +10,22 @@ import (
 	"sync"
 
 	"tallyman/fetch"
+	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
 )
 
-// Shard is one of several parts of the archive. Each key is in exactly one of
-// them, by its hash. The zero Shard has all keys.
-type Shard struct{ k, n uint64 }
-
 // ParseShard parses K/N, the Kth of N shards. The empty text is the zero Shard.
-func ParseShard(text string) (Shard, error) {
+func ParseShard(text string) (archive.Shard, error) {
 	if text == "" {
-		return Shard{}, nil
+		return archive.Shard{}, nil
 	}
 	before, after, _ := strings.Cut(text, "/")
 	k, errK := strconv.ParseUint(before, 10, 32)
 	n, errN := strconv.ParseUint(after, 10, 32)
 	if errK != nil || errN != nil || k < 1 || k > n {
-		return Shard{}, errors.New("must be K/N, like 1/7, with K from 1 to N")
+		return archive.Shard{}, errors.New("must be K/N, like 1/7, with K from 1 to N")
 	}
-	return Shard{k, n}, nil
-}
-
-// Has reports whether key is in the shard.
-func (s Shard) Has(key string) bool {
-	if s.n == 0 {
-		return true
-	}
-	h := fnv.New64a()
-	h.Write([]byte(key))
-	return h.Sum64()%s.n == s.k-1
+	return archive.Shard{K: k, N: n}, nil
 }
 
 // states are the states of jobs by the words that a person has for them.
