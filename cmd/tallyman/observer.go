@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tallyman/cmd/tallyman/internal/metrics"
@@ -29,6 +30,7 @@ type observer struct {
 	end     context.CancelFunc
 
 	acting sync.WaitGroup // what people have done by the page
+	stale  atomic.Bool    // something was done, which the catalog does not know yet
 
 	turn      chan struct{} // held by who asks the catalog
 	catalog   *catalog.Catalog
@@ -78,10 +80,12 @@ func (o *observer) refresh() (err error) {
 		if o.catalog.InMemory != "" {
 			o.log.Warn("the catalog of the archive is in memory, and is made anew by each process", "why", o.catalog.InMemory)
 		}
-	case time.Since(o.refreshed) > freshness:
+	case o.stale.Swap(false) || time.Since(o.refreshed) > freshness:
 		if err = o.catalog.Refresh(o.ctx); err != nil {
 			return err
 		}
+	default:
+		return nil
 	}
 	o.refreshed = time.Now()
 	return nil

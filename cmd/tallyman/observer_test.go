@@ -268,3 +268,26 @@ func TestThePageTellsWhatTheLedgerDoes(t *testing.T) {
 		t.Errorf("by the name of another site: %d", w.Code)
 	}
 }
+
+// Who asks all the time is told what is new too.
+func TestThePageIsFreshHoweverOftenItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	o := newWatching(t, a, store, false).observer
+	ask := func() {
+		if err := o.ask(t.Context(), func(*statusCommand) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask()
+	began := o.refreshed
+	if ask(); !o.refreshed.Equal(began) {
+		t.Error("it is read again at once")
+	}
+	o.refreshed = time.Now().Add(-freshness + 10*time.Millisecond)
+	ask()
+	time.Sleep(20 * time.Millisecond)
+	if ask(); time.Since(o.refreshed) > freshness/2 {
+		t.Error("to ask in between puts off that it is read")
+	}
+}

@@ -99,6 +99,7 @@ func (o *observer) Begin(ctx context.Context, a page.Action, most int64) (do fun
 			})
 		}
 		_ = group.Wait() // none fails
+		o.stale.Store(true)
 		o.log.Info("done for the page", "verb", string(a.Verb), "exports", len(all), "failed", failed.Load(), "by", a.By)
 	}, int64(len(all)), nil
 }
