@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/page"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive/catalog"
@@ -246,10 +247,19 @@ func (p *placeLine) printProblem(w io.Writer, since string) {
 
 // sums are how many exports of the place are in which state, and when it is due, as texts.
 func (p *placeLine) sums(now time.Time) []string {
-	sums := []string{cli.LandedCount(int(p.Landed), 0, int(p.Doubts))}
+	texts := []string{cli.LandedCount(int(p.Landed), 0, int(p.Doubts))}
+	for _, s := range p.otherSums(now) {
+		texts = append(texts, s.Text)
+	}
+	return texts
+}
+
+// otherSums are the sums without what landed.
+func (p *placeLine) otherSums(now time.Time) (sums []page.Sum) {
 	add := func(n int64, what, more string) {
 		if n > 0 {
-			sums = append(sums, fmt.Sprintf("%d %s%s", n, what, more))
+			kind, _, _ := strings.Cut(what, " ")
+			sums = append(sums, page.Sum{Kind: kind, Text: fmt.Sprintf("%d %s%s", n, what, more)})
 		}
 	}
 	polled, counted := "", ""
@@ -267,14 +277,14 @@ func (p *placeLine) sums(now time.Time) []string {
 	add(p.Gone, "damaged or gone", "")
 	add(p.Accepted, "accepted", "")
 	if p.Gaps > 0 {
-		sums = append(sums, cli.Plural(int64(p.Gaps), "gap"))
+		sums = append(sums, page.Sum{Kind: "gap", Text: cli.Plural(int64(p.Gaps), "gap")})
 	}
 	add(int64(p.Late), "late", "")
 	if p.Missing != nil {
 		add(*p.Missing, "missing", counted)
 	}
 	if p.Next != nil {
-		sums = append(sums, "next "+cli.FormatDue(*p.Next, now))
+		sums = append(sums, page.Sum{Kind: "next", Text: "next " + cli.FormatDue(*p.Next, now)})
 	}
 	return sums
 }

@@ -23,25 +23,19 @@ const (
 	listTime  = 100 * time.Millisecond
 )
 
-// sumLists are the states that lists are of, by the words that tell of sums.
-var sumLists = []struct {
-	ending, state string
-	open          bool
-}{
-	{" landed", "landed", false}, {" waiting", "waiting", false}, {" failed", "failed", true}, {" damaged or gone", "damaged,absent", false},
+// sumLists are what lists have, by the kinds of sums.
+var sumLists = map[string]page.Query{
+	"landed": {State: "landed"}, "doubts": {State: page.Doubts}, "waiting": {State: "waiting"}, "failed": {State: "failed", Open: true},
+	"damaged": {State: "damaged,absent"},
 }
 
 // listedSums are the sums of a place, with the lists of the exports that they count.
-func listedSums(place string, texts []string) (sums []page.Sum) {
-	for _, text := range texts {
-		sum := page.Sum{Text: text}
-		counted, _, _ := strings.Cut(text, " (")
-		for _, list := range sumLists {
-			if strings.HasSuffix(counted, list.ending) && place != "" {
-				sum.List = page.Query{Place: place, State: list.state, Open: list.open}.Address()
-			}
+func listedSums(place string, sums []page.Sum) []page.Sum {
+	for i, sum := range sums {
+		if q, listed := sumLists[sum.Kind]; listed && place != "" {
+			q.Place = place
+			sums[i].List = q.Address()
 		}
-		sums = append(sums, sum)
 	}
 	return sums
 }

@@ -49,7 +49,7 @@ func unsecret(err error) error {
 func (p *observedPlace) shown(now time.Time) page.Place {
 	line := p.placeLine
 	shown := page.Place{
-		Name: line.Place, Listed: line.Listed, LastLanded: line.LastLanded, Proven: line.Proven, Sums: listedSums(line.Place, line.sums(now)),
+		Name: line.Place, Listed: line.Listed, LastLanded: line.LastLanded, Proven: line.Proven, Sums: listedSums(line.Place, line.shownSums(now)),
 		Doubted: line.Doubts > 0, Waits: line.Waiting > 0, Bad: line.Failed+line.Gone > 0 || line.Message != "" && line.AcceptedBy == "",
 	}
 	if line.Message != "" && line.AcceptedBy == "" {
@@ -65,6 +65,21 @@ func (p *observedPlace) shown(now time.Time) page.Place {
 		shown.Schedule = "on schedule"
 	}
 	return shown
+}
+
+// shownSums are the sums as the page shows them. Of a place that was never listed, and of
+// which the archive has nothing, it is not known what there is.
+func (p *placeLine) shownSums(now time.Time) (sums []page.Sum) {
+	others := p.otherSums(now)
+	if p.Landed > 0 || p.Listed != nil || len(others) > 0 {
+		sums = append(sums, page.Sum{Kind: "landed", Text: fmt.Sprintf("%d landed", p.Landed)})
+	} else {
+		sums = append(sums, page.Sum{Kind: "unknown", Text: "not known"})
+	}
+	if p.Doubts > 0 {
+		sums = append(sums, page.Sum{Kind: "doubts", Text: fmt.Sprintf("%d with doubts", p.Doubts)})
+	}
+	return append(sums, others...)
 }
 
 // groupOf is what is wrong for one cause, with the command that status gives.

@@ -49,8 +49,9 @@ type Place struct {
 	Problem, Command           string // why it can't be listed, and the command that settles that
 }
 
-// A Sum is how many exports of a place are in a state.
+// A Sum is how many exports are in one state, or when a place is due.
 type Sum struct {
+	Kind string // "landed", "doubts", "waiting", "failed", "damaged", "accepted", "gap", "late", "missing", "next" or "unknown"
 	Text string
 	List string // the address of the list of them; "": they are in none
 }
