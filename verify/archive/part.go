@@ -10,12 +10,9 @@ import (
 	"io"
 	"iter"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"sort"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -200,12 +197,13 @@ func (p *Partial) Missing(size, partSize int64) iter.Seq[*Part] {
 const partIndexSuffix = ".map"
 
 // A partEntry is a line of a part index: a range that was received. The first
-// line has Store, and says what the store and the job promised of the object, and
-// for which hidden part of the reference.
+// line has Store, and says what the store and the job promised of the object, for
+// which hidden part of the reference, and whether it is all that the export has.
 type partEntry struct {
 	Store  *Promise `json:"store,omitempty"`
 	Job    Promise  `json:"job,omitzero"`
 	Hidden string   `json:"hidden,omitempty"`
+	Single bool     `json:"single,omitempty"`
 	Off    int64    `json:"off"`
 	Len    int64    `json:"len"`
 	CRC64  string   `json:"crc64,omitempty"`
@@ -272,56 +270,4 @@ func (e partEntry) matches(file io.ReaderAt) bool {
 	crc := crc64.New(verify.ECMA)
 	n, err := io.CopyBuffer(crc, io.NewSectionReader(file, e.Off, e.Len), buffer[:])
 	return err == nil && n == e.Len && strconv.FormatUint(crc.Sum64(), 10) == e.CRC64
-}
-
-// Received returns how many bytes of an export as transferred are here, and how many
-// of its objects are done, by the object index and the part indexes. It takes no lock,
-// checks no bytes, and ignores what it can't read. If an object is done and has a part
-// index too, the part index counts: the object is being received again.
-func (a *Archive) Received(key string) (bytes, objects int64) {
-	dir := a.ingestPath(key)
-	sizes := map[string]int64{} // by hashName of the object
-	if f, err := os.Open(filepath.Join(dir, objectsFile)); err == nil {
-		defer f.Close()
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, math.MaxInt) // a zip may have a million files
-		for lines.Scan() {
-			var o struct {
-				Name string `json:"name"`
-				Size int64  `json:"size"`
-			}
-			if json.Unmarshal(lines.Bytes(), &o) == nil && o.Name != "" {
-				sizes[hashName(o.Name)] = max(o.Size, 0)
-			}
-		}
-	}
-	objects = int64(len(sizes))
-	entries, _ := os.ReadDir(filepath.Join(dir, partsDir))
-	for _, e := range entries {
-		name, isIndex := strings.CutSuffix(e.Name(), partIndexSuffix)
-		if !isIndex {
-			continue
-		}
-		f, err := os.Open(filepath.Join(dir, partsDir, e.Name()))
-		if err != nil {
-			continue
-		}
-		var received parts // each byte once, even if it is listed twice
-		for entry, err := range readPartIndex(f) {
-			if err == nil && entry.isIn(math.MaxInt64) {
-				received.add(nil, entry)
-			}
-		}
-		f.Close()
-		if len(received) > 0 {
-			sizes[name] = 0
-		}
-		for _, part := range received {
-			sizes[name] += part.n
-		}
-	}
-	for _, size := range sizes {
-		bytes += size
-	}
-	return bytes, objects
 }

@@ -119,7 +119,7 @@ func (p *Partial) spill() error {
 	if err := p.open(context.Background(), verify.Unknown); err != nil {
 		return err
 	}
-	err := p.addToIndex(partEntry{Store: new(promised(p.store)), Job: promised(p.job), Hidden: p.in.Hidden})
+	err := p.addToIndex(partEntry{Store: new(promised(p.store)), Job: promised(p.job), Hidden: p.in.Hidden, Single: p.in.Single})
 	for _, part := range p.parts {
 		if bytes := p.memory[part.off:][:part.n]; err == nil && len(bytes) > 0 {
 			_, err = p.file.WriteAt(bytes, part.off)
@@ -382,7 +382,7 @@ func (p *Partial) AddPromise(store verify.Want) error {
 		}
 	}
 	p.store, p.answered, p.want = store, true, want
-	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job), Hidden: p.in.Hidden})
+	return p.addToIndex(partEntry{Store: new(promised(store)), Job: promised(p.job), Hidden: p.in.Hidden, Single: p.in.Single})
 }
 
 // Want is all that is promised of the object so far, by the job and the store.

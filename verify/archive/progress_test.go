@@ -3,6 +3,8 @@ package archive
 import (
 	"errors"
 	"testing"
+
+	"tallyman/verify"
 )
 
 func TestReceivedGrowsWithWhatIsKept(t *testing.T) {
@@ -44,6 +46,50 @@ func TestReceivedGrowsWithWhatIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	grown("an object of nothing")
+}
+
+// How much an export has is known if it is one object, or if its objects are pinned with
+// their sizes; else it is told as unknown.
+func TestProgressTellsHowMuchThereIs(t *testing.T) {
+	pinned := func(sizes ...int64) func(*Ingest) error {
+		return func(in *Ingest) error {
+			return in.Pin(func(yield func(Pinned, error) bool) {
+				for i, size := range sizes {
+					want := verify.NoPromise()
+					if want.Size = size; !yield(Pinned{Name: string(rune('a' + i)), Want: want}, nil) {
+						return
+					}
+				}
+			})
+		}
+	}
+	for name, tt := range map[string]struct {
+		prepare func(*Ingest) error
+		want    Progress
+	}{
+		"one object":         {func(in *Ingest) error { in.Single = true; return in.persist(t.Context()) }, Progress{testPart, 0, 256, 1}},
+		"one of some":        {func(*Ingest) error { return nil }, Progress{testPart, 0, verify.Unknown, verify.Unknown}},
+		"pinned":             {pinned(256, 44), Progress{testPart, 0, 300, 2}},
+		"pinned, size lacks": {pinned(verify.Unknown, 256), Progress{testPart, 0, verify.Unknown, 2}},
+	} {
+		a := mustOpen(t, t.TempDir())
+		in := mustBegin(t, a)
+		if err := tt.prepare(in); err != nil {
+			t.Fatal(err)
+		}
+		p := mustPartial(t, in, "a", promise(rows(256)))
+		err := p.AddPromise(promise(rows(256)))
+		for part := range p.Missing(256, testPart) {
+			err = errors.Join(err, fill(part, rows(256)))
+			break
+		}
+		if got := a.Progress(testKey); err != nil || got != tt.want {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, tt.want)
+		}
+		if err := errors.Join(p.Close(), in.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestReceivedCountsEachByteOnce(t *testing.T) {
