@@ -33,6 +33,8 @@ type indexedFile struct {
 	end    int64
 	last   []byte // the last line, with its newline
 	lastAt int64  // its offset
+
+	opened *os.File // to read lines of, if it is the last of the files, or nil
 }
 
 // places are those of the last lines of a key, or -1. A place is the number of its file
@@ -91,7 +93,19 @@ func (l *Ledger) Index() (*Index, error) {
 	return x, nil
 }
 
-func (x *Index) reset() { x.files, x.keys, x.last, x.taken = nil, nil, nil, nil }
+func (x *Index) reset() {
+	for i := range x.files {
+		x.files[i].close()
+	}
+	x.files, x.keys, x.last, x.taken = nil, nil, nil, nil
+}
+
+func (f *indexedFile) close() {
+	if f.opened != nil {
+		f.opened.Close()
+		f.opened = nil
+	}
+}
 
 // refresh reads what is new in the files, or all of them if what was read is not there
 // any more.
@@ -159,11 +173,15 @@ func (x *Index) isPrefix(months []string) (ok, more bool) {
 // read reads what is new in one file.
 func (x *Index) read(number int, isLast bool) error {
 	file := &x.files[number]
-	f, err := os.Open(x.ledger.path(file.name))
+	f, err := os.Open(x.ledger.path(file.name)) // anew, or NFS might not show what others appended
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	file.close()
+	file.opened = f
+	if !isLast {
+		defer file.close()
+	}
 	if file.info, err = f.Stat(); err != nil {
 		return err
 	}
@@ -272,11 +290,14 @@ func (x *Index) lineAt(at int64, key string) (*Line, error) {
 		return nil, nil
 	}
 	file, off := x.files[at>>offsetBits], at&(1<<offsetBits-1)
-	f, err := os.Open(x.ledger.path(file.name))
-	if err != nil {
-		return nil, err
+	f := file.opened
+	if f == nil {
+		var err error
+		if f, err = os.Open(x.ledger.path(file.name)); err != nil {
+			return nil, err
+		}
+		defer f.Close()
 	}
-	defer f.Close()
 	b := make([]byte, 4<<10)
 	n, err := f.ReadAt(b, off)
 	if err != nil && !errors.Is(err, io.EOF) {
