@@ -48,10 +48,11 @@ func WindowOf(reference string, answer func() any) *ledger.Window {
 type Creator interface {
 	// NewJob returns the reference that Create gives the job of a creation. It asks nobody.
 	NewJob(c Creation) (Ref, error)
-	// Create has the job of a creation made. If there is a job of its name already, that is
-	// the one, if it was made for the same: an ErrConflict says that it was not. An
+	// Create has the job of a creation made, and reports whether the creation's Maker has
+	// made it, by this call or before. If there is a job of its name already, that is the
+	// one, if it was made for the same: an ErrConflict says that it was not. An
 	// ErrThrottled may be that of a quota of jobs, which passes when others end.
-	Create(ctx context.Context, c Creation) (Ref, error)
+	Create(ctx context.Context, c Creation) (job Ref, isOwn bool, err error)
 	// Delete removes a job from its service, and what it yielded. That there is none is an
 	// ErrNotFound.
 	Delete(ctx context.Context, ref Ref) error
@@ -60,7 +61,7 @@ type Creator interface {
 // ErrConflict says that there is a job of that name, made for something else.
 var ErrConflict = errors.New("there is another job of that name")
 
-// A Creation is what a job is to be made for. Its name follows from all of it.
+// A Creation is what a job is to be made for. Its name follows from all of it but the Maker.
 type Creation struct {
 	Window
 	Format      string // of the file, in the service's own word
@@ -68,6 +69,10 @@ type Creation struct {
 	// Instead names what landed of the window and is to be exported once more, or is "".
 	Instead string
 	Attempt int // counts from 1: a job that failed keeps its name
+	// Maker is written down with the job, such as the ID of an archive. Others may make the
+	// same job: whose it is tells the job itself, since who makes one may be killed before
+	// it has noted that it did.
+	Maker string
 }
 
 // ErrNotCountable says that the service of a window can't count what a job of it

@@ -63,18 +63,20 @@ func isDead(err error) bool {
 	return state == fetch.Failed || state == fetch.Expired || errors.Is(err, fetch.ErrNotFound)
 }
 
-// create has the job made, and waits while the service has too many. The ledger is told of it
-// once, by whoever made it or found it first.
+// create has the job made, and waits while the service has too many. The ledger is told once
+// of a job of our own: a process that was killed behind its call leaves that to the next, and a
+// job that others made is theirs.
 func (e *Ensurer) create(ctx context.Context, ref fetch.Ref, c fetch.Creation) error {
-	_, err := e.Creator.Create(ctx, c)
+	c.Maker = e.Archive.ID()
+	_, isOwn, err := e.Creator.Create(ctx, c)
 	for errors.Is(err, fetch.ErrThrottled) {
 		e.note(ref, "its job can't be made yet: "+err.Error())
 		if err := fetch.Sleep(ctx, max(e.Patience, fetch.RetryAfter(err))); err != nil {
 			return err
 		}
-		_, err = e.Creator.Create(ctx, c)
+		_, isOwn, err = e.Creator.Create(ctx, c)
 	}
-	if err != nil {
+	if err != nil || !isOwn {
 		return err
 	}
 	last, err := e.Archive.Ledger().Last(ledger.Created, ref.String())

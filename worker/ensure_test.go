@@ -36,14 +36,14 @@ func (m *mortal) dies() bool {
 	return m.oneIn > 0 && m.random.IntN(m.oneIn) == 0
 }
 
-func (m *mortal) Create(ctx context.Context, c fetch.Creation) (ref fetch.Ref, err error) {
+func (m *mortal) Create(ctx context.Context, c fetch.Creation) (ref fetch.Ref, isOwn bool, err error) {
 	if m.dies() {
-		return ref, errKilled
+		return ref, false, errKilled
 	}
-	if ref, err = m.Provider.Create(ctx, c); m.dies() {
+	if ref, isOwn, err = m.Provider.Create(ctx, c); m.dies() {
 		err = errKilled
 	}
-	return ref, err
+	return ref, isOwn, err
 }
 
 // wait waits for a job as Local.Fetch does, and lands nothing.
@@ -176,7 +176,7 @@ func TestEnsureWaitsForWhatPasses(t *testing.T) {
 	}
 	m, notes, busy := &mortal{Provider: provider}, 0, true
 	e := &Ensurer{Archive: store, Creator: m, Patience: time.Millisecond}
-	other, _ := provider.Create(t.Context(), ensureWindow(t, 1))
+	other, _, _ := provider.Create(t.Context(), ensureWindow(t, 1))
 	e.Note = func(fetch.Ref, string) {
 		if notes++; notes == 2 {
 			_, _ = m.wait(t.Context(), other) // it ends
@@ -194,30 +194,39 @@ func TestEnsureWaitsForWhatPasses(t *testing.T) {
 	}
 }
 
-// A job that this archive did not make stays.
+// A job that this archive did not make stays, even if it was made for the same by another
+// archive. One that it made stays its own if it is killed before it has noted that.
 func TestOnlyJobsOfOurOwnAreDeleted(t *testing.T) {
 	cloud, provider := ensureCloud(t, nil)
-	store, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
-	if err != nil {
-		t.Fatal(err)
+	open := func() *Ensurer {
+		store, err := archive.Open(t.TempDir(), "", archive.SiteEmpty)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &mortal{Provider: provider}
+		return &Ensurer{Archive: store, Creator: m, Fetch: m.wait}
 	}
-	m := &mortal{Provider: provider}
-	e := &Ensurer{Archive: store, Creator: m, Fetch: m.wait}
-	foreign, err := provider.Create(t.Context(), ensureWindow(t, 0))
-	if err != nil {
-		t.Fatal(err)
+	ours, theirs := open(), open()
+	make := func(n int, maker string) {
+		c := ensureWindow(t, n)
+		c.Attempt, c.Maker = 1, maker
+		if _, _, err := provider.Create(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
 	}
-	own, _, err := e.Ensure(t.Context(), ensureWindow(t, 1))
-	if err != nil {
-		t.Fatal(err)
+	make(0, "")                  // a person, or an earlier version
+	make(1, theirs.Archive.ID()) // another archive, which has noted nothing yet
+	make(2, ours.Archive.ID())   // this one, which was killed then and there
+	for n, isOwn := range []bool{false, false, true, true} {
+		ref, _, err := ours.Ensure(t.Context(), ensureWindow(t, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if deleted, err := ours.Delete(t.Context(), ref); deleted != isOwn || err != nil {
+			t.Errorf("job %d: deleted %t, want %t: %v", n, deleted, isOwn, err)
+		}
 	}
-	if deleted, err := e.Delete(t.Context(), foreign); deleted || err != nil {
-		t.Errorf("a job of others: %t, %v", deleted, err)
-	}
-	if deleted, err := e.Delete(t.Context(), own); !deleted || err != nil {
-		t.Errorf("a job of our own: %t, %v", deleted, err)
-	}
-	if jobs := cloud.Jobs(ensureProject); len(jobs) != 1 || jobs[0].Name != foreign.Parts()[2] {
-		t.Errorf("%d jobs are left", len(jobs))
+	if jobs := cloud.Jobs(ensureProject); len(jobs) != 2 {
+		t.Errorf("%d jobs are left, want those of others", len(jobs))
 	}
 }

@@ -70,8 +70,14 @@ func newRequest(c fetch.Creation) (*newJob, error) {
 	const layout = "2006-01-02T15:04:05Z"
 	j.DisplayName = fmt.Sprintf("tallyman %s %s", logStore, c.From.UTC().Format(layout))
 	j.Description = fmt.Sprintf("made by tallyman for %s to %s", c.From.UTC().Format(layout), c.To.UTC().Format(layout))
+	if c.Maker != "" {
+		j.Description += madeBy + c.Maker
+	}
 	return j, nil
 }
+
+// madeBy is what the Maker of a job follows in its description.
+const madeBy = ", by "
 
 // NewJob implements fetch.Creator.
 func (p *Provider) NewJob(c fetch.Creation) (fetch.Ref, error) {
@@ -84,18 +90,17 @@ func (p *Provider) NewJob(c fetch.Creation) (fetch.Ref, error) {
 
 // Create implements fetch.Creator. A call whose answer got lost is made again, which finds
 // the job that the first has made.
-func (p *Provider) Create(ctx context.Context, c fetch.Creation) (fetch.Ref, error) {
+func (p *Provider) Create(ctx context.Context, c fetch.Creation) (ref fetch.Ref, isOwn bool, err error) {
 	j, err := newRequest(c)
 	if err != nil {
-		return fetch.Ref{}, err
+		return ref, false, err
 	}
-	ref, err := c.Place.Job(j.Name)
-	if err != nil {
-		return fetch.Ref{}, err
+	if ref, err = c.Place.Job(j.Name); err != nil {
+		return ref, false, err
 	}
 	body, err := json.Marshal(j)
 	if err != nil {
-		return fetch.Ref{}, err
+		return ref, false, err
 	}
 	_, err = api.Retry(ctx, api.ServiceBackoff, createCall, func() (*api.Answer, error) {
 		return p.send(ctx, createCall, c.Place, http.MethodPost, "/downloadjobs", body)
@@ -103,13 +108,14 @@ func (p *Provider) Create(ctx context.Context, c fetch.Creation) (fetch.Ref, err
 	refused, isRefusal := errors.AsType[*fetch.CallError](err)
 	switch {
 	case err == nil:
-		return ref, nil
+		return ref, true, nil
 	case isRefusal && existCodes[refused.Code]:
-		return ref, p.compare(ctx, ref, j)
+		description, err := p.compare(ctx, ref, j)
+		return ref, c.Maker != "" && strings.HasSuffix(description, madeBy+c.Maker), err
 	case isRefusal && kinds[refused.Code] == nil && smellsOfQuota(refused.Code):
 		refused.Kind = fetch.ErrThrottled
 	}
-	return ref, err
+	return ref, false, err
 }
 
 // existCodes refuse a job since there is one of its name.
@@ -122,18 +128,18 @@ func smellsOfQuota(code string) bool {
 }
 
 // compare asks for the job of a name, and fails with an ErrConflict unless it was made for
-// the same.
-func (p *Provider) compare(ctx context.Context, ref fetch.Ref, want *newJob) error {
+// the same. It returns how the job is described, which tells who has made it.
+func (p *Provider) compare(ctx context.Context, ref fetch.Ref, want *newJob) (description string, err error) {
 	a, err := api.Retry(ctx, api.ServiceBackoff, jobCall, func() (*api.Answer, error) { return p.call(ctx, jobCall, ref, jobPath(ref)) })
 	if refused, ok := errors.AsType[*fetch.CallError](err); ok && errors.Is(err, fetch.ErrNotFound) {
 		refused.Kind = fetch.ErrTemporary // since it was just said to exist
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	got := new(job)
 	if err := api.Unmarshal(a.Body, got); err != nil || got.Status == "" {
-		return refusal(a, "", "the answer is not a download job: "+a.Excerpt())
+		return "", refusal(a, "", "the answer is not a download job: "+a.Excerpt())
 	}
 	is, wanted := got.Configuration, want.Configuration
 	second := func(n int64) time.Time { return time.Unix(n, 0).UTC() }
@@ -152,11 +158,11 @@ func (p *Provider) compare(ctx context.Context, ref fetch.Ref, want *newJob) err
 		{"bucket", is.Sink.Bucket == "", is.Sink.Bucket, `""`},
 	} {
 		if !part.same {
-			return &fetch.CallError{Call: createCall, Kind: fetch.ErrConflict, RequestID: a.RequestID,
+			return "", &fetch.CallError{Call: createCall, Kind: fetch.ErrConflict, RequestID: a.RequestID,
 				Message: api.OneLine(fmt.Sprintf("%s has the %s %v, not %v", ref, part.name, part.got, part.wanted))}
 		}
 	}
-	return nil
+	return string(got.Description), nil
 }
 
 // Delete implements fetch.Creator.

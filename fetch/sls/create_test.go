@@ -67,16 +67,18 @@ func TestACreatedJobExportsItsWindow(t *testing.T) {
 		cloud.provider.Signature = signature
 		cloud.AddLogstore("ali-test-project", sandbox.Logstore{Name: "access", RowsPerMinute: 2})
 		c := creation(t, "level: (ERROR or WARN)")
-		if _, err := cloud.provider.Create(t.Context(), c); !errors.Is(err, fetch.ErrRefused) {
+		if _, _, err := cloud.provider.Create(t.Context(), c); !errors.Is(err, fetch.ErrRefused) {
 			t.Errorf("%s: a bad query: got %v", signature, err)
 		}
 		c = creation(t, "not level: INFO")
-		ref, err := cloud.provider.Create(t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
+		c.Maker = "one archive"
+		ref, isOwn, err := cloud.provider.Create(t.Context(), c)
+		if err != nil || !isOwn {
+			t.Fatalf("%s: its own: %t, %v", signature, isOwn, err)
 		}
-		if again, err := cloud.provider.Create(t.Context(), c); err != nil || again.String() != ref.String() {
-			t.Errorf("%s: once more: got %s, %v", signature, again, err)
+		c.Maker = "archive"
+		if again, isOwn, err := cloud.provider.Create(t.Context(), c); err != nil || again.String() != ref.String() || isOwn {
+			t.Errorf("%s: once more by another: got %s, its own: %t, %v", signature, again, isOwn, err)
 		}
 		jobs := slices.DeleteFunc(cloud.Jobs("ali-test-project"), func(j sandbox.Job) bool { return j.Name == "download-123" })
 		if len(jobs) != 1 || jobs[0].Name != ref.Parts()[2] {
@@ -124,7 +126,7 @@ func TestRefusalsOfACreation(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := answering(c.status, `{"errorCode":"`+c.code+`","errorMessage":"why"}`)
-			if _, err := p.Create(t.Context(), creation(t, "*")); !errors.Is(err, c.want) {
+			if _, _, err := p.Create(t.Context(), creation(t, "*")); !errors.Is(err, c.want) {
 				t.Errorf("%s: got %v", c.name, err)
 			}
 		})
@@ -160,7 +162,7 @@ func TestAJobOfTheSameNameMustBeMadeForTheSame(t *testing.T) {
 		"compressionType": func(c *newConfiguration) { c.Sink.Compression = "lz4" },
 	} {
 		for code := range existCodes {
-			_, err := existing(t, code, change).Create(t.Context(), creation(t, "level: ERROR"))
+			_, _, err := existing(t, code, change).Create(t.Context(), creation(t, "level: ERROR"))
 			if conflicts := errors.Is(err, fetch.ErrConflict); conflicts != (name != "") || conflicts && !strings.Contains(err.Error(), name) || !conflicts && err != nil {
 				t.Errorf("%s, another %q: got %v", code, name, err)
 			}
@@ -177,7 +179,7 @@ func TestAJobThatExistsAndIsNotThereIsAskedForAgain(t *testing.T) {
 			}
 			return answered(400, `{"errorCode":"`+code+`","errorMessage":"why"}`), nil
 		})
-		if _, err := p.Create(t.Context(), creation(t, "*")); !errors.Is(err, fetch.ErrTemporary) {
+		if _, _, err := p.Create(t.Context(), creation(t, "*")); !errors.Is(err, fetch.ErrTemporary) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -197,8 +199,10 @@ func TestACreationWhoseAnswerIsLostIsMadeOnce(t *testing.T) {
 		}
 		return resp, err
 	})}
-	if _, err := cloud.provider.Create(t.Context(), creation(t, "*")); err != nil || !lost {
-		t.Errorf("got %v, lost: %t", err, lost)
+	c := creation(t, "*")
+	c.Maker = "archive"
+	if _, isOwn, err := cloud.provider.Create(t.Context(), c); err != nil || !lost || !isOwn {
+		t.Errorf("got %v, lost: %t, its own: %t", err, lost, isOwn)
 	}
 	if n := len(cloud.Jobs("ali-test-project")); n != 2 { // with that of started
 		t.Errorf("%d jobs", n)
@@ -213,7 +217,7 @@ func TestWhatNoJobCanBeMadeForIsSaid(t *testing.T) {
 	long, place := creation(t, strings.Repeat("a", 2000)), creation(t, "*")
 	place.Place = parseRef(t, jobRef)
 	for _, c := range []fetch.Creation{long, place} {
-		if _, err := p.Create(t.Context(), c); err == nil {
+		if _, _, err := p.Create(t.Context(), c); err == nil {
 			t.Errorf("%.60s in %s: got no error", c.Group, c.Place)
 		}
 		if _, err := p.NewJob(c); err == nil {

@@ -19,6 +19,7 @@ type listedJob struct {
 // A job is what we read of one from GetDownloadJob.
 type job struct {
 	listedJob
+	Description   api.LenientString `json:"description"`
 	Configuration struct {
 		LogStore        api.LenientString `json:"logstore"`
 		FromTime        api.LenientString `json:"fromTime"` // seconds since 1970
