@@ -114,6 +114,18 @@ func (l *exportLock) close() (err error) {
 	return err
 }
 
+// Exclusive locks a name that is no key, such as that of something that one process at a time
+// is to do for the archive, until end is called. It fails with ErrBusy while another has it,
+// in this process or in others. Where the system has no locks of bytes it keeps nobody out.
+func (a *Archive) Exclusive(name string) (end func(), err error) {
+	l, err := a.lockKey("@" + name)
+	if err != nil {
+		_ = l.close()
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	return func() { _ = l.close() }, nil // which the process does at its end, if not here
+}
+
 // lockOffset is the byte of .ingest/run/locks that is the lock of an export.
 func lockOffset(key string) int64 {
 	sum := sha256.Sum256([]byte(key))

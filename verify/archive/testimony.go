@@ -99,20 +99,34 @@ func (a *Archive) Testify(t Testimony) error {
 	return a.ledger.Append(line)
 }
 
-// EarlierCounts returns when the source was last asked for its count of the window of an
-// export, by the lines that tell of the export, and the most that it counted since the
-// export landed last; or the zero time and verify.Unknown.
-func EarlierCounts(lines []ledger.Line) (last time.Time, most int64) {
+// EarlierCounts returns the line of the last time that the source was asked for its count of
+// the window of an export, by the lines that tell of the export, and the most that it counted
+// since the export landed last; or nil and verify.Unknown.
+func EarlierCounts(lines []ledger.Line) (last *ledger.Line, most int64) {
 	most = verify.Unknown
-	for _, l := range lines {
-		switch l.Kind {
+	for i := range lines {
+		switch l := &lines[i]; l.Kind {
 		case ledger.Landed:
-			last, most = time.Time{}, verify.Unknown
+			last, most = nil, verify.Unknown
 		case ledger.Witnessed:
-			last, most = l.At, max(most, l.Counted)
+			last, most = l, max(most, l.Counted)
 		}
 	}
 	return last, most
+}
+
+// CountDue returns when the source of an export is to be asked for its count of the window,
+// which it was asked for last, if ever, by the line last: once the window is over, and again
+// a day after rows may no longer be late. It is the zero time if that is done.
+func CountDue(window ledger.Window, last *ledger.Line) time.Time {
+	end := time.Unix(window.To, 0).UTC()
+	switch {
+	case last == nil:
+		return end
+	case last.Verdict == string(NotCountable), !last.At.Before(end.Add(lateFor)):
+		return time.Time{}
+	}
+	return end.Add(lateFor + 24*time.Hour)
 }
 
 // Doubts returns the reasons to look twice at an export that landed: those of its receipt,
@@ -130,6 +144,22 @@ func (a *Archive) Doubts(r *Receipt) ([]string, error) {
 		}
 	}
 	return r.Doubts, nil
+}
+
+// SinceLanded returns the lines of the ledger that tell of an export since it landed last,
+// that one among them, the oldest first. It reads the ledger backwards: a catalog answers for
+// many exports.
+func (a *Archive) SinceLanded(key string) (lines []ledger.Line, err error) {
+	for line, err := range a.ledger.Find(key) {
+		if err != nil {
+			return nil, unreadableLedger(err)
+		}
+		if lines = append(lines, line); line.Kind == ledger.Landed || line.Kind == ledger.Adopted {
+			break
+		}
+	}
+	slices.Reverse(lines)
+	return lines, nil
 }
 
 // EventsOf returns the lines of the ledger that tell of an export, the oldest first. It reads

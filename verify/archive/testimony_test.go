@@ -71,11 +71,37 @@ func TestTestimoniesAreLinesOfTheLedger(t *testing.T) {
 	if l := lines[1]; l.Verdict != "agrees" || len(l.Doubts) > 0 {
 		t.Errorf("got %+v", l)
 	}
-	if last, most := EarlierCounts(lines); most != 10 || !last.Equal(lines[1].At) {
+	if last, most := EarlierCounts(lines); most != 10 || last != &lines[1] {
 		t.Errorf("got %d, %v", most, last)
 	}
 	landed := append(lines, ledger.Line{Kind: ledger.Landed})
-	if last, most := EarlierCounts(landed); most != verify.Unknown || !last.IsZero() {
+	if last, most := EarlierCounts(landed); most != verify.Unknown || last != nil {
 		t.Errorf("counts of before it landed count for nothing: got %d, %v", most, last)
+	}
+}
+
+// A source is asked once the window is over, and once more when rows can't be late any more,
+// unless that is known already or will never be.
+func TestWhenACountIsDue(t *testing.T) {
+	end := time.Date(2026, 11, 1, 1, 0, 0, 0, time.UTC)
+	window := ledger.Window{Group: "access *", From: end.Add(-time.Hour).Unix(), To: end.Unix()}
+	counted := func(after time.Duration, v Verdict) *ledger.Line {
+		return &ledger.Line{Kind: ledger.Witnessed, At: end.Add(after), Verdict: string(v)}
+	}
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		name string
+		last *ledger.Line
+		want time.Time
+	}{
+		{"never", nil, end},
+		{"at once", counted(time.Minute, Agrees), end.Add(8 * day)},
+		{"in doubt", counted(6*day, LateRows), end.Add(8 * day)},
+		{"late", counted(7*day, WitnessMismatch), time.Time{}},
+		{"never countable", counted(time.Minute, NotCountable), time.Time{}},
+	} {
+		if got := CountDue(window, tt.last); !got.Equal(tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }

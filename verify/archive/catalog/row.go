@@ -26,6 +26,7 @@ type row struct {
 	cause, message, requestID string
 	bytes, records            int64
 	window                    rowWindow
+	countDue                  int64  // see archive.CountDue
 	doubts                    string // JSON, or ""
 	open                      int
 	bag, profile, wait        string
@@ -44,7 +45,7 @@ type row struct {
 
 // rowColumns are the columns of a row, in the order of values and of readRow.
 const rowColumns = "key, ref, place, stands, presence, phase, first_asked, asked, landed, changed, at, cause, message, request_id, bytes, records, " +
-	"window_group, window_from, window_to, again, doubts, open, bag, profile, wait, attempts, accepted, accepted_at, accepted_by, accepted_reason, accepted_doubts, lines"
+	"window_group, window_from, window_to, again, count_due, doubts, open, bag, profile, wait, attempts, accepted, accepted_at, accepted_by, accepted_reason, accepted_doubts, lines"
 
 // plainRef is the reference that is not kept, since it follows from the key.
 const plainRef = "replace(substr(key, 1, instr(key, '/')), '/', '://') || substr(key, instr(key, '/') + 1)"
@@ -80,7 +81,7 @@ func (r *row) values() []any {
 	}
 	return []any{
 		r.key, ref, r.place, string(r.stands), string(r.presence), string(r.phase), r.firstAsked, r.asked, r.landed, r.changed, r.at(), r.cause, r.message, r.requestID, r.bytes, r.records,
-		r.window.group, r.window.from, r.window.to, r.isAgain(), r.doubts, int64(r.open), r.bag, r.profile, r.wait, int64(r.attempts), r.isAccepted(), r.acceptedAt, r.acceptedBy, r.acceptedReason, r.acceptedDoubts, r.lines,
+		r.window.group, r.window.from, r.window.to, r.isAgain(), r.countDue, r.doubts, int64(r.open), r.bag, r.profile, r.wait, int64(r.attempts), r.isAccepted(), r.acceptedAt, r.acceptedBy, r.acceptedReason, r.acceptedDoubts, r.lines,
 	}
 }
 
@@ -90,8 +91,8 @@ func readRow(s *sqlite3.Stmt) *row {
 	r := &row{
 		id: n(0), key: text(1), ref: text(2), place: n(3), stands: Phase(text(4)), presence: Phase(text(5)), phase: Phase(text(6)),
 		firstAsked: n(7), asked: n(8), landed: n(9), changed: n(10), cause: text(12), message: text(13), requestID: text(14), bytes: n(15), records: n(16),
-		window: rowWindow{n(17), n(18), n(19)}, doubts: text(21), open: s.ColumnInt(22), bag: text(23), profile: text(24), wait: text(25), attempts: s.ColumnInt(26),
-		acceptedAt: n(28), acceptedBy: text(29), acceptedReason: text(30), acceptedDoubts: text(31), lines: s.ColumnBlob(32, nil),
+		window: rowWindow{n(17), n(18), n(19)}, countDue: n(21), doubts: text(22), open: s.ColumnInt(23), bag: text(24), profile: text(25), wait: text(26), attempts: s.ColumnInt(27),
+		acceptedAt: n(29), acceptedBy: text(30), acceptedReason: text(31), acceptedDoubts: text(32), lines: s.ColumnBlob(33, nil),
 	}
 	r.before, r.was, r.counts = r.sumKey(), r.sum(), true
 	return r

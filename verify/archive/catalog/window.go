@@ -5,7 +5,9 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
+	"tallyman/verify/archive"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -34,10 +36,11 @@ type Window struct {
 	Again    bool  // the export is one that landed before, fetched once more
 }
 
-// The index by_window has all that these ask for.
+// The index by_window has all that the first two ask for.
 const (
 	groupsSQL  = "SELECT place, window_group, count(*), min(window_from), max(window_to) FROM exports WHERE window_to > 0 AND place IN (SELECT id FROM places WHERE "
 	windowsSQL = "SELECT window_from, window_to, phase, again FROM exports WHERE place = ? AND window_group = ? AND window_to > 0 ORDER BY window_from, window_to"
+	countsSQL  = "SELECT rowid, " + rowColumns + " FROM exports WHERE place = ? AND count_due BETWEEN ? AND ? AND count_due > 0 AND phase = 'landed' ORDER BY count_due, key"
 )
 
 // Groups yields the groups of places, or of all if none is named, by place and name. It ends
@@ -84,6 +87,45 @@ func (c *Catalog) Windows(place, group string) iter.Seq2[Window, error] {
 				return
 			}
 		}
+	}
+}
+
+// DueCounts yields the exports of a place whose sources were due to be asked for their counts
+// between two times, as [archive.CountDue] has it, those that are due longest first. It ends
+// after the first error.
+func (c *Catalog) DueCounts(place string, since, until time.Time) iter.Seq2[Export, error] {
+	return func(yield func(Export, error) bool) {
+		p := c.places.rows[place]
+		if p == nil {
+			return
+		}
+		for row, err := range c.query(countsSQL, p.id, max(since.UnixMilli(), 1), until.UnixMilli()) {
+			var e Export
+			if err == nil {
+				e, err = c.exportOf(row)
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// setCountDue notes when the source is to be asked for its count, which a line may change.
+func (r *row) setCountDue(l *ledger.Line) {
+	var last *ledger.Line
+	switch {
+	case r.window.to == 0:
+		r.countDue = 0
+		return
+	case l.Kind == ledger.Witnessed:
+		last = l
+	case l.Kind != ledger.Landed && l.Kind != ledger.Adopted && l.Kind != ledger.Restored:
+		return
+	}
+	r.countDue = 0
+	if due := archive.CountDue(ledger.Window{From: r.window.from, To: r.window.to}, last); !due.IsZero() {
+		r.countDue = max(due.UnixMilli(), r.landed)
 	}
 }
 

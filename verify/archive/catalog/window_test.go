@@ -4,9 +4,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"tallyman/verify/archive"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -101,6 +103,67 @@ func TestWindowsAreFoundByTheirIndex(t *testing.T) {
 		}
 		if !slices.ContainsFunc(plan, func(s string) bool { return strings.Contains(s, "USING COVERING INDEX by_window") }) || slices.ContainsFunc(plan, func(s string) bool { return strings.Contains(s, "TEMP B-TREE") }) {
 			t.Errorf("%s: %q", sql, plan)
+		}
+	}
+}
+
+// The counts that are due are those that no witness was asked for since the export landed,
+// and those that it is to be asked for again, since rows may have been late.
+func TestDueCounts(t *testing.T) {
+	const place = "sls://cn-hangzhou/p/"
+	a, dir := newArchive(t)
+	end := time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC)
+	landed := func(job string) ledger.Line {
+		l := windowLine(job, "access *", end.Unix()-3600, end.Unix())
+		l.At = end.Add(time.Hour)
+		return l
+	}
+	counted := func(job string, after time.Duration, verdict archive.Verdict) ledger.Line {
+		l := landed(job)
+		l.Kind, l.Bag, l.Verdict, l.At = ledger.Witnessed, "", string(verdict), end.Add(after)
+		return l
+	}
+	gone := landed("gone")
+	gone.Kind = ledger.Absent
+	const day = 24 * time.Hour
+	mustAppend(t, a, landed("never"), landed("once"), landed("sql"), landed("twice"), landed("gone"), landedLine("p", "untimed", 5, 5),
+		gone, counted("once", 2*time.Hour, archive.Agrees), counted("sql", 2*time.Hour, archive.NotCountable),
+		counted("twice", 2*time.Hour, archive.LateRows), counted("twice", 8*day, archive.Agrees))
+	c := mustOpen(t, a, dir)
+	due := func(since, until time.Time) (names []string) {
+		for e, err := range c.DueCounts(place, since, until) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, e.Ref[len(place):])
+		}
+		return names
+	}
+	for _, tt := range []struct {
+		since, until time.Time
+		want         []string
+	}{
+		{time.Time{}, end, nil},
+		{time.Time{}, end.Add(time.Hour), []string{"never"}},
+		{time.Time{}, end.Add(8 * day), []string{"never", "once"}},
+		{end.Add(day), end.Add(9 * day), []string{"once"}},
+	} {
+		if diff := cmp.Diff(tt.want, due(tt.since, tt.until)); diff != "" {
+			t.Errorf("from %v to %v (-want +got)\n%s", tt.since, tt.until, diff)
+		}
+	}
+	again := landed("twice")
+	again.At = end.Add(9 * day)
+	mustAppend(t, a, again)
+	if err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"twice"}, due(end.Add(8*day+time.Second), end.Add(9*day))); diff != "" {
+		t.Errorf("what landed anew is due anew (-want +got)\n%s", diff)
+	}
+	for row, err := range c.query("EXPLAIN QUERY PLAN " + countsSQL) {
+		if err != nil || !strings.Contains(row.ColumnText(3), "USING INDEX by_count") && !strings.Contains(row.ColumnText(3), "LAST TERM OF ORDER BY") {
+			t.Errorf("%v: %s", err, row.ColumnText(3))
 		}
 	}
 }

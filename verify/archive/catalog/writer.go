@@ -26,7 +26,7 @@ type writer struct {
 // newWriter prepares a writer. The caller closes it.
 func (c *Catalog) newWriter(overlay bool) (w *writer, err error) {
 	w = &writer{c: c, overlay: overlay, rows: map[string]*row{}, sums: map[sumKey]Sum{}, changed: map[*placeRow]bool{}}
-	const parameters = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	const parameters = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	statements := []struct {
 		to  **sqlite3.Stmt
 		sql string
@@ -87,6 +87,7 @@ func (w *writer) add(l *ledger.Line, file int, at int64) error {
 	if is.stands == Landed {
 		w.setWindow(r, l)
 	}
+	r.setCountDue(l)
 	if at >= 0 {
 		r.addLine(file, at)
 	}
