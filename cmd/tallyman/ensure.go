@@ -157,7 +157,7 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	}
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
-	c := &ensureCommand{app: a, report: report, providers: providers, archive: store}
+	c := &ensureCommand{app: a, report: report, testifier: newTestifier(store, providers, store.SinceLanded)}
 	c.ensurer = &worker.Ensurer{Archive: store, Creator: creator, Patience: max(a.Poll.Value, time.Second), Note: report.Pause,
 		Fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 			if _, err := store.Receipt(ref.Key()); errors.Is(err, archive.ErrDamaged) {
@@ -303,8 +303,7 @@ type ensureCommand struct {
 	app       *app
 	report    *cli.Report
 	ensurer   *worker.Ensurer
-	providers map[string]fetch.Provider
-	archive   *archive.Archive
+	testifier *worker.Testifier
 }
 
 // ensureAll has windows exported, several at once, the first ones first.
@@ -334,11 +333,15 @@ func (c *ensureCommand) ensureOne(ctx context.Context, creation fetch.Creation) 
 	if ref.Scheme() == "" {
 		ref = creation.Place
 	}
+	var testimony *archive.Testimony
+	if err == nil {
+		receipt, testimony = c.app.withCount(ctx, c.testifier, c.report, ref, receipt)
+	}
 	c.report.End(ref, receipt, err)
 	if err != nil || !c.app.DeleteJobs {
 		return
 	}
-	switch deleted, err := c.deleteJob(ctx, ref, receipt); {
+	switch deleted, err := c.deleteJob(ctx, ref, receipt, testimony); {
 	case err != nil:
 		c.report.Pause(ref, "its job is not removed: "+err.Error())
 	case deleted:
@@ -347,15 +350,21 @@ func (c *ensureCommand) ensureOne(ctx context.Context, creation fetch.Creation) 
 }
 
 // deleteJob removes the job of an export that landed, unless the source's own count of the
-// window is in doubt.
-func (c *ensureCommand) deleteJob(ctx context.Context, ref fetch.Ref, receipt *archive.Receipt) (bool, error) {
-	asked := &witness{c.archive, c.providers, c.archive.EventsOf}
-	testimony, _, err := asked.ask(ctx, landedExport{ref, ref.Key(), receipt.Window})
-	if err != nil && !errors.Is(err, errNoWitness) && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+// window, which is asked for if it is nil, is in doubt.
+func (c *ensureCommand) deleteJob(ctx context.Context, ref fetch.Ref, receipt *archive.Receipt, testimony *archive.Testimony) (bool, error) {
+	if testimony == nil {
+		asked, _, err := c.testifier.Testify(ctx, ref, receipt.Window)
+		if err != nil && !errors.Is(err, worker.ErrNoWitness) && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+		if err == nil {
+			testimony = &asked
+		}
 	}
-	if verdict, text := testimony.Judge(); err == nil && verdict.IsDoubt() {
-		return false, errors.New(string(verdict) + ": " + text)
+	if testimony != nil {
+		if verdict, text := testimony.Judge(); verdict.IsDoubt() {
+			return false, errors.New(string(verdict) + ": " + text)
+		}
 	}
 	return c.ensurer.Delete(ctx, ref)
 }

@@ -50,11 +50,12 @@ up to 1024 of them at the same time; a bad line counts as an export that failed.
 	a.AddTransfer(f)
 	a.AddWait(f)
 	a.AddCalls(f)
+	a.AddWitness(f)
 	return cmd
 }
 
 func (a *app) fetch(cmd *cobra.Command, args []string) error {
-	if err := a.Check(); err != nil {
+	if err := cmp.Or(a.Check(), a.CheckWitness()); err != nil {
 		return err
 	}
 	if a.Again && a.New {
@@ -91,7 +92,7 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
 	c := &fetchCommand{
-		queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store),
+		app: a, testifier: newTestifier(store, providers, store.SinceLanded), queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store),
 		named: map[string]bool{}, again: a.Again, repair: a.Repair, began: time.Now(),
 	}
 	for _, arg := range args {
@@ -109,14 +110,16 @@ const maxConcurrentReferences = 1024
 
 // fetchCommand is a run of the command fetch or, without a Redis, retry.
 type fetchCommand struct {
-	queue   *worker.Local
-	archive *archive.Archive
-	report  *cli.Report
-	lister  *prefixLister
-	named   map[string]bool // exports of the command line, by key: what was removed is fetched again only if it is one of them
-	again   bool
-	repair  bool
-	began   time.Time
+	app       *app
+	queue     *worker.Local
+	archive   *archive.Archive
+	report    *cli.Report
+	lister    *prefixLister
+	testifier *worker.Testifier
+	named     map[string]bool // exports of the command line, by key: what was removed is fetched again only if it is one of them
+	again     bool
+	repair    bool
+	began     time.Time
 }
 
 // fetch fetches one export unless it has landed, or with --again even then. Of a
@@ -165,7 +168,9 @@ func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 		}
 		ref = worker.NextNewOnly(c.archive, ref, c.began)
 	}
-	receipt, err = c.queue.Fetch(ctx, ref)
+	if receipt, err = c.queue.Fetch(ctx, ref); err == nil {
+		receipt, _ = c.app.withCount(ctx, c.testifier, c.report, ref, receipt)
+	}
 	c.report.End(ref, receipt, err)
 }
 
@@ -203,7 +208,7 @@ func (a *app) newFetcher(ctx context.Context, providers map[string]fetch.Provide
 		debug.SetMemoryLimit(a.MaxMemory.Value + rest + requests*requests*perRequest)
 	}
 	f := &fetch.Fetcher{
-		Providers: providers, StatusCaches: fetch.StatusCaches(providers, func(ref fetch.Ref) string { return fmt.Sprint(a.Place(ref)) }), Archive: store,
+		Providers: providers, StatusCaches: fetch.StatusCaches(providers, a.Account), Archive: store,
 		Parallel: a.Parallel, PartSize: a.PartSize.Value, Progress: progress,
 		Version: buildVersion(debug.ReadBuildInfo()), Profile: a.profile,
 		Keep: fetch.Keep(a.Keep.Value), MinRate: cmp.Or(a.MinRate.Value, -1),

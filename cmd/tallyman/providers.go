@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"iter"
 	"maps"
 	"net/http"
@@ -182,8 +181,7 @@ type accounts struct {
 // provider returns the provider of a scheme with the credentials and the endpoints for
 // ref.
 func (a *accounts) provider(ref fetch.Ref, scheme string) fetch.Provider {
-	place := a.app.Place(ref)
-	key := fmt.Sprint(place)
+	place, key := a.app.Place(ref), a.app.Account(ref)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.providers[key] == nil {

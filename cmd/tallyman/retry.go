@@ -90,7 +90,10 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 	}
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
-	c := &fetchCommand{queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store)}
+	c := &fetchCommand{
+		app: a, testifier: newTestifier(store, providers, store.SinceLanded),
+		queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store),
+	}
 	forEachReference(cmd.Context(), refs.all(), maxConcurrentReferences, report, c.fetch)
 	return report.Exit()
 }

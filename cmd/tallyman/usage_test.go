@@ -108,6 +108,7 @@ func TestAWrongConfigurationIsExit2(t *testing.T) {
 		{"place mach", "places:\n- {mach: \"sls://r/p/\", profile: a}\n", `^tallyman: c.yaml:2:4: mach: there is no such setting of a place, only .*: did you mean match\?$`},
 		{"place half", "places: [{match: \"sls://r/p/\"}]\n", ""},
 		{"place twice", "places:\n- {match: \"sls://r/p/\", profile: a}\n- {match: \"sls://r/p/\", profile: b}\n", "^tallyman: c.yaml:3:4: sls://r/p/ has a profile already"},
+		{"place witness", "places:\n- {match: \"oss://bucket/\", witness: true}\n", "^tallyman: c.yaml:2:4: witness: oss has no count of its own$"},
 		{"place text", "places: team-a\n", "must be a list of"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -75,52 +75,16 @@ type witnessLine struct {
 // once more.
 const callsPerCount = 2
 
-// A witness holds exports that landed against what their sources count.
-type witness struct {
-	archive   *archive.Archive
-	providers map[string]fetch.Provider
-	events    func(key string) ([]ledger.Line, error) // of an export
-}
-
 // A landedExport is one that a witness is asked about.
 type landedExport struct {
 	ref    fetch.Ref
-	key    string
 	window *ledger.Window
 }
 
-var errNoWitness = errors.New("its service has no count of its own")
-
-// ask asks about an export, and writes down what the source says, and how many calls it took.
-// That the service has no count is errNoWitness.
-func (w *witness) ask(ctx context.Context, e landedExport) (t archive.Testimony, calls int, err error) {
-	service, ok := serviceOf[fetch.Witness](w.providers, e.ref)
-	place, inPlace := e.ref.Place()
-	if !ok || !inPlace {
-		return t, 0, errNoWitness
-	}
-	receipt, err := w.archive.Receipt(e.key)
-	if err != nil {
-		return t, 0, err
-	}
-	rows := receipt.Records
-	if rows != verify.Unknown {
-		rows -= receipt.Headers
-	}
-	lines, err := w.events(e.key)
-	if err != nil {
-		return t, 0, err
-	}
-	_, earlier := archive.EarlierCounts(lines)
-	t = archive.Testimony{Landed: rows, Counted: verify.Unknown, Why: "its job named no window"}
-	if e.window != nil {
-		window := fetch.Window{Place: place, Group: e.window.Group, From: time.Unix(e.window.From, 0).UTC(), To: time.Unix(e.window.To, 0).UTC()}
-		t, calls, err = fetch.Testify(ctx, service, window, rows, earlier)
-	}
-	if t.Reference, t.Key = e.ref.String(), e.key; err != nil || e.window == nil {
-		return t, calls, err
-	}
-	return t, calls, w.archive.Testify(t)
+// newTestifier asks the providers about what landed in an archive.
+func newTestifier(store *archive.Archive, providers map[string]fetch.Provider, events func(key string) ([]ledger.Line, error)) *worker.Testifier {
+	witness := func(ref fetch.Ref) (fetch.Witness, bool) { return serviceOf[fetch.Witness](providers, ref) }
+	return &worker.Testifier{Archive: store, Witness: witness, Events: events}
 }
 
 // serviceOf is the provider of a reference as what it can do besides, if it can.
@@ -137,7 +101,7 @@ func serviceOf[T any](providers map[string]fetch.Provider, ref fetch.Ref) (servi
 
 // witnessCommand is a run of the command.
 type witnessCommand struct {
-	*witness
+	*worker.Testifier
 	app            *app
 	stdout, stderr io.Writer
 	named          map[string]bool // places that are said to have no witness
@@ -167,7 +131,7 @@ func (a *app) witness(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	c := &witnessCommand{app: a, stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), named: map[string]bool{}}
-	c.witness = &witness{store, a.newProviders(), known.Events}
+	c.Testifier = newTestifier(store, a.newProviders(), known.Events)
 	for _, f := range filters {
 		f.Phases, f.Since = []catalog.Phase{catalog.Landed}, a.Since.Value
 		var exports []landedExport // read before the ledger is written, which the catalog follows
@@ -176,7 +140,7 @@ func (a *app) witness(cmd *cobra.Command, args []string) error {
 				return err
 			}
 			if ref, ok := fetch.RefAt(e.Key, e.Ref); ok && a.wantsWindow(e.Window) {
-				exports = append(exports, landedExport{ref, e.Key, e.Window})
+				exports = append(exports, landedExport{ref, e.Window})
 			}
 		}
 		for _, e := range exports {
@@ -203,23 +167,23 @@ func (a *app) wantsWindow(w *ledger.Window) bool {
 
 // hold holds an export against its source, and prints what comes of that.
 func (c *witnessCommand) hold(ctx context.Context, e landedExport) error {
-	line := witnessLine{Schema: "tallyman.witness/v1", Reference: e.ref.String(), Key: e.key}
+	line := witnessLine{Schema: "tallyman.witness/v1", Reference: e.ref.String(), Key: e.ref.Key()}
 	if e.window != nil {
 		line.Group, line.From, line.To = e.window.Group, new(time.Unix(e.window.From, 0).UTC()), new(time.Unix(e.window.To, 0).UTC())
 	}
-	_, countable := serviceOf[fetch.Witness](c.providers, e.ref)
+	_, countable := c.Witness(e.ref)
 	switch place := e.ref.PlaceText(); {
 	case !countable && c.named[place]:
 		return nil
 	case !countable:
 		c.named[place] = true
-		return c.print(witnessLine{Schema: line.Schema, Reference: place, State: "no-witness", Message: errNoWitness.Error()})
+		return c.print(witnessLine{Schema: line.Schema, Reference: place, State: "no-witness", Message: worker.ErrNoWitness.Error()})
 	case c.app.DryRun:
 		c.asked, c.calls = c.asked+1, c.calls+callsPerCount
 		line.State, line.Calls = "to-count", callsPerCount
 		return c.print(line)
 	}
-	testimony, calls, err := c.ask(ctx, e)
+	testimony, calls, err := c.Testify(ctx, e.ref, e.window)
 	c.asked, c.calls, line.Calls = c.asked+1, c.calls+calls, calls
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

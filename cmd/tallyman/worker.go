@@ -40,7 +40,9 @@ and enqueues those that have neither landed nor failed:
 
 Cron is minute, hour, day of the month, month and day of the week, in local time
 or, after CRON_TZ=ZONE, in that time zone. With a schedule and without --redis,
-the queue is in this process, for this worker alone.
+the queue is in this process, for this worker alone. Of places with witness: true the
+worker asks the source for its own count of what has landed, and 8 days after its time
+once more, as the command witness does.
 
 On SIGTERM, the worker brings what is under way to a point from which another
 worker can go on, within --drain. On SIGINT it stops at once. Neither loses
@@ -61,6 +63,7 @@ anything, nor does kill -9.`,
 	a.AddPoll(f)
 	cli.GroupFlags(f, "How to wait for it", "wait", "poll", "drain")
 	a.AddCalls(f)
+	a.AddWitness(f)
 	a.AddListen(f, "serve the page, /metrics, /livez and /readyz at `ADDR`,\nsuch as "+defaultListen+"; without it, nowhere")
 	a.AddPage(f)
 	a.AddCatalog(f)
@@ -69,7 +72,7 @@ anything, nor does kill -9.`,
 }
 
 func (a *app) worker(cmd *cobra.Command) error {
-	if err := a.Check(); err != nil {
+	if err := cmp.Or(a.Check(), a.CheckWitness()); err != nil {
 		return err
 	}
 	log := a.newLogger(cmd)
@@ -104,12 +107,14 @@ func (a *app) worker(cmd *cobra.Command) error {
 	}
 	defer server.close()
 	defer context.AfterFunc(cmd.Context(), server.stopping)()
-	w := a.newWorker(cmd.Context(), queue, store, &eventLog{log, server.meter()})
+	providers := a.newProviders()
+	w := a.newWorker(cmd.Context(), providers, queue, store, &eventLog{log, server.meter()})
 	w.HardStop = hardStop
 	defer context.AfterFunc(cmd.Context(), func() { log.Info("stopping: no more exports are begun", "drain", a.Drain.Value) })()
 	ready, end := supervised(cmd.Context(), log)
 	defer end()
 	defer a.startNotifying(cmd.Context(), store, queue, log)()
+	defer a.keepCounting(cmd.Context(), store, providers, log)()
 	w.OnServing = func() {
 		log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
 		ready()
@@ -164,8 +169,7 @@ func runWorker(ctx context.Context, w *worker.Worker) (ended bool, err error) {
 const workerPolls = 16
 
 // newWorker returns a worker that serves queue with these settings.
-func (a *app) newWorker(ctx context.Context, queue *worker.Queue, store *archive.Archive, events *eventLog) *worker.Worker {
-	providers := a.newProviders()
+func (a *app) newWorker(ctx context.Context, providers map[string]fetch.Provider, queue *worker.Queue, store *archive.Archive, events *eventLog) *worker.Worker {
 	wait := a.TaskWait.Value
 	if wait == 0 {
 		wait = worker.Forever

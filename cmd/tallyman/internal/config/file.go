@@ -74,7 +74,7 @@ type structure struct {
 // structures are those settings by name.
 func structures() map[string]structure {
 	return map[string]structure{
-		"places":   {(*fileReader).places, "the profile, the endpoint and the bucket of DBS for the references that each match has"},
+		"places":   {(*fileReader).places, "the profile, the endpoint and the bucket of DBS for the references that each match has, and whether their source is asked for its own count"},
 		"schedule": {(*fileReader).schedule, "the places that a worker looks for new jobs in, and when"},
 		"expect":   {(*fileReader).expect, "how often something is to land in a place, or which log stores are to be covered without gaps"},
 		"notify":   {(*fileReader).notify, "whom a worker tells of what happens in the archive, by which service, and of what"},

@@ -23,6 +23,7 @@ type Place struct {
 	Profile   string            // of credentials, in the vendor's own file
 	Endpoints map[string]string // by the name of the provider
 	DBSBucket flagvalue.Bucket
+	Witness   string // "true": the source is asked for its own count of what landed; "false": it is not
 }
 
 // Place returns what is special about a reference or a place. Of each setting, the
@@ -35,12 +36,26 @@ func (o *Options) Place(ref fetch.Ref) Place {
 			continue
 		}
 		here.Profile, here.DBSBucket = cmp.Or(p.Profile, here.Profile), cmp.Or(p.DBSBucket, here.DBSBucket)
+		here.Witness = cmp.Or(p.Witness, here.Witness)
 		if here.Endpoints == nil {
 			here.Endpoints = map[string]string{}
 		}
 		maps.Copy(here.Endpoints, p.Endpoints)
 	}
 	return here
+}
+
+// AsksWitnesses reports whether there is a place whose source is to be asked for its own
+// count of what landed.
+func (o *Options) AsksWitnesses() bool {
+	return slices.ContainsFunc(o.Places, func(p Place) bool { return p.Witness == "true" })
+}
+
+// Account is what tells the accounts of references apart: whose calls are made alike.
+func (o *Options) Account(ref fetch.Ref) string {
+	here := o.Place(ref)
+	here.Witness = ""
+	return fmt.Sprint(here)
 }
 
 // places reads what is special about places. An endpoint or a bucket that a flag or the
@@ -74,6 +89,7 @@ func (r *fileReader) places(node ast.Node) error {
 			}
 			return err
 		}},
+		"witness": {kind: "bool", set: func(text string) error { p.Witness, isSet = strings.ToLower(text), true; return nil }},
 	}
 	return r.entries(node, "place", "{match: sls://REGION/PROJECT/, profile: NAME}", settings, func(entry ast.Node) error {
 		scheme, _, ok := strings.Cut(p.Match, "://")
@@ -85,9 +101,11 @@ func (r *fileReader) places(node ast.Node) error {
 		_, badGlob := path.Match(p.Match, "")
 		switch {
 		case !ok || !slices.Contains(r.options.providers, scheme) || !isSet:
-			return r.errorAt(entry, "must have a match like sls://REGION/PROJECT/, and the profile, the endpoint or the dbs-bucket for the references that it matches")
+			return r.errorAt(entry, "must have a match like sls://REGION/PROJECT/, and the profile, the endpoint, the dbs-bucket or witness for the references that it matches")
 		case badGlob != nil:
 			return r.errorAt(entry, "match: %w", badGlob)
+		case p.Witness == "true" && fetch.CompletenessOf(p.Match) != fetch.ByWindows:
+			return r.errorAt(entry, "witness: %s has no count of its own", scheme)
 		case slices.ContainsFunc(r.options.Places, func(q Place) bool { return q.Match == p.Match }):
 			return r.errorAt(entry, "%s has a profile already", p.Match)
 		}
