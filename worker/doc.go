@@ -58,6 +58,8 @@
 //     a slot is free.
 //   - ensure: an [Ensurer] has a job made for a window, or finds the one that was made
 //     before, and waits until its export has landed.
+//   - recheck: what has landed is proven again, bit by bit, while a worker runs: shard by
+//     shard, the one that was rechecked the longest ago first.
 //   - announce: whoever adds a poll or a fetch publishes the name of its queue, and idle
 //     workers look into that.
 //   - orphaned: a task whose worker has died, so that its lease has ended. asynq

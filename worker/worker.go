@@ -71,6 +71,7 @@ type Worker struct {
 	Listers    map[string]fetch.Lister
 	ParseSince func(text string) (time.Time, error)
 
+	Recheck Recheck                // of what has landed, in the background
 	Profile func(fetch.Ref) string // the name of the account that an export is fetched with; nil: none
 	Log     *slog.Logger           // nil for none
 
@@ -122,6 +123,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer end()
 	if !w.Archive.Made { // else nothing landed before
 		background.Go(func() { w.adopt(running) })
+	}
+	if w.Recheck.Every > 0 {
+		background.Go(func() { w.keepRechecking(running) })
 	}
 	if w.Queue != nil {
 		background.Go(func() { w.keepWaiting(running) })
