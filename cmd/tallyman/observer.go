@@ -30,6 +30,7 @@ type observer struct {
 	end     context.CancelFunc
 
 	acting sync.WaitGroup // what people have done by the page
+	speeds speeds         // of what runs
 	stale  atomic.Bool    // something was done, which the catalog does not know yet
 
 	turn      chan struct{} // held by who asks the catalog

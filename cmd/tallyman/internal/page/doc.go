@@ -7,5 +7,7 @@
 //     for: one export, or a group that failed by one cause, waits, or has doubts.
 //   - Nothing is done by one click: a page says what an action does and how many exports it
 //     touches, and its form has it done. A run is an action that is being done, or was.
+//   - A list is of exports that a query lets pass, and is shown a part at a time.
+//   - To look is to ask what is under way; that is done once for all browsers that look on.
 //   - A session is of a browser that was given the token.
 package page

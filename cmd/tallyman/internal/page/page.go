@@ -25,6 +25,8 @@ type Source interface {
 	// Exports tells of the exports of a list. It fails with a QueryError if the query is not
 	// to be understood; the Places and Causes of the list are known all the same.
 	Exports(ctx context.Context, q Query) (ExportList, error)
+	// Running tells what is under way.
+	Running(ctx context.Context) Running
 }
 
 // A Story is what happened to an export, and what can be done to it as it stands now.
@@ -73,22 +75,16 @@ var texts embed.FS
 //go:embed page.css lists.css
 var styles embed.FS
 
-// policy lets the page load its own style and send its own forms, and nothing else.
-const policy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+// policy lets the page load its own style and script, hear of what is under way, and send its
+// own forms, and nothing else.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 const stylePath = "/page.css"
 
 // Handler serves the page to those whom a Guard lets through. What they want done an Actor
 // does; without one nothing can be done.
 func Handler(s Source, g *Guard, by Actor) http.Handler {
-	t := template.Must(template.New("page").Funcs(template.FuncMap{
-		"ago": ago, "stamp": stamp, "logsIn": func() bool { return g.token != "" },
-		"can": func(v Verb) bool { return by != nil && by.Offers(v) },
-		"act": func(v Verb, ref, phase, cause, place string) string {
-			return "/act?" + Action{Verb: v, Ref: ref, Phase: phase, Cause: cause, Place: place}.Query()
-		},
-		"exports": func(n int64) string { return cli.Plural(n, "export") }, "grouped": grouped,
-	}).ParseFS(texts, "*.html"))
+	t := newPages(g, by)
 	mux := http.NewServeMux()
 	g.serveLogin(mux, t)
 	if by != nil {
@@ -96,13 +92,14 @@ func Handler(s Source, g *Guard, by Actor) http.Handler {
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		o, err := s.Overview(r.Context())
-		show(w, t, "overview", o, err)
+		show(w, t, "overview", map[string]any{"Places": o.Places, "Groups": o.Groups, "Running": s.Running(r.Context())}, err)
 	})
 	mux.HandleFunc("GET /export", func(w http.ResponseWriter, r *http.Request) {
 		story, err := s.Story(r.Context(), r.FormValue("ref"))
 		show(w, t, "export", map[string]any{"Ref": redact.URL(r.FormValue("ref")), "Story": story}, err)
 	})
 	serveExports(mux, t, s)
+	(&live{pages: t, look: s.Running}).serve(mux)
 	mux.HandleFunc("GET "+stylePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		for _, name := range []string{"page.css", "lists.css"} {
@@ -124,6 +121,18 @@ func Handler(s Source, g *Guard, by Actor) http.Handler {
 		}
 		checked.ServeHTTP(w, r)
 	})
+}
+
+// newPages are the views, with what they ask of those who see them.
+func newPages(g *Guard, by Actor) *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"ago": ago, "stamp": stamp, "logsIn": func() bool { return g.token != "" },
+		"can": func(v Verb) bool { return by != nil && by.Offers(v) },
+		"act": func(v Verb, ref, phase, cause, place string) string {
+			return "/act?" + Action{Verb: v, Ref: ref, Phase: phase, Cause: cause, Place: place}.Query()
+		},
+		"exports": func(n int64) string { return cli.Plural(n, "export") }, "grouped": grouped,
+	}).ParseFS(texts, "*.html"))
 }
 
 // show writes a view, or the error that there is in place of it.
