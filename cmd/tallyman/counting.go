@@ -59,21 +59,22 @@ type counting struct {
 	log     *slog.Logger
 }
 
-// keepCounting asks for the counts that are due until ctx ends, if any place has its source
-// asked. wait returns once it has ended.
-func (a *app) keepCounting(ctx context.Context, store *archive.Archive, providers map[string]fetch.Provider, log *slog.Logger) (wait func()) {
+// keepCounting asks for the counts that are due until end is called, if any place has its
+// source asked.
+func (a *app) keepCounting(ctx context.Context, store *archive.Archive, providers map[string]fetch.Provider, log *slog.Logger) (end func()) {
 	if !a.AsksWitnesses() {
 		return func() {}
 	}
 	c := &counting{app: a, archive: store, log: log}
 	c.Testifier = newTestifier(store, providers, c.events)
+	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		defer func() { _ = c.catalog.Close() }() // which was only read
 		c.Keep(ctx, c.due, c.tell)
 	}()
-	return func() { <-ended }
+	return func() { cancel(); <-ended }
 }
 
 // refresh reads on in the ledger.
