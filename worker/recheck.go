@@ -69,19 +69,19 @@ func (w *Worker) recheckNext(ctx context.Context, took *time.Duration) (pause ti
 		return recheckPause, err
 	}
 	oldest := slices.Index(at, slices.MinFunc(at, time.Time.Compare))
-	turn := w.Recheck.Every / recheckShards
+	perShard := w.Recheck.Every / recheckShards
 	if !at[oldest].IsZero() && time.Since(at[oldest]) > w.Recheck.Every {
-		turn /= 2 // no worker ran for some time
+		perShard /= 2 // no worker ran for some time
 	}
-	if wait := time.Until(slices.MaxFunc(at, time.Time.Compare).Add(turn - *took)); wait > 0 {
+	if wait := time.Until(slices.MaxFunc(at, time.Time.Compare).Add(perShard - *took)); wait > 0 {
 		return wait, nil
 	}
 	began := time.Now()
-	if err = w.recheck(ctx, archive.Shard{K: uint64(oldest) + 1, N: recheckShards}, turn); err != nil {
+	if err = w.recheck(ctx, archive.Shard{K: uint64(oldest) + 1, N: recheckShards}, perShard); err != nil {
 		return recheckPause, err
 	}
-	*took = min(time.Since(began), turn)
-	return turn - *took, nil
+	*took = min(time.Since(began), perShard)
+	return perShard - *took, nil
 }
 
 // worsts are what a recheck finds, the worst last.
@@ -89,14 +89,17 @@ var worsts = []string{"whole", "newer", "absent", "damaged"}
 
 // recheck rechecks a shard within a time, has what is damaged healed, and writes down what
 // was found.
-func (w *Worker) recheck(ctx context.Context, shard archive.Shard, turn time.Duration) error {
+func (w *Worker) recheck(ctx context.Context, shard archive.Shard, perShard time.Duration) error {
 	keys, bytes, err := w.Archive.Landings(shard)
 	if err != nil {
 		return err
 	}
-	perSecond := max(float64(bytes)/(recheckShare*turn.Seconds()), minRecheckRate)
+	perSecond := max(float64(bytes)/(recheckShare*perShard.Seconds()), minRecheckRate)
 	if w.Recheck.Rate > 0 {
 		perSecond = float64(w.Recheck.Rate)
+	}
+	if float64(bytes) > perSecond*perShard.Seconds() {
+		w.Log.Warn("the rate of rechecks is too low for the time within which all is to be rechecked", "part", shard.String(), "bytes", bytes)
 	}
 	limit := rate.NewLimiter(rate.Limit(perSecond), recheckBurst)
 	onRead := func(n int) {

@@ -133,10 +133,10 @@ func TestARecheckIsSlowAndStopsAtOnce(t *testing.T) {
 				shard = int(k)
 			}
 		}
-		const turn = 16 * time.Second
-		recheck := Recheck{Every: recheckShards * turn, Rate: 1 << 20}
+		const perShard = 16 * time.Second
+		recheck := Recheck{Every: recheckShards * perShard, Rate: 1 << 20}
 		stop := startRechecking(t, a, f, recheck)
-		time.Sleep(time.Duration(shard)*turn + 4*time.Second)
+		time.Sleep(time.Duration(shard)*perShard + 4*time.Second)
 		began := time.Now()
 		if stop(); time.Since(began) > 0 {
 			t.Errorf("it took %v to stop", time.Since(began))
@@ -151,7 +151,7 @@ func TestARecheckIsSlowAndStopsAtOnce(t *testing.T) {
 		if at, _ = a.Rechecked(recheckShards); !at[shard].IsZero() {
 			t.Errorf("8 MiB took %v at 1 MiB a second", at[shard].Sub(began))
 		}
-		time.Sleep(turn + 10*time.Second)
+		time.Sleep(perShard + 10*time.Second)
 		if at, _ = a.Rechecked(recheckShards); at[shard].IsZero() {
 			t.Error("a shard that was cut short was not rechecked")
 		}

@@ -186,7 +186,7 @@ func (a *app) newWorker(ctx context.Context, providers map[string]fetch.Provider
 	}
 	return &worker.Worker{
 		Queue: queue, Archive: store, Fetcher: f,
-		Schedule: a.Schedule, Listers: listers,
+		Schedule: a.Schedule, Listers: listers, Recheck: a.Recheck,
 		ParseSince:       flagvalue.ParseTime,
 		PollConcurrency:  workerPolls,
 		FetchConcurrency: a.Parallel,

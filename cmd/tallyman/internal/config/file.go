@@ -78,6 +78,7 @@ func structures() map[string]structure {
 		"schedule": {(*fileReader).schedule, "the places that a worker looks for new jobs in, and when"},
 		"expect":   {(*fileReader).expect, "how often something is to land in a place, or which log stores are to be covered without gaps"},
 		"notify":   {(*fileReader).notify, "whom a worker tells of what happens in the archive, by which service, and of what"},
+		"recheck":  {(*fileReader).recheck, "within which time a worker rechecks all that has landed, bit by bit"},
 		"hold":     {(*fileReader).hold, "the places, or globs of them, of which forget --delete deletes nothing"},
 	}
 }
@@ -281,39 +282,44 @@ func (r *fileReader) entries(node ast.Node, what, example string, settings map[s
 		return r.errorAt(node, "must be a list of %s", example)
 	}
 	for _, entry := range list.Values {
-		err := r.forEach(entry, func(key, value ast.Node, name string) error {
-			setting, ok := settings[name]
-			if !ok {
-				names := slices.Sorted(maps.Keys(settings))
-				return r.errorAt(key, "%s: there is no such setting of a %s, only %s%s", name, what, strings.Join(names, ", "), cli.DidYouMean("", name, names))
-			}
-			if _, isMapping := value.(ast.MapNode); isMapping && setting.setEach != nil {
-				return r.forEach(value, func(_, value ast.Node, key string) error {
-					text, err := r.text(value, setting.kind)
-					if err != nil {
-						return err
-					}
-					if err := setting.setEach(key, text); err != nil {
-						return r.errorAt(value, "%s: %w", name, err)
-					}
-					return nil
-				})
-			}
-			text, err := r.textOf(value, setting.kind)
-			if err != nil {
-				return err
-			}
-			if err := setting.set(text); err != nil {
-				return r.errorAt(value, "%s: %w", name, err)
-			}
-			return nil
-		})
-		if err == nil {
-			err = done(entry)
-		}
-		if err != nil {
+		if err := r.entry(entry, what, settings, done); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// entry reads one mapping, as entries does.
+func (r *fileReader) entry(entry ast.Node, what string, settings map[string]entrySetting, done func(entry ast.Node) error) error {
+	err := r.forEach(entry, func(key, value ast.Node, name string) error {
+		setting, ok := settings[name]
+		if !ok {
+			names := slices.Sorted(maps.Keys(settings))
+			return r.errorAt(key, "%s: there is no such setting of a %s, only %s%s", name, what, strings.Join(names, ", "), cli.DidYouMean("", name, names))
+		}
+		if _, isMapping := value.(ast.MapNode); isMapping && setting.setEach != nil {
+			return r.forEach(value, func(_, value ast.Node, key string) error {
+				text, err := r.text(value, setting.kind)
+				if err != nil {
+					return err
+				}
+				if err := setting.setEach(key, text); err != nil {
+					return r.errorAt(value, "%s: %w", name, err)
+				}
+				return nil
+			})
+		}
+		text, err := r.textOf(value, setting.kind)
+		if err != nil {
+			return err
+		}
+		if err := setting.set(text); err != nil {
+			return r.errorAt(value, "%s: %w", name, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return done(entry)
 }

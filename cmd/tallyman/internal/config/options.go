@@ -151,6 +151,7 @@ type Options struct {
 	Schedule []worker.ScheduleEntry
 	Expect   []Expectation
 	Notify   []notify.Target
+	Recheck  worker.Recheck
 	Hold     []string // what forget must not delete, as worker.Match has it
 	Read     string   // the name of that file, or "" if there is none
 	Warnings []string // of what it says and what can't be meant

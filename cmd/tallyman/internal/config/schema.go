@@ -26,8 +26,12 @@ func Schema(known map[string]*pflag.Flag, providers []string) map[string]any {
 	}
 	for name, s := range structures() {
 		list := map[string]any{"type": "array", "description": s.help, "items": map[string]any{"type": "string"}}
-		describe := func(_ string, settings map[string]entrySetting) {
-			if settings != nil {
+		describe := func(what string, settings map[string]entrySetting) {
+			switch {
+			case settings != nil && what == name: // it is one mapping, and no list
+				list = entrySchema(settings)
+				list["description"] = s.help
+			case settings != nil:
 				list["items"] = entrySchema(settings)
 			}
 		}

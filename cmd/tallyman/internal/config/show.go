@@ -55,7 +55,8 @@ func (o *Options) Settings(flags *pflag.FlagSet, known map[string]*pflag.Flag) (
 		all = append(all, Setting{"redis-password", passwordSet, FromEnvironment, "REDIS_PASSWORD"})
 	}
 	for _, s := range o.read {
-		if strings.HasSuffix(s.Name, "]") {
+		name, _, _ := strings.Cut(s.Name, ".")
+		if _, isStructure := structures()[name]; isStructure || strings.HasSuffix(s.Name, "]") {
 			all = append(all, s)
 		}
 	}
@@ -140,7 +141,7 @@ func (r *fileReader) record(name string, value ast.Node) {
 		for i, entry := range list.Values {
 			add(fmt.Sprintf("%s[%d]", name, i), entry)
 		}
-	case name == "endpoint" && isMapping:
+	case (name == "endpoint" || isStructure) && isMapping:
 		for entries := mapping.MapRange(); entries.Next(); {
 			add(name+"."+entries.Key().GetToken().Value, entries.Value())
 		}

@@ -5,10 +5,9 @@ import (
 	"math"
 	"strings"
 	"testing"
-
-	"tallyman/verify/archive"
 	"time"
 
+	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
 )
 

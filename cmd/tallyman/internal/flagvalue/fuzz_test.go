@@ -6,9 +6,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"tallyman/verify/archive"
-	"time"
 )
 
 // A size is as many bytes as arithmetic makes of it, or it is refused.
