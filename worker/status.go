@@ -154,7 +154,9 @@ func (s *StatusReader) Pending(ctx context.Context, states iter.Seq2[archive.Sta
 			if err == nil && !yield(s.pendingStatus(ref, record, counters), nil) {
 				return
 			}
-			delete(s.tasks, ref.Hash())
+			if len(s.tasks) > 0 {
+				delete(s.tasks, ref.Hash())
+			}
 		}
 		for _, task := range s.tasks {
 			receipt, err := FindReceipt(a, task.Ref)
@@ -180,7 +182,11 @@ func landedStatus(reference, key string, receipt *archive.Receipt, err error) St
 // pendingStatus is of an export that has a record and no bag.
 func (s *StatusReader) pendingStatus(ref fetch.Ref, record archive.State, counters archive.Counters) Status {
 	a := s.client.Archive
-	task, queued := s.tasks[ref.Hash()]
+	var task QueuedTask
+	var queued bool
+	if len(s.tasks) > 0 {
+		task, queued = s.tasks[ref.Hash()]
+	}
 	status := Status{
 		Reference: record.Reference, Key: ref.Key(), Record: &record, Counters: counters,
 		Cause: Cause(record.Cause), Message: cmp.Or(record.Message, counters.Status, task.Why),

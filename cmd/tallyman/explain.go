@@ -92,7 +92,7 @@ func (a *app) explain(cmd *cobra.Command, args []string) error {
 			return usageError(ref, err)
 		}
 		if err == nil {
-			s.status, s.receipt = c.newStatusLine(status), status.Receipt
+			s.status, s.receipt = c.newStatusLine(status).withHint(), status.Receipt
 		} else { // it was removed, and only the ledger knows
 			s.status = statusLine{Schema: "tallyman.status/v1", Reference: ref.String(), State: worker.StateRemoved}
 		}

@@ -147,7 +147,7 @@ func (o overview) of(name string) *placeLine {
 
 // add counts an export in its place.
 func (o overview) add(line *statusLine) {
-	p := o.of(placeOf(line.Reference, ""))
+	p := o.of(line.place)
 	switch {
 	case line.Accepted != "":
 		p.Accepted++
@@ -313,7 +313,8 @@ func (c *statusCommand) addLanded(ctx context.Context, places []string) error {
 			if err != nil {
 				return err
 			}
-			c.listed = append(c.listed, c.landedLine(e))
+			line := c.landedLine(e)
+			c.listed = append(c.listed, &line)
 		}
 	}
 	for e, err := range c.catalog.Exports(f) {
@@ -325,6 +326,7 @@ func (c *statusCommand) addLanded(ctx context.Context, places []string) error {
 			status, err := c.reader.Export(ref)
 			if err == nil && status.Key == e.Key && status.State == worker.StateFailed && status.Receipt == nil {
 				line = c.newStatusLine(status) // the ledger does not know yet
+				line.place = e.Place
 			}
 		}
 		if err := c.add(line); err != nil {
@@ -360,7 +362,7 @@ func (c *statusCommand) addSums(places []string) error {
 // landedLine is the line of an export that landed, by the catalog. Doubts that are accepted
 // are shown as such.
 func (c *statusCommand) landedLine(e catalog.Export) statusLine {
-	line := statusLine{Schema: "tallyman.status/v1", Reference: e.Ref, State: worker.StateLanded, Path: c.archive.Path(e.Key), Landed: &e.Landed, Bytes: &e.Bytes, Doubts: e.Doubts}
+	line := statusLine{place: e.Place, Schema: "tallyman.status/v1", Reference: e.Ref, State: worker.StateLanded, Path: c.archive.Path(e.Key), Landed: &e.Landed, Bytes: &e.Bytes, Doubts: e.Doubts}
 	if e.Accepted != nil {
 		line.Accepted = cmp.Or(e.Accepted.Reason, e.Accepted.By)
 	}

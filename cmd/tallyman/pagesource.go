@@ -113,7 +113,7 @@ func (o *observer) Story(ctx context.Context, reference string) (told page.Story
 		status, err := c.reader.Export(ref)
 		switch {
 		case err == nil:
-			s.status, s.receipt = c.newStatusLine(status), status.Receipt
+			s.status, s.receipt = c.newStatusLine(status).withHint(), status.Receipt
 		case len(s.events) == 0:
 			return fmt.Errorf("%s: %w", ref, fs.ErrNotExist)
 		default: // it was removed, or is gone

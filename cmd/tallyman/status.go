@@ -197,11 +197,11 @@ type statusCommand struct {
 	worst    int // the exit code of the worst that was met; 0: nothing
 
 	counts   map[worker.ExportState]int
-	doubts   int          // exports that landed with doubts that nobody has accepted
-	accepted int          // exports of which what is wrong is accepted
-	notReady int          // of those that failed, the ones whose jobs were not ready in time
-	gone     int          // of those that failed, the ones that landed and are damaged or gone
-	listed   []statusLine // to be printed once all are known
+	doubts   int           // exports that landed with doubts that nobody has accepted
+	accepted int           // exports of which what is wrong is accepted
+	notReady int           // of those that failed, the ones whose jobs were not ready in time
+	gone     int           // of those that failed, the ones that landed and are damaged or gone
+	listed   []*statusLine // to be printed once all are known
 }
 
 // printAll counts the exports of places, or all, and prints those that someone should know
@@ -217,10 +217,15 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 		if err != nil {
 			return err
 		}
-		if status.State == worker.StateRemoved || len(places) > 0 && !slices.Contains(places, placeOf(status.Reference, "")) {
+		place := c.current.Place
+		if c.current.Key != status.Key {
+			place = placeOf(status.Reference, "")
+		}
+		if status.State == worker.StateRemoved || len(places) > 0 && !slices.Contains(places, place) {
 			continue
 		}
 		line := c.newStatusLine(status)
+		line.place = place
 		if status.State == worker.StateFailed || status.Record == nil || status.Record.Kept {
 			e, err := c.current, error(nil)
 			if e.Key != status.Key {
@@ -367,11 +372,11 @@ func (c *statusCommand) add(line statusLine) error {
 		c.counts[line.State]++
 	}
 	if c.app.JSON {
-		return cli.PrintJSON(c.stdout, line)
+		return cli.PrintJSON(c.stdout, line.withHint())
 	}
 	isKnown := line.State == worker.StateLanded && len(line.Doubts) == 0 && c.app.Since.Value.IsZero()
 	if !isKnown && line.State != worker.StateQueued && line.State != worker.StateCancelled {
-		c.listed = append(c.listed, line)
+		c.listed = append(c.listed, &line)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func TestStatusCountsTheDoubtsThatItDoesNotList(t *testing.T) {
 	var out bytes.Buffer
 	c := &statusCommand{app: newApp(), stdout: &out, doubts: 60}
 	for i := range maxListed + 1 {
-		c.listed = append(c.listed, statusLine{Reference: fmt.Sprintf("sls://r/p/%02d", i), State: worker.StateLanded, Doubts: []string{"odd"}})
+		c.listed = append(c.listed, &statusLine{Reference: fmt.Sprintf("sls://r/p/%02d", i), State: worker.StateLanded, Doubts: []string{"odd"}})
 	}
 	c.printListed()
 	if !strings.Contains(out.String(), " and 40 more: ") {

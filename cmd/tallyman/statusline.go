@@ -15,6 +15,7 @@ import (
 
 // statusLine is what --json prints of an export.
 type statusLine struct {
+	place     string             // that has the export, or ""
 	Schema    string             `json:"schema"`
 	Reference string             `json:"reference"`
 	State     worker.ExportState `json:"state"`
@@ -35,7 +36,8 @@ type statusLine struct {
 	Accepted  string             `json:"accepted,omitempty"` // the reason why a person takes what is wrong as it is
 }
 
-// newStatusLine returns the line for an export, with the command that helps it.
+// newStatusLine returns the line for an export, with the command that helps it, and without
+// the hint.
 func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
 	line := statusLine{
 		Schema: "tallyman.status/v1", Reference: status.Reference, State: status.State, Received: status.Received, Polls: status.Counters.Polls,
@@ -45,7 +47,7 @@ func (c *statusCommand) newStatusLine(status worker.Status) statusLine {
 		line.Next = &status.Next
 	}
 	if record := status.Record; record != nil {
-		line.FirstSeen, line.Attempts, line.Hint = &record.FirstSeen, record.Attempts, hintFor(status.Cause, status.Reference, nil)
+		line.FirstSeen, line.Attempts = &record.FirstSeen, record.Attempts
 		if !record.Changed.IsZero() {
 			line.Changed = &record.Changed
 		}
@@ -76,11 +78,21 @@ func (s *statusLine) accept(e catalog.Export, status worker.Status) {
 		s.Doubts = e.Doubts // with those of a witness, which the receipt has not
 	}
 	if e.Accepted != nil && (isDoubted || isFailure) {
-		s.Accepted, s.Command, s.Hint = cmp.Or(e.Accepted.Reason, e.Accepted.By), "", ""
+		s.Accepted, s.Command = cmp.Or(e.Accepted.Reason, e.Accepted.By), ""
 	}
 }
 
+// withHint returns the line with the hint for the cause of an export that has not landed.
+// Of thousands that failed by one cause, one is shown.
+func (s statusLine) withHint() statusLine {
+	if s.FirstSeen != nil && s.Accepted == "" {
+		s.Hint = hintFor(s.Cause, s.Reference, nil)
+	}
+	return s
+}
+
 func (c *statusCommand) print(line statusLine) {
+	line = line.withHint()
 	if c.app.JSON {
 		_ = cli.PrintJSON(c.stdout, line)
 		return

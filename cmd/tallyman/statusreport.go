@@ -82,10 +82,10 @@ func (c *statusCommand) printCounts() {
 const maxListed = 20
 
 func (c *statusCommand) printListed() {
-	slices.SortStableFunc(c.listed, func(a, b statusLine) int {
+	slices.SortStableFunc(c.listed, func(a, b *statusLine) int {
 		return cmp.Or(slices.Index(exportStates, a.State)-slices.Index(exportStates, b.State), strings.Compare(a.Reference, b.Reference))
 	})
-	printed, groups := map[string]int{}, map[string][]statusLine{}
+	printed, groups := map[string]int{}, map[string][]*statusLine{}
 	for _, line := range c.listed {
 		groups[line.group()] = append(groups[line.group()], line)
 	}
@@ -102,7 +102,7 @@ func (c *statusCommand) printListed() {
 				c.printGroup(group)
 			}
 		case n <= maxListed:
-			c.print(line)
+			c.print(*line)
 		case n == maxListed+1:
 			fmt.Fprintf(c.stdout, "%-9s and %d more: --json lists all\n", line.State, size-maxListed)
 		}
@@ -111,8 +111,8 @@ func (c *statusCommand) printListed() {
 
 // printGroup prints exports that failed by one cause: a sample, how many there are and since
 // when, and the command for all of them.
-func (c *statusCommand) printGroup(group []statusLine) {
-	sample := group[0]
+func (c *statusCommand) printGroup(group []*statusLine) {
+	sample := group[0].withHint()
 	first, last := sample.Changed, sample.Changed
 	for _, line := range group {
 		if line.Changed != nil && (first == nil || line.Changed.Before(*first)) {
