@@ -126,6 +126,12 @@ func (a *app) ofPlace(store *archive.Archive, place fetch.Ref) (archive.Acceptan
 		}
 		return c, nil
 	}
+	return ofUnlisted(store, place)
+}
+
+// ofUnlisted is the error by which a place can't be listed.
+func ofUnlisted(store *archive.Archive, place fetch.Ref) (archive.Acceptance, error) {
+	c := archive.Acceptance{Reference: place.String()}
 	last, err := store.Ledger().Last(ledger.Listed, c.Reference)
 	if err == nil && (last == nil || last.Message == "") {
 		err = cli.Usagef("%s: there is nothing to accept: it could be listed when that was last tried; a time that it lacks is accepted by --from and --to", place)

@@ -14,6 +14,7 @@ import (
 	"tallyman/cmd/tallyman/internal/page"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
+	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
 )
@@ -40,6 +41,11 @@ func (o *observer) Plan(ctx context.Context, a page.Action) (plan page.Plan, err
 			plan = page.Plan{Exports: 1, Sample: []string{ref.String()}, Detail: detail, Command: commandOf(a)}
 			return err
 		}
+		if a.IsOne() {
+			acceptance, err := o.unlisted(a.Place)
+			plan = page.Plan{Exports: 1, Sample: []string{acceptance.Reference}, Detail: []string{redact.Text(acceptance.Cause + ": " + acceptance.Message)}, Command: commandOf(a)}
+			return err
+		}
 		plan, err = o.planGroup(c, a)
 		return err
 	})
@@ -57,6 +63,11 @@ func (o *observer) Begin(ctx context.Context, a page.Action, most int64) (do fun
 		if a.Ref != "" {
 			ref, _, err := o.single(ctx, a)
 			all = append(all, found{ref.Key(), ref.String()})
+			return err
+		}
+		if a.IsOne() {
+			acceptance, err := o.unlisted(a.Place)
+			all = append(all, found{ref: acceptance.Reference})
 			return err
 		}
 		plan, err := o.planGroup(c, a)
@@ -175,6 +186,16 @@ func (o *observer) single(ctx context.Context, a page.Action) (ref fetch.Ref, de
 	return ref, detail, nil
 }
 
+// unlisted is the error by which a place can't be listed.
+func (o *observer) unlisted(name string) (archive.Acceptance, error) {
+	place, err := fetch.ParsePlace(name)
+	if err != nil {
+		return archive.Acceptance{}, refusal(err)
+	}
+	acceptance, err := ofUnlisted(o.archive, place)
+	return acceptance, refusal(err)
+}
+
 // refusal is an error that says why an action is not for an export.
 func refusal(err error) error {
 	if err == nil {
@@ -232,6 +253,11 @@ func (o *observer) planGroup(c *statusCommand, a page.Action) (plan page.Plan, e
 		}
 		return plan, &page.RefusedError{Why: why}
 	}
+	if a.Verb == page.Retry {
+		if plan.Detail, err = vainRetries(c, a); err != nil {
+			return plan, err
+		}
+	}
 	var received int64
 	if f.Limit = maxSample; a.Verb == page.Cancel && plan.Exports <= maxReceived {
 		f.Limit = maxReceived
@@ -249,9 +275,28 @@ func (o *observer) planGroup(c *statusCommand, a page.Action) (plan page.Plan, e
 		}
 	}
 	if f.Limit == maxReceived && received > 0 {
-		plan.Detail = []string{flagvalue.FormatSize(received) + " of them were received."}
+		plan.Detail = append(plan.Detail, flagvalue.FormatSize(received)+" of them were received.")
 	}
 	return plan, nil
+}
+
+// vainRetries tells how many exports of a group another attempt does not help.
+func vainRetries(c *statusCommand, a page.Action) (detail []string, err error) {
+	for _, cause := range retryIsVain {
+		if a.Cause != "" && a.Cause != string(cause) {
+			continue
+		}
+		f := filterOf(a)
+		f.Causes = []string{string(cause)}
+		sum, err := c.catalog.Count(f)
+		if err != nil {
+			return nil, err
+		}
+		if sum.Exports > 0 {
+			detail = append(detail, fmt.Sprintf("%s failed by %s: another attempt ends the same way.", cli.Plural(sum.Exports, "export"), cause))
+		}
+	}
+	return detail, nil
 }
 
 // commandOf is the command that does the same as an action, or "".
@@ -260,6 +305,8 @@ func commandOf(a page.Action) string {
 	switch {
 	case a.Ref != "":
 		command += " " + cli.ShellQuote(redact.URL(a.Ref))
+	case a.IsOne():
+		command += " " + cli.ShellQuote(redact.URL(a.Place))
 	case a.Cause != "" && a.Place == "":
 		command += " --cause " + cli.ShellQuote(a.Cause)
 	default:
@@ -271,9 +318,14 @@ func commandOf(a page.Action) string {
 	return command
 }
 
-// act has an action done to one export, and says how that stands now.
+// act has an action done to one export or place, and says how that stands now.
 func (o *observer) act(a page.Action, key, text string) (said string, err error) {
 	err = recoverPanic(func() error {
+		if a.Ref == "" && a.IsOne() {
+			acceptance, err := o.unlisted(a.Place)
+			said = "accepted"
+			return o.accept(a, acceptance, err)
+		}
 		ref, err := o.refAt(key, text, a.Verb)
 		if err != nil {
 			return err
@@ -288,12 +340,18 @@ func (o *observer) act(a page.Action, key, text string) (said string, err error)
 		default:
 			reader, _ := (&worker.Client{Archive: o.archive}).Status(o.ctx) // it fails by the queue alone
 			acceptance, notAcceptable := ofExport(o.archive, reader, ref)
-			if err = notAcceptable; err == nil {
-				acceptance.By, acceptance.Reason, said = a.By, a.Reason, "accepted"
-				err = o.archive.Accept(acceptance)
-			}
+			err, said = o.accept(a, acceptance, notAcceptable), "accepted"
 		}
 		return usageError(ref, err)
 	})
 	return said, err
+}
+
+// accept writes down what a person accepts, unless that is an error.
+func (o *observer) accept(a page.Action, acceptance archive.Acceptance, err error) error {
+	if err != nil {
+		return err
+	}
+	acceptance.By, acceptance.Reason = a.By, a.Reason
+	return o.archive.Accept(acceptance)
 }

@@ -67,12 +67,25 @@ func TestThePageDoesWhatTheCommandsDo(t *testing.T) {
 	s := newWatching(t, a, store, true)
 	h := s.handler(a, "127.0.0.1:8410", "")
 	place := url.QueryEscape(watchedPlace)
+	err := store.Ledger().Append(
+		ledger.Line{Kind: ledger.Listed, Ref: "dbs://cn-hangzhou/rm-1/", Cause: "auth-denied", Message: "the key may not list"},
+		watchedLine(ledger.Failed, "gone", func(l *ledger.Line) { l.Cause, l.Message = "job-expired", "it has expired" }),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked := get(t, h, "/act?verb=retry&phase=failed", nil).Body.String(); !strings.Contains(asked, "Retry 3 exports") || !strings.Contains(asked, "1 export failed by job-expired: another attempt ends the same way") {
+		t.Errorf("what is vain is not told: %s", asked)
+	}
 	for _, test := range []struct{ query, reason, want string }{
+		{"verb=accept&phase=unlisted&place=dbs://cn-hangzhou/rm-1/", "the project moved", "1 place accepted"},
+		{"verb=accept&phase=unlisted&place=" + place, "x", "it could be listed when that was last tried"},
+		{"verb=accept&phase=unlisted&place=nonsense", "x", "Nothing was done"},
 		{"verb=retry&phase=failed&cause=job-failed", "", "2 exports queued again"},
 		{"verb=retry&phase=failed&cause=job-failed", "", "nothing left to retry"},
 		{"verb=cancel&phase=asked&place=" + place, "", "3 exports cancelled"},
 		{"verb=retry&ref=" + place + "bad1", "", "1 export queued again"},
-		{"verb=retry&phase=failed&cause=job-expired", "", "nothing left to retry"},
+		{"verb=accept&phase=failed&cause=job-expired", "it is over", "1 export accepted"},
 		{"verb=accept&phase=doubts&place=" + place, "counted by hand", "0 exports accepted, 1 not"}, // its bag is not there,
 		{"verb=accept&ref=" + place + "good", "x", "what is damaged or gone is not accepted"},
 		{"verb=cancel&ref=" + place + "bad2", "", "is cancelled already"},
@@ -90,6 +103,10 @@ func TestThePageDoesWhatTheCommandsDo(t *testing.T) {
 		if diff := cmp.Diff(want, events(t, store, job)); diff != "" {
 			t.Errorf("%s: %s", job, diff)
 		}
+	}
+	last, err := store.Ledger().Last(ledger.Accepted, "dbs://cn-hangzhou/rm-1/")
+	if err != nil || last == nil || last.By != "page" || last.Message != "the key may not list" {
+		t.Errorf("the place: %+v, %v", last, err)
 	}
 	sizes, _, err := s.observer.queue.Sizes(t.Context())
 	queued := 0

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch/redact"
 )
 
@@ -46,7 +47,8 @@ type Action struct {
 
 	// A group is of the exports of a place, or of all places if that is "", that are in a
 	// phase: "failed", by a cause if there is one, "asked", or "doubts" for those that landed
-	// with doubts. What a person has accepted is not among them.
+	// with doubts. What a person has accepted is not among them. In place of a group, the
+	// phase "unlisted" is of the error by which the place can't be listed.
 	Phase, Cause, Place string
 
 	Reason string // why, of Accept
@@ -128,7 +130,20 @@ func actionOf(values url.Values) Action {
 }
 
 // phasesOf are the phases of groups that a verb is for.
-var phasesOf = map[Verb][]string{Retry: {"failed"}, Cancel: {"failed", "asked"}, Accept: {"failed", "doubts"}}
+var phasesOf = map[Verb][]string{Retry: {"failed"}, Cancel: {"failed", "asked"}, Accept: {"failed", "doubts", unlisted}}
+
+const unlisted = "unlisted"
+
+// IsOne reports whether the action is for one export or place, and for no group.
+func (a Action) IsOne() bool { return a.Ref != "" || a.Phase == unlisted }
+
+// Count is a number of what the action is for.
+func (a Action) Count(n int64) string {
+	if a.Phase == unlisted {
+		return cli.Plural(n, "place")
+	}
+	return cli.Plural(n, "export")
+}
 
 // check returns a *RefusedError if nobody could want the action here.
 func (a Action) check(by Actor) error {
@@ -212,7 +227,7 @@ func (a *actions) begin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err = action.check(a.by)
-	if err == nil && action.Verb == Accept && action.Ref != "" {
+	if err == nil && action.Verb == Accept && action.IsOne() {
 		var plan Plan
 		if plan, err = a.by.Plan(r.Context(), action); err == nil && plan.digest() != r.PostForm.Get("seen") {
 			a.ask(w, r, http.StatusConflict, question{Action: action, Other: true})

@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"time"
 
-	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/fetch"
 	"tallyman/fetch/redact"
 )
 
@@ -131,7 +131,7 @@ func newPages(g *Guard, by Actor) *template.Template {
 		"act": func(v Verb, ref, phase, cause, place string) string {
 			return "/act?" + Action{Verb: v, Ref: ref, Phase: phase, Cause: cause, Place: place}.Query()
 		},
-		"exports": func(n int64) string { return cli.Plural(n, "export") }, "grouped": grouped,
+		"place": func(ref string) bool { _, err := fetch.ParsePlace(ref); return err == nil }, "grouped": grouped,
 	}).ParseFS(texts, "*.html"))
 }
 
