@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -106,11 +107,12 @@ func (c *chromium) shows(texts ...string) {
 	}
 }
 
-// press follows the first link, or presses the first button, that has a text.
+// press follows the first link, or presses the first button, that has a
+// text.
 func (c *chromium) press(text string) {
 	c.t.Helper()
 	before := result(c, chromedp.Location())
-	c.do(chromedp.Click(fmt.Sprintf(`//*[self::a or self::button][contains(normalize-space(), %q)]`, text)))
+	c.do(chromedp.Click(fmt.Sprintf(`//main//*[self::a or self::button][contains(normalize-space(), %q)]`, text)))
 	waitFor(c.t, "another page", func() bool { return result(c, chromedp.Location()) != before })
 	c.do(chromedp.WaitReady(chromedp.CSS("main")))
 }
@@ -206,6 +208,36 @@ func pastWeek(t *testing.T, dir string) {
 	}
 }
 
+// A person logs in by the token, and by no other; and logs out.
+func logsIn(t *testing.T, c *chromium) {
+	t.Helper()
+	a, store := newWatched(t)
+	s := newWatching(t, a, store, false)
+	server := httptest.NewUnstartedServer(nil)
+	const token = "0123456789abcdef"
+	server.Config.Handler = s.handler(a, server.Listener.Addr().String(), token)
+	server.Start()
+	t.Cleanup(server.Close)
+	before := c.address
+	defer func() { c.address = before }()
+	c.address = server.URL
+	c.open("/exports")
+	c.shows("Log in")
+	c.isAccessible("the log-in")
+	c.fitsAPhone("login")
+	c.do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"))
+	c.press("Log in")
+	c.shows("That is not the token.")
+	c.do(chromedp.SendKeys(chromedp.CSS("#token"), token))
+	c.press("Log in")
+	c.shows("5 exports")
+	c.open("/logout")
+	c.shows("This browser will need the token again.")
+	c.press("Log out")
+	c.open("/")
+	c.shows("Log in")
+}
+
 // A person who has a browser and no shell finds what is wrong, retries a group and sees it
 // land, and accepts a doubt; without JavaScript, on a phone, in the dark and by ear.
 func TestAPersonMendsAllByTheBrowser(t *testing.T) {
@@ -216,17 +248,23 @@ func TestAPersonMendsAllByTheBrowser(t *testing.T) {
 		cloud.AddJob(testProject, sandbox.Job{Name: name, Statuses: []string{sandbox.JobFailed}, Error: "the role of the job can't write", File: sandbox.File{Rows: 3}})
 	}
 	cloud.AddJob(testProject, sandbox.Job{Name: "users", Notice: "a shard was split", File: sandbox.File{Rows: 5}})
+	cloud.AddJob(testProject, sandbox.Job{Name: "invoices", Statuses: []string{sandbox.JobRunning}})
+	cloud.AddProject("shop-access-log")
 	q := newCluster(t, cloud)
 	pastWeek(t, q.archive)
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(config, []byte("schedule:\n  - {place: 'sls://cn-hangzhou/shop-access-log/', every: 1h}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	address := freeAddress(t)
 	c := startChromium(t, address)
-	q.start(t, "worker", "--attempts", "1", "--listen", address, "--page-read-only=false")
-	q.enqueue(t, append(broken, "users")...)
+	q.start(t, "worker", "--config", config, "--attempts", "1", "--listen", address, "--page-read-only=false")
+	q.enqueue(t, append(broken, "users", "invoices")...)
 	q.landed(t, 1)
 	waitFor(t, "failures on the page", func() bool { return strings.Contains(getText(t, "http://"+address), "3 failed by job-failed") })
 
 	c.open("/")
-	c.shows("sls://cn-hangzhou/shop-access-log/", "165 landed", "1 with doubts", "not known", "3 failed by job-failed", "the role of the job can't write", "never")
+	c.shows("sls://cn-hangzhou/shop-access-log/", "165 landed", "1 with doubts", "not known", "3 failed by job-failed", "1 waiting", "on schedule", "the role of the job can't write", "never")
 	c.prefers("light")
 	c.picture("places")
 	c.isAccessible("the places")
@@ -279,4 +317,5 @@ func TestAPersonMendsAllByTheBrowser(t *testing.T) {
 	c.shows("Accept 1 export that landed with doubts in sls://cn-hangzhou/shop-access-log/?")
 	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{})
 	c.isQuiet()
+	logsIn(t, c)
 }
