@@ -44,6 +44,9 @@ var Keys = []Key{
 	{"failed", "to how many exports that could not be done"},
 	{"target", "who is notified, by name"},
 	{"title", "of a notification"},
+	{"key", "the path of an export in the archive"},
+	{"part", "which part of the archive was rechecked"},
+	{"worst", "what was found in it: whole, newer, absent or damaged"},
 	{"from", "the address that a request came from"},
 	{"tls", "whether that is by TLS"},
 	{"path", "of a file that was read"},
@@ -66,6 +69,8 @@ var Messages = []Key{
 	{"still waiting for that to pass", "that lasts for another hour"},
 	{"it is over: exports go on", "that has passed"},
 	{"redis is back: exports go on", "the queue's Redis answers again"},
+	{"notified", "a target of notify: was told"},
+	{"an export is damaged or gone", "a recheck in the background found that"},
 	{"stopping: no more exports are begun", "the worker was told to stop"},
 	{"stopped: what was received is kept", "it has"},
 }
