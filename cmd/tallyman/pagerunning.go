@@ -64,11 +64,11 @@ func (o *observer) Running(ctx context.Context) (r page.Running) {
 
 // shownRunning is an export at which a worker makes an attempt, as the page shows it.
 func (o *observer) shownRunning(task worker.QueuedTask, now time.Time) page.RunningExport {
-	shown := page.RunningExport{Ref: task.Ref.String(), Asks: !task.Fetch}
-	if shown.Asks {
+	shown, p := page.RunningExport{Ref: task.Ref.String()}, o.archive.Progress(task.Ref.Key())
+	if !task.Fetch && p.Bytes+p.Objects == 0 && p.Size <= 0 { // else its job was ready, and the same task fetches
+		shown.Asks = true
 		return shown
 	}
-	p := o.archive.Progress(task.Ref.Key())
 	rate := o.speeds.note(task.Ref.Key(), p.Bytes, now)
 	if p.Bytes+p.Objects > 0 { // small exports are received in memory
 		shown.Received = flagvalue.FormatSize(p.Bytes)
