@@ -107,6 +107,14 @@ func (c *chromium) shows(texts ...string) {
 	}
 }
 
+// becomes waits until the page shows each text, without being loaded again.
+func (c *chromium) becomes(texts ...string) {
+	c.t.Helper()
+	for _, text := range texts {
+		waitFor(c.t, text, func() bool { return strings.Contains(result(c, chromedp.Text(chromedp.CSS("main"))), text) })
+	}
+}
+
 // press follows the first link, or presses the first button, that has a
 // text.
 func (c *chromium) press(text string) {
@@ -250,6 +258,9 @@ func TestAPersonMendsAllByTheBrowser(t *testing.T) {
 	cloud.AddJob(testProject, sandbox.Job{Name: "users", Notice: "a shard was split", File: sandbox.File{Rows: 5}})
 	cloud.AddJob(testProject, sandbox.Job{Name: "invoices", Statuses: []string{sandbox.JobRunning}})
 	cloud.AddProject("shop-access-log")
+	slow := sandbox.File{Rows: 60000}
+	slow.Faults.SlowBytesPerSecond = 20_000
+	cloud.AddJob(testProject, sandbox.Job{Name: "orders-all", File: slow})
 	q := newCluster(t, cloud)
 	pastWeek(t, q.archive)
 	config := filepath.Join(t.TempDir(), "config.yaml")
@@ -258,14 +269,15 @@ func TestAPersonMendsAllByTheBrowser(t *testing.T) {
 	}
 	address := freeAddress(t)
 	c := startChromium(t, address)
-	q.start(t, "worker", "--config", config, "--attempts", "1", "--listen", address, "--page-read-only=false")
-	q.enqueue(t, append(broken, "users", "invoices")...)
+	q.start(t, "worker", "--config", config, "--attempts", "1", "--part-size", "64KiB", "--listen", address, "--page-read-only=false")
+	q.enqueue(t, append(broken, "users", "invoices", "orders-all")...)
 	q.landed(t, 1)
 	waitFor(t, "failures on the page", func() bool { return strings.Contains(getText(t, "http://"+address), "3 failed by job-failed") })
 
 	c.open("/")
-	c.shows("sls://cn-hangzhou/shop-access-log/", "165 landed", "1 with doubts", "not known", "3 failed by job-failed", "1 waiting", "on schedule", "the role of the job can't write", "never")
+	c.shows("sls://cn-hangzhou/shop-access-log/", "165 landed", "1 with doubts", "not known", "3 failed by job-failed", "2 waiting", "on schedule", "the role of the job can't write", "never")
 	c.prefers("light")
+	c.becomes("orders-all", " %", "/s", "Updated live.")
 	c.picture("places")
 	c.isAccessible("the places")
 	c.prefers("dark")
@@ -283,6 +295,9 @@ func TestAPersonMendsAllByTheBrowser(t *testing.T) {
 	c.fitsAPhone("exports")
 	c.open("/")
 
+	cloud.UpdateJob(testProject, "orders-all", func(j *sandbox.Job) { j.File.Faults.SlowBytesPerSecond = 0 })
+	c.becomes("Nothing runs now.") // and nobody has loaded the page again
+	q.landed(t, 2)
 	for _, name := range broken {
 		cloud.UpdateJob(testProject, name, func(j *sandbox.Job) { j.Statuses = nil })
 	}
@@ -293,7 +308,7 @@ func TestAPersonMendsAllByTheBrowser(t *testing.T) {
 	c.press("Retry 3 exports")
 	c.shows("3 exports queued again")
 	c.isAccessible("what came of it")
-	q.landed(t, 4)
+	q.landed(t, 5)
 	waitFor(t, "no failures on the page", func() bool { return !strings.Contains(getText(t, "http://"+address), "failed by job-failed") })
 
 	c.open("/export?ref=" + url.QueryEscape(testRef("users")))
@@ -312,7 +327,7 @@ func TestAPersonMendsAllByTheBrowser(t *testing.T) {
 
 	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	c.open("/")
-	c.shows("sls://cn-hangzhou/shop-access-log/", "4 landed")
+	c.shows("sls://cn-hangzhou/shop-access-log/", "5 landed")
 	c.press("Accept doubts")
 	c.shows("Accept 1 export that landed with doubts in sls://cn-hangzhou/shop-access-log/?")
 	call(c, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{})
