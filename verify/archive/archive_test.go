@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"tallyman/verify/archive/internal/powercut"
 
@@ -113,7 +115,12 @@ func TestNoFileStaysOpen(t *testing.T) {
 			in.Close()
 		}
 	}
-	if after := open(); after > before {
+	after := open()
+	for end := time.Now().Add(10 * time.Second); after > before && time.Now().Before(end); after = open() {
+		runtime.GC() // which closes what an Archive has open for as long as it is used, such as the directory by which it syncs a file system
+		time.Sleep(time.Millisecond)
+	}
+	if after > before {
 		t.Errorf("%d files were open, %d are", before, after)
 	}
 }
