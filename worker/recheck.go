@@ -147,12 +147,18 @@ var (
 	errSignedSource     = fmt.Errorf("it landed by a signed URL: %w", ErrSignedURL)
 )
 
-// healPatience is how long the source may take to have the export ready.
-const healPatience = 10 * time.Minute
+const (
+	// healPatience is how long the source may take to have the export ready.
+	healPatience = 10 * time.Minute
+	// healTimeout is how long all of it may take, even where the disk is full.
+	healTimeout = time.Hour
+)
 
 // heal fetches a damaged export anew, in place of what is damaged, and reports whether it
 // could. The source must still have the same bytes.
 func (w *Worker) heal(ctx context.Context, damage *archive.Damage) bool {
+	ctx, cancel := context.WithTimeout(ctx, healTimeout)
+	defer cancel()
 	ref, known := fetch.RefAt(damage.Key, damage.Reference)
 	err := errUnknownReference
 	switch {

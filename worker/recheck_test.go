@@ -30,8 +30,8 @@ func landAll(t *testing.T, f Fetcher, a *archive.Archive, names ...string) (path
 	return paths
 }
 
-// spoil changes a byte of a file.
-func spoil(t *testing.T, path string) {
+// damageFile changes a byte of a file.
+func damageFile(t *testing.T, path string) {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err == nil {
@@ -80,11 +80,11 @@ func TestAllIsRecheckedWithinItsTime(t *testing.T) {
 		a, p := openArchive(t), newProvider(100)
 		f := newFetcher(p, a)
 		paths := landAll(t, f, a, "whole", "spoilt", "gone", "lost")
-		spoil(t, paths[1])
+		damageFile(t, paths[1])
 		if err := os.RemoveAll(filepath.Dir(filepath.Dir(paths[2]))); err != nil {
 			t.Fatal(err)
 		}
-		spoil(t, paths[3])
+		damageFile(t, paths[3])
 		lacking := &fakeFetcher{fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 			if filepath.Base(ref.String()) == "lost" {
 				return nil, &fetch.CallError{Kind: fetch.ErrNotFound, Message: "it is no more"}

@@ -14,9 +14,9 @@ type subject struct {
 
 func subjectOf(l *ledger.Line) subject { return subject{l.Ref, l.Day != ""} }
 
-// A standing is what the ledger says of a subject: how far its target was told, and who is
+// A progress is what the ledger says of a subject: how far its target was told, and who is
 // about to tell it more. Whoever reads the lines in their order comes to the same.
-type standing struct {
+type progress struct {
 	told   ledger.Position // of the claim of the last message that was sent; zero: there was none
 	sentAt time.Time
 	day    string   // of the last daily message
@@ -37,16 +37,16 @@ const (
 )
 
 // until is when the claim ends.
-func (s *standing) until() time.Time {
+func (s *progress) until() time.Time {
 	return s.claimedAt.Add(min(firstLease<<min(s.tries-1, 10), lastLease))
 }
 
 // isClaimed reports whether somebody is about to send a message.
-func (s *standing) isClaimed(now time.Time) bool { return s.by != "" && now.Before(s.until()) }
+func (s *progress) isClaimed(now time.Time) bool { return s.by != "" && now.Before(s.until()) }
 
 // fold takes in a line. A claim holds unless another does, and what was sent counts if the
 // claim of it holds.
-func (s *standing) fold(l *ledger.Placed) {
+func (s *progress) fold(l *ledger.Placed) {
 	switch {
 	case l.Sent && l.By == s.by:
 		s.told, s.known, s.wrong = s.claim, l.Told, l.Worst == wrong

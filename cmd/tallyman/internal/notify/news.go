@@ -31,6 +31,9 @@ func topicOf(l *ledger.Line) Topic {
 	return ""
 }
 
+// isFound reports whether there are findings of a topic.
+func isFound(topic Topic) bool { return topic == Damage || topic == Unlisted || topic == Gap }
+
 // A finding is something wrong that no line of the ledger tells of by itself.
 type finding struct {
 	Event
@@ -136,7 +139,7 @@ func (w *Watcher) isRetried() (bool, error) {
 
 // digest is what a target is to be told: what lines behind a position tell and still holds,
 // and what is found that it does not know. last is the seq of the last line that counts.
-func (w *Watcher) digest(t *Target, s *standing, from ledger.Position, last int64, now *situation) (*digest, error) {
+func (w *Watcher) digest(t *Target, s *progress, from ledger.Position, last int64, now *situation) (*digest, error) {
 	d := &digest{inAll: now.sums, archive: w.Name}
 	var err error
 	if s.told.Seq == 0 {

@@ -15,7 +15,7 @@ import (
 // tell sends a target what is new, unless there is nothing, it is too soon, or another does.
 func (w *Watcher) tell(ctx, sendCtx context.Context, t *Target, now time.Time) error {
 	of := subject{target: t.Name}
-	s, n := w.standing(of), w.news[t.Name]
+	s, n := w.progressOf(of), w.news[t.Name]
 	if n.from.Seq < s.told.Seq {
 		n.from = s.told
 	}
@@ -56,7 +56,7 @@ const maxKnown = 5000
 // compose makes the digest of what a target is to be told, of the lines up to last, and the
 // line that says that it was sent.
 func (w *Watcher) compose(ctx context.Context, t *Target, last int64, now time.Time) (*digest, ledger.Line, error) {
-	s := w.standing(subject{target: t.Name})
+	s := w.progressOf(subject{target: t.Name})
 	sent := ledger.Line{Kind: ledger.Notified, Ref: t.Name, By: s.by, Sent: true}
 	situation, err := w.situation(ctx, now)
 	if err != nil {
@@ -74,7 +74,7 @@ func (w *Watcher) compose(ctx context.Context, t *Target, last int64, now time.T
 // tellDaily sends the message of the day once it is due.
 func (w *Watcher) tellDaily(ctx, sendCtx context.Context, t *Target, now time.Time) error {
 	of, day := subject{t.Name, true}, now.Format(time.DateOnly)
-	s := w.standing(of)
+	s := w.progressOf(of)
 	midnight := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
 	if !slices.Contains(t.On, Daily) || now.Before(midnight.Add(t.At)) || day <= s.day || s.isClaimed(now) {
 		return nil
@@ -116,7 +116,7 @@ func (w *Watcher) claim(of subject, day string) (mine bool, err error) {
 	if err := w.read(); err != nil {
 		return false, err
 	}
-	return w.standing(of).by == token, nil
+	return w.progressOf(of).by == token, nil
 }
 
 // deliver sends a message that was claimed, and then says so in the ledger. It does not wait.

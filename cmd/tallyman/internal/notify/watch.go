@@ -16,7 +16,8 @@ import (
 
 const (
 	lookEvery  = 15 * time.Second // how often the ledger is read, at the least
-	findEvery  = time.Minute      // how often it is looked for what no line tells
+	findEvery  = 5 * time.Minute  // how often it is looked for what no line tells, at the most
+	findShare  = 50               // it takes no more than one in so many parts of the time
 	stopWithin = 3 * time.Second  // what is being sent once the watcher is to stop
 )
 
@@ -43,11 +44,11 @@ type Watcher struct {
 	sending sync.WaitGroup
 	failing string // what is logged already
 
-	position  ledger.Position
-	folded    int64 // the seq of the last line that is in the standings
-	standings map[subject]*standing
-	news      map[string]*news // by target
-	found     time.Time        // when it was looked for findings
+	position ledger.Position
+	folded   int64 // the seq of the last line that is in the progress
+	progress map[subject]*progress
+	news     map[string]*news // by target
+	nextFind time.Time        // when it is looked for findings next
 }
 
 // news are what a target may want to hear of and was not told.
@@ -98,7 +99,7 @@ func sleep(ctx context.Context, d time.Duration) {
 func (w *Watcher) look(ctx, sendCtx context.Context) error {
 	err := w.read()
 	if errors.Is(err, ledger.ErrMoved) { // the ledger was replaced: it is read from its beginning
-		w.standings = nil
+		w.progress = nil
 		err = w.read()
 	}
 	if err != nil {
@@ -126,17 +127,17 @@ func (w *Watcher) look(ctx, sendCtx context.Context) error {
 // begin reads what the ledger says of the targets, and goes to the first line that one of
 // them was not told of.
 func (w *Watcher) begin() error {
-	w.standings, w.folded, w.position, w.news = map[subject]*standing{}, 0, ledger.Position{}, map[string]*news{}
+	w.progress, w.folded, w.position, w.news = map[subject]*progress{}, 0, ledger.Position{}, map[string]*news{}
 	for line, err := range w.Archive.Ledger().OfKind(ledger.Notified) {
 		if err != nil {
-			w.standings = nil
+			w.progress = nil
 			return err
 		}
 		w.fold(&line)
 	}
 	for i := range w.Targets {
 		t := &w.Targets[i]
-		s := w.standing(subject{target: t.Name})
+		s := w.progressOf(subject{target: t.Name})
 		if s.told.Seq > 0 && (w.position.Seq == 0 || s.told.Seq < w.position.Seq) {
 			w.position = s.told
 		}
@@ -148,25 +149,25 @@ func (w *Watcher) begin() error {
 	return nil
 }
 
-// standing is that of a subject.
-func (w *Watcher) standing(of subject) *standing {
-	if w.standings[of] == nil {
-		w.standings[of] = &standing{}
+// progressOf is that of a subject.
+func (w *Watcher) progressOf(of subject) *progress {
+	if w.progress[of] == nil {
+		w.progress[of] = &progress{}
 	}
-	return w.standings[of]
+	return w.progress[of]
 }
 
 // fold takes in a line that tells of a message.
 func (w *Watcher) fold(line *ledger.Placed) {
 	if line.Seq > w.folded {
-		w.standing(subjectOf(&line.Line)).fold(line)
+		w.progressOf(subjectOf(&line.Line)).fold(line)
 		w.folded = line.Seq
 	}
 }
 
 // read takes in what is new in the ledger.
 func (w *Watcher) read() error {
-	if w.standings == nil {
+	if w.progress == nil {
 		if err := w.begin(); err != nil {
 			return err
 		}
@@ -176,13 +177,16 @@ func (w *Watcher) read() error {
 			return err
 		}
 		w.position = line.Position()
-		if line.Kind == ledger.Notified {
+		switch line.Kind {
+		case ledger.Notified:
 			w.fold(&line)
 			continue
+		case ledger.Listed:
+			w.nextFind = time.Time{}
 		}
 		for i := range w.Targets {
 			t := &w.Targets[i]
-			s := w.standing(subject{target: t.Name})
+			s := w.progressOf(subject{target: t.Name})
 			n := w.news[t.Name]
 			if n.since.IsZero() && line.Seq > n.from.Seq && t.By != Ping && (slices.Contains(t.On, topicOf(&line.Line)) || s.wrong && slices.Contains(t.On, AllClear)) {
 				n.since = time.Now()
@@ -194,17 +198,18 @@ func (w *Watcher) read() error {
 
 // find looks for what no line tells, from time to time.
 func (w *Watcher) find(ctx context.Context, now time.Time) error {
-	if now.Sub(w.found) < findEvery {
+	wants := func(t Target) bool { return slices.ContainsFunc(t.On, isFound) }
+	if now.Before(w.nextFind) || !slices.ContainsFunc(w.Targets, wants) {
 		return nil
 	}
 	s, err := w.situation(ctx, now)
 	if err != nil {
 		return err
 	}
-	w.found = now
+	w.nextFind = now.Add(max(findEvery, findShare*time.Since(now)))
 	for i := range w.Targets {
 		t := &w.Targets[i]
-		known := w.standing(subject{target: t.Name}).known
+		known := w.progressOf(subject{target: t.Name}).known
 		isNew := slices.ContainsFunc(s.names(t), func(name string) bool { return !slices.Contains(known, name) })
 		if n := w.news[t.Name]; n.since.IsZero() && (isNew || len(known) > 0 && len(s.findings) == 0) {
 			n.since = now

@@ -168,7 +168,11 @@ func TestWhatHappensIsToldOnce(t *testing.T) {
 		s.hears(2*time.Minute, []Topic{AllClear}, "Tallyman: all clear")
 		s.write(line(ledger.Damaged, 3), line(ledger.Restored, 3))
 		s.hears(10*time.Minute, []Topic{Damage}, "whole again: 1")
-		s.hearsNothing(3 * time.Hour)
+		witnessed := line(ledger.Witnessed, 4)
+		witnessed.Verdict, witnessed.Doubts = "witness-mismatch", []string{"witness-mismatch: 3 records landed, and the source counts 4"}
+		s.write(witnessed)
+		s.hears(10*time.Minute, []Topic{Doubt}, "witness-mismatch: 1\n", "download-4")
+		s.hearsNothing(time.Hour)
 	})
 }
 
@@ -208,21 +212,21 @@ func TestWhatCannotBeSentIsSentLater(t *testing.T) {
 		stop()
 		s.tried, s.fails = 0, fmt.Errorf("%w: too many requests", ErrRefused)
 		defer s.watch()()
-		s.hearsNothing(12 * time.Hour)
-		if s.tried < 12 || s.tried > 20 {
-			t.Errorf("in twelve hours it tried %d times", s.tried)
+		s.hearsNothing(6 * time.Hour)
+		if s.tried < 6 || s.tried > 12 {
+			t.Errorf("in six hours it tried %d times", s.tried)
 		}
 		s.write(line(ledger.Failed, 2))
 		s.fails = nil
 		s.hears(2*time.Hour, []Topic{Failed}, "Tallyman: 2 failed", "download-1", "download-2")
-		s.hearsNothing(3 * time.Hour)
+		s.hearsNothing(time.Hour)
 		s.fails = errors.New("no route")
 		s.write(line(ledger.Failed, 3))
 		s.hearsNothing(time.Hour)
 		s.write(line(ledger.Landed, 1), line(ledger.Landed, 2), line(ledger.Landed, 3))
 		s.fails = nil
 		s.hears(2*time.Hour, []Topic{AllClear}, "all clear")
-		s.hearsNothing(3 * time.Hour)
+		s.hearsNothing(time.Hour)
 	})
 }
 
@@ -271,7 +275,7 @@ func TestFindingsAreToldOnce(t *testing.T) {
 		defer s.watch()()
 		s.hearsNothing(4 * time.Hour)
 		s.hears(2*time.Hour, []Topic{Gap}, "Tallyman: 1 late or gaps", "late: 1", "long-name/")
-		s.hearsNothing(3 * time.Hour)
+		s.hearsNothing(time.Hour)
 		s.write(ledger.Line{Kind: ledger.Listed, Ref: place, Cause: "auth-denied", Message: "no"})
 		s.hears(2*time.Minute, []Topic{Unlisted}, "Can't be listed: 1", "auth-denied")
 		s.write(ledger.Line{Kind: ledger.Listed, Ref: place, Cause: "auth-denied", Message: "still not"})
