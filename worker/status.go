@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"time"
@@ -53,6 +54,10 @@ type StatusReader struct {
 	Quarantined []QueuedTask // tasks that no worker takes, since they can't be read
 	Unreadable  []string     // references of exports whose record can't be read; All collects them
 
+	// Of tells how far an export is by the ledger, for one who reads it by an index. It fails
+	// with fs.ErrNotExist if the ledger knows nothing of it. nil: the ledger is searched.
+	Of func(key string) (archive.State, error)
+
 	Intervals map[string]time.Duration // how far apart the last two listings of each place were whose jobs are waited for
 
 	client *Client
@@ -89,7 +94,11 @@ func (s *StatusReader) Export(ref fetch.Ref) (Status, error) {
 	if receipt != nil || err != nil {
 		return landedStatus(ref.String(), ref.Key(), receipt, err), nil
 	}
-	record, counters, err := s.client.Archive.State(ref.Key())
+	stateOf := s.client.Archive.State
+	if s.Of != nil {
+		stateOf = func(key string) (archive.State, archive.Counters, error) { return s.client.Archive.StateBy(key, s.Of) }
+	}
+	record, counters, err := stateOf(ref.Key())
 	task, queued := s.tasks[ref.Hash()]
 	switch {
 	case err == nil:
@@ -98,6 +107,8 @@ func (s *StatusReader) Export(ref fetch.Ref) (Status, error) {
 		return Status{}, err
 	case queued:
 		return Status{Reference: task.Ref.String(), Key: task.Ref.Key(), State: StateQueued}, nil // no worker has seen it
+	case s.Of != nil:
+		return Status{}, fmt.Errorf("%s: %w", ref, ErrUnknownExport)
 	}
 	return Status{}, s.client.CheckKnown(ref)
 }

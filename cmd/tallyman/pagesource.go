@@ -110,6 +110,7 @@ func (o *observer) Story(ctx context.Context, reference string) (told page.Story
 		if c.reader, err = (&worker.Client{Archive: o.archive}).Status(ctx); err != nil {
 			return err
 		}
+		c.reader.Of = c.phases().Of
 		status, err := c.reader.Export(ref)
 		switch {
 		case err == nil:

@@ -254,6 +254,21 @@ func (r *Record) Close() error { return r.lock.close() }
 // State reads what is known of an export that has not landed, without its lock.
 // It fails with fs.ErrNotExist if nothing is known.
 func (a *Archive) State(key string) (State, Counters, error) {
+	return a.StateBy(key, func(key string) (s State, err error) {
+		latest, err := a.ledger.Latest(key)
+		if err != nil {
+			return s, unknownLatest(err)
+		}
+		if s.follow(latest.Phase); s.Key == "" {
+			err = fs.ErrNotExist
+		}
+		return s, err
+	})
+}
+
+// StateBy is State for one who knows by other means what the ledger tells, which of does. It
+// fails with fs.ErrNotExist if that is nothing.
+func (a *Archive) StateBy(key string, of func(key string) (State, error)) (State, Counters, error) {
 	dir := a.ingestPath(key)
 	state, err := readState(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -262,11 +277,11 @@ func (a *Archive) State(key string) (State, Counters, error) {
 	if state.Key != key { // or it is another's
 		state, err = State{}, fmt.Errorf("read the state of %s: %w", key, fs.ErrNotExist)
 	}
-	latest, failed := a.ledger.Latest(key)
-	if failed != nil {
-		return State{}, Counters{}, unknownLatest(failed)
+	told, failed := of(key)
+	if failed != nil && !errors.Is(failed, fs.ErrNotExist) {
+		return State{}, Counters{}, failed
 	}
-	state.follow(latest.Phase)
+	state.followState(&told)
 	if state.Key == "" {
 		return State{}, Counters{}, err
 	}
