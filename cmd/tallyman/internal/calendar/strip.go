@@ -10,45 +10,59 @@ import (
 	"tallyman/verify/archive/coverage"
 )
 
-// The cells of a strip.
-const (
-	covered = "█" // or settled in part, and nothing is lacking
-	partly  = "▒" // a part of it is lacking
-	lacking = "·" // all that is not settled is lacking
-	settled = "-"
-)
+// drawn are the cells as text, by their kinds.
+var drawn = map[string]string{Covered: "█", Partly: "▒", Lacking: "·", Settled: "-"}
 
 // Legend says what the cells of a strip stand for.
-const Legend = covered + " covered  " + partly + " in part  " + lacking + " lacking  " + settled + " settled"
+const Legend = "█ covered  ▒ in part  · lacking  - settled"
 
-// Strip draws the time of a group as so many cells of equal length. Whatever is lacking, if
-// it is but a second, shows in its cell.
-func Strip(g *coverage.Group, cells int) string {
+// A Cell is a part of a strip.
+type Cell struct {
+	coverage.Span
+	Kind string // Covered, Partly, Lacking or Settled
+}
+
+// The kinds of cells.
+const (
+	Covered = "covered" // or settled in part, and nothing is lacking
+	Partly  = "partly"  // a part of it is lacking
+	Lacking = "lacking" // all that is not settled is lacking
+	Settled = "settled"
+)
+
+// Cells divides the time of a group into so many cells of equal length, or fewer if it has
+// fewer seconds. Whatever is lacking, if it is but a second, shows in its cell.
+func Cells(g *coverage.Group, number int) (cells []Cell) {
 	length := g.Within.To - g.Within.From
-	if length <= 0 {
-		return ""
+	number = int(max(0, min(int64(number), length)))
+	for n := range int64(number) {
+		span := coverage.Span{From: g.Within.From + length*n/int64(number), To: g.Within.From + length*(n+1)/int64(number)}
+		cells = append(cells, Cell{span, kindOf(g, span)})
 	}
-	cells = int(min(int64(cells), length))
+	return cells
+}
+
+// Strip draws the cells of a group as text.
+func Strip(g *coverage.Group, number int) string {
 	var strip strings.Builder
-	for n := range int64(cells) {
-		cell := coverage.Span{From: g.Within.From + length*n/int64(cells), To: g.Within.From + length*(n+1)/int64(cells)}
-		strip.WriteString(cellOf(g, cell))
+	for _, cell := range Cells(g, number) {
+		strip.WriteString(drawn[cell.Kind])
 	}
 	return strip.String()
 }
 
-// cellOf draws one cell.
-func cellOf(g *coverage.Group, cell coverage.Span) string {
+// kindOf is the kind of a cell.
+func kindOf(g *coverage.Group, cell coverage.Span) string {
 	isCovered, isLacking := meets(g.Covered, cell), meets(g.Gaps, cell)
 	switch {
 	case isCovered && isLacking:
-		return partly
+		return Partly
 	case isCovered:
-		return covered
+		return Covered
 	case isLacking:
-		return lacking
+		return Lacking
 	}
-	return settled
+	return Settled
 }
 
 // meets reports whether a part of a span is in any of spans.

@@ -32,7 +32,7 @@ func TestStrip(t *testing.T) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	for _, cell := range []string{covered, partly, lacking, settled} {
+	for _, cell := range drawn {
 		if !strings.Contains(Legend, cell+" ") {
 			t.Errorf("the legend has no %s", cell)
 		}

@@ -25,6 +25,9 @@ type Source interface {
 	// Exports tells of the exports of a list. It fails with a QueryError if the query is not
 	// to be understood; the Places and Causes of the list are known all the same.
 	Exports(ctx context.Context, q Query) (ExportList, error)
+	// Coverage tells which time the exports of a place cover; with a window, of one group of
+	// it and that time alone. It fails with fs.ErrNotExist if nothing is known of that.
+	Coverage(ctx context.Context, place, group string, window *Window) (Coverage, error)
 	// Running tells what is under way.
 	Running(ctx context.Context) Running
 }
@@ -99,6 +102,7 @@ func Handler(s Source, g *Guard, by Actor) http.Handler {
 		show(w, t, "export", map[string]any{"Ref": redact.URL(r.FormValue("ref")), "Story": story}, err)
 	})
 	serveExports(mux, t, s)
+	serveCoverage(mux, t, s)
 	(&live{pages: t, look: s.Running}).serve(mux)
 	mux.HandleFunc("GET "+stylePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
@@ -132,6 +136,7 @@ func newPages(g *Guard, by Actor) *template.Template {
 			return "/act?" + Action{Verb: v, Ref: ref, Phase: phase, Cause: cause, Place: place}.Query()
 		},
 		"place": func(ref string) bool { _, err := fetch.ParsePlace(ref); return err == nil }, "grouped": grouped,
+		"coverage": func(place string) string { return CoverageAddress(place, "", nil) }, "list": func(place string) string { return Query{Place: place}.Address() },
 	}).ParseFS(texts, "*.html"))
 }
 

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"tallyman/cmd/tallyman/internal/calendar"
+	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/page"
+	"tallyman/fetch"
+	"tallyman/fetch/redact"
+	"tallyman/verify/archive/coverage"
+)
+
+// How much the page shows of a group: cells of its strip, and gaps.
+const (
+	pageCells = 120
+	pageGaps  = 20
+)
+
+// Coverage implements page.Source: it is what the command of that name tells.
+func (o *observer) Coverage(ctx context.Context, place, group string, window *page.Window) (shown page.Coverage, err error) {
+	if ref, err := fetch.ParsePlace(place); err == nil {
+		place = ref.String()
+	}
+	shown = page.Coverage{Place: redact.URL(place), Window: window}
+	err = o.ask(ctx, func(s *statusCommand) error {
+		c := &coverageCommand{app: o.app, catalog: s.catalog, now: time.Now()}
+		if window != nil {
+			c.isAsked, c.within = true, coverage.Span{From: window.From.Unix(), To: window.To.Unix()}
+		}
+		if err := c.choosePlaces([]string{place}); err != nil || place == "" {
+			return fmt.Errorf("%s: %w", redact.URL(place), fs.ErrNotExist)
+		}
+		var err error
+		if c.findings, err = coverage.Check(c.catalog, c.expectations(), c.now); err != nil {
+			return err
+		}
+		if err := c.addPlace(&c.places[0]); err != nil {
+			return err
+		}
+		for i := range c.lines {
+			if line := &c.lines[i]; window == nil || line.Group == group && line.windows != nil {
+				shown.Groups = append(shown.Groups, line.shown(c.now, window != nil))
+			}
+		}
+		if len(shown.Groups) == 0 {
+			return fmt.Errorf("%s: %w", redact.URL(place), fs.ErrNotExist)
+		}
+		return nil
+	})
+	return shown, unsecret(err)
+}
+
+// shown is the line as the page shows it; of a window alone, with the commands that settle
+// what lacks in it.
+func (l *coverageLine) shown(now time.Time, isWindow bool) page.CoverageGroup {
+	g := page.CoverageGroup{Name: redact.Text(l.Group)}
+	if l.Late {
+		g.Late = fmt.Sprintf("late: something is to land every %s, and nothing has", l.Every)
+		if l.Last != nil {
+			g.Late = fmt.Sprintf("late: it ends %s, and is to go on every %s", cli.FormatAge(*l.Last, now), l.Every)
+		}
+	}
+	switch {
+	case l.windows == nil:
+		g.Text = l.untimed(now)
+		return g
+	case l.From == nil:
+		g.Text = "No export of it that was due has landed"
+		return g
+	}
+	g.Window = &page.Window{From: *l.From, To: *l.To}
+	g.Text = fmt.Sprintf("%s%% of %s is covered, by %s", formatPercent(*l.Percent), formatLength(l.To.Sub(*l.From)), cli.Plural(l.Exports, "export"))
+	for _, cell := range calendar.Cells(l.windows, pageCells) {
+		g.Cells = append(g.Cells, l.shownCell(cell))
+	}
+	g.Gaps, g.Lost, g.Twice = l.shownWindows(l.Gaps, !isWindow), l.shownWindows(l.Lost, false), l.shownWindows(l.Overlaps, false)
+	g.MoreGaps = len(l.Gaps) - len(g.Gaps)
+	if isWindow && len(l.Gaps) > 0 {
+		g.Commands = l.gapCommands()
+	}
+	return g
+}
+
+// shownCell is a cell of the strip. If anything lacks in it, it leads to the first gap.
+func (l *coverageLine) shownCell(cell calendar.Cell) page.Cell {
+	from, to := time.Unix(cell.From, 0).UTC(), time.Unix(cell.To, 0).UTC()
+	shown := page.Cell{Kind: cell.Kind, Text: from.Format("2006-01-02 15:04") + " to " + to.Format("2006-01-02 15:04 MST") + ": " + cell.Kind}
+	i, _ := slices.BinarySearchFunc(l.Gaps, from, func(s spanLine, at time.Time) int { return cmp.Compare(s.To.Unix(), at.Unix()+1) })
+	if i < len(l.Gaps) && l.Gaps[i].From.Before(to) {
+		shown.Address = page.CoverageAddress(l.Place, l.Group, &page.Window{From: l.Gaps[i].From, To: l.Gaps[i].To})
+	}
+	return shown
+}
+
+// shownWindows are the first of some spans, with their addresses if they are to be led to.
+func (l *coverageLine) shownWindows(spans []spanLine, linked bool) (windows []page.Window) {
+	for _, s := range spans[:min(len(spans), pageGaps)] {
+		w := page.Window{From: s.From, To: s.To, Length: formatLength(s.To.Sub(s.From))}
+		if linked {
+			w.Address = page.CoverageAddress(l.Place, l.Group, &w)
+		}
+		windows = append(windows, w)
+	}
+	return windows
+}
+
+// gapCommands settle what lacks in the window that the line is of.
+func (l *coverageLine) gapCommands() (commands []page.Command) {
+	place, from, to := cli.ShellQuote(l.Place), l.From.Format(time.RFC3339), l.To.Format(time.RFC3339)
+	which := ""
+	if logStore, query, ok := strings.Cut(l.Group, " "); ok && fetch.CompletenessOf(l.Place) == fetch.ByWindows {
+		which = " --logstore " + cli.ShellQuote(logStore) + " --query " + cli.ShellQuote(query)
+		if strings.HasPrefix(l.Place, "sls://") {
+			commands = append(commands, page.Command{For: "Export what lacks, and fetch it; --dry-run says first what that is:", Text: redact.Text("tallyman ensure " + place + which + " --since " + from + " --until " + to)})
+		}
+	}
+	if len(l.Lost) > 0 {
+		commands = append(commands, page.Command{For: "Fetch again what is damaged or gone, if its job still has it:", Text: "tallyman verify --repair " + place})
+	}
+	return append(commands,
+		page.Command{For: "See whether jobs are there that nobody asked for, and fetch them:", Text: "tallyman discover " + place + " --since " + from + " --missing | tallyman fetch -f -"},
+		page.Command{For: "Or take it as it is:", Text: redact.Text("tallyman accept " + place + which + " --from " + from + " --to " + to + " --reason TEXT")})
+}
