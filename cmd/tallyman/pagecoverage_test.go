@@ -1,0 +1,69 @@
+package main
+
+import (
+	"html"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"tallyman/verify/archive/ledger"
+)
+
+// The page tells what the command coverage does, and what lacks leads to the commands that
+// settle it.
+func TestTheCoverageOfThePage(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	begin := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	windows := func(job string, from, to int) ledger.Line {
+		return watchedLine(ledger.Landed, job, func(l *ledger.Line) {
+			l.Window = &ledger.Window{Group: "access-log *", From: begin.Unix() + int64(from)*3600, To: begin.Unix() + int64(to)*3600}
+		})
+	}
+	if err := store.Ledger().Append(windows("h0", 0, 2), windows("h1", 1, 3), windows("h5", 5, 6), windows("h7", 7, 8), windows("h8", 8, 9), watchedLine(ledger.Damaged, "h7", nil)); err != nil {
+		t.Fatal(err)
+	}
+	h := newWatching(t, a, store, false).handler(a, "127.0.0.1:8410", "")
+	if body := get(t, h, "/", nil).Body.String(); !strings.Contains(body, `href="/coverage?place=sls`) {
+		t.Errorf("nothing leads to the coverage: %s", body)
+	}
+	body := get(t, h, "/coverage?place="+watchedPlace, nil).Body.String()
+	for _, want := range []string{"access-log *", "55.6% of 9h is covered, by 4 exports", "2026-11-01 03:00 UTC", "2026-11-01 05:00 UTC", ", 2h", "damaged or gone", "Covered twice", `class="lacking" href="/coverage?`, `<span class="covered"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("it lacks %s: %s", want, body)
+		}
+	}
+	links := regexp.MustCompile(`<li><a href="(/coverage\?[^"]*)"`).FindAllStringSubmatch(body, -1)
+	if len(links) != 2 {
+		t.Fatalf("%d gaps: %s", len(links), body)
+	}
+	body = html.UnescapeString(get(t, h, html.UnescapeString(links[0][1]), nil).Body.String())
+	for _, want := range []string{
+		"0% of 2h is covered", "tallyman ensure " + watchedPlace + " --logstore access-log --query '*' --since 2026-11-01T03:00:00Z --until 2026-11-01T05:00:00Z",
+		"tallyman accept " + watchedPlace + " --logstore access-log --query '*' --from 2026-11-01T03:00:00Z --to 2026-11-01T05:00:00Z --reason TEXT",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the gap lacks %s: %s", want, body)
+		}
+	}
+	if strings.Contains(body, "verify --repair") {
+		t.Errorf("nothing is damaged in it: %s", body)
+	}
+	if body := get(t, h, html.UnescapeString(links[1][1]), nil).Body.String(); !strings.Contains(body, "tallyman verify --repair") {
+		t.Errorf("it does not say how what is damaged comes back: %s", body)
+	}
+	for query, code := range map[string]int{
+		"":                              http.StatusNotFound,
+		"place=sls://cn-hangzhou/none/": http.StatusNotFound,
+		"place=https://example.com/%3Fsig=canary/":                                                        http.StatusNotFound,
+		"place=" + watchedPlace + "&group=other&from=2026-11-01T00:00:00Z&to=2026-11-02T00:00:00Z":        http.StatusNotFound,
+		"place=" + watchedPlace + "&group=access-log+*&from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z": http.StatusBadRequest,
+		"place=" + watchedPlace + "&from=x":                                                               http.StatusBadRequest,
+	} {
+		if w := get(t, h, "/coverage?"+query, nil); w.Code != code || strings.Contains(w.Body.String(), "canary") {
+			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+		}
+	}
+}
