@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"tallyman/fetch"
@@ -120,4 +121,54 @@ func (e *Ensurer) note(ref fetch.Ref, text string) {
 	if e.Note != nil {
 		e.Note(ref, text)
 	}
+}
+
+// awaitPoll is how far apart Await looks whether an export has landed.
+const awaitPoll = time.Second
+
+// Await has the workers of the queue fetch an export, as their schedule does, and waits until
+// it has landed or is given up. What was given up before, and not for good, is tried anew. It
+// may be called while Run serves the queue. If ctx ends first, Await returns its cause, and
+// the export stays in the queue.
+func (w *Worker) Await(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	state, _, err := w.Archive.State(ref.Key())
+	if err == nil && state.Phase == archive.Failed && !isDead(failureOf(state)) {
+		if err = (&run{w: w, ref: ref}).ask(time.Now()); err == nil && w.Queue != nil {
+			_, err = w.Queue.Remove(ref.Hash()) // the task that failed, which is kept
+		}
+	}
+	known := err == nil
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		_, err = (&discoverRun{w: w}).enqueue(ctx, ref, known)
+	}
+	for err == nil || errors.Is(err, archive.ErrBusy) || errors.Is(err, archive.ErrLanded) {
+		receipt, err := w.Archive.Landed(ref.Key())
+		if !errors.Is(err, fs.ErrNotExist) {
+			return receipt, err
+		}
+		state, _, err := w.Archive.State(ref.Key())
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		case err == nil && !isPending(state):
+			return nil, failureOf(state)
+		}
+		if err := fetch.Sleep(ctx, awaitPoll); err != nil {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// failureOf is the error that an export was given up with, as far as it is known.
+func failureOf(s archive.State) error {
+	switch Cause(s.Cause) {
+	case "job-failed":
+		return &fetch.JobError{State: fetch.Failed, Message: s.Message}
+	case "job-expired":
+		return &fetch.JobError{State: fetch.Expired, Message: s.Message}
+	case "not-found":
+		return fmt.Errorf("%w: %s", fetch.ErrNotFound, s.Message)
+	}
+	return fmt.Errorf("it was given up by %s: %s", s.Cause, s.Message)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tallyman/fetch"
@@ -228,5 +229,55 @@ func TestOnlyJobsOfOurOwnAreDeleted(t *testing.T) {
 	}
 	if jobs := cloud.Jobs(ensureProject); len(jobs) != 2 {
 		t.Errorf("%d jobs are left, want those of others", len(jobs))
+	}
+}
+
+// Await has an export fetched by the queue, whatever that is. What was given up is tried
+// anew, unless its job is dead.
+func TestAwaitWaitsForTheQueue(t *testing.T) {
+	for name, hasRedis := range map[string]bool{"in Redis": true, "in the process": false} {
+		synctest.Test(t, func(t *testing.T) {
+			a := openArchive(t)
+			landing := newFetcher(newProvider(10), a)
+			denied, jobs := true, map[string]error{
+				"denied": &fetch.CallError{Call: "GET", Kind: fetch.ErrAuth}, "dead": &fetch.JobError{State: fetch.Failed, Message: "timed out"},
+			}
+			fetcher := &fakeFetcher{fetch: landing.Fetch, poll: func(_ context.Context, ref fetch.Ref) error {
+				if err := jobs[ref.Parts()[2]]; denied {
+					return err
+				}
+				return nil
+			}}
+			w := newWorker(nil, a, fetcher)
+			if hasRedis {
+				w.Queue = NewQueue(newFakeRedis(t).client)
+			}
+			stop := startWorker(t, w)
+			defer stop()
+			time.Sleep(time.Minute)
+			await := func(job string) error {
+				receipt, err := w.Await(t.Context(), parseRef(t, "sls://cn-hangzhou/project/"+job))
+				if err == nil && receipt == nil {
+					t.Errorf("%s, %s: it has landed, and there is no receipt", name, job)
+				}
+				return err
+			}
+			if err := await("good"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := await("denied"); err == nil || isDead(err) {
+				t.Errorf("%s: denied: got %v", name, err)
+			}
+			if err := await("dead"); !isDead(err) {
+				t.Errorf("%s: dead: got %v", name, err)
+			}
+			denied = false
+			if err := await("denied"); err != nil {
+				t.Errorf("%s: no more denied: got %v", name, err)
+			}
+			if err := await("dead"); !isDead(err) {
+				t.Errorf("%s: dead for good: got %v", name, err)
+			}
+		})
 	}
 }
