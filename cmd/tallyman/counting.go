@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
@@ -28,15 +27,15 @@ const (
 func (a *app) asksWitness(ref fetch.Ref) bool { return a.Place(ref).Witness == "true" }
 
 // withCount returns the receipt of an export that has just landed, with the doubt that the
-// source's own count of it is, and that count, or nil if it is not asked for. It tells a
-// report that the source could not be asked: a worker tries again.
-func (a *app) withCount(ctx context.Context, t *worker.Testifier, report *cli.Report, ref fetch.Ref, receipt *archive.Receipt) (*archive.Receipt, *archive.Testimony) {
+// source's own count of it is, and that count, or nil if it is not asked for. It notes that
+// the source could not be asked: a worker tries again.
+func (a *app) withCount(ctx context.Context, t *worker.Testifier, note func(fetch.Ref, string), ref fetch.Ref, receipt *archive.Receipt) (*archive.Receipt, *archive.Testimony) {
 	if receipt.Window == nil || !a.asksWitness(ref) {
 		return receipt, nil
 	}
 	testimony, err := t.TestifyIfDue(ctx, worker.DueCount{Ref: ref, Window: *receipt.Window})
 	if err != nil && !errors.Is(err, worker.ErrNoWitness) {
-		report.Pause(ref, "its source was not asked for its own count: "+err.Error())
+		note(ref, "its source was not asked for its own count: "+err.Error())
 	}
 	if err != nil || testimony == nil {
 		return receipt, nil

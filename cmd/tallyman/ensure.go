@@ -12,11 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
-	"tallyman/verify/archive/coverage"
 	"tallyman/worker"
 )
 
@@ -47,8 +48,8 @@ jobs so.`,
 	}
 	f := cmd.Flags()
 	a.Until = flagvalue.New("TIME", "", flagvalue.ParseTime)
-	a.Window = flagvalue.New("DURATION", "1h", flagvalue.ParseDuration)
-	a.Settle = flagvalue.New("DURATION", "15m", flagvalue.ParseDuration)
+	a.Window = flagvalue.New("DURATION", flagvalue.FormatDuration(config.DefaultWindow), flagvalue.ParseDuration)
+	a.Settle = flagvalue.New("DURATION", flagvalue.FormatDuration(config.DefaultSettle), flagvalue.ParseDuration)
 	f.StringVar(&a.LogStore, "logstore", "", "the `LOGSTORE` to export; it must be given")
 	f.StringVar(&a.Query, "query", "", "the `QUERY` to export (default: all)")
 	f.Var(&a.Window, "window", "how long each window is: a part of a day,\nor whole days")
@@ -56,13 +57,14 @@ jobs so.`,
 	f.Var(&a.Until, "until", "only windows that end by `TIME`")
 	f.StringVar(&a.Align, "align", "UTC", "windows begin at midnight of this `ZONE`,\nas Asia/Shanghai")
 	f.Var(&a.Settle, "settle", "how long a window must be over")
-	f.StringVar(&a.Format, "format", "csv", "`csv or json`")
-	f.StringVar(&a.Compression, "compression", "zstd", "`zstd, gzip, lz4 or none`")
+	f.StringVar(&a.Format, "format", config.DefaultFormat, "`csv or json`")
+	f.StringVar(&a.Compression, "compression", config.DefaultCompression, "`zstd, gzip, lz4 or none`")
 	f.BoolVar(&a.Again, "again", false, "export windows once more that have landed,\nbeside what landed")
-	f.IntVar(&a.JobsAtOnce, "jobs-at-once", 4, "`N` jobs at the same time")
+	f.IntVar(&a.JobsAtOnce, "jobs-at-once", config.DefaultJobsAtOnce, "`N` jobs at the same time")
+	f.IntVar(&a.MaxRecords, "max-records", 0, "halve windows of more than `N` records: the source\ncounts each, which costs money; 0 counts none")
 	f.BoolVar(&a.DeleteJobs, "delete-jobs", false, "remove jobs from their service once they have landed,\nof those that this archive has made")
 	f.BoolVar(&a.DryRun, "dry-run", false, "print the windows that lack, and make nothing")
-	cli.GroupFlags(f, "What to export", "logstore", "query", "window", "since", "until", "align", "settle", "format", "compression", "again", "jobs-at-once", "delete-jobs", "dry-run")
+	cli.GroupFlags(f, "What to export", "logstore", "query", "window", "since", "until", "align", "settle", "format", "compression", "max-records", "again", "jobs-at-once", "delete-jobs", "dry-run")
 	a.AddCreate(f)
 	a.AddTransfer(f)
 	a.AddWait(f)
@@ -82,52 +84,47 @@ type ensureLine struct {
 	Group     string    `json:"group"`
 }
 
-// checkEnsure returns a UsageError if a flag of ensure is out of range.
-func (a *app) checkEnsure() error {
-	const day = 24 * time.Hour
-	window := a.Window.Value
+// ensurePlan returns what the flags of ensure say, or a UsageError.
+func (a *app) ensurePlan(arg string) (p *ensurePlan, err error) {
 	switch {
 	case a.LogStore == "":
-		return cli.Usagef("name the log store to export, by --logstore")
+		return nil, cli.Usagef("name the log store to export, by --logstore")
 	case a.Since.Value.IsZero():
-		return cli.Usagef("say from when on, by --since")
-	case window < time.Minute || window%time.Second != 0 || day%window != 0 && window%day != 0:
-		return cli.Usagef("--window %v: must be at least a minute, and a part of a day or whole days", &a.Window)
-	case a.Settle.Value < 0:
-		return cli.Usagef("--settle %v: must not be negative", &a.Settle)
-	case a.JobsAtOnce < 1:
-		return cli.Usagef("--jobs-at-once %d: must be 1 or more", a.JobsAtOnce)
-	case a.Format != "csv" && a.Format != "json":
-		return cli.Usagef("--format %s: must be csv or json", a.Format)
+		return nil, cli.Usagef("say from when on, by --since")
+	case !a.Until.Value.IsZero() && !a.Since.Value.Before(a.Until.Value):
+		return nil, cli.Usagef("--since %v --until %v: no time is between them", &a.Since, &a.Until)
 	}
-	if _, err := flagvalue.OneOf("zstd", "gzip", "lz4", "none")(a.Compression); err != nil {
-		return cli.Usagef("--compression %s: %w", a.Compression, err)
+	p = &ensurePlan{since: a.Since.Value, until: time.Now().Add(-a.Settle.Value), again: a.Again, Ensure: config.Ensure{
+		LogStore: a.LogStore, Query: a.Query, Window: a.Window.Value, Settle: a.Settle.Value,
+		Format: a.Format, Compression: a.Compression, MaxRecords: a.MaxRecords, JobsAtOnce: a.JobsAtOnce, DeleteJobs: a.DeleteJobs,
+	}}
+	if !a.Until.Value.IsZero() && a.Until.Value.Before(p.until) {
+		p.until = a.Until.Value
 	}
-	if _, _, err := splitWindowGroup(windowGroup(a.LogStore, a.Query)); err != nil {
-		return cli.Usagef("--query: %w", err)
+	if err := p.Check(); err != nil {
+		return nil, cli.Usagef("--%w", err)
 	}
-	if !a.Until.Value.IsZero() && !a.Since.Value.Before(a.Until.Value) {
-		return cli.Usagef("--since %v --until %v: no time is between them", &a.Since, &a.Until)
+	if p.Zone, err = flagvalue.ParseZone(a.Align); err != nil {
+		return nil, cli.Usagef("--align %s: %w", a.Align, err)
 	}
-	return cmp.Or(a.Check(), a.CheckWitness())
+	if _, _, err := splitWindowGroup(p.group()); err != nil {
+		return nil, cli.Usagef("--query: %w", err)
+	}
+	if p.Place, err = fetch.ParsePlace(arg); err != nil {
+		return nil, &cli.UsageError{Err: err}
+	}
+	return p, cmp.Or(a.Check(), a.CheckWitness())
 }
 
 func (a *app) ensure(cmd *cobra.Command, arg string) error {
-	if err := a.checkEnsure(); err != nil {
-		return err
-	}
-	windows, err := a.windowsToEnsure()
+	plan, err := a.ensurePlan(arg)
 	if err != nil {
 		return err
-	}
-	place, err := fetch.ParsePlace(arg)
-	if err != nil {
-		return &cli.UsageError{Err: err}
 	}
 	providers := a.newProviders()
-	creator, ok := serviceOf[fetch.Creator](providers, place)
+	creator, ok := serviceOf[fetch.Creator](providers, plan.Place)
 	if !ok {
-		return cli.Usagef("%s: its service makes no jobs of windows; ensure is for sls://REGION/PROJECT/", place)
+		return cli.Usagef("%s: its service makes no jobs of windows; ensure is for sls://REGION/PROJECT/", plan.Place)
 	}
 	may := archive.SiteBegun
 	if a.DryRun {
@@ -140,12 +137,9 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	lacking, err := a.lackingWindows(cmd, store, place, windows)
+	lacking, err := a.planEnsure(cmd, store, providers, plan)
 	if err != nil {
 		return err
-	}
-	if !a.Quiet {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s of %v, of which %d lack\n", cli.Plural(int64(len(windows)), "window"), &a.Window, len(lacking))
 	}
 	report := a.newReport(cmd, store)
 	defer report.Close()
@@ -157,7 +151,7 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	}
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
-	c := &ensureCommand{app: a, report: report, testifier: newTestifier(store, providers, store.SinceLanded)}
+	c := &ensuring{app: a, plan: plan, testifier: newTestifier(store, providers, store.SinceLanded), end: report.End, note: report.Pause}
 	c.ensurer = &worker.Ensurer{Archive: store, Creator: creator, Patience: max(a.Poll.Value, time.Second), Note: report.Pause,
 		Fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 			if _, err := store.Receipt(ref.Key()); errors.Is(err, archive.ErrDamaged) {
@@ -169,18 +163,38 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	return report.Exit()
 }
 
-// windowsToEnsure are the windows that the flags name. It returns a UsageError for a zone that
-// is not known.
-func (a *app) windowsToEnsure() ([]coverage.Span, error) {
-	zone, err := time.LoadLocation(a.Align)
+// planEnsure returns what is to be made, and tells how much that is.
+func (a *app) planEnsure(cmd *cobra.Command, store *archive.Archive, providers map[string]fetch.Provider, plan *ensurePlan) ([]fetch.Creation, error) {
+	var known *catalog.Catalog
+	if store != nil {
+		var err error
+		if known, err = a.openCatalog(cmd, store); err != nil {
+			return nil, err
+		}
+		defer known.Close()
+	}
+	windows := plan.windows()
+	lacking, settled, err := plan.lacking(known, windows)
 	if err != nil {
-		return nil, cli.Usagef("--align %s: %w", a.Align, err)
+		return nil, err
 	}
-	until := time.Now().Add(-a.Settle.Value)
-	if !a.Until.Value.IsZero() && a.Until.Value.Before(until) {
-		until = a.Until.Value
+	told := fmt.Sprintf("%s of %s, of which %d lack", cli.Plural(int64(len(windows)), "window"), flagvalue.FormatDuration(plan.Window), len(lacking))
+	if plan.MaxRecords > 0 {
+		parts, records, uncounted, err := plan.split(cmd.Context(), providers, lacking, settled)
+		switch {
+		case err != nil:
+			return nil, err
+		case uncounted != nil:
+			told += fmt.Sprintf("; none is split: %v", uncounted)
+		default:
+			told += fmt.Sprintf(", with %s; %s", cli.Plural(records, "record"), cli.Plural(int64(len(parts)), "job"))
+		}
+		lacking = parts
 	}
-	return windowsBetween(a.Since.Value, until, a.Window.Value, zone), nil
+	if !a.Quiet {
+		fmt.Fprintln(cmd.ErrOrStderr(), redact.Text(told))
+	}
+	return lacking, nil
 }
 
 // printLacking prints the jobs that would be made.
@@ -196,121 +210,21 @@ func printLacking(report *cli.Report, creator fetch.Creator, lacking []fetch.Cre
 	return nil
 }
 
-// windowsBetween returns the windows of that length from since on that end by until. They
-// begin at midnight of the zone, and the last of a day ends at the next, whatever its hours.
-func windowsBetween(since, until time.Time, length time.Duration, zone *time.Location) (windows []coverage.Span) {
-	const day = 24 * time.Hour
-	since = since.In(zone)
-	midnight := time.Date(since.Year(), since.Month(), since.Day(), 0, 0, 0, 0, zone)
-	days := max(1, int(length/day))
-	if days > 1 { // counted from one day on, so that they are the same at each call
-		date := time.Date(since.Year(), since.Month(), since.Day(), 0, 0, 0, 0, time.UTC)
-		midnight = midnight.AddDate(0, 0, -(int(date.Unix()/int64(day.Seconds())) % days))
-	}
-	for ; midnight.Before(until); midnight = midnight.AddDate(0, 0, days) {
-		next := midnight.AddDate(0, 0, days)
-		for from := midnight; from.Before(next); {
-			to := from.Add(length)
-			if length >= day || to.After(next) {
-				to = next
-			}
-			if !from.Before(since) && !to.After(until) {
-				windows = append(windows, coverage.SpanOf(from, to))
-			}
-			from = to
-		}
-	}
-	return windows
-}
-
-// lackingWindows returns what is to be made for the windows that the archive lacks or, with
-// --again, for all of them.
-func (a *app) lackingWindows(cmd *cobra.Command, store *archive.Archive, place fetch.Ref, windows []coverage.Span) (lacking []fetch.Creation, err error) {
-	group := windowGroup(a.LogStore, a.Query)
-	var settled []coverage.Span
-	instead := map[coverage.Span]string{}
-	if store != nil {
-		known, err := a.openCatalog(cmd, store)
-		if err != nil {
-			return nil, err
-		}
-		defer known.Close()
-		if a.Again {
-			instead, err = newestExports(known, place, group)
-		} else {
-			settled, err = settledSpans(known, place, group)
-		}
-		if err := errors.Join(err, cutOf(known)); err != nil {
-			return nil, err
-		}
-	}
-	for _, w := range windows {
-		for len(settled) > 0 && settled[0].To <= w.From {
-			settled = settled[1:]
-		}
-		if len(settled) > 0 && settled[0].From <= w.From && w.To <= settled[0].To {
-			continue
-		}
-		lacking = append(lacking, fetch.Creation{
-			Window: fetch.Window{Place: place, Group: group, From: time.Unix(w.From, 0).UTC(), To: time.Unix(w.To, 0).UTC()},
-			Format: a.Format, Compression: a.Compression, Instead: instead[w],
-		})
-	}
-	return lacking, nil
-}
-
-// settledSpans is the time of a group that is not lacking, in order: exports cover it that are
-// whole or were removed, or a person took it as it is.
-func settledSpans(known *catalog.Catalog, place fetch.Ref, group string) ([]coverage.Span, error) {
-	var spans []coverage.Span
-	for w, err := range known.Windows(place.String(), group) {
-		if err != nil {
-			return nil, err
-		}
-		if w.Phase != catalog.Damaged && w.Phase != catalog.Absent {
-			spans = append(spans, coverage.Span{From: w.From, To: w.To})
-		}
-	}
-	for p, err := range known.Places() {
-		if err != nil {
-			return nil, err
-		}
-		for _, w := range p.AcceptedWindows {
-			if p.Name == place.String() && (w.Group == "" || w.Group == group) {
-				spans = append(spans, coverage.Span{From: w.From, To: w.To})
-			}
-		}
-	}
-	return coverage.Union(spans), nil
-}
-
-// newestExports are the keys of the exports that landed last of each window of a group.
-func newestExports(known *catalog.Catalog, place fetch.Ref, group string) (map[coverage.Span]string, error) {
-	newest := map[coverage.Span]string{}
-	for e, err := range known.Exports(catalog.Filter{Places: []string{place.String()}, Phases: []catalog.Phase{catalog.Landed}, Order: catalog.ByWhen}) {
-		if err != nil {
-			return nil, err
-		}
-		if w := e.Window; w != nil && w.Group == group {
-			newest[coverage.Span{From: w.From, To: w.To}] = e.Key
-		}
-	}
-	return newest, nil
-}
-
-// ensureCommand is a run of the command.
-type ensureCommand struct {
+// An ensuring has windows exported, and tells how that goes.
+type ensuring struct {
 	app       *app
-	report    *cli.Report
+	plan      *ensurePlan
 	ensurer   *worker.Ensurer
 	testifier *worker.Testifier
+	end       func(fetch.Ref, *archive.Receipt, error)
+	note      func(ref fetch.Ref, text string)
 }
 
 // ensureAll has windows exported, several at once, the first ones first.
-func (c *ensureCommand) ensureAll(ctx context.Context, lacking []fetch.Creation) {
+func (c *ensuring) ensureAll(ctx context.Context, lacking []fetch.Creation) {
 	next := make(chan fetch.Creation)
 	var running sync.WaitGroup
-	for range min(c.app.JobsAtOnce, len(lacking)) {
+	for range min(c.plan.JobsAtOnce, len(lacking)) {
 		running.Go(func() {
 			for creation := range next {
 				c.ensureOne(ctx, creation)
@@ -328,30 +242,30 @@ func (c *ensureCommand) ensureAll(ctx context.Context, lacking []fetch.Creation)
 }
 
 // ensureOne has a window exported, and removes its job if that is asked for.
-func (c *ensureCommand) ensureOne(ctx context.Context, creation fetch.Creation) {
+func (c *ensuring) ensureOne(ctx context.Context, creation fetch.Creation) {
 	ref, receipt, err := c.ensurer.Ensure(ctx, creation)
 	if ref.Scheme() == "" {
 		ref = creation.Place
 	}
 	var testimony *archive.Testimony
 	if err == nil {
-		receipt, testimony = c.app.withCount(ctx, c.testifier, c.report, ref, receipt)
+		receipt, testimony = c.app.withCount(ctx, c.testifier, c.note, ref, receipt)
 	}
-	c.report.End(ref, receipt, err)
-	if err != nil || !c.app.DeleteJobs {
+	c.end(ref, receipt, err)
+	if err != nil || !c.plan.DeleteJobs {
 		return
 	}
 	switch deleted, err := c.deleteJob(ctx, ref, receipt, testimony); {
 	case err != nil:
-		c.report.Pause(ref, "its job is not removed: "+err.Error())
+		c.note(ref, "its job is not removed: "+err.Error())
 	case deleted:
-		c.report.Pause(ref, "its job is removed from its service")
+		c.note(ref, "its job is removed from its service")
 	}
 }
 
 // deleteJob removes the job of an export that landed, unless the source's own count of the
 // window, which is asked for if it is nil, is in doubt.
-func (c *ensureCommand) deleteJob(ctx context.Context, ref fetch.Ref, receipt *archive.Receipt, testimony *archive.Testimony) (bool, error) {
+func (c *ensuring) deleteJob(ctx context.Context, ref fetch.Ref, receipt *archive.Receipt, testimony *archive.Testimony) (bool, error) {
 	if testimony == nil {
 		asked, _, err := c.testifier.Testify(ctx, ref, receipt.Window)
 		if err != nil && !errors.Is(err, worker.ErrNoWitness) && !errors.Is(err, fs.ErrNotExist) {

@@ -169,7 +169,7 @@ func (c *fetchCommand) fetch(ctx context.Context, ref fetch.Ref) {
 		ref = worker.NextNewOnly(c.archive, ref, c.began)
 	}
 	if receipt, err = c.queue.Fetch(ctx, ref); err == nil {
-		receipt, _ = c.app.withCount(ctx, c.testifier, c.report, ref, receipt)
+		receipt, _ = c.app.withCount(ctx, c.testifier, c.report.Pause, ref, receipt)
 	}
 	c.report.End(ref, receipt, err)
 }

@@ -79,6 +79,7 @@ func structures() map[string]structure {
 		"expect":   {(*fileReader).expect, "how often something is to land in a place, or which log stores are to be covered without gaps"},
 		"notify":   {(*fileReader).notify, "whom a worker tells of what happens in the archive, by which service, and of what"},
 		"recheck":  {(*fileReader).recheck, "within which time a worker rechecks all that has landed, bit by bit"},
+		"ensure":   {(*fileReader).ensure, "the windows of log stores that a worker has exported, if they lack, and how often it looks"},
 		"hold":     {(*fileReader).hold, "the places, or globs of them, of which forget --delete deletes nothing"},
 	}
 }

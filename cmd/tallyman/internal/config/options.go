@@ -116,6 +116,7 @@ type Options struct {
 	Format       string                           // ensure
 	Compression  string                           // ensure
 	JobsAtOnce   int                              // ensure
+	MaxRecords   int                              // ensure
 	DeleteJobs   bool                             // ensure
 	Adopt        bool                             // verify
 	Repair       bool                             // verify, fetch
@@ -150,6 +151,7 @@ type Options struct {
 	Places   []Place
 	Schedule []worker.ScheduleEntry
 	Expect   []Expectation
+	Ensure   []Ensure
 	Notify   []notify.Target
 	Recheck  worker.Recheck
 	Hold     []string // what forget must not delete, as worker.Match has it
