@@ -27,7 +27,7 @@ and query: how much of it all is covered, where there are gaps, and what is ther
 twice. A file that landed is proven; an hour that nobody exported is seen here alone.
 
 A gap is a fault only where the time is to be covered: where expect: in the
-configuration file says so, or between --since and --until. Then coverage exits with
+configuration file says so, or ensure:, or between --since and --until. Then coverage exits with
 9, and tells how to settle it. What ended less than the grace ago (2 hours) may be
 under way, and is not looked at. Exports that are damaged or gone cover nothing; what
 was accepted or forgotten is settled.
@@ -144,7 +144,7 @@ func (c *coverageCommand) choosePlaces(args []string) error {
 		}
 		all[p.Name], known = p, append(known, p.Name)
 	}
-	for _, e := range c.app.Expect {
+	for _, e := range c.app.expectations() {
 		if _, ok := all[e.Place]; !ok {
 			all[e.Place], known = catalog.Place{Name: e.Place}, append(known, e.Place)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive/coverage"
 	"tallyman/worker"
@@ -20,6 +21,11 @@ func (a *app) expectations() (all []coverage.Expectation) {
 			group = windowGroup(e.LogStore, e.Query)
 		}
 		all = append(all, coverage.Expectation{Place: e.Place, Group: group, Every: e.Every, Grace: e.Grace})
+	}
+	for _, e := range a.Ensure {
+		all = append(all, coverage.Expectation{
+			Place: e.Place.String(), Group: windowGroup(e.LogStore, e.Query), Every: e.Window, Since: e.Since, Grace: e.Settle + config.DefaultGrace,
+		})
 	}
 	return all
 }

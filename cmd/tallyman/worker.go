@@ -42,7 +42,11 @@ Cron is minute, hour, day of the month, month and day of the week, in local time
 or, after CRON_TZ=ZONE, in that time zone. With a schedule and without --redis,
 the queue is in this process, for this worker alone. Of places with witness: true the
 worker asks the source for its own count of what has landed, and 8 days after its time
-once more, as the command witness does.
+once more, as the command witness does. With ensure: it makes the export jobs that a
+time lacks, as the command ensure does:
+
+  ensure:
+    - {place: "sls://cn-hangzhou/ali-test-project/", logstore: access, window: 1h, since: 30d}
 
 On SIGTERM, the worker brings what is under way to a point from which another
 worker can go on, within --drain. On SIGINT it stops at once. Neither loses
@@ -78,7 +82,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 	log := a.newLogger(cmd)
 	var queue *worker.Queue
 	closeQueue := func() {}
-	if a.Redis.Value != "" || len(a.Schedule) == 0 { // else it finds its jobs by itself
+	if a.Redis.Value != "" || len(a.Schedule)+len(a.Ensure) == 0 { // else it finds its jobs by itself
 		var err error
 		if queue, closeQueue, err = a.openQueue(cmd, nil, log, 0); err != nil {
 			return err
@@ -115,9 +119,15 @@ func (a *app) worker(cmd *cobra.Command) error {
 	defer end()
 	defer a.startNotifying(cmd.Context(), store, queue, log)()
 	defer a.keepCounting(cmd.Context(), store, providers, log)()
+	ensure, endEnsuring, err := a.keepEnsuring(cmd.Context(), store, providers, log)
+	if err != nil {
+		return err
+	}
+	defer endEnsuring()
 	w.OnServing = func() {
 		log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
 		ready()
+		ensure(w)
 	}
 	if ended, err = runWorker(cmd.Context(), w); err != nil {
 		return fmt.Errorf("--redis %s: %w", redact.Text(a.Redis.Value), err)
