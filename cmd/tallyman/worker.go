@@ -117,13 +117,11 @@ func (a *app) worker(cmd *cobra.Command) error {
 	defer context.AfterFunc(cmd.Context(), func() { log.Info("stopping: no more exports are begun", "drain", a.Drain.Value) })()
 	ready, end := supervised(cmd.Context(), log)
 	defer end()
-	defer a.startNotifying(cmd.Context(), store, queue, log)()
-	defer a.keepCounting(cmd.Context(), store, providers, log)()
-	ensure, endEnsuring, err := a.keepEnsuring(cmd.Context(), store, providers, log)
+	ensure, endOthers, err := a.besideQueue(cmd.Context(), queue, store, providers, log)
 	if err != nil {
 		return err
 	}
-	defer endEnsuring()
+	defer endOthers()
 	w.OnServing = func() {
 		log.Info("serving the queue", "redis", cmp.Or(redact.Text(a.Redis.Value), "in this process"), "archive", a.Archive, "archive_id", store.ID(), "version", buildVersion(debug.ReadBuildInfo()))
 		ready()
@@ -137,6 +135,18 @@ func (a *app) worker(cmd *cobra.Command) error {
 		return cli.ExitError(worker.ExitInterrupted)
 	}
 	return nil
+}
+
+// besideQueue begins what a worker does beside its queue, until end is called: it notifies,
+// asks sources for their counts, and, once ensure is called, has windows exported by the queue.
+func (a *app) besideQueue(ctx context.Context, queue *worker.Queue, store *archive.Archive, providers map[string]fetch.Provider, log *slog.Logger) (ensure func(*worker.Worker), end func(), err error) {
+	ensure, endEnsuring, err := a.keepEnsuring(ctx, store, providers, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	endNotifying := a.startNotifying(ctx, store, queue, log)
+	endCounting := a.keepCounting(ctx, store, providers, log)
+	return ensure, func() { endEnsuring(); endCounting(); endNotifying() }, nil
 }
 
 // supervised tells the supervisor that the worker is alive, until end is called; by ready,
