@@ -90,6 +90,7 @@ func (a *app) doctor(cmd *cobra.Command, args []string) error {
 	d.redis(cmd.Context())
 	d.archive(cmd.Context())
 	d.notify()
+	d.recheck()
 	if limit, ok := doctor.OpenFilesLimit(); ok {
 		d.OpenFiles(limit, a.Parallel)
 	}
@@ -308,6 +309,21 @@ func (d *doctorCommand) notify() {
 			d.Private(file)
 		}
 		d.OK(check, "%s has what it needs; tallyman notify test %s sends it a message", t.By, t.Name)
+	}
+}
+
+// alertedProof is how old a proof may be by the rules for alerts.
+const alertedProof = 35 * 24 * time.Hour
+
+// recheck tells within which time workers recheck the archive.
+func (d *doctorCommand) recheck() {
+	switch every := d.Recheck.Every; {
+	case every == 0:
+		d.OK("recheck", "no worker rechecks what has landed by itself: tallyman verify does")
+	case every > alertedProof:
+		d.Warn("recheck", "see the rules that tallyman metrics rules prints, or make it less", "all is rechecked within %v days, and alerts tell of proofs older than %v", every.Hours()/24, alertedProof.Hours()/24)
+	default:
+		d.OK("recheck", "workers recheck all that has landed within %v days", every.Hours()/24)
 	}
 }
 

@@ -154,6 +154,9 @@ var planted = []struct {
 		p.write("url", "canary-of-doctor", 0o600)
 		p.write(".config/tallyman/config.yaml", "notify: [{by: ping, name: ops, url-file: "+filepath.Join(p.home, "url")+"}]\n", 0o644)
 	}},
+	{"rechecks that are too slow", "recheck", doctor.Warn, "within 60 days", func(p *patient) {
+		p.write(".config/tallyman/config.yaml", "recheck: {every: 60d}\n", 0o644)
+	}},
 	{"too many requests for the open files", "limits.files", doctor.Fail, "ulimit -n", func(p *patient) { p.args = []string{"--parallel", "5000"} }},
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,9 +9,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"tallyman/cmd/tallyman/internal/notify"
 )
 
 // A hook is a webhook that keeps what it is told. It fails first, and answers with all that
@@ -53,7 +57,33 @@ func (h *hook) config(t *testing.T) string {
 	return filepath.Dir(dir)
 }
 
-// hears fails unless the hook is told a text, and no secret.
+// toldTwice returns a reference of which two messages tell that it failed, or "".
+func (h *hook) toldTwice(t *testing.T, told string) string {
+	t.Helper()
+	messages := map[string]notify.Message{} // by ID: one may be sent again
+	for d := json.NewDecoder(strings.NewReader(told)); d.More(); {
+		var m notify.Message
+		if err := d.Decode(&m); err != nil {
+			t.Fatal(err)
+		}
+		messages[m.ID] = m
+	}
+	failed := map[string]bool{}
+	for _, m := range messages {
+		for _, e := range m.Events {
+			if e.Topic != notify.Failed || slices.Contains(m.Topics, notify.Daily) {
+				continue
+			}
+			if failed[e.About] {
+				return e.About
+			}
+			failed[e.About] = true
+		}
+	}
+	return ""
+}
+
+// hears fails unless the hook is told a text, no secret, and nothing twice.
 func (h *hook) hears(t *testing.T, text string) {
 	t.Helper()
 	told := func() string {
@@ -63,4 +93,7 @@ func (h *hook) hears(t *testing.T, text string) {
 	}
 	waitFor(t, text, func() bool { return strings.Contains(strings.ToLower(told()), text) })
 	hidden(t, "the hook", told(), queuedSecrets)
+	if twice := h.toldTwice(t, told()); twice != "" {
+		t.Errorf("the hook was told twice that %s failed", twice)
+	}
 }
