@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
 	"time"
 
 	"tallyman/fetch"
@@ -90,7 +91,7 @@ func (c *Client) Status(ctx context.Context) (*StatusReader, error) {
 // Export tells how one export fares. It fails with ErrUnknownExport if neither
 // the archive nor the queue knows it.
 func (s *StatusReader) Export(ref fetch.Ref) (Status, error) {
-	receipt, err := FindReceipt(s.client.Archive, ref)
+	receipt, err := s.receipt(ref)
 	if receipt != nil || err != nil {
 		return landedStatus(ref.String(), ref.Key(), receipt, err), nil
 	}
@@ -111,6 +112,20 @@ func (s *StatusReader) Export(ref fetch.Ref) (Status, error) {
 		return Status{}, fmt.Errorf("%s: %w", ref, ErrUnknownExport)
 	}
 	return Status{}, s.client.CheckKnown(ref)
+}
+
+// receipt is FindReceipt, which is not asked of what has not landed by an index and has no
+// bag: it would search the ledger.
+func (s *StatusReader) receipt(ref fetch.Ref) (*archive.Receipt, error) {
+	if s.Of != nil {
+		state, err := s.Of(ref.Key())
+		if errors.Is(err, fs.ErrNotExist) || err == nil && state.Phase != "" {
+			if _, err := os.Stat(s.client.Archive.Path(ref.Key())); errors.Is(err, fs.ErrNotExist) {
+				return nil, nil
+			}
+		}
+	}
+	return FindReceipt(s.client.Archive, ref)
 }
 
 // All yields the Status of each export that the archive or the queue knows. It
