@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,7 +51,8 @@ of the others that nothing tells.`,
 	f.Var(&a.Since, "since", "the time from `TIME` on is to be covered: a duration ago,\nyesterday, a weekday, a date, or a time (RFC 3339)")
 	f.Var(&a.Until, "until", "the time before `TIME` is to be covered")
 	f.Var(&a.Zone, "tz", "show times of this zone, such as Asia/Shanghai or Local")
-	cli.GroupFlags(f, "What to tell", "logstore", "query", "since", "until", "tz")
+	f.StringVar(&a.SVG, "svg", "", "draw a calendar into `FILE` too, as an image that browsers show")
+	cli.GroupFlags(f, "What to tell", "logstore", "query", "since", "until", "tz", "svg")
 	a.AddCatalog(f)
 	return cmd
 }
@@ -97,7 +99,7 @@ func (a *app) coverage(cmd *cobra.Command, args []string) error {
 	if len(c.lines) == 0 && a.LogStore != "" {
 		return cli.Usagef("--logstore %s: no export of it has landed that says which time it spans", a.LogStore)
 	}
-	if err := c.print(cmd.OutOrStdout()); err != nil {
+	if err := cmp.Or(c.print(cmd.OutOrStdout()), c.draw()); err != nil {
 		return err
 	}
 	if err := cutOf(c.catalog); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -168,6 +169,35 @@ func (c *coverageCommand) print(w io.Writer) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// draw draws a calendar of the groups into a file, if that is asked for.
+func (c *coverageCommand) draw() error {
+	if c.app.SVG == "" {
+		return nil
+	}
+	var charts []calendar.Chart
+	for i := range c.lines {
+		if l := &c.lines[i]; l.windows != nil {
+			summary := "nothing that was due has landed"
+			if l.From != nil {
+				summary = fmt.Sprintf("%s%% of %s, by %s, with %s", formatPercent(*l.Percent), formatLength(l.To.Sub(*l.From)), cli.Plural(l.Exports, "export"), cli.Plural(int64(len(l.Gaps)), "gap"))
+			}
+			charts = append(charts, calendar.Chart{Place: redact.URL(orNoPlace(l.Place)), Group: redact.Text(l.Group), Summary: summary, Covers: l.windows})
+		}
+	}
+	if len(charts) == 0 {
+		return cli.Usagef("--svg %s: nothing that landed spans a time", c.app.SVG)
+	}
+	var b bytes.Buffer
+	err := calendar.WriteSVG(&b, charts, c.app.Zone.Value)
+	if err == nil {
+		err = os.WriteFile(c.app.SVG, b.Bytes(), 0o644) //nolint:gosec // it is to be shown to others
+	}
+	if err != nil {
+		return &cli.OutputError{Err: fmt.Errorf("--svg: %w", err)}
+	}
+	return nil
 }
 
 // stripCells is how many cells a strip has.

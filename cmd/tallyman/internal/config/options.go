@@ -101,6 +101,7 @@ type Options struct {
 	All          bool                             // retry
 	Since, Until flagvalue.Value[time.Time]       // discover, status, coverage, witness, ensure, find
 	Zone         flagvalue.Value[*time.Location]  // coverage
+	SVG          string                           // coverage
 	Match        string                           // discover
 	States       flagvalue.Value[[]fetch.State]   // discover; none is any
 	Missing      bool                             // discover
