@@ -16,9 +16,6 @@ import (
 func (w *Watcher) tell(ctx, sendCtx context.Context, t *Target, now time.Time) error {
 	of := subject{target: t.Name}
 	s, n := w.progressOf(of), w.news[t.Name]
-	if n.from.Seq < s.told.Seq {
-		n.from = s.told
-	}
 	isDue := !n.since.IsZero() && !now.Before(n.since.Add(t.Gather)) && !now.Before(s.sentAt.Add(t.Interval))
 	isLeft := s.by != "" // by one who could not send it
 	if s.isClaimed(now) || !isDue && !isLeft {
@@ -67,7 +64,11 @@ func (w *Watcher) compose(ctx context.Context, t *Target, last int64, now time.T
 	if situation.isWrong(t) {
 		sent.Worst = wrong
 	}
-	d, err := w.digest(t, s, w.news[t.Name].from, last, situation)
+	n := w.news[t.Name]
+	if n.from.Seq < s.told.Seq { // perhaps by another, a moment ago
+		n.from = s.told
+	}
+	d, err := w.digest(t, s, n.from, last, situation)
 	return d, sent, err
 }
 

@@ -50,12 +50,18 @@ func (s *scene) open() *archive.Archive {
 	return a
 }
 
-// watch has one worker more watch, until stop is called, or kill, which is to it as if it
-// were killed while it sends.
+// watch has one worker more watch, until stop is called.
 func (s *scene) watch() (stop func()) {
 	ctx, cancel := context.WithCancel(s.t.Context())
+	w := s.watcher()
+	done := make(chan struct{})
+	go func() { defer close(done); w.Run(ctx) }()
+	return func() { cancel(); <-done }
+}
+
+func (s *scene) watcher() *Watcher {
 	a := s.open()
-	w := &Watcher{
+	return &Watcher{
 		Archive: a, Name: "/srv/archive", Targets: slices.Clone(s.targets), Expect: s.expect, Log: slog.New(slog.DiscardHandler),
 		Catalog: func(ctx context.Context) (*catalog.Catalog, error) { return catalog.Open(ctx, a, catalog.Options{}) },
 		send: func(_ context.Context, _ *Target, m Message) error {
@@ -67,9 +73,20 @@ func (s *scene) watch() (stop func()) {
 			return s.fails
 		},
 	}
-	done := make(chan struct{})
-	go func() { defer close(done); w.Run(ctx) }()
-	return func() { cancel(); <-done }
+}
+
+// failWith has each try to send fail from now on, unless err is nil.
+func (s *scene) failWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails, s.tried = err, 0
+}
+
+// triedTimes is how often it was tried to send since then.
+func (s *scene) triedTimes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tried
 }
 
 // write appends lines of exports to the ledger: a kind, and the number of an export.
@@ -203,28 +220,28 @@ func TestWhatCannotBeSentIsSentLater(t *testing.T) {
 		s := newScene(t, ops(Failed, AllClear))
 		stop := s.watch()
 		s.after(time.Minute)
-		s.fails = errors.New("no route")
+		s.failWith(errors.New("no route"))
 		s.write(line(ledger.Failed, 1))
 		s.hearsNothing(2 * time.Minute)
-		if s.tried != len(tries) {
-			t.Errorf("it tried %d times", s.tried)
+		if n := s.triedTimes(); n != len(tries) {
+			t.Errorf("it tried %d times", n)
 		}
 		stop()
-		s.tried, s.fails = 0, fmt.Errorf("%w: too many requests", ErrRefused)
+		s.failWith(fmt.Errorf("%w: too many requests", ErrRefused))
 		defer s.watch()()
 		s.hearsNothing(6 * time.Hour)
-		if s.tried < 6 || s.tried > 12 {
-			t.Errorf("in six hours it tried %d times", s.tried)
+		if n := s.triedTimes(); n < 6 || n > 12 {
+			t.Errorf("in six hours it tried %d times", n)
 		}
 		s.write(line(ledger.Failed, 2))
-		s.fails = nil
+		s.failWith(nil)
 		s.hears(2*time.Hour, []Topic{Failed}, "Tallyman: 2 failed", "download-1", "download-2")
 		s.hearsNothing(time.Hour)
-		s.fails = errors.New("no route")
+		s.failWith(errors.New("no route"))
 		s.write(line(ledger.Failed, 3))
 		s.hearsNothing(time.Hour)
 		s.write(line(ledger.Landed, 1), line(ledger.Landed, 2), line(ledger.Landed, 3))
-		s.fails = nil
+		s.failWith(nil)
 		s.hears(2*time.Hour, []Topic{AllClear}, "all clear")
 		s.hearsNothing(time.Hour)
 	})
@@ -246,6 +263,36 @@ func TestAKilledWorkerIsReplaced(t *testing.T) {
 		s.hearsNothing(90 * time.Second)
 		s.hears(10*time.Minute, []Topic{Failed}, "Failed: 2 (3 in all)", "download-2", "download-3")
 		s.hearsNothing(time.Hour)
+	})
+}
+
+// What another worker has told a moment ago, behind the last look into the ledger, is not told
+// again.
+func TestWhatAnotherHasJustToldIsNotToldAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, ops(Failed))
+		stop := s.watch()
+		s.after(time.Minute)
+		stop()
+		s.write(line(ledger.Failed, 1))
+		w := s.watcher()
+		if err := w.look(t.Context(), t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.after(time.Minute)
+		claim := ledger.Line{Kind: ledger.Notified, Ref: "ops", By: "another"}
+		sent := claim
+		sent.Sent, sent.Message, sent.Worst = true, "Tallyman: 1 failed", wrong
+		s.write(claim, sent)
+		if err := w.tell(t.Context(), t.Context(), &w.Targets[0], time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w.sending.Wait()
+		s.hearsNothing(time.Minute)
+		if p := w.progressOf(subject{target: "ops"}); p.told.Seq == 0 || !p.wrong {
+			t.Errorf("%+v", p)
+		}
 	})
 }
 
@@ -314,7 +361,7 @@ func TestTheWatcherStops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, ops(Failed))
-		s.fails = errors.New("no route")
+		s.failWith(errors.New("no route"))
 		stop := s.watch()
 		s.write(line(ledger.Failed, 1))
 		s.after(50 * time.Second)
