@@ -45,7 +45,7 @@ func (a *app) openQueue(cmd *cobra.Command, store *archive.Archive, log *slog.Lo
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: no answer within %v", worker.ErrRedis, patience))
 		defer cancel()
-	} else {
+	} else if log == nil { // nobody waits for the first line of a log: it says once what is wrong
 		defer time.AfterFunc(silence, func() { tell(worker.OutageEvent{What: what, Err: errNoAnswer}) }).Stop()
 	}
 	if err = queue.CheckRedis(ctx); err == nil && store != nil {
