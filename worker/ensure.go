@@ -41,11 +41,13 @@ func (e *Ensurer) Ensure(ctx context.Context, c fetch.Creation) (ref fetch.Ref, 
 		if receipt, err = e.Archive.Landed(ref.Key()); err == nil {
 			return ref, receipt, nil
 		}
-		if err = e.create(ctx, ref, c); err != nil {
-			return ref, nil, err
-		}
-		if receipt, err = e.fetch(ctx, ref); !isDead(err) {
-			return ref, receipt, err
+		if err = e.deadBefore(ref); err == nil {
+			if err = e.create(ctx, ref, c); err != nil {
+				return ref, nil, err
+			}
+			if receipt, err = e.fetch(ctx, ref); !isDead(err) {
+				return ref, receipt, err
+			}
 		}
 		if receipt, notLanded := e.Archive.Landed(ref.Key()); notLanded == nil {
 			return ref, receipt, nil
@@ -55,6 +57,16 @@ func (e *Ensurer) Ensure(ctx context.Context, c fetch.Creation) (ref fetch.Ref, 
 		}
 		e.note(ref, "another job is made for this window: "+err.Error())
 	}
+}
+
+// deadBefore is why a job was given up for good before, or nil. It is not asked for again: who
+// is killed then would leave it waiting, though another job has landed in its place.
+func (e *Ensurer) deadBefore(ref fetch.Ref) error {
+	state, _, err := e.Archive.State(ref.Key())
+	if err != nil || state.Phase != archive.Failed || !isDead(failureOf(state)) {
+		return nil // what can't be read is told by who asks for it
+	}
+	return failureOf(state)
 }
 
 // isDead reports whether a job will never yield anything: it failed or expired, or it or its
