@@ -62,11 +62,12 @@ func (e *Ensurer) Ensure(ctx context.Context, c fetch.Creation) (ref fetch.Ref, 
 // deadBefore is why a job was given up for good before, or nil. It is not asked for again: who
 // is killed then would leave it waiting, though another job has landed in its place.
 func (e *Ensurer) deadBefore(ref fetch.Ref) error {
-	state, _, err := e.Archive.State(ref.Key())
-	if err != nil || state.Phase != archive.Failed || !isDead(failureOf(state)) {
-		return nil // what can't be read is told by who asks for it
+	if state, _, err := e.Archive.State(ref.Key()); err == nil && state.Phase == archive.Failed {
+		if failure := failureOf(state); isDead(failure) {
+			return failure
+		}
 	}
-	return failureOf(state)
+	return nil
 }
 
 // isDead reports whether a job will never yield anything: it failed or expired, or it or its
