@@ -52,10 +52,12 @@ func (o *observer) Plan(ctx context.Context, a page.Action) (plan page.Plan, err
 	return plan, unsecretRefusal(err)
 }
 
-// Begin implements page.Actor.
-func (o *observer) Begin(ctx context.Context, a page.Action, most int64) (do func(func(page.Result)), exports int64, err error) {
-	type found struct{ key, ref string }
-	var all []found
+// A found is an export, or a place that can't be listed, that an action is for.
+type found struct{ key, ref string }
+
+// find looks up what an action is for. It fails with a *page.GrownError if that is more than
+// most exports.
+func (o *observer) find(ctx context.Context, a page.Action, most int64) (all []found, err error) {
 	err = o.ask(ctx, func(c *statusCommand) error {
 		if err := o.checkQueue(ctx, a); err != nil {
 			return err
@@ -85,8 +87,14 @@ func (o *observer) Begin(ctx context.Context, a page.Action, most int64) (do fun
 		}
 		return nil
 	})
+	return all, unsecretRefusal(err)
+}
+
+// Begin implements page.Actor.
+func (o *observer) Begin(ctx context.Context, a page.Action, most int64) (do func(func(page.Result)), exports int64, err error) {
+	all, err := o.find(ctx, a, most)
 	if err != nil {
-		return nil, 0, unsecretRefusal(err)
+		return nil, 0, err
 	}
 	o.acting.Add(1)
 	return func(report func(page.Result)) {

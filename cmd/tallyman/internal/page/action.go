@@ -94,11 +94,13 @@ type Actor interface {
 // A RefusedError says why an action is not for what it was wanted for.
 type RefusedError struct{ Why string }
 
+// Error is the reason.
 func (e *RefusedError) Error() string { return e.Why }
 
 // A GrownError is of an action that would touch more exports than a person has agreed to.
 type GrownError struct{ Exports int64 }
 
+// Error says how many there are.
 func (e *GrownError) Error() string {
 	return "there are " + strconv.FormatInt(e.Exports, 10) + " exports by now"
 }
