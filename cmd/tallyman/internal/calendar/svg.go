@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"sync"
 	"time"
 
 	"tallyman/verify/archive/coverage"
@@ -14,7 +15,7 @@ import (
 //go:embed calendar.svg.tmpl
 var svgText string
 
-var svgTemplate = template.Must(template.New("svg").Parse(svgText))
+var svgTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("svg").Parse(svgText)) })
 
 // A Chart is the calendar of a group: a row for each month of its time, a cell for each day.
 type Chart struct {
@@ -73,7 +74,7 @@ func WriteSVG(w io.Writer, charts []Chart, zone *time.Location) error {
 		y += headSize + len(box.Months)*(cellSize+rowGap) + rowGap
 	}
 	var b bytes.Buffer
-	err := svgTemplate.Execute(&b, map[string]any{
+	err := svgTemplate().Execute(&b, map[string]any{
 		"Width": labelSize + 31*cellSize + rowGap, "Height": y + legend, "LegendY": y + legend/2, "Cell": cellSize - 2, "Half": cellSize / 2, "Charts": boxes, "Zone": zone.String(),
 	})
 	if err == nil {
