@@ -49,9 +49,6 @@ func (w *Worker) keepRechecking(ctx context.Context) {
 			}
 		}
 		told = text
-		if errors.Is(err, errors.ErrUnsupported) {
-			return
-		}
 		_ = fetch.Sleep(ctx, pause)
 	}
 }
@@ -59,11 +56,11 @@ func (w *Worker) keepRechecking(ctx context.Context) {
 // recheckNext rechecks a shard if one is due, and returns how long to wait for the next. took
 // is how long this worker took for the last one; 0 is not known.
 func (w *Worker) recheckNext(ctx context.Context, took *time.Duration) (pause time.Duration, err error) {
-	unlock, err := w.Archive.LockRechecks()
+	end, err := w.Archive.Exclusive("rechecks")
 	if err != nil {
 		return recheckPause, err
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer end()
 	at, err := w.Archive.Rechecked(recheckShards)
 	if err != nil {
 		return recheckPause, err

@@ -17,7 +17,6 @@ import (
 	"syscall"
 	"time"
 
-	"tallyman/verify/archive/internal/rangelock"
 	"tallyman/verify/archive/internal/remains"
 	"tallyman/verify/archive/ledger"
 )
@@ -391,20 +390,4 @@ func (a *Archive) Rechecked(n uint64) (at []time.Time, err error) {
 		}
 	}
 	return at, nil
-}
-
-// rechecksKey is no key of an export.
-const rechecksKey = ".rechecks"
-
-// LockRechecks keeps others from rechecking the archive in the background until unlock is
-// called, or the process ends. It fails with ErrBusy if another does.
-func (a *Archive) LockRechecks() (unlock func() error, err error) {
-	lock, err := rangelock.TryLock(a.runsPath(locksFile), lockOffset(rechecksKey))
-	if err == nil && lock == nil {
-		err = ErrBusy
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock rechecks: %w", err)
-	}
-	return lock.Close, nil
 }

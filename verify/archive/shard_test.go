@@ -46,24 +46,26 @@ func TestShardsHaveWhatLandedOnce(t *testing.T) {
 // One at a time rechecks in the background, and no fetch is kept waiting by it.
 func TestRechecksAreLocked(t *testing.T) {
 	a := mustOpen(t, filepath.Join(t.TempDir(), "archive"))
-	unlock, err := a.LockRechecks()
-	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip(err)
+	end, err := a.Exclusive("rechecks")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, again := a.LockRechecks(); err != nil || !errors.Is(again, ErrBusy) {
-		t.Fatal(err, again)
+	if a.run.noLocks.Load() {
+		t.Skip("the system has no locks of bytes")
+	}
+	if _, err := a.Exclusive("rechecks"); !errors.Is(err, ErrBusy) {
+		t.Fatal(err)
 	}
 	in, err := a.Begin(t.Context(), "sls://r/p/j", "sls/r/p/j")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(in.Close(), unlock()); err != nil {
+	if err := in.Close(); err != nil {
 		t.Error(err)
 	}
-	if unlock, err = a.LockRechecks(); err != nil {
+	end()
+	if end, err = a.Exclusive("rechecks"); err != nil {
 		t.Fatal(err)
 	}
-	if err := unlock(); err != nil {
-		t.Error(err)
-	}
+	end()
 }
