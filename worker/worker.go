@@ -111,6 +111,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		start = w.startDispatcher
 	}
 	stop, err := start(ctx)
+	if err != nil && stop != nil { // some of them have started
+		stop()
+	}
 	if err != nil {
 		return err
 	}
@@ -142,7 +145,7 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // startServers has asynq run the tasks of the Queue until stop is called, which
-// returns when those that run have ended.
+// returns when those that run have ended. If it fails, stop may be nil.
 func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 	if err = w.Queue.CheckRedis(ctx); err == nil {
 		err = w.Queue.Register(ctx, w.Archive.ID())
