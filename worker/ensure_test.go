@@ -255,6 +255,7 @@ func TestAwaitWaitsForTheQueue(t *testing.T) {
 			stop := startWorker(t, w)
 			defer stop()
 			time.Sleep(time.Minute)
+			synctest.Wait() // until it serves the queue
 			await := func(job string) error {
 				receipt, err := w.Await(t.Context(), parseRef(t, "sls://cn-hangzhou/project/"+job))
 				if err == nil && receipt == nil {
