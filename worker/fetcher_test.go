@@ -174,12 +174,14 @@ func startWorker(t testing.TB, w *Worker) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() { over <- w.Run(ctx) }()
-	return sync.OnceFunc(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-over; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(stop) // before its client is closed, which asynq would not survive
+	return stop
 }
 
 func openArchive(t testing.TB) *archive.Archive {
