@@ -65,11 +65,7 @@ func chat(ctx context.Context, u *url.URL, body any) error {
 
 // sendDingTalk has the signature in the query.
 func sendDingTalk(ctx context.Context, t *Target, m Message) error {
-	u, err := t.address()
-	if err != nil {
-		return err
-	}
-	secret, err := t.Secret.Read()
+	u, secret, err := t.signed()
 	if err != nil {
 		return err
 	}
@@ -89,11 +85,7 @@ func signDingTalk(secret string, milliseconds int64) string {
 
 // sendFeishu has the signature in the body.
 func sendFeishu(ctx context.Context, t *Target, m Message) error {
-	u, err := t.address()
-	if err != nil {
-		return err
-	}
-	secret, err := t.Secret.Read()
+	u, secret, err := t.signed()
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,14 @@ func (t *Target) address() (*url.URL, error) {
 	return u, nil
 }
 
+// signed is the URL of a target, and the secret that messages to it are signed with, or "".
+func (t *Target) signed() (u *url.URL, secret string, err error) {
+	if u, err = t.address(); err == nil {
+		secret, err = t.Secret.Read()
+	}
+	return u, secret, err
+}
+
 // client follows no redirect: a message is for whom it is addressed to.
 var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
@@ -112,11 +120,7 @@ func hmacSHA256(key []byte, text string) string {
 // sendWebhook posts a Message as JSON, and signs it if there is a secret, as
 // https://www.standardwebhooks.com has it.
 func sendWebhook(ctx context.Context, t *Target, m Message) error {
-	u, err := t.address()
-	if err != nil {
-		return err
-	}
-	secret, err := t.Secret.Read()
+	u, secret, err := t.signed()
 	if err != nil {
 		return err
 	}

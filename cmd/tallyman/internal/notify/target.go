@@ -145,17 +145,14 @@ func (t *Target) Send(ctx context.Context, m Message) error {
 }
 
 // Check looks whether what a target needs is there, and sends nothing.
-func (t *Target) Check() error {
-	_, err := t.Secret.Read()
+func (t *Target) Check() (err error) {
 	switch t.By {
 	case Command:
 		_, err = exec.LookPath(t.Command)
 	case Mail:
 		_, err = t.Password.Read()
 	default:
-		if err == nil {
-			_, err = t.address()
-		}
+		_, _, err = t.signed()
 	}
 	return err
 }
