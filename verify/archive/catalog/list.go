@@ -188,7 +188,14 @@ func (s *scan) next(found []Export, n, limit int) ([]Export, error) {
 		where += " AND key NOT IN (SELECT key FROM temp.more_exports)"
 	}
 	args = append(append(args, s.args...), int64(limit-len(found)))
-	for row, err := range s.c.query("SELECT rowid, "+rowColumns+from+where+" AND "+s.where+order+" LIMIT ?", args...) {
+	found, err := s.read(found, from+where+" AND "+s.where+order+" LIMIT ?", args)
+	s.at = until
+	return found, err
+}
+
+// read appends the exports that a statement selects.
+func (s *scan) read(found []Export, from string, args []any) ([]Export, error) {
+	for row, err := range s.c.query("SELECT rowid, "+rowColumns+from, args...) {
 		var e Export
 		if err == nil {
 			e, err = s.c.exportOf(row)
@@ -198,7 +205,6 @@ func (s *scan) next(found []Export, n, limit int) ([]Export, error) {
 		}
 		found = append(found, e)
 	}
-	s.at = until
 	return found, nil
 }
 
@@ -215,15 +221,9 @@ func (s *scan) addOverlay(found []Export, p Paging) ([]Export, error) {
 		where, args = where+" AND (at, key) "+opposite[s.before]+" (?, ?)", append(args, s.at.At, s.at.Key)
 	}
 	args = append(append(args, s.args...), int64(p.Limit+1))
-	for row, err := range s.c.query("SELECT rowid, "+rowColumns+" FROM temp.more_exports WHERE "+where+" AND "+s.where+" ORDER BY at"+s.desc+", key"+s.desc+" LIMIT ?", args...) {
-		var e Export
-		if err == nil {
-			e, err = s.c.exportOf(row)
-		}
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, e)
+	found, err := s.read(found, " FROM temp.more_exports WHERE "+where+" AND "+s.where+" ORDER BY at"+s.desc+", key"+s.desc+" LIMIT ?", args)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(found, func(a, b Export) int {
 		if p.Newer {
