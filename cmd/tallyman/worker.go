@@ -80,13 +80,9 @@ func (a *app) worker(cmd *cobra.Command) error {
 		return err
 	}
 	log := a.newLogger(cmd)
-	var queue *worker.Queue
-	closeQueue := func() {}
-	if a.Redis.Value != "" || len(a.Schedule)+len(a.Ensure) == 0 { // else it finds its jobs by itself
-		var err error
-		if queue, closeQueue, err = a.openQueue(cmd, nil, log, 0); err != nil {
-			return err
-		}
+	queue, closeQueue, err := a.openWorkerQueue(cmd, log)
+	if err != nil {
+		return err
 	}
 	ended := true
 	defer func() {
@@ -135,6 +131,15 @@ func (a *app) worker(cmd *cobra.Command) error {
 		return cli.ExitError(worker.ExitInterrupted)
 	}
 	return nil
+}
+
+// openWorkerQueue opens the queue that a worker serves, which is nil if there is no Redis and
+// the worker finds its jobs by itself.
+func (a *app) openWorkerQueue(cmd *cobra.Command, log *slog.Logger) (queue *worker.Queue, stop func(), err error) {
+	if a.Redis.Value == "" && len(a.Schedule)+len(a.Ensure) > 0 {
+		return nil, func() {}, nil
+	}
+	return a.openQueue(cmd, nil, log, 0)
 }
 
 // besideQueue begins what a worker does beside its queue, until end is called: it notifies,
