@@ -22,8 +22,11 @@ type Index struct {
 	files []indexedFile
 	keys  map[string]int32 // an index of last
 	last  []places
+	made  map[string]int64  // the places of the last Created lines, by key
 	taken map[string]int    // lines of side files that were taken in, by RANDOM
 	sides map[string]Latest // of the keys that have lines in side files
+
+	sidesMade map[string]*Line // the Created lines in side files, by key
 }
 
 // An indexedFile is a file as far as it was read.
@@ -82,7 +85,7 @@ func (l *Ledger) Index() (*Index, error) {
 		x.reset()
 		return nil, err
 	}
-	x.sides = nil
+	x.sides, x.sidesMade = nil, nil
 	for _, side := range sides {
 		for _, line := range side.lines[min(x.taken[side.random], len(side.lines)):] {
 			if err := x.overlay(line); err != nil {
@@ -97,7 +100,7 @@ func (x *Index) reset() {
 	for i := range x.files {
 		x.files[i].close()
 	}
-	x.files, x.keys, x.last, x.taken = nil, nil, nil, nil
+	x.files, x.keys, x.last, x.made, x.taken = nil, nil, nil, nil, nil
 }
 
 func (f *indexedFile) close() {
@@ -124,7 +127,7 @@ func (x *Index) refresh(months []string) error {
 				size += info.Size()
 			}
 		}
-		x.keys, x.taken = make(map[string]int32, min(size, maxRoom)/bytesPerKey), map[string]int{}
+		x.keys, x.made, x.taken = make(map[string]int32, min(size, maxRoom)/bytesPerKey), map[string]int64{}, map[string]int{}
 	}
 	for i := max(0, len(x.files)-1); i < len(months); i++ {
 		if i == len(x.files) {
@@ -211,6 +214,9 @@ func (x *Index) add(line []byte, at int64) {
 	if len(f.side) > 0 {
 		x.taken[string(f.side)]++
 	}
+	if Kind(f.kind) == Created {
+		x.made[string(f.key)] = at
+	}
 	is, known := classes[Kind(f.kind)]
 	if !known || len(f.key) == 0 {
 		return
@@ -231,6 +237,12 @@ func (x *Index) add(line []byte, at int64) {
 
 // overlay notes a line of a side file, which comes after all others.
 func (x *Index) overlay(line Line) error {
+	if line.Kind == Created {
+		if x.sidesMade == nil {
+			x.sidesMade = map[string]*Line{}
+		}
+		x.sidesMade[line.Key] = &line
+	}
 	is, known := classes[line.Kind]
 	if !known || line.Key == "" {
 		return nil
@@ -264,6 +276,21 @@ func (x *Index) Lookup(key string) (Latest, error) {
 		return latest, nil
 	}
 	return x.lookup(key)
+}
+
+// Made returns the last line that says that the job of a key was made for the archive, or
+// nil. It fails as Lookup does.
+func (x *Index) Made(key string) (*Line, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if line := x.sidesMade[key]; line != nil {
+		return line, nil
+	}
+	at, ok := x.made[key]
+	if !ok {
+		return nil, nil
+	}
+	return x.lineAt(at, key)
 }
 
 // lookup is Lookup without side files.

@@ -33,6 +33,17 @@ func latest(t testing.TB, l *Ledger) map[string]Latest {
 	return all
 }
 
+// mustMade are the last lines of jobs that were made, as All yields them.
+func mustMade(t testing.TB, l *Ledger) map[string]Line {
+	made := map[string]Line{}
+	for _, line := range mustRead(t, l) {
+		if line.Kind == Created {
+			made[line.Key] = line
+		}
+	}
+	return made
+}
+
 // mustIndexAll checks that the index of a ledger, and a new one, say what All says.
 func mustIndexAll(t testing.TB, l *Ledger) {
 	t.Helper()
@@ -53,6 +64,15 @@ func mustIndexAll(t testing.TB, l *Ledger) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("%s: %s", name, diff)
+		}
+		for key, line := range mustMade(t, l) {
+			made, err := x.Made(key)
+			if diff := cmp.Diff(&line, made); err != nil || diff != "" {
+				t.Fatalf("%s: made %s: %v %s", name, key, err, diff)
+			}
+		}
+		if made, err := x.Made("nobody"); made != nil || err != nil {
+			t.Fatalf("%s: made nobody: %v, %v", name, made, err)
 		}
 		unlanded := x.Unlanded()
 		for key, of := range want {
