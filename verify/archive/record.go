@@ -110,6 +110,9 @@ func (s *State) followState(told *State) {
 	default:
 		s.Phase, s.Cause, s.Message, s.RequestID = told.Phase, told.Cause, told.Message, told.RequestID
 		s.Options, s.By, s.Changed, s.Next = told.Options, told.By, told.Changed, time.Time{}
+		if s.Asked.IsZero() { // who gave it up was killed before it had written more than the line
+			s.Asked = told.Asked
+		}
 		if s.Phase == Waiting {
 			s.Asked, s.Profile, s.Wait, s.Attempts, s.Failures = told.Asked, told.Profile, told.Wait, 0, nil
 		}
@@ -160,30 +163,74 @@ func (a *Archive) Record(reference, key string) (*Record, error) {
 // Ask writes down that an export is wanted, by a State that has its Reference, Key,
 // Asked, Options, Profile and Wait. The export is Waiting and has a new budget then,
 // which is durable when Ask returns. It fails as Record does.
-func (a *Archive) Ask(s State) error {
+func (a *Archive) Ask(s State) error { return a.AskUnless(s, nil) }
+
+// AskUnless is Ask, unless refuse returns an error of what is known of the export, which
+// AskUnless then returns. The export is locked meanwhile, so that nobody gives it up between
+// the two. refuse may be nil.
+func (a *Archive) AskUnless(s State, refuse func(known State) error) error {
 	s.Phase = Waiting
 	landed, err := a.landed(s.Key)
 	if err != nil {
 		return fmt.Errorf("ask for %s: %w", s.Reference, err)
 	}
-	repairs := strings.HasSuffix(s.Key, repairSuffix)
-	if _, err := os.Lstat(a.ingestPath(s.Key)); errors.Is(err, fs.ErrNotExist) && !landed && !repairs { // nothing is kept of it
-		err := ErrBusy
-		if locked, _ := rangelock.IsLocked(a.runsPath(locksFile), lockOffset(s.Key)); !locked {
-			err = a.ledger.Append(s.line())
+	if a.keepsNothing(s.Key) && !landed && !strings.HasSuffix(s.Key, repairSuffix) {
+		err := a.askWithoutRecord(s, refuse)
+		if !errors.Is(err, errKept) {
+			return err
 		}
-		if err != nil {
-			err = fmt.Errorf("ask for %s: %w", s.Reference, err)
-		}
-		return err
 	}
 	r, err := a.Record(s.Reference, s.Key)
 	if err != nil {
 		return err
 	}
+	if refuse != nil {
+		if err := refuse(r.State); err != nil {
+			return errors.Join(err, r.Close())
+		}
+	}
 	s.Schema, s.FirstSeen, s.Changed = r.State.Schema, r.State.FirstSeen, s.Asked
 	r.State, r.Counters = s, Counters{}
 	return errors.Join(r.Save(), r.Close())
+}
+
+func (a *Archive) keepsNothing(key string) bool {
+	_, err := os.Lstat(a.ingestPath(key))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+var errKept = errors.New("something is kept of the export by now")
+
+// askWithoutRecord is AskUnless of an export of which nothing is kept: its line in the ledger
+// is all. It fails with errKept if that is no longer so.
+func (a *Archive) askWithoutRecord(s State, refuse func(known State) error) (err error) {
+	defer func() {
+		if err != nil && !errors.Is(err, errKept) {
+			err = fmt.Errorf("ask for %s: %w", s.Reference, err)
+		}
+	}()
+	if refuse == nil {
+		if locked, _ := rangelock.IsLocked(a.runsPath(locksFile), lockOffset(s.Key)); locked {
+			return ErrBusy
+		}
+		return a.ledger.Append(s.line())
+	}
+	lock, err := a.lockKey(s.Key)
+	defer func() { err = errors.Join(err, lock.close()) }()
+	if err != nil {
+		return err
+	}
+	if !a.keepsNothing(s.Key) {
+		return errKept
+	}
+	known, _, err := a.State(s.Key)
+	if err == nil {
+		err = refuse(known)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return a.ledger.Append(s.line())
 }
 
 // Save writes the State and the Counters, and a line in the ledger if the phase is

@@ -106,6 +106,60 @@ func TestARecordReadsWhatTheLastOneSaved(t *testing.T) {
 	mustHaveState(t, a, state, counters)
 }
 
+// Who gave an export up may be killed before it has written more than the line: deadlines of
+// those who ask for it still count from a time.
+func TestARecordKnowsWhenItWasAskedForByTheLedgerAlone(t *testing.T) {
+	a := mustOpen(t, t.TempDir())
+	for _, kind := range []ledger.Kind{ledger.Asked, ledger.Failed} {
+		if err := a.ledger.Append(ledger.Line{Kind: kind, Ref: testRef, Key: testKey, Cause: "job-failed"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := mustRecord(t, a)
+	defer d.Close()
+	if d.State.Phase != Failed || time.Since(d.State.Asked) > time.Hour {
+		t.Errorf("%+v", d.State)
+	}
+}
+
+// What refuse says of an export is what nobody changes before that is asked for.
+func TestAnExportIsAskedForUnlessThatIsRefused(t *testing.T) {
+	a, refused := mustOpen(t, t.TempDir()), errors.New("refused")
+	asks := State{Reference: testRef, Key: testKey, Asked: time.Now().UTC()}
+	ifFailed := func(known State) error {
+		if other, err := mustOpen(t, a.dir).Record(testRef, testKey); !errors.Is(err, ErrBusy) {
+			t.Errorf("it is not locked: %v, %v", err, other)
+		}
+		if known.Phase == Failed {
+			return refused
+		}
+		return nil
+	}
+	for name, kept := range map[string]bool{"by the ledger alone": false, "of which something is kept": true} {
+		if err := a.AskUnless(asks, ifFailed); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if kept {
+			d := mustRecord(t, a)
+			d.State.Phase = Failed
+			if err := errors.Join(d.Save(), d.Close()); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := a.ledger.Append(ledger.Line{Kind: ledger.Failed, Ref: testRef, Key: testKey, Cause: "job-failed"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.AskUnless(asks, ifFailed); !errors.Is(err, refused) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if state, _, err := a.State(testKey); err != nil || state.Phase != Failed {
+			t.Errorf("%s: it is %s, %v", name, state.Phase, err)
+		}
+		if err := a.Ask(asks); err != nil { // as a person does
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAnAttemptLeavesTheStateAsItIs(t *testing.T) {
 	a := mustOpen(t, t.TempDir())
 	d := mustRecord(t, a)
