@@ -93,7 +93,7 @@ func (c *Client) Retry(ctx context.Context, ref fetch.Ref) (Submission, error) {
 	if c.Profile != nil {
 		o.Profile = c.Profile(ref)
 	}
-	err := resetBudget(c.Archive, ref, o, time.Now(), c.By)
+	err := resetBudget(c.Archive, ref, o, time.Now(), c.By, nil)
 	if errors.Is(err, archive.ErrLanded) {
 		return Submission{State: StateLanded}, nil
 	}

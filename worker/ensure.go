@@ -21,7 +21,7 @@ const maxEnsureAttempts = 3
 type Ensurer struct {
 	Archive *archive.Archive
 	Creator fetch.Creator
-	// Fetch waits for a job and has its export landed, as Local.Fetch does.
+	// Fetch waits for a job and has its export landed, as Local.FetchUnlessDead does.
 	Fetch func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error)
 	// Patience is how long to wait before what passes is tried again: a quota of jobs, and
 	// an export that another process has in hand. Note hears of it, unless nil.
@@ -41,7 +41,8 @@ func (e *Ensurer) Ensure(ctx context.Context, c fetch.Creation) (ref fetch.Ref, 
 		if receipt, err = e.Archive.Landed(ref.Key()); err == nil {
 			return ref, receipt, nil
 		}
-		if err = e.deadBefore(ref); err == nil {
+		known, _, _ := e.Archive.State(ref.Key()) // what can't be read fails again when it is asked for
+		if err = deadBefore(known); err == nil {
 			if err = e.create(ctx, ref, c); err != nil {
 				return ref, nil, err
 			}
@@ -61,9 +62,9 @@ func (e *Ensurer) Ensure(ctx context.Context, c fetch.Creation) (ref fetch.Ref, 
 
 // deadBefore is why a job was given up for good before, or nil. It is not asked for again: who
 // is killed then would leave it waiting, though another job has landed in its place.
-func (e *Ensurer) deadBefore(ref fetch.Ref) error {
-	if state, _, err := e.Archive.State(ref.Key()); err == nil && state.Phase == archive.Failed {
-		if failure := failureOf(state); isDead(failure) {
+func deadBefore(known archive.State) error {
+	if known.Phase == archive.Failed {
+		if failure := failureOf(known); isDead(failure) {
 			return failure
 		}
 	}
@@ -93,14 +94,23 @@ func (e *Ensurer) create(ctx context.Context, ref fetch.Ref, c fetch.Creation) e
 	if err != nil || !isOwn {
 		return err
 	}
-	last, err := e.Archive.Ledger().Last(ledger.Created, ref.String())
-	if err != nil || last != nil {
+	made, err := e.made(ref)
+	if err != nil || made != nil {
 		return err
 	}
 	return e.Archive.Ledger().Append(ledger.Line{
 		Kind: ledger.Created, Ref: ref.String(), Key: ref.Key(),
 		Window: &ledger.Window{Group: c.Group, From: c.From.Unix(), To: c.To.Unix()},
 	})
+}
+
+// made is the line of the ledger of a job that an Ensurer of this archive made, or nil.
+func (e *Ensurer) made(ref fetch.Ref) (*ledger.Line, error) {
+	index, err := e.Archive.Ledger().Index()
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	return index.Made(ref.Key())
 }
 
 // fetch fetches a job's export, and waits while another process does.
@@ -120,7 +130,7 @@ func (e *Ensurer) fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, e
 // Delete removes a job from its service, if the ledger says that it was made by an Ensurer of
 // this archive, and tells the ledger. It reports whether it did.
 func (e *Ensurer) Delete(ctx context.Context, ref fetch.Ref) (bool, error) {
-	made, err := e.Archive.Ledger().Last(ledger.Created, ref.String())
+	made, err := e.made(ref)
 	if made == nil || err != nil {
 		return false, err
 	}

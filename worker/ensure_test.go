@@ -282,3 +282,108 @@ func TestAwaitWaitsForTheQueue(t *testing.T) {
 		})
 	}
 }
+
+// A job that another process gave up for good between the look and the asking is not asked for
+// again: who is killed then would leave it waiting.
+func TestADeadJobIsNotAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, ref := openArchive(t), parseRef(t, jobRef)
+		failed := &fetch.JobError{State: fetch.Failed, Message: "timed out"}
+		fetcher := &fakeFetcher{poll: func(context.Context, fetch.Ref) error { return failed }}
+		local := StartLocal(newWorker(nil, a, fetcher))
+		defer local.Close()
+		for range 2 {
+			if _, err := local.FetchUnlessDead(t.Context(), ref); !isDead(err) {
+				t.Errorf("got %v", err)
+			}
+			if state, _ := stateOf(t, a, ref); state.Phase != archive.Failed {
+				t.Errorf("it is %s", state.Phase)
+			}
+		}
+		asked := 0
+		for line, err := range a.Ledger().All() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line.Kind == ledger.Asked {
+				asked++
+			}
+		}
+		if asked != 1 {
+			t.Errorf("asked for %d times", asked)
+		}
+	})
+}
+
+// What a job says is written down once another process lets the record go: the wait for the
+// job does not end by that.
+func TestAWaitOutlastsARecordThatIsTaken(t *testing.T) {
+	for name, job := range map[string]error{
+		"not ready": &fetch.NotReadyError{State: fetch.Running, Status: "RUNNING"}, "failed": &fetch.JobError{State: fetch.Failed, Message: "timed out"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a, ref := openArchive(t), parseRef(t, jobRef)
+			polls := 0
+			fetcher := &fakeFetcher{fetch: newFetcher(newProvider(10), a).Fetch, poll: func(context.Context, fetch.Ref) error {
+				if polls++; polls > 1 {
+					if _, waits := errors.AsType[*fetch.NotReadyError](job); waits {
+						return nil
+					}
+					return job
+				}
+				d, err := a.Record(ref.String(), ref.Key()) // as another process
+				if err != nil {
+					return err
+				}
+				time.AfterFunc(time.Millisecond, func() { d.Close() })
+				return job
+			}}
+			local := StartLocal(newWorker(nil, a, fetcher))
+			defer local.Close()
+			_, err := local.Fetch(t.Context(), ref)
+			state, _, unknown := a.State(ref.Key())
+			if isDead(job) && (!isDead(err) || unknown != nil || state.Phase != archive.Failed) || !isDead(job) && err != nil {
+				t.Errorf("%s: %v after %d polls, it is %q", name, err, polls, state.Phase)
+			}
+		})
+	}
+}
+
+// A year of hours, of which each has a job made. What is already in the ledger must not make
+// each of them slower.
+func BenchmarkEnsure(b *testing.B) {
+	place, err := fetch.ParsePlace("sls://cn-hangzhou/" + ensureProject + "/")
+	if err != nil {
+		b.Fatal(err)
+	}
+	const hours = 8760
+	for range b.N {
+		store, err := archive.Open(b.TempDir(), "", archive.SiteEmpty)
+		if err != nil {
+			b.Fatal(err)
+		}
+		e := &Ensurer{Archive: store, Creator: instant{}}
+		e.Fetch = func(_ context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+			return &archive.Receipt{}, store.Ledger().Append(ledger.Line{Kind: ledger.Asked, Ref: ref.String(), Key: ref.Key()})
+		}
+		for n := range hours {
+			from := time.Unix(1767312000, 0).UTC().Add(time.Duration(n) * time.Hour)
+			c := fetch.Creation{Window: fetch.Window{Place: place, Group: sls.WindowGroup("access", "*"), From: from, To: from.Add(time.Hour)}}
+			if _, _, err := e.Ensure(b.Context(), c); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// An instant Creator makes jobs without a service.
+type instant struct{}
+
+func (instant) NewJob(c fetch.Creation) (fetch.Ref, error) {
+	return fetch.ParseRef(fmt.Sprintf("%stallyman-%032x-%d", c.Place, c.From.Unix(), c.Attempt))
+}
+func (i instant) Create(_ context.Context, c fetch.Creation) (fetch.Ref, bool, error) {
+	ref, err := i.NewJob(c)
+	return ref, true, err
+}
+func (instant) Delete(context.Context, fetch.Ref) error { return nil }

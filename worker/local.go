@@ -48,10 +48,22 @@ func (l *Local) Close() error {
 // ready when Worker.Wait is over is a *fetch.NotReadyError. If ctx ends first,
 // Fetch returns its cause, and the attempts go on until Close.
 func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	return l.fetch(ctx, ref, nil)
+}
+
+// FetchUnlessDead is Fetch of a job that is not asked again if it was given up for good
+// before, by this process or by another one: then the error is that one's.
+func (l *Local) FetchUnlessDead(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
+	return l.fetch(ctx, ref, deadBefore)
+}
+
+// fetch is Fetch unless refuse, which may be nil, returns an error of what is known of the
+// export.
+func (l *Local) fetch(ctx context.Context, ref fetch.Ref, refuse func(archive.State) error) (*archive.Receipt, error) {
 	d := l.worker.dispatcher
 	t, added := d.add(&localTask{ref: ref, asker: &asker{ended: make(chan struct{})}})
 	if added {
-		receipt, err := l.ask(ctx, ref)
+		receipt, err := l.ask(ctx, ref, refuse)
 		if receipt != nil || err != nil {
 			d.end(t, receipt, err)
 		} else {
@@ -62,7 +74,7 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 	select {
 	case <-t.asker.ended:
 		if t.ref.URL() != ref.URL() { // that was for another query, and may be another file
-			return l.Fetch(ctx, ref)
+			return l.fetch(ctx, ref, refuse)
 		}
 		return t.asker.receipt, t.asker.err
 	case <-ctx.Done():
@@ -78,9 +90,9 @@ func (l *Local) Fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, err
 }
 
 // ask asks for an export, and returns its receipt if it has landed.
-func (l *Local) ask(ctx context.Context, ref fetch.Ref) (receipt *archive.Receipt, err error) {
+func (l *Local) ask(ctx context.Context, ref fetch.Ref, refuse func(archive.State) error) (receipt *archive.Receipt, err error) {
 	defer fetch.Recover(&err)
-	if err = l.begin(ctx, ref); errors.Is(err, archive.ErrLanded) {
+	if err = l.begin(ctx, ref, refuse); errors.Is(err, archive.ErrLanded) {
 		return l.worker.Fetcher.Fetch(ctx, ref) // which compares it
 	}
 	return nil, err
@@ -88,8 +100,8 @@ func (l *Local) ask(ctx context.Context, ref fetch.Ref) (receipt *archive.Receip
 
 // begin gives an export a new budget. A patient caller waits for what keeps that from
 // being written down as for what keeps an attempt from landing, and no longer in all.
-func (l *Local) begin(ctx context.Context, ref fetch.Ref) error {
-	asked, r := time.Now(), &run{w: l.worker, ref: ref, forCaller: true}
+func (l *Local) begin(ctx context.Context, ref fetch.Ref, refuse func(archive.State) error) error {
+	asked, r := time.Now(), &run{w: l.worker, ref: ref, forCaller: true, refuse: refuse}
 	for {
 		err := r.ask(asked)
 		outcome := Classify(err)

@@ -33,16 +33,18 @@ var (
 // export is being fetched, with archive.ErrLanded once it has landed, and with an
 // *archive.Damage if what landed is damaged or gone.
 func ResetBudget(a *archive.Archive, ref fetch.Ref, o Options) error {
-	return resetBudget(a, ref, o, time.Now(), "")
+	return resetBudget(a, ref, o, time.Now(), "", nil)
 }
 
-func resetBudget(a *archive.Archive, ref fetch.Ref, o Options, asked time.Time, by string) error {
+// resetBudget is ResetBudget unless refuse, which may be nil, returns an error of what is
+// known of the export.
+func resetBudget(a *archive.Archive, ref fetch.Ref, o Options, asked time.Time, by string, refuse func(archive.State) error) error {
 	if _, err := a.Receipt(ref.Key()); isA[*archive.Damage](err) {
 		return err
 	}
 	s := newState(ref, o, asked)
 	s.By = by
-	return a.Ask(s)
+	return a.AskUnless(s, refuse)
 }
 
 // newState is the state of an export that is asked for.
@@ -77,7 +79,7 @@ func (r *run) ask(asked time.Time) error {
 	if r.w.Profile != nil {
 		o.Profile = r.w.Profile(r.ref)
 	}
-	return resetBudget(r.w.Archive, r.ref, o, asked, "")
+	return resetBudget(r.w.Archive, r.ref, o, asked, "", r.refuse)
 }
 
 // begin writes down that an attempt begins, so that the next one knows if this

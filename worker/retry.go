@@ -40,6 +40,8 @@ func (r *run) recordFailure(failure error) error {
 		switch {
 		case taken && !errors.Is(failure, archive.ErrDamaged):
 			return snooze(jitter(busyInterval), failure)
+		case errors.Is(err, archive.ErrBusy) && (waits || isDead(failure)) && r.waitLeft(r.asked()) > 0:
+			return snooze(min(r.pollDelay(r.asked(), failure), busyInterval), failure) // of a job, what it says is written down
 		case budget == endless:
 			return r.waitOut(nil, failure, outcome)
 		}
@@ -54,6 +56,14 @@ func (r *run) recordFailure(failure error) error {
 		return r.waitForJob(d, notReady)
 	}
 	return r.useAttempt(d, failure, outcome, budget)
+}
+
+// asked is when the export was asked for, for one who can't have the record.
+func (r *run) asked() time.Time {
+	if state, _, err := r.w.Archive.State(r.ref.Key()); err == nil {
+		return state.Asked
+	}
+	return time.Now()
 }
 
 // budget is how many attempts may end so. A caller of Local.Fetch who is patient, or

@@ -21,8 +21,9 @@ type run struct {
 	w         *Worker
 	ref       fetch.Ref // with the secret of a signed URL
 	options   Options
-	forCaller bool // a caller of Local.Fetch waits for the export
-	justAsked bool // by this process, less than justNow ago: it had not landed, and there was nothing to know of it
+	forCaller bool                            // a caller of Local.Fetch waits for the export
+	refuse    func(known archive.State) error // why it is not asked for, unless nil: see archive.AskUnless
+	justAsked bool                            // by this process, less than justNow ago: it had not landed, and there was nothing to know of it
 
 	state    archive.State // when the attempt began
 	counters archive.Counters

@@ -157,7 +157,7 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 			if _, err := store.Receipt(ref.Key()); errors.Is(err, archive.ErrDamaged) {
 				ref = ref.WithRepair()
 			}
-			return queue.Fetch(ctx, ref)
+			return queue.FetchUnlessDead(ctx, ref)
 		}}
 	c.ensureAll(cmd.Context(), lacking)
 	return report.Exit()

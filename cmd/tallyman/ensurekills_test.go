@@ -12,7 +12,6 @@ import (
 	"tallyman/fetch"
 	"tallyman/fetch/sandbox"
 	"tallyman/verify/archive"
-	"tallyman/worker"
 )
 
 var ensureKills = flag.Int("ensure-kills", 0, "how often to kill processes that ensure windows; 0 leaves the test out")
@@ -62,8 +61,8 @@ func TestKilledProcessesMakeOneJobForEachWindow(t *testing.T) {
 			_ = processes[n].Wait()
 			processes[n] = ensure()
 		}
-		for _, p := range processes { // one may leave a job to the other, and to the next run
-			if code := exitOf(p.Wait()); code != 0 && code != worker.ExitNotReady && code != worker.ExitSomeFailed {
+		for _, p := range processes {
+			if code := exitOf(p.Wait()); code != 0 {
 				t.Errorf("seed %d: it ended with %d\n%s", seed, code, &p.stderr)
 			}
 		}
@@ -97,9 +96,7 @@ func checkEnsured(t *testing.T, cloud *sandbox.Cloud, dir string, landed map[tim
 			t.Fatal(err)
 		}
 		if _, err := a.Landed(ref.Key()); err != nil {
-			// A process may have asked for a job that another saw fail, and been killed then:
-			// that one waits, and status tells of it.
-			if state, _, notKnown := a.State(ref.Key()); notKnown != nil || isLiving {
+			if state, _, notKnown := a.State(ref.Key()); notKnown != nil || isLiving || state.Phase != archive.Failed {
 				t.Errorf("seed %d: %s has not landed: %s, %v", seed, ref, state.Phase, errors.Join(err, notKnown))
 			}
 		}
