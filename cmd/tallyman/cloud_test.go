@@ -31,6 +31,8 @@ var clouds sync.Map
 //	cloud change NAME SETTING...      changes one
 //	cloud logstore NAME SETTING...    adds a log store, or changes it
 //	cloud hour NAME LOGSTORE N [QUERY] adds a job of a log store for the hour that began N full hours ago
+//	cloud month LOGSTORE SETTING...   adds jobs h720 to h1 for the hours of thirty days, but for gaps, and sets
+//	                                  FROM and TO to these days; hours are numbers with commas
 //	cloud instance NAME SETTING...    says how an instance of DBS tells of its tasks
 //	cloud task INSTANCE/ID SETTING... adds a download task of DBS, or replaces it
 //	cloud dump ID SETTING...          adds a dump task of DIS, or replaces it
@@ -47,6 +49,10 @@ func cloudCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	stored, _ := clouds.Load(ts.Getenv("WORK"))
 	cloud, name := stored.(*sandbox.Cloud), args[1]
+	if args[0] == "month" {
+		stageMonth(ts, cloud, name, args[2:])
+		return
+	}
 	if stage, ok := staged[args[0]]; ok {
 		ts.Check(stage(cloud, name, args[2:]))
 		return
@@ -135,6 +141,45 @@ var staged = map[string]func(cloud *sandbox.Cloud, name string, pairs []string) 
 		cloud.AddObject(bucket, key, file)
 		return err
 	},
+}
+
+// stageMonth adds jobs for the hours of thirty days. Of a log store gaps have none, that of
+// lossy leaves rows out, the file of that of gone is not there, and rows of late arrive when the
+// jobs have been made. All is counted from one time, whatever the clock does meanwhile, and is due by now.
+func stageMonth(ts *testscript.TestScript, cloud *sandbox.Cloud, logstore string, pairs []string) {
+	const hours = 30 * 24
+	to, is := hoursAgo(3), map[string]map[int]bool{}
+	for _, pair := range pairs {
+		what, list, _ := strings.Cut(pair, "=")
+		is[what] = map[int]bool{}
+		for text := range strings.SplitSeq(list, ",") {
+			n, err := strconv.Atoi(text)
+			ts.Check(err)
+			is[what][n] = true
+		}
+	}
+	hour := func(n int) time.Time { return to.Add(time.Duration(-n) * time.Hour) }
+	l := sandbox.Logstore{Name: logstore, RowsPerMinute: 1, JobFaults: map[int64]sandbox.JobFaults{}}
+	for n := range is["lossy"] {
+		l.JobFaults[hour(n).Unix()] = sandbox.JobFaults{DropPercent: 1}
+	}
+	for n := range is["gone"] {
+		l.JobFaults[hour(n).Unix()] = sandbox.JobFaults{Gone: 1}
+	}
+	cloud.AddLogstore(testProject, l)
+	for n := hours; n > 0; n-- {
+		job := sandbox.Job{Name: fmt.Sprintf("h%d", n), Logstore: logstore, FromTime: hour(n), ToTime: hour(n - 1)}
+		if !is["gaps"][n] && !cloud.CreateJob(testProject, job) {
+			ts.Fatalf("no job of %s", logstore)
+		}
+	}
+	cloud.UpdateLogstore(testProject, logstore, func(l *sandbox.Logstore) {
+		for n := range is["late"] {
+			l.Late = append(l.Late, sandbox.LateRows{Time: hour(n).Add(time.Minute), Rows: 7})
+		}
+	})
+	ts.Setenv("FROM", hour(hours).Format(time.RFC3339))
+	ts.Setenv("TO", to.Format(time.RFC3339))
 }
 
 func startCloud(ts *testscript.TestScript, token []string) {
