@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
-	"text/template"
 
 	"tallyman/worker"
 )
@@ -43,11 +43,17 @@ func Systemd(w io.Writer, s Settings) error {
 		}
 		*text = strings.ReplaceAll(*text, "%", "%%") // which begins a specifier
 	}
-	return execute(w, "systemd.service", s)
+	redis := "Environment=TALLYMAN_REDIS=" + s.Redis
+	if s.Redis == "" {
+		redis = "# Without a Redis, a schedule in the configuration file says what to fetch.\n#Environment=TALLYMAN_REDIS=redis://queue.internal:6379/0"
+	}
+	return write(w, "systemd.service", map[string]string{"Path": UnitPath, "Program": s.Program, "Archive": s.Archive, "Redis": redis})
 }
 
 // Kubernetes writes the manifests of workers and their Redis.
-func Kubernetes(w io.Writer, s Settings) error { return execute(w, "kubernetes.yaml", s) }
+func Kubernetes(w io.Writer, s Settings) error {
+	return write(w, "kubernetes.yaml", map[string]string{"Image": s.Image, "RedisImage": redisImage, "PendingFetches": worker.PendingFetches})
+}
 
 // Compose writes the file of docker compose, which takes its settings from .env.
 func Compose(w io.Writer) error {
@@ -58,13 +64,23 @@ func Compose(w io.Writer) error {
 	return err
 }
 
-func execute(w io.Writer, name string, s Settings) error {
-	t, err := template.ParseFS(files, name)
+// write writes a file with values in place of its placeholders, such as {{Path}}. It fails, and
+// writes nothing, if there is one without a value.
+func write(w io.Writer, name string, values map[string]string) error {
+	text, err := files.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	return t.Execute(w, struct {
-		Settings
-		Path, RedisImage, PendingFetches string
-	}{s, UnitPath, redisImage, worker.PendingFetches})
+	filled := regexp.MustCompile(`{{.*?}}`).ReplaceAllStringFunc(string(text), func(placeholder string) string {
+		value, known := values[strings.Trim(placeholder, "{}")]
+		if !known {
+			err = fmt.Errorf("%s: %s has no value", name, placeholder)
+		}
+		return value
+	})
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, filled)
+	return err
 }
