@@ -145,6 +145,7 @@ func TestOnePackageImportsEachSDK(t *testing.T) {
 		"github.com/spf13/cobra":                        module + "/cmd/tallyman",
 		"github.com/vbauerster/mpb":                     module + "/cmd/tallyman",
 		"github.com/wneessen/go-mail":                   module + "/cmd/tallyman/internal/notify",
+		"maragu.dev/gomponents":                         module + "/cmd/tallyman/internal/page",
 		"gopkg.in/ini.v1":                               module + "/fetch/internal/huawei",
 	}
 	for path, p := range list(t) {

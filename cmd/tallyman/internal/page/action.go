@@ -132,9 +132,14 @@ func actionOf(values url.Values) Action {
 }
 
 // phasesOf are the phases of groups that a verb is for.
-var phasesOf = map[Verb][]string{Retry: {"failed"}, Cancel: {"failed", "asked"}, Accept: {"failed", "doubts", unlisted}}
+var phasesOf = map[Verb][]string{Retry: {failed}, Cancel: {failed, asked}, Accept: {failed, Doubts, unlisted}}
 
-const unlisted = "unlisted"
+// The phases of groups, beside Doubts.
+const (
+	failed   = "failed"
+	asked    = "asked"
+	unlisted = "unlisted"
+)
 
 // IsOne reports whether the action is for one export or place, and for no group.
 func (a Action) IsOne() bool { return a.Ref != "" || a.Phase == unlisted }

@@ -32,12 +32,6 @@ type Source interface {
 	Running(ctx context.Context) Running
 }
 
-// A Story is what happened to an export, and what can be done to it as it stands now.
-type Story struct {
-	Text  string
-	Verbs []Verb
-}
-
 // An Overview is what the page opens on.
 type Overview struct {
 	Places []Place

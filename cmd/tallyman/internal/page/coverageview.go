@@ -1,0 +1,76 @@
+package page
+
+import (
+	"strconv"
+	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+)
+
+// coverage shows which time the exports of a place cover.
+func (v *views) coverage(c Coverage) g.Node {
+	other := link(Query{Place: c.Place}.Address(), g.Text("Its exports"))
+	if c.Window != nil {
+		other = link(CoverageAddress(c.Place, "", nil), g.Text("All of the place"))
+	}
+	return v.document("Coverage",
+		h.H1(g.Text("Coverage of "+c.Place)), h.P(other),
+		g.Map(c.Groups, coverageGroup),
+		g.If(len(c.Groups) == 0, h.P(g.Text("Nothing is known that covers any time."))),
+	)
+}
+
+func coverageGroup(c CoverageGroup) g.Node {
+	var within g.Group
+	if c.Window != nil {
+		within = g.Group{g.Text(", from "), minute(c.Window.From), g.Text(" to "), minute(c.Window.To)}
+	}
+	return h.Section(
+		g.If(c.Name != "", h.H2(h.Class("group"), g.Text(c.Name))),
+		h.P(g.Text(c.Text), within),
+		paragraph("late", c.Late),
+		g.If(len(c.Cells) > 0, strip(c.Cells)),
+		windows("Not covered", c.Gaps),
+		g.If(c.MoreGaps > 0, h.P(g.Text("and "+strconv.Itoa(c.MoreGaps)+" more: the command coverage lists all"))),
+		windows("Of this, covered once by exports that are damaged or gone", c.Lost),
+		windows("Covered twice", c.Twice),
+		g.Map(c.Commands, func(c Command) g.Node { return g.Group{h.P(g.Text(c.For)), command(c.Text)} }),
+	)
+}
+
+// strip shows cells beside each other, and what their colours stand for.
+func strip(cells []Cell) g.Node {
+	sample := func(kind, text string) g.Node {
+		return g.Group{h.Span(h.Class(kind)), g.Text(" " + text + " ")}
+	}
+	return g.Group{
+		h.Div(h.Class("strip"), h.Aria("hidden", "true"), g.Map(cells, func(c Cell) g.Node {
+			if c.Address == "" {
+				return h.Span(h.Class(c.Kind), h.Title(c.Text))
+			}
+			return h.A(h.Class(c.Kind), href(c.Address), h.Title(c.Text), h.TabIndex("-1"))
+		})),
+		h.P(h.Class("quiet legend"), sample("covered", "covered"), sample("partly", "lacks in part"), sample("lacking", "lacking"), sample("settled", "accepted or forgotten")),
+	}
+}
+
+// windows are a list of times with a heading, and nil if there are none.
+func windows(heading string, all []Window) g.Node {
+	if len(all) == 0 {
+		return nil
+	}
+	return g.Group{h.H3(g.Text(heading)), h.Ul(g.Map(all, func(w Window) g.Node {
+		told := g.Group{minute(w.From), g.Text(" to "), minute(w.To), g.Text(", " + w.Length)}
+		if w.Address == "" {
+			return h.Li(told)
+		}
+		return h.Li(link(w.Address, told))
+	}))}
+}
+
+// minute is a time as people read it, to the minute.
+func minute(at time.Time) g.Node {
+	at = at.UTC()
+	return h.Time(h.DateTime(at.Format(time.RFC3339)), g.Text(at.Format("2006-01-02 15:04 MST")))
+}

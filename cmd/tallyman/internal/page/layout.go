@@ -1,0 +1,115 @@
+package page
+
+import (
+	"net/url"
+	"slices"
+	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+)
+
+// views are the pages as HTML. What comes from outside gets into them as a text, as the value
+// of an attribute, or as an address by href: each of these is escaped.
+type views struct {
+	logsIn bool  // whoever sees them has logged in, and can log out
+	by     Actor // nil: nothing can be done
+}
+
+const loginTitle = "Log in"
+
+// document is a page.
+func (v *views) document(title string, content ...g.Node) g.Node {
+	return h.Doctype(h.HTML(h.Lang("en"),
+		h.Head(
+			h.Meta(h.Charset("utf-8")),
+			h.Meta(h.Name("viewport"), h.Content("width=device-width, initial-scale=1")),
+			h.TitleEl(g.Text(title)),
+			h.Link(h.Rel("stylesheet"), h.Href(stylePath)),
+		),
+		h.Body(
+			h.Header(
+				link("/", g.Text("Tallyman")), g.Text(" "),
+				link("/exports", g.Text("Exports")),
+				g.If(v.logsIn && title != loginTitle, link("/logout", h.Class("right"), g.Text("Log out"))),
+			),
+			h.Main(content...),
+		),
+	))
+}
+
+// message is a page that says why something is not shown, or was not done.
+func (v *views) message(heading, class, text string, more ...g.Node) g.Node {
+	return v.document("Tallyman",
+		h.H1(g.Text(heading)),
+		h.P(h.Role("alert"), g.If(class != "", h.Class(class)), g.Text(text)),
+		g.Group(more),
+	)
+}
+
+// can reports whether a verb can be used here.
+func (v *views) can(verb Verb) bool { return v.by != nil && v.by.Offers(verb) }
+
+// act is a link to the page that asks whether an action is wanted, if its verb can be used
+// here.
+func (v *views) act(a Action, class, text string) g.Node {
+	if !v.can(a.Verb) {
+		return nil
+	}
+	return link("/act?"+a.Query(), g.If(class != "", h.Class(class)), g.Text(text))
+}
+
+// href is the address of a link: a path of this site, whatever the text says.
+func href(address string) g.Node { return h.Href(localPath(address)) }
+
+func link(address string, children ...g.Node) g.Node { return h.A(href(address), g.Group(children)) }
+
+// linkToExport leads to what happened to an export.
+func linkToExport(ref string) g.Node {
+	return link("/export?"+url.Values{"ref": {ref}}.Encode(), g.Text(ref))
+}
+
+// buttons are links, or buttons, beside each other. Those that are nil are left out.
+func buttons(children ...g.Node) g.Node {
+	if !slices.ContainsFunc(children, func(n g.Node) bool { return n != nil }) {
+		return nil
+	}
+	return h.P(h.Class("buttons"), g.Group(children))
+}
+
+// paragraph is a paragraph of a text, and nil without one.
+func paragraph(class, text string) g.Node {
+	if text == "" {
+		return nil
+	}
+	return h.P(g.If(class != "", h.Class(class)), g.Text(text))
+}
+
+// command is a command line in a paragraph, and nil without one.
+func command(text string) g.Node {
+	if text == "" {
+		return nil
+	}
+	return h.P(h.Code(g.Text(text)))
+}
+
+// table has columns and rows.
+func table(columns []string, rows g.Group) g.Node {
+	return h.Table(
+		h.THead(h.Tr(g.Map(columns, func(name string) g.Node { return h.Th(h.Scope("col"), g.Text(name)) }))),
+		h.TBody(rows),
+	)
+}
+
+// cell is of a column, whose name it tells where there is no room for columns.
+func cell(column string, children ...g.Node) g.Node {
+	return h.Td(h.Data("name", column), g.Group(children))
+}
+
+// when tells how long ago a time was; "never" if it is nil.
+func when(at *time.Time) g.Node {
+	if at == nil {
+		return h.Span(h.Class("never"), g.Text("never"))
+	}
+	return h.Time(h.DateTime(stamp(at)), g.Text(ago(at)))
+}
