@@ -28,7 +28,10 @@ type Query struct {
 
 // States are the states of exports that a list can be of: Doubts, or phases with commas
 // between them.
-var States = []string{"landed", Doubts, "waiting", "failed", "cancelled", "damaged,absent", "removed"}
+var States = []string{"landed", Doubts, "waiting", failed, "cancelled", "damaged,absent", "removed"}
+
+// stateNames are what some of the States are called.
+var stateNames = map[string]string{Doubts: "landed with doubts", "damaged,absent": "damaged or gone"}
 
 // Doubts is the state of exports that landed with doubts that nobody has accepted.
 const Doubts = "doubts"

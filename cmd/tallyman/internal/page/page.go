@@ -32,40 +32,6 @@ type Source interface {
 	Running(ctx context.Context) Running
 }
 
-// An Overview is what the page opens on.
-type Overview struct {
-	Places []Place
-	Groups []Group
-}
-
-// A Place is a place and the sums of its exports.
-type Place struct {
-	Name                       string
-	Schedule                   string     // "on schedule", "late" or "never listed"; "" if it is in none
-	Listed, LastLanded, Proven *time.Time // nil: never
-	Sums                       []Sum
-	Doubted, Bad, Waits        bool   // something landed with open doubts; something failed, is gone or can't be listed; something waits
-	Problem, Command           string // why it can't be listed, and the command that settles that
-}
-
-// A Sum is how many exports are in one state, or when a place is due.
-type Sum struct {
-	Kind string // "landed", "doubts", "waiting", "failed", "damaged", "accepted", "gap", "late", "missing", "next" or "unknown"
-	Text string
-	List string // the address of the list of them; "": they are in none
-}
-
-// A Group is what is wrong with exports for one cause.
-type Group struct {
-	Phase, Cause string
-	Exports      int64
-	First, Last  *time.Time
-	Sample       string // the reference of one of them
-	Message      string // of that one
-	Command      string // that helps all of them, or ""
-	List         string // the address of the list of them
-}
-
 //go:embed *.html
 var texts embed.FS
 
