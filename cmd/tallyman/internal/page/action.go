@@ -165,17 +165,6 @@ func (a Action) check(by Actor) error {
 	return nil
 }
 
-// A question is what a person is asked before something is done.
-type question struct {
-	Action Action
-	Plan   Plan
-	Form   string // token
-	Was    int64  // how many exports the person had agreed to, if there are more by now
-	Lacks  bool   // a reason was not given
-	Other  bool   // it is another thing by now than the person has seen
-	Fields []field
-}
-
 const maxReason = 2000
 
 // actions are the pages that ask whether an action is wanted, have it done, and tell what

@@ -3,9 +3,15 @@ package page
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
+
+	"tallyman/fetch"
 )
 
 // So many actions are remembered, and so much is told of each. Whoever asks how far one is
@@ -104,4 +110,44 @@ func (r *runs) wait(ctx context.Context, id string) (told, bool) {
 	t := found.told
 	t.Successes, t.Failures = slices.Clone(t.Successes), slices.Clone(t.Failures)
 	return t, true
+}
+
+// done tells what came of an action.
+func (v *views) done(t told) g.Node {
+	a, past := t.Action, t.Action.Verb.Past()
+	heading := a.Count(t.Done) + " " + past
+	if t.Failed > 0 {
+		heading += fmt.Sprintf(", %d not", t.Failed)
+	}
+	content := g.Group{h.H1(g.Text(heading))}
+	if !t.Ended {
+		content = append(content, h.P(h.Role("status"), g.Text(a.Count(t.Left())+" still to come. "), h.A(h.Href(""), g.Text("See how far it is"))))
+	} else if t.Left() > 0 {
+		content = append(content, h.P(h.Role("status"), g.Text(a.Count(t.Left())+" were not reached: the program was told to stop.")))
+	}
+	if len(t.Failures) > 0 {
+		content = append(content, h.H2(g.Text("Not "+past)), results(t.Failures, t.Failed))
+	}
+	if len(t.Successes) > 0 {
+		content = append(content, results(t.Successes, t.Done))
+	}
+	if a.Reason != "" {
+		content = append(content, h.P(g.Text("Reason: "+a.Reason)))
+	}
+	return v.document("Tallyman", content, h.P(g.Text("By "+a.By+". "), link("/", g.Text("Back to all places"))))
+}
+
+// results are some of all so many.
+func results(some []Result, all int64) g.Node {
+	list := h.Ul(h.Class("refs"), g.Map(some, func(r Result) g.Node {
+		name := linkToExport(r.Ref)
+		if _, err := fetch.ParsePlace(r.Ref); err == nil {
+			name = g.Text(r.Ref)
+		}
+		return h.Li(name, g.Text(" "+r.Said), paragraph("message", r.Err), paragraph("", r.Hint))
+	}))
+	if all > int64(len(some)) {
+		return g.Group{list, h.P(g.Textf("and %d in all", all))}
+	}
+	return list
 }
