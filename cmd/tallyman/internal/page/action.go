@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	g "maragu.dev/gomponents"
+	h "maragu.dev/gomponents/html"
 
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/fetch/redact"
@@ -171,7 +173,7 @@ const maxReason = 2000
 // came of it.
 type actions struct {
 	guard *Guard
-	pages *template.Template
+	views *views
 	by    Actor
 	runs  runs
 }
@@ -184,10 +186,10 @@ func (a *actions) serve(mux *http.ServeMux) {
 	mux.HandleFunc("GET /done", func(w http.ResponseWriter, r *http.Request) {
 		told, ok := a.runs.wait(r.Context(), r.FormValue("run"))
 		if !ok {
-			showAs(w, a.pages, http.StatusNotFound, "refused", "This is told no more: the ledger keeps what was done.")
+			a.say(w, http.StatusNotFound, "This is told no more: the ledger keeps what was done.")
 			return
 		}
-		showAs(w, a.pages, http.StatusOK, "done", told)
+		show(w, http.StatusOK, a.views.done(told))
 	})
 }
 
@@ -203,7 +205,7 @@ func (a *actions) ask(w http.ResponseWriter, r *http.Request, code int, q questi
 	}
 	q.Form = a.guard.formToken(sessionOf(r))
 	q.Fields = append(q.Action.fields(), field{"exports", strconv.FormatInt(q.Plan.Exports, 10)}, field{"seen", q.Plan.digest()})
-	showAs(w, a.pages, code, "question", q)
+	show(w, code, a.views.question(q))
 }
 
 // begin has an action done that a person has agreed to, and leads to what comes of it.
@@ -249,8 +251,13 @@ func (a *actions) begin(w http.ResponseWriter, r *http.Request) {
 // refuse writes why nothing was done.
 func (a *actions) refuse(w http.ResponseWriter, err error) {
 	if _, refused := errors.AsType[*RefusedError](err); refused {
-		showAs(w, a.pages, http.StatusBadRequest, "refused", err.Error())
+		a.say(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	show(w, a.pages, "", nil, err)
+	a.views.fail(w, err)
+}
+
+// say writes that nothing was done, and why.
+func (a *actions) say(w http.ResponseWriter, code int, why string) {
+	show(w, code, a.views.message("Nothing was done", "problem", why, h.P(link("/", g.Text("Back to all places")))))
 }

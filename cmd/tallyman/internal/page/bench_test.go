@@ -17,7 +17,7 @@ import (
 func BenchmarkLive(b *testing.B) {
 	const browsers = 50
 	n := 0
-	l := &live{pages: newPages(newTestGuard(""), nil), look: func(context.Context) (r Running) {
+	l := &live{look: func(context.Context) (r Running) {
 		n++
 		for i := range 200 {
 			percent := n % 100

@@ -2,7 +2,6 @@ package page
 
 import (
 	"errors"
-	"html/template"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -57,7 +56,7 @@ func CoverageAddress(place, group string, window *Window) string {
 }
 
 // serveCoverage serves the coverage of places.
-func serveCoverage(mux *http.ServeMux, pages *template.Template, s Source) {
+func serveCoverage(mux *http.ServeMux, v *views, s Source) {
 	mux.HandleFunc("GET /coverage", func(w http.ResponseWriter, r *http.Request) {
 		var window *Window
 		from, err := time.Parse(time.RFC3339, r.FormValue("from"))
@@ -65,16 +64,20 @@ func serveCoverage(mux *http.ServeMux, pages *template.Template, s Source) {
 		isWhole := r.FormValue("from")+r.FormValue("to") == ""
 		switch {
 		case !isWhole && (err != nil || err2 != nil || !from.Before(to)):
-			showAs(w, pages, http.StatusBadRequest, "error", "A window has a beginning and an end behind it, such as 2026-11-01T00:00:00Z.")
+			v.refuse(w, http.StatusBadRequest, "A window has a beginning and an end behind it, such as 2026-11-01T00:00:00Z.")
 			return
 		case !isWhole:
 			window = &Window{From: from, To: to}
 		}
 		c, err := s.Coverage(r.Context(), r.FormValue("place"), r.FormValue("group"), window)
 		if errors.Is(err, fs.ErrNotExist) {
-			showAs(w, pages, http.StatusNotFound, "error", "Nothing is known of this place, or of what it covers.")
+			v.refuse(w, http.StatusNotFound, "Nothing is known of this place, or of what it covers.")
 			return
 		}
-		show(w, pages, "coverage", c, err)
+		if err != nil {
+			v.fail(w, err)
+			return
+		}
+		show(w, http.StatusOK, v.coverage(c))
 	})
 }

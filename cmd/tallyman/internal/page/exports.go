@@ -3,7 +3,6 @@ package page
 import (
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -95,7 +94,7 @@ func (q Query) from(older, newer string) string {
 }
 
 // serveExports serves the lists of exports.
-func serveExports(mux *http.ServeMux, pages *template.Template, s Source) {
+func serveExports(mux *http.ServeMux, v *views, s Source) {
 	mux.HandleFunc("GET /exports", func(w http.ResponseWriter, r *http.Request) {
 		q := queryOf(r)
 		list, err := s.Exports(r.Context(), q)
@@ -104,14 +103,11 @@ func serveExports(mux *http.ServeMux, pages *template.Template, s Source) {
 			code, problem, err = http.StatusBadRequest, redact.Text(wrong.Error()), nil
 		}
 		if err != nil {
-			show(w, pages, "", nil, err)
+			v.fail(w, err)
 			return
 		}
 		q.Text = redact.URL(q.Text) // which may have been pasted
-		showAs(w, pages, code, "exports", map[string]any{
-			"Query": q, "List": list, "States": States, "Problem": problem, "Count": list.count(q), "Looked": list.looked(q),
-			"Older": q.from(list.Older, ""), "Newer": q.from("", list.Newer), "Newest": q.from("", ""), "IsFirst": q.Older == "" && q.Newer == "",
-		})
+		show(w, code, v.exports(q, list, problem))
 	})
 }
 

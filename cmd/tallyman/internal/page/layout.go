@@ -1,6 +1,9 @@
 package page
 
 import (
+	"errors"
+	"io/fs"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -45,6 +48,27 @@ func (v *views) message(heading, class, text string, more ...g.Node) g.Node {
 		h.P(h.Role("alert"), g.If(class != "", h.Class(class)), g.Text(text)),
 		g.Group(more),
 	)
+}
+
+// refuse writes that something is not shown, and why.
+func (v *views) refuse(w http.ResponseWriter, code int, why string) {
+	show(w, code, v.message("Not to be shown", "", why))
+}
+
+// fail writes the error that there is in place of a page.
+func (v *views) fail(w http.ResponseWriter, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		v.refuse(w, http.StatusNotFound, "Nothing is known of this export.")
+		return
+	}
+	v.refuse(w, http.StatusServiceUnavailable, err.Error())
+}
+
+// show writes a page with a status.
+func show(w http.ResponseWriter, code int, page g.Node) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_ = page.Render(w) // to one who may be gone
 }
 
 // can reports whether a verb can be used here.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"html/template"
 	"net/http"
 	"sync"
 	"time"
@@ -27,8 +26,7 @@ var liveScript []byte
 // A live sends what is under way to all browsers that look on. It looks once for all of
 // them, and only while there are any.
 type live struct {
-	pages *template.Template
-	look  func(context.Context) Running
+	look func(context.Context) Running
 
 	mu       sync.Mutex
 	browsers map[chan []byte]bool
@@ -123,12 +121,12 @@ func (l *live) event(ctx context.Context) []byte {
 	ctx, cancel := context.WithTimeout(ctx, livePatience)
 	defer cancel()
 	var html, event bytes.Buffer
-	if err := l.pages.ExecuteTemplate(&html, "live", l.look(ctx)); err != nil {
-		return nil
-	}
-	for line := range bytes.Lines(bytes.TrimSpace(html.Bytes())) {
+	_ = l.look(ctx).view().Render(&html)
+	// A carriage return ends a line of an event, too.
+	text := bytes.ReplaceAll(html.Bytes(), []byte("\r"), []byte("\n"))
+	for line := range bytes.Lines(text) {
 		event.WriteString("data: ")
-		event.Write(bytes.TrimRight(line, "\r\n"))
+		event.Write(bytes.TrimRight(line, "\n"))
 		event.WriteByte('\n')
 	}
 	event.WriteByte('\n')
@@ -140,7 +138,7 @@ func (l *live) event(ctx context.Context) []byte {
 func (l *live) send(ctx context.Context, event []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ctx.Err() != nil || event == nil || bytes.Equal(event, l.last) {
+	if ctx.Err() != nil || bytes.Equal(event, l.last) {
 		return
 	}
 	l.last = event

@@ -3,7 +3,7 @@ package page
 import (
 	"bufio"
 	"context"
-	"html/template"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -19,10 +19,14 @@ func newTestLive(takes time.Duration) (l *live, looks *atomic.Int64) {
 	looks = &atomic.Int64{}
 	l = &live{browsers: map[chan []byte]bool{}, look: func(context.Context) Running {
 		time.Sleep(takes)
-		return Running{More: int(looks.Add(1))}
+		return Running{Unknown: fmt.Sprintf("a\n%d", looks.Add(1))}
 	}}
-	l.pages = template.Must(template.New("live").Parse("run:\n{{.More}}\n"))
 	return l, looks
+}
+
+// seen is the event of a look, which has a line of its own for each of the text.
+func seen(look int) string {
+	return fmt.Sprintf("data: <p>What runs is not known: a\ndata: %d</p>\n\n", look)
 }
 
 // However many browsers look on, there is one look a second for all of them, and none once
@@ -42,8 +46,8 @@ func TestAllBrowsersLookOnAtOnce(t *testing.T) {
 			t.Errorf("%d looks in ten seconds", n)
 		}
 		for _, b := range browsers { // which took none of them
-			if event := string(<-b); event != "data: run:\ndata: 11\n\n" {
-				t.Errorf("%q", event)
+			if got := string(<-b); got != seen(11) {
+				t.Errorf("%q", got)
 			}
 			l.leave(b)
 		}
@@ -53,8 +57,8 @@ func TestAllBrowsersLookOnAtOnce(t *testing.T) {
 		}
 		late := l.join()
 		synctest.Wait()
-		if event := string(<-late); event != "data: run:\ndata: 12\n\n" {
-			t.Errorf("%q", event)
+		if got := string(<-late); got != seen(12) {
+			t.Errorf("%q", got)
 		}
 		l.leave(late)
 		synctest.Wait()
@@ -88,7 +92,7 @@ func TestLookingOnEndsWithTheServer(t *testing.T) {
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)
 	for n := 1; n <= 2 && lines.Scan(); {
-		if lines.Text() == "data: "+strconv.Itoa(n) {
+		if lines.Text() == "data: "+strconv.Itoa(n)+"</p>" {
 			n++
 		}
 	}
@@ -116,7 +120,6 @@ func TestLookingOnEndsWithTheServer(t *testing.T) {
 // What runs is shown as far as it is known, and nothing that is not known is shown as zero.
 func TestWhatRunsIsShown(t *testing.T) {
 	percent, listed := 42, time.Now().Add(-time.Hour)
-	pages := newPages(newTestGuard(""), nil)
 	for _, tt := range []struct {
 		running     Running
 		has, hasNot []string
@@ -130,7 +133,7 @@ func TestWhatRunsIsShown(t *testing.T) {
 		}, []string{`<progress max="100" value="42"`, "and 7 more", "network: &lt;reset&gt;", "and 3 more", "1,234,567", "60 min ago", "not yet", `<td data-name="Rate">unknown`, "is asked whether"}, []string{"0 %"}},
 	} {
 		var b strings.Builder
-		if err := pages.ExecuteTemplate(&b, "live", tt.running); err != nil {
+		if err := tt.running.view().Render(&b); err != nil {
 			t.Fatal(err)
 		}
 		for _, has := range tt.has {

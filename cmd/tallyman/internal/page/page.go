@@ -1,17 +1,13 @@
 package page
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"errors"
 	"fmt"
-	"html/template"
-	"io/fs"
 	"net/http"
 	"time"
 
-	"tallyman/fetch"
 	"tallyman/fetch/redact"
 )
 
@@ -32,9 +28,6 @@ type Source interface {
 	Running(ctx context.Context) Running
 }
 
-//go:embed *.html
-var texts embed.FS
-
 //go:embed page.css lists.css
 var styles embed.FS
 
@@ -47,23 +40,31 @@ const stylePath = "/page.css"
 // Handler serves the page to those whom a Guard lets through. What they want done an Actor
 // does; without one nothing can be done.
 func Handler(s Source, g *Guard, by Actor) http.Handler {
-	t := newPages(g, by)
+	v := &views{logsIn: g.token != "", by: by}
 	mux := http.NewServeMux()
-	g.serveLogin(mux, t)
+	g.serveLogin(mux, v)
 	if by != nil {
-		(&actions{guard: g, pages: t, by: by}).serve(mux)
+		(&actions{guard: g, views: v, by: by}).serve(mux)
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		o, err := s.Overview(r.Context())
-		show(w, t, "overview", map[string]any{"Places": o.Places, "Groups": o.Groups, "Running": s.Running(r.Context())}, err)
+		if err != nil {
+			v.fail(w, err)
+			return
+		}
+		show(w, http.StatusOK, v.overview(o, s.Running(r.Context())))
 	})
 	mux.HandleFunc("GET /export", func(w http.ResponseWriter, r *http.Request) {
 		story, err := s.Story(r.Context(), r.FormValue("ref"))
-		show(w, t, "export", map[string]any{"Ref": redact.URL(r.FormValue("ref")), "Story": story}, err)
+		if err != nil {
+			v.fail(w, err)
+			return
+		}
+		show(w, http.StatusOK, v.story(redact.URL(r.FormValue("ref")), story))
 	})
-	serveExports(mux, t, s)
-	serveCoverage(mux, t, s)
-	(&live{pages: t, look: s.Running}).serve(mux)
+	serveExports(mux, v, s)
+	serveCoverage(mux, v, s)
+	(&live{look: s.Running}).serve(mux)
 	mux.HandleFunc("GET "+stylePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		for _, name := range []string{"page.css", "lists.css"} {
@@ -85,43 +86,6 @@ func Handler(s Source, g *Guard, by Actor) http.Handler {
 		}
 		checked.ServeHTTP(w, r)
 	})
-}
-
-// newPages are the views, with what they ask of those who see them.
-func newPages(g *Guard, by Actor) *template.Template {
-	return template.Must(template.New("page").Funcs(template.FuncMap{
-		"ago": ago, "stamp": stamp, "logsIn": func() bool { return g.token != "" },
-		"can": func(v Verb) bool { return by != nil && by.Offers(v) },
-		"act": func(v Verb, ref, phase, cause, place string) string {
-			return "/act?" + Action{Verb: v, Ref: ref, Phase: phase, Cause: cause, Place: place}.Query()
-		},
-		"place": func(ref string) bool { _, err := fetch.ParsePlace(ref); return err == nil }, "grouped": grouped,
-		"coverage": func(place string) string { return CoverageAddress(place, "", nil) }, "list": func(place string) string { return Query{Place: place}.Address() },
-	}).ParseFS(texts, "*.html"))
-}
-
-// show writes a view, or the error that there is in place of it.
-func show(w http.ResponseWriter, t *template.Template, name string, data any, err error) {
-	code := http.StatusOK
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		name, data, code = "error", "Nothing is known of this export.", http.StatusNotFound
-	case err != nil:
-		name, data, code = "error", err.Error(), http.StatusServiceUnavailable
-	}
-	showAs(w, t, code, name, data)
-}
-
-// showAs writes a view with a status.
-func showAs(w http.ResponseWriter, t *template.Template, code int, name string, data any) {
-	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, name, data); err != nil {
-		http.Error(w, "the page can't be made", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(code)
-	_, _ = b.WriteTo(w) // to one who may be gone
 }
 
 // ago says how long ago a time was.

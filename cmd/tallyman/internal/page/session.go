@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"html/template"
 	"net"
 	"net/http"
 	"net/url"
@@ -173,21 +172,15 @@ func (g *Guard) readForm(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// A login is what the form to log in shows.
-type login struct {
-	Form, Next, Problem string
-	Known               bool // it is a page to log out
-}
-
 // serveLogin adds the pages by which a browser is given a session, and gives it up.
-func (g *Guard) serveLogin(mux *http.ServeMux, t *template.Template) {
+func (g *Guard) serveLogin(mux *http.ServeMux, v *views) {
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
 		next := localPath(r.FormValue("next"))
 		if _, ok := g.fromCookie(r); ok || g.token == "" {
 			http.Redirect(w, r, next, http.StatusSeeOther)
 			return
 		}
-		show(w, t, "login", login{Form: g.formToken(session{}), Next: next}, nil)
+		show(w, http.StatusOK, v.login(login{Form: g.formToken(session{}), Next: next}))
 	})
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
 		if !g.readForm(w, r) {
@@ -200,17 +193,17 @@ func (g *Guard) serveLogin(mux *http.ServeMux, t *template.Template) {
 		case tooMany:
 			again.Problem = "Too many wrong tokens came from your address: wait a little."
 			w.Header().Set("Retry-After", retryGuessTime)
-			showAs(w, t, http.StatusTooManyRequests, "login", again)
+			show(w, http.StatusTooManyRequests, v.login(again))
 		case !right:
 			g.log.Warn("a log-in to the page failed", "from", r.RemoteAddr)
-			showAs(w, t, http.StatusUnauthorized, "login", again)
+			show(w, http.StatusUnauthorized, v.login(again))
 		default:
 			g.setCookie(w, r, g.sessions.begin(cleanName(r.PostForm.Get("name"))).id, int(sessionTime.Seconds()))
 			http.Redirect(w, r, next, http.StatusSeeOther)
 		}
 	})
 	mux.HandleFunc("GET /logout", func(w http.ResponseWriter, r *http.Request) {
-		show(w, t, "login", login{Form: g.formToken(sessionOf(r)), Known: true}, nil)
+		show(w, http.StatusOK, v.logout(g.formToken(sessionOf(r))))
 	})
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
 		if !g.readForm(w, r) {
