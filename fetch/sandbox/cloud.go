@@ -40,6 +40,7 @@ type Cloud struct {
 
 	mu        sync.Mutex
 	projects  map[string]map[string]*jobState      // by project and job
+	newest    map[string][]*jobState               // the jobs of a project, the newest first, if they are as they were when they were listed
 	logstores map[string]map[string]*logstoreState // by project and log store
 	quotas    map[string]int                       // unfinished jobs, by project
 	added     int                                  // jobs and tasks so far: the next one's number
@@ -66,7 +67,7 @@ func New(o Options) *Cloud {
 			Calls: map[string]int{}, Refused: map[string]int{},
 			Jobs: map[string]ItemCounts{}, Orders: map[string]ItemCounts{}, Tasks: map[string]ItemCounts{}, Objects: map[string]ItemCounts{},
 		},
-		projects: map[string]map[string]*jobState{}, logstores: map[string]map[string]*logstoreState{}, quotas: map[string]int{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
+		projects: map[string]map[string]*jobState{}, newest: map[string][]*jobState{}, logstores: map[string]map[string]*logstoreState{}, quotas: map[string]int{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
 		dumpTasks: map[string]*dumpTaskState{}, buckets: map[string]*bucketState{}, nonces: map[string]time.Time{},
 	}
 }

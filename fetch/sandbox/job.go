@@ -98,7 +98,7 @@ func (c *Cloud) AddJob(project string, j Job) {
 func (c *Cloud) RemoveJob(project, job string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.projects[project], job)
+	c.removeJob(project, job)
 }
 
 // UpdateJob calls change under the cloud's lock and reports whether there is
@@ -116,6 +116,7 @@ func (c *Cloud) UpdateJob(project, job string, change func(*Job)) bool {
 	old.Statuses, old.Files = slices.Clone(old.Statuses), slices.Clone(old.Files)
 	change(&s.Job)
 	s.Name = old.Name
+	delete(c.newest, project) // it may have another time
 	resetUnless(slices.Equal(old.Statuses, s.Statuses), &s.gets)
 	resetUnless(old.Throttles == s.Throttles, &s.throttled)
 	resetUnless(old.Unavailable == s.Unavailable, &s.unavailable)
@@ -193,12 +194,29 @@ func (c *Cloud) addJob(s *jobState) {
 	c.added++
 	s.number = c.added
 	c.addProject(s.project)[s.Name] = s
+	delete(c.newest, s.project)
 	if s.Bucket != "" {
 		c.bucket(s.Bucket)
 	}
 	if isStatus(statusAt(s.Statuses, 0, JobSucceeded), JobSucceeded) {
 		c.write(&s.outputs)
 	}
+}
+
+func (c *Cloud) removeJob(project, job string) {
+	delete(c.projects[project], job)
+	delete(c.newest, project)
+}
+
+// newestFirst are the jobs of a project as they are listed. A million of them take
+// seconds to sort, which is more than a page of them may take.
+func (c *Cloud) newestFirst(project string) []*jobState {
+	if c.newest[project] == nil {
+		c.newest[project] = slices.SortedFunc(maps.Values(c.projects[project]), func(a, b *jobState) int {
+			return cmp.Or(b.CreateTime.Compare(a.CreateTime), cmp.Compare(b.number, a.number))
+		})
+	}
+	return c.newest[project]
 }
 
 // statusAt is the status in the answer of the n-th call, from 0: the n-th of

@@ -169,15 +169,10 @@ func (c *Cloud) listJobs(q slsCall) (any, *apierr.Error) {
 	if bad != nil {
 		return nil, bad
 	}
-	var all []*jobState
-	for _, s := range c.projects[q.project] {
-		if logstore := q.query.Get("logstore"); logstore == "" || logstore == s.logstore() {
-			all = append(all, s)
-		}
+	all := c.newestFirst(q.project)
+	if logstore := q.query.Get("logstore"); logstore != "" {
+		all = slices.DeleteFunc(slices.Clone(all), func(s *jobState) bool { return s.logstore() != logstore })
 	}
-	slices.SortFunc(all, func(a, b *jobState) int {
-		return cmp.Or(b.CreateTime.Compare(a.CreateTime), cmp.Compare(b.number, a.number))
-	})
 	l := jobList{Total: len(all), Results: []jobDescription{}}
 	for _, s := range all[min(offset, len(all)):min(offset+size, len(all))] {
 		d := c.describeJob(s, max(s.gets-1, 0), c.lastURL(s.object, q.origin))
@@ -204,7 +199,7 @@ func (q slsCall) number(name string, otherwise int) (int, *apierr.Error) {
 func (c *Cloud) deleteJob(q slsCall) (any, *apierr.Error) {
 	s, bad := c.job(q)
 	if bad == nil {
-		delete(c.projects[q.project], s.Name)
+		c.removeJob(q.project, s.Name)
 	}
 	return nil, bad
 }

@@ -6,6 +6,7 @@ package joblist
 
 import (
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"strconv"
 	"strings"
@@ -116,7 +117,8 @@ const (
 // list is walked again.
 type Walk struct {
 	noun    string
-	seen    map[string]bool
+	seeds   [2]maphash.Seed
+	seen    map[[2]uint64]struct{} // hashes of the names, which a million jobs have room for
 	total   int64
 	shrank  bool // the total did, on this way through
 	rewalks int
@@ -124,14 +126,14 @@ type Walk struct {
 
 // NewWalk begins a walk through a list of what the noun says, for errors: "jobs".
 func NewWalk(noun string) *Walk {
-	return &Walk{noun: noun, seen: map[string]bool{}, total: verify.Unknown}
+	return &Walk{noun: noun, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, seen: map[[2]uint64]struct{}{}, total: verify.Unknown}
 }
 
 // New reports whether a job is seen for the first time.
 func (w *Walk) New(name string) bool {
-	was := w.seen[name]
-	w.seen[name] = true
-	return !was
+	before := len(w.seen)
+	w.seen[[2]uint64{maphash.String(w.seeds[0], name), maphash.String(w.seeds[1], name)}] = struct{}{}
+	return len(w.seen) > before
 }
 
 // Seen returns how many jobs were seen.
