@@ -299,14 +299,10 @@ func (q *Queue) promote(ctx context.Context, m member) error {
 
 // replaceDead enqueues the fetch of an export that has one which no worker takes any more.
 func (q *Queue) replaceDead(ctx context.Context, ref fetch.Ref, o Options) error {
-	id := taskID(typeFetch, ref.Hash())
-	if task, err := q.inspector.GetTaskInfo(fetchQueue, id); err != nil || task.State != asynq.TaskStateArchived {
-		return nil //nolint:nilerr // it will run, or has just ended
+	dead, err := q.deleteDead(ctx, taskLocation{fetchQueue, taskID(typeFetch, ref.Hash())})
+	if dead && err == nil {
+		_, err = q.enqueueTask(ctx, typeFetch, ref, o)
 	}
-	if err := q.inspector.DeleteTask(fetchQueue, id); err != nil && !isNotFound(err) {
-		return fmt.Errorf("replace %s: %w", id, wrapRedisError(ctx, err))
-	}
-	_, err := q.enqueueTask(ctx, typeFetch, ref, o)
 	return err
 }
 

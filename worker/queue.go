@@ -139,6 +139,22 @@ func (q *Queue) Remove(hash string) (running bool, err error) {
 	return running, nil
 }
 
+// deleteDead deletes a task if no worker takes it any more, and reports whether it was so. One
+// that will run, runs, or has just ended is left alone.
+func (q *Queue) deleteDead(ctx context.Context, t taskLocation) (bool, error) {
+	task, err := q.inspector.GetTaskInfo(t.queue, t.id)
+	if err != nil && !isNotFound(err) {
+		return false, fmt.Errorf("look up %s: %w", t.id, wrapRedisError(ctx, err))
+	}
+	if err != nil || task.State != asynq.TaskStateArchived {
+		return false, nil //nolint:nilerr // there is none
+	}
+	if err := q.inspector.DeleteTask(t.queue, t.id); err != nil && !isNotFound(err) {
+		return false, fmt.Errorf("delete %s: %w", t.id, wrapRedisError(ctx, err))
+	}
+	return true, nil
+}
+
 func isNotFound(err error) bool {
 	return errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound)
 }

@@ -80,11 +80,14 @@ func TestAFailedExportStaysSoUntilItsBudgetIsReset(t *testing.T) {
 			if state, _ := stateOf(t, a, ref); len(script.times) != 1 || state.Phase != archive.Failed || state.Cause != "auth-denied" {
 				t.Errorf("%d attempts, %+v", len(script.times), state)
 			}
+			stop() // or it may bring back what is asked for before this does
 			_, err := w.Queue.Remove(ref.Hash())
 			if err := errors.Join(err, ResetBudget(a, ref, Options{})); err != nil {
 				t.Fatal(err)
 			}
 			mustEnqueue(t, w.Queue, ref)
+			w, _ = newFastWorker(s, a, script)
+			stop = startWorker(t, w)
 			waitUntilIdle(t, w.Queue, ref)
 			if len(script.times) != 2 {
 				t.Errorf("%d attempts", len(script.times))

@@ -62,8 +62,10 @@ func (q *Queue) requeueMissing(ctx context.Context, a *archive.Archive, state ar
 	if err != nil {
 		return false, err
 	}
-	if _, err := q.Remove(ref.Hash()); err != nil { // asynq may keep a task of it that was given up before its budget was reset
-		return false, err
+	for _, t := range taskLocations(ref.Hash()) { // asynq may keep a task of it that was given up before its budget was reset
+		if _, err := q.deleteDead(ctx, t); err != nil {
+			return false, err
+		}
 	}
 	return q.Enqueue(ctx, ref, o)
 }
