@@ -153,16 +153,7 @@ func TestEnsureGivesUpAfterThreeJobs(t *testing.T) {
 			t.Errorf("%d jobs, the last is not %s", len(jobs), ref)
 		}
 	}
-	created := 0
-	for line, err := range store.Ledger().All() {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if line.Kind == ledger.Created {
-			created++
-		}
-	}
-	if created != 3 {
+	if created := kinds(t, store)[ledger.Created]; created != 3 {
 		t.Errorf("%d lines of jobs that were made, want one each", created)
 	}
 }
@@ -300,16 +291,7 @@ func TestADeadJobIsNotAskedForAgain(t *testing.T) {
 				t.Errorf("it is %s", state.Phase)
 			}
 		}
-		asked := 0
-		for line, err := range a.Ledger().All() {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if line.Kind == ledger.Asked {
-				asked++
-			}
-		}
-		if asked != 1 {
+		if asked := kinds(t, a)[ledger.Asked]; asked != 1 {
 			t.Errorf("asked for %d times", asked)
 		}
 	})
