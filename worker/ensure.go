@@ -156,7 +156,7 @@ const awaitPoll = time.Second
 func (w *Worker) Await(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 	state, _, err := w.Archive.State(ref.Key())
 	if err == nil && state.Phase == archive.Failed && !isDead(failureOf(state)) {
-		if err = (&run{w: w, ref: ref}).ask(time.Now()); err == nil && w.Queue != nil {
+		if err = (&run{w: w, ref: ref, refuse: deadBefore}).ask(time.Now()); err == nil && w.Queue != nil {
 			_, err = w.Queue.Remove(ref.Hash()) // the task that failed, which is kept
 		}
 	}

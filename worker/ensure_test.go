@@ -297,6 +297,34 @@ func TestADeadJobIsNotAskedForAgain(t *testing.T) {
 	})
 }
 
+// A job that another process gives up for good between the look of Await and its asking stays
+// given up.
+func TestAwaitAsksForNoJobThatDiesMeanwhile(t *testing.T) {
+	a, ref := openArchive(t), parseRef(t, jobRef)
+	giveUp := func(cause Cause) {
+		d, err := a.Record(ref.String(), ref.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.State.Phase, d.State.Cause = archive.Failed, string(cause)
+		if err := errors.Join(d.Save(), d.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	giveUp("auth-denied")
+	w := newWorker(nil, a, &fakeFetcher{})
+	w.Profile = func(fetch.Ref) string { // which is asked for between the two
+		giveUp("job-failed")
+		return ""
+	}
+	if _, err := w.Await(t.Context(), ref); !isDead(err) {
+		t.Errorf("got %v", err)
+	}
+	if state, _ := stateOf(t, a, ref); state.Phase != archive.Failed {
+		t.Errorf("it is %s", state.Phase)
+	}
+}
+
 // What a job says is written down once another process lets the record go: the wait for the
 // job does not end by that.
 func TestAWaitOutlastsARecordThatIsTaken(t *testing.T) {
