@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"tallyman/verify"
+	"tallyman/verify/archive/internal/durable"
 	"tallyman/verify/archive/ledger"
 )
 
@@ -118,7 +119,7 @@ func (in *Ingest) replace(place string) (err error) {
 	if err != nil {
 		return err
 	}
-	line, _ := readSmall[ledger.Line](in.path(repairFile)) // or the zero Line if there is none
+	line, _ := durable.ReadJSON[ledger.Line](in.path(repairFile)) // or the zero Line if there is none
 	bag, err := hashTagManifest(a.Path(place))
 	if err == nil && line.Bag == bag && (last == nil || last.Bag != bag) { // the disk failed behind the rename
 		if err = a.step.SyncParents(filepath.Dir(a.Path(place)), a.dir, nil); err == nil {

@@ -37,6 +37,18 @@ func (a *Archive) presence(key string) (*ledger.Line, error) {
 	return latest.Presence, nil
 }
 
+// toldBy is what the ledger alone tells of an export. It fails with fs.ErrNotExist if that is
+// nothing.
+func toldBy(latest ledger.Latest, err error) (s State, _ error) {
+	if err != nil {
+		return s, unknownLatest(err)
+	}
+	if s.follow(latest.Phase); s.Key == "" {
+		return s, fs.ErrNotExist
+	}
+	return s, nil
+}
+
 // unknownLatest explains why the last lines of an export are not known.
 func unknownLatest(err error) error {
 	if _, broken := errors.AsType[*ledger.BreakError](err); broken {

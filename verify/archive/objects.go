@@ -294,12 +294,15 @@ func readProgress(path string) (received parts, first partEntry) {
 	return received, first
 }
 
+// maxPins is how many bytes of pins pinnedSize reads: those of thousands of objects.
+const maxPins = 1 << 20
+
 // pinnedSize is the size of all pinned objects and their number, each as far as it is known.
 // Pins of very many objects are not read.
 func pinnedSize(path string) (size, objects int64) {
 	size, objects = 0, verify.Unknown
 	info, err := os.Stat(path)
-	if err != nil || info.Size() > maxSmallFile {
+	if err != nil || info.Size() > maxPins {
 		return verify.Unknown, verify.Unknown
 	}
 	f, err := os.Open(path)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"tallyman/verify/archive/internal/durable"
 	"tallyman/verify/archive/internal/rangelock"
 	"tallyman/verify/archive/ledger"
 )
@@ -156,7 +157,7 @@ func (a *Archive) Record(reference, key string) (*Record, error) {
 		return nil, errors.Join(fmt.Errorf("open the record of %s: %w", reference, unknownLatest(err)), lock.close())
 	}
 	state.follow(latest.Phase)
-	counters, _ := readSmall[Counters](lock.path(countsFile)) // zero if they can't be read
+	counters, _ := durable.ReadJSON[Counters](lock.path(countsFile)) // zero if they can't be read
 	return &Record{State: state, Counters: counters, lock: lock, told: state}, nil
 }
 
@@ -301,16 +302,7 @@ func (r *Record) Close() error { return r.lock.close() }
 // State reads what is known of an export that has not landed, without its lock.
 // It fails with fs.ErrNotExist if nothing is known.
 func (a *Archive) State(key string) (State, Counters, error) {
-	return a.StateBy(key, func(key string) (s State, err error) {
-		latest, err := a.ledger.Latest(key)
-		if err != nil {
-			return s, unknownLatest(err)
-		}
-		if s.follow(latest.Phase); s.Key == "" {
-			err = fs.ErrNotExist
-		}
-		return s, err
-	})
+	return a.StateBy(key, func(key string) (State, error) { return toldBy(a.ledger.Latest(key)) })
 }
 
 // StateBy is State for one who knows by other means what the ledger tells, which of does. It
@@ -332,14 +324,14 @@ func (a *Archive) StateBy(key string, of func(key string) (State, error)) (State
 	if state.Key == "" {
 		return State{}, Counters{}, err
 	}
-	counters, _ := readSmall[Counters](filepath.Join(dir, countsFile)) // zero if they can't be read
+	counters, _ := durable.ReadJSON[Counters](filepath.Join(dir, countsFile)) // zero if they can't be read
 	return state, counters, nil
 }
 
 // readState fails with fs.ErrNotExist if there is no file, or no state in it.
 func readState(dir string) (State, error) {
 	path := filepath.Join(dir, stateFile)
-	s, err := readSmall[State](path)
+	s, err := durable.ReadJSON[State](path)
 	if err != nil && !errors.Is(err, syscall.ENOTDIR) {
 		return State{}, err
 	}
@@ -350,24 +342,6 @@ func readState(dir string) (State, error) {
 	_ = json.Compact(&options, s.Options) // undoes the indentation of the file; it was read as JSON
 	s.Options = options.Bytes()
 	return s, nil
-}
-
-// maxSmallFile is more bytes than a state or counters have. readSmall reads no
-// further, and what it then has is not valid JSON.
-const maxSmallFile = 1 << 20
-
-// readSmall reads a small file of JSON. What is not valid is the zero value.
-func readSmall[T any](path string) (v T, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return v, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxSmallFile+1))
-	if err != nil || json.Unmarshal(b, &v) != nil {
-		return *new(T), err
-	}
-	return v, nil
 }
 
 // namesPerRead is how many names of the ingest area States reads at a time.
@@ -394,13 +368,7 @@ func (a *Archive) States() iter.Seq2[State, error] {
 			yield(State{}, fmt.Errorf("list exports that have not landed: %w", unreadableLedger(err)))
 			return
 		}
-		of := func(key string) (s State, err error) {
-			latest, err := index.Lookup(key)
-			if s.follow(latest.Phase); err == nil && s.Key == "" {
-				err = fs.ErrNotExist
-			}
-			return s, err
-		}
+		of := func(key string) (State, error) { return toldBy(index.Lookup(key)) }
 		unlanded := func(yield func(State, error) bool) {
 			for _, key := range index.Unlanded() {
 				if s, err := of(key); !errors.Is(err, fs.ErrNotExist) && !yield(s, err) {

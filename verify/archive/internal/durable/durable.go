@@ -1,5 +1,5 @@
 // Package durable makes the changes of an archive to files and directories, each announced
-// before, and makes durable what was written.
+// before, and makes durable what was written. It also reads what may have been cut short.
 package durable
 
 import (
@@ -134,6 +134,24 @@ func (step Step) WriteJSON(path string, v any) error {
 		return err
 	}
 	return errors.Join(step.Sync(f), f.Close())
+}
+
+// maxJSON is more bytes than a file has that ReadJSON is for. It reads no further, and what it
+// then has is not valid JSON.
+const maxJSON = 1 << 20
+
+// ReadJSON reads a small file of JSON. What is not valid is the zero value.
+func ReadJSON[T any](path string) (v T, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return v, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxJSON+1))
+	if err != nil || json.Unmarshal(b, &v) != nil {
+		return *new(T), err
+	}
+	return v, nil
 }
 
 // Rename moves a file or a directory. The new name is not durable yet.
