@@ -11,7 +11,7 @@ import (
 func (v *views) exports(q Query, list ExportList, problem string) g.Node {
 	content := g.Group{h.H1(g.Text("Exports")), filter(q, list)}
 	if problem != "" {
-		return v.document("Exports", content, h.P(h.Role("alert"), h.Class("problem"), g.Text(problem)))
+		return v.document("Exports", content, alert("problem", problem))
 	}
 	count := list.count(q)
 	if looked := list.looked(q); looked != "" {

@@ -45,7 +45,7 @@ func (v *views) document(title string, content ...g.Node) g.Node {
 func (v *views) message(heading, class, text string, more ...g.Node) g.Node {
 	return v.document("Tallyman",
 		h.H1(g.Text(heading)),
-		h.P(h.Role("alert"), g.If(class != "", h.Class(class)), g.Text(text)),
+		alert(class, text),
 		g.Group(more),
 	)
 }
@@ -99,6 +99,14 @@ func buttons(children ...g.Node) g.Node {
 		return nil
 	}
 	return h.P(h.Class("buttons"), g.Group(children))
+}
+
+// alert is a paragraph that screen readers read out at once, and nil without a text.
+func alert(class, text string) g.Node {
+	if text == "" {
+		return nil
+	}
+	return h.P(h.Role("alert"), g.If(class != "", h.Class(class)), g.Text(text))
 }
 
 // paragraph is a paragraph of a text, and nil without one.

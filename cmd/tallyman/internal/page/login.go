@@ -10,12 +10,8 @@ type login struct{ Form, Next, Problem string }
 
 // login is the form that asks for the token.
 func (v *views) login(l login) g.Node {
-	var problem g.Node
-	if l.Problem != "" {
-		problem = h.P(h.Role("alert"), h.Class("problem"), g.Text(l.Problem))
-	}
 	return v.document(loginTitle,
-		h.H1(g.Text(loginTitle)), problem,
+		h.H1(g.Text(loginTitle)), alert("problem", l.Problem),
 		h.Form(h.Method("post"), h.Action("/login"),
 			hidden("form", l.Form), hidden("next", l.Next),
 			h.P(

@@ -30,10 +30,7 @@ func (v *views) question(q question) g.Node {
 	case q.Lacks:
 		problem = "Say why, in a few words: nothing was done yet."
 	}
-	content := g.Group{h.H1(g.Text(a.Verb.Title() + " " + q.subject() + "?"))}
-	if problem != "" {
-		content = append(content, h.P(h.Role("alert"), h.Class("problem"), g.Text(problem)))
-	}
+	content := g.Group{h.H1(g.Text(a.Verb.Title() + " " + q.subject() + "?")), alert("problem", problem)}
 	if n == 0 {
 		return v.document("Tallyman", content, h.P(g.Text("There is nothing left to "+string(a.Verb)+".")), h.P(link("/", g.Text("Back"))))
 	}
