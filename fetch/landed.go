@@ -62,6 +62,7 @@ func (f *Fetcher) Landed(ctx context.Context, ref Ref) (*archive.Receipt, error)
 	if err != nil {
 		return nil, err
 	}
+	receipt.Earlier = true
 	return receipt, nil
 }
 

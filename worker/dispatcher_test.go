@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -284,6 +285,31 @@ func TestAWorkerWithoutAQueueDrains(t *testing.T) {
 				stop()
 			}
 			mustLand(t, a, ref)
+		})
+	}
+}
+
+// Of an export that another process landed while this one asked its job, that one has told.
+func TestWhoLandsAnExportTells(t *testing.T) {
+	for name, want := range map[string]int{"this one": 1, "another": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			a, ref, told := openArchive(t), parseRef(t, jobRef), 0
+			landing := newFetcher(newProvider(10), a)
+			w := newWorker(nil, a, &fakeFetcher{fetch: landing.Fetch, poll: func(ctx context.Context, ref fetch.Ref) (err error) {
+				if want == 0 {
+					_, err = landing.Fetch(ctx, ref)
+				}
+				return err
+			}})
+			w.OnEnd = func(fetch.Ref, *archive.Receipt, error) { told++ }
+			local := StartLocal(w)
+			receipt, err := local.Fetch(t.Context(), ref)
+			if err := errors.Join(err, local.Close()); err != nil || receipt == nil {
+				t.Errorf("%s: %v, %v", name, receipt, err)
+			}
+			if told != want {
+				t.Errorf("%s: told %d times, want %d", name, told, want)
+			}
 		})
 	}
 }

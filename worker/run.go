@@ -139,7 +139,9 @@ func (r *run) try(ctx context.Context, taskType string) (receipt *archive.Receip
 	})
 	switch {
 	case err == nil:
-		r.notifyEnd(receipt, nil)
+		if !receipt.Earlier { // else another has told, who landed it while this one asked its job
+			r.notifyEnd(receipt, nil)
+		}
 		return receipt, nil
 	case isA[*archive.RemovedError](err): // while its job was asked
 		return nil, errSettled

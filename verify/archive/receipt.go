@@ -63,6 +63,10 @@ type Receipt struct {
 	// have neither.
 	Headers        int64 `json:"headers,omitempty"`
 	HeadersCounted bool  `json:"headers_counted,omitempty"`
+
+	// Earlier is of no file: who returned this receipt to whoever wanted the export did not
+	// land it, since it had landed.
+	Earlier bool `json:"-"`
 }
 
 // Rows says how many records there are, and headers apart from them, such as "2000
