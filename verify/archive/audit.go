@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"slices"
 	"time"
 
 	"tallyman/verify/archive/internal/rangelock"
@@ -51,7 +50,12 @@ func (a *Archive) Absent() iter.Seq2[string, error] {
 			yield("", unreadableLedger(err))
 			return
 		}
-		for _, key := range slices.Sorted(index.Keys()) {
+		keys, err := index.Keys()
+		if err != nil {
+			yield("", unreadableLedger(err))
+			return
+		}
+		for _, key := range keys {
 			if isBag(a.Path(key)) {
 				continue
 			}

@@ -349,15 +349,14 @@ func (a *Archive) Landings(s Shard) (keys []string, bytes int64, err error) {
 	if err != nil {
 		return nil, 0, unreadableLedger(err)
 	}
-	for key := range index.Keys() {
-		if s.Has(key) {
-			keys = append(keys, key)
-		}
+	all, err := index.Keys()
+	if err != nil {
+		return nil, 0, unreadableLedger(err)
 	}
-	slices.Sort(keys)
-	all := keys
-	keys = keys[:0]
 	for _, key := range all {
+		if !s.Has(key) {
+			continue
+		}
 		latest, err := index.Lookup(key)
 		if err == nil && (latest.Presence == nil || latest.Presence.Kind == ledger.Removed) {
 			continue

@@ -370,7 +370,12 @@ func (a *Archive) States() iter.Seq2[State, error] {
 		}
 		of := func(key string) (State, error) { return toldBy(index.Lookup(key)) }
 		unlanded := func(yield func(State, error) bool) {
-			for _, key := range index.Unlanded() {
+			keys, err := index.Unlanded()
+			if err != nil {
+				yield(State{}, unreadableLedger(err))
+				return
+			}
+			for _, key := range keys {
 				if s, err := of(key); !errors.Is(err, fs.ErrNotExist) && !yield(s, err) {
 					return
 				}

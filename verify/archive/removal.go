@@ -11,7 +11,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -247,7 +246,12 @@ func (a *Archive) Removed() iter.Seq2[*RemovedError, error] {
 			yield(nil, unreadableLedger(err))
 			return
 		}
-		for _, key := range slices.Sorted(index.Keys()) {
+		keys, err := index.Keys()
+		if err != nil {
+			yield(nil, unreadableLedger(err))
+			return
+		}
+		for _, key := range keys {
 			latest, err := index.Lookup(key)
 			if err != nil || latest.Presence == nil || latest.Presence.Kind != ledger.Removed || isBag(a.Path(key)) {
 				continue // a line that can't be read is told of with the export

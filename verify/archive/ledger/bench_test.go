@@ -52,7 +52,7 @@ func BenchmarkIndexOfAMillionLines(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		x, err := Open(dir, genesis, nil).Index()
-		if err != nil || len(x.keys) != 500_000 {
+		if err != nil || len(x.last) != 500_000 {
 			b.Fatal(err)
 		}
 	}
@@ -88,5 +88,17 @@ func BenchmarkAppend(b *testing.B) {
 	l := newLedger(b)
 	for b.Loop() {
 		mustAppend(b, l, landed(1))
+	}
+}
+
+func BenchmarkKeysOfAMillionLines(b *testing.B) {
+	x, err := Open(million(), genesis, nil).Index()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if keys, err := x.Keys(); err != nil || len(keys) != 500_000 {
+			b.Fatal(err)
+		}
 	}
 }

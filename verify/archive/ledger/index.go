@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
-	"iter"
-	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -20,7 +19,8 @@ type Index struct {
 
 	mu    sync.RWMutex
 	files []indexedFile
-	keys  map[string]int32 // an index of last
+	seeds [2]maphash.Seed
+	keys  map[keyHash]int32 // an index of last
 	last  []places
 	made  map[string]int64  // the places of the last Created lines, by key
 	taken map[string]int    // lines of side files that were taken in, by RANDOM
@@ -39,6 +39,10 @@ type indexedFile struct {
 
 	opened *os.File // to read lines of, if it is the last of the files, or nil
 }
+
+// A keyHash stands for a key: of millions no two have the same, and the keys themselves
+// would be most of the memory that an Index takes.
+type keyHash [2]uint64
 
 // places are those of the last lines of a key, or -1. A place is the number of its file
 // and its offset in it.
@@ -127,7 +131,10 @@ func (x *Index) refresh(months []string) error {
 				size += info.Size()
 			}
 		}
-		x.keys, x.made, x.taken = make(map[string]int32, min(size, maxRoom)/bytesPerKey), map[string]int64{}, map[string]int{}
+		x.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+		room := min(size, maxRoom) / bytesPerKey
+		x.keys, x.last = make(map[keyHash]int32, room), make([]places, 0, room)
+		x.made, x.taken = map[string]int64{}, map[string]int{}
 	}
 	for i := max(0, len(x.files)-1); i < len(months); i++ {
 		if i == len(x.files) {
@@ -205,6 +212,10 @@ func (x *Index) read(number int, isLast bool) error {
 	return lines.err
 }
 
+func (x *Index) hash(key []byte) keyHash {
+	return keyHash{maphash.Bytes(x.seeds[0], key), maphash.Bytes(x.seeds[1], key)}
+}
+
 // add notes a line at a place.
 func (x *Index) add(line []byte, at int64) {
 	f, ok := fieldsOf(line)
@@ -221,10 +232,11 @@ func (x *Index) add(line []byte, at int64) {
 	if !known || len(f.key) == 0 {
 		return
 	}
-	n, known := x.keys[string(f.key)]
+	hash := x.hash(f.key)
+	n, known := x.keys[hash]
 	if !known {
 		n = int32(len(x.last))
-		x.keys[string(f.key)] = n
+		x.keys[hash] = n
 		x.last = append(x.last, places{-1, -1})
 	}
 	if is.presence {
@@ -295,7 +307,7 @@ func (x *Index) Made(key string) (*Line, error) {
 
 // lookup is Lookup without side files.
 func (x *Index) lookup(key string) (latest Latest, err error) {
-	n, ok := x.keys[key]
+	n, ok := x.keys[x.hash([]byte(key))]
 	if !ok {
 		return Latest{}, nil
 	}
@@ -345,40 +357,60 @@ func (x *Index) lineAt(at int64, key string) (*Line, error) {
 	return &line, nil
 }
 
-// Unlanded returns, in order, the keys of which the last phase may be another than
-// that they landed or were removed.
-func (x *Index) Unlanded() (keys []string) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for key, n := range x.keys {
-		_, later := x.sides[key]
-		if p := x.last[n]; !later && p.phase >= 0 && p.phase != p.presence { // else one line says both: it landed, or was removed
-			keys = append(keys, key)
-		}
-	}
-	for key, latest := range x.sides {
-		if latest.Phase != nil && latest.Phase != latest.Presence {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
+// Keys returns all keys, in order.
+func (x *Index) Keys() ([]string, error) {
+	return x.keysOf(func(places) bool { return true }, func(Latest) bool { return true })
 }
 
-// Keys returns all keys, in no order. The Index must not be refreshed meanwhile.
-func (x *Index) Keys() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		x.mu.RLock()
-		defer x.mu.RUnlock()
-		for key := range x.keys {
-			if !yield(key) {
-				return
-			}
-		}
-		for key := range maps.Keys(x.sides) {
-			if _, ok := x.keys[key]; !ok && !yield(key) {
-				return
-			}
+// Unlanded returns, in order, the keys of which the last phase may be another than
+// that they landed or were removed.
+func (x *Index) Unlanded() ([]string, error) {
+	return x.keysOf( // one line that says both says that it landed, or was removed
+		func(p places) bool { return p.phase >= 0 && p.phase != p.presence },
+		func(l Latest) bool { return l.Phase != nil && l.Phase != l.Presence })
+}
+
+// keysOf returns, in order, the keys whose last lines are wanted: those of files by their
+// places, and those of side files as they are. It reads the keys from their lines, and
+// fails if some of these are not there any more.
+func (x *Index) keysOf(wantPlaces func(places) bool, want func(Latest) bool) (keys []string, err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for key, latest := range x.sides {
+		if want(latest) {
+			keys = append(keys, key)
 		}
 	}
+	found := 0
+	for i, file := range x.files {
+		f, err := os.Open(x.ledger.path(file.name))
+		if err != nil {
+			return nil, err
+		}
+		lines := scanner{r: f, end: file.end}
+		for lines.next() {
+			fields, ok := fieldsOf(lines.line)
+			n, known := x.keys[x.hash(fields.key)]
+			if !ok || !known {
+				continue
+			}
+			at, p := int64(i)<<offsetBits|lines.at, x.last[n]
+			if at != max(p.presence, p.phase) {
+				continue
+			}
+			found++
+			if _, later := x.sides[string(fields.key)]; !later && wantPlaces(p) {
+				keys = append(keys, string(fields.key))
+			}
+		}
+		f.Close()
+		if lines.err != nil {
+			return nil, lines.err
+		}
+	}
+	if found < len(x.last) {
+		return nil, fmt.Errorf("the ledger was changed while it was read: the last lines of %d exports are not there any more", len(x.last)-found)
+	}
+	slices.Sort(keys)
+	return keys, nil
 }

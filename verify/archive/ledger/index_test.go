@@ -1,11 +1,14 @@
 package ledger
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -54,7 +57,11 @@ func mustIndexAll(t testing.TB, l *Ledger) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		got := map[string]Latest{}
-		for key := range x.Keys() {
+		keys, err := x.Keys()
+		if err != nil || !slices.IsSorted(keys) {
+			t.Fatalf("%s: keys %q, %v", name, keys, err)
+		}
+		for _, key := range keys {
 			got[key] = Latest{}
 		}
 		for key := range got {
@@ -74,7 +81,10 @@ func mustIndexAll(t testing.TB, l *Ledger) {
 		if made, err := x.Made("nobody"); made != nil || err != nil {
 			t.Fatalf("%s: made nobody: %v, %v", name, made, err)
 		}
-		unlanded := x.Unlanded()
+		unlanded, err := x.Unlanded()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
 		for key, of := range want {
 			isOne := slices.Contains(unlanded, key)
 			if isPhase := of.Phase != nil && !of.Phase.Kind.IsPresence(); isPhase && !isOne || of.Phase != nil && of.Phase == of.Presence && isOne {
@@ -213,5 +223,25 @@ func TestIndexAndLatestAreOfTheFilesThatAreThere(t *testing.T) {
 		}
 		mustIndexAll(t, l)
 		mustKnow(t, l)
+	}
+}
+
+// The keys are read from the lines, which may be overwritten once they were indexed.
+func TestAKeyWhoseLineIsGoneIsNotLeftOutSilently(t *testing.T) {
+	w := chained(t, 3)
+	l := write(t, map[string][]byte{"2026-12.jsonl": join(w...)})
+	x, err := l.Index()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(l.path("2026-12.jsonl"), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt(bytes.Repeat([]byte{'x'}, len(w[0])-1), int64(len(w[0])))
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := x.Keys(); err == nil || !strings.Contains(err.Error(), "the last lines of 1 exports are not there any more") {
+		t.Errorf("got %q, %v", keys, err)
 	}
 }
