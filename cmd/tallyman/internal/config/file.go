@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 	"github.com/spf13/pflag"
 
 	"tallyman/cmd/tallyman/internal/cli"
@@ -84,14 +85,20 @@ func structures() map[string]structure {
 	}
 }
 
-// errorAt returns a UsageError that says where node is.
-func (r *fileReader) errorAt(node ast.Node, format string, args ...any) error {
-	if mapping, ok := node.(ast.MapNode); ok { // whose own position is its first colon
+// positionOf returns where a node begins. The position of a mapping by itself is its first
+// colon.
+func positionOf(node ast.Node) *token.Position {
+	if mapping, ok := node.(ast.MapNode); ok {
 		if entries := mapping.MapRange(); entries.Next() {
 			node = entries.Key()
 		}
 	}
-	at := node.GetToken().Position
+	return node.GetToken().Position
+}
+
+// errorAt returns a UsageError that says where node is.
+func (r *fileReader) errorAt(node ast.Node, format string, args ...any) error {
+	at := positionOf(node)
 	return cli.Usagef("%s:%d:%d: %w", r.name, at.Line, at.Column, fmt.Errorf(format, args...))
 }
 

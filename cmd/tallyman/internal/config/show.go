@@ -124,13 +124,7 @@ func (o *Options) endpointSettings() (all []Setting) {
 // record notes a setting of the file, its entries each by itself.
 func (r *fileReader) record(name string, value ast.Node) {
 	add := func(name string, node ast.Node) {
-		at := node
-		if mapping, ok := node.(ast.MapNode); ok { // whose own position is its first colon
-			if entries := mapping.MapRange(); entries.Next() {
-				at = entries.Key()
-			}
-		}
-		where := fmt.Sprintf("%s:%d", r.name, at.GetToken().Position.Line)
+		where := fmt.Sprintf("%s:%d", r.name, positionOf(node).Line)
 		r.options.read = append(r.options.read, Setting{name, flow(node), FromFile, where})
 	}
 	_, isStructure := structures()[name]
