@@ -68,26 +68,20 @@ func (r *fileReader) ensure(node ast.Node) error {
 		Window: DefaultWindow, Settle: DefaultSettle, Zone: time.UTC, Format: DefaultFormat, Compression: DefaultCompression, JobsAtOnce: DefaultJobsAtOnce,
 	}
 	e := defaults
-	duration := func(to *time.Duration) entrySetting {
-		return entrySetting{kind: "DURATION", set: func(text string) (err error) { *to, err = flagvalue.ParseDuration(text); return err }}
-	}
-	text := func(to *string) entrySetting {
-		return entrySetting{kind: "string", set: func(text string) error { *to = text; return nil }}
-	}
 	number := func(to *int) entrySetting {
 		return entrySetting{kind: "int", set: func(text string) (err error) { *to, err = strconv.Atoi(text); return err }}
 	}
 	settings := map[string]entrySetting{
 		"place":        {kind: "string", set: func(text string) (err error) { e.Place, err = fetch.ParsePlace(text); return err }},
-		"logstore":     text(&e.LogStore),
-		"query":        text(&e.Query),
-		"window":       duration(&e.Window),
-		"since":        duration(&e.Since),
-		"every":        duration(&e.Every),
-		"settle":       duration(&e.Settle),
+		"logstore":     textSetting(&e.LogStore),
+		"query":        textSetting(&e.Query),
+		"window":       durationSetting(&e.Window, 0),
+		"since":        durationSetting(&e.Since, 0),
+		"every":        durationSetting(&e.Every, 0),
+		"settle":       durationSetting(&e.Settle, 0),
 		"align":        {kind: "string", set: func(text string) (err error) { e.Zone, err = flagvalue.ParseZone(text); return err }},
-		"format":       text(&e.Format),
-		"compression":  text(&e.Compression),
+		"format":       textSetting(&e.Format),
+		"compression":  textSetting(&e.Compression),
 		"max-records":  number(&e.MaxRecords),
 		"jobs-at-once": number(&e.JobsAtOnce),
 		"delete-jobs":  {kind: "bool", set: func(text string) (err error) { e.DeleteJobs, err = strconv.ParseBool(text); return err }},

@@ -1,13 +1,11 @@
 package config
 
 import (
-	"errors"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
-	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/fetch"
 )
 
@@ -27,14 +25,6 @@ const DefaultGrace = 2 * time.Hour
 // expect reads what is expected of places.
 func (r *fileReader) expect(node ast.Node) error {
 	e := Expectation{Grace: DefaultGrace}
-	duration := func(to *time.Duration, least time.Duration) func(string) error {
-		return func(text string) (err error) {
-			if *to, err = flagvalue.ParseDuration(text); err == nil && *to < least {
-				err = errors.New("must be at least " + least.String())
-			}
-			return err
-		}
-	}
 	settings := map[string]entrySetting{
 		"place": {kind: "string", set: func(text string) error {
 			place, err := fetch.ParsePlace(text)
@@ -44,10 +34,10 @@ func (r *fileReader) expect(node ast.Node) error {
 			}
 			return err
 		}},
-		"every":    {kind: "DURATION", set: duration(&e.Every, minEvery)},
-		"grace":    {kind: "DURATION", set: duration(&e.Grace, 0)},
-		"logstore": {kind: "string", set: func(text string) error { e.LogStore = text; return nil }},
-		"query":    {kind: "string", set: func(text string) error { e.Query = text; return nil }},
+		"every":    durationSetting(&e.Every, minEvery),
+		"grace":    durationSetting(&e.Grace, 0),
+		"logstore": textSetting(&e.LogStore),
+		"query":    textSetting(&e.Query),
 	}
 	return r.entries(node, "declaration", "{place: sls://REGION/PROJECT/, every: 26h}", settings, func(entry ast.Node) error {
 		switch {

@@ -14,8 +14,6 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"tallyman/cmd/tallyman/internal/cli"
-	"tallyman/cmd/tallyman/internal/flagvalue"
 	"tallyman/cmd/tallyman/internal/notify"
 )
 
@@ -80,25 +78,11 @@ func newTarget() notify.Target {
 
 // targetReaders are the settings of a target.
 func targetReaders(t *notify.Target) map[string]entrySetting {
-	text := func(to *string) entrySetting {
-		return entrySetting{kind: "string", set: func(text string) error { *to = text; return nil }}
-	}
-	file := func(to *string) entrySetting {
-		return entrySetting{kind: "string", set: func(text string) (err error) { *to, err = expandHome(text); return err }}
-	}
-	duration := func(to *time.Duration, least time.Duration) entrySetting {
-		return entrySetting{kind: "DURATION", set: func(text string) (err error) {
-			if *to, err = flagvalue.ParseDuration(text); err == nil && *to < least {
-				err = errors.New("must be at least " + least.String())
-			}
-			return err
-		}}
-	}
 	return map[string]entrySetting{
-		"name": text(&t.Name), "keyword": text(&t.Keyword), "command": file(&t.Command),
-		"url-file": file(&t.URL.File), "url-env": text(&t.URL.Env), "secret-file": file(&t.Secret.File), "secret-env": text(&t.Secret.Env),
-		"server": text(&t.Server), "from": text(&t.From), "to": text(&t.To), "user": text(&t.User), "password-file": file(&t.Password.File), "password-env": text(&t.Password.Env),
-		"gather": duration(&t.Gather, minGather), "interval": duration(&t.Interval, minInterval), "every": duration(&t.Every, minPing),
+		"name": textSetting(&t.Name), "keyword": textSetting(&t.Keyword), "command": pathSetting(&t.Command),
+		"url-file": pathSetting(&t.URL.File), "url-env": textSetting(&t.URL.Env), "secret-file": pathSetting(&t.Secret.File), "secret-env": textSetting(&t.Secret.Env),
+		"server": textSetting(&t.Server), "from": textSetting(&t.From), "to": textSetting(&t.To), "user": textSetting(&t.User), "password-file": pathSetting(&t.Password.File), "password-env": textSetting(&t.Password.Env),
+		"gather": durationSetting(&t.Gather, minGather), "interval": durationSetting(&t.Interval, minInterval), "every": durationSetting(&t.Every, minPing),
 		"by": oneOf(notify.Services, func(s notify.Service) { t.By = s }), "tls": oneOf([]string{notify.TLSImplicit, notify.TLSStart, notify.TLSNone}, func(s string) { t.TLS = s }),
 		"on": {kind: "stringSlice", set: func(text string) error {
 			t.On = nil
@@ -119,21 +103,6 @@ func targetReaders(t *notify.Target) map[string]entrySetting {
 			return nil
 		}},
 	}
-}
-
-// oneOf is a setting that has one of a few words.
-func oneOf[T ~string](words []T, set func(T)) entrySetting {
-	var known []string
-	for _, word := range words {
-		known = append(known, string(word))
-	}
-	return entrySetting{kind: strings.Join(known, "|"), set: func(text string) error {
-		if !slices.Contains(known, text) {
-			return fmt.Errorf("%s: must be one of %s%s", text, strings.Join(known, ", "), cli.DidYouMean("", text, known))
-		}
-		set(T(text))
-		return nil
-	}}
 }
 
 // checkTarget says what a target lacks of what its service needs, or has too much.
@@ -168,8 +137,12 @@ func checkMail(t *notify.Target) error {
 	if err != nil {
 		return errors.New("must have server: HOST:PORT")
 	}
-	if t.TLS == "" {
-		t.TLS = map[bool]string{true: notify.TLSImplicit, false: notify.TLSStart}[port == "465"]
+	switch {
+	case t.TLS != "":
+	case port == "465": // which the standard has for mail by TLS
+		t.TLS = notify.TLSImplicit
+	default:
+		t.TLS = notify.TLSStart
 	}
 	_, fromErr := mail.ParseAddress(t.From)
 	_, toErr := mail.ParseAddressList(t.To)

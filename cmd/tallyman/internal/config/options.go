@@ -1,9 +1,8 @@
 // Package config has the settings of the command. Each setting is a flag, a
 // variable of the environment and a key of the configuration file: --part-size,
 // TALLYMAN_PART_SIZE and part-size. A flag takes precedence over the
-// environment, and that over the file. Four settings are of the file alone:
-// what is special about places, the schedule of a worker, what is expected of places,
-// and what is kept from deletion.
+// environment, and that over the file. Some settings are of the file alone, such as the
+// schedule of a worker and whom it notifies: those in structures.
 package config
 
 import (

@@ -21,12 +21,7 @@ const (
 func (r *fileReader) recheck(node ast.Node) error {
 	var set worker.Recheck
 	settings := map[string]entrySetting{
-		"every": {kind: "DURATION", set: func(text string) (err error) {
-			if set.Every, err = flagvalue.ParseDuration(text); err == nil && set.Every < minRecheck {
-				err = errors.New("must be at least " + minRecheck.String())
-			}
-			return err
-		}},
+		"every": durationSetting(&set.Every, minRecheck),
 		"rate": {kind: "SIZE", set: func(text string) (err error) {
 			if set.Rate, err = flagvalue.ParseSize(text); err == nil && set.Rate < minRecheckRate {
 				err = errors.New("must be at least 64KiB, in bytes a second")
