@@ -130,3 +130,21 @@ func FuzzAllowHost(f *testing.F) {
 		}
 	})
 }
+
+// In each setting that names a file or a directory, ~ is the home, also in the file.
+func TestTheHomeIsKnownInEachPath(t *testing.T) {
+	t.Setenv("HOME", "/home/ops")
+	for name := range New(providers).paths() {
+		o := New(providers)
+		flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+		for _, add := range []func(*Options, *pflag.FlagSet){(*Options).AddCommon, (*Options).AddReferences, (*Options).AddQueue, (*Options).AddCatalog, (*Options).AddPage} {
+			add(o, flags)
+		}
+		known := map[string]*pflag.Flag{}
+		flags.VisitAll(func(f *pflag.Flag) { known[f.Name] = f })
+		r := &fileReader{name: "config.yaml", options: o, flags: flags, known: known}
+		if err := r.read([]byte(name + ": ~/x\n")); err != nil || *o.paths()[name] != "/home/ops/x" {
+			t.Errorf("%s: %q, %v", name, *o.paths()[name], err)
+		}
+	}
+}

@@ -83,7 +83,7 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 			}
 		}
 	}
-	for _, path := range []*string{&o.Archive, &o.RedisCA, &o.RedisPasswordFile, &o.References, &o.File, &o.CacheDir, &o.PageTokenFile, &o.PageCert, &o.PageKey, &o.PageClientCA} {
+	for _, path := range o.paths() {
 		if !strings.HasPrefix(*path, "~") {
 			continue
 		}

@@ -172,7 +172,7 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 	given := flag != nil && flag.Changed
 	for _, value := range values {
 		text, err := r.text(value, kind)
-		if err == nil && slices.Contains(paths, name) {
+		if err == nil && r.options.paths()[name] != nil {
 			if text, err = expandHome(text); err != nil {
 				return r.errorAt(value, "%w", err)
 			}
@@ -191,7 +191,13 @@ func (r *fileReader) setting(key, value ast.Node, name string) error {
 }
 
 // paths are the settings in which ~ is the home.
-var paths = []string{"archive", "redis-ca", "redis-cert", "redis-key", "redis-password-file", "page-token-file"}
+func (o *Options) paths() map[string]*string {
+	return map[string]*string{
+		"archive": &o.Archive, "cache-dir": &o.CacheDir, "config": &o.File, "file": &o.References,
+		"redis-ca": &o.RedisCA, "redis-cert": &o.RedisCert, "redis-key": &o.RedisKey, "redis-password-file": &o.RedisPasswordFile,
+		"page-token-file": &o.PageTokenFile, "page-tls-cert": &o.PageCert, "page-tls-key": &o.PageKey, "page-client-ca": &o.PageClientCA,
+	}
+}
 
 // expandHome does what a shell does to an argument that begins with ~, but not to the
 // end of --archive=~/archive, nor to the environment.
