@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/text/width"
 
@@ -49,12 +50,8 @@ func (d *digest) message() (Message, bool) {
 			continue
 		}
 		counts = append(counts, fmt.Sprintf("%d %s", len(about), words[topic].title))
-		heading := fmt.Sprintf("%s: %d", words[topic].heading, len(about))
-		if all := d.inAll[topic]; all > int64(len(about)) {
-			heading += fmt.Sprintf(" (%d in all)", all)
-		}
 		m.Topics = append(m.Topics, topic)
-		m.Lines = append(append(m.Lines, heading), list(about)...)
+		m.Lines = append(append(m.Lines, heading(topic, len(about), d.inAll[topic])...), list(about)...)
 	}
 	if d.cleared {
 		counts = append(counts, "all clear")
@@ -62,11 +59,25 @@ func (d *digest) message() (Message, bool) {
 		m.Lines = append(m.Lines, "Nothing is wrong now of what was told.")
 	}
 	m.Title = "Tallyman: " + strings.Join(counts, ", ")
-	for i := len(counts) - 1; i > 0 && len(m.Title) > columns; i-- { // the lines tell of the rest
+	for i := len(counts) - 1; i > 0 && columnsOf(m.Title) > columns; i-- { // the lines tell of the rest
 		m.Title = "Tallyman: " + strings.Join(counts[:i], ", ") + ", …"
 	}
 	m.Lines = append(m.Lines, shorten("archive "+d.archive, columns))
 	return m, len(m.Topics) > 0
+}
+
+// heading says how many events of a topic there are, and how many more are known of before
+// them. It takes two lines if there are too many for one.
+func heading(topic Topic, events int, inAll int64) []string {
+	text := fmt.Sprintf("%s: %d", words[topic].heading, events)
+	if inAll <= int64(events) {
+		return []string{text}
+	}
+	all := fmt.Sprintf(" (%d in all)", inAll)
+	if columnsOf(text+all) > columns {
+		return []string{text, all}
+	}
+	return []string{text + all}
 }
 
 // daily is the message of a day, of all that is wrong.
@@ -117,14 +128,16 @@ func list(about []Event) (lines []string) {
 
 // shorten leaves out the middle of a text that is too long for a line, and what is secret.
 func shorten(text string, limit int) string {
-	letters := []rune(redact.Text(text))
-	total := 0
-	for _, r := range letters {
-		total += widthOf(r)
+	text = strings.Map(func(r rune) rune { // a name may have any letter in it
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, redact.Text(text))
+	if columnsOf(text) <= limit {
+		return text
 	}
-	if total <= limit {
-		return string(letters)
-	}
+	letters := []rune(text)
 	head, tail, taken := 0, len(letters), 1 // of the sign that something is left out
 	for ; taken+widthOf(letters[head]) <= limit*2/5; head++ {
 		taken += widthOf(letters[head])
@@ -133,6 +146,14 @@ func shorten(text string, limit int) string {
 		taken += widthOf(letters[tail-1])
 	}
 	return string(letters[:head]) + "…" + string(letters[tail:])
+}
+
+// columnsOf is how many columns a text takes.
+func columnsOf(text string) (n int) {
+	for _, r := range text {
+		n += widthOf(r)
+	}
+	return n
 }
 
 // widthOf is how many columns a letter takes.

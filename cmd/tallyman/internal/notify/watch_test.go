@@ -136,11 +136,7 @@ func (s *scene) hears(d time.Duration, topics []Topic, texts ...string) Message 
 		}
 	}
 	for line := range strings.Lines(m.Text()) {
-		n := 0
-		for _, r := range strings.TrimSpace(line) {
-			n += widthOf(r)
-		}
-		if n > columns {
+		if n := columnsOf(strings.TrimSuffix(line, "\n")); n > columns {
 			s.t.Errorf("%d columns: %s", n, line)
 		}
 	}
