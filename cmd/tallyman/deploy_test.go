@@ -80,11 +80,65 @@ func TestTheUnitFitsTheProgram(t *testing.T) {
 		t.Skip("systemd-analyze is not there")
 	}
 	file := filepath.Join(t.TempDir(), "tallyman.service")
-	if err := os.WriteFile(file, []byte(unit), 0o644); err != nil {
+	withSecrets := regexp.MustCompile(`(?m)^#(LoadCredential|Environment|MemoryMax)=`).ReplaceAllString(unit, "$1=")
+	for _, text := range []string{unit, withSecrets} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if said, err := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput(); err != nil || bytes.Contains(said, []byte("tallyman.service:")) {
+			t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+		}
+	}
+}
+
+// Each file with a secret that the comments and variables of a deployment name is one that
+// the deployment gives to the worker, those of notify: too.
+func TestEachSecretIsWhereTheDeploymentSays(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	unit, manifests, compose := deployed(t, "systemd"), deployed(t, "kubernetes"), deployed(t, "compose")
+	example, err := os.ReadFile("../../.env.example")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if said, err := exec.Command(analyze, "verify", "--man=no", file).CombinedOutput(); err != nil || bytes.Contains(said, []byte("tallyman.service:")) {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	var file document
+	if err := yaml.Unmarshal([]byte(compose), &file); err != nil {
+		t.Fatal(err)
+	}
+	var ofUnit, ofPod, ofContainer []string // the paths that there are; what ends in / or _ is the beginning of many
+	for _, m := range regexp.MustCompile(`(?m)^#LoadCredential=([^:]+):`).FindAllStringSubmatch(unit, -1) {
+		ofUnit = append(ofUnit, "/run/credentials/tallyman.service/"+m[1])
+	}
+	for _, m := range regexp.MustCompile(`mountPath: (/run/\S+),`).FindAllStringSubmatch(manifests, -1) {
+		ofPod = append(ofPod, m[1]+"/")
+	}
+	for _, secret := range append(words(at(file, "services", "worker", "secrets")), words(at(file, "services", "page", "secrets"))...) {
+		if at(file, "secrets", secret, "file") == nil {
+			t.Errorf("compose has no file for the secret %s", secret)
+		}
+		ofContainer = append(ofContainer, "/run/secrets/"+secret)
+	}
+	named := regexp.MustCompile(`(?:-file: |-file |-file, |_FILE: |_FILE=|_FILE, value: )(/run/[a-z/_.-]*[a-z])`)
+	for _, d := range []struct {
+		text   string
+		given  []string
+		naming []string // what must be named at least
+	}{
+		{strings.ReplaceAll(unit, "%d/", "/run/credentials/tallyman.service/"), append(ofUnit, "/run/credentials/tallyman.service/notify_"), []string{"notify_slack", "redis-password", "alibaba", "huawei"}},
+		{manifests, ofPod, []string{"notify/slack", "notify/mail", "alibaba", "huawei"}},
+		{compose + string(example), ofContainer, []string{"notify_url", "notify_secret", "mail_password", "page_token", "alibaba_credentials", "huawei_credentials"}},
+	} {
+		var found []string
+		for _, m := range named.FindAllStringSubmatch(d.text, -1) {
+			found = append(found, m[1])
+			if !slices.ContainsFunc(d.given, func(path string) bool { return path == m[1] || strings.TrimRight(path, "/_") != path && strings.HasPrefix(m[1], path) }) {
+				t.Errorf("nothing is at %s, of %q", m[1], d.given)
+			}
+		}
+		for _, name := range d.naming {
+			if !slices.ContainsFunc(found, func(path string) bool { return strings.HasSuffix(path, "/"+name) }) {
+				t.Errorf("nobody says where %s is: %q", name, found)
+			}
+		}
 	}
 }
 

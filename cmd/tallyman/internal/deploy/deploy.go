@@ -31,6 +31,9 @@ const redisImage = "redis:7.4-alpine"
 // UnitPath is where the unit belongs.
 const UnitPath = "/etc/systemd/system/tallyman.service"
 
+// credentials is where systemd shows its secrets to the unit.
+const credentials = "/run/credentials/tallyman.service"
+
 // ErrPath is of a path that would have to be quoted in a unit, in a way of its own for
 // each line.
 var ErrPath = errors.New("no unit can name a path with spaces, quotes or backslashes")
@@ -47,7 +50,7 @@ func Systemd(w io.Writer, s Settings) error {
 	if s.Redis == "" {
 		redis = "# Without a Redis, a schedule in the configuration file says what to fetch.\n#Environment=TALLYMAN_REDIS=redis://queue.internal:6379/0"
 	}
-	return write(w, "systemd.service", map[string]string{"Path": UnitPath, "Program": s.Program, "Archive": s.Archive, "Redis": redis})
+	return write(w, "systemd.service", map[string]string{"Path": UnitPath, "Program": s.Program, "Archive": s.Archive, "Redis": redis, "Credentials": credentials})
 }
 
 // Kubernetes writes the manifests of workers and their Redis.
