@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
 
 	"tallyman/worker"
 )
@@ -130,7 +131,9 @@ func TestEachSecretIsWhereTheDeploymentSays(t *testing.T) {
 		var found []string
 		for _, m := range named.FindAllStringSubmatch(d.text, -1) {
 			found = append(found, m[1])
-			if !slices.ContainsFunc(d.given, func(path string) bool { return path == m[1] || strings.TrimRight(path, "/_") != path && strings.HasPrefix(m[1], path) }) {
+			if !slices.ContainsFunc(d.given, func(path string) bool {
+				return path == m[1] || strings.TrimRight(path, "/_") != path && strings.HasPrefix(m[1], path)
+			}) {
 				t.Errorf("nothing is at %s, of %q", m[1], d.given)
 			}
 		}
@@ -226,6 +229,18 @@ func TestTheManifestsFitTheProgram(t *testing.T) {
 	}
 	if claim, _ := at(pod, "volumes", 0, "persistentVolumeClaim", "claimName").(string); !names["PersistentVolumeClaim/"+claim] || words(at(byKind["PersistentVolumeClaim"], "spec", "accessModes"))[0] != "ReadWriteMany" {
 		t.Errorf("the claim %q is not there, or is of one node", claim)
+	}
+	var out []any // the ports that a worker reaches anywhere
+	rules, _ := at(byKind["NetworkPolicy"], "spec", "egress").([]any)
+	for _, rule := range rules {
+		if at(rule, "to", 0, "ipBlock", "cidr") == "0.0.0.0/0" {
+			for i := 0; at(rule, "ports", i) != nil; i++ {
+				out = append(out, at(rule, "ports", i, "port"))
+			}
+		}
+	}
+	if diff := cmp.Diff([]any{uint64(443), uint64(465), uint64(587)}, out); diff != "" { // of services, chats and webhooks, and of mail
+		t.Errorf("a worker does not reach whom it is to ask or to tell:\n%s", diff)
 	}
 	scaler := byKind["ScaledObject"]
 	if list := at(scaler, "spec", "triggers", 0, "metadata", "listName"); list != worker.PendingFetches || at(scaler, "spec", "minReplicaCount") != uint64(1) {
