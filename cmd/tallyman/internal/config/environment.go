@@ -68,9 +68,6 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 	if err != nil {
 		return err
 	}
-	if err := o.checkNames(flags, known); err != nil {
-		return err
-	}
 	if f := flags.Lookup("endpoint"); f != nil && counts(flags, f) {
 		for _, provider := range o.providers {
 			name := variable("endpoint-" + provider)
@@ -90,6 +87,9 @@ func (o *Options) Complete(flags *pflag.FlagSet, known func() map[string]*pflag.
 		if *path, err = expandHome(*path); err != nil {
 			return &cli.UsageError{Err: err}
 		}
+	}
+	if err := o.checkNames(flags, known); err != nil {
+		return err
 	}
 	if err := o.readFile(flags, known); err != nil {
 		return err

@@ -38,13 +38,14 @@ func (r *Report) Keys(account, id, source string, needed bool, err error) {
 	}
 }
 
-// Private looks whether a file with secrets, if it is there, can be read by others.
+// Private looks whether a file with secrets, if it is there, is open to others than its owner
+// and those of its group who may read it.
 func (r *Report) Private(path string) {
 	info, err := os.Stat(path)
 	if err != nil || runtime.GOOS == "windows" {
 		return
 	}
 	if mode := info.Mode().Perm(); mode&0o077&^fs.FileMode(0o040) != 0 {
-		r.Warn("credentials.file", "chmod 600 "+path, "%s can be read by every user (mode %04o)", path, mode)
+		r.Warn("credentials.file", "chmod 600 "+path, "%s can be read by others, or changed (mode %04o)", path, mode)
 	}
 }
