@@ -43,6 +43,7 @@ type Cloud struct {
 	newest    map[string][]*jobState               // the jobs of a project, the newest first, if they are as they were when they were listed
 	logstores map[string]map[string]*logstoreState // by project and log store
 	quotas    map[string]int                       // unfinished jobs, by project
+	creations map[string][]Creation                // by project
 	added     int                                  // jobs and tasks so far: the next one's number
 	orders    map[string]*orderState               // by "ORDER/KEY"
 	instances map[string]*instanceState
@@ -67,7 +68,7 @@ func New(o Options) *Cloud {
 			Calls: map[string]int{}, Refused: map[string]int{},
 			Jobs: map[string]ItemCounts{}, Orders: map[string]ItemCounts{}, Tasks: map[string]ItemCounts{}, Objects: map[string]ItemCounts{},
 		},
-		projects: map[string]map[string]*jobState{}, newest: map[string][]*jobState{}, logstores: map[string]map[string]*logstoreState{}, quotas: map[string]int{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
+		projects: map[string]map[string]*jobState{}, newest: map[string][]*jobState{}, logstores: map[string]map[string]*logstoreState{}, quotas: map[string]int{}, creations: map[string][]Creation{}, orders: map[string]*orderState{}, instances: map[string]*instanceState{},
 		dumpTasks: map[string]*dumpTaskState{}, buckets: map[string]*bucketState{}, nonces: map[string]time.Time{},
 	}
 }

@@ -245,21 +245,28 @@ func (r jobRequest) check() *apierr.Error {
 	return nil
 }
 
-// createJob makes a job that starts, runs and succeeds, one step a call. In a project
-// without log stores its rows are of no log.
+// createJob notes the call, whether or not it makes a job.
 func (c *Cloud) createJob(q slsCall) (any, *apierr.Error) {
 	var r jobRequest
 	if err := json.Unmarshal(q.body, &r); err != nil {
 		return nil, apierr.New(http.StatusBadRequest, "ParameterInvalid", "The body is not the JSON of a job: %v", err)
 	}
+	bad := c.makeJob(q.project, r)
+	c.creations[q.project] = append(c.creations[q.project], newCreation(r, bad))
+	return nil, bad
+}
+
+// makeJob makes a job that starts, runs and succeeds, one step a call. In a project
+// without log stores its rows are of no log.
+func (c *Cloud) makeJob(project string, r jobRequest) *apierr.Error {
 	if bad := r.check(); bad != nil {
-		return nil, bad
+		return bad
 	}
-	if c.projects[q.project][r.Name] != nil {
-		return nil, apierr.New(http.StatusBadRequest, "JobAlreadyExist", "Job %s already exists.", r.Name)
+	if c.projects[project][r.Name] != nil {
+		return apierr.New(http.StatusBadRequest, "JobAlreadyExist", "Job %s already exists.", r.Name)
 	}
-	if bad := c.overQuota(q.project); bad != nil {
-		return nil, bad
+	if bad := c.overQuota(project); bad != nil {
+		return bad
 	}
 	f, seed := r.Configuration, fnv.New64a()
 	seed.Write([]byte(r.Name))
@@ -271,15 +278,15 @@ func (c *Cloud) createJob(q slsCall) (any, *apierr.Error) {
 		Statuses: []string{JobStarting, JobRunning, JobSucceeded},
 		File:     File{Rows: int(min(f.ToTime-f.FromTime, maxCreatedRows)), Format: f.Sink.ContentType, Codec: f.Sink.CompressionType, Seed: seed.Sum64()},
 	}
-	if len(c.logstores[q.project]) > 0 {
-		l, bad := c.logstore(slsCall{project: q.project, name: f.Logstore})
+	if len(c.logstores[project]) > 0 {
+		l, bad := c.logstore(slsCall{project: project, name: f.Logstore})
 		if bad != nil {
-			return nil, bad
+			return bad
 		}
 		if bad := l.result(&job, c.options.Now()); bad != nil {
-			return nil, bad
+			return bad
 		}
 	}
-	c.addJob(c.newJobState(q.project, job))
-	return nil, nil
+	c.addJob(c.newJobState(project, job))
+	return nil
 }
