@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +33,10 @@ var clouds sync.Map
 //	cloud logstore NAME SETTING...    adds a log store, or changes it
 //	cloud hour NAME LOGSTORE N [QUERY] adds a job of a log store for the hour that began N full hours ago
 //	cloud month LOGSTORE SETTING...   adds jobs h720 to h1 for the hours of thirty days, but for gaps, and sets
-//	                                  FROM and TO to these days; hours are numbers with commas
+//	                                  FROM and TO to these days; hours are numbers with commas, and HN is when
+//	                                  the hour N of them began
+//	cloud made LOGSTORE N,N...        for these hours of the month, and for no others, jobs were made since, one each,
+//	                                  and no name was asked for with two configurations
 //	cloud instance NAME SETTING...    says how an instance of DBS tells of its tasks
 //	cloud task INSTANCE/ID SETTING... adds a download task of DBS, or replaces it
 //	cloud dump ID SETTING...          adds a dump task of DIS, or replaces it
@@ -49,8 +53,12 @@ func cloudCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	stored, _ := clouds.Load(ts.Getenv("WORK"))
 	cloud, name := stored.(*sandbox.Cloud), args[1]
-	if args[0] == "month" {
+	switch args[0] {
+	case "month":
 		stageMonth(ts, cloud, name, args[2:])
+		return
+	case "made":
+		expectMade(ts, cloud, name, args[2])
 		return
 	}
 	if stage, ok := staged[args[0]]; ok {
@@ -156,6 +164,7 @@ func stageMonth(ts *testscript.TestScript, cloud *sandbox.Cloud, logstore string
 			n, err := strconv.Atoi(text)
 			ts.Check(err)
 			is[what][n] = true
+			ts.Setenv("H"+text, to.Add(time.Duration(-n)*time.Hour).Format(time.RFC3339))
 		}
 	}
 	hour := func(n int) time.Time { return to.Add(time.Duration(-n) * time.Hour) }
@@ -180,6 +189,36 @@ func stageMonth(ts *testscript.TestScript, cloud *sandbox.Cloud, logstore string
 	})
 	ts.Setenv("FROM", hour(hours).Format(time.RFC3339))
 	ts.Setenv("TO", to.Format(time.RFC3339))
+}
+
+func expectMade(ts *testscript.TestScript, cloud *sandbox.Cloud, logstore, hours string) {
+	to, err := time.Parse(time.RFC3339, ts.Getenv("TO"))
+	ts.Check(err)
+	creations := cloud.Creations(testProject)
+	ts.Check(sameConfigurations(creations))
+	var made []string
+	for _, c := range creations {
+		if c.Refused == "" && c.Logstore == logstore {
+			made = append(made, strconv.Itoa(int(to.Sub(c.FromTime).Hours())))
+		}
+	}
+	want := strings.Split(hours, ",")
+	slices.Sort(want)
+	if slices.Sort(made); !slices.Equal(made, want) {
+		ts.Fatalf("jobs were made for the hours %v, want %v", made, want)
+	}
+}
+
+// sameConfigurations fails if a job of one name was asked for with two configurations.
+func sameConfigurations(creations []sandbox.Creation) error {
+	first := map[string]string{}
+	for _, c := range creations {
+		if before, ok := first[c.Name]; ok && before != c.Configuration {
+			return fmt.Errorf("%s was asked for as %s and as %s", c.Name, before, c.Configuration)
+		}
+		first[c.Name] = c.Configuration
+	}
+	return nil
 }
 
 func startCloud(ts *testscript.TestScript, token []string) {
