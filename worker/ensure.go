@@ -78,19 +78,49 @@ func isDead(err error) bool {
 	return state == fetch.Failed || state == fetch.Expired || errors.Is(err, fetch.ErrNotFound)
 }
 
-// create has the job made, and waits while the service has too many. The ledger is told once
-// of a job of our own: a process that was killed behind its call leaves that to the next, and a
-// job that others made is theirs.
+// lookPause is how far apart an Ensurer looks whether another has done with a job.
+const lookPause = 50 * time.Millisecond
+
+// alone does something with a job while no other Ensurer of the archive makes or deletes it.
+func (e *Ensurer) alone(ctx context.Context, ref fetch.Ref, do func() error) error {
+	for {
+		end, err := e.Archive.Exclusive("job-" + ref.Key())
+		if err == nil {
+			defer end()
+			return do()
+		}
+		if !errors.Is(err, archive.ErrBusy) {
+			return err
+		}
+		if err := fetch.Sleep(ctx, lookPause); err != nil {
+			return err
+		}
+	}
+}
+
+// create has the job made, and waits while the service has too many.
 func (e *Ensurer) create(ctx context.Context, ref fetch.Ref, c fetch.Creation) error {
 	c.Maker = e.Archive.ID()
-	_, isOwn, err := e.Creator.Create(ctx, c)
-	for errors.Is(err, fetch.ErrThrottled) {
+	for {
+		err := e.alone(ctx, ref, func() error { return e.createAlone(ctx, ref, c) })
+		if !errors.Is(err, fetch.ErrThrottled) {
+			return err
+		}
 		e.note(ref, "its job can't be made yet: "+err.Error())
 		if err := fetch.Sleep(ctx, max(e.Patience, fetch.RetryAfter(err))); err != nil {
 			return err
 		}
-		_, isOwn, err = e.Creator.Create(ctx, c)
 	}
+}
+
+// createAlone has the job made, unless its export has landed meanwhile: then it may be deleted
+// already. The ledger is told once of a job of our own: a process that was killed behind its
+// call leaves that to the next, and a job that others made is theirs.
+func (e *Ensurer) createAlone(ctx context.Context, ref fetch.Ref, c fetch.Creation) error {
+	if _, err := e.Archive.Landed(ref.Key()); err == nil {
+		return nil
+	}
+	_, isOwn, err := e.Creator.Create(ctx, c)
 	if err != nil || !isOwn {
 		return err
 	}
@@ -129,15 +159,19 @@ func (e *Ensurer) fetch(ctx context.Context, ref fetch.Ref) (*archive.Receipt, e
 
 // Delete removes a job from its service, if the ledger says that it was made by an Ensurer of
 // this archive, and tells the ledger. It reports whether it did.
-func (e *Ensurer) Delete(ctx context.Context, ref fetch.Ref) (bool, error) {
-	made, err := e.made(ref)
-	if made == nil || err != nil {
-		return false, err
-	}
-	if err := e.Creator.Delete(ctx, ref); err != nil && !errors.Is(err, fetch.ErrNotFound) {
-		return false, err
-	}
-	return true, e.Archive.Ledger().Append(ledger.Line{Kind: ledger.Deleted, Ref: ref.String(), Key: ref.Key(), Window: made.Window})
+func (e *Ensurer) Delete(ctx context.Context, ref fetch.Ref) (deleted bool, err error) {
+	err = e.alone(ctx, ref, func() error {
+		made, err := e.made(ref)
+		if made == nil || err != nil {
+			return err
+		}
+		if err := e.Creator.Delete(ctx, ref); err != nil && !errors.Is(err, fetch.ErrNotFound) {
+			return err
+		}
+		deleted = true
+		return e.Archive.Ledger().Append(ledger.Line{Kind: ledger.Deleted, Ref: ref.String(), Key: ref.Key(), Window: made.Window})
+	})
+	return deleted, err
 }
 
 func (e *Ensurer) note(ref fetch.Ref, text string) {

@@ -223,6 +223,55 @@ func TestOnlyJobsOfOurOwnAreDeleted(t *testing.T) {
 	}
 }
 
+// A visited Creator has someone come in before it makes a job, who is not waited for long.
+type visited struct {
+	fetch.Creator
+	visit func()
+}
+
+func (v *visited) Create(ctx context.Context, c fetch.Creation) (fetch.Ref, bool, error) {
+	done := make(chan struct{})
+	go func() { defer close(done); v.visit() }()
+	select {
+	case <-done:
+	case <-time.After(200 * time.Millisecond):
+	}
+	return v.Creator.Create(ctx, c)
+}
+
+// A job that another process deletes, since its export has landed, between the look of one and
+// its call is not made once more.
+func TestAJobThatHasLandedIsNotMadeAgain(t *testing.T) {
+	cloud, provider := ensureCloud(t, nil)
+	dir := t.TempDir()
+	open := func(creator fetch.Creator) *Ensurer {
+		store, err := archive.Open(dir, "", archive.SiteEmpty)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &Ensurer{Archive: store, Creator: creator, Fetch: newFetcher(newProvider(10), store).Fetch}
+	}
+	one := open(provider)
+	gone := make(chan error, 1)
+	two := open(&visited{provider, func() {
+		ref, _, err := one.Ensure(t.Context(), ensureWindow(t, 0))
+		if err == nil {
+			_, err = one.Delete(t.Context(), ref)
+		}
+		gone <- err
+	}})
+	_, receipt, err := two.Ensure(t.Context(), ensureWindow(t, 0))
+	if err != nil || receipt == nil {
+		t.Errorf("got %v", err)
+	}
+	if err := <-gone; err != nil {
+		t.Errorf("the other got %v", err)
+	}
+	if jobs := cloud.Jobs(ensureProject); len(jobs) != 0 {
+		t.Errorf("%s is left, though it has landed and was deleted", jobs[0].Name)
+	}
+}
+
 // Await has an export fetched by the queue, whatever that is. What was given up is tried
 // anew, unless its job is dead.
 func TestAwaitWaitsForTheQueue(t *testing.T) {
