@@ -37,6 +37,14 @@ func (a *app) catalogOptions() catalog.Options {
 	return catalog.Options{Dir: dir, PlaceOf: placeOf}
 }
 
+// followOptions are those of a catalog that is kept open, which is to hold little of what it
+// has read.
+func (a *app) followOptions() catalog.Options {
+	o := a.catalogOptions()
+	o.Memory = 8 << 20
+	return o
+}
+
 // openCatalog opens the catalog of an archive, and tells what is odd about it. The caller
 // closes it, and returns its Cut, if it has one, behind all that it tells.
 func (a *app) openCatalog(cmd *cobra.Command, store *archive.Archive) (*catalog.Catalog, error) {

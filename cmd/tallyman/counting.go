@@ -76,20 +76,9 @@ func (a *app) keepCounting(ctx context.Context, store *archive.Archive, provider
 	return func() { cancel(); <-ended }
 }
 
-// refresh reads on in the ledger.
-func (c *counting) refresh(ctx context.Context) (err error) {
-	if c.catalog != nil {
-		return c.catalog.Refresh(ctx)
-	}
-	options := c.app.catalogOptions()
-	options.Memory = catalogMemory
-	c.catalog, err = catalog.Open(ctx, c.archive, options)
-	return err
-}
-
 // events are the lines of an export, also those of other processes since due.
-func (c *counting) events(key string) ([]ledger.Line, error) {
-	if err := c.refresh(context.Background()); err != nil {
+func (c *counting) events(key string) (_ []ledger.Line, err error) {
+	if c.catalog, err = catalog.Follow(context.Background(), c.catalog, c.archive, c.app.followOptions()); err != nil {
 		return nil, err
 	}
 	return c.catalog.Events(key)
@@ -97,7 +86,7 @@ func (c *counting) events(key string) ([]ledger.Line, error) {
 
 // due finds the counts that are due. Whoever has just had an export land asks for itself.
 func (c *counting) due(ctx context.Context) (counts []worker.DueCount, err error) {
-	if err := c.refresh(ctx); err != nil {
+	if c.catalog, err = catalog.Follow(ctx, c.catalog, c.archive, c.app.followOptions()); err != nil {
 		return nil, err
 	}
 	now := time.Now()

@@ -98,9 +98,7 @@ func (s *scheduledEnsure) run(ctx context.Context) error {
 // lacking finds what lacks by a catalog of its own, which it does not keep: it is asked for
 // rarely.
 func (s *scheduledEnsure) lacking(ctx context.Context, plan *ensurePlan) ([]fetch.Creation, error) {
-	options := s.app.catalogOptions()
-	options.Memory = catalogMemory
-	known, err := catalog.Open(ctx, s.archive, options)
+	known, err := catalog.Open(ctx, s.archive, s.app.followOptions())
 	if err != nil {
 		return nil, err
 	}

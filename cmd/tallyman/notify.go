@@ -15,7 +15,6 @@ import (
 	"tallyman/cmd/tallyman/internal/notify"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
-	"tallyman/verify/archive/catalog"
 	"tallyman/worker"
 )
 
@@ -143,12 +142,7 @@ func (a *app) startNotifying(ctx context.Context, store *archive.Archive, queue 
 		name = absolute
 	}
 	w := &notify.Watcher{
-		Archive: store, Name: name, Expect: a.expectations(), Targets: a.Notify, Log: log,
-		Catalog: func(ctx context.Context) (*catalog.Catalog, error) {
-			options := a.catalogOptions()
-			options.Memory = catalogMemory
-			return catalog.Open(ctx, store, options)
-		},
+		Archive: store, Name: name, Catalog: a.followOptions(), Expect: a.expectations(), Targets: a.Notify, Log: log,
 		Well: func(ctx context.Context) error { return unwell(ctx, ready) },
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -44,12 +44,8 @@ func newObserver(ctx context.Context, a *app, store *archive.Archive, queue *wor
 	return o
 }
 
-// How old what the catalog tells may be, and how much memory it may take to hold what it
-// has read.
-const (
-	freshness     = 2 * time.Second
-	catalogMemory = 8 << 20
-)
+// freshness is how old what the catalog tells may be.
+const freshness = 2 * time.Second
 
 var errCatalogBusy = errors.New("the catalog is being made of the ledger: try again soon")
 
@@ -71,22 +67,15 @@ func (o *observer) ask(ctx context.Context, do func(*statusCommand) error) error
 
 // refresh reads on in the ledger, unless that was just done.
 func (o *observer) refresh() (err error) {
-	switch {
-	case o.catalog == nil:
-		options := o.app.catalogOptions()
-		options.Memory = catalogMemory
-		if o.catalog, err = catalog.Open(o.ctx, o.archive, options); err != nil {
-			return err
-		}
-		if o.catalog.InMemory != "" {
-			o.log.Warn("the catalog of the archive is in memory, and is made anew by each process", "why", o.catalog.InMemory)
-		}
-	case o.stale.Swap(false) || time.Since(o.refreshed) > freshness:
-		if err = o.catalog.Refresh(o.ctx); err != nil {
-			return err
-		}
-	default:
+	isFirst := o.catalog == nil
+	if !o.stale.Swap(false) && time.Since(o.refreshed) <= freshness && !isFirst {
 		return nil
+	}
+	if o.catalog, err = catalog.Follow(o.ctx, o.catalog, o.archive, o.app.followOptions()); err != nil {
+		return err
+	}
+	if isFirst && o.catalog.InMemory != "" {
+		o.log.Warn("the catalog of the archive is in memory, and is made anew by each process", "why", o.catalog.InMemory)
 	}
 	o.refreshed = time.Now()
 	return nil

@@ -86,6 +86,15 @@ func OpenExisting(ctx context.Context, a *archive.Archive, o Options) (*Catalog,
 	return Open(ctx, a, o)
 }
 
+// Follow is Open for a caller who keeps the catalog: c is what it returned before, which it
+// refreshes, or nil. The caller keeps what it returns, whatever the error.
+func Follow(ctx context.Context, c *Catalog, a *archive.Archive, o Options) (*Catalog, error) {
+	if c == nil {
+		return Open(ctx, a, o)
+	}
+	return c, c.Refresh(ctx)
+}
+
 func lastSlash(s string) int {
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i] == '/' {

@@ -11,6 +11,7 @@
 //	e, err := c.Export(key)                                          // one, and
 //	lines, err := c.Events(key)                                      // what the ledger tells of it
 //	err = c.Refresh(ctx)                                             // read on; Open has done so
+//	c, err = catalog.Follow(ctx, c, store, options)                  // either, for one who keeps it
 //
 // Open and Refresh read what the ledger has that the catalog lacks. All that is asked in
 // between is answered from one state of it.

@@ -87,12 +87,11 @@ type situation struct {
 }
 
 // situation asks the catalog, which is read on before.
-func (w *Watcher) situation(ctx context.Context, now time.Time) (*situation, error) {
-	if err := w.refresh(ctx); err != nil {
+func (w *Watcher) situation(ctx context.Context, now time.Time) (_ *situation, err error) {
+	if w.catalog, err = catalog.Follow(ctx, w.catalog, w.Archive, w.Catalog); err != nil {
 		return nil, err
 	}
 	s := &situation{sums: map[Topic]int64{}}
-	var err error
 	if s.findings, err = w.findings(now); err != nil {
 		return nil, err
 	}

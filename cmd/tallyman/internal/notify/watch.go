@@ -33,7 +33,7 @@ var tries = []time.Duration{0, 5 * time.Second, 20 * time.Second}
 type Watcher struct {
 	Archive *archive.Archive
 	Name    string // of the archive, for people
-	Catalog func(context.Context) (*catalog.Catalog, error)
+	Catalog catalog.Options
 	Expect  []coverage.Expectation
 	Targets []Target
 	Well    func(context.Context) error // says why a ping is not to be sent; nil: it always is
@@ -216,13 +216,4 @@ func (w *Watcher) find(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
-}
-
-// refresh reads on in the catalog, which is opened first.
-func (w *Watcher) refresh(ctx context.Context) (err error) {
-	if w.catalog == nil {
-		w.catalog, err = w.Catalog(ctx)
-		return err
-	}
-	return w.catalog.Refresh(ctx)
 }

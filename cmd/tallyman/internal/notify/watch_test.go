@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"tallyman/verify/archive"
-	"tallyman/verify/archive/catalog"
 	"tallyman/verify/archive/coverage"
 	"tallyman/verify/archive/ledger"
 )
@@ -63,7 +62,6 @@ func (s *scene) watcher() *Watcher {
 	a := s.open()
 	return &Watcher{
 		Archive: a, Name: "/srv/archive", Targets: slices.Clone(s.targets), Expect: s.expect, Log: slog.New(slog.DiscardHandler),
-		Catalog: func(ctx context.Context) (*catalog.Catalog, error) { return catalog.Open(ctx, a, catalog.Options{}) },
 		send: func(_ context.Context, _ *Target, m Message) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
