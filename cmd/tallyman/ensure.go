@@ -18,6 +18,7 @@ import (
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
+	"tallyman/verify/archive/coverage"
 	"tallyman/worker"
 )
 
@@ -137,14 +138,13 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	lacking, err := a.planEnsure(cmd, store, providers, plan)
-	if err != nil {
+	if err := a.planEnsure(cmd, store, providers, plan); err != nil {
 		return err
 	}
 	report := a.newReport(cmd, store)
 	defer report.Close()
 	if a.DryRun {
-		return printLacking(report, creator, lacking)
+		return printLacking(report, creator, plan)
 	}
 	if store.Made {
 		fmt.Fprintln(cmd.ErrOrStderr(), a.made(store))
@@ -159,47 +159,45 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 			}
 			return queue.FetchUnlessDead(ctx, ref)
 		}}
-	c.ensureAll(cmd.Context(), lacking)
+	c.ensureAll(cmd.Context())
 	return report.Exit()
 }
 
-// planEnsure returns what is to be made, and tells how much that is.
-func (a *app) planEnsure(cmd *cobra.Command, store *archive.Archive, providers map[string]fetch.Provider, plan *ensurePlan) ([]fetch.Creation, error) {
+// planEnsure finds what is to be made, and tells how much that is.
+func (a *app) planEnsure(cmd *cobra.Command, store *archive.Archive, providers map[string]fetch.Provider, plan *ensurePlan) error {
 	var known *catalog.Catalog
 	if store != nil {
 		var err error
 		if known, err = a.openCatalog(cmd, store); err != nil {
-			return nil, err
+			return err
 		}
 		defer known.Close()
 	}
-	windows := plan.windows()
-	lacking, settled, err := plan.lacking(known, windows)
-	if err != nil {
-		return nil, err
+	if err := plan.look(known); err != nil {
+		return err
 	}
-	told := fmt.Sprintf("%s of %s, of which %d lack", cli.Plural(int64(len(windows)), "window"), flagvalue.FormatDuration(plan.Window), len(lacking))
+	told := fmt.Sprintf("%s of %s, of which %d lack", cli.Plural(int64(plan.windows), "window"), flagvalue.FormatDuration(plan.Window), len(plan.lacking))
 	if plan.MaxRecords > 0 {
-		parts, records, uncounted, err := plan.split(cmd.Context(), providers, lacking, settled)
+		records, uncounted, err := plan.split(cmd.Context(), providers)
 		switch {
 		case err != nil:
-			return nil, err
+			return err
 		case uncounted != nil:
 			told += fmt.Sprintf("; none is split: %v", uncounted)
 		default:
-			told += fmt.Sprintf(", with %s; %s", cli.Plural(records, "record"), cli.Plural(int64(len(parts)), "job"))
+			told += fmt.Sprintf(", with %s; %s", cli.Plural(records, "record"), cli.Plural(int64(len(plan.lacking)), "job"))
 		}
-		lacking = parts
 	}
 	if !a.Quiet {
 		fmt.Fprintln(cmd.ErrOrStderr(), redact.Text(told))
 	}
-	return lacking, nil
+	return nil
 }
 
 // printLacking prints the jobs that would be made.
-func printLacking(report *cli.Report, creator fetch.Creator, lacking []fetch.Creation) error {
-	for _, c := range lacking {
+func printLacking(report *cli.Report, creator fetch.Creator, plan *ensurePlan) error {
+	for _, w := range plan.lacking {
+		c := plan.creation(w)
 		ref, err := creator.NewJob(c)
 		if err != nil {
 			return err
@@ -220,20 +218,20 @@ type ensuring struct {
 	note      func(ref fetch.Ref, text string)
 }
 
-// ensureAll has windows exported, several at once, the first ones first.
-func (c *ensuring) ensureAll(ctx context.Context, lacking []fetch.Creation) {
-	next := make(chan fetch.Creation)
+// ensureAll has the windows exported that lack, several at once, the first ones first.
+func (c *ensuring) ensureAll(ctx context.Context) {
+	next := make(chan coverage.Span)
 	var running sync.WaitGroup
-	for range min(c.plan.JobsAtOnce, len(lacking)) {
+	for range min(c.plan.JobsAtOnce, len(c.plan.lacking)) {
 		running.Go(func() {
-			for creation := range next {
-				c.ensureOne(ctx, creation)
+			for window := range next {
+				c.ensureOne(ctx, c.plan.creation(window))
 			}
 		})
 	}
-	for _, creation := range lacking {
+	for _, window := range c.plan.lacking {
 		select {
-		case next <- creation:
+		case next <- window:
 		case <-ctx.Done():
 		}
 	}

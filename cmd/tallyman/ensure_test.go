@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -31,7 +32,7 @@ func TestWindowsBetween(t *testing.T) {
 		{"hours of a short day", at(berlin, 3, 29, 0, 0), at(berlin, 3, 30, 0, 0), time.Hour, berlin, 23, at(berlin, 3, 29, 0, 0), at(berlin, 3, 30, 0, 0)},
 		{"parts of a long day", at(berlin, 10, 25, 0, 0), at(berlin, 10, 26, 0, 0), 6 * time.Hour, berlin, 5, at(berlin, 10, 25, 0, 0), at(berlin, 10, 26, 0, 0)},
 	} {
-		windows := windowsBetween(c.since, c.until, c.length, c.zone)
+		windows := slices.Collect(windowsBetween(c.since, c.until, c.length, c.zone))
 		if len(windows) != c.want {
 			t.Errorf("%s: %d windows, want %d", c.name, len(windows), c.want)
 			continue
@@ -46,7 +47,7 @@ func TestWindowsBetween(t *testing.T) {
 		}
 	}
 	for day := 1; day < 20; day++ { // weeks begin on the same days, whatever since is
-		for _, w := range windowsBetween(at(time.UTC, 11, day, 5, 0), at(time.UTC, 12, 31, 0, 0), 7*24*time.Hour, time.UTC) {
+		for w := range windowsBetween(at(time.UTC, 11, day, 5, 0), at(time.UTC, 12, 31, 0, 0), 7*24*time.Hour, time.UTC) {
 			if w.From/86400%7 != 0 || w.To-w.From != 7*86400 {
 				t.Errorf("since the %d: %+v", day, w)
 			}

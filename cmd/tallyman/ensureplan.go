@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"tallyman/cmd/tallyman/internal/config"
@@ -12,23 +13,32 @@ import (
 	"tallyman/worker"
 )
 
-// An ensurePlan is what is to be exported, and in which time.
+// An ensurePlan is what is to be exported, in which time, and what of that lacks. A window is
+// a span: a year has half a million minutes.
 type ensurePlan struct {
 	config.Ensure
 	since, until time.Time
 	again        bool // what has landed is exported once more
+
+	windows int             // in the time
+	lacking []coverage.Span // windows to export, in order
+	settled []coverage.Span // time that does not lack, in order
+	instead map[coverage.Span]string
 }
 
 func (p *ensurePlan) group() string { return windowGroup(p.LogStore, p.Query) }
 
-// windows are the windows of the time.
-func (p *ensurePlan) windows() []coverage.Span {
-	return windowsBetween(p.since, p.until, p.Window, p.Zone)
+// creation is what is to be made for a window.
+func (p *ensurePlan) creation(w coverage.Span) fetch.Creation {
+	return fetch.Creation{
+		Window: fetch.Window{Place: p.Place, Group: p.group(), From: time.Unix(w.From, 0).UTC(), To: time.Unix(w.To, 0).UTC()},
+		Format: p.Format, Compression: p.Compression, Instead: p.instead[w],
+	}
 }
 
-// windowsBetween returns the windows of that length from since on that end by until. They
+// windowsBetween yields the windows of that length from since on that end by until. They
 // begin at midnight of the zone, and the last of a day ends at the next, whatever its hours.
-func windowsBetween(since, until time.Time, length time.Duration, zone *time.Location) (windows []coverage.Span) {
+func windowsBetween(since, until time.Time, length time.Duration, zone *time.Location) iter.Seq[coverage.Span] {
 	const day = 24 * time.Hour
 	since = since.In(zone)
 	midnight := time.Date(since.Year(), since.Month(), since.Day(), 0, 0, 0, 0, zone)
@@ -37,53 +47,50 @@ func windowsBetween(since, until time.Time, length time.Duration, zone *time.Loc
 		date := time.Date(since.Year(), since.Month(), since.Day(), 0, 0, 0, 0, time.UTC)
 		midnight = midnight.AddDate(0, 0, -(int(date.Unix()/int64(day.Seconds())) % days))
 	}
-	for ; midnight.Before(until); midnight = midnight.AddDate(0, 0, days) {
-		next := midnight.AddDate(0, 0, days)
-		for from := midnight; from.Before(next); {
-			to := from.Add(length)
-			if length >= day || to.After(next) {
-				to = next
+	return func(yield func(coverage.Span) bool) {
+		for at := midnight; at.Before(until); at = at.AddDate(0, 0, days) {
+			next := at.AddDate(0, 0, days)
+			for from := at; from.Before(next); {
+				to := from.Add(length)
+				if length >= day || to.After(next) {
+					to = next
+				}
+				if !from.Before(since) && !to.After(until) && !yield(coverage.SpanOf(from, to)) {
+					return
+				}
+				from = to
 			}
-			if !from.Before(since) && !to.After(until) {
-				windows = append(windows, coverage.SpanOf(from, to))
-			}
-			from = to
 		}
 	}
-	return windows
 }
 
-// lacking returns what is to be made for the windows that a catalog, which may be nil, shows
-// to lack or, to export them once more, for all of them; and the time that does not lack.
-func (p *ensurePlan) lacking(known *catalog.Catalog, windows []coverage.Span) (lacking []fetch.Creation, settled []coverage.Span, err error) {
-	instead := map[coverage.Span]string{}
+// look finds the windows that a catalog, which may be nil, shows to lack or, to export them
+// once more, all of them.
+func (p *ensurePlan) look(known *catalog.Catalog) (err error) {
 	switch {
 	case known == nil:
 	case p.again:
-		instead, err = newestExports(known, p.Place, p.group())
+		p.instead, err = newestExports(known, p.Place, p.group())
 	default:
-		settled, err = settledSpans(known, p.Place, p.group())
+		p.settled, err = settledSpans(known, p.Place, p.group())
 	}
 	if err == nil && known != nil {
 		err = cutOf(known)
 	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	rest := settled
-	for _, w := range windows {
+	rest := p.settled
+	for w := range windowsBetween(p.since, p.until, p.Window, p.Zone) {
+		p.windows++
 		for len(rest) > 0 && rest[0].To <= w.From {
 			rest = rest[1:]
 		}
-		if len(rest) > 0 && rest[0].From <= w.From && w.To <= rest[0].To {
-			continue
+		if len(rest) == 0 || w.From < rest[0].From || rest[0].To < w.To {
+			p.lacking = append(p.lacking, w)
 		}
-		lacking = append(lacking, fetch.Creation{
-			Window: fetch.Window{Place: p.Place, Group: p.group(), From: time.Unix(w.From, 0).UTC(), To: time.Unix(w.To, 0).UTC()},
-			Format: p.Format, Compression: p.Compression, Instead: instead[w],
-		})
 	}
-	return lacking, settled, nil
+	return nil
 }
 
 // settledSpans is the time of a group that is not lacking, in order: exports cover it that are
@@ -125,64 +132,62 @@ func newestExports(known *catalog.Catalog, place fetch.Ref, group string) (map[c
 	return newest, nil
 }
 
-// split divides windows that have more records than a job is to have.
-func (p *ensurePlan) split(ctx context.Context, providers map[string]fetch.Provider, lacking []fetch.Creation, settled []coverage.Span) (parts []fetch.Creation, records int64, uncounted, err error) {
+// split halves the windows that have more records than a job is to have, as often as it takes:
+// each is counted once. It returns how many records there are in all. If one can't be counted,
+// all stay as they are, and why is uncounted.
+func (p *ensurePlan) split(ctx context.Context, providers map[string]fetch.Provider) (records int64, uncounted, err error) {
 	witness, ok := serviceOf[fetch.Witness](providers, p.Place)
 	if !ok {
-		return lacking, 0, worker.ErrNoWitness, nil
+		return 0, worker.ErrNoWitness, nil
 	}
-	s := &splitting{witness: witness, most: int64(p.MaxRecords), settled: settled}
-	return s.split(ctx, lacking)
+	s := &splitting{plan: p, witness: witness}
+	for _, w := range p.lacking {
+		count, err := s.count(ctx, w)
+		switch {
+		case errors.Is(err, fetch.ErrNotCountable):
+			return 0, err, nil
+		case err != nil:
+			return 0, nil, err
+		}
+		records += count
+		if err := s.halve(ctx, w, count); err != nil {
+			return 0, nil, err
+		}
+	}
+	p.lacking = s.parts
+	return records, nil, nil
 }
 
 // A splitting divides windows that have more records than a job may have.
 type splitting struct {
+	plan    *ensurePlan
 	witness fetch.Witness
-	most    int64           // records of a window
-	settled []coverage.Span // what is not exported again, in order
-	parts   []fetch.Creation
+	parts   []coverage.Span
 }
 
-// split returns what is to be made for windows: each is counted once, and one with more
-// records than may be is halved, as often as it takes. It returns how many records there are
-// in all. A window that can't be counted stays as it is, and why is uncounted.
-func (s *splitting) split(ctx context.Context, windows []fetch.Creation) (parts []fetch.Creation, records int64, uncounted, err error) {
-	for _, c := range windows {
-		count, err := s.witness.Count(ctx, c.Window)
-		switch {
-		case errors.Is(err, fetch.ErrNotCountable):
-			return windows, 0, err, nil
-		case err != nil:
-			return nil, 0, nil, err
-		}
-		records += count.Records
-		if err := s.halve(ctx, c, count.Records); err != nil {
-			return nil, 0, nil, err
-		}
-	}
-	return s.parts, records, nil, nil
+func (s *splitting) count(ctx context.Context, w coverage.Span) (int64, error) {
+	count, err := s.witness.Count(ctx, s.plan.creation(w).Window)
+	return count.Records, err
 }
 
 // halve adds a window of so many records, or its halves: what the first has is counted, and
 // the second has the rest.
-func (s *splitting) halve(ctx context.Context, c fetch.Creation, records int64) error {
-	span := coverage.SpanOf(c.From, c.To)
-	if covered := coverage.Common(s.settled, []coverage.Span{span}); len(covered) == 1 && covered[0] == span {
+func (s *splitting) halve(ctx context.Context, w coverage.Span, records int64) error {
+	if covered := coverage.Common(s.plan.settled, []coverage.Span{w}); len(covered) == 1 && covered[0] == w {
 		return nil
 	}
-	middle := c.From.Add(c.To.Sub(c.From) / 2).Truncate(time.Second)
-	if records <= s.most || !middle.After(c.From) {
-		s.parts = append(s.parts, c)
+	middle := w.From + (w.To-w.From)/2
+	if records <= int64(s.plan.MaxRecords) || middle == w.From {
+		s.parts = append(s.parts, w)
 		return nil
 	}
-	first, second := c, c
-	first.To, second.From = middle, middle
-	count, err := s.witness.Count(ctx, first.Window)
+	first, second := coverage.Span{From: w.From, To: middle}, coverage.Span{From: middle, To: w.To}
+	count, err := s.count(ctx, first)
 	if err != nil {
 		return err
 	}
-	if err := s.halve(ctx, first, count.Records); err != nil {
+	if err := s.halve(ctx, first, count); err != nil {
 		return err
 	}
-	return s.halve(ctx, second, max(0, records-count.Records))
+	return s.halve(ctx, second, max(0, records-count))
 }

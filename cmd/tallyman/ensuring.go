@@ -73,15 +73,14 @@ func (s *scheduledEnsure) keep(ctx context.Context) {
 func (s *scheduledEnsure) run(ctx context.Context) error {
 	now := time.Now()
 	plan := &ensurePlan{Ensure: s.Ensure, since: now.Add(-s.Since), until: now.Add(-s.Settle)}
-	lacking, err := s.lacking(ctx, plan)
-	if err != nil || len(lacking) == 0 {
+	if err := s.look(ctx, plan); err != nil || len(plan.lacking) == 0 {
 		return err
 	}
 	creator, ok := serviceOf[fetch.Creator](s.providers, s.Place)
 	if !ok {
 		return fmt.Errorf("%s: its service makes no jobs of windows", s.Place)
 	}
-	s.log.Info("windows lack, and are exported", "place", s.Place.String(), "exports", len(lacking))
+	s.log.Info("windows lack, and are exported", "place", s.Place.String(), "exports", len(plan.lacking))
 	note := func(ref fetch.Ref, text string) { s.log.Debug("note", "ref", ref.String(), "note", redact.Text(text)) }
 	c := &ensuring{app: s.app, plan: plan, testifier: newTestifier(s.archive, s.providers, s.archive.SinceLanded), note: note, end: s.tell}
 	c.ensurer = &worker.Ensurer{Archive: s.archive, Creator: creator, Patience: max(s.app.Poll.Value, time.Second), Note: note,
@@ -91,24 +90,22 @@ func (s *scheduledEnsure) run(ctx context.Context) error {
 			}
 			return s.worker.Await(ctx, ref)
 		}}
-	c.ensureAll(ctx, lacking)
+	c.ensureAll(ctx)
 	return nil
 }
 
-// lacking finds what lacks by a catalog of its own, which it does not keep: it is asked for
+// look finds what lacks by a catalog of its own, which it does not keep: it is asked for
 // rarely.
-func (s *scheduledEnsure) lacking(ctx context.Context, plan *ensurePlan) ([]fetch.Creation, error) {
+func (s *scheduledEnsure) look(ctx context.Context, plan *ensurePlan) error {
 	known, err := catalog.Open(ctx, s.archive, s.app.followOptions())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer known.Close()
-	lacking, settled, err := plan.lacking(known, plan.windows())
-	if err != nil || plan.MaxRecords == 0 {
-		return lacking, err
+	if err = plan.look(known); err == nil && plan.MaxRecords > 0 {
+		_, _, err = plan.split(ctx, s.providers)
 	}
-	parts, _, _, err := plan.split(ctx, s.providers, lacking, settled)
-	return parts, err
+	return err
 }
 
 // tell logs that a window could not be exported. The queue logs what lands.
