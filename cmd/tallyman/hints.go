@@ -124,7 +124,8 @@ var hints = []struct {
 	{"host-refused", when{test: isType[*hostguard.NotAllowedError]}, "if you trust the host, name it by --allow-host"},
 	{"host-refused", when{is: hostguard.ErrHost}, ""},
 	{"host-refused", when{}, "if you trust the host, name it by --allow-host"},
-	{"job-expired", when{}, "export it anew"},
+	{"job-expired", when{test: func(f failure) bool { return f.ref.Scheme() == "sls" }}, "its result is gone, and no retry brings it back: make the job anew, by tallyman ensure PLACE --logstore LOGSTORE --since TIME, or in the console of SLS"},
+	{"job-expired", when{}, "its result is gone, and no retry brings it back: make the job anew in the provider's console, and fetch that"},
 	{"job-failed", when{is: fetch.ErrConflict}, "see at the service who made that job, and remove it there: ensure makes none beside it"},
 	{"job-failed", when{}, "export it anew"},
 	{"network", when{is: fetch.ErrProxyAway}, "see that the proxy in HTTPS_PROXY runs, or name the host in NO_PROXY to do without it"},
@@ -193,6 +194,12 @@ const hintDamagedCopy = "copy the damaged bags again from where they are whole, 
 
 // retryIsVain are the causes of failures that another attempt ends by again.
 var retryIsVain = []worker.Cause{"job-expired", "unproven"}
+
+// vainInShort are the hints for those causes, in a line of a message.
+var vainInShort = map[string]string{
+	"job-expired": "no retry helps: make the jobs anew",
+	"unproven":    "no retry helps: nothing proves them",
+}
 
 // retryCommand returns the command that helps an export that failed by a cause, or "" if
 // there is none: the one that tries it again, unless that is vain.

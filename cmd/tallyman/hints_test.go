@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +47,8 @@ func TestAHintFitsTheError(t *testing.T) {
 		{job, fmt.Errorf("fetch: %w", context.Canceled), "run again: what was received is kept"},
 		{job, &fetch.NotReadyError{}, "run again later, or wait longer with --wait"},
 		{job, &fetch.JobError{State: fetch.Failed}, "export it anew"},
+		{job, &fetch.JobError{State: fetch.Expired}, "its result is gone, and no retry brings it back: make the job anew, by tallyman ensure sls://cn-a/p/ --logstore LOGSTORE --since TIME, or in the console of SLS"},
+		{"dbs://cn-hangzhou/i/t", &fetch.JobError{State: fetch.Expired}, "its result is gone, and no retry brings it back: make the job anew in the provider's console, and fetch that"},
 		{job, &fetch.PanicError{}, "this is a mistake in tallyman: please report it"},
 		{job, fmt.Errorf("fetch: %w", &hostguard.NotAllowedError{Host: "a.example:80"}), "if you trust the host, name it: --allow-host a.example:80"},
 		{job, &hostguard.NotAllowedError{}, "if you trust the host, name it by --allow-host"},
@@ -174,6 +177,9 @@ func TestWhatARetryCanNotHelpGetsAnotherCommand(t *testing.T) {
 		{"https://h/a.csv#records=5", "unproven", "tallyman fetch 'https://h/a.csv#records=5&md5=…'"},
 		{"a record that can't be read", "unproven", ""},
 	} {
+		if isVain := slices.Contains(retryIsVain, test.cause); isVain != (vainInShort[string(test.cause)] != "") || len(vainInShort[string(test.cause)]) > 36 {
+			t.Errorf("%s: a retry is in vain: %t, and a message says %q", test.cause, isVain, vainInShort[string(test.cause)])
+		}
 		if got := retryCommand(test.reference, test.cause); got != test.want {
 			t.Errorf("%s, %s: %q, want %q", test.reference, test.cause, got, test.want)
 		}

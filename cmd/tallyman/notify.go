@@ -142,7 +142,7 @@ func (a *app) startNotifying(ctx context.Context, store *archive.Archive, queue 
 		name = absolute
 	}
 	w := &notify.Watcher{
-		Archive: store, Name: name, Catalog: a.followOptions(), Expect: a.expectations(), Targets: a.Notify, Log: log,
+		Archive: store, Name: name, Catalog: a.followOptions(), Expect: a.expectations(), Hints: vainInShort, Targets: a.Notify, Log: log,
 		Well: func(ctx context.Context) error { return unwell(ctx, ready) },
 	}
 	ctx, cancel := context.WithCancel(ctx)

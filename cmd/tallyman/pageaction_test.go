@@ -74,6 +74,9 @@ func TestThePageDoesWhatTheCommandsDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if shown := get(t, h, "/", nil).Body.String(); !strings.Contains(shown, "it has expired; its result is gone, and no retry brings it back: make the job anew, by tallyman ensure "+watchedPlace) {
+		t.Errorf("the page does not say what helps: %s", shown)
+	}
 	if asked := get(t, h, "/act?verb=retry&phase=failed", nil).Body.String(); !strings.Contains(asked, "Retry 3 exports") || !strings.Contains(asked, "1 export failed by job-expired: another attempt ends the same way") {
 		t.Errorf("what is vain is not told: %s", asked)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
@@ -91,6 +92,8 @@ func groupOf(c catalog.Cause) page.Group {
 		g.Command = "tallyman verify --repair " + cli.ShellQuote(c.Sample.Ref)
 	case retryCommand(c.Sample.Ref, worker.Cause(c.Cause)) != "":
 		g.Command = "tallyman retry --cause " + c.Cause
+	default:
+		g.Message = strings.TrimPrefix(g.Message+"; "+hintFor(worker.Cause(c.Cause), c.Sample.Ref, nil), "; ")
 	}
 	return g
 }

@@ -147,6 +147,9 @@ func (c *statusCommand) printGroup(group []*statusLine) {
 	if command != "" && !(isVain && len(group) > 1) {
 		fmt.Fprintf(c.stdout, "          %s%s\n", command, hint)
 		hint = ""
+	} else if isVain {
+		fmt.Fprintf(c.stdout, "          %s\n", sample.Hint)
+		hint = ""
 	}
 	if sample.Cause == "job-failed" || sample.Cause == "not-found" || isVain {
 		which := cli.ShellQuote(sample.Reference)

@@ -33,6 +33,7 @@ type digest struct {
 	inAll   map[Topic]int64 // what is wrong now, told before or not
 	cleared bool            // of what was told, nothing is wrong any more
 	archive string          // as a person knows it
+	hints   map[string]string
 }
 
 // message is the message of a digest, and false if there is nothing to tell.
@@ -51,7 +52,7 @@ func (d *digest) message() (Message, bool) {
 		}
 		counts = append(counts, fmt.Sprintf("%d %s", len(about), words[topic].title))
 		m.Topics = append(m.Topics, topic)
-		m.Lines = append(append(m.Lines, heading(topic, len(about), d.inAll[topic])...), list(about)...)
+		m.Lines = append(append(m.Lines, heading(topic, len(about), d.inAll[topic])...), d.list(about)...)
 	}
 	if d.cleared {
 		counts = append(counts, "all clear")
@@ -95,7 +96,7 @@ func (d *digest) daily(now time.Time, landed catalog.Sum, waiting int64) Message
 }
 
 // list lists what a topic is about, by cause, the most frequent first.
-func list(about []Event) (lines []string) {
+func (d *digest) list(about []Event) (lines []string) {
 	byCause := map[string][]Event{}
 	var causes []string
 	for _, e := range about {
@@ -114,6 +115,9 @@ func list(about []Event) (lines []string) {
 		of := byCause[cause]
 		if cause != "" {
 			lines = append(lines, shorten(fmt.Sprintf(" %s: %d", cause, len(of)), columns))
+		}
+		if hint := d.hints[cause]; hint != "" {
+			lines = append(lines, "  ("+hint+")")
 		}
 		for j, e := range of {
 			if j == share {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"tallyman/verify/archive/catalog"
 )
 
@@ -33,5 +35,18 @@ func TestEachLineFitsAPhone(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What no retry helps is told with what does, whatever else has failed.
+func TestAMessageSaysWhereNoRetryHelps(t *testing.T) {
+	t.Parallel()
+	d := &digest{archive: "night", hints: map[string]string{"job-expired": "no retry helps: make the jobs anew"}, events: []Event{
+		{Failed, "sls://r/p/a", "job-expired"}, {Failed, "sls://r/p/b", "job-expired"}, {Failed, "sls://r/p/c", "network"},
+	}}
+	m, _ := d.message()
+	want := []string{"Failed: 3", " job-expired: 2", "  (no retry helps: make the jobs anew)", "  sls://r/p/a", "  sls://r/p/b", " network: 1", "  sls://r/p/c", "archive night"}
+	if diff := cmp.Diff(want, m.Lines); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -139,7 +139,7 @@ func (w *Watcher) isRetried() (bool, error) {
 // digest is what a target is to be told: what lines behind a position tell and still holds,
 // and what is found that it does not know. last is the seq of the last line that counts.
 func (w *Watcher) digest(t *Target, s *progress, from ledger.Position, last int64, now *situation) (*digest, error) {
-	d := &digest{inAll: now.sums, archive: w.Name}
+	d := &digest{inAll: now.sums, archive: w.Name, hints: w.Hints}
 	var err error
 	if s.told.Seq == 0 {
 		err = w.addAll(d)

@@ -84,7 +84,7 @@ func (w *Watcher) tellDaily(ctx, sendCtx context.Context, t *Target, now time.Ti
 	if err != nil {
 		return err
 	}
-	d := &digest{inAll: situation.sums, archive: w.Name}
+	d := &digest{inAll: situation.sums, archive: w.Name, hints: w.Hints}
 	if err := w.addAll(d); err != nil {
 		return err
 	}

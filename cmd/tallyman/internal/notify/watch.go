@@ -35,6 +35,7 @@ type Watcher struct {
 	Name    string // of the archive, for people
 	Catalog catalog.Options
 	Expect  []coverage.Expectation
+	Hints   map[string]string // of causes of failures, what to do, in 36 columns
 	Targets []Target
 	Well    func(context.Context) error // says why a ping is not to be sent; nil: it always is
 	Log     *slog.Logger
