@@ -47,8 +47,9 @@ LoadCredential.`,
 		Use:   "kubernetes",
 		Short: "Print manifests of workers, their Redis and their autoscaler",
 		Long: `Kubernetes prints a deployment of workers that share an archive on a claim which many
-nodes mount, a Redis, policies for the network, and a scaler of KEDA that counts the
-exports that are ready to be fetched. The scaler never goes below one worker.`,
+nodes mount, a Redis, the page for who has its token, services of page and metrics,
+policies for the network, and a scaler of KEDA that counts the exports that are ready to
+be fetched. The scaler never goes below one worker.`,
 		Example: `  tallyman deploy kubernetes --image registry.internal/tallyman:1.2 | kubectl -n tallyman apply -f -`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

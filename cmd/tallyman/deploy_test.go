@@ -186,8 +186,7 @@ func TestTheManifestsFitTheProgram(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	text := deployed(t, "kubernetes", "--image", "registry.internal/tallyman:1")
 	fitsVariables(t, text)
-	byKind := map[string]document{}
-	names := map[string]bool{} // of what others refer to
+	docs := map[string]document{} // by KIND/NAME
 	for d := yaml.NewDecoder(strings.NewReader(text), yaml.UseOrderedMap()); ; {
 		var doc document
 		if err := d.Decode(&doc); errors.Is(err, io.EOF) {
@@ -205,33 +204,42 @@ func TestTheManifestsFitTheProgram(t *testing.T) {
 		if plain["apiVersion"] == nil || kind == "" || name == "" || plain["spec"] == nil && plain["data"] == nil {
 			t.Errorf("it is no document of Kubernetes: %v", plain)
 		}
-		if names[kind+"/"+name] {
+		if docs[kind+"/"+name] != nil {
 			t.Errorf("there are two %s/%s", kind, name)
 		}
-		names[kind+"/"+name] = true
-		byKind[kind] = plain
+		docs[kind+"/"+name] = plain
 	}
-	pod := at(byKind["Deployment"], "spec", "template", "spec")
-	for _, list := range []string{"containers", "initContainers"} {
-		container := at(pod, list, 0)
+	fits(t, words(at(docs["Deployment/tallyman"], "spec", "template", "spec", "initContainers", 0, "args")))
+	for _, name := range []string{"tallyman", "tallyman-page"} {
+		deployment, container := docs["Deployment/"+name], at(docs["Deployment/"+name], "spec", "template", "spec", "containers", 0)
 		fits(t, words(at(container, "args")))
 		if at(container, "image") != "registry.internal/tallyman:1" || at(container, "securityContext", "readOnlyRootFilesystem") != true {
-			t.Errorf("%s: %v", list, container)
+			t.Errorf("%s: %v", name, container)
 		}
-	}
-	if labels, selector := at(byKind["Deployment"], "spec", "template", "metadata", "labels", "app.kubernetes.io/name"), at(byKind["Deployment"], "spec", "selector", "matchLabels", "app.kubernetes.io/name"); labels != selector {
-		t.Errorf("the selector is %v, and the label %v", selector, labels)
-	}
-	for _, probe := range []string{"startupProbe", "livenessProbe", "readinessProbe"} {
-		if path := at(pod, "containers", 0, probe, "httpGet", "path"); path != "/livez" && path != "/readyz" {
-			t.Errorf("the %s asks %v", probe, path)
+		label := at(deployment, "spec", "template", "metadata", "labels", "app.kubernetes.io/name")
+		for of, selector := range map[string]any{
+			"the deployment": at(deployment, "spec", "selector", "matchLabels"), "the service": at(docs["Service/"+name], "spec", "selector"), "the policy": at(docs["NetworkPolicy/"+name], "spec", "podSelector", "matchLabels"),
+		} {
+			if got := at(selector, "app.kubernetes.io/name"); got != label {
+				t.Errorf("%s selects %v, and the label is %v", of, got, label)
+			}
 		}
-	}
-	if claim, _ := at(pod, "volumes", 0, "persistentVolumeClaim", "claimName").(string); !names["PersistentVolumeClaim/"+claim] || words(at(byKind["PersistentVolumeClaim"], "spec", "accessModes"))[0] != "ReadWriteMany" {
-		t.Errorf("the claim %q is not there, or is of one node", claim)
+		port := at(container, "ports", 0, "name")
+		if served, let := at(docs["Service/"+name], "spec", "ports", 0, "targetPort"), at(docs["NetworkPolicy/"+name], "spec", "ingress", 0, "ports", 0, "port"); served != port || let != port {
+			t.Errorf("%s listens at %v, the service is of %v, and %v is let in", name, port, served, let)
+		}
+		for _, probe := range []string{"startupProbe", "livenessProbe", "readinessProbe"} {
+			if path := at(container, probe, "httpGet", "path"); path != "/livez" && path != "/readyz" {
+				t.Errorf("the %s of %s asks %v", probe, name, path)
+			}
+		}
+		claim, _ := at(deployment, "spec", "template", "spec", "volumes", 0, "persistentVolumeClaim", "claimName").(string)
+		if modes := words(at(docs["PersistentVolumeClaim/"+claim], "spec", "accessModes")); !slices.Equal(modes, []string{"ReadWriteMany"}) {
+			t.Errorf("the claim %q is not there, or is of one node: %q", claim, modes)
+		}
 	}
 	var out []any // the ports that a worker reaches anywhere
-	rules, _ := at(byKind["NetworkPolicy"], "spec", "egress").([]any)
+	rules, _ := at(docs["NetworkPolicy/tallyman"], "spec", "egress").([]any)
 	for _, rule := range rules {
 		if at(rule, "to", 0, "ipBlock", "cidr") == "0.0.0.0/0" {
 			for i := 0; at(rule, "ports", i) != nil; i++ {
@@ -242,7 +250,7 @@ func TestTheManifestsFitTheProgram(t *testing.T) {
 	if diff := cmp.Diff([]any{uint64(443), uint64(465), uint64(587)}, out); diff != "" { // of services, chats and webhooks, and of mail
 		t.Errorf("a worker does not reach whom it is to ask or to tell:\n%s", diff)
 	}
-	scaler := byKind["ScaledObject"]
+	scaler := docs["ScaledObject/tallyman"]
 	if list := at(scaler, "spec", "triggers", 0, "metadata", "listName"); list != worker.PendingFetches || at(scaler, "spec", "minReplicaCount") != uint64(1) {
 		t.Errorf("the scaler counts %v, from %v workers", list, at(scaler, "spec", "minReplicaCount"))
 	}

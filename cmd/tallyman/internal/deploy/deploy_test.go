@@ -14,7 +14,7 @@ func TestPlaceholdersAreFilledIn(t *testing.T) {
 	if err := Systemd(&unit, s); err != nil || !strings.Contains(unit.String(), "\nEnvironment=TALLYMAN_ARCHIVE=/srv/50%%\nEnvironment=TALLYMAN_REDIS=redis://queue:6379/0\nEnvironment=XDG") {
 		t.Errorf("%v: %s", err, &unit)
 	}
-	if err := Kubernetes(&manifests, s); err != nil || strings.Count(manifests.String(), "image: registry/tallyman:1\n") != 2 {
+	if err := Kubernetes(&manifests, s); err != nil || strings.Count(manifests.String(), "image: registry/tallyman:1\n") != 3 {
 		t.Errorf("%v: %s", err, &manifests)
 	}
 	if all := unit.String() + manifests.String(); strings.Contains(all, "{{") {
