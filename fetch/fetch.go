@@ -114,12 +114,15 @@ type receivedKey struct{}
 //
 // The end of ctx stops the attempt at once; see Soft for a gentler end.
 func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) {
-	receipt, err := f.Landed(ctx, ref)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return receipt, err
-	}
 	export := f.ready.take(ctx, ref)
+	if export == nil || ref.repair { // else it is found out once the export is locked
+		receipt, err := f.Landed(ctx, ref)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return receipt, err
+		}
+	}
 	if export == nil {
+		var err error
 		if export, err = f.ask(ctx, f.Providers[ref.Scheme()], ref); err != nil {
 			return nil, err
 		}
@@ -153,7 +156,7 @@ func (f *Fetcher) Fetch(ctx context.Context, ref Ref) (*archive.Receipt, error) 
 		summary.Profile = f.Profile(ref)
 	}
 	Received(ctx)
-	receipt, err = in.Commit(summary)
+	receipt, err := in.Commit(summary)
 	if errors.Is(err, archive.ErrLanded) { // by an earlier version, which does not see the lock
 		return f.Landed(ctx, ref)
 	}

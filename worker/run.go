@@ -178,7 +178,7 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 		if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
 			return nil, err // of a job that is not ready: the export takes up no slot until it is asked for again
 		}
-		if !r.justAsked {
+		if r.counters != (archive.Counters{}) {
 			r.updateCounters(func(c *archive.Counters) { c.Ready, c.Status = true, "" }) // before the fetch wants the record
 		}
 		if ctx, err = r.ready(ctx); err != nil {
