@@ -215,7 +215,7 @@ func (f *Fetcher) peekOnce(ctx context.Context, ref Ref) (now verify.Want, err e
 		if now.CRC64 != "" || now.Size > peekSize || answer.Off > 0 {
 			return now, nil
 		}
-		crc := crc64.New(verify.ECMA)
+		crc := crc64.New(crc64.MakeTable(crc64.ECMA))
 		n, err := io.Copy(crc, io.LimitReader(answer, peekSize+1))
 		switch {
 		case err != nil:

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"tallyman/fetch"
-	"tallyman/verify"
 )
 
 // A responder answers the n-th request to a store, counted from 1. It returns
@@ -65,7 +64,7 @@ func (s *store) change(body []byte, respond responder) {
 
 func etagOf(body []byte) string { return fmt.Sprintf(`"%X"`, md5.Sum(body)) }
 
-func crcOf(body []byte) string { return fmt.Sprint(crc64.Checksum(body, verify.ECMA)) }
+func crcOf(body []byte) string { return fmt.Sprint(crc64.Checksum(body, crc64.MakeTable(crc64.ECMA))) }
 
 func (s *store) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()

@@ -42,9 +42,6 @@ type Check struct {
 // their number.
 var ErrUnproven = errors.New("nothing was promised that could prove it")
 
-// ECMA is the table of CRC-64/XZ, the CRC that OSS and OBS give in decimal.
-var ECMA = crc64.MakeTable(crc64.ECMA)
-
 // A Wire reads the bytes of one object and checks what was promised about them.
 // It is an io.Reader whose io.EOF is the verdict that every promise held. After
 // any other error, what was read must not be used. The error is a *Mismatch if a
@@ -76,7 +73,7 @@ type Result struct {
 
 // NewWire returns a Wire that reads from r. The object's name is for messages.
 func NewWire(object string, want Want, r io.Reader) *Wire {
-	w := &Wire{object: object, want: want, r: r, crc: crc64.New(ECMA), sha: sha256.New()}
+	w := &Wire{object: object, want: want, r: r, crc: crc64.New(crc64.MakeTable(crc64.ECMA)), sha: sha256.New()}
 	tag := parseETag(want.ETag)
 	if want.MD5 != "" || tag.form == etagMD5 {
 		w.md5 = md5.New()

@@ -22,7 +22,9 @@ const text = "time,level\n1722409860,INFO\n1722409861,WARN\n"
 
 func md5Of(b string) string { return fmt.Sprintf("%x", md5.Sum([]byte(b))) }
 
-func crcOf(b string) string { return fmt.Sprint(crc64.Checksum([]byte(b), ECMA)) }
+func crcOf(b string) string {
+	return fmt.Sprint(crc64.Checksum([]byte(b), crc64.MakeTable(crc64.ECMA)))
+}
 
 // readWire reads a Wire to its end.
 func readWire(want Want, r io.Reader) (*Wire, string, error) {

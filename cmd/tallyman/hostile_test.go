@@ -27,7 +27,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 
-	"tallyman/verify"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -58,7 +57,7 @@ func (s *hostileStore) serve(w http.ResponseWriter, r *http.Request) {
 	case 0:
 		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, md5.Sum(body)))
 	case 1:
-		w.Header().Set("x-oss-hash-crc64ecma", fmt.Sprint(crc64.Checksum(body, verify.ECMA)))
+		w.Header().Set("x-oss-hash-crc64ecma", fmt.Sprint(crc64.Checksum(body, crc64.MakeTable(crc64.ECMA))))
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }

@@ -19,7 +19,6 @@ import (
 
 	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/sandbox"
-	"tallyman/verify"
 )
 
 // A storedFile is one that nginx serves, and what it says of it.
@@ -30,7 +29,7 @@ type storedFile struct {
 
 func (f storedFile) MD5() string   { return fmt.Sprintf("%x", md5.Sum(f.Body)) }
 func (f storedFile) ETag() string  { return fmt.Sprintf("%X", md5.Sum(f.Body)) }
-func (f storedFile) CRC64() uint64 { return crc64.Checksum(f.Body, verify.ECMA) }
+func (f storedFile) CRC64() uint64 { return crc64.Checksum(f.Body, crc64.MakeTable(crc64.ECMA)) }
 func (f storedFile) Content() string {
 	b := md5.Sum(f.Body)
 	return base64.StdEncoding.EncodeToString(b[:])

@@ -189,7 +189,7 @@ func (f *File) Object() fetch.Object {
 
 func (f *File) promise() verify.Want {
 	want := verify.Want{
-		Size: int64(len(f.Body)), ETag: fmt.Sprintf(`"%X"`, md5.Sum(f.Body)), CRC64: fmt.Sprint(crc64.Checksum(f.Body, verify.ECMA)),
+		Size: int64(len(f.Body)), ETag: fmt.Sprintf(`"%X"`, md5.Sum(f.Body)), CRC64: fmt.Sprint(crc64.Checksum(f.Body, crc64.MakeTable(crc64.ECMA))),
 	}
 	if f.Promise != nil {
 		want = f.Promise(want)

@@ -26,7 +26,6 @@ import (
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
 	"tallyman/fetch/internal/acs"
-	"tallyman/verify"
 )
 
 var keys = acs.Keys{AccessKeyID: "LTAIid", AccessKeySecret: "SECRETcanary"}
@@ -198,7 +197,7 @@ func (s *server) send(w http.ResponseWriter, r *http.Request, key string) {
 		refuse(w, 412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 		return
 	}
-	w.Header().Set("x-oss-hash-crc64ecma", strconv.FormatUint(crc64.Checksum([]byte(o.body), verify.ECMA), 10))
+	w.Header().Set("x-oss-hash-crc64ecma", strconv.FormatUint(crc64.Checksum([]byte(o.body), crc64.MakeTable(crc64.ECMA)), 10))
 	w.Header().Set("ETag", o.etag())
 	w.Header().Set("Content-Type", "application/octet-stream")
 	for name, value := range o.header {

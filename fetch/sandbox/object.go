@@ -128,12 +128,10 @@ type objectVersion struct {
 	modified   time.Time
 }
 
-var ecma = crc64.MakeTable(crc64.ECMA)
-
 // newVersion makes a version that was uploaded in one piece, or in parts of
 // that size.
 func newVersion(body []byte, partSize int64) objectVersion {
-	v := objectVersion{body: body, crc: crc64.Checksum(body, ecma)}
+	v := objectVersion{body: body, crc: crc64.Checksum(body, crc64.MakeTable(crc64.ECMA))}
 	if partSize > 0 {
 		var etags []string
 		for part := range slices.Chunk(body, int(partSize)) {

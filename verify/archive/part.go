@@ -164,7 +164,7 @@ func (ps *parts) add(partial *Partial, e partEntry) {
 func (p *Partial) Missing(size, partSize int64) iter.Seq[*Part] {
 	return func(yield func(*Part) bool) {
 		for off := int64(0); ; {
-			part := &Part{partial: p, off: off, size: verify.Unknown, crc: crc64.New(verify.ECMA)}
+			part := &Part{partial: p, off: off, size: verify.Unknown, crc: crc64.New(crc64.MakeTable(crc64.ECMA))}
 			p.mu.Lock()
 			i := sort.Search(len(p.parts), func(i int) bool { return p.parts[i].off+p.parts[i].size > off })
 			for ; i < len(p.parts) && p.parts[i].off <= part.off; i++ {
@@ -267,7 +267,7 @@ var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 func (e partEntry) matches(file io.ReaderAt) bool {
 	buffer := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buffer)
-	crc := crc64.New(verify.ECMA)
+	crc := crc64.New(crc64.MakeTable(crc64.ECMA))
 	n, err := io.CopyBuffer(crc, io.NewSectionReader(file, e.Off, e.Len), buffer[:])
 	return err == nil && n == e.Len && strconv.FormatUint(crc.Sum64(), 10) == e.CRC64
 }

@@ -123,7 +123,7 @@ func (p *Partial) spill() error {
 	for _, part := range p.parts {
 		if bytes := p.memory[part.off:][:part.n]; err == nil && len(bytes) > 0 {
 			_, err = p.file.WriteAt(bytes, part.off)
-			crc := strconv.FormatUint(crc64.Checksum(bytes, verify.ECMA), 10)
+			crc := strconv.FormatUint(crc64.Checksum(bytes, crc64.MakeTable(crc64.ECMA)), 10)
 			err = errors.Join(err, p.addToIndex(partEntry{Off: part.off, Len: part.n, CRC64: crc}))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"tallyman/verify/archive/ledger"
@@ -51,7 +52,7 @@ const (
 )
 
 // asideName matches what putAside gives to the end of a key.
-var asideName = regexp.MustCompile(`^@\d{8}T\d{6}Z$`)
+var asideName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^@\d{8}T\d{6}Z$`) })
 
 // Remove takes an export out of the lists, whatever it is: one that has not landed, that is
 // damaged or absent, or with Delete one that landed. The ledger is told first; then what
@@ -191,7 +192,7 @@ func (a *Archive) asides(key string) (paths []string) {
 	dir := filepath.Join(a.dir, damagedDir, filepath.FromSlash(path.Dir(key)))
 	entries, _ := os.ReadDir(dir) // none if nothing was put aside
 	for _, e := range entries {
-		if at, ok := strings.CutPrefix(e.Name(), path.Base(key)); ok && asideName.MatchString(at) {
+		if at, ok := strings.CutPrefix(e.Name(), path.Base(key)); ok && asideName().MatchString(at) {
 			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}
