@@ -193,7 +193,7 @@ func (t *transfer) decode(ctx context.Context, wire io.Reader, stop func()) (dec
 		Workers:    t.parallel,
 		Limits:     t.Limits,
 		MaxDecoded: t.MaxDecoded,
-		Memory:     memory.Account{Budget: t.budget, OnWait: func() { t.report(0, "waiting for memory, which other files hold") }},
+		Memory:     memory.Account{Budget: t.budget, OnWait: func() { t.report(Progress{Note: "waiting for memory, which other files hold"}) }},
 		Output:     output{t.partial, t},
 		Recover:    Recover,
 	})
@@ -274,7 +274,7 @@ func (t *transfer) reserve(ctx context.Context, content int64) error {
 	ctx, stop := t.softly(ctx)
 	defer stop()
 	return t.partial.Reserve(ctx, content, func() {
-		t.report(0, "waiting for room on the disk, which others may leave")
+		t.report(Progress{Note: "waiting for room on the disk, which others may leave"})
 	})
 }
 

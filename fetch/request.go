@@ -128,7 +128,7 @@ func (t *transfer) retry(ctx context.Context, received func() int64, do func() e
 		if failures++; failures == maxTries || asked > maxRetryAfter {
 			return err
 		}
-		t.report(0, fmt.Sprintf("%v: trying again", err))
+		t.report(Progress{Note: fmt.Sprintf("%v: trying again", err)})
 		soft, stop := t.softly(ctx)
 		ended := Sleep(soft, max(wait, asked))
 		stop()

@@ -82,9 +82,9 @@ func (t *transfer) openFirst(ctx context.Context) error {
 			return err
 		}
 	}
-	t.reportKept()
+	t.report(Progress{Bytes: t.partial.Received(), Kept: true}) // which was here before the attempt
 	if t.partial.Restarted {
-		t.report(0, "the job has changed what it promises: starting over")
+		t.report(Progress{Note: "the job has changed what it promises: starting over"})
 	}
 	return nil
 }
@@ -269,7 +269,7 @@ func (t *transfer) write(part *archive.Part, from *Range, b []byte) error {
 	if _, err := part.Write(b); err != nil {
 		return err
 	}
-	t.report(int64(len(b)), "")
+	t.report(Progress{Bytes: int64(len(b))})
 	return nil
 }
 
@@ -299,17 +299,11 @@ func (t *transfer) checkSize(size int64) error {
 	return &LimitError{Limit: LimitSize, Reason: reason}
 }
 
-// reportKept tells Progress how much of the object was here before the attempt.
-func (t *transfer) reportKept() {
+// report tells Progress of the object what p says: that bytes are here, or a note.
+func (t *transfer) report(p Progress) {
 	if t.Progress != nil {
-		t.Progress(Progress{Ref: t.ref, Object: t.object.Name, Bytes: t.partial.Received(), Kept: true, Size: t.partial.Want().Size})
-	}
-}
-
-// report tells Progress that n more bytes are here, or a note.
-func (t *transfer) report(n int64, note string) {
-	if t.Progress != nil {
-		t.Progress(Progress{Ref: t.ref, Object: t.object.Name, Bytes: n, Size: t.partial.Want().Size, Note: note})
+		p.Ref, p.Object, p.Size = t.ref, t.object.Name, t.partial.Want().Size
+		t.Progress(p)
 	}
 }
 
