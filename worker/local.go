@@ -89,31 +89,27 @@ func (l *Local) fetch(ctx context.Context, ref fetch.Ref, refuse func(archive.St
 	}
 }
 
-// ask asks for an export, and returns its receipt if it has landed.
+// ask gives an export a new budget, and returns its receipt if it has landed. A patient
+// caller waits for what keeps the budget from being written down as for what keeps an
+// attempt from landing, and no longer in all.
 func (l *Local) ask(ctx context.Context, ref fetch.Ref, refuse func(archive.State) error) (receipt *archive.Receipt, err error) {
 	defer fetch.Recover(&err)
-	if err = l.begin(ctx, ref, refuse); errors.Is(err, archive.ErrLanded) {
-		return l.worker.Fetcher.Fetch(ctx, ref) // which compares it
-	}
-	return nil, err
-}
-
-// begin gives an export a new budget. A patient caller waits for what keeps that from
-// being written down as for what keeps an attempt from landing, and no longer in all.
-func (l *Local) begin(ctx context.Context, ref fetch.Ref, refuse func(archive.State) error) error {
 	asked, r := time.Now(), &run{w: l.worker, ref: ref, forCaller: true, refuse: refuse}
 	for {
 		err := r.ask(asked)
+		if errors.Is(err, archive.ErrLanded) {
+			return l.worker.Fetcher.Fetch(ctx, ref) // which compares it
+		}
 		outcome := Classify(err)
 		if err == nil || r.budget(outcome, false) != endless {
-			return err
+			return nil, err
 		}
 		again, waits := errors.AsType[*snoozeError](r.waitOut(nil, err, outcome))
 		if !waits {
-			return err
+			return nil, err
 		}
 		if err := fetch.Sleep(ctx, again.delay); err != nil {
-			return err
+			return nil, err
 		}
 	}
 }
