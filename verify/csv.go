@@ -20,6 +20,10 @@ func (c *csvRecords) write(p []byte) {
 	if n := min(len(p), maxHeader-len(c.start)); n > 0 {
 		c.start = append(c.start, p[:n]...)
 	}
+	c.countRows(p)
+}
+
+func (c *csvRecords) countRows(p []byte) {
 	for len(p) > 0 {
 		if c.quoted {
 			n := bytes.IndexByte(p, '"')
