@@ -175,8 +175,11 @@ func (c *contentFile) Close() error {
 	if err != nil {
 		return fmt.Errorf("close %s: %w", c.name, err)
 	}
-	count := c.counter.Count()
-	f := File{Path: c.name, Size: c.size, Format: count.Format, Records: count.Rows, Header: c.counter.Header()}
+	count, first := c.counter.Count(), c.counter.First()
+	f := File{
+		Path: c.name, Size: c.size, Format: count.Format, Records: count.Rows, Header: c.counter.Header(),
+		FirstSHA256: first.SHA256, FirstAgain: first.Again,
+	}
 	if c.sum != nil {
 		f.SHA256 = hex.EncodeToString(c.sum.Sum(nil))
 	}
@@ -200,10 +203,10 @@ type countedFile struct {
 }
 
 func (c *countedFile) Close() error {
-	count := c.Count()
+	count, first := c.Count(), c.First()
 	c.partial.mu.Lock()
 	defer c.partial.mu.Unlock()
-	c.partial.counted = append(c.partial.counted, Counted{c.name, count.Format, count.Rows, c.Header()})
+	c.partial.counted = append(c.partial.counted, Counted{c.name, count.Format, count.Rows, c.Header(), first.SHA256, first.Again})
 	return nil
 }
 

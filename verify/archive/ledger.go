@@ -23,7 +23,7 @@ const ledgerDir = ".ledger"
 func landedLine(r *Receipt, bag string) ledger.Line {
 	return ledger.Line{
 		Kind: ledger.Landed, Ref: r.Reference, Key: r.Key, Bag: bag,
-		Bytes: r.Bytes, Records: r.Records, Window: r.Window, Doubts: r.Doubts,
+		Bytes: r.Bytes, Records: r.Records, First: r.First, Window: r.Window, Doubts: r.Doubts,
 	}
 }
 

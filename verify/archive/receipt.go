@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,10 @@ type Receipt struct {
 	Headers        int64 `json:"headers,omitempty"`
 	HeadersCounted bool  `json:"headers_counted,omitempty"`
 
+	// First tells of the first records of the CSV files. It is nil if there are no such
+	// records, and in receipts of earlier versions.
+	First *ledger.First `json:"first,omitempty"`
+
 	// Earlier is of no file: who returned this receipt to whoever wanted the export did not
 	// land it, since it had landed.
 	Earlier bool `json:"-"`
@@ -114,6 +119,11 @@ type File struct {
 	Format  string `json:"format,omitempty"` // "csv" or "json" if its records were counted
 	Records int64  `json:"records"`          // rows, header rows included; -1: not countable
 	Header  bool   `json:"header,omitempty"` // the first of them reads as a header
+
+	// Of CSV, the SHA-256 of the first record, and whether the second is the same, as
+	// verify.First has them. Receipts of earlier versions have neither.
+	FirstSHA256 string `json:"first_sha256,omitempty"`
+	FirstAgain  bool   `json:"first_again,omitempty"`
 }
 
 // Counted is content that was decoded and not kept.
@@ -122,6 +132,9 @@ type Counted struct {
 	Format  string `json:"format,omitempty"`
 	Records int64  `json:"records"`
 	Header  bool   `json:"header,omitempty"`
+
+	FirstSHA256 string `json:"first_sha256,omitempty"` // as in a File
+	FirstAgain  bool   `json:"first_again,omitempty"`
 }
 
 // Counts are the record counts of all content that was decoded, kept or not.
@@ -135,6 +148,29 @@ func (o Object) Counts() (counts []verify.Count) {
 		counts = append(counts, verify.Count{Format: c.Format, Rows: c.Records})
 	}
 	return counts
+}
+
+// firsts are the first records of all CSV content that was decoded, kept or not.
+func (o Object) firsts() (firsts []verify.First) {
+	for _, f := range o.Files {
+		firsts = append(firsts, verify.First{SHA256: f.FirstSHA256, Again: f.FirstAgain})
+	}
+	for _, c := range o.Counted {
+		firsts = append(firsts, verify.First{SHA256: c.FirstSHA256, Again: c.FirstAgain})
+	}
+	return slices.DeleteFunc(firsts, func(f verify.First) bool { return f.SHA256 == "" })
+}
+
+// addFirst takes the first record of a CSV file into those of the export.
+func (r *Receipt) addFirst(f verify.First) {
+	if r.First == nil {
+		r.First = &ledger.First{SHA256: f.SHA256}
+	}
+	r.First.Files++
+	r.First.Again = r.First.Again || f.Again
+	if r.First.SHA256 != f.SHA256 {
+		r.First.SHA256 = ""
+	}
 }
 
 // Receipt reads the receipt of an export that landed. It fails with
@@ -340,6 +376,11 @@ func (in *Ingest) newReceipt(s Summary) (*Receipt, error) {
 			if r.HeadersCounted = r.Records == s.Records && r.Headers > 0; !r.HeadersCounted {
 				r.Headers = r.Records - s.Records
 			}
+			if r.First != nil && r.Records == s.Records {
+				r.First.Promise = ledger.FirstIsRow
+			} else if r.First != nil {
+				r.First.Promise = ledger.FirstIsHeader
+			}
 		case verify.Broken:
 			r.Doubts = append(r.Doubts, fmt.Sprintf("count-mismatch: %s, %s promised %s", r.Rows("record"), who, check.Want))
 		case verify.NotComparable:
@@ -378,6 +419,9 @@ func (r *Receipt) addObjects(objects *objectIndex, listed bool) (counts []verify
 			if c.Header {
 				r.Headers++
 			}
+		}
+		for _, f := range o.firsts() {
+			r.addFirst(f)
 		}
 		for _, c := range o.Counts() {
 			if counts = append(counts, c); c.Rows == verify.Unknown {

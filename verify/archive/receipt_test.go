@@ -1,7 +1,9 @@
 package archive
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -201,6 +203,63 @@ func TestTheWindowOfAnExportIsInItsReceiptAndItsLine(t *testing.T) {
 		for where, got := range map[string]*ledger.Window{"receipt": r.Window, "receipt on disk": kept.Window, "line": line.Window, "line made of the receipt": landedLine(kept, "").Window} {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s: (-want +got)\n%s", where, diff)
+			}
+		}
+	}
+}
+
+// The receipt and the line of the ledger tell what all CSV files begin with, and what the
+// promise of records makes of that. A receipt of an earlier version tells nothing.
+func TestAReceiptTellsTheFirstRecord(t *testing.T) {
+	first := func(f ledger.First) *ledger.First { return &f }
+	for _, tt := range []struct {
+		name     string
+		bodies   []string
+		promised int64
+		want     *ledger.First
+	}{
+		{"nothing promised", []string{"a,b\n1,2\n"}, verify.Unknown, first(ledger.First{SHA256: "a,b", Files: 1})},
+		{"a header by the promise", []string{"a,b\r\n1,2\r\n"}, 1, first(ledger.First{SHA256: "a,b", Files: 1, Promise: ledger.FirstIsHeader})},
+		{"a row by the promise", []string{"a,b\n1,2\n"}, 2, first(ledger.First{SHA256: "a,b", Files: 1, Promise: ledger.FirstIsRow})},
+		{"a promise that is broken", []string{"a,b\n1,2\n"}, 9, first(ledger.First{SHA256: "a,b", Files: 1})},
+		{"the same again", []string{"a,b\na,b\n"}, 2, first(ledger.First{SHA256: "a,b", Files: 1, Again: true, Promise: ledger.FirstIsRow})},
+		{"files that begin alike, and an empty one", []string{"a,b\n1,2\n", "", "a,b\n3,4\n5,6\n"}, 3, first(ledger.First{SHA256: "a,b", Files: 2, Promise: ledger.FirstIsHeader})},
+		{"files that don't", []string{"a,b\n1,2\n", "c,d\nc,d\n", "a,b\n"}, verify.Unknown, first(ledger.First{Files: 3, Again: true})},
+		{"no records", []string{"\n"}, 0, nil},
+	} {
+		if tt.want != nil && tt.want.SHA256 != "" {
+			tt.want.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(tt.want.SHA256)))
+		}
+		a := mustOpen(t, t.TempDir())
+		in := mustBegin(t, a)
+		for i, body := range tt.bodies {
+			name := fmt.Sprintf("o-%d.csv", i)
+			p := mustPartial(t, in, name, promise(body))
+			for part := range p.Missing(int64(len(body)), testPart) {
+				if err := fill(part, body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b, err := io.ReadAll(p.Wire(t.Context()))
+			if err := errors.Join(err, create(p, name, b), p.Finish("", false), p.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := in.Commit(Summary{Reference: testRef, Records: tt.promised})
+		if err = errors.Join(err, in.Close()); err != nil {
+			t.Fatal(err)
+		}
+		r, err := a.Receipt(testKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := a.EventsOf(testKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for where, got := range map[string]*ledger.First{"the receipt": r.First, "the ledger": lines[len(lines)-1].First} {
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s, in %s: (-want +got)\n%s", tt.name, where, diff)
 			}
 		}
 	}

@@ -68,6 +68,7 @@ type Line struct {
 	Bag     string   `json:"bag,omitempty"`     // SHA-256 of its tagmanifest-sha256.txt, in hex
 	Bytes   int64    `json:"bytes,omitempty"`   // of content, as in the receipt, or Unknown; always there if landed, adopted or restored
 	Records int64    `json:"records,omitempty"` // counted, as in the receipt, or Unknown; likewise
+	First   *First   `json:"first,omitempty"`   // landed, adopted, restored: of the CSV files, as in the receipt
 	Window  *Window  `json:"window,omitempty"`
 	Doubts  []string `json:"doubts,omitempty"` // reasons to look twice, as in the receipt; accepted: those that are; witnessed: those that follow
 
@@ -116,6 +117,21 @@ type Window struct {
 	To    int64  `json:"to"`    // the second behind the last
 }
 
+// A First tells of the first records of the CSV files of an export, which may be headers.
+// Files without records don't count.
+type First struct {
+	SHA256  string `json:"sha256,omitempty"`  // of the record, as verify.First has it; "": the files begin with different ones
+	Files   int64  `json:"files"`             // how many there are
+	Again   bool   `json:"again,omitempty"`   // in one of them the second record is, or may be, the same
+	Promise string `json:"promise,omitempty"` // by the number of records that the job promised, and that came, the first ones are one of these
+}
+
+// What a promise of records that holds says of the first record of each file.
+const (
+	FirstIsRow    = "row"    // it was promised
+	FirstIsHeader = "header" // it was not
+)
+
 // A Break is a place in the ledger where the chain does not hold.
 type Break struct {
 	File      string `json:"file"`       // where it was found, a name in the ledger's directory
@@ -148,6 +164,7 @@ func (l *Line) body() ([]byte, error) {
 		{"bag", l.Bag, l.Bag != ""},
 		{"bytes", l.Bytes, l.Bytes != 0 || counted},
 		{"records", l.Records, l.Records != 0 || counted},
+		{"first", l.First, l.First != nil},
 		{"window", l.Window, l.Window != nil},
 		{"doubts", l.Doubts, len(l.Doubts) > 0},
 		{"landed_at", l.LandedAt.UTC(), !l.LandedAt.IsZero()},
