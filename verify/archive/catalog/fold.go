@@ -82,6 +82,7 @@ func foldLanded(r *row, l *ledger.Line) {
 		r.landed = cmp.Or(l.LandedAt, l.At).UnixMilli()
 	}
 	r.bytes, r.records, r.bag, r.doubts = l.Bytes, l.Records, l.Bag, ""
+	r.first = newFirst(l)
 	if len(l.Doubts) > 0 {
 		r.doubts = jsonOf(l.Doubts)
 	}

@@ -25,6 +25,7 @@ type row struct {
 
 	cause, message, requestID string
 	bytes, records            int64
+	first                     First
 	window                    rowWindow
 	countDue                  int64  // see archive.CountDue
 	doubts                    string // JSON, or ""
@@ -44,7 +45,7 @@ type row struct {
 }
 
 // rowColumns are the columns of a row, in the order of values and of readRow.
-const rowColumns = "key, ref, place, stands, presence, phase, first_asked, asked, landed, changed, at, cause, message, request_id, bytes, records, " +
+const rowColumns = "key, ref, place, stands, presence, phase, first_asked, asked, landed, changed, at, cause, message, request_id, bytes, records, first, first_is, first_rows, " +
 	"window_group, window_from, window_to, again, count_due, doubts, open, bag, profile, wait, attempts, accepted, accepted_at, accepted_by, accepted_reason, accepted_doubts, lines"
 
 // plainRef is the reference that is not kept, since it follows from the key.
@@ -81,6 +82,7 @@ func (r *row) values() []any {
 	}
 	return []any{
 		r.key, ref, r.place, string(r.stands), string(r.presence), string(r.phase), r.firstAsked, r.asked, r.landed, r.changed, r.at(), r.cause, r.message, r.requestID, r.bytes, r.records,
+		r.first.Hash, int64(r.first.Is), r.first.Rows,
 		r.window.group, r.window.from, r.window.to, r.isAgain(), r.countDue, r.doubts, int64(r.open), r.bag, r.profile, r.wait, int64(r.attempts), r.isAccepted(), r.acceptedAt, r.acceptedBy, r.acceptedReason, r.acceptedDoubts, r.lines,
 	}
 }
@@ -91,8 +93,9 @@ func readRow(s *sqlite3.Stmt) *row {
 	r := &row{
 		id: n(0), key: text(1), ref: text(2), place: n(3), stands: Phase(text(4)), presence: Phase(text(5)), phase: Phase(text(6)),
 		firstAsked: n(7), asked: n(8), landed: n(9), changed: n(10), cause: text(12), message: text(13), requestID: text(14), bytes: n(15), records: n(16),
-		window: rowWindow{n(17), n(18), n(19)}, countDue: n(21), doubts: text(22), open: s.ColumnInt(23), bag: text(24), profile: text(25), wait: text(26), attempts: s.ColumnInt(27),
-		acceptedAt: n(29), acceptedBy: text(30), acceptedReason: text(31), acceptedDoubts: text(32), lines: s.ColumnBlob(33, nil),
+		first:  First{n(17), FirstIs(n(18)), n(19)},
+		window: rowWindow{n(20), n(21), n(22)}, countDue: n(24), doubts: text(25), open: s.ColumnInt(26), bag: text(27), profile: text(28), wait: text(29), attempts: s.ColumnInt(30),
+		acceptedAt: n(32), acceptedBy: text(33), acceptedReason: text(34), acceptedDoubts: text(35), lines: s.ColumnBlob(36, nil),
 	}
 	r.before, r.was, r.counts = r.sumKey(), r.sum(), true
 	return r

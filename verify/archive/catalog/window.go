@@ -34,12 +34,13 @@ type Window struct {
 	From, To int64 // in seconds since 1970; To is not in it
 	Phase    Phase // of the export
 	Again    bool  // the export is one that landed before, fetched once more
+	First    First // what its CSV files begin with
 }
 
 // The index by_window has all that the first two ask for.
 const (
 	groupsSQL  = "SELECT place, window_group, count(*), min(window_from), max(window_to) FROM exports WHERE window_to > 0 AND place IN (SELECT id FROM places WHERE "
-	windowsSQL = "SELECT window_from, window_to, phase, again FROM exports WHERE place = ? AND window_group = ? AND window_to > 0 ORDER BY window_from, window_to"
+	windowsSQL = "SELECT window_from, window_to, phase, again, first, first_is, first_rows FROM exports WHERE place = ? AND window_group = ? AND window_to > 0 ORDER BY window_from, window_to"
 	countsSQL  = "SELECT rowid, " + rowColumns + " FROM exports WHERE place = ? AND count_due BETWEEN ? AND ? AND count_due > 0 AND phase = 'landed' ORDER BY count_due, key"
 )
 
@@ -81,13 +82,23 @@ func (c *Catalog) Windows(place, group string) iter.Seq2[Window, error] {
 		for row, err := range c.query(windowsSQL, p.id, id) {
 			var w Window
 			if err == nil {
-				w = Window{row.ColumnInt64(0), row.ColumnInt64(1), Phase(row.ColumnText(2)), row.ColumnBool(3)}
+				w = Window{row.ColumnInt64(0), row.ColumnInt64(1), phaseOf(row.ColumnRawText(2)), row.ColumnBool(3), First{row.ColumnInt64(4), FirstIs(row.ColumnInt64(5)), row.ColumnInt64(6)}}
 			}
 			if !yield(w, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// phaseOf is the phase that a column has, without a copy of its text where it is known.
+func phaseOf(text []byte) Phase {
+	for _, p := range Phases {
+		if string(text) == string(p) {
+			return p
+		}
+	}
+	return Phase(text)
 }
 
 // DueCounts yields the exports of a place whose sources were due to be asked for their counts

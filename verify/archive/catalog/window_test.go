@@ -65,8 +65,8 @@ func TestWindows(t *testing.T) {
 		t.Error(diff)
 	}
 	for group, want := range map[string][]Window{
-		"access *": {{0, 100, Landed, false}, {0, 100, Landed, true}, {100, 200, Damaged, false}, {200, 300, Landed, false}, {300, 400, Landed, false}},
-		"errors *": {{50, 60, Removed, false}, {60, 70, Absent, false}},
+		"access *": {{0, 100, Landed, false, First{Rows: ledger.Unknown}}, {0, 100, Landed, true, First{Rows: ledger.Unknown}}, {100, 200, Damaged, false, First{Rows: ledger.Unknown}}, {200, 300, Landed, false, First{Rows: ledger.Unknown}}, {300, 400, Landed, false, First{Rows: ledger.Unknown}}},
+		"errors *": {{50, 60, Removed, false, First{Rows: ledger.Unknown}}, {60, 70, Absent, false, First{Rows: ledger.Unknown}}},
 		"other":    nil,
 	} {
 		if diff := cmp.Diff(want, mustWindows(t, c, place, group)); diff != "" {

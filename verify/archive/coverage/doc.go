@@ -16,6 +16,10 @@
 //   - Gap: neither covered nor settled.
 //   - Lost: the part of a gap that was covered once, by exports that are damaged or gone.
 //   - Overlap: covered by two exports, so that what is in it may be there twice.
+//   - Header: the first record of CSV files that names their columns. It is known where
+//     exports of a group begin with it, and Firsts.Header says so; it is no row then.
+//   - Short: of an export with a known header: as many records came as its job promised only
+//     if the header is one of them, so that a row lacks where other jobs promise rows alone.
 //   - Expectation: a person declares that a group is to have no gaps, or that something is to
 //     land in a place every so often. Without one a gap is no fault.
 package coverage

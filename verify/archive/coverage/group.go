@@ -17,6 +17,8 @@ type Group struct {
 	Gaps     []Span
 	Lost     []Span // of the gaps
 	Overlaps []Span // of the covered time
+
+	Header Header
 }
 
 // Of tells how much of a time a group of a place covers. Where within has no beginning or no
@@ -31,10 +33,13 @@ func Of(c *catalog.Catalog, place *catalog.Place, windows catalog.Group, within 
 	}
 	g := Group{Place: place.Name, Name: windows.Name, Windows: windows.Windows, Within: within}
 	var whole, lost, settled, single merger
+	var firsts Firsts
+	var rows tally
 	for w, err := range c.Windows(g.Place, g.Name) {
 		if err != nil {
 			return Group{}, err
 		}
+		firsts.Add(w)
 		span := Span{w.From, w.To}.Clip(within)
 		switch w.Phase {
 		case catalog.Damaged, catalog.Absent:
@@ -44,6 +49,7 @@ func Of(c *catalog.Catalog, place *catalog.Place, windows catalog.Group, within 
 		default:
 			if !span.IsEmpty() {
 				g.Whole++
+				rows.add(w.First)
 			}
 			whole.add(span)
 			if !w.Again { // else it is there twice since that was asked for
@@ -60,7 +66,7 @@ func Of(c *catalog.Catalog, place *catalog.Place, windows catalog.Group, within 
 	g.Settled = Common(Gaps(g.Covered, within), settled.union)
 	g.Gaps = Gaps(append(settled.union, g.Covered...), within)
 	g.Lost = Common(g.Gaps, lost.union)
-	return g, nil
+	return g, g.addHeader(c, &firsts, &rows)
 }
 
 // Percent is how much of the time is covered that is not settled, rounded so that it is 100

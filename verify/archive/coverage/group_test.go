@@ -176,7 +176,7 @@ func BenchmarkOf(b *testing.B) {
 			lines := []ledger.Line{{Kind: ledger.Adopted, Through: true}}
 			for i := range n {
 				if i%1000 != 7 {
-					lines = append(lines, landed(fmt.Sprint("job-", i), i, i+1))
+					lines = append(lines, began(fmt.Sprint("job-", i), i, i+1, "names", 1000, ledger.FirstIsHeader))
 				}
 			}
 			c := mustCatalog(b, b.TempDir(), lines...)
