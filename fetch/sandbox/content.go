@@ -42,23 +42,66 @@ func newRow(i int, r *rand.Rand) row {
 }
 
 var formats = map[string]func(io.Writer, iter.Seq2[int, row]){
-	"csv": func(w io.Writer, rows iter.Seq2[int, row]) {
-		out := csv.NewWriter(w)
-		out.Write([]string{"__time__", "__source__", "level", "trace_id", "message"})
-		for i, l := range rows {
-			if i%16 == 7 {
-				l.Message += "\nretried: \"yes\""
-			}
-			out.Write([]string{l.Time, l.Source, l.Level, l.TraceID, l.Message})
-		}
-		out.Flush()
-	},
+	"csv": func(w io.Writer, rows iter.Seq2[int, row]) { writeCSV(w, retried(rows), nil, true) },
 	"json": func(w io.Writer, rows iter.Seq2[int, row]) {
 		out := json.NewEncoder(w)
 		for _, l := range rows {
 			out.Encode(l)
 		}
 	},
+}
+
+// fields are the columns of a CSV.
+var fields = []string{"__time__", "__source__", "level", "trace_id", "message"}
+
+// field is what a row has in a column.
+func (r row) field(name string) string {
+	switch name {
+	case "__time__":
+		return r.Time
+	case "__source__":
+		return r.Source
+	case "level":
+		return r.Level
+	case "trace_id":
+		return r.TraceID
+	case "message":
+		return r.Message
+	}
+	return ""
+}
+
+// writeCSV writes the columns of rows, of which nil are all.
+func writeCSV(w io.Writer, rows iter.Seq2[int, row], columns []string, header bool) {
+	if columns == nil {
+		columns = fields
+	}
+	out := csv.NewWriter(w)
+	if header {
+		out.Write(columns)
+	}
+	values := make([]string, len(columns))
+	for _, r := range rows {
+		for i, name := range columns {
+			values[i] = r.field(name)
+		}
+		out.Write(values)
+	}
+	out.Flush()
+}
+
+// retried gives one in sixteen rows a message of two lines.
+func retried(rows iter.Seq2[int, row]) iter.Seq2[int, row] {
+	return func(yield func(int, row) bool) {
+		for i, r := range rows {
+			if i%16 == 7 {
+				r.Message += "\nretried: \"yes\""
+			}
+			if !yield(i, r) {
+				return
+			}
+		}
+	}
 }
 
 // Generate returns that many rows of a log as csv (below a header row) or json

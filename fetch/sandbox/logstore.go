@@ -27,6 +27,12 @@ type Logstore struct {
 	// a part of the count, before the first that is Complete.
 	Incomplete int
 
+	// What the CSV files of created jobs look like. The vendor tells nowhere whether they have a
+	// header; by default they do, with all fields.
+	NoHeader bool
+	Fields   []string // the columns, of __time__, __source__, level, trace_id and message. nil = all
+	Message  string   // of each row. "" = each has its own
+
 	// JobFaults are by the beginning of the window that a job is created for, in
 	// seconds since 1970.
 	JobFaults map[int64]JobFaults
@@ -156,9 +162,9 @@ func (q logQuery) selects(r row) bool {
 	if len(q.terms) == 0 {
 		return true
 	}
-	fields := map[string]string{"__time__": r.Time, "__source__": r.Source, "level": r.Level, "trace_id": r.TraceID, "message": r.Message}
 	for _, t := range q.terms {
-		found := fields[t.field] == t.value || t.field != "" && t.value == "*" && fields[t.field] != ""
+		value := r.field(t.field)
+		found := value == t.value || t.field != "" && t.value == "*" && value != ""
 		if t.field == "" {
 			found = t.value == "*" || strings.Contains(r.Message, t.value) || r.Level == t.value
 		}

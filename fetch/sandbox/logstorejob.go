@@ -22,6 +22,9 @@ type JobFaults struct {
 	// DropPercent of the rows, and at least one, are not in the file of any. The
 	// job's logCount agrees with the file.
 	DropPercent int
+	// Lose is how many of the last rows are not in the file of any. The job's logCount
+	// counts them.
+	Lose int
 }
 
 // CreateJob adds a job that exports its window of a log store, as CreateDownloadJob does,
@@ -80,23 +83,23 @@ func (l *logstoreState) result(j *Job, now time.Time) *apierr.Error {
 		j.Statuses, j.Error = []string{JobStarting, JobRunning, JobFailed}, "the query timed out"
 		return nil
 	}
-	content, n := query.result(l.rows(j.FromTime, j.ToTime, now), j.File.Format, faults.DropPercent)
+	content, n := l.content(query, l.rows(j.FromTime, j.ToTime, now), j.File.Format, faults)
 	j.File.Rows, j.File.Body = n, Compress(j.File.Codec, content)
 	j.File.Gone = l.made[window] < faults.Gone
 	l.made[window]++
 	return nil
 }
 
-// result returns what a job with that query writes, and how many rows that is. Of SQL
-// the sandbox knows "select *", which changes nothing, and takes any other statement
-// for "select count(*) as n". Of each hundred rows that the search finds, the first
-// dropPercent are dropped.
-func (q logQuery) result(rows iter.Seq[row], format string, dropPercent int) (content []byte, n int) {
+// content returns what a job with that query writes, and its logCount. Of SQL the sandbox
+// knows "select *", which changes nothing, and takes any other statement for "select
+// count(*) as n". Of each hundred rows that the search finds, the first DropPercent are
+// dropped.
+func (l *Logstore) content(q logQuery, rows iter.Seq[row], format string, faults JobFaults) (content []byte, logCount int) {
 	var found []row
 	seen := 0
 	for r := range rows {
 		if q.selects(r) {
-			if seen%100 >= dropPercent {
+			if seen%100 >= faults.DropPercent {
 				found = append(found, r)
 			}
 			seen++
@@ -105,9 +108,22 @@ func (q logQuery) result(rows iter.Seq[row], format string, dropPercent int) (co
 	if q.sql != "" && !strings.EqualFold(q.sql, "select *") {
 		return countResult(len(found), format), 1
 	}
+	logCount = len(found)
+	found = found[:max(0, logCount-faults.Lose)]
+	lines := retried(slices.All(found))
+	if l.Message != "" {
+		for i := range found {
+			found[i].Message = l.Message
+		}
+		lines = slices.All(found)
+	}
 	var b bytes.Buffer
-	formats[format](&b, slices.All(found))
-	return b.Bytes(), len(found)
+	if format == "csv" {
+		writeCSV(&b, lines, l.Fields, !l.NoHeader)
+	} else {
+		formats[format](&b, slices.All(found))
+	}
+	return b.Bytes(), logCount
 }
 
 // countResult is the result of "select count(*) as n".

@@ -33,6 +33,37 @@ func export(t *testing.T, base, name, query string, from time.Time) (records [][
 	return records[1:], d
 }
 
+// The file of a job has the columns and the header that its log store says, and one that loses
+// a row promises it all the same.
+func TestALogstoreSaysWhatItsCSVIs(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		store  Logstore
+		first  []string // after the header, if there is one; nil: it is not looked at
+		hidden int64    // rows that are promised, and not there
+		header bool
+	}{
+		{"as the vendor does", Logstore{RowsPerMinute: 5}, nil, 0, true},
+		{"without a header", Logstore{RowsPerMinute: 5, NoHeader: true}, nil, 0, false},
+		{"of some columns", Logstore{RowsPerMinute: 5, Fields: []string{"message", "level"}, Message: "beat"}, []string{"beat", "INFO"}, 0, true},
+		{"with a row that is lost", Logstore{RowsPerMinute: 5, JobFaults: map[int64]JobFaults{hour.Unix(): {Lose: 1}}}, nil, 1, true},
+	} {
+		_, base := startLogstore(t, tt.store)
+		records, d := export(t, base, "job", "*", hour) // without the first record
+		n, _ := count(t, base, hour, hour.Add(time.Hour), "*")
+		rows := int64(len(records))
+		if !tt.header {
+			rows++
+		}
+		if *d.Details.LogCount != int64(n) || rows != int64(n)-tt.hidden {
+			t.Errorf("%s: %d rows, %d promised, %d counted", tt.name, rows, *d.Details.LogCount, n)
+		}
+		if tt.first != nil && (len(records[0]) != len(tt.first) || records[0][0] != tt.first[0]) {
+			t.Errorf("%s: the first row is %q", tt.name, records[0])
+		}
+	}
+}
+
 // What a job exports of a window is what a histogram of the same window and query
 // counts, each time, and every row of it has a time in the window.
 func TestAHistogramCountsWhatAJobExports(t *testing.T) {
