@@ -12,6 +12,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/verify"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/ledger"
 )
@@ -124,4 +125,44 @@ func TestASourceThatRefusesIsLeftAloneForAWhile(t *testing.T) {
 			t.Errorf("the other was asked after %v, and told of %d times", got, told)
 		}
 	})
+}
+
+// Rows are counted without the header that is known of the group, or else as the receipt says.
+// Nobody is asked where that makes no difference.
+func TestRowsAreCountedWithoutAKnownHeader(t *testing.T) {
+	place, _ := parseRef(t, "sls://cn-hangzhou/project/job").Place()
+	window := &ledger.Window{Group: "access *", From: 1, To: 2}
+	first := &ledger.First{SHA256: "abc", Files: 2}
+	for _, tt := range []struct {
+		name    string
+		receipt archive.Receipt
+		window  *ledger.Window
+		known   int64
+		rows    int64
+		asked   int
+	}{
+		{"known", archive.Receipt{Records: 10, First: first}, window, 3, 8, 1},
+		{"not known", archive.Receipt{Records: 10, First: first}, window, 0, 10, 1},
+		{"not known, and one file reads as if it had one", archive.Receipt{Records: 10, Headers: 1, First: first}, window, 0, 9, 1},
+		{"as the promise says", archive.Receipt{Records: 10, Headers: 2, First: first}, window, 3, 8, 0},
+		{"files that begin with different records", archive.Receipt{Records: 10, First: &ledger.First{Files: 2}}, window, 3, 10, 0},
+		{"of an earlier version", archive.Receipt{Records: 10, Headers: 1}, window, 3, 9, 0},
+		{"no window", archive.Receipt{Records: 10, First: first}, nil, 3, 10, 0},
+		{"not countable", archive.Receipt{Records: verify.Unknown, First: first}, window, 3, verify.Unknown, 0},
+	} {
+		asked := 0
+		testifier := &Testifier{Header: func(place, group, sha256 string) (int64, error) {
+			if asked++; place != "sls://cn-hangzhou/project/" || group != "access *" || sha256 != "abc" {
+				t.Errorf("%s: asked about %s, %s, %s", tt.name, place, group, sha256)
+			}
+			return tt.known, nil
+		}}
+		if rows, err := testifier.rows(&tt.receipt, place, tt.window); rows != tt.rows || asked != tt.asked || err != nil {
+			t.Errorf("%s: %d rows, want %d; asked %d times, %v", tt.name, rows, tt.rows, asked, err)
+		}
+	}
+	unasked := &Testifier{}
+	if rows, err := unasked.rows(&archive.Receipt{Records: 10, First: first}, place, window); rows != 10 || err != nil {
+		t.Errorf("%d rows, %v", rows, err)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
+	"tallyman/verify/archive/coverage"
 	"tallyman/verify/archive/ledger"
 	"tallyman/worker"
 )
@@ -65,7 +66,7 @@ func (a *app) keepCounting(ctx context.Context, store *archive.Archive, provider
 		return func() {}
 	}
 	c := &counting{app: a, archive: store, log: log}
-	c.Testifier = newTestifier(store, providers, c.events)
+	c.Testifier = newTestifier(store, providers, c.events, c.header)
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -82,6 +83,12 @@ func (c *counting) events(key string) (_ []ledger.Line, err error) {
 		return nil, err
 	}
 	return c.catalog.Events(key)
+}
+
+// header tells whether a first record is a header, by what events has read just now.
+func (c *counting) header(place, group, sha256 string) (int64, error) {
+	firsts, err := coverage.FirstsOf(c.catalog, place, group)
+	return firsts.HeaderIs(sha256), err
 }
 
 // due finds the counts that are due. Whoever has just had an export land asks for itself.

@@ -14,6 +14,7 @@ import (
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive/catalog"
 	"tallyman/verify/archive/coverage"
+	"tallyman/verify/archive/ledger"
 )
 
 // coverageLine is what --json prints of a group of windows, or of a place whose exports span
@@ -21,10 +22,13 @@ import (
 type coverageLine struct {
 	Schema     string     `json:"schema"`
 	Place      string     `json:"place"`
-	Group      string     `json:"group,omitempty"` // of windows that can be compared: the log store and the query
-	By         string     `json:"by"`              // what tells: "windows", "listing", "points", "landings" or "nothing"
-	Exports    int64      `json:"exports"`         // that landed and are whole; of a group, those in the time
-	From       *time.Time `json:"from,omitempty"`  // the time that was looked at
+	Group      string     `json:"group,omitempty"`  // of windows that can be compared: the log store and the query
+	Header     int64      `json:"header,omitempty"` // how many exports the header of the CSV files is known from
+	Rows       *int64     `json:"rows,omitempty"`   // of the exports, without that header
+	Short      []spanLine `json:"short,omitempty"`  // exports of which as many records came as promised only with the header
+	By         string     `json:"by"`               // what tells: "windows", "listing", "points", "landings" or "nothing"
+	Exports    int64      `json:"exports"`          // that landed and are whole; of a group, those in the time
+	From       *time.Time `json:"from,omitempty"`   // the time that was looked at
 	To         *time.Time `json:"to,omitempty"`
 	Percent    *float64   `json:"percent,omitempty"`    // of it, how much is covered, of what is not settled
 	Covered    *int64     `json:"covered,omitempty"`    // seconds
@@ -74,6 +78,10 @@ func newCoverageLine(g *coverage.Group) coverageLine {
 	line.From, line.To = new(time.Unix(g.Within.From, 0).UTC()), new(time.Unix(g.Within.To, 0).UTC())
 	line.Percent, line.Covered, line.Settled, line.Lacking = new(g.Percent()), seconds(g.Covered), seconds(g.Settled), seconds(g.Gaps)
 	line.Gaps, line.Lost, line.Overlaps = spans(g.Gaps), spans(g.Lost), spans(g.Overlaps)
+	line.Header, line.Short = g.Header.Exports, spans(g.Header.Short)
+	if line.Header > 0 && g.Header.Rows != ledger.Unknown {
+		line.Rows = &g.Header.Rows
+	}
 	return line
 }
 
@@ -212,6 +220,7 @@ func (l *coverageLine) print(w io.Writer, zone *time.Location, now time.Time) {
 		length := l.To.Sub(*l.From)
 		fmt.Fprintf(w, "  %s%% of %s, from %s to %s %s, by %s\n", formatPercent(*l.Percent), formatLength(length), at(*l.From), at(*l.To), l.To.In(zone).Format("MST"), cli.Plural(l.Exports, "export"))
 		fmt.Fprintf(w, "  %s\n", calendar.Strip(l.windows, stripCells))
+		l.printHeader(w)
 		l.printSpans(w, at)
 	case l.windows != nil:
 		fmt.Fprintf(w, "  no export of it that was due has landed\n")
@@ -229,6 +238,18 @@ func (l *coverageLine) print(w io.Writer, zone *time.Location, now time.Time) {
 	fmt.Fprintln(w)
 }
 
+// printHeader says what is known of the header of the CSV files, if anything is.
+func (l *coverageLine) printHeader(w io.Writer) {
+	if l.Header == 0 {
+		return
+	}
+	text := "header known from " + cli.Plural(l.Header, "export")
+	if l.Rows != nil {
+		text += "; " + cli.Plural(*l.Rows, "row") + " without it"
+	}
+	fmt.Fprintf(w, "  %s\n", text)
+}
+
 // printSpans prints the gaps and the overlaps, the first of many, and how to settle a gap.
 func (l *coverageLine) printSpans(w io.Writer, at func(time.Time) string) {
 	for _, kind := range []struct {
@@ -238,6 +259,7 @@ func (l *coverageLine) printSpans(w io.Writer, at func(time.Time) string) {
 		{"gap", "", l.Gaps},
 		{"lost", "  damaged or gone: tallyman verify --repair " + cli.ShellQuote(l.Place), l.Lost},
 		{"overlap", "  exported twice", l.Overlaps},
+		{"short", "  a row lacks behind the header: tallyman witness " + cli.ShellQuote(l.Place) + l.selection(), l.Short},
 	} {
 		for i, s := range kind.spans {
 			if i == maxListed {
@@ -251,12 +273,17 @@ func (l *coverageLine) printSpans(w io.Writer, at func(time.Time) string) {
 		return
 	}
 	gap := l.Gaps[0]
-	which := ""
-	if logStore, query, ok := strings.Cut(l.Group, " "); ok && fetch.CompletenessOf(l.Place) == fetch.ByWindows {
-		which = " --logstore " + cli.ShellQuote(logStore) + " --query " + cli.ShellQuote(query)
-	}
 	fmt.Fprintf(w, "  export and fetch what is lacking, or accept it, such as the first gap:\n    tallyman accept %s%s --from %s --to %s --reason TEXT\n",
-		cli.ShellQuote(l.Place), redact.Text(which), gap.From.Format(time.RFC3339), gap.To.Format(time.RFC3339))
+		cli.ShellQuote(l.Place), l.selection(), gap.From.Format(time.RFC3339), gap.To.Format(time.RFC3339))
+}
+
+// selection are the flags that choose the group among those of its place.
+func (l *coverageLine) selection() string {
+	logStore, query, ok := strings.Cut(l.Group, " ")
+	if !ok || fetch.CompletenessOf(l.Place) != fetch.ByWindows {
+		return ""
+	}
+	return redact.Text(" --logstore " + cli.ShellQuote(logStore) + " --query " + cli.ShellQuote(query))
 }
 
 // untimed says what is known of a place whose exports span no time.

@@ -151,7 +151,9 @@ func (a *app) ensure(cmd *cobra.Command, arg string) error {
 	}
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
-	c := &ensuring{app: a, plan: plan, testifier: newTestifier(store, providers, store.SinceLanded), end: report.End, note: report.Pause}
+	known := &headers{app: a, archive: store}
+	defer known.Close()
+	c := &ensuring{app: a, plan: plan, testifier: newTestifier(store, providers, store.SinceLanded, known.from), end: report.End, note: report.Pause}
 	c.ensurer = &worker.Ensurer{Archive: store, Creator: creator, Patience: max(a.Poll.Value, time.Second), Note: report.Pause,
 		Fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 			if _, err := store.Receipt(ref.Key()); errors.Is(err, archive.ErrDamaged) {

@@ -82,7 +82,9 @@ func (s *scheduledEnsure) run(ctx context.Context) error {
 	}
 	s.log.Info("windows lack, and are exported", "place", s.Place.String(), "exports", len(plan.lacking))
 	note := func(ref fetch.Ref, text string) { s.log.Debug("note", "ref", ref.String(), "note", redact.Text(text)) }
-	c := &ensuring{app: s.app, plan: plan, testifier: newTestifier(s.archive, s.providers, s.archive.SinceLanded), note: note, end: s.tell}
+	known := &headers{app: s.app, archive: s.archive}
+	defer known.Close()
+	c := &ensuring{app: s.app, plan: plan, testifier: newTestifier(s.archive, s.providers, s.archive.SinceLanded, known.from), note: note, end: s.tell}
 	c.ensurer = &worker.Ensurer{Archive: s.archive, Creator: creator, Patience: max(s.app.Poll.Value, time.Second), Note: note,
 		Fetch: func(ctx context.Context, ref fetch.Ref) (*archive.Receipt, error) {
 			if _, err := s.archive.Receipt(ref.Key()); errors.Is(err, archive.ErrDamaged) {

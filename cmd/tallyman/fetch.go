@@ -91,8 +91,10 @@ func (a *app) fetch(cmd *cobra.Command, args []string) error {
 	defer report.Close()
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
+	known := &headers{app: a, archive: store}
+	defer known.Close()
 	c := &fetchCommand{
-		app: a, testifier: newTestifier(store, providers, store.SinceLanded), queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store),
+		app: a, testifier: newTestifier(store, providers, store.SinceLanded, known.from), queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store),
 		named: map[string]bool{}, again: a.Again, repair: a.Repair, began: time.Now(),
 	}
 	for _, arg := range args {

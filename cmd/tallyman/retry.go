@@ -90,8 +90,10 @@ func (a *app) retry(cmd *cobra.Command, args []string) error {
 	}
 	queue := a.startLocal(cmd.Context(), providers, store, report)
 	defer queue.Close()
+	known := &headers{app: a, archive: store}
+	defer known.Close()
 	c := &fetchCommand{
-		app: a, testifier: newTestifier(store, providers, store.SinceLanded),
+		app: a, testifier: newTestifier(store, providers, store.SinceLanded, known.from),
 		queue: queue, archive: store, report: report, lister: a.newPrefixLister(cmd.Context(), providers, store),
 	}
 	forEachReference(cmd.Context(), refs.all(), maxConcurrentReferences, report, c.fetch)

@@ -85,9 +85,19 @@ var logstoreSettings = settings[sandbox.Logstore]{
 	"ttl":        number(func(l *sandbox.Logstore) *int { return &l.TTL }),
 	"incomplete": number(func(l *sandbox.Logstore) *int { return &l.Incomplete }),
 	"indexed":    moment(func(l *sandbox.Logstore) *time.Time { return &l.IndexedSince }),
-	"drops":      faulty(func(f *sandbox.JobFaults) { f.DropPercent = 1 }),
-	"fails":      faulty(func(f *sandbox.JobFaults) { f.Fail++ }),
-	"gone":       faulty(func(f *sandbox.JobFaults) { f.Gone++ }),
+	"fields": func(l *sandbox.Logstore, names string) error {
+		l.Fields = strings.Split(names, ",")
+		return nil
+	},
+	"message": func(l *sandbox.Logstore, text string) error { l.Message = text; return nil },
+	"header": func(l *sandbox.Logstore, has string) error {
+		l.NoHeader = has == "no"
+		return nil
+	},
+	"loses": faulty(func(f *sandbox.JobFaults) { f.Lose = 1 }),
+	"drops": faulty(func(f *sandbox.JobFaults) { f.DropPercent = 1 }),
+	"fails": faulty(func(f *sandbox.JobFaults) { f.Fail++ }),
+	"gone":  faulty(func(f *sandbox.JobFaults) { f.Gone++ }),
 	"late": func(l *sandbox.Logstore, hours string) error {
 		n, err := strconv.Atoi(hours)
 		l.Late = append(l.Late, sandbox.LateRows{Time: hoursAgo(n).Add(time.Minute), Rows: 7})

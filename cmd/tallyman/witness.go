@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,7 @@ import (
 	"tallyman/verify"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
+	"tallyman/verify/archive/coverage"
 	"tallyman/verify/archive/ledger"
 	"tallyman/worker"
 )
@@ -63,7 +66,8 @@ type witnessLine struct {
 	Counted   *int64     `json:"counted,omitempty"` // records that the source counts
 	From      *time.Time `json:"from,omitempty"`    // the window
 	To        *time.Time `json:"to,omitempty"`
-	Group     string     `json:"group,omitempty"` // of the window
+	Group     string     `json:"group,omitempty"`  // of the window
+	Header    int64      `json:"header,omitempty"` // how many exports the header of the group's CSV files is known from
 	Message   string     `json:"message,omitempty"`
 	Calls     int        `json:"calls,omitempty"` // that were made, or with --dry-run would at least be
 	RequestID string     `json:"request_id,omitempty"`
@@ -82,9 +86,9 @@ type landedExport struct {
 }
 
 // newTestifier asks the providers about what landed in an archive.
-func newTestifier(store *archive.Archive, providers map[string]fetch.Provider, events func(key string) ([]ledger.Line, error)) *worker.Testifier {
+func newTestifier(store *archive.Archive, providers map[string]fetch.Provider, events func(key string) ([]ledger.Line, error), header func(place, group, sha256 string) (int64, error)) *worker.Testifier {
 	witness := func(ref fetch.Ref) (fetch.Witness, bool) { return serviceOf[fetch.Witness](providers, ref) }
-	return &worker.Testifier{Archive: store, Witness: witness, Events: events}
+	return &worker.Testifier{Archive: store, Witness: witness, Events: events, Header: header}
 }
 
 // serviceOf is the provider of a reference as what it can do besides, if it can.
@@ -104,7 +108,9 @@ type witnessCommand struct {
 	*worker.Testifier
 	app            *app
 	stdout, stderr io.Writer
-	named          map[string]bool // places that are said to have no witness
+	catalog        *catalog.Catalog
+	named          map[string]bool               // places that are said to have no witness
+	firsts         map[[2]string]coverage.Firsts // by place and group
 	asked, calls   int
 	doubts, failed int
 	exit           int // of the last that failed
@@ -130,8 +136,8 @@ func (a *app) witness(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := &witnessCommand{app: a, stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), named: map[string]bool{}}
-	c.Testifier = newTestifier(store, a.newProviders(), known.Events)
+	c := &witnessCommand{app: a, catalog: known, stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), named: map[string]bool{}, firsts: map[[2]string]coverage.Firsts{}}
+	c.Testifier = newTestifier(store, a.newProviders(), known.Events, c.headerIs)
 	for _, f := range filters {
 		f.Phases, f.Since = []catalog.Phase{catalog.Landed}, a.Since.Value
 		var exports []landedExport // read before the ledger is written, which the catalog follows
@@ -194,6 +200,11 @@ func (c *witnessCommand) hold(ctx context.Context, e landedExport) error {
 		line.State, line.Message, line.Cause = "failed", redact.Text(err.Error()), string(outcome.Cause)
 		return c.print(line)
 	}
+	firsts, err := c.firstsOf(e.ref.PlaceText(), line.Group)
+	if err != nil {
+		return err
+	}
+	line.Header = firsts.Header()
 	verdict, text := testimony.Judge()
 	line.State, line.Message, line.RequestID = string(verdict), redact.Text(text), testimony.RequestID
 	for to, n := range map[**int64]int64{&line.Landed: testimony.Landed, &line.Counted: testimony.Counted} {
@@ -206,6 +217,22 @@ func (c *witnessCommand) hold(ctx context.Context, e landedExport) error {
 		line.Command = ensureAgain(e)
 	}
 	return c.print(line)
+}
+
+// firstsOf is what the CSV files of a group begin with, as it was when the command began.
+func (c *witnessCommand) firstsOf(place, group string) (coverage.Firsts, error) {
+	known, ok := c.firsts[[2]string{place, group}]
+	if ok {
+		return known, nil
+	}
+	firsts, err := coverage.FirstsOf(c.catalog, place, group)
+	c.firsts[[2]string{place, group}] = firsts
+	return firsts, err
+}
+
+func (c *witnessCommand) headerIs(place, group, sha256 string) (int64, error) {
+	firsts, err := c.firstsOf(place, group)
+	return firsts.HeaderIs(sha256), err
 }
 
 // ensureAgain is the command that exports the window of an export anew.
@@ -246,8 +273,20 @@ func (c *witnessCommand) print(line witnessLine) error {
 	return nil
 }
 
+// printHeaders says of which groups the header is known, by which their rows were counted.
+func (c *witnessCommand) printHeaders() {
+	keys := slices.SortedFunc(maps.Keys(c.firsts), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	for _, key := range keys {
+		firsts := c.firsts[key]
+		if exports := firsts.Header(); exports > 0 {
+			fmt.Fprintf(c.stderr, "%s  %s: header known from %s\n", redact.URL(key[0]), redact.Text(key[1]), cli.Plural(exports, "export"))
+		}
+	}
+}
+
 func (c *witnessCommand) end() error {
 	if !c.app.Quiet {
+		c.printHeaders()
 		does := "took"
 		if c.app.DryRun {
 			does = "would take at least"
