@@ -45,7 +45,7 @@ type Testimony struct {
 	Why   string
 	Gone  bool
 
-	Earlier   int64 // the most that it counted before, or verify.Unknown
+	Earlier   int64 // the most that it counted before, of the whole window, or verify.Unknown
 	RequestID string
 }
 
@@ -101,7 +101,8 @@ func (a *Archive) Testify(t Testimony) error {
 
 // EarlierCounts returns the line of the last time that the source was asked for its count of
 // the window of an export, by the lines that tell of the export, and the most that it counted
-// since the export landed last; or nil and verify.Unknown.
+// since the export landed last; or nil and verify.Unknown. A count is not among them that was
+// not of the whole window even then.
 func EarlierCounts(lines []ledger.Line) (last *ledger.Line, most int64) {
 	most = verify.Unknown
 	for i := range lines {
@@ -109,7 +110,9 @@ func EarlierCounts(lines []ledger.Line) (last *ledger.Line, most int64) {
 		case ledger.Landed:
 			last, most = nil, verify.Unknown
 		case ledger.Witnessed:
-			last, most = l, max(most, l.Counted)
+			if last = l; l.Verdict != string(NoLonger) && l.Verdict != string(LowerBound) {
+				most = max(most, l.Counted)
+			}
 		}
 	}
 	return last, most

@@ -78,6 +78,16 @@ func TestTestimoniesAreLinesOfTheLedger(t *testing.T) {
 	if last, most := EarlierCounts(landed); most != verify.Unknown || last != nil {
 		t.Errorf("counts of before it landed count for nothing: got %d, %v", most, last)
 	}
+	for _, verdict := range []Verdict{NoLonger, LowerBound} {
+		partial := []ledger.Line{{Kind: ledger.Landed}, {Kind: ledger.Witnessed, Counted: 5, Verdict: string(verdict)}}
+		last, most := EarlierCounts(partial)
+		again := first
+		again.Landed, again.Counted, again.Including, again.Earlier = 9, 5, 5, most
+		again.Since, again.Gone = time.Unix(first.Window.To, 0), verdict == NoLonger
+		if got, _ := again.Judge(); got != verdict || last != &partial[1] {
+			t.Errorf("a count that was %s before is %s", verdict, got)
+		}
+	}
 }
 
 // A source is asked once the window is over, and once more when rows can't be late any more,
