@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"cloud": cloudCommand, "exits": exitsCommand, "files": filesCommand, "flipbit": flipCommand, "jsonlines": jsonCommand, "port": portCommand, "redis": redisCommand,
+			"cloud": cloudCommand, "exits": exitsCommand, "files": filesCommand, "flipbit": flipCommand, "jsonlines": jsonCommand, "metrics": metricsCommand, "port": portCommand, "redis": redisCommand,
 			"serve": serveCommand, "terminate": terminateCommand, "until": untilCommand,
 		},
 		Condition: func(name string) (bool, error) {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 
@@ -27,6 +30,18 @@ func portCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(listener.Close())
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	ts.Setenv("PORT", port)
+}
+
+// metricsCommand is "metrics FILE": it writes what is told at PORT to those who watch.
+func metricsCommand(ts *testscript.TestScript, _ bool, args []string) {
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://127.0.0.1:"+ts.Getenv("PORT")+"/metrics", nil)
+	ts.Check(err)
+	resp, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), said, 0o644))
 }
 
 // serveCommand is "serve FILE...": it gives the answers that are written in the
