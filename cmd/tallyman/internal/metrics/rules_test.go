@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +14,8 @@ import (
 	"tallyman/fetch/fetchtest"
 )
 
-// Each alert fires when it is to and not before, as Prometheus itself judges it.
+// Each alert fires when it is to and not before, and none does while all is well, as Prometheus
+// itself judges it.
 func TestEachAlertFiresAndOnlyThen(t *testing.T) {
 	t.Parallel()
 	promtool, err := exec.LookPath("promtool")
@@ -26,7 +28,10 @@ func TestEachAlertFiresAndOnlyThen(t *testing.T) {
 	// What an alert says is not compared: the tests would repeat all of it.
 	bare := regexp.MustCompile(`(?m)^        annotations:\n(          .*\n)+`).ReplaceAllString(Rules, "")
 	files := map[string][]byte{"rules.yaml": []byte(bare), "whole.yaml": []byte(Rules)}
-	calls := [][]string{{"check", "rules", "--lint-fatal", "whole.yaml"}}
+	calls := [][]string{{"check", "rules", "--lint-fatal", "whole.yaml"}, {"test", "rules", "sound.yaml"}}
+	if files["sound.yaml"], err = os.ReadFile(filepath.Join("testdata", "sound_series.yaml")); err != nil {
+		t.Fatal(err)
+	}
 	var tested string
 	for _, name := range []string{"minutes_test.yaml", "hours_test.yaml", "days_test.yaml"} {
 		if files[name], err = os.ReadFile(filepath.Join("testdata", name)); err != nil {
@@ -34,14 +39,20 @@ func TestEachAlertFiresAndOnlyThen(t *testing.T) {
 		}
 		calls, tested = append(calls, []string{"test", "rules", name}), tested+string(files[name])
 	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(Rules, -1) {
 		if !strings.Contains(tested, "alertname: "+m[1]+"\n") {
 			t.Errorf("no test has %s fire", m[1])
+		}
+		if !strings.Contains(tested, "alertname: "+m[1]+", exp_alerts: []}") {
+			t.Errorf("no test has %s not fire yet", m[1])
+		}
+		for _, at := range []string{"1h", "47h"} {
+			files["sound.yaml"] = fmt.Appendf(files["sound.yaml"], "      - {eval_time: %s, alertname: %s, exp_alerts: []}\n", at, m[1])
+		}
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for _, args := range calls {
