@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -113,4 +114,26 @@ func wordsOf(line string) (words []string) {
 		words = append(words, strings.Fields(part)...)
 	}
 	return words
+}
+
+// Each file of Go that the map for contributors names is there.
+func TestTheREADMEForContributorsNamesFilesThatAreThere(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../.github/CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree strings.Builder
+	err = fs.WalkDir(os.DirFS("../.."), ".", func(path string, _ fs.DirEntry, err error) error {
+		tree.WriteString("/" + path + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("`([a-z/_]+\\.go)`").FindAllStringSubmatch(string(text), -1) {
+		if !strings.Contains(tree.String(), "/"+m[1]+"\n") {
+			t.Errorf("CONTRIBUTING.md names %s, and there is none", m[1])
+		}
+	}
 }
