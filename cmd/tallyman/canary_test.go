@@ -1,11 +1,13 @@
 package main
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,7 +75,7 @@ func TestNoSecretIsInTheQueueOrWhatItsWorkersSay(t *testing.T) {
 	q.hook.hears(t, "failed: ")
 	q.keepsSecrets(t) // in the midst
 	for path, shows := range map[string]string{
-		"/": slowName, "/exports": "landed", "/exports?text=" + url.QueryEscape(secretURL): "0 exports", "/live": "data: ", "/metrics": "tallyman_", "/readyz": "archive", "/export?ref=" + url.QueryEscape(testRef("landed")): "landed",
+		"/": slowName, "/coverage?place=" + url.QueryEscape("sls://cn-hangzhou/"+testProject+"/"): "<main>", "/coverage?place=" + url.QueryEscape(secretURL): "Not to be shown", "/exports": "landed", "/exports?text=" + url.QueryEscape(secretURL): "0 exports", "/live": "data: ", "/metrics": "tallyman_", "/readyz": "archive", "/export?ref=" + url.QueryEscape(testRef("landed")): "landed",
 		"/export?ref=" + url.QueryEscape(secretURL): "", "/act?verb=retry&phase=failed": "that failed", "/act?verb=cancel&phase=asked": "that wait",
 		"/act?verb=retry&ref=" + url.QueryEscape(secretURL): "",
 	} {
@@ -152,7 +154,8 @@ func (q *cluster) wherever() []struct{ env, args []string } {
 		{nil, []string{"fetch", "--dry-run", "--json", ref + "2"}}, {nil, []string{"retry", "--all", "-v"}}, {nil, []string{"requeue", "-v"}},
 		{nil, []string{"cancel", ref + "2"}}, {nil, []string{"verify", "-v"}}, {nil, []string{"verify", "--json"}}, {nil, []string{"help", "worker"}},
 		{nil, []string{"coverage", "--json"}}, {nil, []string{"witness", "--dry-run", place}}, {nil, []string{"ensure", "--logstore", "l", "--since", "2h", "--dry-run", place}},
-		{nil, []string{"doctor", "--json"}}, {nil, []string{"config", "show", "--json"}}, {nil, []string{"deploy", "compose"}}, {nil, []string{"explain", ref}},
+		{nil, []string{"doctor", "--json"}}, {nil, []string{"config", "show", "--json"}}, {nil, []string{"explain", ref}},
+		{nil, []string{"deploy", "compose"}}, {nil, []string{"deploy", "kubernetes"}}, {nil, []string{"deploy", "systemd"}}, {nil, []string{"metrics", "rules"}}, {nil, []string{"notify", "test", "-v"}},
 		{nil, []string{"worker", "--help"}}, {nil, []string{"__complete", "worker", "--redis", ""}}, {nil, []string{"--version"}}, {nil, []string{"no-such-command", secretURL}},
 		{nil, []string{"worker", "--redis", "redis://:" + secretRedis + "@" + address}}, {nil, []string{"status", "--redis-password", secretRedis}},
 		{[]string{"REDIS_PASSWORD=" + secretRedis + "2", "REDIS_URL=" + q.redis.URL + "?max_retries=-1"}, []string{"status"}},
@@ -183,6 +186,28 @@ func TestNoCommandSaysASecret(t *testing.T) {
 		}
 	}
 	q.keepsSecretsBelow(t, "failed")
+	q.bundles(t, testRef("landed"), testRef("failed"))
+}
+
+// bundles looks into what explain packs for others.
+func (q *cluster) bundles(t *testing.T, refs ...string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ticket.tar.gz")
+	q.command(t, append([]string{"explain", "--bundle", path}, refs...)...).runs(t, 0)
+	packed, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	unzipped, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(unzipped)
+	if err != nil || !strings.Contains(string(text), refs[0]) {
+		t.Fatalf("the bundle holds nothing of %s: %v", refs[0], err)
+	}
+	hidden(t, "a bundle", string(text), queuedSecrets)
 }
 
 // keepsSecretsBelow looks at all that is on a disk, where the queue holds an
