@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -55,9 +58,9 @@ func (o *observer) Plan(ctx context.Context, a page.Action) (plan page.Plan, err
 // A found is an export, or a place that can't be listed, that an action is for.
 type found struct{ key, ref string }
 
-// find looks up what an action is for. It fails with a *page.GrownError if that is more than
-// most exports.
-func (o *observer) find(ctx context.Context, a page.Action, most int64) (all []found, err error) {
+// find looks up what an action is for. It fails with a *page.ChangedError if that is not what
+// was agreed to.
+func (o *observer) find(ctx context.Context, a page.Action, agreed page.Agreement) (all []found, err error) {
 	err = o.ask(ctx, func(c *statusCommand) error {
 		if err := o.checkQueue(ctx, a); err != nil {
 			return err
@@ -73,13 +76,14 @@ func (o *observer) find(ctx context.Context, a page.Action, most int64) (all []f
 			return err
 		}
 		plan, err := o.planGroup(c, a)
-		if err == nil && plan.Exports > most {
-			err = &page.GrownError{Exports: plan.Exports}
+		if err == nil {
+			err = agreed.Check(plan)
 		}
 		if err != nil {
 			return err
 		}
-		for e, err := range c.catalog.Exports(filterOf(a)) {
+		f, _ := filterOf(c.catalog, a) // which planGroup has used
+		for e, err := range c.catalog.Exports(f) {
 			if err != nil {
 				return err
 			}
@@ -91,8 +95,8 @@ func (o *observer) find(ctx context.Context, a page.Action, most int64) (all []f
 }
 
 // Begin implements page.Actor.
-func (o *observer) Begin(ctx context.Context, a page.Action, most int64) (do func(func(page.Result)), exports int64, err error) {
-	all, err := o.find(ctx, a, most)
+func (o *observer) Begin(ctx context.Context, a page.Action, agreed page.Agreement) (do func(func(page.Result)), exports int64, err error) {
+	all, err := o.find(ctx, a, agreed)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -134,12 +138,12 @@ func (o *observer) checkQueue(ctx context.Context, a page.Action) error {
 // unsecretRefusal is unsecret for the errors of a page.Actor.
 func unsecretRefusal(err error) error {
 	refused, isRefused := errors.AsType[*page.RefusedError](err)
-	grown, isGrown := errors.AsType[*page.GrownError](err)
+	changed, isChanged := errors.AsType[*page.ChangedError](err)
 	switch {
 	case isRefused:
 		return &page.RefusedError{Why: redact.Text(refused.Why)}
-	case isGrown:
-		return grown
+	case isChanged:
+		return changed
 	}
 	return unsecret(err)
 }
@@ -228,8 +232,13 @@ func (o *observer) refAt(key, text string, verb page.Verb) (fetch.Ref, error) {
 }
 
 // filterOf finds the exports of the group that an action is for.
-func filterOf(a page.Action) catalog.Filter {
-	f := catalog.Filter{Unaccepted: true, Order: catalog.ByWhen, Desc: true}
+func filterOf(c *catalog.Catalog, a page.Action) (f catalog.Filter, err error) {
+	f = catalog.Filter{Name: a.Text, Unaccepted: true, Order: catalog.ByWhen, Desc: true}
+	if a.Since != "" {
+		if f.Since, err = flagvalue.ParseTime(a.Since); err != nil {
+			return f, refusal(fmt.Errorf("since: %w", err))
+		}
+	}
 	if a.Place != "" {
 		f.Places = []string{a.Place}
 	}
@@ -243,12 +252,15 @@ func filterOf(a page.Action) catalog.Filter {
 	default:
 		f.Phases = []catalog.Phase{catalog.Asked}
 	}
-	return f
+	return byKey(c, f), nil
 }
 
 // planGroup is Plan for a group.
 func (o *observer) planGroup(c *statusCommand, a page.Action) (plan page.Plan, err error) {
-	f := filterOf(a)
+	f, err := filterOf(c.catalog, a)
+	if err != nil {
+		return plan, err
+	}
 	sum, err := c.catalog.Count(f)
 	if err != nil {
 		return plan, err
@@ -262,7 +274,19 @@ func (o *observer) planGroup(c *statusCommand, a page.Action) (plan page.Plan, e
 		return plan, &page.RefusedError{Why: why}
 	}
 	if a.Verb == page.Retry {
-		if plan.Detail, err = vainRetries(c, a); err != nil {
+		if plan.Detail, err = vainRetries(c, f); err != nil {
+			return plan, err
+		}
+	}
+	all := f
+	all.Unaccepted = false
+	if both, err := c.catalog.Count(all); err != nil {
+		return plan, err
+	} else if n := both.Exports - sum.Exports; a.Phase == "failed" && n > 0 {
+		plan.Detail = append(plan.Detail, fmt.Sprintf("%d more are accepted already, and stay as they are.", n))
+	}
+	if a.Text != "" || a.Since != "" {
+		if plan.Set, err = setOf(c.catalog, f); err != nil {
 			return plan, err
 		}
 	}
@@ -288,13 +312,25 @@ func (o *observer) planGroup(c *statusCommand, a page.Action) (plan page.Plan, e
 	return plan, nil
 }
 
+// setOf tells apart the exports that a filter lets pass, and what is wrong with them.
+func setOf(c *catalog.Catalog, f catalog.Filter) (string, error) {
+	sum := sha256.New()
+	for e, err := range c.Exports(f) {
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d %q\n", e.Key, e.When.UnixMilli(), e.Doubts)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
 // vainRetries tells how many exports of a group another attempt does not help.
-func vainRetries(c *statusCommand, a page.Action) (detail []string, err error) {
+func vainRetries(c *statusCommand, f catalog.Filter) (detail []string, err error) {
+	chosen := f.Causes
 	for _, cause := range retryIsVain {
-		if a.Cause != "" && a.Cause != string(cause) {
+		if len(chosen) > 0 && !slices.Contains(chosen, string(cause)) {
 			continue
 		}
-		f := filterOf(a)
 		f.Causes = []string{string(cause)}
 		sum, err := c.catalog.Count(f)
 		if err != nil {
@@ -315,7 +351,7 @@ func commandOf(a page.Action) string {
 		command += " " + cli.ShellQuote(redact.URL(a.Ref))
 	case a.IsOne():
 		command += " " + cli.ShellQuote(redact.URL(a.Place))
-	case a.Cause != "" && a.Place == "":
+	case a.Cause != "" && a.Place+a.Text+a.Since == "":
 		command += " --cause " + cli.ShellQuote(a.Cause)
 	default:
 		return ""

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
@@ -118,6 +119,68 @@ func TestThePageDoesWhatTheCommandsDo(t *testing.T) {
 	}
 	if queued != 1 || err != nil {
 		t.Errorf("the queue has %d, %v", queued, err)
+	}
+}
+
+// An action for a list that was searched says how many exports it touches, and touches those
+// that the list shows and no others, though the search is by a time that goes on; if others
+// are found by then, nothing is done.
+func TestAnActionTouchesWhatItsListShows(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	s := newWatching(t, a, store, false)
+	h := s.handler(a, "127.0.0.1:8410", "")
+	fail := func(job string, ago time.Duration) {
+		t.Helper()
+		err := store.Ledger().Append(watchedLine(ledger.Failed, job, func(l *ledger.Line) { l.Cause, l.At = "job-failed", time.Now().Add(-ago) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.observer.stale.Store(true)
+	}
+	button := func(list, verb string) string {
+		t.Helper()
+		body := get(t, h, list, nil).Body.String()
+		for _, link := range regexp.MustCompile(`href="/act\?([^"]*)" class="button">`+verb).FindAllStringSubmatch(body, -1) {
+			return html.UnescapeString(link[1])
+		}
+		t.Fatalf("%s offers no %s: %s", list, verb, body)
+		return ""
+	}
+	fail("bad10", 0)
+	fail("worse", 0)
+	for _, tt := range []struct{ list, reason, want string }{
+		{"/exports?state=failed&text=" + url.QueryEscape(watchedPlace+"bad1"), "one", "1 export accepted"}, // and not bad10
+		{"/exports?state=failed&text=BAD&since=1h", "some", "2 exports accepted"},
+		{"/exports?state=doubts&text=doubted&since=1h", "x", "0 exports accepted, 1 not"}, // its bag is not there
+	} {
+		if got := done(t, h, button(tt.list, "Accept"), tt.reason); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: not %s: %s", tt.list, tt.want, got)
+		}
+	}
+	for job, want := range map[string]string{"bad1": "one", "bad2": "some", "bad10": "some", "worse": ""} {
+		last, err := store.Ledger().Last(ledger.Accepted, watchedPlace+job)
+		if err != nil || (last == nil) != (want == "") || last != nil && last.Reason != want {
+			t.Errorf("%s: %+v, %v", job, last, err)
+		}
+	}
+	query := button("/exports?state=failed&since=1h&text=/", "Accept")
+	asked := get(t, h, "/act?"+query, nil).Body.String()
+	if !strings.Contains(asked, "Accept 1 export that failed") || !strings.Contains(asked, "3 more are accepted already") {
+		t.Errorf("the question: %s", asked)
+	}
+	fail("worse", 0) // once more, by which it is another failure
+	form := formOf(asked)
+	form.Set("reason", "x")
+	r := httptest.NewRequest(http.MethodPost, "/act", strings.NewReader(form.Encode()))
+	r.Host = "127.0.0.1:8410"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "These are others by now") {
+		t.Errorf("it has failed once more: %d %s", w.Code, w.Body)
+	}
+	if got := get(t, h, "/act?verb=accept&phase=failed&since=whenever", nil); got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), "must be a time like") {
+		t.Errorf("no time: %d %s", got.Code, got.Body)
 	}
 }
 

@@ -58,6 +58,9 @@ func (o *observer) Exports(ctx context.Context, q page.Query) (list page.ExportL
 		if err != nil {
 			return &page.QueryError{Err: err}
 		}
+		if !filter.Since.IsZero() {
+			list.Since = filter.Since.UTC().Format(time.RFC3339)
+		}
 		found, err := findExports(c.catalog, filter, paging)
 		if err == nil {
 			err = tellPage(&list, c.catalog, filter, paging, found)
@@ -73,14 +76,10 @@ func (o *observer) Exports(ctx context.Context, q page.Query) (list page.ExportL
 // findExports is the page of a list. A text that is the reference of an export finds that,
 // and what landed of it once more.
 func findExports(c *catalog.Catalog, f catalog.Filter, p catalog.Paging) (found catalog.Page, err error) {
-	ref, err := fetch.ParseRef(f.Name)
-	if err == nil {
-		_, err = c.Export(ref.Key())
-	}
-	if err != nil {
+	if f = byKey(c, f); f.Key == "" {
 		return c.List(f, p)
 	}
-	f.Key, f.Name, f.Order, f.Desc, f.Limit = ref.Key(), "", catalog.ByWhen, true, listLimit
+	f.Order, f.Desc, f.Limit = catalog.ByWhen, true, listLimit
 	for e, err := range c.Exports(f) {
 		if err != nil {
 			return found, err
@@ -88,6 +87,18 @@ func findExports(c *catalog.Catalog, f catalog.Filter, p catalog.Paging) (found 
 		found.Exports = append(found.Exports, e)
 	}
 	return found, nil
+}
+
+// byKey is a filter that has the key in place of a text that is the reference of an export.
+func byKey(c *catalog.Catalog, f catalog.Filter) catalog.Filter {
+	ref, err := fetch.ParseRef(f.Name)
+	if err == nil {
+		_, err = c.Export(ref.Key())
+	}
+	if err == nil {
+		f.Key, f.Name = ref.Key(), ""
+	}
+	return f
 }
 
 // tellPage tells of a page of a list, where the list goes on, and how long it is if that is known.
@@ -169,6 +180,7 @@ func parseQuery(q page.Query) (f catalog.Filter, p catalog.Paging, err error) {
 		if f.Since, err = flagvalue.ParseTime(q.Since); err != nil {
 			return f, p, fmt.Errorf("since: %w", err)
 		}
+		f.Since = f.Since.Truncate(time.Second) // as actions for the list have it
 	}
 	position := q.Older
 	if p.Newer = q.Newer != ""; p.Newer {

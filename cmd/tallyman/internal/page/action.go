@@ -53,6 +53,10 @@ type Action struct {
 	// phase "unlisted" is of the error by which the place can't be listed.
 	Phase, Cause, Place string
 
+	// Of a list that was searched, the group has only what the search found: exports whose
+	// reference has the text, since a time as --since takes it.
+	Text, Since string
+
 	Reason string // why, of Accept
 	By     string // the name of who wants it, for the ledger
 }
@@ -60,13 +64,17 @@ type Action struct {
 // A Plan is what an Action would touch.
 type Plan struct {
 	Exports int64
+	Set     string   // tells apart which exports these are, of a list that was searched; else ""
 	Sample  []string // the references of some of them
 	Detail  []string // what else is to be known before, such as the doubts of the one export
 	Command string   // that does the same, or ""
 }
 
-// digest tells apart what a person is to know of one export.
+// digest tells apart what a person is to know before.
 func (p Plan) digest() string {
+	if p.Set != "" {
+		return p.Set
+	}
 	sum := sha256.Sum256([]byte(strings.Join(p.Detail, "\n")))
 	return hex.EncodeToString(sum[:8])
 }
@@ -88,9 +96,23 @@ type Actor interface {
 	// action is not for that.
 	Plan(ctx context.Context, a Action) (Plan, error)
 	// Begin fixes what an action touches: so many exports. do has it done, and reports each
-	// export by a call, many at once. Begin fails as Plan does, and with a *GrownError if
-	// there are more than most.
-	Begin(ctx context.Context, a Action, most int64) (do func(report func(Result)), exports int64, err error)
+	// export by a call, many at once. Begin fails as Plan does, and with a *ChangedError if
+	// that is not what a person has agreed to.
+	Begin(ctx context.Context, a Action, agreed Agreement) (do func(report func(Result)), exports int64, err error)
+}
+
+// An Agreement is what a person has agreed to by a Plan.
+type Agreement struct {
+	Exports int64  // not more than so many
+	Set     string // and, of a list that was searched, exactly these: the Set of the Plan
+}
+
+// Check returns a *ChangedError if a plan has what was not agreed to.
+func (a Agreement) Check(p Plan) error {
+	if p.Exports > a.Exports || p.Set != "" && p.Set != a.Set {
+		return &ChangedError{Exports: p.Exports}
+	}
+	return nil
 }
 
 // A RefusedError says why an action is not for what it was wanted for.
@@ -99,11 +121,11 @@ type RefusedError struct{ Why string }
 // Error is the reason.
 func (e *RefusedError) Error() string { return e.Why }
 
-// A GrownError is of an action that would touch more exports than a person has agreed to.
-type GrownError struct{ Exports int64 }
+// A ChangedError is of an action that would touch other exports than a person has agreed to.
+type ChangedError struct{ Exports int64 }
 
 // Error says how many there are.
-func (e *GrownError) Error() string {
+func (e *ChangedError) Error() string {
 	return "there are " + strconv.FormatInt(e.Exports, 10) + " exports by now"
 }
 
@@ -122,13 +144,16 @@ func (a Action) Query() string {
 type field struct{ Name, Value string }
 
 func (a Action) fields() []field {
-	return []field{{"verb", string(a.Verb)}, {"ref", a.Ref}, {"phase", a.Phase}, {"cause", a.Cause}, {"place", a.Place}}
+	return []field{
+		{"verb", string(a.Verb)}, {"ref", a.Ref}, {"phase", a.Phase}, {"cause", a.Cause}, {"place", a.Place}, {"text", a.Text}, {"since", a.Since},
+	}
 }
 
 // actionOf reads an action from a query or a form.
 func actionOf(values url.Values) Action {
 	return Action{
 		Verb: Verb(values.Get("verb")), Ref: values.Get("ref"), Phase: values.Get("phase"), Cause: values.Get("cause"), Place: values.Get("place"),
+		Text: values.Get("text"), Since: values.Get("since"),
 		Reason: redact.Text(strings.TrimSpace(values.Get("reason"))), // it is kept for ever
 	}
 }
@@ -235,11 +260,11 @@ func (a *actions) begin(w http.ResponseWriter, r *http.Request) {
 	var do func(func(Result))
 	var exports int64
 	if err == nil {
-		do, exports, err = a.by.Begin(r.Context(), action, agreed)
+		do, exports, err = a.by.Begin(r.Context(), action, Agreement{Exports: agreed, Set: r.PostForm.Get("seen")})
 	}
-	_, grown := errors.AsType[*GrownError](err)
+	_, changed := errors.AsType[*ChangedError](err)
 	switch {
-	case grown:
+	case changed:
 		a.ask(w, r, http.StatusConflict, question{Action: action, Was: agreed})
 	case err != nil:
 		a.refuse(w, err)

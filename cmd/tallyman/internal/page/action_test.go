@@ -15,6 +15,7 @@ import (
 // crowd is an Actor over a number of exports that can grow; every tenth fails.
 type crowd struct {
 	exports int64
+	set     string // that a search found
 	detail  []string
 	takes   time.Duration // for each export
 	did     []Action
@@ -29,16 +30,16 @@ func (c *crowd) Plan(_ context.Context, a Action) (Plan, error) {
 	case "landed":
 		return Plan{}, &RefusedError{"It has <landed>."}
 	}
-	plan := Plan{Exports: c.exports, Detail: c.detail, Command: "tallyman retry --cause x"}
+	plan := Plan{Exports: c.exports, Set: c.set, Detail: c.detail, Command: "tallyman retry --cause x"}
 	for i := range min(c.exports, 10) {
 		plan.Sample = append(plan.Sample, fmt.Sprint("sls://r/p/", i))
 	}
 	return plan, nil
 }
 
-func (c *crowd) Begin(_ context.Context, a Action, most int64) (func(func(Result)), int64, error) {
-	if c.exports > most {
-		return nil, 0, &GrownError{c.exports}
+func (c *crowd) Begin(_ context.Context, a Action, agreed Agreement) (func(func(Result)), int64, error) {
+	if err := agreed.Check(Plan{Exports: c.exports, Set: c.set}); err != nil {
+		return nil, 0, err
 	}
 	c.did = append(c.did, a)
 	n := c.exports
@@ -92,6 +93,33 @@ func TestAnActionIsDoneOnceItWasAgreedTo(t *testing.T) {
 	}
 	if len(c.did) != 1 {
 		t.Errorf("it was done %d times", len(c.did))
+	}
+}
+
+// What a search found is touched as it was found: if the exports are others by then, though as
+// many or fewer, the page asks again.
+func TestWhatWasFoundIsTouchedAsItWasFound(t *testing.T) {
+	t.Parallel()
+	c := &crowd{exports: 12, set: "a"}
+	b := newBrowser(Handler(nothing{}, newTestGuard(""), c))
+	const query = "/act?verb=retry&phase=failed&text=%3Corders%3E&since=2026-11-01T00%3A00%3A00Z"
+	w := b.get(query)
+	if want := "Retry 12 exports that failed since 2026-11-01T00:00:00Z with “&lt;orders&gt;” in the reference?"; !strings.Contains(w.Body.String(), want) {
+		t.Errorf("the question lacks %q: %s", want, w.Body)
+	}
+	form := formOf(w)
+	for _, change := range []struct {
+		exports int64
+		want    string
+	}{{12, "You agreed to 12 exports. These are others by now, and nothing was done"}, {11, "You agreed to 12 exports. There are 11 by now"}} {
+		c.exports, c.set = change.exports, "b"
+		if w := b.do(http.MethodPost, "/act", form); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), change.want) || len(c.did) != 0 {
+			t.Errorf("%d others: %d %s", change.exports, w.Code, w.Body)
+		}
+	}
+	w = b.do(http.MethodPost, "/act", formOf(b.get(query)))
+	if w.Code != http.StatusSeeOther || len(c.did) != 1 || c.did[0].Text != "<orders>" || c.did[0].Since != "2026-11-01T00:00:00Z" {
+		t.Errorf("agreed to: %d %+v", w.Code, c.did)
 	}
 }
 

@@ -19,7 +19,7 @@ func (v *views) exports(q Query, list ExportList, problem string) g.Node {
 	}
 	content = append(content, h.P(h.Role("status"), g.Text(count)))
 	if len(list.Exports) > 0 {
-		content = append(content, v.listActions(q), table([]string{"Export", "State", "When", "Content", "Records"}, g.Map(list.Exports, Export.row)))
+		content = append(content, v.listActions(q, list), table([]string{"Export", "State", "When", "Content", "Records"}, g.Map(list.Exports, Export.row)))
 	}
 	return v.document("Exports", content, h.Nav(h.Aria("label", "Pages of the list"), buttons(parts(q, list)...)))
 }
@@ -43,21 +43,22 @@ func filter(q Query, list ExportList) g.Node {
 	)
 }
 
-// listActions are for all exports of the list, where an action is for the same ones.
-func (v *views) listActions(q Query) g.Node {
+// listActions are for all exports of the list that nobody has accepted.
+func (v *views) listActions(q Query, list ExportList) g.Node {
+	which := " all…"
 	if q.Text != "" || q.Since != "" {
-		return nil
+		which = " what was found…"
 	}
-	button := func(verb Verb, phase, text string) g.Node {
-		return v.act(Action{Verb: verb, Phase: phase, Cause: q.Cause, Place: q.Place}, "button", text)
+	button := func(verb Verb, phase string) g.Node {
+		return v.act(Action{Verb: verb, Phase: phase, Cause: q.Cause, Place: q.Place, Text: q.Text, Since: list.Since}, "button", verb.Title()+which)
 	}
 	switch {
 	case q.State == failed:
-		return buttons(button(Retry, failed, "Retry all…"), button(Accept, failed, "Accept all…"), button(Cancel, failed, "Cancel all…"))
+		return buttons(button(Retry, failed), button(Accept, failed), button(Cancel, failed))
 	case q.State == "waiting" && q.Cause == "":
-		return buttons(button(Cancel, asked, "Cancel all…"))
+		return buttons(button(Cancel, asked))
 	case q.State == Doubts && q.Cause == "":
-		return buttons(button(Accept, Doubts, "Accept all…"))
+		return buttons(button(Accept, Doubts))
 	}
 	return nil
 }

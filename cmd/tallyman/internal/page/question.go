@@ -5,6 +5,8 @@ import (
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
+
+	"tallyman/fetch/redact"
 )
 
 // A question is what a person is asked before something is done.
@@ -12,7 +14,7 @@ type question struct {
 	Action Action
 	Plan   Plan
 	Form   string // token
-	Was    int64  // how many exports the person had agreed to, if there are more by now
+	Was    int64  // how many exports the person had agreed to, if these are others by now
 	Lacks  bool   // a reason was not given
 	Other  bool   // it is another thing by now than the person has seen
 	Fields []field
@@ -23,6 +25,8 @@ func (v *views) question(q question) g.Node {
 	a, n := q.Action, q.Plan.Exports
 	problem := ""
 	switch {
+	case q.Was > 0 && q.Was == n:
+		problem = "You agreed to " + a.Count(n) + ". These are others by now, and nothing was done: look again."
 	case q.Was > 0:
 		problem = "You agreed to " + a.Count(q.Was) + ". There are " + strconv.FormatInt(n, 10) + " by now, and nothing was done: look again."
 	case q.Other:
@@ -65,6 +69,12 @@ func (q *question) subject() string {
 	}
 	if a.Place != "" {
 		subject += " in " + a.Place
+	}
+	if a.Since != "" {
+		subject += " since " + a.Since
+	}
+	if a.Text != "" {
+		subject += " with “" + redact.URL(a.Text) + "” in the reference"
 	}
 	return subject
 }

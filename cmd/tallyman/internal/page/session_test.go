@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"html"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -75,7 +76,7 @@ func (b *browser) get(path string) *httptest.ResponseRecorder { return b.do(http
 func formOf(w *httptest.ResponseRecorder) url.Values {
 	form := url.Values{}
 	for _, field := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
-		form.Set(field[1], strings.NewReplacer("&#43;", "+", "&amp;", "&", "&#39;", "'").Replace(field[2]))
+		form.Set(field[1], html.UnescapeString(field[2]))
 	}
 	return form
 }
