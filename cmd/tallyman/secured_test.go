@@ -12,7 +12,29 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/fetch/fetchtest"
+	"tallyman/verify/archive"
 )
+
+// acceptsAs fails the test unless the ledger names the certificate of a client that accepts.
+func acceptsAs(t *testing.T, client *http.Client, address string, store *archive.Archive) {
+	t.Helper()
+	asked, err := client.Get(address + "/act?verb=accept&ref=" + watchedPlace + "bad1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asked.Body.Close()
+	text, _ := io.ReadAll(asked.Body)
+	form := formOf(string(text))
+	form.Set("reason", "seen")
+	told, err := client.PostForm(address+"/act", form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told.Body.Close()
+	if said := events(t, store, "bad1"); told.StatusCode != http.StatusOK || said[len(said)-1] != "accepted CN=client (page)" {
+		t.Errorf("%d, the ledger says %q", told.StatusCode, said)
+	}
+}
 
 // Where clients are to show certificates, who has none sees no page and no metrics, and whether
 // the worker is well is told to all, without why.
@@ -54,6 +76,7 @@ func TestThePageIsForThoseWithACertificate(t *testing.T) {
 			t.Errorf("%s: %d %s", test.path, answer.StatusCode, said)
 		}
 	}
+	acceptsAs(t, known, "https://"+address, store)
 	var stdout, stderr bytes.Buffer
 	if code := run([]string{"health", "--listen", address, "--config", "/dev/null"}, &stdout, &stderr); code != 0 || !strings.Contains(stdout.String(), "ok    archive") {
 		t.Errorf("health: exit code %d: %s%s", code, &stdout, &stderr)

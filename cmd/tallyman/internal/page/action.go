@@ -239,7 +239,7 @@ func (a *actions) begin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	action := actionOf(r.PostForm)
-	action.By = sessionOf(r).who()
+	action.By = whoAsks(r)
 	agreed, err := strconv.ParseInt(r.PostForm.Get("exports"), 10, 64)
 	if err != nil {
 		a.refuse(w, &RefusedError{"The form does not say to how many exports you have agreed."})

@@ -27,6 +27,7 @@ const (
 	maxSessions = 1000
 	maxForm     = 64 << 10
 	maxName     = 60
+	maxSubject  = 200
 )
 
 // A session is of a browser that was given the token. The zero session is of whoever needs
@@ -37,12 +38,17 @@ type session struct {
 	ends time.Time
 }
 
-// who is the person's name for the ledger.
-func (s session) who() string {
-	if s.name == "" {
+// whoAsks is the name for the ledger of who asks: the subject of the certificate that the
+// browser has shown, which an authority vouches for, or else the name that the person gave.
+func whoAsks(r *http.Request) string {
+	name := sessionOf(r).name
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		name = cleanName(r.TLS.VerifiedChains[0][0].Subject.String(), maxSubject)
+	}
+	if name == "" {
 		return "page"
 	}
-	return s.name + " (page)"
+	return name + " (page)"
 }
 
 // sessions are those that a process knows. Its methods may be called by many goroutines at
@@ -198,7 +204,7 @@ func (g *Guard) serveLogin(mux *http.ServeMux, v *views) {
 			g.log.Warn("a log-in to the page failed", "from", r.RemoteAddr)
 			show(w, http.StatusUnauthorized, v.login(again))
 		default:
-			g.setCookie(w, r, g.sessions.begin(cleanName(r.PostForm.Get("name"))).id, int(sessionTime.Seconds()))
+			g.setCookie(w, r, g.sessions.begin(cleanName(r.PostForm.Get("name"), maxName)).id, int(sessionTime.Seconds()))
 			http.Redirect(w, r, next, http.StatusSeeOther)
 		}
 	})
@@ -247,16 +253,16 @@ func localPath(text string) string {
 	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()
 }
 
-// cleanName is the name that a person gave, as it may be written down.
-func cleanName(text string) string {
+// cleanName is a name as it may be written down, of so many letters at most.
+func cleanName(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
 	}, redact.Text(strings.TrimSpace(text)))
-	if runes := []rune(text); len(runes) > maxName {
-		text = string(runes[:maxName])
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most])
 	}
 	return text
 }

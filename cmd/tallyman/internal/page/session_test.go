@@ -106,7 +106,7 @@ func TestTheTokenBeginsASession(t *testing.T) {
 		if c == nil || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Secure || strings.Contains(c.Value, testToken) {
 			t.Errorf("cookie %v", c)
 		}
-		if s, ok := g.sessions.find(c.Value); !ok || s.who() != "Ada (page)" {
+		if s, ok := g.sessions.find(c.Value); !ok || whoAsks(withSession(httptest.NewRequest(http.MethodGet, "/", nil), s)) != "Ada (page)" {
 			t.Errorf("session %v, %v", s, ok)
 		}
 		if w := b.get("/"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Log out") {
