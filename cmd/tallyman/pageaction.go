@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +20,7 @@ import (
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/catalog"
+	"tallyman/verify/archive/ledger"
 	"tallyman/worker"
 )
 
@@ -45,8 +47,8 @@ func (o *observer) Plan(ctx context.Context, a page.Action) (plan page.Plan, err
 			return err
 		}
 		if a.IsOne() {
-			acceptance, err := o.unlisted(a.Place)
-			plan = page.Plan{Exports: 1, Sample: []string{acceptance.Reference}, Detail: []string{redact.Text(acceptance.Cause + ": " + acceptance.Message)}, Command: commandOf(a)}
+			acceptance, detail, err := o.ofPlace(c, a)
+			plan = page.Plan{Exports: 1, Sample: []string{acceptance.Reference}, Detail: detail, Command: commandOf(a)}
 			return err
 		}
 		plan, err = o.planGroup(c, a)
@@ -71,7 +73,7 @@ func (o *observer) find(ctx context.Context, a page.Action, agreed page.Agreemen
 			return err
 		}
 		if a.IsOne() {
-			acceptance, err := o.unlisted(a.Place)
+			acceptance, _, err := o.ofPlace(c, a)
 			all = append(all, found{ref: acceptance.Reference})
 			return err
 		}
@@ -198,14 +200,50 @@ func (o *observer) single(ctx context.Context, a page.Action) (ref fetch.Ref, de
 	return ref, detail, nil
 }
 
-// unlisted is the error by which a place can't be listed.
-func (o *observer) unlisted(name string) (archive.Acceptance, error) {
-	place, err := fetch.ParsePlace(name)
+// ofPlace is what an action accepts of a place: the error by which it can't be listed, or that
+// it lacks a time; and what is to be known of that before.
+func (o *observer) ofPlace(c *statusCommand, a page.Action) (acceptance archive.Acceptance, detail []string, err error) {
+	place, err := fetch.ParsePlace(a.Place)
 	if err != nil {
-		return archive.Acceptance{}, refusal(err)
+		return acceptance, nil, refusal(err)
 	}
-	acceptance, err := ofUnlisted(o.archive, place)
-	return acceptance, refusal(err)
+	if a.Window == nil {
+		acceptance, err = ofUnlisted(o.archive, place)
+		return acceptance, []string{redact.Text(acceptance.Cause + ": " + acceptance.Message)}, refusal(err)
+	}
+	lines, err := o.coverageLines(c, place.String(), a.Window)
+	if err != nil {
+		return acceptance, nil, err
+	}
+	for i := range lines {
+		if line := &lines[i]; line.Group == a.Group && len(line.Gaps) > 0 {
+			acceptance = ofGap(place, a)
+			shown := line.shown(time.Now(), true)
+			detail = []string{shown.Name, shown.Text + "."}
+			for _, gap := range shown.Gaps {
+				detail = append(detail, fmt.Sprintf("It lacks %s to %s, %s.", gap.From.Format(pageTime), gap.To.Format(pageTime), gap.Length))
+			}
+			return acceptance, detail, nil
+		}
+	}
+	return acceptance, nil, &page.RefusedError{Why: fmt.Sprintf("%s lacks nothing then that nobody has accepted.", place)}
+}
+
+// pageTime is how times are written in what is to be known before an action.
+const pageTime = "2006-01-02 15:04 MST"
+
+// ofGap is the acceptance of a time that a place lacks.
+func ofGap(place fetch.Ref, a page.Action) archive.Acceptance {
+	return archive.Acceptance{Reference: place.String(), Window: &ledger.Window{Group: a.Group, From: a.Window.From.Unix(), To: a.Window.To.Unix()}}
+}
+
+// ofPlaceNow is what an action accepts of a place, after it was agreed to.
+func (o *observer) ofPlaceNow(a page.Action) (archive.Acceptance, error) {
+	place, err := fetch.ParsePlace(a.Place)
+	if err != nil || a.Window == nil {
+		return ofUnlisted(o.archive, place)
+	}
+	return ofGap(place, a), nil
 }
 
 // refusal is an error that says why an action is not for an export.
@@ -351,6 +389,9 @@ func commandOf(a page.Action) string {
 		command += " " + cli.ShellQuote(redact.URL(a.Ref))
 	case a.IsOne():
 		command += " " + cli.ShellQuote(redact.URL(a.Place))
+		if a.Window != nil {
+			command += redact.Text(groupFlags(a.Place, a.Group)) + " --from " + a.Window.From.Format(time.RFC3339) + " --to " + a.Window.To.Format(time.RFC3339)
+		}
 	case a.Cause != "" && a.Place+a.Text+a.Since == "":
 		command += " --cause " + cli.ShellQuote(a.Cause)
 	default:
@@ -366,7 +407,7 @@ func commandOf(a page.Action) string {
 func (o *observer) act(a page.Action, key, text string) (said string, err error) {
 	err = recoverPanic(func() error {
 		if a.Ref == "" && a.IsOne() {
-			acceptance, err := o.unlisted(a.Place)
+			acceptance, err := o.ofPlaceNow(a)
 			said = "accepted"
 			return o.accept(a, acceptance, err)
 		}

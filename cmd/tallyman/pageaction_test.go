@@ -27,6 +27,16 @@ func formOf(text string) url.Values {
 	return form
 }
 
+// post sends a form as the page of a browser on this machine does.
+func post(h http.Handler, form url.Values) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/act", strings.NewReader(form.Encode()))
+	r.Host = "127.0.0.1:8410"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
 // done asks for an action by the page's own form, and returns what the page tells then.
 func done(t *testing.T, h http.Handler, query, reason string) string {
 	t.Helper()
@@ -36,11 +46,8 @@ func done(t *testing.T, h http.Handler, query, reason string) string {
 	if !form.Has("form") {
 		return asked.Body.String()
 	}
-	r := httptest.NewRequest(http.MethodPost, "/act", strings.NewReader(form.Encode()))
-	r.Host = "127.0.0.1:8410"
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	w := httptest.NewRecorder()
-	if h.ServeHTTP(w, r); w.Code != http.StatusSeeOther {
+	w := post(h, form)
+	if w.Code != http.StatusSeeOther {
 		t.Fatalf("%s: %d %s", query, w.Code, w.Body)
 	}
 	return get(t, h, w.Header().Get("Location"), nil).Body.String()
@@ -172,11 +179,7 @@ func TestAnActionTouchesWhatItsListShows(t *testing.T) {
 	fail("worse", 0) // once more, by which it is another failure
 	form := formOf(asked)
 	form.Set("reason", "x")
-	r := httptest.NewRequest(http.MethodPost, "/act", strings.NewReader(form.Encode()))
-	r.Host = "127.0.0.1:8410"
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	w := httptest.NewRecorder()
-	if h.ServeHTTP(w, r); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "These are others by now") {
+	if w := post(h, form); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "These are others by now") {
 		t.Errorf("it has failed once more: %d %s", w.Code, w.Body)
 	}
 	if got := get(t, h, "/act?verb=accept&phase=failed&since=whenever", nil); got.Code != http.StatusBadRequest || !strings.Contains(got.Body.String(), "must be a time like") {

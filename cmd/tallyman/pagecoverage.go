@@ -30,23 +30,13 @@ func (o *observer) Coverage(ctx context.Context, place, group string, window *pa
 	}
 	shown = page.Coverage{Place: redact.URL(place), Window: window}
 	err = o.ask(ctx, func(s *statusCommand) error {
-		c := &coverageCommand{app: o.app, catalog: s.catalog, now: time.Now()}
-		if window != nil {
-			c.isAsked, c.within = true, coverage.Span{From: window.From.Unix(), To: window.To.Unix()}
-		}
-		if err := c.choosePlaces([]string{place}); err != nil || place == "" {
-			return fmt.Errorf("%s: %w", redact.URL(place), fs.ErrNotExist)
-		}
-		var err error
-		if c.findings, err = coverage.Check(c.catalog, c.expectations(), c.now); err != nil {
+		lines, err := o.coverageLines(s, place, window)
+		if err != nil {
 			return err
 		}
-		if err := c.addPlace(&c.places[0]); err != nil {
-			return err
-		}
-		for i := range c.lines {
-			if line := &c.lines[i]; window == nil || line.Group == group && line.windows != nil {
-				shown.Groups = append(shown.Groups, line.shown(c.now, window != nil))
+		for i := range lines {
+			if line := &lines[i]; window == nil || line.Group == group && line.windows != nil {
+				shown.Groups = append(shown.Groups, line.shown(time.Now(), window != nil))
 			}
 		}
 		if len(shown.Groups) == 0 {
@@ -55,6 +45,23 @@ func (o *observer) Coverage(ctx context.Context, place, group string, window *pa
 		return nil
 	})
 	return shown, unsecret(err)
+}
+
+// coverageLines are what the command coverage tells of a place, or of a window of it.
+func (o *observer) coverageLines(s *statusCommand, place string, window *page.Window) ([]coverageLine, error) {
+	c := &coverageCommand{app: o.app, catalog: s.catalog, now: time.Now()}
+	if window != nil {
+		c.isAsked, c.within = true, coverage.Span{From: window.From.Unix(), To: window.To.Unix()}
+	}
+	if err := c.choosePlaces([]string{place}); err != nil || place == "" {
+		return nil, fmt.Errorf("%s: %w", redact.URL(place), fs.ErrNotExist)
+	}
+	var err error
+	if c.findings, err = coverage.Check(c.catalog, c.expectations(), c.now); err != nil {
+		return nil, err
+	}
+	err = c.addPlace(&c.places[0])
+	return c.lines, err
 }
 
 // shown is the line as the page shows it; of a window alone, with the commands that settle
@@ -114,12 +121,9 @@ func (l *coverageLine) shownWindows(spans []spanLine, linked bool) (windows []pa
 // gapCommands settle what lacks in the window that the line is of.
 func (l *coverageLine) gapCommands() (commands []page.Command) {
 	place, from, to := cli.ShellQuote(l.Place), l.From.Format(time.RFC3339), l.To.Format(time.RFC3339)
-	which := ""
-	if logStore, query, ok := strings.Cut(l.Group, " "); ok && fetch.CompletenessOf(l.Place) == fetch.ByWindows {
-		which = " --logstore " + cli.ShellQuote(logStore) + " --query " + cli.ShellQuote(query)
-		if strings.HasPrefix(l.Place, "sls://") {
-			commands = append(commands, page.Command{For: "Export what lacks, and fetch it; --dry-run says first what that is:", Text: redact.Text("tallyman ensure " + place + which + " --since " + from + " --until " + to)})
-		}
+	which := groupFlags(l.Place, l.Group)
+	if which != "" && strings.HasPrefix(l.Place, "sls://") {
+		commands = append(commands, page.Command{For: "Export what lacks, and fetch it; --dry-run says first what that is:", Text: redact.Text("tallyman ensure " + place + which + " --since " + from + " --until " + to)})
 	}
 	if len(l.Lost) > 0 {
 		commands = append(commands, page.Command{For: "Fetch again what is damaged or gone, if its job still has it:", Text: "tallyman verify --repair " + place})
@@ -127,4 +131,13 @@ func (l *coverageLine) gapCommands() (commands []page.Command) {
 	return append(commands,
 		page.Command{For: "See whether jobs are there that nobody asked for, and fetch them:", Text: "tallyman discover " + place + " --since " + from + " --missing | tallyman fetch -f -"},
 		page.Command{For: "Or take it as it is:", Text: redact.Text("tallyman accept " + place + which + " --from " + from + " --to " + to + " --reason TEXT")})
+}
+
+// groupFlags name a group of a place on a command line, if its exports are of log stores.
+func groupFlags(place, group string) string {
+	logStore, query, ok := strings.Cut(group, " ")
+	if !ok || fetch.CompletenessOf(place) != fetch.ByWindows {
+		return ""
+	}
+	return " --logstore " + cli.ShellQuote(logStore) + " --query " + cli.ShellQuote(query)
 }

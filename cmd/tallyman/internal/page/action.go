@@ -50,8 +50,12 @@ type Action struct {
 	// A group is of the exports of a place, or of all places if that is "", that are in a
 	// phase: "failed", by a cause if there is one, "asked", or "doubts" for those that landed
 	// with doubts. What a person has accepted is not among them. In place of a group, the
-	// phase "unlisted" is of the error by which the place can't be listed.
+	// phase "unlisted" is of the error by which the place can't be listed, and "gap" of what
+	// the Window of a group of the place lacks.
 	Phase, Cause, Place string
+
+	Window *Window
+	Group  string // that the Window is of
 
 	// Of a list that was searched, the group has only what the search found: exports whose
 	// reference has the text, since a time as --since takes it.
@@ -144,37 +148,47 @@ func (a Action) Query() string {
 type field struct{ Name, Value string }
 
 func (a Action) fields() []field {
-	return []field{
+	fields := []field{
 		{"verb", string(a.Verb)}, {"ref", a.Ref}, {"phase", a.Phase}, {"cause", a.Cause}, {"place", a.Place}, {"text", a.Text}, {"since", a.Since},
 	}
+	if a.Window != nil {
+		from, to := a.Window.texts()
+		fields = append(fields, field{"group", a.Group}, field{"from", from}, field{"to", to})
+	}
+	return fields
 }
 
 // actionOf reads an action from a query or a form.
 func actionOf(values url.Values) Action {
+	window, _ := windowOf(values)
 	return Action{
 		Verb: Verb(values.Get("verb")), Ref: values.Get("ref"), Phase: values.Get("phase"), Cause: values.Get("cause"), Place: values.Get("place"),
-		Text: values.Get("text"), Since: values.Get("since"),
+		Text: values.Get("text"), Since: values.Get("since"), Window: window, Group: values.Get("group"),
 		Reason: redact.Text(strings.TrimSpace(values.Get("reason"))), // it is kept for ever
 	}
 }
 
 // phasesOf are the phases of groups that a verb is for.
-var phasesOf = map[Verb][]string{Retry: {failed}, Cancel: {failed, asked}, Accept: {failed, Doubts, unlisted}}
+var phasesOf = map[Verb][]string{Retry: {failed}, Cancel: {failed, asked}, Accept: {failed, Doubts, unlisted, gap}}
 
 // The phases of groups, beside Doubts.
 const (
 	failed   = "failed"
 	asked    = "asked"
 	unlisted = "unlisted"
+	gap      = "gap"
 )
 
-// IsOne reports whether the action is for one export or place, and for no group.
-func (a Action) IsOne() bool { return a.Ref != "" || a.Phase == unlisted }
+// IsOne reports whether the action is for one export, place or gap, and for no group.
+func (a Action) IsOne() bool { return a.Ref != "" || a.Phase == unlisted || a.Phase == gap }
 
 // Count is a number of what the action is for.
 func (a Action) Count(n int64) string {
-	if a.Phase == unlisted {
+	switch a.Phase {
+	case unlisted:
 		return cli.Plural(n, "place")
+	case gap:
+		return cli.Plural(n, "gap")
 	}
 	return cli.Plural(n, "export")
 }
@@ -186,6 +200,8 @@ func (a Action) check(by Actor) error {
 		return &RefusedError{"There is no such action."}
 	case !by.Offers(a.Verb):
 		return &RefusedError{"Here nobody can " + string(a.Verb) + " exports."}
+	case a.Phase == gap && a.Window == nil:
+		return &RefusedError{"A gap has a beginning and an end behind it, such as 2026-11-01T00:00:00Z."}
 	case a.Ref == "" && !slices.Contains(phases, a.Phase):
 		return &RefusedError{"To " + string(a.Verb) + " exports, name one, or a group of " + strings.Join(phases, " or ") + "."}
 	}

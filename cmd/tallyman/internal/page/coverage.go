@@ -50,24 +50,38 @@ type Command struct{ Text, For string }
 func CoverageAddress(place, group string, window *Window) string {
 	values := url.Values{"place": {place}}
 	if window != nil {
-		values["group"], values["from"], values["to"] = []string{group}, []string{window.From.UTC().Format(time.RFC3339)}, []string{window.To.UTC().Format(time.RFC3339)}
+		from, to := window.texts()
+		values["group"], values["from"], values["to"] = []string{group}, []string{from}, []string{to}
 	}
 	return "/coverage?" + values.Encode()
+}
+
+// texts are the ends of the window in an address.
+func (w *Window) texts() (from, to string) {
+	return w.From.UTC().Format(time.RFC3339), w.To.UTC().Format(time.RFC3339)
+}
+
+// windowOf reads the window of an address. It is nil if there is none, and of what is no
+// window valid is false.
+func windowOf(values url.Values) (w *Window, valid bool) {
+	if values.Get("from")+values.Get("to") == "" {
+		return nil, true
+	}
+	from, err := time.Parse(time.RFC3339, values.Get("from"))
+	to, err2 := time.Parse(time.RFC3339, values.Get("to"))
+	if err != nil || err2 != nil || !from.Before(to) {
+		return nil, false
+	}
+	return &Window{From: from, To: to}, true
 }
 
 // serveCoverage serves the coverage of places.
 func serveCoverage(mux *http.ServeMux, v *views, s Source) {
 	mux.HandleFunc("GET /coverage", func(w http.ResponseWriter, r *http.Request) {
-		var window *Window
-		from, err := time.Parse(time.RFC3339, r.FormValue("from"))
-		to, err2 := time.Parse(time.RFC3339, r.FormValue("to"))
-		isWhole := r.FormValue("from")+r.FormValue("to") == ""
-		switch {
-		case !isWhole && (err != nil || err2 != nil || !from.Before(to)):
+		window, valid := windowOf(r.URL.Query())
+		if !valid {
 			v.refuse(w, http.StatusBadRequest, "A window has a beginning and an end behind it, such as 2026-11-01T00:00:00Z.")
 			return
-		case !isWhole:
-			window = &Window{From: from, To: to}
 		}
 		c, err := s.Coverage(r.Context(), r.FormValue("place"), r.FormValue("group"), window)
 		if errors.Is(err, fs.ErrNotExist) {

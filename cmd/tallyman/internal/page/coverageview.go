@@ -16,13 +16,17 @@ func (v *views) coverage(c Coverage) g.Node {
 	}
 	return v.document("Coverage",
 		h.H1(g.Text("Coverage of "+c.Place)), h.P(other),
-		g.Map(c.Groups, coverageGroup),
+		g.Map(c.Groups, func(group CoverageGroup) g.Node { return v.coverageGroup(&c, group) }),
 		g.If(len(c.Groups) == 0, h.P(g.Text("Nothing is known that covers any time."))),
 	)
 }
 
-func coverageGroup(c CoverageGroup) g.Node {
+func (v *views) coverageGroup(of *Coverage, c CoverageGroup) g.Node {
 	var within g.Group
+	var accept g.Node
+	if of.Window != nil && len(c.Gaps) > 0 {
+		accept = v.act(Action{Verb: Accept, Phase: gap, Place: of.Place, Group: c.Name, Window: c.Window}, "button", "Accept this gap…")
+	}
 	if c.Window != nil {
 		within = g.Group{g.Text(", from "), minute(c.Window.From), g.Text(" to "), minute(c.Window.To)}
 	}
@@ -36,6 +40,7 @@ func coverageGroup(c CoverageGroup) g.Node {
 		windows("Of this, covered once by exports that are damaged or gone", c.Lost),
 		windows("Covered twice", c.Twice),
 		g.Map(c.Commands, func(c Command) g.Node { return g.Group{h.P(g.Text(c.For)), command(c.Text)} }),
+		buttons(accept),
 	)
 }
 

@@ -90,8 +90,10 @@ func link(address string, children ...g.Node) g.Node { return h.A(href(address),
 
 // linkToExport leads to what happened to an export.
 func linkToExport(ref string) g.Node {
-	return link("/export?"+url.Values{"ref": {ref}}.Encode(), g.Text(ref))
+	return link(exportAddress(ref), g.Text(ref))
 }
+
+func exportAddress(ref string) string { return "/export?" + url.Values{"ref": {ref}}.Encode() }
 
 // buttons are links, or buttons, beside each other. Those that are nil are left out.
 func buttons(children ...g.Node) g.Node {

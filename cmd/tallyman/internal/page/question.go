@@ -54,6 +54,8 @@ func (q *question) subject() string {
 	switch a.Phase {
 	case unlisted:
 		return subject + " that can't be listed"
+	case gap:
+		return "that " + a.Place + " lacks a time"
 	case failed:
 		subject += " that failed"
 		if a.Cause != "" {
@@ -111,6 +113,8 @@ func (q *question) sample() g.Node {
 		)
 	case q.Action.Phase == unlisted:
 		return h.P(g.Text(q.Action.Place))
+	case q.Action.Phase == gap:
+		return nil
 	case shown == 0:
 		return nil
 	}
@@ -137,8 +141,25 @@ func (q *question) form() g.Node {
 		hidden("form", q.Form),
 		g.Map(q.Fields, func(f field) g.Node { return hidden(f.Name, f.Value) }),
 		reason,
-		buttons(h.Button(h.Class(string(a.Verb)), g.Text(a.Verb.Title()+" "+a.Count(n))), link("/", g.Text(back))),
+		buttons(h.Button(h.Class(string(a.Verb)), g.Text(a.Verb.Title()+" "+a.Count(n))), link(a.from(), g.Text(back))),
 	)
+}
+
+// from is where a person comes from who wants the action.
+func (a Action) from() string {
+	switch {
+	case a.Ref != "":
+		return exportAddress(a.Ref)
+	case a.Phase == gap:
+		return CoverageAddress(a.Place, a.Group, a.Window)
+	case a.Text != "" || a.Since != "":
+		state := a.Phase
+		if state == asked {
+			state = "waiting"
+		}
+		return Query{Text: a.Text, Place: a.Place, State: state, Cause: a.Cause, Since: a.Since}.Address()
+	}
+	return "/"
 }
 
 // hidden is a field of a form that a person does not see.

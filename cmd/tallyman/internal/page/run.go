@@ -142,7 +142,7 @@ func results(some []Result, all int64) g.Node {
 	list := h.Ul(h.Class("refs"), g.Map(some, func(r Result) g.Node {
 		name := linkToExport(r.Ref)
 		if _, err := fetch.ParsePlace(r.Ref); err == nil {
-			name = g.Text(r.Ref)
+			name = link(CoverageAddress(r.Ref, "", nil), g.Text(r.Ref))
 		}
 		return h.Li(name, g.Text(" "+r.Said), paragraph("message", r.Err), paragraph("", r.Hint))
 	}))
