@@ -82,7 +82,7 @@ func TestThePageDoesWhatTheCommandsDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if shown := get(t, h, "/", nil).Body.String(); !strings.Contains(shown, "it has expired; its result is gone, and no retry brings it back: make the job anew, by tallyman ensure "+watchedPlace) {
+	if shown := get(t, h, "/", nil).Body.String(); !strings.Contains(shown, "its result is gone, and no retry brings it back: make the job anew, by tallyman ensure "+watchedPlace) {
 		t.Errorf("the page does not say what helps: %s", shown)
 	}
 	if asked := get(t, h, "/act?verb=retry&phase=failed", nil).Body.String(); !strings.Contains(asked, "Retry 3 exports") || !strings.Contains(asked, "1 export failed by job-expired: another attempt ends the same way") {
@@ -229,6 +229,7 @@ func TestWhatIsOfferedHelps(t *testing.T) {
 		want   string
 	}{
 		{catalog.Export{Phase: catalog.Failed}, "retry accept cancel"},
+		{catalog.Export{Phase: catalog.Failed, Cause: "job-expired"}, "accept cancel retry"},
 		{catalog.Export{Phase: catalog.Failed, Accepted: accepted}, "retry cancel"},
 		{catalog.Export{Phase: catalog.Asked}, "retry cancel"},
 		{catalog.Export{Phase: catalog.Cancelled}, "retry"},
@@ -243,6 +244,33 @@ func TestWhatIsOfferedHelps(t *testing.T) {
 		}
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%+v: %v, want %s", test.export, got, test.want)
+		}
+	}
+}
+
+// What another attempt does not help is not said to be helped by one: the page says what does,
+// and has the button to retry, if any, behind the others.
+func TestAVainRetryIsNotTheCure(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	err := store.Ledger().Append(watchedLine(ledger.Failed, "gone", func(l *ledger.Line) { l.Cause, l.Message = "job-expired", "it has expired" }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Redis.Value = "redis://" + miniredis.RunT(t).Addr()
+	h := newWatching(t, a, store, true).handler(a, "127.0.0.1:8410", "")
+	const cure = "A retry ends the same way:</strong> its result is gone, and no retry brings it back: make the job anew"
+	_, groups, _ := strings.Cut(get(t, h, "/", nil).Body.String(), "What is wrong")
+	for group := range strings.SplitSeq(groups, "<section>") {
+		isVain := strings.Contains(group, "by job-expired")
+		if strings.Contains(group, cure) != isVain || strings.Contains(group, "Retry this group…") == isVain && strings.Contains(group, "failed by") {
+			t.Errorf("a group: %s", group)
+		}
+	}
+	for _, path := range []string{"/exports?state=failed&cause=job-expired", "/export?ref=" + watchedPlace + "gone"} {
+		body := get(t, h, path, nil).Body.String()
+		if accept, retry := strings.Index(body, ">Accept"), strings.Index(body, ">Retry anyway…"); accept < 0 || retry < accept || strings.Contains(path, "exports") && !strings.Contains(body, cure) {
+			t.Errorf("%s: %s", path, body)
 		}
 	}
 }

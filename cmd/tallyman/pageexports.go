@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,9 @@ func (o *observer) Exports(ctx context.Context, q page.Query) (list page.ExportL
 		}
 		if !filter.Since.IsZero() {
 			list.Since = filter.Since.UTC().Format(time.RFC3339)
+		}
+		if cause := worker.Cause(q.Cause); q.State == "failed" && slices.Contains(retryIsVain, cause) {
+			list.Vain, list.Help = true, hintFor(cause, "", nil)
 		}
 		found, err := findExports(c.catalog, filter, paging)
 		if err == nil {

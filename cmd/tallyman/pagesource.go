@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
+	"slices"
 	"time"
 
 	"tallyman/cmd/tallyman/internal/cli"
@@ -86,14 +86,15 @@ func (p *placeLine) shownSums(now time.Time) (sums []page.Sum) {
 // groupOf is what is wrong for one cause, with the command that status gives.
 func groupOf(c catalog.Cause) page.Group {
 	g := page.Group{Phase: string(c.Phase), Cause: c.Cause, Exports: c.Exports, First: &c.First, Last: &c.Last, Sample: c.Sample.Ref, Message: redact.Text(c.Sample.Message)}
+	if c.Phase == catalog.Failed {
+		g.Vain, g.Help = slices.Contains(retryIsVain, worker.Cause(c.Cause)), redact.Text(hintFor(worker.Cause(c.Cause), c.Sample.Ref, nil))
+	}
 	g.List = page.Query{State: g.Phase, Cause: c.Cause, Open: true}.Address()
 	switch {
 	case c.Phase != catalog.Failed:
 		g.Command = "tallyman verify --repair " + cli.ShellQuote(c.Sample.Ref)
-	case retryCommand(c.Sample.Ref, worker.Cause(c.Cause)) != "":
+	case !g.Vain:
 		g.Command = "tallyman retry --cause " + c.Cause
-	default:
-		g.Message = strings.TrimPrefix(g.Message+"; "+hintFor(worker.Cause(c.Cause), c.Sample.Ref, nil), "; ")
 	}
 	return g
 }
@@ -127,16 +128,19 @@ func (o *observer) Story(ctx context.Context, reference string) (told page.Story
 		err = s.print(&b, o.archive)
 		told.Text = b.String()
 		if e, err := c.catalog.Export(ref.Key()); err == nil {
-			told.Verbs = verbsFor(&e)
+			told.Verbs, told.Vain = verbsFor(&e), slices.Contains(retryIsVain, worker.Cause(e.Cause))
 		}
 		return err
 	})
 	return told, unsecret(err)
 }
 
-// verbsFor are what a person may want done to an export as it stands.
+// verbsFor are what a person may want done to an export as it stands, what helps first.
 func verbsFor(e *catalog.Export) []page.Verb {
+	isVain := slices.Contains(retryIsVain, worker.Cause(e.Cause))
 	switch {
+	case e.Phase == catalog.Failed && e.Accepted == nil && isVain:
+		return []page.Verb{page.Accept, page.Cancel, page.Retry}
 	case e.Phase == catalog.Failed && e.Accepted == nil:
 		return []page.Verb{page.Retry, page.Accept, page.Cancel}
 	case e.Phase == catalog.Failed, e.Phase == catalog.Asked:

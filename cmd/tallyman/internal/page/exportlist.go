@@ -19,7 +19,7 @@ func (v *views) exports(q Query, list ExportList, problem string) g.Node {
 	}
 	content = append(content, h.P(h.Role("status"), g.Text(count)))
 	if len(list.Exports) > 0 {
-		content = append(content, v.listActions(q, list), table([]string{"Export", "State", "When", "Content", "Records"}, g.Map(list.Exports, Export.row)))
+		content = append(content, help(list.Vain, list.Help), v.listActions(q, list), table([]string{"Export", "State", "When", "Content", "Records"}, g.Map(list.Exports, Export.row)))
 	}
 	return v.document("Exports", content, h.Nav(h.Aria("label", "Pages of the list"), buttons(parts(q, list)...)))
 }
@@ -50,9 +50,12 @@ func (v *views) listActions(q Query, list ExportList) g.Node {
 		which = " what was found…"
 	}
 	button := func(verb Verb, phase string) g.Node {
-		return v.act(Action{Verb: verb, Phase: phase, Cause: q.Cause, Place: q.Place, Text: q.Text, Since: list.Since}, "button", verb.Title()+which)
+		action := Action{Verb: verb, Phase: phase, Cause: q.Cause, Place: q.Place, Text: q.Text, Since: list.Since}
+		return v.act(action, "button", retryText(list.Vain && verb == Retry, verb.Title()+which))
 	}
 	switch {
+	case q.State == failed && list.Vain:
+		return buttons(button(Accept, failed), button(Cancel, failed), button(Retry, failed))
 	case q.State == failed:
 		return buttons(button(Retry, failed), button(Accept, failed), button(Cancel, failed))
 	case q.State == "waiting" && q.Cause == "":

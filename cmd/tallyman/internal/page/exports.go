@@ -48,6 +48,8 @@ type ExportList struct {
 	Looked  int    // how many exports were looked at, if no more were; 0: as many as it took
 	Older   string // where the list goes on; "": it ends
 	Newer   string // the same of those that are newer
+	Vain    bool   // of what failed, another attempt ends the same way; Help says what to do, or is ""
+	Help    string
 	Since   string // the time since which it is, whenever that is asked; "": since ever
 
 	Places, Causes []string // that there are, to choose from

@@ -119,6 +119,26 @@ func paragraph(class, text string) g.Node {
 	return h.P(g.If(class != "", h.Class(class)), g.Text(text))
 }
 
+// retryText is what a button to retry says: not that it helps, where that is vain.
+func retryText(isVain bool, text string) string {
+	if isVain {
+		return "Retry anyway…"
+	}
+	return text
+}
+
+// help says what to do about what has failed, and nothing where nothing is known.
+func help(isVain bool, text string) g.Node {
+	if text == "" && !isVain {
+		return nil
+	}
+	lead := "What helps:"
+	if isVain {
+		lead = "A retry ends the same way:"
+	}
+	return h.P(h.Class("help"), h.Strong(g.Text(lead)), g.Text(" "+text))
+}
+
 // command is a command line in a paragraph, and nil without one.
 func command(text string) g.Node {
 	if text == "" {

@@ -39,6 +39,8 @@ type Group struct {
 	First, Last  *time.Time
 	Sample       string // the reference of one of them
 	Message      string // of that one
+	Vain         bool   // another attempt ends the same way
+	Help         string // what to do, in words, or ""
 	Command      string // that helps all of them, or ""
 	List         string // the address of the list of them
 }
@@ -104,7 +106,7 @@ func (v *views) group(c Group) g.Node {
 	if c.Phase == failed {
 		a := func(verb Verb) Action { return Action{Verb: verb, Phase: c.Phase, Cause: c.Cause} }
 		actions = buttons(
-			g.If(c.Command != "", v.act(a(Retry), "button", "Retry this group…")),
+			g.If(!c.Vain, v.act(a(Retry), "button", "Retry this group…")),
 			v.act(a(Accept), "button", "Accept…"),
 			v.act(a(Cancel), "button", "Cancel…"),
 		)
@@ -113,6 +115,7 @@ func (v *views) group(c Group) g.Node {
 		h.H2(link(c.List, g.Text(heading))),
 		h.P(h.Class("quiet"), g.Text("first "), when(c.First), g.Text(", last "), when(c.Last), g.Text(", such as "), linkToExport(c.Sample)),
 		paragraph("message", c.Message),
+		help(c.Vain, c.Help),
 		command(c.Command),
 		actions,
 	)
