@@ -29,9 +29,10 @@ type observer struct {
 	ctx     context.Context // until close: what is begun for one who asks is of use to all
 	end     context.CancelFunc
 
-	acting sync.WaitGroup // what people have done by the page
-	speeds speeds         // of what runs
-	stale  atomic.Bool    // something was done, which the catalog does not know yet
+	acting  sync.WaitGroup // what people have done by the page
+	speeds  speeds         // of what runs
+	records records        // of whom workers tell
+	stale   atomic.Bool    // something was done, which the catalog does not know yet
 
 	turn      chan struct{} // held by who asks the catalog
 	catalog   *catalog.Catalog

@@ -59,6 +59,7 @@ func allViews(text string, is bool) map[string]g.Node {
 		"story":    v.story(text, filled[Story](text, is)),
 		"coverage": v.coverage(filled[Coverage](text, is)),
 		"window":   v.coverage(Coverage{Place: text, Groups: []CoverageGroup{{Gaps: filled[[]Window]("", is)}}}),
+		"notified": v.notifications(filled[Notifications](text, is)),
 		"question": v.question(ask),
 		"done":     v.done(filled[told](text, is)),
 		"login":    v.login(filled[login](text, is)),

@@ -33,7 +33,8 @@ func (v *views) document(title string, content ...g.Node) g.Node {
 		h.Body(
 			h.Header(
 				link("/", g.Text("Tallyman")), g.Text(" "),
-				link("/exports", g.Text("Exports")),
+				link("/exports", g.Text("Exports")), g.Text(" "),
+				link("/notifications", g.Text("Notifications")),
 				g.If(v.logsIn && title != loginTitle, link("/logout", h.Class("right"), g.Text("Log out"))),
 			),
 			h.Main(content...),

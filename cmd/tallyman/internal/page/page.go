@@ -24,6 +24,8 @@ type Source interface {
 	// Coverage tells which time the exports of a place cover; with a window, of one group of
 	// it and that time alone. It fails with fs.ErrNotExist if nothing is known of that.
 	Coverage(ctx context.Context, place, group string, window *Window) (Coverage, error)
+	// Notifications tells whom workers tell of what happens.
+	Notifications(ctx context.Context) (Notifications, error)
 	// Running tells what is under way.
 	Running(ctx context.Context) Running
 }
@@ -64,6 +66,7 @@ func Handler(s Source, g *Guard, by Actor) http.Handler {
 	})
 	serveExports(mux, v, s)
 	serveCoverage(mux, v, s)
+	serveNotifications(mux, v, s)
 	(&live{look: s.Running}).serve(mux)
 	mux.HandleFunc("GET "+stylePath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")

@@ -25,7 +25,10 @@ type nothing struct{}
 
 func (nothing) Overview(context.Context) (Overview, error)         { return Overview{}, nil }
 func (nothing) Exports(context.Context, Query) (ExportList, error) { return ExportList{}, nil }
-func (nothing) Running(context.Context) Running                    { return Running{} }
+func (nothing) Notifications(context.Context) (Notifications, error) {
+	return Notifications{}, nil
+}
+func (nothing) Running(context.Context) Running { return Running{} }
 func (nothing) Coverage(context.Context, string, string, *Window) (Coverage, error) {
 	return Coverage{}, nil
 }
