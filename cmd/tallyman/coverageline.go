@@ -66,6 +66,9 @@ const (
 func newCoverageLine(g *coverage.Group) coverageLine {
 	seconds := func(spans []coverage.Span) *int64 { return new(int64(coverage.Length(spans) / time.Second)) }
 	spans := func(spans []coverage.Span) (lines []spanLine) {
+		if len(spans) > 0 {
+			lines = make([]spanLine, 0, len(spans)) // there may be many
+		}
 		for _, s := range spans {
 			lines = append(lines, spanLine{time.Unix(s.From, 0).UTC(), time.Unix(s.To, 0).UTC()})
 		}

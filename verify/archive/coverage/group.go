@@ -32,7 +32,8 @@ func Of(c *catalog.Catalog, place *catalog.Place, windows catalog.Group, within 
 		within.To = windows.To
 	}
 	g := Group{Place: place.Name, Name: windows.Name, Windows: windows.Windows, Within: within}
-	var whole, lost, settled, single merger
+	var whole, lost, settled merger
+	var single doubles
 	var firsts Firsts
 	var rows tally
 	for w, err := range c.Windows(g.Place, g.Name) {
@@ -63,8 +64,10 @@ func Of(c *catalog.Catalog, place *catalog.Place, windows catalog.Group, within 
 		}
 	}
 	g.Covered, g.Overlaps = whole.union, single.twice
-	g.Settled = Common(Gaps(g.Covered, within), settled.union)
-	g.Gaps = Gaps(append(settled.union, g.Covered...), within)
+	g.Gaps = Gaps(g.Covered, within)
+	if g.Settled = Common(g.Gaps, settled.union); len(settled.union) > 0 {
+		g.Gaps = Gaps(append(settled.union, g.Covered...), within)
+	}
 	g.Lost = Common(g.Gaps, lost.union)
 	return g, g.addHeader(c, &firsts, &rows)
 }

@@ -62,6 +62,9 @@ func Gaps(spans []Span, within Span) (gaps []Span) {
 
 // Common returns the time that is both in the one spans and in the others, as Union does.
 func Common(spans, others []Span) []Span {
+	if len(spans) == 0 || len(others) == 0 {
+		return nil
+	}
 	return Overlaps(append(Union(spans), Union(others)...))
 }
 
@@ -69,24 +72,41 @@ func Common(spans, others []Span) []Span {
 // memory than what it makes of them.
 type merger struct {
 	union []Span
-	twice []Span // what was in two spans
+	doubles
 }
 
 func (m *merger) addAll(spans []Span) {
-	for _, s := range slices.SortedFunc(slices.Values(spans), func(a, b Span) int { return cmp.Compare(a.From, b.From) }) {
+	byFrom := func(a, b Span) int { return cmp.Compare(a.From, b.From) }
+	if !slices.IsSortedFunc(spans, byFrom) {
+		spans = slices.SortedFunc(slices.Values(spans), byFrom)
+	}
+	for _, s := range spans {
 		m.add(s)
 	}
 }
 
 // add adds a span that begins no earlier than those before it.
 func (m *merger) add(s Span) {
+	m.doubles.add(s)
+	m.union = extend(m.union, s)
+}
+
+// doubles are what is in two spans or more, of those that are added in the order in which they
+// begin.
+type doubles struct {
+	twice []Span
+	last  Span // of the union
+}
+
+func (d *doubles) add(s Span) {
 	if s.IsEmpty() {
 		return
 	}
-	if len(m.union) > 0 {
-		m.twice = extend(m.twice, s.Clip(m.union[len(m.union)-1]))
+	d.twice = extend(d.twice, s.Clip(d.last))
+	if s.From > d.last.To || d.last.IsEmpty() {
+		d.last = s
 	}
-	m.union = extend(m.union, s)
+	d.last.To = max(d.last.To, s.To)
 }
 
 // extend adds a span that begins no earlier than the last of spans.
