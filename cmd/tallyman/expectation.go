@@ -35,9 +35,14 @@ func (a *app) expectations() (all []coverage.Expectation) {
 func (c *statusCommand) addFindings(places []string, now time.Time) error {
 	expected := slices.DeleteFunc(c.app.expectations(), func(e coverage.Expectation) bool { return len(places) > 0 && !slices.Contains(places, e.Place) })
 	findings, err := coverage.Check(c.catalog, expected, now)
-	if err != nil {
-		return err
+	if err == nil {
+		c.addFound(findings)
 	}
+	return err
+}
+
+// addFound adds what of findings is not met.
+func (c *statusCommand) addFound(findings []coverage.Finding) {
 	for _, f := range findings {
 		if f.IsMet() {
 			continue
@@ -52,7 +57,6 @@ func (c *statusCommand) addFindings(places []string, now time.Time) error {
 		}
 		line.Gaps += gaps
 	}
-	return nil
 }
 
 // printFindings prints what is late, and the command that tells of the gaps.

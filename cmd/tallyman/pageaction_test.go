@@ -50,7 +50,12 @@ func done(t *testing.T, h http.Handler, query, reason string) string {
 	if w.Code != http.StatusSeeOther {
 		t.Fatalf("%s: %d %s", query, w.Code, w.Body)
 	}
-	return get(t, h, w.Header().Get("Location"), nil).Body.String()
+	said := ""
+	waitFor(t, "the end of "+query, func() bool {
+		said = get(t, h, w.Header().Get("Location"), nil).Body.String()
+		return !strings.Contains(said, "still to come")
+	})
+	return said
 }
 
 // events are the kinds of the lines of a job of watchedPlace, and who is named in them.

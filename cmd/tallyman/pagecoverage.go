@@ -14,6 +14,7 @@ import (
 	"tallyman/cmd/tallyman/internal/page"
 	"tallyman/fetch"
 	"tallyman/fetch/redact"
+	"tallyman/verify/archive/catalog"
 	"tallyman/verify/archive/coverage"
 )
 
@@ -22,6 +23,48 @@ const (
 	pageCells = 120
 	pageGaps  = 20
 )
+
+// How much of the coverage of places the page opens on: cells of a strip, groups of a place,
+// and exports that are looked at for it. Of places that have more, their own pages tell it.
+const (
+	openCells  = 60
+	openGroups = 3
+	openLooked = 30_000
+)
+
+// coveredPlaces are the groups of windows of places by their names, as the page opens on them.
+// What is expected of the places and not met is added to these.
+func (c *statusCommand) coveredPlaces(places []observedPlace, now time.Time) (map[string][]page.CoverageGroup, error) {
+	findings, err := coverage.Check(c.catalog, c.app.expectations(), now)
+	if err != nil {
+		return nil, err
+	}
+	c.addFound(findings)
+	covered, left := map[string][]page.CoverageGroup{}, int64(openLooked)
+	for i := range places {
+		p := &places[i]
+		exports := p.Phases[catalog.Landed].Exports + p.Phases[catalog.Removed].Exports + p.Gone
+		if p.Name == "" || exports == 0 || exports > left {
+			continue
+		}
+		left -= exports
+		told := &coverageCommand{app: c.app, catalog: c.catalog, now: now, findings: findings}
+		if err := told.addPlace(&p.Place); err != nil {
+			return nil, err
+		}
+		var groups []page.CoverageGroup
+		for j := range told.lines {
+			if line := &told.lines[j]; line.windows != nil && line.From != nil {
+				shown := line.shown(now, false)
+				shown.Cells = line.shownCells(openCells)
+				groups = append(groups, shown)
+			}
+		}
+		slices.SortStableFunc(groups, func(a, b page.CoverageGroup) int { return cmp.Compare(len(b.Gaps), len(a.Gaps)) })
+		covered[p.Name] = groups[:min(len(groups), openGroups)]
+	}
+	return covered, nil
+}
 
 // Coverage implements page.Source: it is what the command of that name tells.
 func (o *observer) Coverage(ctx context.Context, place, group string, window *page.Window) (shown page.Coverage, err error) {
@@ -84,15 +127,21 @@ func (l *coverageLine) shown(now time.Time, isWindow bool) page.CoverageGroup {
 	}
 	g.Window = &page.Window{From: *l.From, To: *l.To}
 	g.Text = fmt.Sprintf("%s%% of %s is covered, by %s", formatPercent(*l.Percent), formatLength(l.To.Sub(*l.From)), cli.Plural(l.Exports, "export"))
-	for _, cell := range calendar.Cells(l.windows, pageCells) {
-		g.Cells = append(g.Cells, l.shownCell(cell))
-	}
+	g.Cells = l.shownCells(pageCells)
 	g.Gaps, g.Lost, g.Twice = l.shownWindows(l.Gaps, !isWindow), l.shownWindows(l.Lost, false), l.shownWindows(l.Overlaps, false)
 	g.MoreGaps = len(l.Gaps) - len(g.Gaps)
 	if isWindow && len(l.Gaps) > 0 {
 		g.Commands = l.gapCommands()
 	}
 	return g
+}
+
+// shownCells are so many cells of the strip.
+func (l *coverageLine) shownCells(number int) (cells []page.Cell) {
+	for _, cell := range calendar.Cells(l.windows, number) {
+		cells = append(cells, l.shownCell(cell))
+	}
+	return cells
 }
 
 // shownCell is a cell of the strip. If anything lacks in it, it leads to the first gap.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/verify/archive"
 	"tallyman/verify/archive/ledger"
 )
@@ -37,6 +38,12 @@ func TestTheCoverageOfThePage(t *testing.T) {
 	h := newWatching(t, a, store, false).handler(a, "127.0.0.1:8410", "")
 	if body := get(t, h, "/", nil).Body.String(); !strings.Contains(body, `href="/coverage?place=sls`) {
 		t.Errorf("nothing leads to the coverage: %s", body)
+	}
+	first := get(t, h, "/", nil).Body.String()
+	for _, want := range []string{"access-log *: 55.6% of 9h is covered, by 4 exports", `Lacks <a href="/coverage?from=2026-11-01T03`, "2026-11-01 03:00 UTC</time>, 2h</a> and 1 more gap<", `<a class="lacking" href="/coverage?`} {
+		if !strings.Contains(first, want) {
+			t.Errorf("the first view lacks %s: %s", want, first)
+		}
 	}
 	body := get(t, h, "/coverage?place="+watchedPlace, nil).Body.String()
 	for _, want := range []string{"access-log *", "55.6% of 9h is covered, by 4 exports", "2026-11-01 03:00 UTC", "2026-11-01 05:00 UTC", ", 2h", "damaged or gone", "Covered twice", `class="lacking" href="/coverage?`, `<span class="covered"`} {
@@ -122,5 +129,20 @@ func TestAGapIsAcceptedByThePage(t *testing.T) {
 	a.PageReadOnly = true
 	if body := get(t, s.handler(a, "127.0.0.1:8410", ""), "/coverage?place="+watchedPlace+"&group=access-log+*&from=2026-11-01T06:00:00Z&to=2026-11-01T07:00:00Z", nil).Body.String(); strings.Contains(body, "Accept this gap") || !strings.Contains(body, "Not covered") {
 		t.Errorf("read only: %s", body)
+	}
+}
+
+// What is expected of a place and is not there is told by the first view, and leads to where
+// it is told of.
+func TestTheFirstViewTellsWhatIsLate(t *testing.T) {
+	t.Parallel()
+	a, store := newWatched(t)
+	withGaps(t, store)
+	a.Expect = []config.Expectation{{Place: watchedPlace, LogStore: "access-log", Query: "*", Every: time.Hour, Grace: time.Hour}}
+	body := get(t, newWatching(t, a, store, false).handler(a, "127.0.0.1:8410", ""), "/", nil).Body.String()
+	for _, want := range []string{`class="sum late">1 late</a>`, `class="sum gap">2 gaps</a>`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("it lacks %s: %s", want, body)
+		}
 	}
 }

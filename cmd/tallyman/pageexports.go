@@ -30,12 +30,18 @@ var sumLists = map[string]page.Query{
 	"damaged": {State: "damaged,absent"},
 }
 
-// listedSums are the sums of a place, with the lists of the exports that they count.
+// listedSums are the sums of a place, or of all if that is "", with the lists of the exports
+// that they count.
 func listedSums(place string, sums []page.Sum) []page.Sum {
 	for i, sum := range sums {
-		if q, listed := sumLists[sum.Kind]; listed && place != "" {
+		q, listed := sumLists[sum.Kind]
+		switch {
+		case listed:
 			q.Place = place
 			sums[i].List = q.Address()
+		case place == "":
+		case sum.Kind == "gap" || sum.Kind == "late":
+			sums[i].List = page.CoverageAddress(place, "", nil)
 		}
 	}
 	return sums

@@ -24,8 +24,15 @@ func (o *observer) Overview(ctx context.Context) (view page.Overview, err error)
 		if err != nil {
 			return err
 		}
+		covered, err := c.coveredPlaces(places, time.Now())
+		if err != nil {
+			return err
+		}
+		view.Sums = sumsOfAll(places, time.Now())
 		for _, p := range places {
-			view.Places = append(view.Places, p.shown(time.Now()))
+			shown := p.shown(time.Now())
+			shown.Covered = covered[p.placeLine.Place]
+			view.Places = append(view.Places, shown)
 		}
 		for cause, err := range c.catalog.Causes(catalog.Filter{Unaccepted: true, Phases: []catalog.Phase{catalog.Failed, catalog.Damaged, catalog.Absent}}) {
 			if err != nil {
@@ -50,11 +57,18 @@ func unsecret(err error) error {
 func (p *observedPlace) shown(now time.Time) page.Place {
 	line := p.placeLine
 	shown := page.Place{
-		Name: line.Place, Listed: line.Listed, LastLanded: line.LastLanded, Proven: line.Proven, Sums: listedSums(line.Place, line.shownSums(now)),
+		Name: line.Place, Listed: line.Listed, LastLanded: line.LastLanded, Proven: line.Proven, Sums: line.shownSums(now),
 		Doubted: line.Doubts > 0, Waits: line.Waiting > 0, Bad: line.Failed+line.Gone > 0 || line.Message != "" && line.AcceptedBy == "",
 	}
-	if line.Message != "" && line.AcceptedBy == "" {
+	if line.Place != "" {
+		shown.Sums = listedSums(line.Place, shown.Sums)
+	}
+	switch {
+	case line.Message != "" && line.AcceptedBy == "":
 		shown.Problem, shown.Command = line.Cause+": "+line.Message, line.Command
+		shown.Help = redact.Text(hintFor(worker.Cause(line.Cause), line.Place, &fetch.CallError{Message: line.Message}))
+	case line.Missing != nil && *line.Missing > 0 && line.Next == nil:
+		shown.Command = "tallyman discover " + cli.ShellQuote(line.Place) + " --missing | tallyman fetch -f -"
 	}
 	switch {
 	case p.interval == 0:
@@ -66,6 +80,32 @@ func (p *observedPlace) shown(now time.Time) page.Place {
 		shown.Schedule = "on schedule"
 	}
 	return shown
+}
+
+// sumsOfAll are the sums of all places; none if there are not two of them.
+func sumsOfAll(places []observedPlace, now time.Time) (sums []page.Sum) {
+	if len(places) < 2 {
+		return nil
+	}
+	var all placeLine
+	var missing, unlisted int64
+	for _, p := range places {
+		line := p.placeLine
+		all.Landed, all.Doubts, all.Waiting, all.Failed = all.Landed+line.Landed, all.Doubts+line.Doubts, all.Waiting+line.Waiting, all.Failed+line.Failed
+		all.Gone, all.Accepted, all.Gaps, all.Late = all.Gone+line.Gone, all.Accepted+line.Accepted, all.Gaps+line.Gaps, all.Late+line.Late
+		if line.Missing != nil {
+			missing += *line.Missing
+		}
+		if line.Message != "" && line.AcceptedBy == "" {
+			unlisted++
+		}
+	}
+	all.Missing = &missing
+	sums = listedSums("", all.shownSums(now))
+	if unlisted > 0 {
+		sums = append(sums, page.Sum{Kind: "failed", Text: cli.Plural(unlisted, "place") + " not listed"})
+	}
+	return sums
 }
 
 // shownSums are the sums as the page shows them. Of a place that was never listed, and of

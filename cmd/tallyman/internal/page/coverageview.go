@@ -6,6 +6,8 @@ import (
 
 	g "maragu.dev/gomponents"
 	h "maragu.dev/gomponents/html"
+
+	"tallyman/cmd/tallyman/internal/cli"
 )
 
 // coverage shows which time the exports of a place cover.
@@ -44,18 +46,33 @@ func (v *views) coverageGroup(of *Coverage, c CoverageGroup) g.Node {
 	)
 }
 
+// inShort tells of the group, and what is lacking first.
+func (c CoverageGroup) inShort() g.Node {
+	var lacks g.Node
+	if n := len(c.Gaps) - 1 + c.MoreGaps; n >= 0 {
+		first := c.Gaps[0]
+		lacks = h.P(g.Text("Lacks "), link(first.Address, minute(first.From), g.Text(", "+first.Length)), g.If(n > 0, g.Text(" and "+cli.Plural(int64(n), "more gap"))))
+	}
+	return h.Div(h.Class("covers"), h.P(h.Class("quiet"), g.Text(c.Name+": "+c.Text)), bar(c.Cells), lacks)
+}
+
+// bar is cells beside each other.
+func bar(cells []Cell) g.Node {
+	return h.Div(h.Class("strip"), h.Aria("hidden", "true"), g.Map(cells, func(c Cell) g.Node {
+		if c.Address == "" {
+			return h.Span(h.Class(c.Kind), h.Title(c.Text))
+		}
+		return h.A(h.Class(c.Kind), href(c.Address), h.Title(c.Text), h.TabIndex("-1"))
+	}))
+}
+
 // strip shows cells beside each other, and what their colours stand for.
 func strip(cells []Cell) g.Node {
 	sample := func(kind, text string) g.Node {
 		return g.Group{h.Span(h.Class(kind)), g.Text(" " + text + " ")}
 	}
 	return g.Group{
-		h.Div(h.Class("strip"), h.Aria("hidden", "true"), g.Map(cells, func(c Cell) g.Node {
-			if c.Address == "" {
-				return h.Span(h.Class(c.Kind), h.Title(c.Text))
-			}
-			return h.A(h.Class(c.Kind), href(c.Address), h.Title(c.Text), h.TabIndex("-1"))
-		})),
+		bar(cells),
 		h.P(h.Class("quiet legend"), sample("covered", "covered"), sample("partly", "lacks in part"), sample("lacking", "lacking"), sample("settled", "accepted or forgotten")),
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 // An Overview is what the page opens on.
 type Overview struct {
+	Sums   []Sum // of all places
 	Places []Place
 	Groups []Group
 }
@@ -21,8 +22,10 @@ type Place struct {
 	Schedule                   string     // "on schedule", "late" or "never listed"; "" if it is in none
 	Listed, LastLanded, Proven *time.Time // nil: never
 	Sums                       []Sum
-	Doubted, Bad, Waits        bool   // something landed with open doubts; something failed, is gone or can't be listed; something waits
-	Problem, Command           string // why it can't be listed, and the command that settles that
+	Doubted, Bad, Waits        bool            // something landed with open doubts; something failed, is gone or can't be listed; something waits
+	Problem, Command           string          // why it can't be listed; and the command that settles that, or what is missing
+	Help                       string          // what to do about why it can't be listed, or ""
+	Covered                    []CoverageGroup // which time some groups of it cover; of many exports, its own page tells that
 }
 
 // A Sum is how many exports are in one state, or when a place is due.
@@ -52,9 +55,9 @@ func (v *views) overview(o Overview, r Running) g.Node {
 		places = table([]string{"Place", "Schedule", "Listed", "Landed", "Proven", "Exports"}, g.Map(o.Places, v.place))
 	}
 	return v.document("Tallyman",
-		h.H1(g.Text("Places")), places,
+		h.H1(g.Text("Places")), g.If(len(o.Sums) > 0, h.P(h.Class("sums"), h.Span(h.Class("quiet"), g.Text("In all: ")), g.Map(o.Sums, Sum.view))), places,
 		running(r),
-		h.H1(g.Text("What is wrong")), g.Map(o.Groups, v.group),
+		h.H1(h.ID("wrong"), g.Text("What is wrong")), g.Map(o.Groups, v.group),
 		g.If(len(o.Groups) == 0, h.P(g.Text("Nothing has failed, is damaged or gone."))),
 	)
 }
@@ -68,19 +71,22 @@ func (v *views) place(p Place) g.Node {
 		name, actions = link(CoverageAddress(p.Name, "", nil), g.Text(p.Name)), v.placeActions(p)
 	}
 	return h.Tr(
-		h.Th(h.Scope("row"), name, problem, command(p.Command), actions),
+		h.Th(h.Scope("row"), name, problem, help(false, p.Help), command(p.Command), g.Map(p.Covered, CoverageGroup.inShort), actions),
 		cell("Schedule", g.If(p.Schedule == "late", h.Class("late")), g.If(p.Schedule == "", h.Class("quiet")), g.Text(cmp.Or(p.Schedule, "none"))),
 		cell("Listed", when(p.Listed)),
 		cell("Landed", when(p.LastLanded)),
 		cell("Proven", g.If(p.LastLanded != nil && p.Proven == nil, h.Class("late")), when(p.Proven)),
-		cell("Exports", h.Class("sums"), g.Map(p.Sums, func(s Sum) g.Node {
-			class, text := h.Class("sum "+s.Kind), g.Text(s.Text)
-			if s.List == "" {
-				return g.Group{h.Span(class, text), g.Text(" ")}
-			}
-			return g.Group{link(s.List, class, text), g.Text(" ")}
-		})),
+		cell("Exports", h.Class("sums"), g.Map(p.Sums, Sum.view)),
 	)
+}
+
+// view is the sum, with a space behind it.
+func (s Sum) view() g.Node {
+	class, text := h.Class("sum "+s.Kind), g.Text(s.Text)
+	if s.List == "" {
+		return g.Group{h.Span(class, text), g.Text(" ")}
+	}
+	return g.Group{link(s.List, class, text), g.Text(" ")}
 }
 
 func (v *views) placeActions(p Place) g.Node {
