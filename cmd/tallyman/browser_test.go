@@ -191,7 +191,7 @@ func pastWeek(t *testing.T, dir string) {
 	for hour := range 7 * 24 {
 		at := day.Add(time.Duration(hour) * time.Hour)
 		l := of(logs, at.Format("2006-01-02-15"))
-		l.Kind, l.At, l.Window = ledger.Landed, at.Add(30*time.Minute), &ledger.Window{Group: "access-log: *", From: at.Unix(), To: at.Add(time.Hour).Unix()}
+		l.Kind, l.At, l.Window = ledger.Landed, at.Add(30*time.Minute), &ledger.Window{Group: "access-log *", From: at.Unix(), To: at.Add(time.Hour).Unix()}
 		switch {
 		case hour == 150:
 			l.Doubts = []string{"count-mismatch: 119998 records, the job promised 120000"}

@@ -12,12 +12,12 @@ import (
 
 // coverage shows which time the exports of a place cover.
 func (v *views) coverage(c Coverage) g.Node {
-	other := link(Query{Place: c.Place}.Address(), g.Text("Its exports"))
+	other := g.Group{link(Query{Place: c.Place}.Address(), g.Text("Its exports")), g.Text(" "), link(Query{Place: c.Place, State: failed}.Address(), g.Text("What has failed"))}
 	if c.Window != nil {
-		other = link(CoverageAddress(c.Place, "", nil), g.Text("All of the place"))
+		other = append(g.Group{link(CoverageAddress(c.Place, "", nil), g.Text("All of the place")), g.Text(" ")}, other...)
 	}
 	return v.document("Coverage",
-		h.H1(g.Text("Coverage of "+c.Place)), h.P(other),
+		h.H1(g.Text("Coverage of "+c.Place)), h.P(h.Class("links"), other),
 		g.Map(c.Groups, func(group CoverageGroup) g.Node { return v.coverageGroup(&c, group) }),
 		g.If(len(c.Groups) == 0, h.P(g.Text("Nothing is known that covers any time."))),
 	)
@@ -32,7 +32,7 @@ func (v *views) coverageGroup(of *Coverage, c CoverageGroup) g.Node {
 	if c.Window != nil {
 		within = g.Group{g.Text(", from "), minute(c.Window.From), g.Text(" to "), minute(c.Window.To)}
 	}
-	return h.Section(
+	return h.Section(g.If(len(c.Gaps) == 0 && c.Late == "", h.Class("whole")),
 		g.If(c.Name != "", h.H2(h.Class("group"), g.Text(c.Name))),
 		h.P(g.Text(c.Text), within),
 		paragraph("late", c.Late),
