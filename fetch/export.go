@@ -45,6 +45,7 @@ type Listed struct {
 	State   State
 	Status  string // the provider's own word
 	Created time.Time
+	Life    Lifetime // of what it yielded
 }
 
 // An Export is the state of a job and, once it is Ready, what it yielded.
@@ -55,6 +56,8 @@ type Export struct {
 	Percent   int    // -1 where the provider does not say
 	RequestID string // the provider's name for this answer, or ""
 	Endpoint  string // the host that was asked, as in a URL
+
+	Life Lifetime `json:",omitzero"` // of what a job yielded that is Ready
 
 	// Objects are there once the export is Ready. Each range over it starts from the
 	// first object. An error that comes with the name of an object is about that

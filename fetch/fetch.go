@@ -106,6 +106,14 @@ func Received(ctx context.Context) {
 
 type receivedKey struct{}
 
+// WithLifetime returns a context that has Poll call found with the Lifetime of what the job
+// yielded, if it is ready. found must not wait.
+func WithLifetime(ctx context.Context, found func(Lifetime)) context.Context {
+	return context.WithValue(ctx, lifetimeKey{}, found)
+}
+
+type lifetimeKey struct{}
+
 // Fetch makes one attempt at the export that ref names and returns its
 // receipt. What has landed before is not fetched again; if ref promises
 // otherwise than what landed, that is an ErrReceiptMismatch and a
@@ -182,6 +190,9 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 	if err != nil || !outlive() { // false if ctx has ended
 		end(nil)
 		return err
+	}
+	if found, ok := ctx.Value(lifetimeKey{}).(func(Lifetime)); ok {
+		found(export.Life)
 	}
 	f.ready.keep(ref, readyExport{export, time.Now(), end})
 	return nil

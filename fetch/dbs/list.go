@@ -73,7 +73,7 @@ func (c *content) UnmarshalJSON(b []byte) error {
 func (p *page) jobs() (jobs []joblist.Job) {
 	for _, t := range p.tasks {
 		jobs = append(jobs, joblist.Job{
-			Name: string(t.ID), State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Created: timeOf(t.GmtCreate),
+			Name: string(t.ID), State: t.state(), Status: api.OneLine(string(t.DownloadStatus)), Created: timeOf(t.GmtCreate), Life: t.life(),
 		})
 	}
 	return jobs

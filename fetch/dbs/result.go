@@ -82,7 +82,7 @@ func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *
 	if end := timeOf(info.ExpirationTime); !end.IsZero() {
 		answer.Expires = end.Format(time.RFC3339)
 	}
-	export.Answer = answer
+	export.Answer, export.Life = answer, t.life()
 	object := fetch.Object{Name: name, Content: content, Want: verify.NoPromise()}
 	export.Objects, err = api.OneFile(ref, p.Open, address, object)
 	return err

@@ -36,6 +36,19 @@ var states = map[string]fetch.State{
 
 func (t *task) state() fetch.State { return states[strings.ToLower(string(t.DownloadStatus))] }
 
+// kept is how long the service keeps the file of a task that has finished.
+const kept = 3 * 24 * time.Hour
+
+// life is how long the file of a task that has finished is there. When it finished the
+// service does not say: that was after the task was created. What lies in a bucket of the
+// task's owner stays there.
+func (t *task) life() fetch.Lifetime {
+	if t.state() != fetch.Ready || t.TargetType != "" && !strings.EqualFold(string(t.TargetType), "URL") {
+		return fetch.Lifetime{}
+	}
+	return fetch.Lifetime{Ended: timeOf(t.GmtCreate), Lasts: kept}
+}
+
 // An exportAnswer is what a receipt keeps of the service's answers.
 type exportAnswer struct {
 	Task    any

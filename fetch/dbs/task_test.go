@@ -273,3 +273,26 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// The service keeps the file of a task for three days from when that has finished; what lies
+// in a bucket of its owner stays there.
+func TestHowLongAResultIsThere(t *testing.T) {
+	created := time.UnixMilli(1663321957000).UTC()
+	for _, c := range []struct {
+		name, task string
+		want       fetch.Lifetime
+	}{
+		{"in milliseconds", finished(), fetch.Lifetime{Ended: created, Lasts: 72 * time.Hour}},
+		{"in seconds", finished(`1663321957000`, `1663321957`), fetch.Lifetime{Ended: created, Lasts: 72 * time.Hour}},
+		{"without a target", finished(`"TargetType": "URL", `, ``), fetch.Lifetime{Ended: created, Lasts: 72 * time.Hour}},
+		{"created nobody knows when", finished(`1663321957000`, `long ago`), fetch.Lifetime{Lasts: 72 * time.Hour}},
+		{"in a bucket", finished(`"URL"`, `"OSS"`), fetch.Lifetime{}},
+		{"running", finished(`finished`, `running`), fetch.Lifetime{}},
+	} {
+		for job, err := range answering(listed(c.task)).List(t.Context(), parsePlace(t, placeRef), time.Time{}) {
+			if diff := cmp.Diff(c.want, job.Life); err != nil || diff != "" {
+				t.Errorf("%s: %v, -want +got:\n%s", c.name, err, diff)
+			}
+		}
+	}
+}

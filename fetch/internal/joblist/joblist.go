@@ -36,6 +36,7 @@ type Job struct {
 	State   fetch.State
 	Status  string    // the service's word, fit to print
 	Created time.Time // zero if it can't be read: then it is since any time
+	Life    fetch.Lifetime
 }
 
 // maxNamed is how many names an error shows.
@@ -68,7 +69,7 @@ func Jobs[P any](l Listing, pages iter.Seq2[P, error], jobsOf func(P) []Job) ite
 					unnameable = append(unnameable, api.OneLine(strconv.Quote(job.Name)))
 					continue
 				}
-				if !yield(fetch.Listed{Ref: ref, State: job.State, Status: job.Status, Created: job.Created}, nil) {
+				if !yield(fetch.Listed{Ref: ref, State: job.State, Status: job.Status, Created: job.Created, Life: job.Life}, nil) {
 					return
 				}
 			}
