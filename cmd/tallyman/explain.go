@@ -200,7 +200,7 @@ func tellEvent(l *ledger.Line) string {
 		ledger.Asked: "asked for", ledger.Landed: "landed", ledger.Failed: "failed", ledger.Cancelled: "cancelled by a person", ledger.Adopted: "taken into the ledger",
 		ledger.Restored: "fetched again and put back", ledger.Damaged: "found damaged", ledger.Absent: "found to be gone", ledger.Healed: "found whole again",
 		ledger.Accepted: "accepted as it is", ledger.Removed: "taken out of the lists",
-		ledger.Witnessed: "held against the source's own count", ledger.Created: "its job was made", ledger.Deleted: "its job was removed from its service",
+		ledger.Ready: "its job is ready", ledger.Witnessed: "held against the source's own count", ledger.Created: "its job was made", ledger.Deleted: "its job was removed from its service",
 	}
 	text := words[l.Kind]
 	if text == "" {
@@ -226,6 +226,9 @@ func tellEvent(l *ledger.Line) string {
 	}
 	add("as %s", l.Profile)
 	add("to wait %s", l.Wait)
+	if !l.Ends.IsZero() {
+		add("what is to be fetched is there until %s at least", l.Ends.UTC().Format(time.RFC3339))
+	}
 	add("%s", l.Cause)
 	add("%s", l.Message)
 	add("request %s", l.RequestID)

@@ -59,6 +59,7 @@ type State struct {
 	Message   string          `json:"message,omitempty"`
 	RequestID string          `json:"request_id,omitempty"` // of the answer behind that
 	By        string          `json:"by,omitempty"`         // who asked for it or cancelled it, if that is known
+	Ends      time.Time       `json:"ends,omitzero"`        // until when what is to be fetched is there at least, if its reference tells
 	Changed   time.Time       `json:"changed,omitzero"`
 	Next      time.Time       `json:"next,omitzero"` // when it is tried again
 
@@ -78,7 +79,7 @@ func (s *State) line() ledger.Line {
 	case Cancelled:
 		line.Kind, line.By = ledger.Cancelled, s.By
 	default:
-		line.Kind, line.At, line.Profile, line.Wait, line.By = ledger.Asked, s.Asked, s.Profile, s.Wait, s.By
+		line.Kind, line.At, line.Profile, line.Wait, line.By, line.Ends = ledger.Asked, s.Asked, s.Profile, s.Wait, s.By, s.Ends
 	}
 	return line
 }
@@ -95,7 +96,7 @@ func (s *State) follow(line *ledger.Line) {
 	}
 	switch told.Phase {
 	case Waiting:
-		told.Profile, told.Wait = line.Profile, line.Wait
+		told.Profile, told.Wait, told.Ends = line.Profile, line.Wait, line.Ends
 	case Cancelled:
 		told.Cause = string(line.Kind)
 	}
@@ -115,9 +116,19 @@ func (s *State) followState(told *State) {
 			s.Asked = told.Asked
 		}
 		if s.Phase == Waiting {
-			s.Asked, s.Profile, s.Wait, s.Attempts, s.Failures = told.Asked, told.Profile, told.Wait, 0, nil
+			s.Asked, s.Profile, s.Wait, s.Ends, s.Attempts, s.Failures = told.Asked, told.Profile, told.Wait, told.Ends, 0, nil
 		}
 	}
+}
+
+// RecordReady writes down until when what the job of an export yielded is there at least. The
+// export need not be locked.
+func (a *Archive) RecordReady(reference, key string, ends time.Time) error {
+	err := a.ledger.Append(ledger.Line{Kind: ledger.Ready, Ref: reference, Key: key, Ends: ends.UTC().Truncate(time.Second)})
+	if err != nil {
+		return fmt.Errorf("record until when %s is there: %w", reference, err)
+	}
+	return nil
 }
 
 // Counters is what counts.json says: what changes too often to be made durable.

@@ -474,3 +474,36 @@ func TestAReadEndsWithItsContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Until when what is to be fetched is there is known from when it was asked for or found ready
+// until it has landed or was given up. Of several times the latest counts, since it is there
+// at least so long.
+func TestUntilWhenAnExportIsThere(t *testing.T) {
+	a, dir := newArchive(t)
+	ending := func(kind ledger.Kind, job string, hours, ends int) ledger.Line {
+		l := line(kind, "p", job, hours)
+		l.Ends = begin.Add(time.Duration(ends) * time.Hour)
+		return l
+	}
+	mustAppend(t, a, ending(ledger.Asked, "url", 0, 9), line(ledger.Asked, "p", "later", 0), line(ledger.Asked, "p", "unknown", 0),
+		line(ledger.Asked, "p", "landed", 0), line(ledger.Asked, "p", "failed", 0), line(ledger.Asked, "p", "again", 0))
+	mustAppend(t, a, ending(ledger.Ready, "later", 1, 20), ending(ledger.Ready, "later", 2, 30), ending(ledger.Ready, "later", 3, 10),
+		ending(ledger.Ready, "landed", 1, 5), ending(ledger.Ready, "failed", 1, 5), ending(ledger.Ready, "again", 1, 50))
+	mustAppend(t, a, landedLine("p", "landed", 4, 1), failedLine("p", "failed", 4, "job-expired", "gone"), ending(ledger.Ready, "landed", 5, 9), line(ledger.Asked, "p", "again", 6))
+	got := map[string][2]time.Time{}
+	c := mustOpen(t, a, dir)
+	for _, e := range mustExports(t, c, Filter{}) {
+		if !e.Ends.IsZero() {
+			got[e.Ref[lastSlash(e.Ref)+1:]] = [2]time.Time{e.Ready, e.Ends}
+		}
+	}
+	at := func(ready, ends int) [2]time.Time {
+		return [2]time.Time{begin.Add(time.Duration(ready) * time.Hour), begin.Add(time.Duration(ends) * time.Hour)}
+	}
+	if diff := cmp.Diff(map[string][2]time.Time{"url": at(0, 9), "later": at(1, 30), "again": at(1, 50)}, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := mustNames(t, c, Filter{Ending: true, Order: ByEnd}); got != "url later again" {
+		t.Errorf("in the order of their ends: %s", got)
+	}
+}

@@ -50,6 +50,9 @@ type Export struct {
 	Changed    time.Time // of the last line that changed the phase
 	When       time.Time // Landed if that is the phase, or else Changed
 
+	Ready time.Time // when it became known until when what is to be fetched is there, of what is Asked
+	Ends  time.Time // until when that is there at least
+
 	Cause     string // of a failure; "damaged" and "cancelled" of those phases
 	Message   string // of a failure or of damage
 	RequestID string
@@ -131,7 +134,7 @@ func (c *Catalog) exportOf(stmt *sqlite3.Stmt) (e Export, err error) {
 	r := readRow(stmt)
 	e = Export{
 		Ref: r.reference(), Key: r.key, Place: c.places.names[r.place], Phase: r.phase,
-		FirstAsked: timeOf(r.firstAsked), Asked: timeOf(r.asked), Landed: timeOf(r.landed), Changed: timeOf(r.changed), When: timeOf(r.at()),
+		FirstAsked: timeOf(r.firstAsked), Asked: timeOf(r.asked), Landed: timeOf(r.landed), Changed: timeOf(r.changed), When: timeOf(r.at()), Ready: timeOf(r.ready), Ends: timeOf(r.ends),
 		Cause: r.cause, Message: r.message, RequestID: r.requestID, Bytes: r.bytes, Records: r.records, Bag: r.bag,
 		Profile: r.profile, Wait: r.wait, Open: r.open, Attempts: r.attempts,
 	}

@@ -17,6 +17,7 @@ const (
 	ByBytes   Order = "bytes"
 	ByRecords Order = "records"
 	ByWindow  Order = "window_from"
+	ByEnd     Order = "ends"
 	Unordered Order = "unordered" // as is fastest
 )
 
@@ -40,6 +41,7 @@ type Filter struct {
 	To    int64  // whose window begins before this
 
 	Doubts     bool // with open doubts
+	Ending     bool // of which it is known until when what is to be fetched is there
 	Unaccepted bool // that are not accepted
 	MinRecords int64
 	MaxRecords *int64 // nil is any; 0 finds those that are empty
@@ -81,6 +83,7 @@ func (f *Filter) where() (condition string, args []any) {
 		{f.From != 0, "window_to > ?", []any{f.From}},
 		{f.To != 0, "window_to > 0 AND window_from < ?", []any{f.To}},
 		{f.Doubts, "open > 0", nil},
+		{f.Ending, "ends > 0", nil},
 		{f.Unaccepted, "NOT accepted", nil},
 		{f.MinRecords > 0, "records >= ?", []any{f.MinRecords}},
 		{f.MaxRecords != nil, "records BETWEEN 0 AND ?", []any{most}},

@@ -35,6 +35,7 @@ var folds = map[ledger.Kind]change{
 	ledger.Removed:   {stands: Removed, presence: Removed},
 	ledger.Accepted:  {keeps: true, also: foldAccepted, place: acceptPlace},
 	ledger.Witnessed: {keeps: true, also: foldWitnessed},
+	ledger.Ready:     {keeps: true, also: foldEnds},
 	ledger.Listed:    {place: foldListed},
 	ledger.Rechecked: {place: foldRechecked},
 }
@@ -67,6 +68,9 @@ func (r *row) fold(l *ledger.Line, is change) {
 	if r.presence != "" {
 		r.phase = r.presence
 	}
+	if r.phase != Asked {
+		r.ready, r.ends = 0, 0
+	}
 	r.countOpen()
 }
 
@@ -74,6 +78,19 @@ func foldAsked(r *row, l *ledger.Line) {
 	r.asked, r.profile, r.wait = l.At.UnixMilli(), l.Profile, l.Wait
 	if r.firstAsked == 0 {
 		r.firstAsked = r.asked
+	}
+	foldEnds(r, l)
+}
+
+// foldEnds takes in until when what is to be fetched is there: the latest that is known, since
+// it is there at least so long.
+func foldEnds(r *row, l *ledger.Line) {
+	if l.Ends.IsZero() {
+		return
+	}
+	r.ends = max(r.ends, l.Ends.UnixMilli())
+	if r.ready == 0 {
+		r.ready = l.At.UnixMilli()
 	}
 }
 

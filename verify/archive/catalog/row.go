@@ -27,6 +27,7 @@ type row struct {
 	bytes, records            int64
 	first                     First
 	window                    rowWindow
+	ready, ends               int64  // when it became known until when what is to be fetched is there at least, and until when; of what was asked for
 	countDue                  int64  // see archive.CountDue
 	doubts                    string // JSON, or ""
 	open                      int
@@ -46,7 +47,7 @@ type row struct {
 
 // rowColumns are the columns of a row, in the order of values and of readRow.
 const rowColumns = "key, ref, place, stands, presence, phase, first_asked, asked, landed, changed, at, cause, message, request_id, bytes, records, first, first_is, first_rows, " +
-	"window_group, window_from, window_to, again, count_due, doubts, open, bag, profile, wait, attempts, accepted, accepted_at, accepted_by, accepted_reason, accepted_doubts, lines"
+	"window_group, window_from, window_to, again, count_due, doubts, open, bag, profile, wait, attempts, ready, ends, accepted, accepted_at, accepted_by, accepted_reason, accepted_doubts, lines"
 
 // plainRef is the reference that is not kept, since it follows from the key.
 const plainRef = "replace(substr(key, 1, instr(key, '/')), '/', '://') || substr(key, instr(key, '/') + 1)"
@@ -83,7 +84,7 @@ func (r *row) values() []any {
 	return []any{
 		r.key, ref, r.place, string(r.stands), string(r.presence), string(r.phase), r.firstAsked, r.asked, r.landed, r.changed, r.at(), r.cause, r.message, r.requestID, r.bytes, r.records,
 		r.first.Hash, int64(r.first.Is), r.first.Rows,
-		r.window.group, r.window.from, r.window.to, r.isAgain(), r.countDue, r.doubts, int64(r.open), r.bag, r.profile, r.wait, int64(r.attempts), r.isAccepted(), r.acceptedAt, r.acceptedBy, r.acceptedReason, r.acceptedDoubts, r.lines,
+		r.window.group, r.window.from, r.window.to, r.isAgain(), r.countDue, r.doubts, int64(r.open), r.bag, r.profile, r.wait, int64(r.attempts), r.ready, r.ends, r.isAccepted(), r.acceptedAt, r.acceptedBy, r.acceptedReason, r.acceptedDoubts, r.lines,
 	}
 }
 
@@ -94,8 +95,8 @@ func readRow(s *sqlite3.Stmt) *row {
 		id: n(0), key: text(1), ref: text(2), place: n(3), stands: Phase(text(4)), presence: Phase(text(5)), phase: Phase(text(6)),
 		firstAsked: n(7), asked: n(8), landed: n(9), changed: n(10), cause: text(12), message: text(13), requestID: text(14), bytes: n(15), records: n(16),
 		first:  First{n(17), FirstIs(n(18)), n(19)},
-		window: rowWindow{n(20), n(21), n(22)}, countDue: n(24), doubts: text(25), open: s.ColumnInt(26), bag: text(27), profile: text(28), wait: text(29), attempts: s.ColumnInt(30),
-		acceptedAt: n(32), acceptedBy: text(33), acceptedReason: text(34), acceptedDoubts: text(35), lines: s.ColumnBlob(36, nil),
+		window: rowWindow{n(20), n(21), n(22)}, countDue: n(24), doubts: text(25), open: s.ColumnInt(26), bag: text(27), profile: text(28), wait: text(29), attempts: s.ColumnInt(30), ready: n(31), ends: n(32),
+		acceptedAt: n(34), acceptedBy: text(35), acceptedReason: text(36), acceptedDoubts: text(37), lines: s.ColumnBlob(38, nil),
 	}
 	r.before, r.was, r.counts = r.sumKey(), r.sum(), true
 	return r

@@ -9,7 +9,7 @@ import (
 
 // schemaVersion is another one whenever the schema is, or what lines are folded to. A
 // file of another version is made anew.
-const schemaVersion = 10
+const schemaVersion = 11
 
 // schema is that of the file, and of the tables of the overlay, with their names.
 const (
@@ -18,7 +18,7 @@ const (
 	sumsTable    = "(place, phase, cause, open, accepted, n, bytes, records, PRIMARY KEY (place, phase, cause, open, accepted)) WITHOUT ROWID"
 	exportsTable = "(key TEXT NOT NULL UNIQUE, ref TEXT, place INTEGER NOT NULL, stands TEXT, presence TEXT, phase TEXT, " +
 		"first_asked INTEGER, asked INTEGER, landed INTEGER, changed INTEGER, at INTEGER, cause TEXT, message TEXT, request_id TEXT, bytes INTEGER, records INTEGER, first INTEGER, first_is INTEGER, first_rows INTEGER, " +
-		"window_group INTEGER, window_from INTEGER, window_to INTEGER, again INTEGER, count_due INTEGER, doubts TEXT, open INTEGER, bag TEXT, profile TEXT, wait TEXT, attempts INTEGER, " +
+		"window_group INTEGER, window_from INTEGER, window_to INTEGER, again INTEGER, count_due INTEGER, doubts TEXT, open INTEGER, bag TEXT, profile TEXT, wait TEXT, attempts INTEGER, ready INTEGER, ends INTEGER, " +
 		"accepted INTEGER, accepted_at INTEGER, accepted_by TEXT, accepted_reason TEXT, accepted_doubts TEXT, lines BLOB)"
 
 	schema = `
@@ -34,6 +34,7 @@ CREATE INDEX by_cause ON exports (phase, cause, at, place, accepted) WHERE phase
 CREATE INDEX by_doubt ON exports (place, at) WHERE open > 0;
 CREATE INDEX by_window ON exports (place, window_group, window_from, window_to, phase, again, first, first_is, first_rows) WHERE window_to > 0;
 CREATE INDEX by_count ON exports (place, count_due) WHERE count_due > 0;
+CREATE INDEX by_end ON exports (ends) WHERE ends > 0;
 `
 
 	// overlaySchema makes tables of one connection, and views of the same names as the

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -75,6 +76,7 @@ func TestLinesComeBackAsTheyWereAppended(t *testing.T) {
 		Line{Kind: Removed, Ref: "sls://r/p/j", Key: "sls/r/p/j", Reason: "so", By: "ann", Deleted: true},
 		Line{Kind: Witnessed, Ref: "sls://r/p/j", Key: "sls/r/p/j", Records: 9, Window: &Window{Group: "g", From: 1, To: 2}, Counted: 10, Verdict: "late-rows", Doubts: []string{"late-rows: d"}, Message: "m", RequestID: "r"},
 		Line{Kind: Witnessed, Key: "k", Verdict: "agrees"}, Line{Kind: Created, Ref: "sls://r/p/j", Key: "k"}, Line{Kind: Deleted, Ref: "sls://r/p/j", Key: "k"},
+		Line{Kind: Ready, Ref: "sls://r/p/j", Key: "k", Ends: time.Date(2026, 12, 3, 8, 0, 0, 0, time.UTC)},
 		Line{Kind: Rechecked, Part: "1/7", Checked: 9, Worst: "whole"},
 		Line{Kind: Notified, Ref: "ops", By: "random", Sent: true, Worst: "wrong", Message: "1 failed", Told: []string{"a", "b"}}, Line{Kind: Notified, Ref: "ops", By: "r", Day: "2026-12-02"})
 	mustAppend(t, l, want[0])

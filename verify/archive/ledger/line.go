@@ -37,10 +37,11 @@ const (
 	Witnessed Kind = "witnessed" // the source counted the window of an export by itself
 	Created   Kind = "created"   // a job of our own making is at its service
 	Deleted   Kind = "deleted"   // a job of our own making was removed from its service
+	Ready     Kind = "ready"     // a job has ended, and it is known until when what it yielded is there
 	Notified  Kind = "notified"  // somebody is about to be told of the lines before, or was
 )
 
-var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed, Rechecked, Listed, Accepted, Removed, Witnessed, Created, Deleted, Notified}
+var kinds = []Kind{Asked, Landed, Failed, Cancelled, Adopted, Restored, Torn, Damaged, Absent, Healed, Rechecked, Listed, Accepted, Removed, Witnessed, Created, Deleted, Ready, Notified}
 
 // Schema names the form of the lines.
 const Schema = "tallyman.ledger/v1"
@@ -77,6 +78,8 @@ type Line struct {
 	Profile string          `json:"profile,omitempty"` // asked, listed: the name of the account
 	Wait    string          `json:"wait,omitempty"`    // asked: how long it is waited for, as "24h0m0s"
 	Options json.RawMessage `json:"options,omitempty"` // asked: the caller's own
+
+	Ends time.Time `json:"ends,omitzero"` // asked, ready: until when what is to be fetched is there at least
 
 	Cause     string `json:"cause,omitempty"`      // failed: one of a closed list; listed: why that failed; accepted: of the failure that is
 	Message   string `json:"message,omitempty"`    // likewise: the error's text, without secrets; notified: the title of what was sent
@@ -171,6 +174,7 @@ func (l *Line) body() ([]byte, error) {
 		{"profile", l.Profile, l.Profile != ""},
 		{"wait", l.Wait, l.Wait != ""},
 		{"options", l.Options, len(l.Options) > 0},
+		{"ends", l.Ends.UTC(), !l.Ends.IsZero()},
 		{"cause", l.Cause, l.Cause != ""},
 		{"message", l.Message, l.Message != ""},
 		{"request_id", l.RequestID, l.RequestID != ""},
