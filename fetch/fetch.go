@@ -112,6 +112,14 @@ func WithLifetime(ctx context.Context, found func(Lifetime)) context.Context {
 	return context.WithValue(ctx, lifetimeKey{}, found)
 }
 
+// TellLifetime calls the function that WithLifetime was given, if any. A Poll of a job that is
+// ready calls it.
+func TellLifetime(ctx context.Context, life Lifetime) {
+	if found, ok := ctx.Value(lifetimeKey{}).(func(Lifetime)); ok {
+		found(life)
+	}
+}
+
 type lifetimeKey struct{}
 
 // Fetch makes one attempt at the export that ref names and returns its
@@ -191,9 +199,7 @@ func (f *Fetcher) Poll(ctx context.Context, ref Ref) error {
 		end(nil)
 		return err
 	}
-	if found, ok := ctx.Value(lifetimeKey{}).(func(Lifetime)); ok {
-		found(export.Life)
-	}
+	TellLifetime(ctx, export.Life)
 	f.ready.keep(ref, readyExport{export, time.Now(), end})
 	return nil
 }

@@ -54,14 +54,19 @@ type idleClient struct {
 	pending string          // the key of the list of tasks that may run
 	atMost  time.Duration   // for one look
 	added   chan struct{}
+	ordered bool      // what is gone first is taken first
 	busy    time.Time // until when looks are short; only asynq's loop looks
 }
 
 // EvalSha runs a script. That of asynq which takes a task is the only one whose first
 // key is the list of those that may run.
 func (c *idleClient) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
+	takes := len(keys) > 0 && keys[0] == c.pending
+	if takes && c.ordered {
+		putSoonestFirst(ctx, c.UniversalClient)
+	}
 	cmd := c.UniversalClient.EvalSha(ctx, sha1, keys, args...)
-	if len(keys) == 0 || keys[0] != c.pending {
+	if !takes {
 		return cmd
 	}
 	if !errors.Is(cmd.Err(), redis.Nil) {

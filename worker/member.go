@@ -31,6 +31,8 @@ type member struct {
 	payload string        // of its task
 	said    string        // by the job when it was asked first, on one line
 
+	life fetch.Lifetime // of what its job yielded, as this worker found it
+
 	value string // all of that, as it is in Redis: each wait has another one, even of the same ask
 }
 
@@ -55,7 +57,7 @@ func parseMember(hash, value string) (m member, err error) {
 	}
 	var asked int64
 	_, err = fmt.Sscan(fields[0], &asked, &m.wait)
-	m = member{hash, time.Unix(0, asked), m.wait, fields[1], fields[2], fields[3], value}
+	m = member{hash: hash, asked: time.Unix(0, asked), wait: m.wait, group: fields[1], payload: fields[2], said: fields[3], value: value}
 	return m, err
 }
 
@@ -280,9 +282,10 @@ func (q *Queue) postpone(ctx context.Context, group string, members []postponed)
 	return postponeScript.Run(ctx, q.redis, []string{dueKey + group, pollsKey}, args...).Err()
 }
 
-// promote gives a member the task of a fetch, and takes it out of its group. One that can't
-// be read is due again later: a newer version may have written it.
-func (q *Queue) promote(ctx context.Context, m member) error {
+// promote gives a member the task of a fetch, and takes it out of its group. Its export is
+// there until ends at least, if that is known. A member that can't be read is due again later:
+// a newer version may have written it.
+func (q *Queue) promote(ctx context.Context, m member, ends time.Time) error {
 	task, ref, err := m.task()
 	if err != nil {
 		return q.postpone(ctx, m.group, []postponed{{m.hash, time.Now().Add(maxPollInterval)}})
@@ -290,6 +293,9 @@ func (q *Queue) promote(ctx context.Context, m member) error {
 	added, err := q.enqueueTask(ctx, typeFetch, ref, task.Options)
 	if err == nil && !added {
 		err = q.replaceDead(ctx, ref, task.Options)
+	}
+	if err == nil {
+		err = q.setEnds(ctx, m.hash, ends)
 	}
 	if err == nil {
 		_, err = q.endWait(ctx, m.hash, m.value)

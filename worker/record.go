@@ -50,7 +50,7 @@ func resetBudget(a *archive.Archive, ref fetch.Ref, o Options, asked time.Time, 
 // newState is the state of an export that is asked for.
 func newState(ref fetch.Ref, o Options, asked time.Time) archive.State {
 	o = o.forRef(ref)
-	s := archive.State{Reference: ref.String(), Key: ref.Key(), Asked: asked.UTC(), Profile: o.Profile}
+	s := archive.State{Reference: ref.String(), Key: ref.Key(), Asked: asked.UTC(), Profile: o.Profile, Ends: ref.Ends()}
 	s.Options, _ = json.Marshal(o) // of times and a bool
 	if o.Wait > 0 {
 		s.Wait = time.Duration(o.Wait).String()

@@ -25,6 +25,9 @@ type run struct {
 	refuse    func(known archive.State) error // why it is not asked for, unless nil: see archive.AskUnless
 	justAsked bool                            // by this process, less than justNow ago: it had not landed, and there was nothing to know of it
 
+	pending time.Time // when its job had not ended yet, if that is known
+	ends    time.Time // until when the export is there at least, if that is known
+
 	state    archive.State // when the attempt began
 	counters archive.Counters
 
@@ -85,7 +88,7 @@ func (w *Worker) handle(ctx context.Context, t *asynq.Task, wantType string) err
 			return ctx, nil
 		default:
 			_, err := w.Queue.enqueueTask(ctx, typeFetch, ref, task.Options)
-			return ctx, cmp.Or(err, errReady)
+			return ctx, cmp.Or(err, w.Queue.setEnds(ctx, ref.Hash(), r.ends), errReady)
 		}
 	}
 	r.wait = func(due time.Time, said string) error {
@@ -175,7 +178,7 @@ func (r *run) attempt(ctx context.Context, taskType string) (receipt *archive.Re
 		if r.joins(ctx) {
 			return nil, errWaits
 		}
-		if err := r.w.Fetcher.Poll(ctx, r.ref); err != nil {
+		if err := r.poll(ctx); err != nil {
 			return nil, err // of a job that is not ready: the export takes up no slot until it is asked for again
 		}
 		if r.counters != (archive.Counters{}) {
@@ -208,6 +211,7 @@ func (w *Worker) quarantineTask(err error) error {
 // notifyEnd tells OnEnd how the export fared.
 func (r *run) notifyEnd(receipt *archive.Receipt, err error) {
 	r.w.lastNotes.Delete(r.ref.Hash())
+	r.w.ends.Delete(r.ref.Hash())
 	if r.w.OnEnd != nil {
 		r.w.OnEnd(r.ref, receipt, err)
 	}

@@ -264,10 +264,10 @@ func (t *turn) takePage(ctx context.Context, page []fetch.Listed) (shown int, er
 	if len(page) == 0 {
 		return 0, nil
 	}
-	hashes, states := make([]string, len(page)), make(map[string]fetch.State, len(page))
+	hashes, listed := make([]string, len(page)), make(map[string]fetch.Listed, len(page))
 	for i, job := range page {
 		hashes[i] = job.Ref.Hash()
-		states[hashes[i]] = job.State
+		listed[hashes[i]] = job
 	}
 	members, err := t.w.Queue.members(ctx, t.group, hashes)
 	if err != nil {
@@ -279,8 +279,9 @@ func (t *turn) takePage(ctx context.Context, page []fetch.Listed) (shown int, er
 	for _, m := range members {
 		r := t.run(m)
 		left := r.waitLeft(m.asked)
-		switch state := states[m.hash]; {
+		switch state := listed[m.hash].State; {
 		case left <= 0, state != fetch.Pending && state != fetch.Running:
+			m.life = listed[m.hash].Life
 			ended = append(ended, m)
 		case rand.IntN(t.all+1) < t.listings.checks: //nolint:gosec // any will do
 			t.checked[m.hash] = true
@@ -318,9 +319,21 @@ func (t *turn) promote(ctx context.Context, members []member) error {
 	var group errgroup.Group
 	group.SetLimit(enqueueConcurrency)
 	for _, m := range members {
-		group.Go(func() error { return t.w.Queue.promote(ctx, m) })
+		group.Go(func() error { return t.promoteOne(ctx, m) })
 	}
 	return group.Wait()
+}
+
+// promoteOne gives a member the task that decides, and tells until when its export is there.
+func (t *turn) promoteOne(ctx context.Context, m member) error {
+	var ends time.Time
+	if m.life.Lasts > 0 {
+		ends = m.life.Ends(t.w.Queue.lastPending(ctx, m, t.w.PollInterval))
+		if _, ref, err := m.task(); err == nil {
+			t.w.tellEnds(ref, ends)
+		}
+	}
+	return t.w.Queue.promote(ctx, m, ends)
 }
 
 // ask asks for the jobs of members. Those that still wait are due again later, the others
@@ -337,13 +350,13 @@ func (t *turn) ask(ctx context.Context, members []member) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			pause := t.askMember(ctx, m)
+			pause := t.askMember(ctx, &m)
 			<-t.w.asks
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 			if pause <= 0 {
-				return t.w.Queue.promote(ctx, m)
+				return t.promoteOne(ctx, m)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -361,17 +374,17 @@ var endNoWait = append(slices.Clone(outageCauses), "auth-denied", "proxy", "tls"
 
 // askMember asks for the job of a member, and returns after what time that is to be asked
 // again: not at all, if its task is to decide.
-func (t *turn) askMember(ctx context.Context, m member) time.Duration {
+func (t *turn) askMember(ctx context.Context, m *member) time.Duration {
 	_, ref, err := m.task()
 	if err != nil {
 		t.w.Log.Warn("an export that waits can't be read: it is left for a worker that can", "cause", "bad-task", "error", safeText(err))
 		return maxPollInterval
 	}
-	r := t.run(m)
+	r := t.run(*m)
 	r.ref = ref
 	answer := func() (err error) {
 		defer fetch.Recover(&err)
-		return t.w.Fetcher.Poll(ctx, ref)
+		return t.w.Fetcher.Poll(fetch.WithLifetime(ctx, func(life fetch.Lifetime) { m.life = life }), ref)
 	}()
 	if ctx.Err() != nil {
 		return 0

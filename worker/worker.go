@@ -83,6 +83,7 @@ type Worker struct {
 	softCtx    context.Context // no task is begun once it has ended
 	hardCtx    context.Context // ends the tasks that still run
 	lastNotes  sync.Map        // the last note, by the hash of the export
+	ends       sync.Map        // until when exports are there, as this worker wrote it down last, by the hash of the export
 	outages    sync.Map        // of *Outage, by the Cause or the place
 	listings   sync.Map        // of *placeListings, by the group
 	listSlots  sync.Map        // a channel for the listings that run, by the service and the account
@@ -164,7 +165,7 @@ func (w *Worker) startServers(ctx context.Context) (stop func(), err error) {
 		config := w.serverConfig(queue, concurrency)
 		clients[queue] = &idleClient{
 			UniversalClient: w.Queue.redis, ctx: looking, pending: asynqKey(queue, "pending"),
-			atMost: config.TaskCheckInterval, added: make(chan struct{}, 1),
+			atMost: config.TaskCheckInterval, added: make(chan struct{}, 1), ordered: queue == fetchQueue,
 		}
 		config.TaskCheckInterval = shortLook
 		server := asynq.NewServerFromRedisClient(clients[queue], config)
