@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,9 @@ type dispatcher struct {
 
 	mu      sync.Mutex
 	tasks   map[string]*localTask // by the hash of the export
-	waiting taskHeap              // those that do not run
+	waiting taskHeap              // those that do not run, by when they are due
+	due     taskHeap              // of them, those that are due, by when their exports are gone
+	ready   []*localRun           // those whose jobs are ready, and that wait for a slot of a fetch
 	polling int                   // those that have a slot of PollConcurrency
 	runs    sync.WaitGroup
 }
@@ -35,6 +38,8 @@ type localTask struct {
 	options Options
 	due     time.Time
 	asked   time.Time // when the archive was told of it, if it has not run since
+	pending time.Time // when its job had not ended yet, if that is known
+	ends    time.Time // until when the export is there at least, if that is known
 	asker   *asker    // nil if it is for no caller
 }
 
@@ -46,7 +51,11 @@ type asker struct {
 }
 
 func newDispatcher(w *Worker) *dispatcher {
-	return &dispatcher{w: w, changed: make(chan struct{}, 1), tasks: map[string]*localTask{}}
+	byDue := func(t, u *localTask) bool { return t.due.Before(u.due) }
+	return &dispatcher{
+		w: w, changed: make(chan struct{}, 1), tasks: map[string]*localTask{},
+		waiting: taskHeap{less: byDue}, due: taskHeap{less: (*localTask).isSooner},
+	}
 }
 
 // add has an export polled and fetched, unless it is under way: then it returns the
@@ -58,6 +67,7 @@ func (d *dispatcher) add(t *localTask) (task *localTask, added bool) {
 	if has := d.tasks[hash]; has != nil {
 		return has, false
 	}
+	t.ends = t.ref.Ends()
 	d.tasks[hash] = t
 	return t, true
 }
@@ -66,7 +76,7 @@ func (d *dispatcher) add(t *localTask) (task *localTask, added bool) {
 func (d *dispatcher) schedule(t *localTask, due time.Time) {
 	d.mu.Lock()
 	t.due = due
-	heap.Push(&d.waiting, t)
+	d.waiting.push(t)
 	d.mu.Unlock()
 	d.change()
 }
@@ -106,14 +116,17 @@ func (d *dispatcher) dispatch(ctx context.Context) {
 	for ctx.Err() == nil {
 		d.mu.Lock()
 		now := time.Now()
-		for d.polling < slots && len(d.waiting) > 0 && !d.waiting[0].due.After(now) {
-			t := heap.Pop(&d.waiting).(*localTask)
+		for d.waiting.Len() > 0 && !d.waiting.tasks[0].due.After(now) {
+			d.due.push(d.waiting.pop())
+		}
+		for d.polling < slots && d.due.Len() > 0 {
+			t := d.due.pop()
 			d.polling++
 			d.runs.Go(func() { d.run(t) })
 		}
 		timer.Stop()
-		if d.polling < slots && len(d.waiting) > 0 {
-			timer.Reset(d.waiting[0].due.Sub(now))
+		if d.polling < slots && d.waiting.Len() > 0 {
+			timer.Reset(d.waiting.tasks[0].due.Sub(now))
 		}
 		d.mu.Unlock()
 		select {
@@ -127,46 +140,84 @@ func (d *dispatcher) dispatch(ctx context.Context) {
 // justNow is how long after it was asked for an export need not be looked up again.
 const justNow = time.Second
 
+// A localRun is one run of a task, with the slots that it has.
+type localRun struct {
+	*run
+	d                     *dispatcher
+	t                     *localTask
+	leavePoll, leaveFetch func()
+}
+
+// begin gives a run the slot of a fetch, which was taken, for that of a poll.
+func (l *localRun) begin(ctx context.Context) context.Context {
+	ctx, l.leaveFetch = l.d.w.slots.hold(ctx)
+	l.leavePoll()
+	return ctx
+}
+
 // run runs a task once, and schedules it again if it is to run again. If all slots of
 // fetches are taken when the job is ready, the attempt ends, and the next one begins
-// with a slot: meanwhile the export may have been cancelled.
+// with a slot: meanwhile the export may have been cancelled. Who gets a slot goes on with
+// the run whose export is gone first, and leaves its own to the others that wait.
 func (d *dispatcher) run(t *localTask) {
-	leavePoll, leaveFetch := sync.OnceFunc(d.leavePoll), func() {}
-	ctx, r := d.w.hardCtx, &run{w: d.w, ref: t.ref, options: t.options, forCaller: t.asker != nil}
-	begin := func(ctx context.Context) context.Context { // with a slot of a fetch
-		ctx, leaveFetch = d.w.slots.hold(ctx)
-		leavePoll()
-		return ctx
-	}
-	r.ready = func(ctx context.Context) (context.Context, error) {
+	ctx, l := d.w.hardCtx, &localRun{d: d, t: t, leavePoll: sync.OnceFunc(d.leavePoll), leaveFetch: func() {}}
+	l.run = &run{w: d.w, ref: t.ref, options: t.options, forCaller: t.asker != nil, pending: t.pending, justAsked: time.Since(t.asked) < justNow}
+	l.ready = func(ctx context.Context) (context.Context, error) {
 		select {
 		case d.w.slots.fetches <- struct{}{}:
-			return begin(ctx), nil
+			return l.begin(ctx), nil
 		default:
 			return ctx, errReady
 		}
 	}
-	r.justAsked = time.Since(t.asked) < justNow
-	receipt, err := r.try(ctx, typePoll)
+	receipt, err := l.try(ctx, typePoll)
+	t.pending = l.pending
+	if !l.ends.IsZero() {
+		t.ends = l.ends
+	}
 	if errors.Is(err, errReady) {
+		d.mu.Lock()
+		d.ready = append(d.ready, l)
+		d.mu.Unlock()
 		select {
 		case d.w.slots.fetches <- struct{}{}:
-			r.justAsked = time.Since(t.asked) < justNow
-			receipt, err = r.try(begin(ctx), typeFetch)
+			l = d.takeSoonest()
+			l.justAsked = time.Since(l.t.asked) < justNow
+			receipt, err = l.try(l.begin(ctx), typeFetch)
 		case <-d.softCtx.Done():
-			err = errCut
+			l, err = d.takeSoonest(), errCut
 		}
 	}
-	t.asked = time.Time{}
-	leaveFetch()
-	leavePoll()
+	l.end(receipt, err)
+}
+
+// takeSoonest takes the run out of those which wait for a slot whose export is gone first.
+func (d *dispatcher) takeSoonest() *localRun {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	soonest := 0
+	for i, l := range d.ready {
+		if l.t.isSooner(d.ready[soonest].t) {
+			soonest = i
+		}
+	}
+	l := d.ready[soonest]
+	d.ready = slices.Delete(d.ready, soonest, soonest+1)
+	return l
+}
+
+// end gives back the slots of a run, and schedules its task again if it is to run again.
+func (l *localRun) end(receipt *archive.Receipt, err error) {
+	l.t.asked = time.Time{}
+	l.leaveFetch()
+	l.leavePoll()
 	switch again, snoozed := errors.AsType[*snoozeError](err); {
 	case snoozed:
-		d.schedule(t, time.Now().Add(again.delay))
+		l.d.schedule(l.t, time.Now().Add(again.delay))
 	case errors.Is(err, errCut): // the process stops
-		d.end(t, nil, fetch.ErrDrained)
+		l.d.end(l.t, nil, fetch.ErrDrained)
 	default:
-		d.end(t, receipt, err)
+		l.d.end(l.t, receipt, err)
 	}
 }
 
@@ -191,17 +242,36 @@ func (d *dispatcher) wait(atMost time.Duration) {
 	}
 }
 
-// A taskHeap has the task that is due first at its top.
-type taskHeap []*localTask
+// isSooner reports whether the export of a task is gone before that of another one, as far as
+// that is known. Of two of which nobody knows, the one comes first that was due first.
+func (t *localTask) isSooner(than *localTask) bool {
+	switch {
+	case t.ends.Equal(than.ends):
+		return t.due.Before(than.due)
+	case t.ends.IsZero() || than.ends.IsZero():
+		return than.ends.IsZero()
+	}
+	return t.ends.Before(than.ends)
+}
 
-func (h taskHeap) Len() int           { return len(h) }
-func (h taskHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h taskHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *taskHeap) Push(x any)        { *h = append(*h, x.(*localTask)) }
+// A taskHeap has the task at its top that is less than all others.
+type taskHeap struct {
+	tasks []*localTask
+	less  func(t, u *localTask) bool
+}
+
+func (h *taskHeap) push(t *localTask) { heap.Push(h, t) }
+func (h *taskHeap) pop() *localTask   { return heap.Pop(h).(*localTask) }
+
+// Len, Less, Swap, Push and Pop implement heap.Interface.
+func (h *taskHeap) Len() int           { return len(h.tasks) }
+func (h *taskHeap) Less(i, j int) bool { return h.less(h.tasks[i], h.tasks[j]) }
+func (h *taskHeap) Swap(i, j int)      { h.tasks[i], h.tasks[j] = h.tasks[j], h.tasks[i] }
+func (h *taskHeap) Push(x any)         { h.tasks = append(h.tasks, x.(*localTask)) }
 func (h *taskHeap) Pop() any {
-	last := len(*h) - 1
-	t := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
+	last := len(h.tasks) - 1
+	t := h.tasks[last]
+	h.tasks[last] = nil
+	h.tasks = h.tasks[:last]
 	return t
 }
