@@ -148,6 +148,10 @@ func (c *statusCommand) addAlarms(places []observedPlace, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if c.endings, err = endingsOf(c.catalog, now); err != nil {
+		return err
+	}
+	c.addEndings()
 	for i := range places {
 		p := &places[i]
 		p.mismatched = mismatched[p.placeLine.Place]
@@ -213,6 +217,6 @@ func metricsOf(p observedPlace) metrics.Place {
 		},
 		Bytes: p.Phases[catalog.Landed].Bytes, Records: p.Phases[catalog.Landed].Records,
 		Listed: at(p.placeLine.Listed), LastLanded: at(p.placeLine.LastLanded), Proven: at(p.Proven), Due: at(p.Next), Interval: p.interval,
-		Unlisted: p.placeLine.Message != "" && p.AcceptedBy == "", Mismatched: p.mismatched, Expected: p.expected, Gaps: p.gaps, Late: p.late,
+		Unlisted: p.placeLine.Message != "" && p.AcceptedBy == "", Mismatched: p.mismatched, Expected: p.expected, Gaps: p.gaps, Late: p.late, Ending: int64(p.Ending),
 	}
 }

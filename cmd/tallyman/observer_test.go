@@ -137,7 +137,7 @@ func TestMetricsAreThoseOfTheLedger(t *testing.T) {
 		"tallyman_catalog_up 1",
 		`tallyman_exports{P,state="absent"} 0`, `tallyman_exports{P,state="accepted"} 0`, `tallyman_exports{P,state="cancelled"} 0`, `tallyman_exports{P,state="damaged"} 0`,
 		`tallyman_exports{P,state="failed"} 2`, `tallyman_exports{P,state="landed"} 4`, `tallyman_exports{P,state="waiting"} 1`,
-		"tallyman_exports_mismatched{P} 1", "tallyman_exports_with_doubts{P} 2", `tallyman_failed_exports{cause="job-failed"} 2`,
+		"tallyman_exports_ending{P} 0", "tallyman_exports_mismatched{P} 1", "tallyman_exports_with_doubts{P} 2", `tallyman_failed_exports{cause="job-failed"} 2`,
 		"tallyman_landed_bytes{P} 4000", "tallyman_landed_records{P} 40", "tallyman_ledger_cut 0",
 		"tallyman_place_gap_seconds{P} 7200", "tallyman_place_interval_seconds{P} 3600", "tallyman_place_late{P} 0", "tallyman_place_unlisted{P} 0",
 	}
@@ -145,7 +145,7 @@ func TestMetricsAreThoseOfTheLedger(t *testing.T) {
 		want = append(want, `tallyman_exports{place="`+other+`",state="`+state+`"} 0`)
 	}
 	for _, rest := range []string{
-		"tallyman_exports_mismatched{%} 0", "tallyman_exports_with_doubts{%} 0", "tallyman_landed_bytes{%} 0", "tallyman_landed_records{%} 0",
+		"tallyman_exports_ending{%} 0", "tallyman_exports_mismatched{%} 0", "tallyman_exports_with_doubts{%} 0", "tallyman_landed_bytes{%} 0", "tallyman_landed_records{%} 0",
 		"tallyman_place_gap_seconds{%} 0", "tallyman_place_late{%} 1", "tallyman_place_unlisted{%} 0",
 	} {
 		want = append(want, strings.Replace(rest, "%", `place="`+other+`"`, 1))

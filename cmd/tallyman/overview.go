@@ -39,6 +39,8 @@ type placeLine struct {
 	Counted     *time.Time `json:"counted,omitempty"` // when they were counted: later listings may have been of a part
 	Accepted    int64      `json:"accepted,omitempty"`
 	Gaps        int        `json:"gaps,omitempty"`         // of the time that is to be covered
+	Ending      int        `json:"ending,omitempty"`       // of what waits, that which won't land before it is gone, at the present rate
+	FirstEnd    *time.Time `json:"first_end,omitempty"`    // until when the first of these is there at least
 	Late        int        `json:"late,omitempty"`         // of what is expected, that which is late
 	FailedSince *time.Time `json:"failed_since,omitempty"` // it can't be listed
 	Cause       string     `json:"cause,omitempty"`
@@ -216,6 +218,7 @@ func (o overview) print(w io.Writer, now time.Time) {
 		p := o[name]
 		fmt.Fprintf(w, "%-*s  %-9s  %-9s  %-9s  %s\n", widest, cmp.Or(name, "(no place)"), ago(p.Listed), ago(p.LastLanded), ago(p.Proven), strings.Join(p.sums(now), ", "))
 		p.printFindings(w, now)
+		p.printEnding(w, now)
 		p.printProblem(w, ago(p.FailedSince))
 		if p.Missing != nil && *p.Missing > 0 && p.Next == nil {
 			fmt.Fprintf(w, "    tallyman discover %s --missing | tallyman fetch -f -   # what is missing\n", cli.ShellQuote(p.Place))
@@ -280,6 +283,9 @@ func (p *placeLine) otherSums(now time.Time) (sums []page.Sum) {
 		sums = append(sums, page.Sum{Kind: "gap", Text: cli.Plural(int64(p.Gaps), "gap")})
 	}
 	add(int64(p.Late), "late", "")
+	if p.Ending > 0 {
+		sums = append(sums, page.Sum{Kind: "ending", Text: fmt.Sprintf("%d won't land in time", p.Ending)})
+	}
 	if p.Missing != nil {
 		add(*p.Missing, "missing", counted)
 	}

@@ -113,6 +113,11 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 				return err
 			}
 		}
+		if status.Receipt == nil && status.State != worker.StateFailed && status.State != worker.StateCancelled {
+			if err := c.readEnding(cmd, &line, status.Key); err != nil {
+				return err
+			}
+		}
 		c.worsen(&line)
 		c.print(line)
 	}
@@ -194,7 +199,8 @@ type statusCommand struct {
 	unseen bool // the bags of what landed were not looked at, since they are many
 
 	overview overview
-	worst    int // the exit code of the worst that was met; 0: nothing
+	endings  map[string]ending // of exports, by key
+	worst    int               // the exit code of the worst that was met; 0: nothing
 
 	counts   map[worker.ExportState]int
 	doubts   int           // exports that landed with doubts that nobody has accepted
@@ -208,6 +214,9 @@ type statusCommand struct {
 // of; with --json, all.
 func (c *statusCommand) printAll(ctx context.Context, places []string) (err error) {
 	if c.overview, err = c.newOverview(places); err != nil {
+		return err
+	}
+	if c.endings, err = endingsOf(c.catalog, time.Now()); err != nil {
 		return err
 	}
 	if err := c.addLanded(ctx, places); err != nil {
@@ -226,6 +235,7 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 		}
 		line := c.newStatusLine(status)
 		line.place = place
+		line.setEnding(c.endings, status.Key)
 		if status.State == worker.StateFailed || status.Record == nil || status.Record.Kept {
 			e, err := c.current, error(nil)
 			if e.Key != status.Key {
@@ -251,6 +261,7 @@ func (c *statusCommand) printAll(ctx context.Context, places []string) (err erro
 	if err := c.addFindings(places, time.Now()); err != nil {
 		return err
 	}
+	c.addEndings()
 	if err := c.printPlaces(); err != nil {
 		return err
 	}

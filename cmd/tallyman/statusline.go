@@ -25,7 +25,9 @@ type statusLine struct {
 	Doubts    []string           `json:"doubts,omitempty"`
 	FirstSeen *time.Time         `json:"first_seen,omitempty"`
 	Changed   *time.Time         `json:"changed,omitempty"`
-	Next      *time.Time         `json:"next,omitempty"` // when it is tried again
+	Next      *time.Time         `json:"next,omitempty"`  // when it is tried again
+	Ends      *time.Time         `json:"ends,omitempty"`  // until when it is there at least, to be fetched
+	Lands     *time.Time         `json:"lands,omitempty"` // when it lands at the present rate, of one that ends
 	Received  int64              `json:"received,omitempty"`
 	Polls     int                `json:"polls,omitempty"`
 	Attempts  int                `json:"attempts,omitempty"` // how many failed
@@ -140,6 +142,9 @@ func (s *statusLine) details() string {
 	}
 	if s.Received > 0 {
 		parts = append(parts, flagvalue.FormatSize(s.Received)+" received")
+	}
+	if s.Ends != nil {
+		parts = append(parts, "there until "+s.Ends.Local().Format("2006-01-02 15:04"))
 	}
 	if s.Landed != nil {
 		parts = append(parts, s.Path)

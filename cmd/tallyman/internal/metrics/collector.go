@@ -37,6 +37,7 @@ var gauges = []struct {
 	{"tallyman_exports_mismatched", "Exports that landed, of which the source counts other records, and that nobody has accepted.", []string{"place"}},
 	{"tallyman_place_gap_seconds", "Of the time that is to be covered, what is not, and whose grace is over.", []string{"place"}},
 	{"tallyman_place_late", "1 if what is expected of the place is late.", []string{"place"}},
+	{"tallyman_exports_ending", "Exports that wait, and that at the present rate won't land before they are gone at their source.", []string{"place"}},
 	{"tallyman_failed_exports", "Exports that have failed and that nobody has accepted, by cause.", []string{"cause"}},
 	{"tallyman_disk_size_bytes", "Size of the archive's file system.", nil},
 	{"tallyman_disk_free_bytes", "What is free of the archive's file system, the reserve included.", nil},
@@ -108,6 +109,7 @@ func (p *Place) collect(gauge func(string, float64, ...string)) {
 	gauge("tallyman_landed_records", float64(p.Records), p.Name)
 	gauge("tallyman_place_unlisted", number(p.Unlisted), p.Name)
 	gauge("tallyman_exports_mismatched", float64(p.Mismatched), p.Name)
+	gauge("tallyman_exports_ending", float64(p.Ending), p.Name)
 	if p.Expected {
 		gauge("tallyman_place_gap_seconds", p.Gaps.Seconds(), p.Name)
 		gauge("tallyman_place_late", number(p.Late), p.Name)

@@ -38,6 +38,7 @@ type Place struct {
 	Mismatched int64         // of what landed, that of which the source counts other records, and that nobody has accepted
 	Expected   bool          // something is expected of it: that it covers a time, or that something lands
 	Gaps       time.Duration // of that time, what lacks and is no longer under way
+	Ending     int64         // of what waits, that which at the present rate won't land before it is gone
 	Late       bool          // what was due after the last is not there
 }
 
@@ -61,6 +62,7 @@ func bounded(places []Place) []Place {
 		other.Doubts, other.Bytes, other.Records = other.Doubts+p.Doubts, other.Bytes+p.Bytes, other.Records+p.Records
 		other.Unlisted, other.Mismatched = other.Unlisted || p.Unlisted, other.Mismatched+p.Mismatched
 		other.Expected, other.Late, other.Gaps = other.Expected || p.Expected, other.Late || p.Late, other.Gaps+p.Gaps
+		other.Ending += p.Ending
 		if p.Missing != nil {
 			if other.Missing == nil {
 				other.Missing = new(int64)
