@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"net/http"
@@ -61,8 +62,14 @@ func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
 	if account.sandbox {
 		keys = sls.StaticKeys(demoKey, demoSecret, "")
 	}
-	network := a.Network.Value
-	hosts := &hostguard.Policy{Domains: []string{"aliyuncs.com"}, Allow: a.AllowHosts, Internal: network == "internal"}
+	var network fetch.Network
+	switch a.Network.Value {
+	case "internal":
+		network = fetch.InternalNetwork
+	case "auto":
+		network = a.auto()
+	}
+	hosts := a.alibabaHosts()
 	files := hosts.Client()
 	open := func(rawURL string) (fetch.Source, error) { return web.Open(files, hosts, rawURL) }
 	store := &oss.Store{Client: a.apiClient(hosts, "oss"), Keys: keys, Endpoint: a.Endpoints.Value["oss"], Network: network}
@@ -82,7 +89,7 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 		disKeys = dis.StaticKeys(dis.Keys{AccessKey: demoKey, SecretKey: demoSecret})
 		obsKeys = obs.StaticKeys(obs.Keys{AccessKey: demoKey, SecretKey: demoSecret})
 	}
-	hosts := &hostguard.Policy{Domains: []string{"myhuaweicloud.com"}, Allow: a.AllowHosts, Internal: a.Network.Value == "internal"}
+	hosts := &hostguard.Policy{Domains: []string{"myhuaweicloud.com"}, Allow: a.AllowHosts, Internal: a.Network.Value != "public"}
 	store := &obs.Store{Client: a.apiClient(hosts, "obs"), Keys: obsKeys, Endpoint: a.Endpoints.Value["obs"]}
 	objects := func(ctx context.Context, region, bucket, prefix string) iter.Seq2[fetch.Object, error] {
 		selection := obs.Selection{Region: region, Bucket: bucket, Prefix: prefix}
@@ -93,6 +100,22 @@ func (a *app) huaweiProviders(account account) map[string]fetch.Provider {
 		"obs": &obs.Provider{Store: store},
 		"dis": &dis.Provider{Client: a.apiClient(hosts, "dis"), Keys: rateLimited(a.APIRate, disKeys), Endpoint: a.Endpoints.Value["dis"], Signature: a.DISSignature.Value, Objects: objects},
 	}
+}
+
+// alibabaHosts are the hosts of that vendor.
+func (a *app) alibabaHosts() *hostguard.Policy {
+	return &hostguard.Policy{Domains: []string{"aliyuncs.com"}, Allow: a.AllowHosts, Internal: a.Network.Value != "public"}
+}
+
+// autoNetwork finds out which endpoints of that vendor answer, and tells that.
+func (a *app) autoNetwork() fetch.Network {
+	return fetch.NewAutoNetwork(a.alibabaHosts().Client(), func(endpoint string, failure error) {
+		if failure == nil {
+			a.notice("calling the internal endpoint " + endpoint + ", which answers")
+		} else {
+			a.notice(fmt.Sprintf("calling the public endpoint, since %s does not answer: %v", endpoint, failure))
+		}
+	})
 }
 
 // apiClient returns the client for the calls of a provider. They reach the hosts

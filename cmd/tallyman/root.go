@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,6 +18,8 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/cmd/tallyman/internal/logging"
+	"tallyman/fetch"
+	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
 )
@@ -27,6 +30,9 @@ type app struct {
 	known func() map[string]*pflag.Flag             // is allSettings
 	watch func(http.RoundTripper) http.RoundTripper // wraps the transport of calls, unless nil
 	wrong error                                     // what is wrong with the settings; only doctor goes on then
+
+	notice func(text string)    // tells what was found out
+	auto   func() fetch.Network // of --network auto, for all accounts
 }
 
 // A subcommand has a name, so that only the one that is called need be made.
@@ -50,6 +56,7 @@ var subcommands = []subcommand{
 // it tells goes to stdout.
 func newRoot(stdout io.Writer, args ...string) *cobra.Command {
 	a := &app{Options: config.New(providerNames), known: allSettings}
+	a.auto = sync.OnceValue(a.autoNetwork)
 	root := &cobra.Command{
 		Use:   "tallyman",
 		Short: "Fetch cloud exports, verify them, keep them",
@@ -259,7 +266,9 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	if a.wrong = a.Complete(cmd.Flags(), allSettings); a.wrong != nil && cmd.Name() != "doctor" {
 		return a.wrong
 	}
+	a.notice = func(string) {}
 	if !a.Quiet {
+		a.notice = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "tallyman:", redact.Text(text)) }
 		for _, warning := range a.Warnings {
 			fmt.Fprintln(cmd.ErrOrStderr(), "tallyman: warning:", warning)
 		}

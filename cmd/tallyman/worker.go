@@ -80,6 +80,7 @@ func (a *app) worker(cmd *cobra.Command) error {
 		return err
 	}
 	log := a.newLogger(cmd)
+	a.notice = func(text string) { log.Info(redact.Text(text)) }
 	queue, closeQueue, err := a.openWorkerQueue(cmd, log)
 	if err != nil {
 		return err

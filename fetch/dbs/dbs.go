@@ -21,6 +21,7 @@
 package dbs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,9 +77,9 @@ type Provider struct {
 	// Endpoint is where the calls go, like http://127.0.0.1:8080. "" is the
 	// vendor's endpoint of the region.
 	Endpoint string
-	// Network is "internal" for the vendor's endpoints that only its own machines
-	// reach, also those of files, or "".
-	Network string
+	// Network chooses between the vendor's public endpoints and those that only its own
+	// machines reach, also those of files; nil is the public ones.
+	Network fetch.Network
 	// Signature is the version to sign with: "acs3" (ACS3-HMAC-SHA256) or
 	// "v1" (HMAC-SHA1). "" is acs3.
 	Signature string
@@ -149,14 +150,8 @@ func (p *Provider) find(ctx context.Context, ref fetch.Ref) (*task, error) {
 // can. Only the answer's field Success, which may be text, tells whether it is a
 // success: a success may have the code and the message of an error.
 func (p *Provider) call(ctx context.Context, name, region string, query map[string]string, data any) (*api.Answer, error) {
-	host := hosts[region]
-	switch {
-	case p.Network == "internal":
-		host = "dbs-api-vpc." + region
-	case host == "":
-		host = "dbs." + region
-	}
-	endpoint, err := api.Endpoint(p.Endpoint, host+".aliyuncs.com")
+	public := cmp.Or(hosts[region], "dbs."+region) + ".aliyuncs.com"
+	endpoint, err := api.Endpoint(p.Endpoint, api.VendorHost(ctx, p.Network, p.Endpoint, "dbs-api-vpc."+region+".aliyuncs.com", public))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -69,7 +69,7 @@ func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *
 	if err != nil {
 		return err
 	}
-	address := p.urlOf(info)
+	address := p.urlOf(ctx, info)
 	name, ok := api.FileName(address, ref.Parts()[2])
 	if !ok {
 		return a.NoFile(address, "the task has finished but has no URL")
@@ -89,9 +89,9 @@ func (p *Provider) addFile(ctx context.Context, ref fetch.Ref, t *task, export *
 }
 
 // urlOf returns the URL to read: over https, unless its host is allowed http.
-func (p *Provider) urlOf(info *storageInfo) string {
+func (p *Provider) urlOf(ctx context.Context, info *storageInfo) string {
 	address := string(info.PublicURL)
-	if p.Network == "internal" && info.PrivateURL != "" {
+	if private, err := url.Parse(string(info.PrivateURL)); err == nil && private.Host != "" && p.Network.IsInternal(ctx, private.Host) {
 		address = string(info.PrivateURL)
 	}
 	u, err := url.Parse(address)

@@ -51,9 +51,9 @@ type Provider struct {
 	// Endpoint is where the calls go, like http://127.0.0.1:8080. "" is the
 	// vendor's endpoint of the region.
 	Endpoint string
-	// Network is "internal" for the vendor's endpoints that only its own machines
-	// reach, or "".
-	Network string
+	// Network chooses between the vendor's public endpoints and those that only its own
+	// machines reach; nil is the public ones.
+	Network fetch.Network
 	// Signature is the version to sign with: "acs3" (ACS3-HMAC-SHA256) or
 	// "v1" (HMAC-SHA1). "" is acs3.
 	Signature string
@@ -68,9 +68,6 @@ func StaticKeys(id, secret, token string) func(context.Context) (acs.Keys, error
 
 const action = "QueryDataTrackResultDownloadStatus"
 
-// networks are the parts of an endpoint's name for Provider.Network.
-var networks = map[string]string{"internal": "-vpc"}
-
 // Export asks for the download that a dms reference names. One that has succeeded
 // has one file. If it has no URL, the error is an ErrNotFound.
 func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, error) {
@@ -81,7 +78,9 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 	if ref.Option("tid") != "" {
 		query["Tid"] = ref.Option("tid")
 	}
-	endpoint, err := api.Endpoint(p.Endpoint, "dms-enterprise"+networks[p.Network]+"."+ref.Parts()[0]+".aliyuncs.com")
+	region := ref.Parts()[0]
+	host := api.VendorHost(ctx, p.Network, p.Endpoint, "dms-enterprise-vpc."+region+".aliyuncs.com", "dms-enterprise."+region+".aliyuncs.com")
+	endpoint, err := api.Endpoint(p.Endpoint, host)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", action, err)
 	}

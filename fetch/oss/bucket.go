@@ -1,11 +1,13 @@
 package oss
 
 import (
+	"context"
 	"net/url"
 	"strings"
 
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
 
+	"tallyman/fetch/internal/api"
 	"tallyman/fetch/internal/objstore"
 )
 
@@ -23,11 +25,8 @@ type bucketAddress struct {
 	hint      string // of the Selection
 }
 
-// networks are the parts of an endpoint's name for Store.Network.
-var networks = map[string]string{"internal": "-internal"}
-
-// address finds out where a bucket is asked. It sends nothing.
-func (s *Store) address(region, bucket string) (*bucketAddress, error) {
+// address finds out where a bucket is asked. It sends nothing, but for what Network asks.
+func (s *Store) address(ctx context.Context, region, bucket string) (*bucketAddress, error) {
 	if region == "" {
 		region = s.Region
 	}
@@ -50,6 +49,7 @@ func (s *Store) address(region, bucket string) (*bucketAddress, error) {
 		return nil, ErrNoRegion
 	}
 	var err error
-	at.endpoint, at.pathStyle, err = objstore.Endpoint(s.Endpoint, "oss-"+at.region+networks[s.Network]+".aliyuncs.com")
+	host := api.VendorHost(ctx, s.Network, s.Endpoint, "oss-"+at.region+"-internal.aliyuncs.com", "oss-"+at.region+".aliyuncs.com")
+	at.endpoint, at.pathStyle, err = objstore.Endpoint(s.Endpoint, host)
 	return at, err
 }

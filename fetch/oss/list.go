@@ -43,7 +43,7 @@ func (in Selection) String() string {
 // listing's ETag where that is the MD5 of the bytes.
 func (s *Store) Objects(ctx context.Context, in Selection) iter.Seq2[fetch.Object, error] {
 	return func(yield func(fetch.Object, error) bool) {
-		at, err := s.address(in.Region, in.Bucket)
+		at, err := s.address(ctx, in.Region, in.Bucket)
 		if err != nil {
 			yield(fetch.Object{}, fmt.Errorf("list %s: %w", in, err))
 			return

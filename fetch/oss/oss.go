@@ -43,9 +43,9 @@ type Store struct {
 	// the path if the host is an IP address or localhost, and otherwise the first
 	// label of the host. "" is the vendor's endpoint of the region.
 	Endpoint string
-	// Network is "internal" for the vendor's endpoints that only its own machines
-	// reach, or "".
-	Network string
+	// Network chooses between the vendor's public endpoints and those that only its own
+	// machines reach; nil is the public ones.
+	Network fetch.Network
 	// Region is the region of a bucket if nothing else names it: "cn-hangzhou".
 	Region string
 	// Signature is the version to sign with: "v4", which needs a region, or "v1".
@@ -81,7 +81,7 @@ func (p *Provider) Export(ctx context.Context, ref fetch.Ref) (*fetch.Export, er
 		return nil, fmt.Errorf("export %s: not a reference to objects of OSS", ref)
 	}
 	in := Selection{Region: ref.Option("region"), Bucket: ref.Parts()[0], Prefix: ref.Parts()[1]}
-	at, err := p.Store.address(in.Region, in.Bucket)
+	at, err := p.Store.address(ctx, in.Region, in.Bucket)
 	if err != nil {
 		return nil, fmt.Errorf("export %s: %w", ref, err)
 	}

@@ -26,7 +26,7 @@ func TestOnlyEndpointsOfTheVendorAreShown(t *testing.T) {
 // At its most verbose, the SDK's log has every header.
 func TestTheSDKLogsNothing(t *testing.T) {
 	store := &Store{Region: "cn-hangzhou"}
-	at, err := store.address("", bucket)
+	at, err := store.address(t.Context(), "", bucket)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func bucketOf(s *Store) fetchtest.BucketStore {
 			return s.Objects(ctx, Selection{Bucket: bucket, Prefix: prefix})
 		},
 		Source: func(key string) fetch.Source {
-			at, err := s.address("", bucket)
+			at, err := s.address(context.Background(), "", bucket)
 			if err != nil {
 				panic(err)
 			}

@@ -11,9 +11,6 @@ import (
 	"tallyman/fetch/internal/api"
 )
 
-// networks are the parts of an endpoint's name for Provider.Network.
-var networks = map[string]string{"internal": "-intranet"}
-
 // privateRegions have no public endpoint.
 var privateRegions = map[string]bool{"cn-heyuan-acdr-1": true}
 
@@ -29,11 +26,12 @@ func (p *Provider) send(ctx context.Context, name string, ref fetch.Ref, method,
 	if err != nil {
 		return nil, err
 	}
-	region, project, network := ref.Parts()[0], ref.Parts()[1], networks[p.Network]
-	if privateRegions[region] {
-		network = networks["internal"]
+	region, project := ref.Parts()[0], ref.Parts()[1]
+	host := region + "-intranet.log.aliyuncs.com"
+	if !privateRegions[region] {
+		host = api.VendorHost(ctx, p.Network, p.Endpoint, host, region+".log.aliyuncs.com")
 	}
-	base, err := api.Endpoint(p.Endpoint, project+"."+region+network+".log.aliyuncs.com")
+	base, err := api.Endpoint(p.Endpoint, project+"."+host)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

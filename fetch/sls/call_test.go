@@ -15,12 +15,15 @@ import (
 )
 
 func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
-	for _, c := range []struct{ name, network, region, want string }{
-		{"in public", "", "cn-hangzhou", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
-		{"in public, by its name", "public", "cn-hangzhou", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
-		{"inside", "internal", "cn-hangzhou", "https://ali-test-project.cn-hangzhou-intranet.log.aliyuncs.com/downloadjobs/download-123"},
-		{"inside, where there is no other", "", "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
-		{"inside, where there is no other, by its name", "internal", "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
+	for _, c := range []struct {
+		name         string
+		network      fetch.Network
+		region, want string
+	}{
+		{"in public", nil, "cn-hangzhou", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
+		{"inside", fetch.InternalNetwork, "cn-hangzhou", "https://ali-test-project.cn-hangzhou-intranet.log.aliyuncs.com/downloadjobs/download-123"},
+		{"inside, where there is no other", nil, "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
+		{"inside, where there is no other, by its name", fetch.InternalNetwork, "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := provider(func(req *http.Request) (*http.Response, error) {

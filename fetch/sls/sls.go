@@ -68,9 +68,9 @@ type Provider struct {
 	// then has the project as its first label. "" is the vendor's endpoint of the
 	// region.
 	Endpoint string
-	// Network is "internal" for the vendor's endpoints that only its own machines
-	// reach, or "".
-	Network string
+	// Network chooses between the vendor's public endpoints and those that only its own
+	// machines reach; nil is the public ones.
+	Network fetch.Network
 	// Signature is the version to sign with: "v4", "v1" (HMAC-SHA256) or
 	// "v1-sha1". "" is v4.
 	Signature string

@@ -138,6 +138,15 @@ func Endpoint(address, vendorHost string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
+// VendorHost returns the host of a vendor's endpoint that a network has: the internal one
+// or the public one. It is the public one where address, as of Endpoint, is called instead.
+func VendorHost(ctx context.Context, n fetch.Network, address, internal, public string) string {
+	if address == "" && n.IsInternal(ctx, internal) {
+		return internal
+	}
+	return public
+}
+
 // FileName returns the last segment of the path of a file's URL, or otherwise
 // if the path has none. It is not ok if the address is no http or https URL.
 func FileName(address, otherwise string) (name string, ok bool) {

@@ -256,11 +256,11 @@ func (o *Options) AddCatalog(f *pflag.FlagSet) {
 
 // AddCalls adds the flags of commands that call the services.
 func (o *Options) AddCalls(f *pflag.FlagSet) {
-	o.Network = flagvalue.New("public|internal", "public", flagvalue.OneOf("public", "internal"))
+	o.Network = flagvalue.New("public|internal|auto", "public", flagvalue.OneOf("public", "internal", "auto"))
 	o.DBSBucket = flagvalue.New("BUCKET[@REGION]", "", flagvalue.ParseBucket)
 	o.DISSignature = flagvalue.New("derived|plain", "derived", flagvalue.OneOf("derived", "plain"))
 	f.Var(&o.Endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
-	f.Var(&o.Network, "network", "which endpoints of the vendors to call")
+	f.Var(&o.Network, "network", "which endpoints of the vendors to call;\nauto: internal ones where they answer, else public ones")
 	f.Float64Var(&o.APIRate, "api-rate", 5, "`N` calls a second to each service as each account;\n0 is no limit")
 	f.Var(&o.DBSBucket, "dbs-bucket", "the bucket of one's own that DBS tasks write to;\nits region is that of the task unless given")
 	f.Var(&o.DISSignature, "dis-signature", "how to sign calls of DIS")
