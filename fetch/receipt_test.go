@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha256"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"tallyman/fetch"
 	"tallyman/verify"
 	"tallyman/verify/archive"
+	"tallyman/verify/archive/ledger"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -84,6 +86,8 @@ func TestAReceiptSaysWhoTookPartAndWhatWasReceived(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	header, _, _ := bytes.Cut(rows, []byte("\n"))
+	first := fmt.Sprintf("%x", sha256.Sum256(header))
 	for _, tt := range []struct {
 		codec, suffix string // "" is none
 		keep          fetch.Keep
@@ -94,7 +98,7 @@ func TestAReceiptSaysWhoTookPartAndWhatWasReceived(t *testing.T) {
 		{"", "", fetch.KeepBoth, []archive.File{{Path: "export.csv"}}, nil},
 		{"zstd", ".zst", fetch.KeepContent, []archive.File{{Path: "export.csv"}}, nil},
 		{"zstd", ".zst", fetch.KeepBoth, []archive.File{{Path: "export.csv"}, {Path: "export.csv.zst", Wire: true}}, nil},
-		{"zstd", ".zst", fetch.KeepWire, []archive.File{{Path: "export.csv.zst", Wire: true}}, []archive.Counted{{Name: "export.csv", Format: "csv", Records: 82, Header: true}}},
+		{"zstd", ".zst", fetch.KeepWire, []archive.File{{Path: "export.csv.zst", Wire: true}}, []archive.Counted{{Name: "export.csv", Format: "csv", Records: 82, Header: true, FirstSHA256: first}}},
 	} {
 		wire := encode(t, tt.codec, rows)
 		size, sum, sha := int64(len(wire)), fmt.Sprintf("%x", md5.Sum(wire)), fmt.Sprintf("%x", sha256.Sum256(wire))
@@ -108,7 +112,7 @@ func TestAReceiptSaysWhoTookPartAndWhatWasReceived(t *testing.T) {
 		}
 		want := &archive.Receipt{
 			Schema: "tallyman.receipt/v1", Ledger: "tallyman.ledger/v1", Reference: ref.String(), Key: ref.Key(), FirstSeen: got.FirstSeen, Landed: got.Landed,
-			Doubts: []string{}, Checks: []verify.Check{}, Records: 82, Headers: 1, Files: len(tt.files),
+			Doubts: []string{}, Checks: []verify.Check{}, Records: 82, Headers: 1, First: &ledger.First{SHA256: first, Files: 1}, Files: len(tt.files),
 			Version: "v1.2.3", Endpoint: strings.TrimPrefix(s.URL, "http://"), Profile: "of-http", Host: host, Attempts: 1,
 		}
 		object := archive.Object{
@@ -124,7 +128,7 @@ func TestAReceiptSaysWhoTookPartAndWhatWasReceived(t *testing.T) {
 			file.Size, file.SHA256, file.Records = size, sha, verify.Unknown
 			if !file.Wire {
 				file.Size, file.SHA256 = int64(len(rows)), fmt.Sprintf("%x", sha256.Sum256(rows))
-				file.Format, file.Records, file.Header = "csv", 82, true
+				file.Format, file.Records, file.Header, file.FirstSHA256 = "csv", 82, true, first
 			}
 			want.Bytes += file.Size
 			object.Files = append(object.Files, file)
