@@ -260,7 +260,7 @@ func (o *Options) AddCalls(f *pflag.FlagSet) {
 	o.DBSBucket = flagvalue.New("BUCKET[@REGION]", "", flagvalue.ParseBucket)
 	o.DISSignature = flagvalue.New("derived|plain", "derived", flagvalue.OneOf("derived", "plain"))
 	f.Var(&o.Endpoints, "endpoint", "call `PROVIDER=URL` instead of the vendor (repeatable)")
-	f.Var(&o.Network, "network", "which endpoints of the vendors to call;\nauto: internal ones where they answer, else public ones")
+	f.Var(&o.Network, "network", "which endpoints of the vendors to call;\nauto is internal where that answers")
 	f.Float64Var(&o.APIRate, "api-rate", 5, "`N` calls a second to each service as each account;\n0 is no limit")
 	f.Var(&o.DBSBucket, "dbs-bucket", "the bucket of one's own that DBS tasks write to;\nits region is that of the task unless given")
 	f.Var(&o.DISSignature, "dis-signature", "how to sign calls of DIS")
