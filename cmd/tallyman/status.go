@@ -95,35 +95,43 @@ func (a *app) status(cmd *cobra.Command, args []string) error {
 	providers := a.newProviders()
 	for _, arg := range refs {
 		ref, err := a.reference(arg, providers)
+		if err == nil {
+			err = c.printExport(cmd, ref)
+		}
 		if err != nil {
 			return err
 		}
-		status, err := c.reader.Export(ref)
-		if err != nil {
-			return usageError(ref, err)
-		}
-		line := c.newStatusLine(status)
-		if status.Receipt != nil {
-			if line.Doubts, err = store.Doubts(status.Receipt); err != nil {
-				return err
-			}
-		}
-		if status.State == worker.StateFailed || len(line.Doubts) > 0 {
-			if err := c.readAcceptance(cmd, &line, status); err != nil {
-				return err
-			}
-		}
-		if status.Receipt == nil && status.State != worker.StateFailed && status.State != worker.StateCancelled {
-			if err := c.readEnding(cmd, &line, status.Key); err != nil {
-				return err
-			}
-		}
-		c.worsen(&line)
-		c.print(line)
 	}
 	if a.ExitCode && c.worst != worker.ExitLanded {
 		return cli.ExitError(c.worst)
 	}
+	return nil
+}
+
+// printExport prints how one export fares.
+func (c *statusCommand) printExport(cmd *cobra.Command, ref fetch.Ref) error {
+	status, err := c.reader.Export(ref)
+	if err != nil {
+		return usageError(ref, err)
+	}
+	line := c.newStatusLine(status)
+	if status.Receipt != nil {
+		if line.Doubts, err = c.archive.Doubts(status.Receipt); err != nil {
+			return err
+		}
+	}
+	if status.State == worker.StateFailed || len(line.Doubts) > 0 {
+		if err := c.readAcceptance(cmd, &line, status); err != nil {
+			return err
+		}
+	}
+	if status.Receipt == nil && status.State != worker.StateFailed && status.State != worker.StateCancelled {
+		if err := c.readEnding(cmd, &line, status.Key); err != nil {
+			return err
+		}
+	}
+	c.worsen(&line)
+	c.print(line)
 	return nil
 }
 
