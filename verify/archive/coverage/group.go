@@ -35,7 +35,7 @@ func Of(c *catalog.Catalog, place *catalog.Place, windows catalog.Group, within 
 	var whole, lost, settled merger
 	var single doubles
 	var firsts Firsts
-	var rows tally
+	var rows rowCount
 	for w, err := range c.Windows(g.Place, g.Name) {
 		if err != nil {
 			return Group{}, err

@@ -86,14 +86,14 @@ func FirstsOf(c *catalog.Catalog, place, group string) (f Firsts, err error) {
 	return f, nil
 }
 
-// A tally adds up the rows of exports, the first records of CSV files apart.
-type tally struct {
+// A rowCount adds up the rows of exports, the first records of CSV files apart.
+type rowCount struct {
 	rows    int64
 	unknown bool // of one of the exports
 	counted bool // of one the first records are rows by its promise of records
 }
 
-func (t *tally) add(f catalog.First) {
+func (t *rowCount) add(f catalog.First) {
 	t.rows += f.Rows
 	t.unknown = t.unknown || f.Rows == ledger.Unknown
 	t.counted = t.counted || f.Is&catalog.FirstIsRow != 0
@@ -101,7 +101,7 @@ func (t *tally) add(f catalog.First) {
 
 // addHeader adds what is known of the header. An export is short whose promise of records
 // counts it as a row, unless those of all others do so, too.
-func (g *Group) addHeader(c *catalog.Catalog, f *Firsts, rows *tally) error {
+func (g *Group) addHeader(c *catalog.Catalog, f *Firsts, rows *rowCount) error {
 	if g.Header.Exports = f.Header(); g.Header.Exports == 0 {
 		return nil
 	}
