@@ -97,3 +97,23 @@ type Range struct {
 	Len  int64       // how many the store announced, or verify.Unknown
 	Want verify.Want // of the whole object
 }
+
+// A Lifetime says how long what a job yielded is there. A signed URL that its job gives anew
+// says nothing of it.
+type Lifetime struct {
+	Ended time.Time     // when the job ended or, if the service does not say, a time before that
+	Lasts time.Duration // from then on; 0: nobody knows
+}
+
+// Ends is until when the result is there at least, or the zero time if nobody knows. The
+// job had not ended yet at pending, which may be zero.
+func (l Lifetime) Ends(pending time.Time) time.Time {
+	from := l.Ended
+	if pending.After(from) {
+		from = pending
+	}
+	if l.Lasts <= 0 || from.IsZero() || from.Unix() > maxEnds {
+		return time.Time{}
+	}
+	return from.Add(l.Lasts)
+}
