@@ -62,10 +62,10 @@ func (a *app) alibabaProviders(account account) map[string]fetch.Provider {
 	if account.sandbox {
 		keys = sls.StaticKeys(demoKey, demoSecret, "")
 	}
-	var network fetch.Network
+	var network hostguard.Network
 	switch a.Network.Value {
 	case "internal":
-		network = fetch.InternalNetwork
+		network = hostguard.InternalNetwork
 	case "auto":
 		network = a.auto()
 	}
@@ -108,8 +108,8 @@ func (a *app) alibabaHosts() *hostguard.Policy {
 }
 
 // autoNetwork finds out which endpoints of that vendor answer, and tells that.
-func (a *app) autoNetwork() fetch.Network {
-	return fetch.NewAutoNetwork(a.alibabaHosts().Client(), func(endpoint string, failure error) {
+func (a *app) autoNetwork() hostguard.Network {
+	return hostguard.NewAutoNetwork(a.alibabaHosts().Client(), func(endpoint string, failure error) {
 		if failure == nil {
 			a.notice("calling the internal endpoint " + endpoint + ", which answers")
 		} else {

@@ -18,7 +18,7 @@ import (
 	"tallyman/cmd/tallyman/internal/cli"
 	"tallyman/cmd/tallyman/internal/config"
 	"tallyman/cmd/tallyman/internal/logging"
-	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/redact"
 	"tallyman/verify/archive"
 	"tallyman/worker"
@@ -31,8 +31,8 @@ type app struct {
 	watch func(http.RoundTripper) http.RoundTripper // wraps the transport of calls, unless nil
 	wrong error                                     // what is wrong with the settings; only doctor goes on then
 
-	notice func(text string)    // tells what was found out
-	auto   func() fetch.Network // of --network auto, for all accounts
+	notice func(text string)        // tells what was found out
+	auto   func() hostguard.Network // of --network auto, for all accounts
 }
 
 // A subcommand has a name, so that only the one that is called need be made.
@@ -56,7 +56,6 @@ var subcommands = []subcommand{
 // it tells goes to stdout.
 func newRoot(stdout io.Writer, args ...string) *cobra.Command {
 	a := &app{Options: config.New(providerNames), known: allSettings}
-	a.auto = sync.OnceValue(a.autoNetwork)
 	root := &cobra.Command{
 		Use:   "tallyman",
 		Short: "Fetch cloud exports, verify them, keep them",
@@ -266,7 +265,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	if a.wrong = a.Complete(cmd.Flags(), allSettings); a.wrong != nil && cmd.Name() != "doctor" {
 		return a.wrong
 	}
-	a.notice = func(string) {}
+	a.notice, a.auto = func(string) {}, sync.OnceValue(a.autoNetwork)
 	if !a.Quiet {
 		a.notice = func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "tallyman:", redact.Text(text)) }
 		for _, warning := range a.Warnings {

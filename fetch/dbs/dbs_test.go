@@ -56,14 +56,14 @@ func TestProvider(t *testing.T) {
 func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
 	for _, c := range []struct {
 		name         string
-		network      fetch.Network
+		network      hostguard.Network
 		region, want string
 	}{
 		{"of Hangzhou", nil, "cn-hangzhou", "dbs-api.cn-hangzhou"},
 		{"of a region that Hangzhou answers for", nil, "us-east-1", "dbs-api.cn-hangzhou"},
 		{"of a region with an address of its own", nil, "eu-central-1", "dbs-api.eu-central-1"},
 		{"of a region that no list has", nil, "cn-wulanchabu", "dbs.cn-wulanchabu"},
-		{"inside", fetch.InternalNetwork, "cn-shanghai", "dbs-api-vpc.cn-shanghai"},
+		{"inside", hostguard.InternalNetwork, "cn-shanghai", "dbs-api-vpc.cn-shanghai"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := provider(func(req *http.Request) (*http.Response, error) {
@@ -140,7 +140,7 @@ func TestCallsGoToTheEndpointThatIsSet(t *testing.T) {
 			io.WriteString(w, strings.Replace(listed(finished(`finished`, `running`)), `"RequestId": "R1",`, "", 1))
 		}))
 		defer server.Close()
-		p := &Provider{Client: server.Client(), Open: open, Endpoint: server.URL + "/", Network: fetch.InternalNetwork, Signature: c.signature, Keys: keys}
+		p := &Provider{Client: server.Client(), Open: open, Endpoint: server.URL + "/", Network: hostguard.InternalNetwork, Signature: c.signature, Keys: keys}
 		export, err := p.Export(t.Context(), parseRef(t, taskRef))
 		if err != nil || "http://"+export.RequestID != server.URL {
 			t.Errorf("signed by %q: got %+v, %v", c.signature, export, err)

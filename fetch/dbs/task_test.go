@@ -14,6 +14,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/api"
 	"tallyman/fetch/internal/joblist"
 	"tallyman/verify"
@@ -58,8 +59,8 @@ func TestAFinishedTaskIsReadLeniently(t *testing.T) {
 			fetch.Object{Name: "test_456", Content: "csv", Source: fetchtest.Opened(plainURL)}},
 		{"http of another host does not", nil, nil, func(p *Provider) { p.AllowHTTP = func(host string) bool { return host == "127.0.0.1:80" } },
 			fetch.Object{Name: "test_456", Content: "csv", Source: secure}},
-		{"inside, the private URL is read", nil, nil, func(p *Provider) { p.Network = fetch.InternalNetwork }, fetch.Object{Name: "test_456", Content: "csv", Source: inside}},
-		{"inside, the public URL is read where there is no other", nil, []string{`PrivateUrl`, `Other`}, func(p *Provider) { p.Network = fetch.InternalNetwork },
+		{"inside, the private URL is read", nil, nil, func(p *Provider) { p.Network = hostguard.InternalNetwork }, fetch.Object{Name: "test_456", Content: "csv", Source: inside}},
+		{"inside, the public URL is read where there is no other", nil, []string{`PrivateUrl`, `Other`}, func(p *Provider) { p.Network = hostguard.InternalNetwork },
 			fetch.Object{Name: "test_456", Content: "csv", Source: secure}},
 		{"space around the URL is not of it", nil, []string{`"http://`, `" http://`, `canary"`, `canary\n"`}, nil, fetch.Object{Name: "test_456", Content: "csv", Source: secure}},
 		{"the escapes of a path stay", nil, []string{`dt/test_456`, `dt%2Fa%20b%2Bc.tar.gz`}, nil,

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/internal/api"
 	"tallyman/verify"
@@ -53,7 +54,7 @@ type Provider struct {
 	Endpoint string
 	// Network chooses between the vendor's public endpoints and those that only its own
 	// machines reach; nil is the public ones.
-	Network fetch.Network
+	Network hostguard.Network
 	// Signature is the version to sign with: "acs3" (ACS3-HMAC-SHA256) or
 	// "v1" (HMAC-SHA1). "" is acs3.
 	Signature string

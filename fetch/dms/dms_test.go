@@ -46,11 +46,11 @@ func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
 	const without = "?DownloadKeyId=KEY.1_a&OrderId=7"
 	for _, c := range []struct {
 		name      string
-		network   fetch.Network
+		network   hostguard.Network
 		ref, want string
 	}{
 		{"in public", nil, downloadRef, "https://dms-enterprise.cn-hangzhou.aliyuncs.com/" + withTenant},
-		{"inside", fetch.InternalNetwork, downloadRef, "https://dms-enterprise-vpc.cn-hangzhou.aliyuncs.com/" + withTenant},
+		{"inside", hostguard.InternalNetwork, downloadRef, "https://dms-enterprise-vpc.cn-hangzhou.aliyuncs.com/" + withTenant},
 		{"in another region, without a tenant", nil, "dms://ap-southeast-1/7/KEY.1_a", "https://dms-enterprise.ap-southeast-1.aliyuncs.com/" + without},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestCallsGoToTheEndpointThatIsSet(t *testing.T) {
 			io.WriteString(w, succeeded(`"RequestId": "R1", `, ""))
 		}))
 		defer server.Close()
-		p := &Provider{Client: server.Client(), Open: open, Endpoint: server.URL + "/", Network: fetch.InternalNetwork, Signature: c.signature,
+		p := &Provider{Client: server.Client(), Open: open, Endpoint: server.URL + "/", Network: hostguard.InternalNetwork, Signature: c.signature,
 			Keys: StaticKeys("LTAIid", "SECRETcanary", "CAISTOKENcanary==")}
 		export, err := p.Export(t.Context(), parseRef(t, downloadRef))
 		if err != nil || "http://"+export.RequestID != server.URL {

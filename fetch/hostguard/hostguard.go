@@ -14,6 +14,8 @@
 //   - A public address can be reached from anywhere on the Internet.
 //   - The vendor's network is 100.64.0.0/10, where Alibaba Cloud has the internal
 //     endpoints of its services.
+//   - A [Network] says which of a vendor's endpoints is called: the public one, or
+//     the internal one, which only the vendor's own machines reach.
 //   - A metadata address is where a machine in a cloud asks for its credentials.
 //     It is always refused.
 //

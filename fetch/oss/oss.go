@@ -25,6 +25,7 @@ import (
 	"sync"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/internal/objstore"
 )
@@ -45,7 +46,7 @@ type Store struct {
 	Endpoint string
 	// Network chooses between the vendor's public endpoints and those that only its own
 	// machines reach; nil is the public ones.
-	Network fetch.Network
+	Network hostguard.Network
 	// Region is the region of a bucket if nothing else names it: "cn-hangzhou".
 	Region string
 	// Signature is the version to sign with: "v4", which needs a region, or "v1".

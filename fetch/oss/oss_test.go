@@ -13,6 +13,7 @@ import (
 
 	"tallyman/fetch"
 	"tallyman/fetch/fetchtest"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/internal/objstore"
 	"tallyman/fetch/sandbox"
@@ -31,7 +32,7 @@ func TestTheAddressOfABucket(t *testing.T) {
 		{"in the region as OSS itself calls it", "oss://bkt/p?region=oss-cn-hangzhou", &Store{}, "https://bkt.oss-cn-hangzhou.aliyuncs.com/", "OSS4"},
 		{"in the configured region", "oss://bkt/p", &Store{Region: "eu-central-1"}, "https://bkt.oss-eu-central-1.aliyuncs.com/", "OSS4"},
 		{"in the reference's region before the configured", "oss://bkt/p?region=cn-beijing", &Store{Region: "eu-central-1"}, "https://bkt.oss-cn-beijing.aliyuncs.com/", "OSS4"},
-		{"within the vendor's network", "oss://bkt/p?region=cn-hangzhou", &Store{Network: fetch.InternalNetwork}, "https://bkt.oss-cn-hangzhou-internal.aliyuncs.com/", "OSS4"},
+		{"within the vendor's network", "oss://bkt/p?region=cn-hangzhou", &Store{Network: hostguard.InternalNetwork}, "https://bkt.oss-cn-hangzhou-internal.aliyuncs.com/", "OSS4"},
 		{"elsewhere by address, without a region", "oss://bkt/p", &Store{Endpoint: "http://127.0.0.1:1"}, "http://127.0.0.1:1/bkt/", "OSS "},
 		{"elsewhere by address of IPv6", "oss://bkt/p", &Store{Endpoint: "http://[::1]:1/"}, "http://[::1]:1/bkt/", "OSS "},
 		{"elsewhere by address, with a region", "oss://bkt/p?region=cn-hangzhou", &Store{Endpoint: "http://127.0.0.1:1"}, "http://127.0.0.1:1/bkt/", "OSS4"},

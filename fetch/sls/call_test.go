@@ -12,18 +12,19 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 )
 
 func TestCallsGoToTheEndpointOfTheRegion(t *testing.T) {
 	for _, c := range []struct {
 		name         string
-		network      fetch.Network
+		network      hostguard.Network
 		region, want string
 	}{
 		{"in public", nil, "cn-hangzhou", "https://ali-test-project.cn-hangzhou.log.aliyuncs.com/downloadjobs/download-123"},
-		{"inside", fetch.InternalNetwork, "cn-hangzhou", "https://ali-test-project.cn-hangzhou-intranet.log.aliyuncs.com/downloadjobs/download-123"},
+		{"inside", hostguard.InternalNetwork, "cn-hangzhou", "https://ali-test-project.cn-hangzhou-intranet.log.aliyuncs.com/downloadjobs/download-123"},
 		{"inside, where there is no other", nil, "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
-		{"inside, where there is no other, by its name", fetch.InternalNetwork, "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
+		{"inside, where there is no other, by its name", hostguard.InternalNetwork, "cn-heyuan-acdr-1", "https://ali-test-project.cn-heyuan-acdr-1-intranet.log.aliyuncs.com/downloadjobs/download-123"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := provider(func(req *http.Request) (*http.Response, error) {

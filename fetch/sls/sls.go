@@ -37,6 +37,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/internal/acs"
 	"tallyman/fetch/internal/api"
 	"tallyman/fetch/internal/objstore"
@@ -70,7 +71,7 @@ type Provider struct {
 	Endpoint string
 	// Network chooses between the vendor's public endpoints and those that only its own
 	// machines reach; nil is the public ones.
-	Network fetch.Network
+	Network hostguard.Network
 	// Signature is the version to sign with: "v4", "v1" (HMAC-SHA256) or
 	// "v1-sha1". "" is v4.
 	Signature string

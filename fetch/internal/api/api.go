@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"tallyman/fetch"
+	"tallyman/fetch/hostguard"
 	"tallyman/fetch/redact"
 )
 
@@ -140,7 +141,7 @@ func Endpoint(address, vendorHost string) (*url.URL, error) {
 
 // VendorHost returns the host of a vendor's endpoint that a network has: the internal one
 // or the public one. It is the public one where address, as of Endpoint, is called instead.
-func VendorHost(ctx context.Context, n fetch.Network, address, internal, public string) string {
+func VendorHost(ctx context.Context, n hostguard.Network, address, internal, public string) string {
 	if address == "" && n.IsInternal(ctx, internal) {
 		return internal
 	}

@@ -1,17 +1,14 @@
-package fetch_test
+package hostguard
 
 import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-
-	"tallyman/fetch"
 )
 
 // A networkEnd is what an endpoint does with the calls that a Network makes of it.
@@ -26,8 +23,8 @@ func (e *networkEnd) RoundTrip(r *http.Request) (*http.Response, error) {
 	return e.answer(r)
 }
 
-func (e *networkEnd) network() fetch.Network {
-	return fetch.NewAutoNetwork(&http.Client{Transport: e}, func(endpoint string, failure error) {
+func (e *networkEnd) network() Network {
+	return NewAutoNetwork(&http.Client{Transport: e}, func(endpoint string, failure error) {
 		text := endpoint + " answers"
 		if failure != nil {
 			text = endpoint + ": " + failure.Error()
@@ -57,12 +54,12 @@ func TestTheInternalEndpointIsCalledWhereItAnswers(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 		}
 		want := []bool{true, true, false, false, false, false, true, true}
-		if diff := cmp.Diff(want, got); diff != "" || len(e.calls) != 4 || e.calls[0] != "HEAD https://a-intranet.example/" {
-			t.Errorf("calls %q %s", e.calls, diff)
+		if !slices.Equal(want, got) || len(e.calls) != 4 || e.calls[0] != "HEAD https://a-intranet.example/" {
+			t.Errorf("calls %q, got %v, want %v", e.calls, got, want)
 		}
 		told := []string{"a-intranet.example answers", "a-intranet.example: no route to host", "a-intranet.example answers"}
-		if diff := cmp.Diff(told, e.told); diff != "" {
-			t.Error(diff)
+		if !slices.Equal(told, e.told) {
+			t.Errorf("told %q, want %q", e.told, told)
 		}
 	})
 }
@@ -108,7 +105,7 @@ func TestACallThatIsCutShortSaysNothingOfTheNetwork(t *testing.T) {
 }
 
 func TestWithoutANetworkTheEndpointIsPublic(t *testing.T) {
-	if fetch.Network(nil).IsInternal(t.Context(), "a-intranet.example") || !fetch.Network(fetch.InternalNetwork).IsInternal(t.Context(), "a-intranet.example") {
+	if Network(nil).IsInternal(t.Context(), "a-intranet.example") || !Network(InternalNetwork).IsInternal(t.Context(), "a-intranet.example") {
 		t.Error("the zero Network is not the public one")
 	}
 }
