@@ -93,6 +93,7 @@ func sumsOfAll(places []observedPlace, now time.Time) (sums []page.Sum) {
 		line := p.placeLine
 		all.Landed, all.Doubts, all.Waiting, all.Failed = all.Landed+line.Landed, all.Doubts+line.Doubts, all.Waiting+line.Waiting, all.Failed+line.Failed
 		all.Gone, all.Accepted, all.Gaps, all.Late = all.Gone+line.Gone, all.Accepted+line.Accepted, all.Gaps+line.Gaps, all.Late+line.Late
+		all.Ending += line.Ending
 		if line.Missing != nil {
 			missing += *line.Missing
 		}
